@@ -1,0 +1,211 @@
+"""Fits of one or several objects: one runner, stepped by a timer in the window and by a loop in background mode.
+
+Nothing here keeps a reference to Blender's data between two steps: undo, deletion or loading a file may free it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from . import mesh_io, preview, results
+from .backend.errors import ErrorCode, OmomiError
+from .messages import Refusal
+from .backend.protocol import Failure, FitDone, Message, MeshFrame, Progress
+
+__all__ = ["Client", "FitRun", "Settings", "abort", "current", "run_to_end", "set_current", "sweep_previews"]
+
+POLL_SECONDS = 0.01
+
+
+class Client(Protocol):
+    """The part of ``BackendClient`` that a run needs."""
+
+    def request_fit(self, points: Any, *, faces: Any, normals: Any, name: str, options: Any) -> int: ...
+    def poll(self) -> list[Message]: ...
+    def cancel(self, job_id: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Frozen at the start of a run, so that moving a slider meanwhile changes nothing."""
+
+    level: int = 2
+    denoise: float = 0.0
+    fill: float = 0.0
+    keep_islands: bool = True
+    replace: bool = False
+
+    def options(self) -> dict[str, Any]:
+        return {"level": self.level, "denoise": self.denoise, "fill": self.fill, "keep_islands": self.keep_islands}
+
+
+@dataclass
+class Job:
+    """One object. ``uid`` is its ``session_uid``; ``linear`` and ``offset`` are its world matrix at the start."""
+
+    uid: int
+    name: str
+    request: int | None = None
+    linear: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
+    offset: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
+    frame: MeshFrame | None = None
+    done: FitDone | None = None
+    error: OmomiError | None = None
+
+    @property
+    def key(self) -> str:
+        return str(self.uid)
+
+    @property
+    def over(self) -> bool:
+        return self.done is not None or self.error is not None
+
+
+class FitRun:
+    """Fits objects one after the other. Call `step` until `over`, then `commit`."""
+
+    def __init__(self, client: Client, objects: Iterable[Any], settings: Settings, *, stream: bool) -> None:
+        self.settings = settings
+        self.jobs = [Job(obj.session_uid, obj.name) for obj in objects]
+        self.cancelled = False
+        self.fraction = 0.0
+        self.text = "starting"
+        self._client = client
+        self._stream = stream
+        self._started = time.monotonic()
+
+    @property
+    def over(self) -> bool:
+        return self.cancelled or all(job.over for job in self.jobs)
+
+    @property
+    def errors(self) -> list[OmomiError]:
+        return [job.error for job in self.jobs if job.error is not None]
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def step(self) -> None:
+        """Take in what the backend sent and send what is next. Never blocks."""
+        job = next((job for job in self.jobs if not job.over), None)
+        if self.over or job is None:
+            return
+        obj = mesh_io.object_by_uid(job.uid)
+        if obj is None:
+            self._withdraw(job)
+            job.error = OmomiError(ErrorCode.CANCELLED, f"{job.name} was deleted while it was waiting for its fit")
+        elif job.request is None:
+            self._send(job, obj)
+        else:
+            self._receive(job)
+
+    def cancel(self) -> None:
+        """Stop now; results of objects that are finished stay."""
+        self.cancelled = True
+        for job in self.jobs:
+            if not job.over:
+                self._withdraw(job)
+
+    def commit(self) -> list[Any]:
+        """Put the finished results in the scene, remove the previews and return the objects that show the results."""
+        preview.remove_all_but(())
+        placed = []
+        for job in self.jobs:
+            if job.done is None or job.frame is None:
+                continue
+            source = mesh_io.object_by_uid(job.uid)
+            reason = results.why_not_replace(source) if source is not None and self.settings.replace else None
+            if source is None:
+                job.error = OmomiError(ErrorCode.CANCELLED, f"{job.name} was deleted before its fit was complete")
+            elif reason is not None:
+                job.error = Refusal(reason)
+            else:
+                fitted = results.Fitted(job.frame.world(), job.frame.faces, job.frame.sigma, job.linear)
+                placed.append(results.place(source, fitted, replace=self.settings.replace))
+        return placed
+
+    def _send(self, job: Job, obj: Any) -> None:
+        try:
+            if self.settings.replace and (reason := results.why_not_replace(obj)):
+                raise Refusal(reason)
+            job.linear = mesh_io.object_linear(obj)
+            job.offset = np.array(obj.matrix_world, np.float64)[:3, 3]
+            scan = mesh_io.read_scan(obj, bpy.context.evaluated_depsgraph_get())
+            job.request = self._client.request_fit(
+                scan.points, faces=scan.faces, normals=scan.normals, name=job.name, options=self.settings.options()
+            )
+        except OmomiError as error:
+            job.error = error
+
+    def _receive(self, job: Job) -> None:
+        newest: MeshFrame | None = None
+        for event in self._client.poll():
+            match event:
+                case Progress() if event.id == job.request:
+                    self._report(job, event)
+                case MeshFrame() if event.id == job.request:
+                    newest = event
+                case FitDone() if event.id == job.request:
+                    job.done = event
+                case Failure() if event.id in (job.request, None):
+                    job.error = event.error()
+        if newest is None:
+            return
+        job.frame = newest
+        if self._stream:
+            preview.show(job.key, job.name, newest.world() + job.offset, newest.faces)
+
+    def _report(self, job: Job, event: Progress) -> None:
+        place = self.jobs.index(job)
+        self.fraction = (place + event.fraction) / len(self.jobs)
+        several = f"{job.name} ({place + 1} of {len(self.jobs)}): " if len(self.jobs) > 1 else ""
+        self.text = several + event.text
+
+    def _withdraw(self, job: Job) -> None:
+        if job.request is not None:
+            self._client.cancel(job.request)
+
+
+# The run in progress. The panel shows it and Fit refuses to start a second.
+_current: FitRun | None = None
+
+
+def current() -> FitRun | None:
+    return _current
+
+
+def set_current(run: FitRun | None) -> None:
+    global _current
+    _current = run
+
+
+def run_to_end(run: FitRun) -> None:
+    """Step without a window. Ctrl-C cancels and goes on to the caller."""
+    try:
+        while not run.over:
+            run.step()
+            time.sleep(POLL_SECONDS)
+    except BaseException:
+        run.cancel()
+        raise
+
+
+def abort() -> None:
+    """Drop the run in progress with everything it made so far: another file is being loaded."""
+    if _current is not None:
+        _current.cancel()
+        _current.jobs.clear()
+        set_current(None)
+
+
+def sweep_previews() -> None:
+    """Remove previews that undo, redo or a file brought back."""
+    preview.remove_all_but({job.key for job in _current.jobs} if _current is not None else ())

@@ -1,0 +1,80 @@
+"""Operators that concern the backend process: cancel, doctor, restart, log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .. import jobs, preferences, process
+from ..backend.errors import OmomiError
+from ..messages import explain
+
+__all__ = ["OMOMI_OT_cancel", "OMOMI_OT_doctor", "OMOMI_OT_open_log", "OMOMI_OT_restart"]
+
+
+class OMOMI_OT_cancel(bpy.types.Operator):
+    """Stop the fit; results of objects that are finished stay"""
+
+    bl_idname = "omomi.cancel"
+    bl_label = "Cancel Fit"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return jobs.current() is not None
+
+    def execute(self, context: Any) -> Any:
+        run = jobs.current()
+        if run is not None:
+            run.cancel()
+        return {"FINISHED"}
+
+
+class OMOMI_OT_doctor(bpy.types.Operator):
+    """Start the backend process and say which device it uses, and why not the GPU where it does not"""
+
+    bl_idname = "omomi.doctor"
+    bl_label = "Doctor"
+
+    def execute(self, context: Any) -> Any:
+        try:
+            hello = process.started().hello
+        except OmomiError as error:
+            self.report({"ERROR"}, explain(error))
+            return {"CANCELLED"}
+        for line in process.describe(hello):
+            self.report({"INFO"}, line)
+        return {"FINISHED"}
+
+
+class OMOMI_OT_restart(bpy.types.Operator):
+    """End the backend process; the next fit starts a new one"""
+
+    bl_idname = "omomi.restart"
+    bl_label = "Restart"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        if jobs.current() is not None:
+            cls.poll_message_set("A fit is running; cancel it first")
+            return False
+        return True
+
+    def execute(self, context: Any) -> Any:
+        process.close()
+        return {"FINISHED"}
+
+
+class OMOMI_OT_open_log(bpy.types.Operator):
+    """Show the log of the backend process"""
+
+    bl_idname = "omomi.open_log"
+    bl_label = "Open Log"
+
+    def execute(self, context: Any) -> Any:
+        path = preferences.log_path(preferences.get())
+        if not path.is_file():
+            self.report({"WARNING"}, "There is no log yet: the backend process has not run")
+            return {"CANCELLED"}
+        bpy.ops.wm.path_open(filepath=str(path))
+        return {"FINISHED"}

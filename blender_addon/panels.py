@@ -1,0 +1,88 @@
+"""The panels in the sidebar of the 3D view. Drawing starts nothing and counts cheap things only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from . import jobs, mesh_io, preferences, process
+
+__all__ = ["CLASSES"]
+
+# Counting holes touches every edge; larger meshes would make the sidebar stutter.
+MAX_COUNTED_CORNERS = 1_000_000
+
+_holes: dict[tuple[int, int, int], int] = {}
+
+
+class OMOMI_PT_scan(bpy.types.Panel):
+    bl_idname = "OMOMI_PT_scan"
+    bl_label = "Scan"
+    bl_category = "Omomi"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        settings = context.scene.omomi
+        layout.label(text=_scan_text(context.active_object), icon="MESH_DATA")
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        for name in ("level", "denoise", "fill"):
+            column.prop(settings, name)
+        run = jobs.current()
+        if run is None:
+            layout.operator("omomi.fit", icon="MOD_REMESH")
+        else:
+            row = layout.row(align=True)
+            row.progress(factor=run.fraction, type="BAR", text=run.text)
+            row.operator("omomi.cancel", text="", icon="X")
+        layout.label(text=_device_text(), icon="MEMORY")
+
+
+class OMOMI_PT_result(bpy.types.Panel):
+    bl_idname = "OMOMI_PT_result"
+    bl_label = "Result"
+    bl_category = "Omomi"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        settings = context.scene.omomi
+        layout.row().prop(settings, "result", expand=True)
+        layout.prop(settings, "keep_islands")
+
+
+CLASSES = (OMOMI_PT_scan, OMOMI_PT_result)
+
+
+def _scan_text(obj: Any) -> str:
+    if obj is None or obj.type != "MESH":
+        return "Select a mesh to fit"
+    mesh = obj.data
+    text = f"{obj.name}: {len(mesh.vertices):,} vertices"
+    if obj.mode == "EDIT" or len(mesh.loops) > MAX_COUNTED_CORNERS:
+        return text
+    if not len(mesh.polygons):
+        return f"{text}, points only"
+    holes = _hole_count(mesh)
+    return f"{text}, closed" if holes == 0 else f"{text}, open ({holes} {'hole' if holes == 1 else 'holes'})"
+
+
+def _hole_count(mesh: Any) -> int:
+    key = (mesh.session_uid, len(mesh.vertices), len(mesh.loops))
+    if key not in _holes:
+        _holes.clear()
+        _holes[key] = mesh_io.open_loops(mesh)
+    return _holes[key]
+
+
+def _device_text() -> str:
+    client = process.running()
+    hello = client.hello if client is not None else None
+    if hello is None:
+        return "The backend starts with the first fit"
+    return process.describe_device(hello, preferences.get().device)

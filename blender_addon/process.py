@@ -1,0 +1,92 @@
+"""The backend process that belongs to this Blender: started by the first fit, closed with the extension."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import bpy
+
+from . import preferences
+from .backend.client import BackendClient, default_command
+from .backend.errors import ErrorCode, OmomiError
+from .backend.protocol import Hello
+
+__all__ = ["close", "command", "describe_device", "running", "site_folder", "started"]
+
+BACKEND = Path(__file__).parent / "backend"
+
+_client: BackendClient | None = None
+_client_settings: tuple[list[str], Path] | None = None
+
+
+def site_folder() -> Path:
+    """Where Blender unpacks the wheels of extensions for its own Python."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return Path(bpy.utils.user_resource("EXTENSIONS")) / ".local" / "lib" / version / "site-packages"
+
+
+def command() -> list[str]:
+    """How to start the backend as the preferences say.
+
+    Raises ``BACKEND_START`` where the installed package has no wheels for this Blender's Python.
+    """
+    chosen = preferences.get()
+    interpreter, sites = chosen.interpreter, []
+    if not interpreter:
+        interpreter, sites = sys.executable, [site_folder()]
+        if not (sites[0] / "onnxruntime").is_dir():
+            raise OmomiError(
+                ErrorCode.BACKEND_START,
+                f"The installed package holds no libraries for Python {sys.version_info.major}.{sys.version_info.minor}"
+                f" on this system, only for {_supported()}",
+            )
+    return default_command(
+        bpy.path.abspath(interpreter), BACKEND, sites,
+        device=chosen.device, threads=chosen.threads, memory_mb=chosen.memory_mb,
+    )  # fmt: skip
+
+
+def _supported() -> str:
+    wheels = (BACKEND.parent / "wheels").glob("onnxruntime-*.whl")
+    return ", ".join(sorted(" ".join(wheel.stem.split("-")[2::2]) for wheel in wheels)) or "none"
+
+
+def running() -> BackendClient | None:
+    """The client, where a process was started before."""
+    return _client
+
+
+def started() -> BackendClient:
+    """A client whose process is running, started anew where it ended or where the preferences changed.
+
+    Raises what `command` and ``BackendClient.start`` raise.
+    """
+    global _client, _client_settings
+    settings = command(), preferences.log_path(preferences.get())
+    if _client is not None and settings != _client_settings:
+        close()
+    if _client is None:
+        settings[1].parent.mkdir(parents=True, exist_ok=True)
+        _client, _client_settings = BackendClient(settings[0], log_path=settings[1]), settings
+    _client.start()
+    return _client
+
+
+def close() -> None:
+    """End the process, if there is one."""
+    global _client, _client_settings
+    client, _client, _client_settings = _client, None, None
+    if client is not None:
+        client.close()
+
+
+def describe_device(hello: Hello, asked: str) -> str:
+    """One line: the device in use, and where that is not a GPU, why."""
+    if hello.device != "cpu":
+        return f"Runs on {hello.device.upper()}"
+    if asked == "cpu":
+        return "Runs on the CPU, as chosen in the preferences"
+    if "CUDAExecutionProvider" not in hello.providers:
+        return "Runs on the CPU: this ONNX Runtime is built without GPU support"
+    return "Runs on the CPU: a session on the GPU could not be run, the log says why"

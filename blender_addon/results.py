@@ -1,0 +1,95 @@
+"""A fitted mesh -> the scene. The scan is never lost: it is hidden, or its mesh is kept under another name."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from . import mesh_io
+
+__all__ = ["Fitted", "place", "why_not_replace"]
+
+
+class Fitted(NamedTuple):
+    """``vertices`` f64 (n, 3) posed (see `mesh_io`), ``faces`` i32 (m, 3), ``sigma`` f32 (n,) world units"""
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int32]
+    sigma: NDArray[np.float32]
+    linear: NDArray[np.float64]
+
+
+def why_not_replace(obj: Any) -> str | None:
+    """The reason why this object cannot be given another mesh, or None."""
+    if obj.library is not None:
+        return f"{obj.name} is linked from another file, so its mesh cannot be replaced. Choose New mesh as the result."
+    if obj.override_library is not None:
+        return f"{obj.name} is a library override, so its mesh cannot be replaced. Choose New mesh as the result."
+    if obj.mode == "EDIT":
+        return f"{obj.name} is in Edit Mode, so its mesh cannot be replaced. Leave it with Tab, then press Fit."
+    return None
+
+
+def place(source: Any, fitted: Fitted, *, replace: bool) -> Any:
+    """Put the result over ``source`` and return the object that shows it."""
+    mesh = _mesh(source, fitted)
+    return _replace(source, mesh) if replace else _add(source, mesh)
+
+
+def _mesh(source: Any, fitted: Fitted) -> Any:
+    mesh = bpy.data.meshes.new(f"{source.name}.fit")
+    mesh_io.fill_mesh(mesh, *mesh_io.to_local(fitted.vertices, fitted.faces, fitted.linear))
+    size = float(np.ptp(fitted.vertices, axis=0).max()) if len(fitted.vertices) else 0.0
+    mesh_io.paint_sigma(mesh, fitted.sigma, size)
+    for material in source.data.materials:
+        mesh.materials.append(material)
+    return mesh
+
+
+def _replace(source: Any, mesh: Any) -> Any:
+    original = source.data
+    if original.library is None:
+        original.use_fake_user = True
+        # Another object may still use the mesh, which then keeps its name.
+        if original.users <= 2:
+            original.name = f"{source.name}.original"
+    source.data = mesh
+    # The fit saw the modified mesh, so the modifiers would be applied twice.
+    for modifier in source.modifiers:
+        modifier.show_viewport = modifier.show_render = False
+    return source
+
+
+def _add(source: Any, mesh: Any) -> Any:
+    # A copy has the same parent, constraints, animation and delta transforms: it stays over the scan.
+    result = source.copy()
+    result.name = f"{source.name}.fit"
+    result.data = mesh
+    result.modifiers.clear()
+    result.vertex_groups.clear()
+    for collection in _homes(source):
+        collection.objects.link(result)
+    _hide(source)
+    result.select_set(True)
+    bpy.context.view_layer.objects.active = result
+    return result
+
+
+def _homes(source: Any) -> list[Any]:
+    """The local collections of this scene that hold the scan, or the scene's own."""
+    scene = bpy.context.scene
+    reachable = [scene.collection, *scene.collection.children_recursive]
+    homes = [c for c in reachable if c.library is None and c.override_library is None and source.name in c.objects]
+    return homes or [scene.collection]
+
+
+def _hide(source: Any) -> None:
+    layer = bpy.context.view_layer
+    if layer.objects.get(source.name) is source:
+        source.select_set(False)
+        source.hide_set(True)
+    if source.library is None:
+        source.hide_render = True

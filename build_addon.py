@@ -1,0 +1,309 @@
+#!/usr/bin/env python3.11
+"""Build, test and show Omomi.
+
+    python3.11 build_addon.py demo        the main job end to end; pictures and meshes land in build/demo
+    python3.11 build_addon.py test        all checks and tests (--fast: one Blender version only)
+    python3.11 build_addon.py stage       the extension folder, build/stage/omomi
+    python3.11 build_addon.py build       the zip, in build/dist (--all-platforms: one for each)
+    python3.11 build_addon.py validate    the staged folder and the zip, by Blender's own rules
+    python3.11 build_addon.py bench NAME  a benchmark of the backend
+
+Standard library only. Each verb makes the virtual environments that it needs and installs into them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+BUILD = ROOT / "build"
+STAGE = BUILD / "stage" / "omomi"
+DIST = BUILD / "dist"
+
+# What the backend needs beside the numpy inside Blender. The last scipy that takes numpy 1.26 (Blender 4.5, 5.0) and 2.
+BUNDLED = ("onnxruntime==1.31.1", "scipy==1.17.1", "trimesh==5.2.0", "flatbuffers", "packaging", "protobuf")
+PYTHONS = ("3.11", "3.13")
+PLATFORMS = {
+    "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
+    "windows-x64": ("win_amd64",),
+    "macos-arm64": ("macosx_14_0_arm64", "macosx_12_0_arm64", "macosx_11_0_arm64", "macosx_11_0_universal2"),
+}
+NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "training", "studies", "*.pyc")
+
+
+@dataclass(frozen=True)
+class Blender:
+    """One bpy wheel, the environment it lives in and the Python it needs."""
+
+    bpy: str
+    folder: str
+    python: str
+
+    @property
+    def environment(self) -> Path:
+        return ROOT / self.folder
+
+
+MAIN = Blender("4.5.15", ".venv", "3.11")
+OTHERS = (Blender("5.0.1", ".venv-5.0", "3.11"), Blender("5.2.3", ".venv-5.2", "3.13"))
+
+
+class Failed(Exception):
+    """A step failed; the message says which."""
+
+
+def say(text: str) -> None:
+    print(f"== {text}", flush=True)
+
+
+def run(*command: object, check: bool = True, **options: object) -> int:
+    code = subprocess.run([str(part) for part in command], cwd=ROOT, **options).returncode  # type: ignore[call-overload]
+    if check and code:
+        raise Failed(f"{Path(str(command[0])).name} {' '.join(map(str, command[1:4]))} ended with exit code {code}")
+    return code
+
+
+def python_in(environment: Path) -> Path:
+    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def find_python(version: str) -> str | None:
+    """An interpreter of this minor version that really runs, or None."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    candidates = [sys.executable, f"python{version}", *sorted(map(str, pyenv.glob(f"{version}.*/bin/python")))]
+    for candidate in candidates:
+        probe = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
+        try:
+            found = subprocess.run([candidate, "-c", probe], capture_output=True, text=True)
+        except OSError:
+            continue
+        if found.stdout.strip() == version:
+            return candidate
+    return None
+
+
+def requirements(*extras: str) -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return project["dependencies"] + [line for extra in extras for line in project["optional-dependencies"][extra]]
+
+
+def environment(blender: Blender, packages: Sequence[str]) -> Path | None:
+    """The Python of an environment that holds ``packages``, made or brought up to date; None without an interpreter."""
+    python, stamp = python_in(blender.environment), blender.environment / "omomi-packages.txt"
+    wanted = "\n".join(sorted(packages))
+    if stamp.is_file() and stamp.read_text("utf-8") == wanted:
+        return python
+    interpreter = find_python(blender.python)
+    if interpreter is None:
+        return None
+    say(f"installing {len(packages)} packages into {blender.folder}")
+    if not python.is_file():
+        run(interpreter, "-m", "venv", blender.environment)
+    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages)
+    stamp.write_text(wanted, "utf-8")
+    return python
+
+
+def main_environment() -> Path:
+    # This exact torch, since a plain `torch` brings gigabytes of CUDA where a CPU build would do.
+    packages = [line for line in requirements("train", "dev") if not re.match(r"(torch|bpy)\b", line)]
+    python = environment(MAIN, [*packages, "torch==2.13.0", f"bpy=={MAIN.bpy}", "numpy>=1.26,<2"])
+    if python is None:
+        raise Failed("Python 3.11 was not found: install it and run this again")
+    return python
+
+
+def own_platform() -> str:
+    return {"win32": "windows-x64", "darwin": "macos-arm64"}.get(sys.platform, "linux-x64")
+
+
+def wheels(platform: str) -> list[Path]:
+    """The wheels for one platform, downloaded once."""
+    folder = BUILD / "wheels" / f"{platform}-{hashlib.sha256(repr((BUNDLED, PYTHONS)).encode()).hexdigest()[:8]}"
+    if not folder.is_dir():
+        say(f"downloading wheels for {platform}")
+        part = folder.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        for version in PYTHONS:
+            tags = [option for tag in PLATFORMS[platform] for option in ("--platform", tag)]
+            run(
+                python_in(MAIN.environment), "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+                "--only-binary=:all:", "--no-deps", "--implementation", "cp", "--python-version", version, *tags,
+                "--dest", part, *BUNDLED,
+            )  # fmt: skip
+        part.rename(folder)
+    return sorted(folder.glob("*.whl"))
+
+
+def stage(platforms: Sequence[str]) -> Path:
+    """Lay out the extension folder: add-on, backend without training, wheels, manifest."""
+    main_environment()
+    found = {wheel.name: wheel for platform in platforms for wheel in wheels(platform)}
+    shutil.rmtree(STAGE, ignore_errors=True)
+    shutil.copytree(ROOT / "blender_addon", STAGE, ignore=NOT_SHIPPED)
+    shutil.copytree(ROOT / "backend", STAGE / "backend", ignore=NOT_SHIPPED)
+    shutil.copy2(ROOT / "LICENSE", STAGE)
+    (STAGE / "wheels").mkdir()
+    for wheel in found.values():
+        shutil.copy2(wheel, STAGE / "wheels")
+    lists = f"platforms = {json.dumps(list(platforms))}\nwheels = {json.dumps([f'./wheels/{n}' for n in found], indent=2)}\n"
+    manifest = STAGE / "blender_manifest.toml"
+    # Top-level keys must come before the first table.
+    manifest.write_text(manifest.read_text("utf-8").replace("[permissions]", f"{lists}\n[permissions]", 1), "utf-8")
+    tomllib.loads(manifest.read_text("utf-8"))
+    return STAGE
+
+
+def extension_tool(*arguments: object) -> None:
+    """Blender's own packaging tool, which the bpy wheel carries; it runs without Blender."""
+    python = main_environment()
+    tool = next(MAIN.environment.glob("**/bl_pkg/cli/blender_ext.py"))
+    run(python, tool, *arguments)
+
+
+def validate(target: Path) -> None:
+    tags = next(MAIN.environment.glob("**/_bpy_internal/extensions/tags.py"))
+    extension_tool("validate", f"--valid-tags={tags}", target)
+
+
+def build(platforms: Sequence[str]) -> list[Path]:
+    """Stage, build the zips and check them."""
+    stage(platforms)
+    validate(STAGE)
+    shutil.rmtree(DIST, ignore_errors=True)
+    DIST.mkdir(parents=True)
+    extension_tool("build", "--source-dir", STAGE, "--output-dir", DIST, "--split-platforms")
+    zips = sorted(DIST.glob("*.zip"))
+    for path in zips:
+        validate(path)
+        say(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1e6:.0f} MB")
+    return zips
+
+
+@dataclass
+class Tally:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def check(self, name: str, *command: object) -> None:
+        say(name)
+        passed = run(*command, check=False) == 0
+        self.passed += passed
+        self.failed += not passed
+
+    def pytest(self, name: str, python: Path, *arguments: object, **settings: str) -> None:
+        say(name)
+        report = BUILD / "reports" / f"{re.sub(r'[^a-z0-9.]+', '-', name.lower())}.xml"
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.unlink(missing_ok=True)
+        env = {**os.environ, **settings}
+        code = run(python, "-m", "pytest", "-q", f"--junitxml={report}", *arguments, check=False, env=env)
+        if not report.is_file():
+            say(f"{name}: pytest ended with exit code {code} and left no report")
+            self.failed += 1
+            return
+        suite = next(ElementTree.parse(report).getroot().iter("testsuite"))
+        total, skipped, failed = (int(suite.get(key, 0)) for key in ("tests", "skipped", "failures"))
+        failed += int(suite.get("errors", 0))
+        self.failed += failed or (code not in (0, 5))
+        self.skipped += skipped
+        self.passed += max(total - skipped - failed, 0)
+
+
+def test(fast: bool, only: Sequence[str]) -> int:
+    """ruff, pyright, the tests without Blender, then the installed extension in each Blender."""
+    python, tally = main_environment(), Tally()
+    zips = build([own_platform()])
+    tally.check("ruff", python, "-m", "ruff", "check", ".")
+    tally.check("pyright: backend, tests", python, "-m", "pyright", "--pythonpath", python)
+    # The add-on finds its backend only where both are staged.
+    tally.check("pyright: add-on", python, "-m", "pyright", "--pythonpath", python, "-p", addon_types())
+    folders = [path for path in sorted((ROOT / "tests").iterdir()) if any(path.glob("test_*.py")) and path.name != "addon"]
+    tally.pytest("tests without Blender", python, *(only or folders))
+    for blender in (MAIN, *(() if fast else OTHERS)):
+        name = f"add-on in Blender {blender.bpy}"
+        addon = python if blender is MAIN else environment(blender, [f"bpy=={blender.bpy}", "pytest", "pytest-timeout"])
+        if addon is None:
+            say(f"{name}: skipped, Python {blender.python} is not on this machine")
+            tally.skipped += 1
+            continue
+        # -p no:cacheprovider: three suites would write the same cache.
+        tally.pytest(name, addon, "-p", "no:cacheprovider", "tests/addon", OMOMI_ZIP=str(zips[0]))
+    print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
+    return 1 if tally.failed else 0
+
+
+def addon_types() -> Path:
+    config = BUILD / "pyrightconfig.json"
+    names = [str(path.relative_to(BUILD)) for path in sorted(STAGE.iterdir()) if path.suffix == ".py"]
+    include = [*names, str((STAGE / "operators").relative_to(BUILD))]
+    config.write_text(json.dumps({"include": include, "pythonVersion": "3.11", "typeCheckingMode": "basic"}), "utf-8")
+    return config
+
+
+def demo(picture: Path | None) -> int:
+    """Scan a procedural object, install the zip into a throw-away Blender profile, fit, render before and after."""
+    python = main_environment()
+    zips = build([own_platform()])
+    folder = BUILD / "demo"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    scan, truth = folder / "scan.ply", folder / "truth.ply"
+    run(python, "-m", "backend.training.demo_scan", scan, "--truth", truth)
+    profile = folder / "profile"
+    env = {**os.environ, "BLENDER_USER_RESOURCES": str(profile)}
+    run(python, "tests/demo/demo_in_blender.py", zips[0], scan, folder, env=env)
+    shutil.rmtree(profile, ignore_errors=True)
+    if picture is not None:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(folder / "before_after.png", picture)
+    say(f"see {folder.relative_to(ROOT)}")
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("demo").add_argument("--picture", type=Path, help="also copy the before/after picture here")
+    tests = verbs.add_parser("test")
+    tests.add_argument("--fast", action="store_true", help="no Blender but the main one")
+    tests.add_argument("only", nargs="*", help="these test files or folders in place of all that need no Blender")
+    for verb in ("stage", "build"):
+        verbs.add_parser(verb).add_argument("--all-platforms", action="store_true")
+    verbs.add_parser("validate")
+    verbs.add_parser("bench").add_argument("arguments", nargs=argparse.REMAINDER)
+    options = parser.parse_args()
+    platforms = list(PLATFORMS) if getattr(options, "all_platforms", False) else [own_platform()]
+    try:
+        match options.verb:
+            case "demo":
+                return demo(options.picture)
+            case "test":
+                return test(options.fast, options.only)
+            case "stage":
+                say(f"staged {stage(platforms).relative_to(ROOT)}")
+            case "build" | "validate":
+                build(platforms)
+            case "bench":
+                return run(main_environment(), "-m", "backend", "bench", *options.arguments, check=False)
+    except Failed as failure:
+        print(f"build_addon.py: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
