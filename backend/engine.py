@@ -1,0 +1,141 @@
+"""What the server and the command line need of an engine, and the one that runs the shipped ONNX model.
+
+Importing this module is cheap; scipy and onnxruntime load with the model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from .errors import ErrorCode, OmomiError
+
+if TYPE_CHECKING:
+    from .field.model import Model
+    from .scan.raw import RawScan
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What runs: hash of the model, device in use ('cpu' or 'cuda'), ONNX Runtime's providers and version."""
+
+    model_hash: str
+    device: str
+    providers: tuple[str, ...]
+    onnxruntime: str
+
+
+class Token(Protocol):
+    """Stops a running job; ``cancel`` may be called from any thread."""
+
+    def cancel(self) -> None: ...
+
+    def raise_if_cancelled(self) -> None: ...
+
+
+class Mesh(Protocol):
+    """See ``field.fit.FittedMesh``."""
+
+    @property
+    def vertices(self) -> np.ndarray: ...
+    @property
+    def faces(self) -> np.ndarray: ...
+    @property
+    def sigma(self) -> np.ndarray: ...
+    @property
+    def level(self) -> int: ...
+    @property
+    def final(self) -> bool: ...
+
+
+class Result(Protocol):
+    """See ``field.fit.Fit``."""
+
+    @property
+    def mesh(self) -> Mesh: ...
+    @property
+    def stats(self) -> Any: ...
+    @property
+    def report(self) -> Any: ...
+
+
+class Engine(Protocol):
+    """Fits scans, one at a time."""
+
+    def info(self) -> EngineInfo:
+        """Make ready (load the model) and say what runs. Raises OmomiError."""
+        ...
+
+    def token(self) -> Token:
+        """A fresh token for one ``fit``."""
+        ...
+
+    def fit(
+        self,
+        raw: RawScan,
+        options: Mapping[str, Any],
+        on_frame: Callable[[Mesh], None],
+        on_progress: Callable[[float, str], None],
+        cancel: Token,
+    ) -> Result:
+        """Fit one scan. ``options`` are fields of ``FitOptions``. Callbacks run on the calling thread and may raise
+        OmomiError(CANCELLED), which must pass through. Raises OmomiError."""
+        ...
+
+
+class OnnxEngine:
+    """The engine of the shipped model: ``field.fit`` on ONNX Runtime."""
+
+    def __init__(self, device: str = "auto", threads: int = 0) -> None:
+        self._device = device
+        self._threads = threads
+        self._model: Model | None = None
+        self._loading = threading.Lock()
+
+    def info(self) -> EngineInfo:
+        model = self._load()
+        import onnxruntime
+
+        return EngineInfo(model.hash, model.device, tuple(model.providers), onnxruntime.__version__)
+
+    def token(self) -> Token:
+        from .field.model import CancelToken
+
+        return CancelToken()
+
+    def fit(
+        self,
+        raw: RawScan,
+        options: Mapping[str, Any],
+        on_frame: Callable[[Mesh], None],
+        on_progress: Callable[[float, str], None],
+        cancel: Token,
+    ) -> Result:
+        from .field.fit import FitOptions, fit
+
+        known = {field.name for field in dataclasses.fields(FitOptions)}
+        if unknown := sorted(set(options) - known):
+            raise OmomiError(ErrorCode.BAD_OPTION, f"There is no option {', '.join(map(repr, unknown))}.")
+        try:
+            chosen = FitOptions(**options)
+        except (TypeError, ValueError) as error:
+            raise OmomiError(ErrorCode.BAD_OPTION, f"These options cannot be used: {error}.") from error
+        return fit(raw, self._load(), chosen, on_frame=on_frame, on_progress=on_progress, cancel=cancel)  # type: ignore[arg-type]
+
+    def _load(self) -> Model:
+        with self._loading:
+            if self._model is None:
+                try:
+                    from .field.model import load_model
+                except ImportError as error:
+                    raise OmomiError(
+                        ErrorCode.BACKEND_START, f"A package that the backend needs cannot be loaded: {error}."
+                    ) from error
+                self._model = load_model(self._device, self._threads)
+            return self._model

@@ -1,0 +1,321 @@
+"""The backend process: reads requests from stdin, runs one job at a time, writes messages to stdout.
+
+Three threads: the caller's reads, one works, one writes. Nothing else touches the streams, so a slow reader on the
+other side never holds up a job or a cancel.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import __version__, frames
+from .engine import Engine, Mesh, Token
+from .errors import ErrorCode, OmomiError
+from .frames import RawReader, RawWriter
+from .mailbox import Mailbox
+from .protocol import (
+    PROTOCOL_VERSION,
+    Cancel,
+    Failure,
+    FitDone,
+    FitRequest,
+    Hello,
+    MeshFrame,
+    Message,
+    Ping,
+    Pong,
+    Progress,
+    Shutdown,
+    from_packet,
+    job_of,
+    jsonable,
+    to_packet,
+)
+
+if TYPE_CHECKING:
+    from .scan.raw import RawScan
+
+# Progress is promised twice a second; this leaves room for a busy machine.
+HEARTBEAT_SECONDS = 0.3
+MAX_WAITING_JOBS = 1024
+MAX_WAITING_BYTES = 2 * frames.MAX_TOTAL_BYTES
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Job:
+    """A request that has no response yet."""
+
+    request: FitRequest
+    running: bool = False
+    cancelled: bool = False
+    token: Token | None = None
+    origin: np.ndarray | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, token: Token) -> None:
+        with self.lock:
+            self.token = token
+        self.raise_if_cancelled()
+
+    def cancel(self) -> None:
+        with self.lock:
+            self.cancelled = True
+            if self.token is not None:
+                self.token.cancel()
+
+    def raise_if_cancelled(self) -> None:
+        if self.cancelled:
+            raise OmomiError(ErrorCode.CANCELLED, "The job was cancelled.")
+
+
+class Server:
+    """Serves one client over a pair of streams with the given engine."""
+
+    def __init__(self, engine: Engine, reader: RawReader, writer: RawWriter) -> None:
+        self._engine = engine
+        self._reader = reader
+        self._writer = writer
+        self._outbox = Mailbox()
+        self._todo: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._open: dict[int, _Job] = {}
+        self._lock = threading.Lock()
+        self._progress: Progress | None = None
+
+    def run(self) -> int:
+        """Serve until stdin ends or a shutdown is asked for; returns an exit code.
+
+        A job may still be running then, on a daemon thread: the caller is expected to end the process.
+        """
+        writing = threading.Thread(target=self._write, name="omomi-write", daemon=True)
+        writing.start()
+        try:
+            self._outbox.put(self._hello())
+            threading.Thread(target=self._work, name="omomi-work", daemon=True).start()
+            self._read()
+            code = 0
+        except OmomiError as error:
+            _log.error("%s: %s", error.code, error.message)
+            self._outbox.put(Failure.of(None, error))
+            code = 1
+        with self._lock:
+            for job in self._open.values():
+                job.cancel()
+        self._outbox.close()
+        writing.join(1.0)
+        return code
+
+    def _hello(self) -> Hello:
+        info = _as_omomi_errors(self._engine.info)
+        limits = {
+            "head": frames.MAX_HEAD_BYTES,
+            "array": frames.MAX_ARRAY_BYTES,
+            "total": frames.MAX_TOTAL_BYTES,
+            "arrays": frames.MAX_ARRAYS,
+        }
+        return Hello(
+            PROTOCOL_VERSION,
+            __version__,
+            os.getpid(),
+            info.model_hash,
+            info.device,
+            info.providers,
+            np.__version__,
+            info.onnxruntime,
+            limits,
+        )
+
+    def _read(self) -> None:
+        """Take requests until the end of the stream; raises OmomiError when it is no longer a stream of packets."""
+        for packet in frames.read_packets(self._reader):
+            try:
+                message = from_packet(packet)
+            except OmomiError as error:
+                self._outbox.put(Failure.of(job_of(packet), error))
+                continue
+            match message:
+                case FitRequest():
+                    self._accept(message)
+                case Cancel():
+                    self._cancel(message.id)
+                case Ping():
+                    self._outbox.put(Pong())
+                case Shutdown():
+                    return
+                case _:
+                    refusal = OmomiError(ErrorCode.PROTOCOL, f"{type(message).__name__} is not for the backend.")
+                    self._outbox.put(Failure.of(job_of(packet), refusal))
+
+    def _accept(self, request: FitRequest) -> None:
+        job = _Job(request)
+        with self._lock:
+            waiting = sum(_nbytes(other.request) for other in self._open.values())
+            if request.id in self._open:
+                refusal = OmomiError(ErrorCode.PROTOCOL, f"Job {request.id} exists already.")
+            elif len(self._open) >= MAX_WAITING_JOBS or waiting + _nbytes(request) > MAX_WAITING_BYTES:
+                refusal = OmomiError(ErrorCode.OUT_OF_MEMORY, "Too many scans wait for the backend: fit fewer at once.")
+            else:
+                self._open[request.id] = job
+                self._todo.put(job)
+                return
+        self._outbox.put(Failure.of(request.id, refusal))
+
+    def _cancel(self, number: int) -> None:
+        with self._lock:
+            job = self._open.get(number)
+            if job is None:
+                return
+            job.cancel()
+            if job.running:
+                self._outbox.drop(number)
+                return
+            # One that only waits has its answer at once; the worker passes over it.
+            del self._open[number]
+        self._outbox.put(_cancelled(number))
+
+    def _work(self) -> None:
+        while True:
+            job = self._todo.get()
+            with self._lock:
+                job.running = job.request.id in self._open
+            if job.running:
+                response = self._respond(job)
+                with self._lock:
+                    del self._open[job.request.id]
+                    self._progress = None
+                self._outbox.put(response)
+            # Without this the scan would stay in memory until the next job comes.
+            del job
+
+    def _respond(self, job: _Job) -> Message:
+        """Run one job; its response."""
+        number = job.request.id
+        try:
+            result = _as_omomi_errors(lambda: self._fit(job))
+            job.raise_if_cancelled()
+            self._outbox.put(_frame(job, result.mesh, final=True))
+            return FitDone(number, jsonable(result.stats), jsonable(result.report))
+        except OmomiError as error:
+            if job.cancelled:
+                # Whatever the engine made of the interruption, the reason is the cancel.
+                self._outbox.drop(number)
+                return _cancelled(number)
+            _log.warning("job %d: %s: %s\n%s", number, error.code, error.message, error.detail)
+            return Failure.of(number, error)
+
+    def _fit(self, job: _Job) -> Any:
+        def on_progress(fraction: float, text: str) -> None:
+            job.raise_if_cancelled()
+            self._report(job, fraction, text)
+
+        def on_frame(mesh: Mesh) -> None:
+            job.raise_if_cancelled()
+            # The final mesh comes with the result, so that there is always exactly one.
+            if not mesh.final:
+                self._outbox.put(_frame(job, mesh, final=False))
+
+        self._report(job, 0.0, "starting")
+        job.begin(self._engine.token())
+        assert job.token is not None
+        return self._engine.fit(raw_scan(job.request), job.request.options, on_frame, on_progress, job.token)
+
+    def _report(self, job: _Job, fraction: float, text: str) -> None:
+        progress = Progress(job.request.id, min(max(float(fraction), 0.0), 1.0), text)
+        self._progress = progress
+        self._outbox.put(progress)
+
+    def _write(self) -> None:
+        """Send what waits, and while a job runs repeat its last progress as a sign of life."""
+        beat = time.monotonic()
+        while True:
+            message = self._outbox.get(HEARTBEAT_SECONDS)
+            if message is not None:
+                self._send(message)
+            elif self._outbox.closed:
+                return
+            if isinstance(message, Progress):
+                beat = time.monotonic()
+            elif time.monotonic() - beat >= HEARTBEAT_SECONDS:
+                # Through the outbox and under the lock, so that no progress follows the response of its job.
+                with self._lock:
+                    job = self._open.get(self._progress.id) if self._progress is not None else None
+                    if job is not None and self._progress is not None and not job.cancelled:
+                        self._outbox.put(self._progress)
+                beat = time.monotonic()
+
+    def _send(self, message: Message) -> None:
+        try:
+            for _ in frames.write(self._writer, frames.encode(to_packet(message))):
+                pass
+        except OSError:
+            # Nobody listens any more, so nobody wants the result.
+            os._exit(1)
+        except OmomiError as error:
+            _log.error("%s cannot be sent: %s", type(message).__name__, error.message)
+            if not isinstance(message, Failure):
+                self._send(Failure.of(getattr(message, "id", None), error))
+
+
+def raw_scan(request: FitRequest) -> RawScan:
+    """The scan in a request. Raises OmomiError(NOT_A_MESH) for faces that point nowhere and for uneven arrays."""
+    from .scan.raw import RawScan
+
+    count = len(request.points)
+    if request.faces is not None and request.faces.size:
+        if request.faces.min() < 0 or request.faces.max() >= count:
+            raise OmomiError(ErrorCode.NOT_A_MESH, "The mesh has faces that refer to vertices it does not have.")
+    for name, array in (("normals", request.normals), ("directions to the sensor", request.to_sensor)):
+        if array is not None and len(array) != count:
+            raise OmomiError(ErrorCode.NOT_A_MESH, f"The scan has {count} points but {len(array)} {name}.")
+    points = request.points.astype(np.float64)
+    return RawScan(points, request.faces, request.normals, request.to_sensor, request.name)
+
+
+def _frame(job: _Job, mesh: Mesh, final: bool) -> MeshFrame:
+    vertices = np.asarray(mesh.vertices, np.float64).reshape(-1, 3)
+    if job.origin is None:
+        job.origin = (vertices.min(0) + vertices.max(0)) / 2 if len(vertices) else np.zeros(3)
+    x, y, z = job.origin.tolist()
+    return MeshFrame(
+        job.request.id,
+        int(mesh.level),
+        final,
+        (x, y, z),
+        (vertices - job.origin).astype("<f4"),
+        np.asarray(mesh.faces, "<i4").reshape(-1, 3),
+        np.asarray(mesh.sigma, "<f4").reshape(-1),
+    )
+
+
+def _as_omomi_errors(call: Any) -> Any:
+    """``call()``, with errors that nobody foresaw turned into OmomiError, so that one job cannot end the process."""
+    try:
+        return call()
+    except OmomiError:
+        raise
+    except MemoryError as error:
+        raise OmomiError(ErrorCode.OUT_OF_MEMORY, "The memory does not suffice: use a lower level.") from error
+    except Exception as error:
+        _log.exception("unexpected error")
+        summary = f"Something went wrong inside the backend ({type(error).__name__})."
+        raise OmomiError(ErrorCode.INTERNAL, summary, traceback.format_exc()) from error
+
+
+def _cancelled(number: int) -> Failure:
+    return Failure(number, ErrorCode.CANCELLED, "The job was cancelled.")
+
+
+def _nbytes(request: FitRequest) -> int:
+    arrays: Mapping[str, np.ndarray] = to_packet(request).arrays
+    return sum(array.nbytes for array in arrays.values())
