@@ -1,0 +1,285 @@
+"""The atom: one small recursive network that serves every level of the field.
+
+theta = theta_0 * (1 + Phi(a, l)): the style vector that `Phi` makes from the attributes and the level scales the
+output channels of every convolution in the trunk, which is the same as scaling rows of its weight tensors.
+
+Three modules, exported as three graphs. All lengths are in voxels of the level at hand unless a name says otherwise.
+
+* `Seed`: evidence of level 0 -> the field that the recursion starts from, a smooth indicator solved spectrally.
+* `Phi`:  attributes and level -> style vector.
+* `Atom`: evidence, parent field, position, style -> mean and log scale of the signed distance on a 32^3 block.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+BLOCK = 32
+"""Voxels along an edge of a block."""
+PARENT = BLOCK // 2 + 2
+"""Parent voxels along an edge: the block's own and one voxel of halo on each side."""
+TRUNCATION = 3.0
+"""Signed distances are truncated here (voxels)."""
+EVIDENCE = 5
+"""Splatted channels: weight, sum of normals (3), sum of normal . position (block-centred voxel units)."""
+ATTRIBUTES = 4
+"""Noise (log2 voxels), hole filling (-1 .. 1), level / 5, 1 at level 0."""
+LOG_SCALE_LIMITS = (-5.0, 1.5)
+
+
+@dataclass(frozen=True)
+class AtomConfig:
+    """Channels at 16^3, 8^3 and 4^3, width of the style network."""
+
+    widths: tuple[int, int, int] = (24, 48, 96)
+    phi_width: int = 48
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def gaussian_band(sigma: float, size: int = BLOCK) -> Tensor:
+    """(size, size) matrix that blurs a line of voxels with a Gaussian, cut at the block's ends."""
+    index = torch.arange(size, dtype=torch.float64)
+    weight = torch.exp(-0.5 * ((index[:, None] - index[None, :]) / sigma) ** 2) / (sigma * math.sqrt(2 * math.pi))
+    return weight.float()
+
+
+def binomial_band(size: int = BLOCK) -> Tensor:
+    """(size, size) matrix of the [1 2 1] / 4 filter with replicated ends: it removes what sub-voxel heads
+    would leave as a checkerboard."""
+    index = torch.arange(size)
+    band = torch.zeros(size, size)
+    for offset, weight in ((-1, 0.25), (0, 0.5), (1, 0.25)):
+        band.index_put_((index, (index + offset).clamp(0, size - 1)), torch.tensor(weight), accumulate=True)
+    return band
+
+
+def interpolation_band(size: int = BLOCK) -> Tensor:
+    """(size, size / 2 + 2) matrix: linear interpolation from parent voxel centres (one halo voxel on each side)."""
+    position = (torch.arange(size) + 0.5) / 2 + 0.5
+    lower = position.floor().long()
+    share = position - lower
+    band = torch.zeros(size, size // 2 + 2)
+    band.index_put_((torch.arange(size), lower), 1 - share)
+    band.index_put_((torch.arange(size), lower + 1), share)
+    return band
+
+
+def separable(volume: Tensor, band: Tensor) -> Tensor:
+    """Apply ``band`` (m, n) along the three axes of (N, C, n, n, n): matrix products, no convolution kernels."""
+    count, channels, n = volume.shape[0], volume.shape[1], band.shape[1]
+    m = band.shape[0]
+    volume = band @ volume.reshape(count, channels, n, n * n)
+    volume = band @ volume.reshape(count, channels, m, n, n)
+    return volume @ band.T
+
+
+def doubling_band(size: int) -> Tensor:
+    """(2 size, size) matrix: linear interpolation to twice the resolution, ends held."""
+    position = ((torch.arange(2 * size) + 0.5) / 2 - 0.5).clamp(0, size - 1)
+    lower = position.floor().long().clamp(max=size - 2)
+    share = position - lower
+    band = torch.zeros(2 * size, size)
+    band.index_put_((torch.arange(2 * size), lower), 1 - share)
+    band.index_put_((torch.arange(2 * size), lower + 1), share)
+    return band
+
+
+def depth_to_space(volume: Tensor) -> Tensor:
+    """(N, 8C, n, n, n) -> (N, C, 2n, 2n, 2n)."""
+    count, channels, size = volume.shape[0], volume.shape[1] // 8, volume.shape[2]
+    volume = volume.reshape(count, channels, 2, 2, 2, size, size, size)
+    return volume.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(count, channels, 2 * size, 2 * size, 2 * size)
+
+
+class Smooth(nn.Module):
+    """Evidence at one blur: confidence (0 .. 1), mean normal (3), signed distance to the local planes (voxels).
+
+    The distance is that of implicit moving least squares (Shen et al. 2004; Kolluri 2005): the Gaussian mean of
+    (x - p) . n over the points p with normals n, computed exactly from the blurred sums of n and n . p.
+    """
+
+    def __init__(self, sigma: float) -> None:
+        super().__init__()
+        self.register_buffer("band", gaussian_band(sigma), persistent=False)
+        axis = torch.arange(BLOCK, dtype=torch.float32) - (BLOCK - 1) / 2
+        grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
+        self.register_buffer("grid", grid[None], persistent=False)
+
+    def forward(self, evidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        blurred = separable(evidence, self.band)
+        weight, normal, moment = blurred[:, :1], blurred[:, 1:4], blurred[:, 4:]
+        share = 1 / (weight + 1e-4)
+        distance = ((self.grid * normal).sum(1, keepdim=True) - moment) * share
+        known = weight / (weight + 0.02)
+        return known, normal * share, distance.clamp(-TRUNCATION, TRUNCATION) * known
+
+
+class Residual(nn.Module):
+    """Two convolutions with styled channels around a skip."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv3d(width, width, 3, padding=1)
+        self.second = nn.Conv3d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+        self.style_size = width
+
+    def forward(self, x: Tensor, gain: Tensor) -> Tensor:
+        return x + self.second(functional.relu(self.first(x)) * gain)
+
+
+class Phi(nn.Module):
+    """Attributes and level (N, ATTRIBUTES) -> style (N, S): relative gains of the atom's channels."""
+
+    def __init__(self, config: AtomConfig, style_size: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(ATTRIBUTES, config.phi_width)
+        self.middle = nn.Linear(config.phi_width, config.phi_width)
+        self.out = nn.Linear(config.phi_width, style_size)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, attributes: Tensor) -> Tensor:
+        hidden = functional.silu(self.hidden(attributes))
+        return self.out(functional.silu(self.middle(hidden)))
+
+
+class Atom(nn.Module):
+    """The network of every level.
+
+    evidence (N, 5, 32, 32, 32) splatted sums; parent (N, 2, 18, 18, 18) mean and log scale in PARENT voxels;
+    position (N, 4) canonical centre of the block and canonical voxel size; style (N, S).
+    Returns field (N, 2, 32, 32, 32) mean and log scale in voxels, and the hypercolumn: features at 16^3, 8^3, 4^3.
+    """
+
+    def __init__(self, config: AtomConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or AtomConfig()
+        fine, middle, coarse = self.config.widths
+        self.sharp, self.soft = Smooth(0.8), Smooth(2.0)
+        self.register_buffer("upsample", interpolation_band(), persistent=False)
+        self.register_buffer("binomial", binomial_band(), persistent=False)
+        axis = (torch.arange(BLOCK // 2) - (BLOCK // 2 - 1) / 2) * 2
+        grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
+        self.register_buffer("coarse_grid", grid[None], persistent=False)
+        self.register_buffer("double_middle", doubling_band(BLOCK // 4), persistent=False)
+        self.register_buffer("double_coarse", doubling_band(BLOCK // 8), persistent=False)
+        self.stem = nn.Conv3d(12, fine, 2, stride=2)
+        self.place = nn.Conv3d(3, fine, 1)
+        self.fine_in = Residual(fine)
+        self.down_middle = nn.Conv3d(fine, middle, 2, stride=2)
+        self.middle_in = Residual(middle)
+        self.down_coarse = nn.Conv3d(middle, coarse, 2, stride=2)
+        self.coarse = nn.ModuleList([Residual(coarse), Residual(coarse)])
+        self.up_middle = nn.Conv3d(coarse, middle, 1)
+        self.middle_out = Residual(middle)
+        self.up_fine = nn.Conv3d(middle, fine, 1)
+        self.fine_out = Residual(fine)
+        self.head = nn.Conv3d(fine, 3 * 8, 3, padding=1)
+        nn.init.normal_(self.head.weight, std=1e-3)
+        with torch.no_grad():
+            assert self.head.bias is not None
+            self.head.bias.zero_()
+        self.style_sizes = (fine, middle, coarse, coarse, middle, fine)
+
+    @property
+    def style_size(self) -> int:
+        return sum(self.style_sizes)
+
+    def forward(
+        self, evidence: Tensor, parent: Tensor, position: Tensor, style: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        given = self.given(evidence, parent)
+        raw, *hypercolumn = self.trunk(given, position, style)
+        return self.field(raw, given), *hypercolumn
+
+    def given(self, evidence: Tensor, parent: Tensor) -> Tensor:
+        """What the trunk sees at full resolution (N, 12, 32, 32, 32). Sums cancel here: float32 always."""
+        known, normal, offset = self.sharp(evidence)
+        known_soft, _, offset_soft = self.soft(evidence)
+        above = separable(parent, self.upsample)
+        mean = (2 * above[:, :1]).clamp(-TRUNCATION, TRUNCATION)
+        # one voxel of the parent is two of ours
+        spread = (above[:, 1:] + math.log(2)).clamp(*LOG_SCALE_LIMITS)
+        gap = offset - known * mean
+        return torch.cat(
+            [known, normal, offset, known_soft, offset_soft, gap, mean, mean.abs(), spread, spread.exp()], dim=1
+        )
+
+    def trunk(self, given: Tensor, position: Tensor, style: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The styled U-Net: raw head (N, 24, 16, 16, 16) and the hypercolumn. May run in bfloat16."""
+        place = position[:, :3, None, None, None] + self.coarse_grid * position[:, 3:, None, None, None]
+        gains = [1 + part[:, :, None, None, None] for part in style.split(self.style_sizes, dim=1)]
+        x16 = functional.relu(self.stem(given) + self.place(place))
+        x16 = self.fine_in(x16, gains[0])
+        x8 = self.middle_in(functional.relu(self.down_middle(x16)), gains[1])
+        x4 = functional.relu(self.down_coarse(x8))
+        for block, gain in zip(self.coarse, gains[2:4], strict=True):
+            x4 = block(x4, gain)
+        x8 = x8 + separable(self.up_middle(x4), self.double_coarse)
+        x8 = self.middle_out(x8, gains[4])
+        x16 = x16 + separable(self.up_fine(x8), self.double_middle)
+        x16 = self.fine_out(x16, gains[5])
+        return self.head(x16), x16, x8, x4
+
+    def field(self, raw: Tensor, given: Tensor) -> Tensor:
+        """Mean and log scale: the parent's field, drawn to the measured planes where the head trusts them."""
+        raw = separable(depth_to_space(raw), self.binomial)
+        known, offset, mean, spread = given[:, :1], given[:, 4:5], given[:, 8:9], given[:, 10:11]
+        trust = known * torch.sigmoid(raw[:, :1])
+        mu = mean + trust * (offset / (known + 1e-4) - mean) + raw[:, 1:2]
+        log_scale = (raw[:, 2:] + 0.5 * spread - 1.0).clamp(*LOG_SCALE_LIMITS)
+        return torch.cat([mu, log_scale], dim=1)
+
+
+class Seed(nn.Module):
+    """Evidence of level 0 (1, 5, 32, 32, 32) -> the field above level 0 (1, 2, 18, 18, 18), in its voxels.
+
+    An indicator chi with laplacian(chi) = div(smoothed normals), zero at the border of the box, as in Poisson
+    reconstruction (Kazhdan et al. 2006), solved with a sine transform: exact, global, a few small matrix products.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        n = BLOCK
+        index = torch.arange(1, n + 1, dtype=torch.float64)
+        sine = torch.sin(math.pi * index[:, None] * index[None, :] / (n + 1)) * math.sqrt(2 / (n + 1))
+        eigenvalue = 2 - 2 * torch.cos(math.pi * index / (n + 1))
+        total = eigenvalue[:, None, None] + eigenvalue[None, :, None] + eigenvalue[None, None, :]
+        centred = torch.zeros(n, n)
+        for row in range(n):
+            if row > 0:
+                centred[row, row - 1] = -0.5
+            if row < n - 1:
+                centred[row, row + 1] = 0.5
+        pool = torch.zeros(n // 2 + 2, n)
+        for row in range(n // 2):
+            pool[row + 1, 2 * row : 2 * row + 2] = 0.5
+        pool[0], pool[-1] = pool[1], pool[-2]
+        self.register_buffer("blur", gaussian_band(1.0), persistent=False)
+        self.register_buffer("sine", sine.float(), persistent=False)
+        self.register_buffer("inverse", (1 / total).float(), persistent=False)
+        self.register_buffer("centred", centred, persistent=False)
+        self.register_buffer("pool", pool, persistent=False)
+
+    def forward(self, evidence: Tensor) -> Tensor:
+        weight, normal = evidence[:, :1], evidence[:, 1:4]
+        # each voxel that holds points stands for about one voxel face of surface, whatever the sampling density
+        normal = separable(normal / (weight + 0.5), self.blur)
+        divergence = (
+            self.centred @ normal[:, 0].reshape(-1, BLOCK, BLOCK * BLOCK)
+        ).reshape(-1, BLOCK, BLOCK, BLOCK)
+        divergence = divergence + self.centred @ normal[:, 1] + normal[:, 2] @ self.centred.T
+        # normals point outwards, so chi falls along them; -laplacian has the positive eigenvalues
+        chi = separable(separable(divergence[:, None], self.sine) * self.inverse, self.sine)
+        mean = (0.5 - chi).clamp(-1.0, 1.0) * (TRUNCATION / 2)
+        field = torch.cat([mean, torch.full_like(mean, 0.5)], dim=1)
+        return separable(field, self.pool)

@@ -1,0 +1,58 @@
+"""Checkpoints in safetensors: weights, their running average, the optimiser's moments, and where training stands."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+
+def save_checkpoint(
+    path: Path, model: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer, progress: dict
+) -> None:
+    """Write all of it under a temporary name and rename, so that a cut-off run leaves the last whole checkpoint."""
+    tensors = {f"weight/{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"average/{name}": value for name, value in average.items()}
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for parameter, state in optimiser.state.items():
+        for key, value in state.items():
+            tensors[f"moment/{names[id(parameter)]}/{key}"] = torch.as_tensor(value)
+    partial = path.with_suffix(".part")
+    kept = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    save_file(kept, partial, metadata={"progress": json.dumps(progress)})
+    os.replace(partial, path)
+
+
+def load_checkpoint(
+    path: Path, model: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer | None
+) -> dict:
+    """Restore what `save_checkpoint` wrote, in place; returns the progress. Raises FileNotFoundError."""
+    device = next(model.parameters()).device
+    with safe_open(path, framework="pt", device=str(device)) as file:
+        progress = json.loads(file.metadata()["progress"])
+        names = list(file.keys())
+        stored = {name: file.get_tensor(name) for name in names}
+    model.load_state_dict({name[7:]: value for name, value in stored.items() if name.startswith("weight/")})
+    average.update({name[8:]: value for name, value in stored.items() if name.startswith("average/")})
+    if optimiser is not None:
+        for name, parameter in model.named_parameters():
+            moments = {
+                key.rsplit("/", 1)[1]: value for key, value in stored.items() if key.startswith(f"moment/{name}/")
+            }
+            if moments:
+                moments["step"] = moments["step"].cpu()
+                optimiser.state[parameter] = moments
+    return progress
+
+
+def average_weights(path: Path, model: nn.Module) -> dict:
+    """Load only the running average into ``model``: what evaluation and export use. Returns the progress."""
+    average: dict[str, Tensor] = {}
+    progress = load_checkpoint(path, model, average, None)
+    model.load_state_dict(average, strict=False)
+    return progress

@@ -1,0 +1,47 @@
+"""Voxel grids of the levels, in torch: positions of voxel centres and splatting of points."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .atom import BLOCK
+
+
+def resolution(level: int) -> int:
+    return BLOCK * 2**level
+
+
+def grid_points(size: int, device: torch.device | str = "cpu") -> Tensor:
+    """Centres (1, size^3, 3) of the voxels that divide [-1, 1]^3, last axis fastest."""
+    axis = (torch.arange(size, device=device) + 0.5) * (2.0 / size) - 1
+    return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).reshape(1, -1, 3)
+
+
+def block_points(origins: Tensor, level: int) -> Tensor:
+    """Canonical voxel centres (B, 32^3, 3) of blocks with integer ``origins`` (B, 3) on the grid of ``level``."""
+    axis = torch.arange(BLOCK, device=origins.device)
+    offsets = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).reshape(1, -1, 3)
+    return (origins[:, None] + offsets + 0.5) * (2.0 / resolution(level)) - 1
+
+
+def block_position(origins: Tensor, level: int) -> Tensor:
+    """The atom's position input (B, 4): canonical centre of the block and the voxel size."""
+    voxel = 2.0 / resolution(level)
+    centre = (origins + BLOCK / 2) * voxel - 1
+    return torch.cat([centre, torch.full_like(centre[:, :1], voxel)], dim=1)
+
+
+def splat(points: Tensor, normals: Tensor, origin: Tensor, level: int) -> Tensor:
+    """Evidence (5, 32, 32, 32) of one block: per voxel the number of points, the sum of their normals and of
+    normal . position, positions in voxels from the centre of the block (as `field.evidence` does in numpy).
+    """
+    local = (points + 1) * (resolution(level) / 2) - origin
+    voxel = local.floor().long()
+    inside = ((voxel >= 0) & (voxel < BLOCK)).all(1)
+    local, voxel, normal = local[inside], voxel[inside], normals[inside]
+    index = (voxel[:, 0] * BLOCK + voxel[:, 1]) * BLOCK + voxel[:, 2]
+    moment = (normal * (local - BLOCK / 2)).sum(1, keepdim=True)
+    rows = torch.cat([torch.ones_like(moment), normal, moment], dim=1)
+    sums = torch.zeros(BLOCK**3, 5, device=points.device).index_add_(0, index, rows)
+    return sums.T.reshape(5, BLOCK, BLOCK, BLOCK)

@@ -1,0 +1,69 @@
+"""The recursion as training sees it: one chain of nested blocks, every level conditioned on the one above."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .atom import BLOCK, LOG_SCALE_LIMITS, PARENT, TRUNCATION, Atom, AtomConfig, Phi, Seed
+from .batches import Batch
+from .grids import block_position
+
+LEAST_NOISE = 0.05
+"""Noise below this (voxels) makes no difference to the field."""
+
+
+def attributes(noise_voxels: Tensor, filling: Tensor, level: int) -> Tensor:
+    """Phi's input (B, 4). `field.recursion` writes the same in numpy."""
+    noise = torch.log2(noise_voxels.clamp(min=LEAST_NOISE))
+    constant = torch.ones_like(noise)
+    return torch.stack([noise / 3, filling, constant * level / 5, constant * float(level == 0)], dim=1)
+
+
+class Recursion(nn.Module):
+    """Atom, Phi and Seed together: all that is trained and exported."""
+
+    def __init__(self, config: AtomConfig | None = None) -> None:
+        super().__init__()
+        self.atom = Atom(config)
+        self.phi = Phi(self.atom.config, self.atom.style_size)
+        self.seed = Seed()
+
+    def forward(self, batch: Batch, filling: Tensor, noise: Tensor, dtype: torch.dtype | None) -> list[Tensor]:
+        """Fields (B, 2, 32, 32, 32) of every level in ``batch``; noise (B,) canonical, as the engine would estimate
+        it; dtype: autocast type of the trunk, None for float32."""
+        fields: list[Tensor] = []
+        parent = self.seed(batch.evidence[0])
+        for level, evidence in enumerate(batch.evidence):
+            if level:
+                parent = parent_block(fields[-1], batch.origins[level - 1], batch.origins[level])
+            voxel = 2.0 / (BLOCK * 2**level)
+            style = self.phi(attributes(noise / voxel, filling, level))
+            given = self.atom.given(evidence, parent)
+            position = block_position(batch.origins[level], level)
+            with torch.autocast(evidence.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+                raw = self.atom.trunk(given, position, style)[0]
+            field = self.atom.field(raw.float(), given)
+            fields.append(field)
+        return fields
+
+
+def parent_block(field: Tensor, origins: Tensor, child_origins: Tensor) -> Tensor:
+    """Part (B, 2, 18, 18, 18) of parent blocks that lies under child blocks, with one voxel of halo.
+
+    Beyond the domain everything is outside, and surely so.
+    """
+    room = PARENT
+    padded = torch.cat(
+        [
+            nn.functional.pad(field[:, :1].clamp(-TRUNCATION, TRUNCATION), (room,) * 6, value=TRUNCATION),
+            nn.functional.pad(field[:, 1:], (room,) * 6, value=LOG_SCALE_LIMITS[0] + 2),
+        ],
+        dim=1,
+    )
+    start = (torch.div(child_origins, 2, rounding_mode="floor") - 1 - origins + room).tolist()
+    return torch.stack(
+        [block[:, x : x + PARENT, y : y + PARENT, z : z + PARENT] for block, (x, y, z) in zip(padded, start, strict=True)]
+    )
+
+
