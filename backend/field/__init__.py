@@ -1,0 +1,1 @@
+"""Signed distance fields on sparse bricks: evidence, network, recursion, surface."""

@@ -1,0 +1,1 @@
+"""Topology and measures of triangle meshes."""
