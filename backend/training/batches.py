@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from .atom import BLOCK
-from .bank import VIEWS
-from .grids import resolution, splat
+from .grids import resolution, splat, within_block
 from .scanner import draw_settings, scan_points
 
 HELD_OUT_SEEDS = 12
@@ -65,8 +64,7 @@ class Bank:
         shard, device = self.shards[path], generator.device
         points = torch.from_numpy(shard["points"][member]).to(device).float() / 32767
         normals = torch.nn.functional.normalize(torch.from_numpy(shard["normals"][member]).to(device).float(), dim=1)
-        bits = torch.from_numpy(shard["seen"][member].astype(np.int64)).to(device)
-        seen = (bits[None] >> torch.arange(VIEWS, device=device)[:, None]) & 1 == 1
+        seen = torch.from_numpy(shard["seen"][member].astype(np.int32)).to(device)
         cameras = torch.from_numpy(shard["cameras"][member]).to(device)
         settings = draw_settings(generator)
         cloud, estimated, _ = scan_points(points, normals, seen, cameras, settings, generator)
@@ -88,8 +86,13 @@ class Bank:
             turned = turned.flip([axis for axis in range(3) if sign[axis] < 0])
             place = torch.from_numpy(origin).to(device)[axes]
             place = torch.where(sign > 0, place, resolution(level) - BLOCK - place)
-            kept = slice(None) if level < first_without else slice(0)
-            evidence.append(splat(cloud[kept], estimated[kept], place, level))
+            if level >= first_without:
+                cloud, estimated = cloud[:0], estimated[:0]
+            elif level:
+                # the blocks are nested, so each level needs only what the one above kept
+                near = within_block(cloud, place, level)
+                cloud, estimated = cloud[near], estimated[near]
+            evidence.append(splat(cloud, estimated, place, level))
             target.append(turned[None])
             origins.append(place)
         return evidence, target, origins, settings.noise

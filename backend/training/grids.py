@@ -32,14 +32,20 @@ def block_position(origins: Tensor, level: int) -> Tensor:
     return torch.cat([centre, torch.full_like(centre[:, :1], voxel)], dim=1)
 
 
+def within_block(points: Tensor, origin: Tensor, level: int) -> Tensor:
+    """Indices of the points (n, 3) that lie in the block at ``origin``."""
+    local = (points + 1) * (resolution(level) / 2) - origin
+    return ((local >= 0) & (local < BLOCK)).all(1).nonzero()[:, 0]
+
+
 def splat(points: Tensor, normals: Tensor, origin: Tensor, level: int) -> Tensor:
     """Evidence (5, 32, 32, 32) of one block: per voxel the number of points, the sum of their normals and of
     normal . position, positions in voxels from the centre of the block (as `field.evidence` does in numpy).
     """
     local = (points + 1) * (resolution(level) / 2) - origin
+    inside = within_block(points, origin, level)
+    local, normal = local[inside], normals[inside]
     voxel = local.floor().long()
-    inside = ((voxel >= 0) & (voxel < BLOCK)).all(1)
-    local, voxel, normal = local[inside], voxel[inside], normals[inside]
     index = (voxel[:, 0] * BLOCK + voxel[:, 1]) * BLOCK + voxel[:, 2]
     moment = (normal * (local - BLOCK / 2)).sum(1, keepdim=True)
     rows = torch.cat([torch.ones_like(moment), normal, moment], dim=1)

@@ -72,7 +72,8 @@ def scan_points(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scan points (n, 3), unit normals (n, 3) and unit directions to the sensor (n, 3).
 
-    points, normals (P, 3) on the surface; seen bool (V, P); cameras (V, 3) unit directions.
+    points, normals (P, 3) on the surface; seen i32 (P,), bit v set where camera v sees the point; cameras (V, 3) unit
+    directions.
     """
     device = points.device
 
@@ -85,11 +86,14 @@ def scan_points(
     clouds, directions, facing = [], [], []
     chosen = torch.randperm(len(cameras), generator=generator, device=device)[: settings.views]
     for number, view in enumerate(chosen.tolist()):
-        to_sensor = functional.normalize(cameras[view] * CAMERA_DISTANCE - points, dim=1)
-        cosine = (to_sensor * normals).sum(1).clamp(min=0.05)
         density = settings.density[number % len(settings.density)]
-        hit = seen[view] & (random(len(points)) < cosine * density)
-        ray, cloud, cosine = to_sensor[hit], points[hit], cosine[hit]
+        hit = ((seen >> view) & 1).nonzero()[:, 0]
+        hit = hit[random(len(hit)) < density]
+        ray = functional.normalize(cameras[view] * CAMERA_DISTANCE - points[hit], dim=1)
+        cosine = (ray * normals[hit]).sum(1).clamp(min=0.05)
+        returned = random(len(hit)) < cosine
+        hit, ray, cosine = hit[returned], ray[returned], cosine[returned]
+        cloud = points[hit]
         spread = cosine.rsqrt().clamp(max=2.0) * settings.noise
         error = normal(len(cloud)) * spread
         flying = random(len(cloud)) < settings.flying
