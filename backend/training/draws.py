@@ -25,6 +25,7 @@ class Draws:
         self._table = table
         self._column = 0
         self.count = table.shape[0]
+        self.device = table.device
 
     def chance(self, probability: float) -> bool:
         """One coin for the whole batch."""
@@ -60,6 +61,10 @@ class Draws:
     def normal(self, columns: int) -> Tensor:
         """`(B, columns)` standard normal."""
         return math.sqrt(2) * torch.erfinv((self.raw(columns) * 2 - 1).clamp(-0.9999, 0.9999))
+
+    def absent(self, probability: float) -> Tensor:
+        """`(B, 1)`: 0 for most members, 4 for a few: added to a distance, it removes that part."""
+        return (self.raw(1) < probability).float() * 4
 
     def direction(self) -> Tensor:
         """`(B, 3)` unit vectors."""

@@ -8,14 +8,25 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from . import families_made, families_natural
 from .draws import COLUMNS, Draws
-from .primitives import bend, place, ripple, taper, twist, waves
+from .primitives import Field, bend, place, ripple, taper, twist
+from .programs.craft import craft
+from .programs.creature import creature
+from .programs.csg import csg
+from .programs.flake import flake
+from .programs.furniture import furniture
+from .programs.lathe import bottle, vessel
+from .programs.machine import mechanical
+from .programs.relief import detail
+from .programs.rock import rock
+from .programs.sheet import sheet
+from .programs.skull import skull
+from .programs.sweep import sweep
 
-Field = Callable[[Tensor], Tensor]
 SIDE = 1.6
 REACH = 1.7
 MIN_FILL = 0.003
+MIN_DEPTH = 0.008
 
 
 @dataclass(frozen=True)
@@ -28,18 +39,18 @@ class Family:
 
 
 _BUILDERS = {
-    "csg": Family(families_made.csg, 0.4, 0.2),
-    "vessel": Family(families_made.vessel, 0.3, 0.2),
-    "bottle": Family(families_made.bottle, 0.3, 0.3),
-    "creature": Family(families_natural.creature, 0.5, 0.8),
-    "mechanical": Family(families_made.mechanical, 0.08, 0.1),
-    "furniture": Family(families_made.furniture, 0.1, 0.1),
-    "flake": Family(families_natural.flake, 0.4, 0.6),
-    "rock": Family(families_natural.rock, 0.4, 0.8),
-    "craft": Family(families_made.craft, 0.2, 0.2),
-    "skull": Family(families_natural.skull, 0.5, 0.5),
-    "sheet": Family(families_natural.sheet, 0.4, 0.2),
-    "sweep": Family(families_natural.sweep, 0.4, 0.4),
+    "csg": Family(csg, 0.4, 0.2),
+    "vessel": Family(vessel, 0.3, 0.2),
+    "bottle": Family(bottle, 0.3, 0.3),
+    "creature": Family(creature, 0.5, 0.8),
+    "mechanical": Family(mechanical, 0.08, 0.1),
+    "furniture": Family(furniture, 0.1, 0.1),
+    "flake": Family(flake, 0.4, 0.6),
+    "rock": Family(rock, 0.4, 0.8),
+    "craft": Family(craft, 0.2, 0.2),
+    "skull": Family(skull, 0.5, 0.5),
+    "sheet": Family(sheet, 0.4, 0.2),
+    "sweep": Family(sweep, 0.4, 0.4),
 }
 FAMILIES: tuple[str, ...] = tuple(_BUILDERS)
 
@@ -54,7 +65,10 @@ class Shapes:
 
     @torch.no_grad()
     def sdf(self, points: Tensor) -> Tensor:
-        """Signed distance estimate `(B, N)`, negative inside, at canonical points `(B, N, 3)`; row b for shape b."""
+        """Signed distance estimate `(B, N)`, negative inside, at canonical points `(B, N, 3)`.
+
+        Raises ValueError for another shape of `points`.
+        """
         if points.ndim != 3 or points.shape[0] != self.count or points.shape[2] != 3:
             raise ValueError(f"points must be ({self.count}, N, 3), not {tuple(points.shape)}")
         # Temporaries of one chunk stay in the cache of a core; a GPU wants large ones.
@@ -96,9 +110,9 @@ def _fitted(family: str, recipe: Family, program: int, table: Tensor) -> tuple[S
     shapes = Shapes(family, draws.count, canonical)
     sides = (high - low) * scale
     sample = torch.rand(16384, 3, generator=torch.Generator().manual_seed(program)).to(table.device)
-    inside = shapes.sdf(((sample - 0.5)[None] * sides[:, None])) < 0
-    fill = inside.float().mean(1)
-    good = torch.isfinite(centre).all(1) & (fill > MIN_FILL) & (scale[:, 0] < 4) & (sides.amin(1) > 0.02)
+    distance = shapes.sdf((sample - 0.5)[None] * sides[:, None])
+    solid = ((distance < 0).float().mean(1) > MIN_FILL) & (distance.amin(1) < -MIN_DEPTH)
+    good = torch.isfinite(centre).all(1) & solid & (scale[:, 0] < 4) & (sides.amin(1) > 0.02)
     return shapes, good & ((low > -REACH).all(1) & (high < REACH).all(1))
 
 
@@ -130,11 +144,9 @@ def _bounds(shapes: Shapes, device: torch.device, cells: int = 40) -> tuple[Tens
 
 
 def _posed(draws: Draws, field: Field) -> Field:
-    rotation = draws.rotation()
-    if not draws.chance(0.7):
-        axes = [(0, 1, 2), (1, 2, 0), (2, 0, 1)]
-        order = draws.choice([axes[0], axes[0], axes[1], axes[2]])
-        rotation = torch.eye(3, device=rotation.device)[list(order)].expand(draws.count, 3, 3)
+    upright = draws.choice(((0, 1, 2), (0, 1, 2), (1, 2, 0), (2, 0, 1)))
+    fixed = torch.eye(3, device=draws.device)[list(upright)].expand(draws.count, 3, 3)
+    rotation = torch.where(draws.raw(1)[..., None] < 0.7, draws.rotation(), fixed)
     origin = torch.zeros_like(rotation[:, 0])
     return lambda p: field(place(p, rotation, origin))
 
@@ -156,15 +168,5 @@ def _warped(draws: Draws, recipe: Family, field: Field) -> Field:
 def _detailed(draws: Draws, recipe: Family, field: Field) -> Field:
     if not draws.chance(recipe.detail):
         return field
-    octaves = draws.integer(1, 3)
-    vectors, amplitudes = [], []
-    for _ in range(octaves):
-        frequency = draws.log_uniform(6.0, 110.0)
-        # slope = amplitude * frequency stays small, so that distances stay good
-        amplitude = torch.minimum(draws.log_uniform(0.002, 0.015), 0.3 / octaves / frequency)
-        for _ in range(4):
-            vectors.append(draws.direction() * frequency)
-            amplitudes.append(amplitude * 0.6)
-    vector, amplitude = torch.stack(vectors, 1), torch.cat(amplitudes, 1)
-    phase = draws.uniform(0.0, 6.28, vector.shape[1])
-    return lambda p: field(p) + waves(p, vector, phase, amplitude)
+    relief = detail(draws)
+    return lambda p: field(p) + relief(p)

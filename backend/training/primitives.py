@@ -1,15 +1,18 @@
 """Batched signed distance functions and operators in torch.
 
-Points are `(B, 3, N)`; a distance is `(B, N)`, negative inside, in the units of the points. Sizes are `(B, 1)` tensors or
-floats, vectors `(B, 3)`, rotations `(B, 3, 3)`; member b of a batch uses row b. Axes of revolution are z. Formulas after
-I. Quilez, "distance functions" (2008).
+Points are `(B, 3, N)`; a distance is `(B, N)`, negative inside, in the units of the points.
+Sizes are `(B, 1)` tensors or floats, vectors `(B, 3)`, rotations `(B, 3, 3)`; member b of a batch uses row b.
+Axes of revolution are z. Formulas after I. Quilez, "distance functions" (2008).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+Field = Callable[[Tensor], Tensor]
 Size = Tensor | float
 
 
@@ -103,9 +106,7 @@ def capsule(p: Tensor, a: Tensor, b: Tensor, radius_a: Size, radius_b: Size | No
     axis = b - a
     along = axis / (axis * axis).sum(1, keepdim=True).clamp(min=1e-9)
     t = (torch.bmm(along[:, None], p)[:, 0] - (along * a).sum(1, keepdim=True)).clamp_(0, 1)
-    parts = [
-        torch.addcmul(a[:, i : i + 1], t, axis[:, i : i + 1]).sub_(part) for i, part in enumerate(p.unbind(1))
-    ]
+    parts = [torch.addcmul(a[:, i : i + 1], t, axis[:, i : i + 1]).sub_(part) for i, part in enumerate(p.unbind(1))]
     distance = length(*parts).sub_(radius_a)
     return distance if radius_b is None else distance.addcmul_(t, radius_a - radius_b)  # type: ignore[arg-type]
 
