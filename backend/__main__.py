@@ -1,7 +1,7 @@
 """Entry of ``python -m backend`` and of ``python -I path/to/backend/__main__.py``.
 
-In the second form no folder is on ``sys.path``. The package is then loaded from its place under the name ``backend``,
-without making its neighbours importable: inside a Blender extension those are the add-on's own modules.
+In the second form no folder is on ``sys.path``. The package is then loaded from its place under the name
+``backend``, without making its neighbours importable: in a Blender extension those are the add-on's own modules.
 """
 
 from __future__ import annotations

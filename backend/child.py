@@ -1,4 +1,4 @@
-"""The backend as a child process: how it is started, its three threads, and why it ended. Standard library and numpy only."""
+"""The backend as a child process: its start, its three threads, why it ended. Standard library and numpy only."""
 
 from __future__ import annotations
 
@@ -16,16 +16,25 @@ from pathlib import Path
 from .errors import ErrorCode, OmomiError
 from .frames import CHUNK_BYTES, Decoder, write
 from .mailbox import Mailbox
-from .protocol import Failure, Hello, Message, from_packet
+from .protocol import Failure, Hello, Message
+from .wire import from_packet
 
 _TAIL_BYTES = 8192
 _LOG_BYTES = 4 << 20
+if sys.platform == "win32":
+    _WINDOWS_FLAGS = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+else:
+    _WINDOWS_FLAGS = 0
 
 # What a process that died is known to write, and the sentence that helps more than its last line.
 _KNOWN_ENDINGS = (
     ("std::bad_alloc", ErrorCode.OUT_OF_MEMORY, "The memory did not suffice: use a lower level."),
     ("MemoryError", ErrorCode.OUT_OF_MEMORY, "The memory did not suffice: use a lower level."),
-    ("DLL load failed", ErrorCode.BACKEND_START, "A library is missing: install the Microsoft Visual C++ runtime."),
+    (
+        "DLL load failed",
+        ErrorCode.BACKEND_START,
+        "A library is missing: install Microsoft's Visual C++ runtime.",
+    ),
     ("No module named", ErrorCode.BACKEND_START, "A package of the backend is missing: reinstall Omomi."),
 )
 
@@ -39,10 +48,13 @@ def default_command(
     memory_mb: int = 0,
     log: Path | None = None,
 ) -> list[str]:
-    """The argv of a backend process in isolated mode: ``python`` is the interpreter, ``backend_dir`` the folder of this
-    package, ``site_dirs`` the folders with its packages; 0 leaves threads and memory to the backend."""
-    command = [python, "-I", "-X", "utf8", str(Path(backend_dir) / "__main__.py"), "serve", "--device", device]
-    command += ["--threads", str(threads), "--memory-mb", str(memory_mb)]
+    """The argv of a backend process in isolated mode.
+
+    ``python`` is the interpreter, ``backend_dir`` the folder of this package, ``site_dirs`` the folders with the
+    packages it needs; 0 leaves threads and memory to the backend.
+    """
+    command = [python, "-I", "-X", "utf8", str(Path(backend_dir) / "__main__.py"), "serve"]
+    command += ["--device", device, "--threads", str(threads), "--memory-mb", str(memory_mb)]
     if log is not None:
         command += ["--log", str(log)]
     for folder in site_dirs:
@@ -57,7 +69,7 @@ def child_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 class ChildProcess:
-    """One run of a backend process. Its messages arrive in ``inbox``, which closes when the process has ended."""
+    """One run of a backend process. Its messages come to ``inbox``, which closes when the process has ended."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str] | None, log_path: Path | None) -> None:
         self.inbox = Mailbox()
@@ -76,8 +88,8 @@ class ChildProcess:
         self._complaint: OmomiError | None = None
         self._killed = False
         self._tail = b""
-        # Popen runs on this thread and not on the caller's: on Linux the child dies with the thread that started it.
-        self._reading = threading.Thread(target=self._run, name="omomi-backend-read", daemon=True)
+        # Popen runs on this thread and not on the caller's: on Linux a child dies with the thread that started it.
+        self._reading = threading.Thread(target=self._run, name="omomi-read", daemon=True)
         self._reading.start()
 
     @property
@@ -85,7 +97,7 @@ class ChildProcess:
         return self._process.pid if self._process is not None else None
 
     def send(self, buffers: list[memoryview]) -> None:
-        """Queue an encoded message; it is written once the process has said a hello that this side understands."""
+        """Queue an encoded message; it is written once the process has said a hello of this version."""
         self._outgoing.put(buffers)
 
     def kill(self, reason: OmomiError) -> None:
@@ -120,7 +132,9 @@ class ChildProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                **_separate_from_the_parent(),
+                # No Ctrl-C that is meant for the parent, and on Windows no console window.
+                start_new_session=sys.platform != "win32",
+                creationflags=_WINDOWS_FLAGS,
             )
         except (OSError, ValueError) as error:
             self.error = OmomiError(ErrorCode.BACKEND_START, f"The backend cannot be started: {error}.")
@@ -130,8 +144,8 @@ class ChildProcess:
         self._process = process
         if self._killed:
             process.kill()
-        writing = threading.Thread(target=self._write, args=(process,), name="omomi-backend-write", daemon=True)
-        logging = threading.Thread(target=self._keep_stderr, args=(process,), name="omomi-backend-log", daemon=True)
+        writing = threading.Thread(target=self._write, args=(process,), name="omomi-write", daemon=True)
+        logging = threading.Thread(target=self._log, args=(process,), name="omomi-log", daemon=True)
         writing.start()
         logging.start()
         refusal = self._read(process)
@@ -149,7 +163,7 @@ class ChildProcess:
         self.inbox.close()
 
     def _read(self, process: subprocess.Popen[bytes]) -> OmomiError | None:
-        """Fill the inbox until the stream ends; the error when the process says something that it must not."""
+        """Fill the inbox until the stream ends; the error when the process says what it must not."""
         assert process.stdout is not None
         decoder = Decoder()
         try:
@@ -188,7 +202,7 @@ class ChildProcess:
         finally:
             process.stdin.close()
 
-    def _keep_stderr(self, process: subprocess.Popen[bytes]) -> None:
+    def _log(self, process: subprocess.Popen[bytes]) -> None:
         """Drain stderr, so that the child never blocks on it, into a bounded tail and a bounded log file."""
         assert process.stderr is not None
         with process.stderr as stream:
@@ -218,15 +232,9 @@ class ChildProcess:
                 return OmomiError(known, sentence, tail)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         if self.hello is None:
-            return OmomiError(ErrorCode.BACKEND_START, f"The backend ended before it was ready ({how}).", tail)
+            sentence = f"The backend ended before it was ready ({how})."
+            return OmomiError(ErrorCode.BACKEND_START, sentence, tail)
         return OmomiError(ErrorCode.BACKEND_DIED, f"The backend stopped unexpectedly ({how}).", tail)
-
-
-def _separate_from_the_parent() -> Mapping[str, int | bool]:
-    """Popen arguments: no console window, and no Ctrl-C that was meant for the parent."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:

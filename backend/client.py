@@ -1,7 +1,7 @@
 """The client's half: keeps a backend process at hand and turns what it says into events.
 
-One thread (in Blender the main thread) owns a ``BackendClient`` and calls all of it; nothing here blocks except ``wait``
-and ``close``. Reading and writing happen on the threads of ``ChildProcess``. Standard library and numpy only.
+One thread (in Blender the main thread) owns a ``BackendClient`` and calls all of it; nothing here blocks except
+``wait`` and ``close``. Reading and writing happen on the threads of ``ChildProcess``. Standard library and numpy only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from .child import ChildProcess, default_command
 from .errors import ErrorCode, OmomiError
 from .frames import encode
 from .mailbox import Mailbox
-from .protocol import Cancel, Failure, FitDone, FitRequest, Hello, Message, MeshFrame, Progress, to_packet
+from .protocol import Cancel, Failure, FitDone, FitRequest, Hello, MeshFrame, Message, Progress
+from .wire import to_packet
 
 __all__ = ["BackendClient", "Event", "State", "default_command"]
 
@@ -46,9 +47,8 @@ class State(Enum):
 class BackendClient:
     """Runs ``command`` (see ``default_command``) when it is first needed and again when it has died.
 
-    Every job ends with exactly one ``FitDone`` or ``Failure``. A ``Failure`` without an id says that the process died
-    while it had no job. When the process cannot be started or keeps dying the state is FAILED, and jobs fail at once with
-    the reason, until ``reset``.
+    Every job ends with exactly one ``FitDone`` or ``Failure``. When the process cannot be started or keeps dying the
+    state is FAILED, and jobs fail at once with the reason, until ``reset``.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class BackendClient:
         self._silence_timeout = silence_timeout
         self._child: ChildProcess | None = None
         self._failure: OmomiError | None = None
+        self._given_up = False
         self._events = Mailbox()
         self._numbers = itertools.count(1)
         self._open: set[int] = set()
@@ -79,13 +80,15 @@ class BackendClient:
     def __enter__(self) -> BackendClient:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
     def state(self) -> State:
         """As of the last ``poll`` or ``wait``."""
-        if self._failure is not None:
+        if self._given_up:
             return State.FAILED
         if self._child is None:
             return State.STARTING if self._unsent else State.STOPPED
@@ -95,7 +98,7 @@ class BackendClient:
 
     @property
     def failure(self) -> OmomiError | None:
-        """Why the state is FAILED."""
+        """Why the last process ended by itself; None when none did or another one was started since."""
         return self._failure
 
     @property
@@ -110,8 +113,9 @@ class BackendClient:
 
     def start(self) -> None:
         """Start the process if it does not run, without waiting for it; a job does this by itself."""
-        if self._child is None and self._failure is None:
-            self._child = ChildProcess(self._command, self._env, self._log_path)
+        self._pump()
+        if self._child is None and not self._given_up:
+            self._spawn()
 
     def request_fit(
         self,
@@ -125,9 +129,9 @@ class BackendClient:
     ) -> int:
         """Ask for a fit of ``points`` (n, 3), f32 or f64, world units; the number of the job.
 
-        ``faces`` (m, 3) are indices into the points, ``normals`` and ``to_sensor`` are (n, 3), ``options`` are fields of
-        ``FitOptions``. The arrays must not change until the job ends. Raises OmomiError(PROTOCOL) for arrays of a wrong
-        shape and (TOO_LARGE) for scans over the bounds of a message; all else is told by events.
+        ``faces`` (m, 3) are indices into the points, ``normals`` and ``to_sensor`` are (n, 3), ``options`` are fields
+        of ``FitOptions``. The arrays must not change until the job ends. Raises OmomiError(PROTOCOL) for arrays of a
+        wrong shape and (TOO_LARGE) for scans over the bounds of a message; all else is told by events.
         """
         number = next(self._numbers)
         request = FitRequest(
@@ -140,8 +144,10 @@ class BackendClient:
             None if to_sensor is None else np.asarray(to_sensor, "<f4"),
         )
         buffers = encode(to_packet(request))
+        # A process that died since the last call must not be what the job is sent to.
+        self._pump()
         self._open.add(number)
-        if self._failure is not None:
+        if self._given_up and self._failure is not None:
             self._finish(Failure.of(number, self._failure))
         else:
             self._unsent[number] = buffers
@@ -149,18 +155,21 @@ class BackendClient:
         return number
 
     def poll(self) -> list[Event]:
-        """What happened since the last call, oldest first, without waiting. Of several meshes or progress reports of one
-        job only the newest is there."""
+        """What happened since the last call, oldest first, without waiting. Of several meshes or progress reports of
+        one job only the newest is there."""
         self._pump()
         return [event for event in self._events.drain() if isinstance(event, Event)]
 
     def wait(
-        self, job: int, on_event: Callable[[Progress | MeshFrame], None] | None = None, timeout: float | None = None
+        self,
+        job: int,
+        on_event: Callable[[Progress | MeshFrame], None] | None = None,
+        timeout: float | None = None,
     ) -> FitDone:
-        """Block until ``job`` ends, passing its progress and meshes to ``on_event``; events of other jobs stay for later.
+        """Block until ``job`` ends, passing its progress and meshes to ``on_event``; events of others stay for later.
 
-        Raises OmomiError: what the job failed with, or BACKEND_TIMEOUT after ``timeout`` seconds. The job is cancelled
-        then, as it is when anything else (Ctrl-C, an error in ``on_event``) ends the wait.
+        Raises OmomiError: what the job failed with, or BACKEND_TIMEOUT after ``timeout`` seconds. The job is
+        cancelled then, as it is when anything else (Ctrl-C, an error in ``on_event``) ends the wait.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
@@ -184,8 +193,8 @@ class BackendClient:
             self._events.take(job)
 
     def cancel(self, job: int) -> None:
-        """Give up a job: of its events only a ``Failure`` with the code CANCELLED still comes. One that has ended already
-        is left alone."""
+        """Give up a job: of its events only a ``Failure`` with the code CANCELLED still comes. One that has ended
+        already is left alone."""
         if job not in self._open:
             return
         if self._unsent.pop(job, None) is None and self._child is not None:
@@ -196,12 +205,13 @@ class BackendClient:
     def reset(self) -> None:
         """Forget that the process kept dying: the next job tries again."""
         self._failure = None
+        self._given_up = False
         self._quick_deaths.clear()
         self._start_after = 0.0
 
     def close(self) -> None:
-        """End the process and fail what was open with CANCELLED. Blocks for about half a second at most when the process
-        behaves. The client can be used again."""
+        """End the process and fail what was open with CANCELLED. Blocks until the process is gone, which it is within
+        half a second when it behaves. The client can be used again."""
         for job in list(self._open):
             self._finish(Failure(job, ErrorCode.CANCELLED, "The backend was closed."))
         self._unsent.clear()
@@ -243,7 +253,7 @@ class BackendClient:
         self._events.put(response)
 
     def _watch(self, child: ChildProcess) -> None:
-        """Kill a process that does not start, falls silent over a job, or does not let go of a cancelled one."""
+        """Kill a process that does not start, falls silent over a job, or holds on to a cancelled one."""
         now = time.monotonic()
         if child.hello is None:
             if now - child.started > self._start_timeout:
@@ -265,10 +275,8 @@ class BackendClient:
         if now - child.started < _QUICK_DEATH_SECONDS:
             self._quick_deaths = [t for t in self._quick_deaths if now - t < _QUICK_DEATHS_WINDOW] + [now]
             self._start_after = now + _FIRST_PAUSE_SECONDS * 2 ** (len(self._quick_deaths) - 1)
-        if child.hopeless or len(self._quick_deaths) >= _QUICK_DEATHS_ALLOWED:
-            self._failure = error
-        if not self._open:
-            self._events.put(Failure.of(None, error))
+        self._failure = error
+        self._given_up = child.hopeless or len(self._quick_deaths) >= _QUICK_DEATHS_ALLOWED
         for job in sorted(self._open):
             self._finish(Failure.of(job, error))
 
@@ -277,12 +285,16 @@ class BackendClient:
         if not self._unsent:
             return
         if self._child is None and time.monotonic() >= self._start_after:
-            self.start()
+            self._spawn()
         if self._child is not None:
             self._busy_since = time.monotonic()
             for buffers in self._unsent.values():
                 self._child.send(buffers)
             self._unsent.clear()
+
+    def _spawn(self) -> None:
+        self._failure = None
+        self._child = ChildProcess(self._command, self._env, self._log_path)
 
     def _sleep(self, seconds: float) -> None:
         if self._child is not None:

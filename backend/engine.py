@@ -9,7 +9,6 @@ import dataclasses
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -84,8 +83,8 @@ class Engine(Protocol):
         on_progress: Callable[[float, str], None],
         cancel: Token,
     ) -> Result:
-        """Fit one scan. ``options`` are fields of ``FitOptions``. Callbacks run on the calling thread and may raise
-        OmomiError(CANCELLED), which must pass through. Raises OmomiError."""
+        """Fit one scan. ``options`` are fields of ``FitOptions``. Callbacks may raise OmomiError(CANCELLED), which
+        must pass through. Raises OmomiError."""
         ...
 
 
@@ -134,8 +133,7 @@ class OnnxEngine:
                 try:
                     from .field.model import load_model
                 except ImportError as error:
-                    raise OmomiError(
-                        ErrorCode.BACKEND_START, f"A package that the backend needs cannot be loaded: {error}."
-                    ) from error
+                    sentence = f"A package that the backend needs cannot be loaded: {error}."
+                    raise OmomiError(ErrorCode.BACKEND_START, sentence) from error
                 self._model = load_model(self._device, self._threads)
             return self._model

@@ -4,7 +4,7 @@ Layout: magic ``OMOM``, u32 length of the head (little-endian), the head as UTF-
 ``arrays``: a list of ``{name, dtype, shape}``), then each array's bytes, little-endian, C order, in that order.
 
 The decoder is sans-io and treats its input as hostile: all sizes are bounded, memory grows only with bytes that have
-really arrived, and everything malformed is an ``OmomiError`` with the code ``PROTOCOL``. Standard library and numpy only.
+really arrived, and everything malformed is an ``OmomiError(PROTOCOL)``. Standard library and numpy only.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def encode(packet: Packet) -> list[memoryview]:
         raise OmomiError(ErrorCode.TOO_LARGE, f"A message head of {len(head)} bytes is too long.")
     buffers = [memoryview(_PREFIX.pack(MAGIC, len(head)) + head)]
     # A memoryview with a zero in its shape cannot be cast to bytes, numpy's flat view can.
-    buffers += [memoryview(a.reshape(-1).view(np.uint8)) for a in arrays.values() if a.size]
+    buffers += [a.reshape(-1).view(np.uint8).data for a in arrays.values() if a.size]
     return buffers
 
 

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 
-from .protocol import Message, MeshFrame, Pong, Progress
+from .protocol import MeshFrame, Message, Pong, Progress
 
 
 class Mailbox:

@@ -36,11 +36,8 @@ from .protocol import (
     Pong,
     Progress,
     Shutdown,
-    from_packet,
-    job_of,
-    jsonable,
-    to_packet,
 )
+from .wire import from_packet, job_of, jsonable, to_packet
 
 if TYPE_CHECKING:
     from .scan.raw import RawScan
@@ -61,7 +58,7 @@ class _Job:
     running: bool = False
     cancelled: bool = False
     token: Token | None = None
-    origin: np.ndarray | None = None
+    origin: tuple[float, ...] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, token: Token) -> None:
@@ -268,25 +265,19 @@ class Server:
 
 
 def raw_scan(request: FitRequest) -> RawScan:
-    """The scan in a request. Raises OmomiError(NOT_A_MESH) for faces that point nowhere and for uneven arrays."""
+    """The scan in a request. Raises OmomiError(NOT_A_MESH) for arrays that do not fit together."""
     from .scan.raw import RawScan
 
-    count = len(request.points)
-    if request.faces is not None and request.faces.size:
-        if request.faces.min() < 0 or request.faces.max() >= count:
-            raise OmomiError(ErrorCode.NOT_A_MESH, "The mesh has faces that refer to vertices it does not have.")
-    for name, array in (("normals", request.normals), ("directions to the sensor", request.to_sensor)):
-        if array is not None and len(array) != count:
-            raise OmomiError(ErrorCode.NOT_A_MESH, f"The scan has {count} points but {len(array)} {name}.")
     points = request.points.astype(np.float64)
-    return RawScan(points, request.faces, request.normals, request.to_sensor, request.name)
+    return RawScan(points, request.faces, request.normals, request.to_sensor, request.name or "The scan")
 
 
 def _frame(job: _Job, mesh: Mesh, final: bool) -> MeshFrame:
     vertices = np.asarray(mesh.vertices, np.float64).reshape(-1, 3)
     if job.origin is None:
-        job.origin = (vertices.min(0) + vertices.max(0)) / 2 if len(vertices) else np.zeros(3)
-    x, y, z = job.origin.tolist()
+        centre = (vertices.min(0) + vertices.max(0)) / 2 if len(vertices) else np.zeros(3)
+        job.origin = tuple(centre.tolist())
+    x, y, z = job.origin
     return MeshFrame(
         job.request.id,
         int(mesh.level),
