@@ -6,7 +6,7 @@ Nothing here keeps a reference to Blender's data between two steps: undo, deleti
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from . import mesh_io, preview, results
 from .backend.errors import ErrorCode, OmomiError
+from .backend.protocol import Failure, FitDone, MeshFrame, Progress
 from .messages import Refusal
-from .backend.protocol import Failure, FitDone, Message, MeshFrame, Progress
 
 __all__ = ["Client", "FitRun", "Settings", "abort", "current", "run_to_end", "set_current", "sweep_previews"]
 
@@ -27,9 +27,9 @@ POLL_SECONDS = 0.01
 class Client(Protocol):
     """The part of ``BackendClient`` that a run needs."""
 
-    def request_fit(self, points: Any, *, faces: Any, normals: Any, name: str, options: Any) -> int: ...
-    def poll(self) -> list[Message]: ...
-    def cancel(self, job_id: int) -> None: ...
+    def request_fit(self, points: Any, faces: Any, normals: Any, *, options: Any, name: str) -> int: ...
+    def poll(self) -> Sequence[Any]: ...
+    def cancel(self, job: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class FitRun:
             job.offset = np.array(obj.matrix_world, np.float64)[:3, 3]
             scan = mesh_io.read_scan(obj, bpy.context.evaluated_depsgraph_get())
             job.request = self._client.request_fit(
-                scan.points, faces=scan.faces, normals=scan.normals, name=job.name, options=self.settings.options()
+                scan.points, scan.faces, scan.normals, options=self.settings.options(), name=job.name
             )
         except OmomiError as error:
             job.error = error
@@ -155,7 +155,7 @@ class FitRun:
                     newest = event
                 case FitDone() if event.id == job.request:
                     job.done = event
-                case Failure() if event.id in (job.request, None):
+                case Failure() if event.id == job.request:
                     job.error = event.error()
         if newest is None:
             return

@@ -61,7 +61,9 @@ def read_scan(obj: Any, depsgraph: Any) -> ScanArrays:
     mesh = obj.evaluated_get(depsgraph).data
     if not len(mesh.vertices):
         raise OmomiError(ErrorCode.EMPTY_SCAN, f"{obj.name} has no vertices")
-    points = _vectors(mesh.attributes["position"]).astype(np.float64) @ linear.T
+    # Coordinates that are not finite are the backend's to report.
+    with np.errstate(invalid="ignore"):
+        points = _vectors(mesh.attributes["position"]).astype(np.float64) @ linear.T
     faces = _triangles(mesh)
     if faces is not None and np.linalg.det(linear) < 0:
         faces = faces[:, ::-1]

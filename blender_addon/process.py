@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import bpy
@@ -10,9 +11,9 @@ import bpy
 from . import preferences
 from .backend.client import BackendClient, default_command
 from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol import Hello
+from .backend.protocol import Failure, Hello
 
-__all__ = ["close", "command", "describe_device", "running", "site_folder", "started"]
+__all__ = ["close", "command", "describe", "describe_device", "introduced", "running", "site_folder", "started"]
 
 BACKEND = Path(__file__).parent / "backend"
 
@@ -58,16 +59,12 @@ def running() -> BackendClient | None:
 
 
 def started() -> BackendClient:
-    """A client whose process is running, started anew where it ended or where the preferences changed.
-
-    Raises what `command` and ``BackendClient.start`` raise.
-    """
+    """A client whose process runs or is about to, anew where the preferences changed. Raises what `command` raises."""
     global _client, _client_settings
     settings = command(), preferences.log_path(preferences.get())
     if _client is not None and settings != _client_settings:
         close()
     if _client is None:
-        settings[1].parent.mkdir(parents=True, exist_ok=True)
         _client, _client_settings = BackendClient(settings[0], log_path=settings[1]), settings
     _client.start()
     return _client
@@ -79,6 +76,30 @@ def close() -> None:
     client, _client, _client_settings = _client, None, None
     if client is not None:
         client.close()
+
+
+def introduced() -> Hello:
+    """What the running process says of itself, waited for. Raises OmomiError where it does not come up."""
+    client = started()
+    while client.hello is None:
+        for event in client.poll():
+            if isinstance(event, Failure) and event.id is None:
+                raise event.error()
+        if client.failure is not None:
+            raise client.failure
+        time.sleep(0.02)
+    return client.hello
+
+
+def describe(hello: Hello) -> list[str]:
+    """Lines for a person: device, model, versions, log."""
+    chosen = preferences.get()
+    return [
+        describe_device(hello, chosen.device),
+        f"Backend {hello.backend} (protocol {hello.protocol}), model {hello.model_hash}, process {hello.pid}",
+        f"ONNX Runtime {hello.onnxruntime} with {', '.join(hello.providers)}; numpy {hello.numpy}",
+        f"Log: {preferences.log_path(chosen)}",
+    ]
 
 
 def describe_device(hello: Hello, asked: str) -> str:

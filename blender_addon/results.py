@@ -66,6 +66,9 @@ def _replace(source: Any, mesh: Any) -> Any:
 def _add(source: Any, mesh: Any) -> Any:
     # A copy has the same parent, constraints, animation and delta transforms: it stays over the scan.
     result = source.copy()
+    if result.override_library is not None:
+        # An override could hold no mesh of its own.
+        result = result.make_local(clear_liboverride=True)
     result.name = f"{source.name}.fit"
     result.data = mesh
     result.modifiers.clear()

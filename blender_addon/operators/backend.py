@@ -38,7 +38,7 @@ class OMOMI_OT_doctor(bpy.types.Operator):
 
     def execute(self, context: Any) -> Any:
         try:
-            hello = process.started().hello
+            hello = process.introduced()
         except OmomiError as error:
             self.report({"ERROR"}, explain(error))
             return {"CANCELLED"}

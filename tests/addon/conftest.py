@@ -1,0 +1,122 @@
+"""The built zip, installed into a throw-away profile of the bpy that runs these tests.
+
+``OMOMI_ZIP`` names the zip; without it the newest one in build/dist is taken.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = "bl_ext.user_default.omomi"
+# An accent and spaces, as in the home folder of many an artist. Set before bpy is imported.
+PROFILE = Path(tempfile.mkdtemp(prefix="omomi é ü 重み "))
+os.environ["BLENDER_USER_RESOURCES"] = str(PROFILE)
+
+bpy: Any = pytest.importorskip("bpy")
+
+
+def newest_zip() -> Path:
+    named = os.environ.get("OMOMI_ZIP")
+    found = [Path(named)] if named else sorted((ROOT / "build" / "dist").glob("*.zip"), key=os.path.getmtime)
+    if not found:
+        pytest.exit("no zip: run `python3.11 build_addon.py build` first", returncode=2)
+    return found[-1]
+
+
+@pytest.fixture(scope="session")
+def package() -> Path:
+    """The zip under test."""
+    return newest_zip()
+
+
+@pytest.fixture(scope="session")
+def addon(package: Path) -> Iterator[Any]:
+    """The installed and enabled extension."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.extensions.package_install_files(filepath=str(package), repo="user_default", enable_on_install=True)
+    # The operator says FINISHED even where it failed.
+    assert MODULE in bpy.context.preferences.addons
+    yield SimpleNamespace(name=MODULE, **{name: importlib.import_module(f"{MODULE}.{name}") for name in (
+        "jobs", "mesh_io", "messages", "panels", "preferences", "preview", "process", "results", "properties",
+        "backend.errors", "backend.protocol", "backend.client",
+    )})  # fmt: skip
+    bpy.ops.preferences.addon_disable(module=MODULE)
+    shutil.rmtree(PROFILE, ignore_errors=True)
+
+
+@pytest.fixture
+def scene(addon: Any) -> Iterator[Any]:
+    """An empty file; previews and processes of the test before are gone."""
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    yield bpy.context.scene
+    addon.jobs.abort()
+    addon.process.close()
+
+
+@pytest.fixture
+def toy(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Fits run in the toy backend (see fake_backend.py)."""
+    script = Path(__file__).with_name("fake_backend.py")
+    command = [sys.executable, "-I", str(script), str(addon.process.BACKEND), str(addon.process.site_folder())]
+    monkeypatch.setattr(addon.process, "command", lambda: command)
+    return addon
+
+
+@pytest.fixture
+def make(scene: Any) -> Callable[..., Any]:
+    """Makes a selected mesh object from vertices and faces; a unit cube without."""
+
+    def build(name: str = "scan", vertices: Any = None, faces: Any = None) -> Any:
+        if vertices is None:
+            vertices = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
+            faces = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+        mesh = bpy.data.meshes.new(name)
+        mesh.from_pydata(np.asarray(vertices, float).tolist(), [], [tuple(f) for f in faces] if faces is not None else [])
+        obj = bpy.data.objects.new(name, mesh)
+        bpy.context.scene.collection.objects.link(obj)
+        obj.select_set(True)
+        bpy.context.view_layer.objects.active = obj
+        bpy.context.view_layer.update()
+        return obj
+
+    return build
+
+
+@pytest.fixture
+def step_until() -> Callable[..., None]:
+    """Step a run, as the timer in a window does, until a condition holds."""
+
+    def drive(run: Any, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"nothing happened in {seconds} s: {run.text}, {run.errors}"
+            run.step()
+            time.sleep(0.005)
+
+    return drive
+
+
+@pytest.fixture
+def world() -> Callable[[Any], np.ndarray]:
+    """Vertices of an object in world coordinates."""
+
+    def read(obj: Any) -> np.ndarray:
+        bpy.context.view_layer.update()
+        local = np.array([v.co for v in obj.data.vertices], float).reshape(-1, 3)
+        matrix = np.array(obj.matrix_world, float)
+        return local @ matrix[:3, :3].T + matrix[:3, 3]
+
+    return read
