@@ -45,3 +45,41 @@ class BrickGrid:
         x, y, z = self.coords.T
         split[x, y, z] = self.values
         return split.transpose(3, 0, 4, 1, 5, 2, 6).reshape(channels, *shape)
+
+
+OUTSIDE, INSIDE = -1, -2
+"""What a brick map holds for a brick that is not stored: which side of the surface it lies on."""
+
+
+@dataclass(frozen=True)
+class BrickMap:
+    """Finds bricks by coordinates: one i32 for every brick of the level's domain, 1/512 of a dense grid.
+
+    index: i32 (s, s, s), number of the stored brick, or OUTSIDE or INSIDE; entry (0, 0, 0) is brick ``-margin``.
+    """
+
+    index: np.ndarray
+    margin: int
+    count: int
+
+    @classmethod
+    def of(cls, coords: np.ndarray, sides: np.ndarray, margin: int) -> BrickMap:
+        """coords i32 (m, 3) of the stored bricks; sides i32 (s, s, s), OUTSIDE or INSIDE for all the others."""
+        index = sides.copy()
+        x, y, z = (coords + margin).T
+        index[x, y, z] = np.arange(len(coords), dtype=np.int32)
+        return cls(index, margin, len(coords))
+
+    def find(self, coords: np.ndarray) -> np.ndarray:
+        """Entries i32 (...) for brick coordinates (..., 3); OUTSIDE beyond the domain."""
+        place = coords + self.margin
+        held = np.clip(place, 0, len(self.index) - 1)
+        found = self.index[held[..., 0], held[..., 1], held[..., 2]]
+        return np.where((held == place).all(axis=-1), found, OUTSIDE)
+
+    @property
+    def coords(self) -> np.ndarray:
+        """Coordinates i32 (m, 3) of the stored bricks, in their order."""
+        place = np.argwhere(self.index >= 0)
+        order = np.argsort(self.index[tuple(place.T)])
+        return (place[order] - self.margin).astype(np.int32)

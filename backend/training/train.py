@@ -14,10 +14,11 @@ from torch import Tensor
 
 from .atom import AtomConfig
 from .bank import DEEPEST
-from .checkpoint import load_checkpoint, save_checkpoint
 from .batches import Bank, Batch
+from .checkpoint import load_checkpoint, save_checkpoint
 from .losses import SLOPE_WEIGHT, laplace_loss, mean_error, slope_loss
 from .rollout import Recursion
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -75,7 +76,8 @@ def evaluate(model: Recursion, bank: Bank, batches: int, size: int, dtype: torch
 def train(bank_folder: Path, checkpoint: Path, config: TrainConfig, device: str = "cpu") -> None:
     """Train until the schedule is over; ``checkpoint`` is resumed when it exists."""
     torch.manual_seed(config.seed)
-    model = Recursion(AtomConfig()).to(device)
+    # without channels last the backward pass of bfloat16 convolutions at 4^3 takes twelve times as long on the CPU
+    model = Recursion(AtomConfig()).to(device).to(memory_format=torch.channels_last_3d)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.rate, weight_decay=config.weight_decay, betas=(0.9, 0.98))
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     progress = {"step": 0, "seconds": 0.0}

@@ -14,10 +14,9 @@ def bust(draws: Draws) -> Field:
     """A head; nose, brows, eyes, lips, chin and ears differ in size and place, hair is a creased relief."""
 
     def at(x: Tensor | float, y: Tensor | float, z: Tensor | float) -> Tensor:
-        zero = torch.zeros_like(unit)
+        zero = torch.zeros(draws.count, 1, device=draws.device)
         return torch.cat((zero + x, zero + y, zero + z), 1)
 
-    unit = draws.uniform(0.9, 1.1)
     head = torch.cat((draws.uniform(0.36, 0.48), draws.uniform(0.42, 0.55), draws.uniform(0.5, 0.62)), 1)
     front = -head[:, 1:2]
     eye_x, eye_z = draws.uniform(0.13, 0.2), draws.uniform(0.02, 0.14)

@@ -1,0 +1,150 @@
+"""Blocks of 4^3 bricks (32^3 voxels) over the bricks that the surface crosses: which, what they read, how they join.
+
+Neighbouring blocks share one brick, where their fields are blended with weights that fall to nothing at the border of
+each block: no seam can show, since no block's border counts.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from .bricks import BRICK, OUTSIDE, BrickGrid, BrickMap
+
+BLOCK_BRICKS = 4
+BLOCK = BLOCK_BRICKS * BRICK
+STRIDE = BLOCK_BRICKS - 1
+"""Bricks from one block to the next."""
+PARENT = BLOCK // 2 + 2
+ABSENT_MEAN = 3.0
+ABSENT_LOG_SCALE = -3.0
+"""Field of a brick that is not stored: as far from the surface as the truncation tells, and surely so."""
+
+
+def cover(active: np.ndarray) -> np.ndarray:
+    """First bricks i32 (b, 3) of the blocks that cover the ``active`` bricks i32 (m, 3).
+
+    A brick that two blocks share needs both. Of the 27 places of the lattice of blocks the one with the fewest blocks is
+    taken: the network's time is nearly all of a fit's.
+    """
+    best: np.ndarray | None = None
+    for shift in itertools.product(range(STRIDE), repeat=3):
+        lattice, remainder = np.divmod(active - np.array(shift, np.int32), STRIDE)
+        owners = []
+        for before in itertools.product((0, 1), repeat=3):
+            # the first brick of a block is the last brick of the block before it
+            shared = (remainder[:, [axis for axis in range(3) if before[axis]]] == 0).all(axis=1)
+            owners.append(lattice[shared] - np.array(before, np.int32))
+        keys = np.unique(_keys(np.concatenate(owners)))
+        if best is None or len(keys) < len(best):
+            best, best_shift = keys, shift
+    assert best is not None
+    return _unkeyed(best) * STRIDE + np.array(best_shift, np.int32)
+
+
+KEY_BITS = 20
+KEY_OFFSET = 1 << (KEY_BITS - 1)
+
+
+def _keys(coords: np.ndarray) -> np.ndarray:
+    """One i64 per row of small integers (n, 3), in lexicographic order."""
+    x, y, z = (coords.astype(np.int64) + KEY_OFFSET).T
+    return (x << (2 * KEY_BITS)) | (y << KEY_BITS) | z
+
+
+def _unkeyed(keys: np.ndarray) -> np.ndarray:
+    mask = (1 << KEY_BITS) - 1
+    coords = np.stack([keys >> (2 * KEY_BITS), (keys >> KEY_BITS) & mask, keys & mask], axis=1)
+    return (coords - KEY_OFFSET).astype(np.int32)
+
+
+def bricks_of(blocks: np.ndarray) -> np.ndarray:
+    """Brick coordinates i32 (b, 4, 4, 4, 3) of blocks given by their first bricks (b, 3)."""
+    steps = np.stack(np.meshgrid(*[np.arange(BLOCK_BRICKS, dtype=np.int32)] * 3, indexing="ij"), axis=-1)
+    return blocks[:, None, None, None] + steps
+
+
+def distinct(coords: np.ndarray) -> np.ndarray:
+    """Distinct bricks i32 (m, 3) in lexicographic order, from coordinates (..., 3)."""
+    return _unkeyed(np.unique(_keys(coords.reshape(-1, 3))))
+
+
+def joined(bricks: np.ndarray) -> np.ndarray:
+    """Bricks (b, 4, 4, 4, c, 8, 8, 8) of each block, put together: (b, c, 32, 32, 32), contiguous."""
+    count, channels = len(bricks), bricks.shape[4]
+    return bricks.transpose(0, 4, 1, 5, 2, 6, 3, 7).reshape(count, channels, BLOCK, BLOCK, BLOCK)
+
+
+def split(blocks: np.ndarray) -> np.ndarray:
+    """The reverse of `joined`, a view: (b, c, 32, 32, 32) -> (b, 4, 4, 4, c, 8, 8, 8)."""
+    count, channels = blocks.shape[:2]
+    return blocks.reshape(count, channels, *[BLOCK_BRICKS, BRICK] * 3).transpose(0, 2, 4, 6, 1, 3, 5, 7)
+
+
+def gather_evidence(sums: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The atom's evidence f32 (b, 5, 32, 32, 32) from the bricks' sums (m, 5, 8, 8, 8); index (b, 4, 4, 4) into them.
+
+    Moments are taken about the centre of each brick; here they move to the centre of the block.
+    """
+    evidence = joined(sums[index])
+    centre = np.repeat((np.arange(BLOCK_BRICKS, dtype=np.float32) - (BLOCK_BRICKS - 1) / 2) * BRICK, BRICK)
+    evidence[:, 4] += evidence[:, 1] * centre[:, None, None]
+    evidence[:, 4] += evidence[:, 2] * centre[:, None]
+    evidence[:, 4] += evidence[:, 3] * centre
+    return evidence
+
+
+def gather_parent(grid: BrickGrid, bricks: BrickMap, blocks: np.ndarray) -> np.ndarray:
+    """The parent field f32 (b, 2, 18, 18, 18) under blocks given by their first bricks (b, 3) in the child's level."""
+    first = blocks * (BRICK // 2) - 1
+    voxel = first[:, :, None] + np.arange(PARENT, dtype=np.int32)
+    brick, inner = voxel >> 3, voxel & (BRICK - 1)
+    corner = np.stack(np.broadcast_arrays(*_along_axes(brick)), axis=-1)
+    index = bricks.find(corner)
+    x, y, z = _along_axes(inner)
+    flat = (x * BRICK + y) * BRICK + z
+    values = grid.values.reshape(len(grid.coords), 2, BRICK**3)
+    known = np.maximum(index, 0)
+    mean, log_scale = values[known, 0, flat], values[known, 1, flat]
+    absent = np.where(index == OUTSIDE, np.float32(ABSENT_MEAN), np.float32(-ABSENT_MEAN))
+    return np.stack(
+        [np.where(index >= 0, mean, absent), np.where(index >= 0, log_scale, np.float32(ABSENT_LOG_SCALE))], axis=1
+    ).astype(np.float32)
+
+
+def _along_axes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(b, 3, n) -> three arrays that broadcast to (b, n, n, n)."""
+    return values[:, 0, :, None, None], values[:, 1, None, :, None], values[:, 2, None, None, :]
+
+
+def blend_weights() -> np.ndarray:
+    """Weights f32 (32, 32, 32): 1 in the middle, falling linearly to nothing over the bricks that blocks share."""
+    ramp = (np.arange(BRICK, dtype=np.float32) + 0.5) / BRICK
+    line = np.concatenate([ramp, np.ones(BLOCK - 2 * BRICK, np.float32), ramp[::-1]])
+    return line[:, None, None] * line[:, None] * line
+
+
+class Blend:
+    """Weighted mean of overlapping blocks on ``count`` bricks, collected a batch at a time."""
+
+    def __init__(self, count: int, channels: int) -> None:
+        self._sums = np.zeros((count, channels, BRICK, BRICK, BRICK), np.float32)
+        self._weights = np.zeros((count, 1, BRICK, BRICK, BRICK), np.float32)
+        self._weight = blend_weights()
+        self._weight_bricks = split(self._weight[None, None])[0]
+
+    def add(self, blocks: np.ndarray, index: np.ndarray) -> None:
+        """blocks f32 (b, c, 32, 32, 32), overwritten; index i32 (b, 4, 4, 4): their bricks' numbers."""
+        blocks *= self._weight
+        bricks = split(blocks)
+        for place in np.ndindex(BLOCK_BRICKS, BLOCK_BRICKS, BLOCK_BRICKS):
+            # at one place the bricks of different blocks differ, so plain indexing adds each of them once
+            at = (slice(None), *place)
+            self._sums[index[at]] += bricks[at]
+            self._weights[index[at]] += self._weight_bricks[place]
+
+    def mean(self) -> np.ndarray:
+        """The blended channels f32 (count, c, 8, 8, 8)."""
+        self._sums /= self._weights
+        return self._sums

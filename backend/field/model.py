@@ -1,0 +1,169 @@
+"""The shipped model: three ONNX graphs behind plain functions of arrays. onnxruntime is imported on first use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ErrorCode, OmomiError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+MODEL_FOLDER = Path(__file__).parent.parent / "models"
+GRAPHS = ("seed", "phi", "atom")
+LEAST_NOISE = 0.05
+"""Noise below this (voxels) makes no difference to the field."""
+
+
+class CancelToken:
+    """Asks a running fit to stop, from any thread; a network run in progress is ended too."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._run: Any = None
+
+    @property
+    def cancelled(self) -> bool:
+        return self._event.is_set()
+
+    def cancel(self) -> None:
+        self._event.set()
+        with self._lock:
+            if self._run is not None:
+                self._run.terminate = True
+
+    def raise_if_cancelled(self) -> None:
+        """Raises OmomiError(CANCELLED) once `cancel` was called."""
+        if self._event.is_set():
+            raise OmomiError(ErrorCode.CANCELLED, "The job was cancelled.")
+
+    @contextmanager
+    def running(self, options: onnxruntime.RunOptions) -> Iterator[None]:
+        """Within this block `cancel` terminates the run that has these options."""
+        self.raise_if_cancelled()
+        with self._lock:
+            self._run = options
+        try:
+            yield
+        except Exception:
+            # a terminated run fails with an exception of its own
+            self.raise_if_cancelled()
+            raise
+        finally:
+            with self._lock:
+                self._run = None
+
+
+@dataclass
+class Model:
+    """Sessions on one device. ``hash`` names the weights; ``seconds`` counts the time spent inside the sessions."""
+
+    hash: str
+    device: str
+    card: dict[str, Any]
+    providers: list[str]
+    sessions: dict[str, Any]
+    seconds: float = field(default=0.0)
+
+    def seed(self, evidence: np.ndarray, cancel: CancelToken) -> np.ndarray:
+        """Field above level 0, f32 (1, 2, 18, 18, 18), from the evidence of level 0, f32 (1, 5, 32, 32, 32)."""
+        return self._run("seed", ["parent"], {"evidence": evidence}, cancel)[0]
+
+    def style(self, noise: float, filling: float, level: int, cancel: CancelToken) -> np.ndarray:
+        """Style f32 (1, S): noise in voxels of the level, hole filling -1 .. 1."""
+        attributes = [np.log2(max(noise, LEAST_NOISE)) / 3, filling, level / 5, float(level == 0)]
+        return self._run("phi", ["style"], {"attributes": np.array([attributes], np.float32)}, cancel)[0]
+
+    def field(
+        self, evidence: np.ndarray, parent: np.ndarray, position: np.ndarray, style: np.ndarray, cancel: CancelToken
+    ) -> np.ndarray:
+        """Mean and log scale (voxels) of b blocks, f32 (b, 2, 32, 32, 32); inputs as in `training.atom.Atom`."""
+        inputs = {"evidence": evidence, "parent": parent, "position": position, "style": style}
+        return self._run("atom", ["field"], inputs, cancel)[0]
+
+    def _run(
+        self, graph: str, outputs: list[str], inputs: dict[str, np.ndarray], cancel: CancelToken
+    ) -> list[np.ndarray]:
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        started = time.perf_counter()
+        with cancel.running(options):
+            result = self.sessions[graph].run(outputs, inputs, options)
+        self.seconds += time.perf_counter() - started
+        return result
+
+
+def load_model(device: str = "auto", threads: int = 0, folder: Path | None = None) -> Model:
+    """Open the graphs of ``folder`` (the shipped ones by default) on ``device``: auto, cpu or cuda.
+
+    threads: of the CPU provider, 0 for all cores. Raises OmomiError MODEL_MISSING or DEVICE_UNAVAILABLE, the latter when
+    CUDA was asked for by name and does not run here; `auto` takes the CPU then.
+    """
+    folder = folder or MODEL_FOLDER
+    missing = [name for name in (*(f"{graph}.onnx" for graph in GRAPHS), "card.json") if not (folder / name).is_file()]
+    if missing:
+        raise OmomiError(ErrorCode.MODEL_MISSING, f"The model is incomplete: {', '.join(missing)} is not installed.")
+    digest = hashlib.sha256()
+    for graph in GRAPHS:
+        digest.update((folder / f"{graph}.onnx").read_bytes())
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    sessions, chosen = _open(folder, device, threads)
+    providers = list(sessions["atom"].get_providers())
+    model = Model(digest.hexdigest()[:16], chosen, card, providers, sessions)
+    _warm_up(model)
+    return model
+
+
+def _open(folder: Path, device: str, threads: int) -> tuple[dict[str, Any], str]:
+    """The sessions and the device that they really run on."""
+    import onnxruntime
+
+    if device not in ("auto", "cpu", "cuda"):
+        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no device '{device}': use auto, cpu or cuda.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    reason = "this onnxruntime has no CUDA provider"
+    if device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        try:
+            sessions = _sessions(folder, options, ["CUDAExecutionProvider", "CPUExecutionProvider"])
+        except Exception as error:
+            reason = str(error).splitlines()[0]
+        else:
+            # a list of providers is a wish: only the session knows what it got
+            if "CUDAExecutionProvider" in sessions["atom"].get_providers():
+                return sessions, "cuda"
+            reason = "the CUDA libraries or the driver could not be loaded"
+    if device == "cuda":
+        raise OmomiError(ErrorCode.DEVICE_UNAVAILABLE, f"CUDA cannot be used here: {reason}.")
+    return _sessions(folder, options, ["CPUExecutionProvider"]), "cpu"
+
+
+def _sessions(folder: Path, options: onnxruntime.SessionOptions, providers: list[str]) -> dict[str, Any]:
+    import onnxruntime
+
+    return {
+        graph: onnxruntime.InferenceSession(folder / f"{graph}.onnx", options, providers=providers) for graph in GRAPHS
+    }
+
+
+def _warm_up(model: Model) -> None:
+    """One run of every graph, so that the first fit does not pay for allocations; also proves that they run."""
+    cancel = CancelToken()
+    empty = np.zeros((1, 5, 32, 32, 32), np.float32)
+    parent = model.seed(empty, cancel)
+    style = model.style(0.0, 0.0, 0, cancel)
+    model.field(empty, parent, np.array([[0, 0, 0, 1 / 16]], np.float32), style, cancel)
+    model.seconds = 0.0

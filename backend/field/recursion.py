@@ -1,0 +1,107 @@
+"""The recursion: the same atom at every level, on the blocks that the level above says the surface crosses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .blocks import BLOCK, BLOCK_BRICKS, Blend, bricks_of, cover, distinct, gather_evidence, gather_parent
+from .bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap
+from .evidence import splat
+from .model import CancelToken, Model
+
+ACTIVE = 1.0
+"""A brick is refined when the level above comes this close (its voxels) to the surface somewhere in the brick."""
+BATCH = 8
+"""Blocks in one run of the network: the largest batch that still helps on the CPU, and small enough to stop between."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """The field at one level: mean and log scale, in voxels, on the stored bricks; ``bricks`` also knows the sides."""
+
+    number: int
+    grid: BrickGrid
+    bricks: BrickMap
+    blocks: int
+
+    @property
+    def resolution(self) -> int:
+        return BLOCK * 2**self.number
+
+    @property
+    def voxel(self) -> float:
+        """Canonical size of a voxel."""
+        return 2.0 / self.resolution
+
+
+def recursion(
+    points: np.ndarray,
+    normals: np.ndarray,
+    noise: float,
+    filling: float,
+    deepest: int,
+    model: Model,
+    cancel: CancelToken,
+    on_blocks: Callable[[int, int, int], None],
+) -> Iterator[Level]:
+    """Fields of level 0 .. ``deepest``, coarse to fine.
+
+    points, normals f32 (n, 3) and noise are canonical; filling -1 .. 1. on_blocks(level, done, of) after each batch.
+    Raises OmomiError(CANCELLED).
+    """
+    level: Level | None = None
+    for number in range(deepest + 1):
+        blocks, sides = _first_block() if level is None else _refined(level)
+        coords = distinct(bricks_of(blocks))
+        margin = BLOCK_BRICKS if number else 0
+        bricks = BrickMap.of(coords, sides, margin)
+        sums = splat(points, normals, BLOCK * 2**number, bricks)
+        style = model.style(noise * BLOCK * 2**number / 2, filling, number, cancel)
+        blend = Blend(len(coords), 2)
+        for start in range(0, len(blocks), BATCH):
+            batch = blocks[start : start + BATCH]
+            index = bricks.find(bricks_of(batch))
+            evidence = gather_evidence(sums, index)
+            parent = model.seed(evidence, cancel) if level is None else gather_parent(level.grid, level.bricks, batch)
+            position = _position(batch, number)
+            field = model.field(evidence, parent, position, np.repeat(style, len(batch), axis=0), cancel)
+            blend.add(field, index)
+            on_blocks(number, start + len(batch), len(blocks))
+        level = Level(number, BrickGrid(coords, blend.mean()), bricks, len(blocks))
+        yield level
+
+
+def _first_block() -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((1, 3), np.int32), np.full((BLOCK_BRICKS,) * 3, OUTSIDE, np.int32)
+
+
+def _position(blocks: np.ndarray, number: int) -> np.ndarray:
+    """The atom's position f32 (b, 4): canonical centre of the block, canonical voxel size."""
+    voxel = 2.0 / (BLOCK * 2**number)
+    centre = (blocks * BRICK + BLOCK / 2) * voxel - 1
+    return np.concatenate([centre, np.full((len(blocks), 1), voxel)], axis=1).astype(np.float32)
+
+
+def _refined(level: Level) -> tuple[np.ndarray, np.ndarray]:
+    """Blocks (b, 3) of the next level, and the side of every brick of its domain (s, s, s) with a margin of 4."""
+    mean = level.grid.values[:, 0].reshape(-1, 2, BRICK // 2, 2, BRICK // 2, 2, BRICK // 2)
+    near = np.abs(mean).min(axis=(2, 4, 6)) < ACTIVE
+    inside = mean.mean(axis=(2, 4, 6)) < 0
+    octants = np.stack(np.meshgrid(*[np.arange(2, dtype=np.int32)] * 3, indexing="ij"), axis=-1)
+    children = 2 * level.grid.coords[:, None, None, None] + octants
+    count = BLOCK_BRICKS * 2 ** (level.number + 1)
+    margin = BLOCK_BRICKS
+    place = np.arange(-margin, count + margin) // 2 + level.bricks.margin
+    held = np.clip(place, 0, len(level.bricks.index) - 1)
+    sides = level.bricks.index[np.ix_(held, held, held)]
+    stored = (children + margin).reshape(-1, 3)
+    in_domain = ((stored >= 0) & (stored < len(sides))).all(axis=1)
+    x, y, z = stored[in_domain].T
+    sides[x, y, z] = np.where(inside.reshape(-1), INSIDE, OUTSIDE)[in_domain]
+    beyond = (place < 0) | (place >= len(level.bricks.index))
+    sides[beyond] = sides[:, beyond] = sides[:, :, beyond] = OUTSIDE
+    active = children[near]
+    return cover(active[((active >= 0) & (active < count)).all(axis=1)]), sides

@@ -1,0 +1,149 @@
+"""`omomi export`: a checkpoint becomes three ONNX graphs and a card, checked against torch."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from .atom import ATTRIBUTES, BLOCK, EVIDENCE, PARENT
+from .checkpoint import average_weights
+from .rollout import Recursion
+
+OPSET = 20
+TOLERANCE = 1e-4
+"""Largest difference between torch and ONNX Runtime (voxels, log scale)."""
+BATCHES = (1, 3)
+"""Batch sizes that the check runs; the graphs take any."""
+
+
+def example(count: int, style_size: int, seed: int = 0) -> dict[str, Tensor]:
+    """Inputs as a scan would give them: a wavy sheet of points with their normals."""
+    generator = torch.Generator().manual_seed(seed)
+    evidence = torch.zeros(count, EVIDENCE, BLOCK, BLOCK, BLOCK)
+    for block in range(count):
+        points = torch.rand(4000, 3, generator=generator) * BLOCK
+        points[:, 2] = BLOCK / 2 + 4 * torch.sin(points[:, 0] / 5 + block)
+        normals = nn.functional.normalize(torch.stack([-0.8 * torch.cos(points[:, 0] / 5 + block), 0 * points[:, 0], 1 + 0 * points[:, 0]], 1), dim=1)
+        x, y, z = points.floor().long().clamp(0, BLOCK - 1).T
+        moment = (normals * (points - BLOCK / 2)).sum(1, keepdim=True)
+        rows = torch.cat([torch.ones_like(moment), normals, moment], 1)
+        evidence[block].index_put_((torch.arange(EVIDENCE)[:, None], x, y, z), rows.T, accumulate=True)
+    parent = torch.randn(count, 2, PARENT, PARENT, PARENT, generator=generator)
+    position = torch.cat([torch.rand(count, 3, generator=generator) - 0.5, torch.full((count, 1), 1 / 64)], 1)
+    return {"evidence": evidence, "parent": parent, "position": position, "style": 0.1 * torch.randn(count, style_size, generator=generator)}
+
+
+def graphs(model: Recursion) -> dict[str, tuple[nn.Module, dict[str, Tensor], list[str]]]:
+    """Module, example inputs and output names of each graph."""
+    inputs = example(2, model.atom.style_size)
+    attributes = torch.randn(2, ATTRIBUTES, generator=torch.Generator().manual_seed(1))
+    return {
+        "seed": (model.seed, {"evidence": inputs["evidence"]}, ["parent"]),
+        "phi": (model.phi, {"attributes": attributes}, ["style"]),
+        "atom": (model.atom, inputs, ["field", "features16", "features8", "features4"]),
+    }
+
+
+def export_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], path: Path) -> None:
+    """Write one graph with a free batch size. Its bytes depend on the weights alone."""
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    torch.onnx.export(
+        module,
+        tuple(inputs.values()),
+        path,
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=list(inputs),
+        output_names=outputs,
+        dynamic_shapes=tuple({0: batch} for _ in inputs),
+        external_data=False,
+        verbose=False,
+    )
+    _strip(path)
+
+
+def _strip(path: Path) -> None:
+    """Remove what the exporter writes for debugging: it names source files and paths of this machine."""
+    import onnx
+
+    model = onnx.load(path)
+    model.doc_string = ""
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        value.doc_string = ""
+        del value.metadata_props[:]
+    del model.graph.value_info[:]
+    del model.graph.metadata_props[:]
+    onnx.save(model, path)
+
+
+@torch.no_grad()
+def largest_difference(module: nn.Module, path: Path, inputs: dict[str, Tensor]) -> float:
+    """Largest absolute difference of any output between torch and ONNX Runtime, relative to the output's size."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for count in BATCHES:
+        given = {name: torch.cat([value] * count)[:count] for name, value in inputs.items()}
+        expected = module(*given.values())
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        found = session.run(None, {name: value.numpy() for name, value in given.items()})
+        for one, other in zip(expected, found, strict=True):
+            scale = max(1.0, float(one.abs().max()))
+            worst = max(worst, float(np.abs(one.numpy() - other).max()) / scale)
+    return worst
+
+
+def export(checkpoint: Path, folder: Path, card: dict) -> dict:
+    """Write the graphs and ``card.json`` to ``folder``. Raises ValueError where ONNX Runtime differs from torch."""
+    model = Recursion()
+    progress = average_weights(checkpoint, model)
+    model.eval()
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        for name, (module, inputs, outputs) in graphs(model).items():
+            path = Path(temporary) / f"{name}.onnx"
+            export_graph(module, inputs, outputs, path)
+            difference = largest_difference(module, path, inputs)
+            if difference > TOLERANCE:
+                raise ValueError(f"{name}.onnx differs from torch by {difference:.1e}, more than {TOLERANCE:.0e}")
+            card.setdefault("onnx_difference", {})[name] = difference
+            digest.update(path.read_bytes())
+        # only a whole, checked model takes the place of the old one
+        for name in graphs(model):
+            os.replace(Path(temporary) / f"{name}.onnx", folder / f"{name}.onnx")
+    card |= {
+        "hash": digest.hexdigest()[:16],
+        "config": model.atom.config.as_dict(),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "training": progress,
+    }
+    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    return card
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="omomi export", description="Export a checkpoint to ONNX.")
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args(argv)
+    old = options.folder / "card.json"
+    card = json.loads(old.read_text(encoding="utf-8")) if old.is_file() else {}
+    card.pop("onnx_difference", None)
+    print(json.dumps(export(options.checkpoint, options.folder, card), indent=1))
+
+
+if __name__ == "__main__":
+    main()
