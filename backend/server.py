@@ -9,19 +9,20 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from . import __version__, frames
-from .engine import Engine, Mesh, Token
+from . import __version__, frames, stdio
+from .engine import Engine, Mesh
 from .errors import ErrorCode, OmomiError
 from .frames import RawReader, RawWriter
+from .job import Job
 from .mailbox import Mailbox
 from .protocol import (
     PROTOCOL_VERSION,
@@ -30,7 +31,6 @@ from .protocol import (
     FitDone,
     FitRequest,
     Hello,
-    MeshFrame,
     Message,
     Ping,
     Pong,
@@ -38,9 +38,6 @@ from .protocol import (
     Shutdown,
 )
 from .wire import from_packet, job_of, jsonable, to_packet
-
-if TYPE_CHECKING:
-    from .scan.raw import RawScan
 
 # Progress is promised twice a second; this leaves room for a busy machine.
 HEARTBEAT_SECONDS = 0.3
@@ -50,31 +47,16 @@ MAX_WAITING_BYTES = 2 * frames.MAX_TOTAL_BYTES
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class _Job:
-    """A request that has no response yet."""
-
-    request: FitRequest
-    running: bool = False
-    cancelled: bool = False
-    token: Token | None = None
-    origin: tuple[float, ...] | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def begin(self, token: Token) -> None:
-        with self.lock:
-            self.token = token
-        self.raise_if_cancelled()
-
-    def cancel(self) -> None:
-        with self.lock:
-            self.cancelled = True
-            if self.token is not None:
-                self.token.cancel()
-
-    def raise_if_cancelled(self) -> None:
-        if self.cancelled:
-            raise OmomiError(ErrorCode.CANCELLED, "The job was cancelled.")
+def serve(engine: Engine) -> NoReturn:
+    """Be the backend process: speak on this process's stdin and stdout, then end it."""
+    stdio.leave_interrupts_to_the_parent()
+    stdio.die_with_parent()
+    reader, writer = stdio.claim_streams()
+    code = Server(engine, reader, writer).run()
+    logging.shutdown()
+    sys.stderr.flush()
+    # A job may still be in native code, which would crash if the interpreter were taken down around it.
+    os._exit(code)
 
 
 class Server:
@@ -85,8 +67,8 @@ class Server:
         self._reader = reader
         self._writer = writer
         self._outbox = Mailbox()
-        self._todo: queue.SimpleQueue[_Job] = queue.SimpleQueue()
-        self._open: dict[int, _Job] = {}
+        self._todo: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._open: dict[int, Job] = {}
         self._lock = threading.Lock()
         self._progress: Progress | None = None
 
@@ -155,7 +137,7 @@ class Server:
                     self._outbox.put(Failure.of(job_of(packet), refusal))
 
     def _accept(self, request: FitRequest) -> None:
-        job = _Job(request)
+        job = Job(request)
         with self._lock:
             waiting = sum(_nbytes(other.request) for other in self._open.values())
             if request.id in self._open:
@@ -195,13 +177,13 @@ class Server:
             # Without this the scan would stay in memory until the next job comes.
             del job
 
-    def _respond(self, job: _Job) -> Message:
+    def _respond(self, job: Job) -> Message:
         """Run one job; its response."""
         number = job.request.id
         try:
             result = _as_omomi_errors(lambda: self._fit(job))
             job.raise_if_cancelled()
-            self._outbox.put(_frame(job, result.mesh, final=True))
+            self._outbox.put(job.frame(result.mesh, final=True))
             return FitDone(number, jsonable(result.stats), jsonable(result.report))
         except OmomiError as error:
             if job.cancelled:
@@ -211,7 +193,7 @@ class Server:
             _log.warning("job %d: %s: %s\n%s", number, error.code, error.message, error.detail)
             return Failure.of(number, error)
 
-    def _fit(self, job: _Job) -> Any:
+    def _fit(self, job: Job) -> Any:
         def on_progress(fraction: float, text: str) -> None:
             job.raise_if_cancelled()
             self._report(job, fraction, text)
@@ -220,14 +202,14 @@ class Server:
             job.raise_if_cancelled()
             # The final mesh comes with the result, so that there is always exactly one.
             if not mesh.final:
-                self._outbox.put(_frame(job, mesh, final=False))
+                self._outbox.put(job.frame(mesh, final=False))
 
         self._report(job, 0.0, "starting")
         job.begin(self._engine.token())
         assert job.token is not None
-        return self._engine.fit(raw_scan(job.request), job.request.options, on_frame, on_progress, job.token)
+        return self._engine.fit(job.scan(), job.request.options, on_frame, on_progress, job.token)
 
-    def _report(self, job: _Job, fraction: float, text: str) -> None:
+    def _report(self, job: Job, fraction: float, text: str) -> None:
         progress = Progress(job.request.id, min(max(float(fraction), 0.0), 1.0), text)
         self._progress = progress
         self._outbox.put(progress)
@@ -262,31 +244,6 @@ class Server:
             _log.error("%s cannot be sent: %s", type(message).__name__, error.message)
             if not isinstance(message, Failure):
                 self._send(Failure.of(getattr(message, "id", None), error))
-
-
-def raw_scan(request: FitRequest) -> RawScan:
-    """The scan in a request. Raises OmomiError(NOT_A_MESH) for arrays that do not fit together."""
-    from .scan.raw import RawScan
-
-    points = request.points.astype(np.float64)
-    return RawScan(points, request.faces, request.normals, request.to_sensor, request.name or "The scan")
-
-
-def _frame(job: _Job, mesh: Mesh, final: bool) -> MeshFrame:
-    vertices = np.asarray(mesh.vertices, np.float64).reshape(-1, 3)
-    if job.origin is None:
-        centre = (vertices.min(0) + vertices.max(0)) / 2 if len(vertices) else np.zeros(3)
-        job.origin = tuple(centre.tolist())
-    x, y, z = job.origin
-    return MeshFrame(
-        job.request.id,
-        int(mesh.level),
-        final,
-        (x, y, z),
-        (vertices - job.origin).astype("<f4"),
-        np.asarray(mesh.faces, "<i4").reshape(-1, 3),
-        np.asarray(mesh.sigma, "<f4").reshape(-1),
-    )
 
 
 def _as_omomi_errors(call: Any) -> Any:

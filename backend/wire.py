@@ -1,8 +1,8 @@
 """Messages to packets and back.
 
-The head follows JSON-RPC 2.0: a fit is a request with an ``id``, ``FitDone`` and ``Failure`` are its responses, everything
-else is a notification. Fields that hold arrays travel as arrays of the packet (see ``frames``). What comes in is hostile
-until every member has been checked. Standard library and numpy only.
+The head follows JSON-RPC 2.0: a fit is a request with an ``id``, ``FitDone`` and ``Failure`` are its responses, all
+else are notifications. Fields that hold arrays travel as arrays of the packet (see ``frames``). What comes in is
+hostile until every member has been checked. Standard library and numpy only.
 """
 
 from __future__ import annotations
