@@ -47,9 +47,7 @@ CENTRE = len(EDGES)
 """Local vertex numbers from here on are centres of loops."""
 
 _EDGE_BETWEEN = {frozenset((low, low + (4 >> axis))): edge for edge, (low, axis) in enumerate(EDGES)}
-_FACE_EDGES = tuple(
-    tuple(_EDGE_BETWEEN[frozenset((face[i], face[(i + 1) % 4]))] for i in range(4)) for face in FACES
-)
+_FACE_EDGES = tuple(tuple(_EDGE_BETWEEN[frozenset((face[i], face[(i + 1) % 4]))] for i in range(4)) for face in FACES)
 _MIDDLES = np.array(
     [np.array(CORNERS[low]) + 0.5 * (np.arange(3) == axis) for low, axis in EDGES],
 )

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from scipy import ndimage
 
-from .bricks import BRICK
+from .bricks import BRICK, INSIDE, BrickMap
 
 OFFSETS = tuple(product((0, 1), repeat=3))
 LARGEST_BOX = 2**23
@@ -31,13 +31,15 @@ class BrickTable:
     count: int
 
     @classmethod
-    def around(cls, coords: np.ndarray, inside: np.ndarray) -> BrickTable:
+    def around(cls, coords: np.ndarray, inside: np.ndarray, known: BrickMap | None = None) -> BrickTable:
         """Table of bricks ``coords`` i32 (m, 3), m > 0, with voxels bool (m, 8, 8, 8) inside or outside.
 
-        Absent bricks that touch by faces share a sign, so that no surface runs between two of them: those
-        connected with infinity are outside, every other group takes the sign of most of the stored voxels
-        that its faces touch. Hence every sign change along the grid involves a stored voxel, and the surface
-        is closed whatever is stored. Raises ValueError when the bricks are too far apart.
+        known: sides of the absent bricks. Without it absent bricks that touch by faces share a side: those
+        connected with infinity are outside, every other group is where most of the stored voxels are that
+        its faces touch. That is right as long as stored bricks keep the two sides apart; a single leak
+        would turn a solid into a shell, which known sides cannot do. The rim of the box is outside, so
+        that whatever is stored, a surface can be closed within the box. Raises ValueError when the bricks
+        are too far apart.
         """
         low = coords.min(axis=0).astype(np.int64) - 1
         shape = tuple(int(side) for side in coords.max(axis=0) - low + 3)
@@ -45,20 +47,14 @@ class BrickTable:
             raise ValueError(f"bricks span {shape} bricks, which is too much")
         count = len(coords)
         rows = np.full(shape, count, np.int32)
-        x, y, z = (coords - low).T
-        rows[x, y, z] = np.arange(count, dtype=np.int32)
-        groups, number = cast(tuple[np.ndarray, int], ndimage.label(rows == count))
-        if number > 1:
-            votes = np.zeros(number + 1)
-            for axis, side in product(range(3), (0, 1)):
-                step = np.zeros(3, np.int64)
-                step[axis] = 2 * side - 1
-                beside = groups[tuple((coords - low + step).T)]
-                face = inside.take(-side, axis=1 + axis).reshape(count, -1)
-                votes += np.bincount(beside, face.mean(axis=1) - 0.5, minlength=number + 1)
-            solid = votes > 0
-            solid[[0, groups[0, 0, 0]]] = False
-            rows[solid[groups]] = count + 1
+        at = tuple((coords - low).T)
+        if known is None:
+            rows[at] = np.arange(count, dtype=np.int32)
+            rows[_solid_groups(rows == count, coords - low, inside)] = count + 1
+        else:
+            core = tuple(slice(1, -1) for _ in shape)
+            rows[core] += _sides(known, low + 1, low + np.array(shape) - 1) == INSIDE
+            rows[at] = np.arange(count, dtype=np.int32)
         return cls(low, rows, count)
 
     def find(self, coords: np.ndarray) -> np.ndarray:
@@ -70,13 +66,42 @@ class BrickTable:
         """Rows (n, 8) of the bricks at ``coords`` (n, 3) plus each of OFFSETS."""
         return np.stack([self.find(coords + np.array(offset)) for offset in OFFSETS], axis=1)
 
-    def absent_before(self, coords: np.ndarray) -> np.ndarray:
-        """Coordinates (n, 3) of the absent bricks from which a stored one lies at one of OFFSETS."""
-        before = np.zeros(self.rows.shape, bool)
-        for offset in OFFSETS:
-            x, y, z = (coords - self.origin - np.array(offset)).T
-            before[x, y, z] = True
-        return np.argwhere(before & (self.rows >= self.count)) + self.origin
+    def absent_crossed(self) -> np.ndarray:
+        """Coordinates (n, 3) of absent bricks where, with those at OFFSETS, a surface could pass."""
+        absent = self.rows[:-1, :-1, :-1] >= self.count
+        solid, empty = (_any_of_octant(self.rows == self.count + side) for side in (1, 0))
+        return np.argwhere(absent & (_any_of_octant(self.rows < self.count) | (solid & empty))) + self.origin
+
+
+def _sides(known: BrickMap, first: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Entries of a map for the bricks from ``first`` to before ``end``; those beyond it repeat its rim."""
+    last = len(known.index) - 1
+    places = (np.arange(a, b) + known.margin for a, b in zip(first, end, strict=True))
+    return known.index[np.ix_(*(np.clip(place, 0, last) for place in places))]
+
+
+def _any_of_octant(mask: np.ndarray) -> np.ndarray:
+    """Whether the mask is set at an entry or at any of those at OFFSETS from it; one shorter along each
+    axis."""
+    mask = mask[:-1] | mask[1:]
+    mask = mask[:, :-1] | mask[:, 1:]
+    return mask[:, :, :-1] | mask[:, :, 1:]
+
+
+def _solid_groups(absent: np.ndarray, places: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Where a bool box of absent bricks (x, y, z) is inside; places (m, 3) of the stored bricks in the
+    box."""
+    groups, number = cast(tuple[np.ndarray, int], ndimage.label(absent))
+    votes = np.zeros(number + 1)
+    for axis, side in product(range(3), (0, 1)):
+        step = np.zeros(3, np.int64)
+        step[axis] = 2 * side - 1
+        beside = groups[tuple((places + step).T)]
+        face = inside.take(-side, axis=1 + axis).reshape(len(places), -1)
+        votes += np.bincount(beside, face.mean(axis=1) - 0.5, minlength=number + 1)
+    solid = votes > 0
+    solid[[0, groups[0, 0, 0]]] = False
+    return solid[groups]
 
 
 def extend(bricks: np.ndarray, octant: np.ndarray, absent: tuple[float, float]) -> np.ndarray:

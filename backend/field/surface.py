@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bricks import BRICK, BrickGrid
+from .bricks import BRICK, BrickGrid, BrickMap
 from .cubes import CENTRE, CORNERS, EDGES, FACES, CubeTable, cube_table
 from .neighbours import BrickTable, extend
 
@@ -40,13 +40,14 @@ class Isosurface:
     values: np.ndarray
 
 
-def extract(grid: BrickGrid, fill: float = 3.0) -> Isosurface:
+def extract(grid: BrickGrid, fill: float = 3.0, sides: BrickMap | None = None) -> Isosurface:
     """Surface on which channel 0 changes its sign; negative is inside, zero counts as outside.
 
     Watertight, edge- and vertex-manifold and consistently wound for any finite field. fill: the size that
-    absent bricks give to their value; other channels go on unchanged there. Empty when nothing is inside.
-    Memory grows with the number of bricks that the surface crosses. Raises ValueError for values that are not
-    finite or bricks too far apart.
+    absent bricks give to their value; other channels go on unchanged there, and are as large as anywhere
+    where nothing is stored at either end. sides: on which side absent bricks lie; without it that is guessed
+    from the stored ones. Empty when nothing is inside. Memory grows with the number of bricks that the
+    surface crosses. Raises ValueError for values that are not finite or bricks too far apart.
     """
     channels = grid.values.shape[1]
     if not np.isfinite(grid.values).all():
@@ -56,8 +57,8 @@ def extract(grid: BrickGrid, fill: float = 3.0) -> Isosurface:
         return Isosurface(
             np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros((0, channels - 1), np.float32)
         )
-    table = BrickTable.around(grid.coords, inside)
-    coords = np.concatenate([grid.coords, table.absent_before(grid.coords)])
+    table = BrickTable.around(grid.coords, inside, sides)
+    coords = np.concatenate([grid.coords, table.absent_crossed()])
     octant = table.find_octant(coords)
     signs = extend(inside, octant, (False, True))
     flat = signs.reshape(len(signs), -1)
@@ -74,7 +75,7 @@ def extract(grid: BrickGrid, fill: float = 3.0) -> Isosurface:
     values = np.empty((len(start), channels - 1), np.float32)
     for channel in range(1, channels):
         extended = extend(grid.values[:, channel], octant, (np.nan, np.nan)).reshape(-1)
-        values[:, channel - 1] = _interpolate(extended[start], extended[end], share)
+        values[:, channel - 1] = _interpolate(extended[start], extended[end], share, grid.values[:, channel].max())
 
     cells, configuration = _cells(signs, field)
     cubes = cube_table()
@@ -85,9 +86,7 @@ def extract(grid: BrickGrid, fill: float = 3.0) -> Isosurface:
         weights = around / around.sum(axis=1, keepdims=True)
         corners = np.where(around, corners, 0)
         vertices = np.concatenate([vertices, np.einsum("ne,nea->na", weights, vertices[corners])])
-        values = np.concatenate(
-            [values, np.einsum("ne,nea->na", weights, values[corners]).astype(np.float32)]
-        )
+        values = np.concatenate([values, np.einsum("ne,nea->na", weights, values[corners]).astype(np.float32)])
     return Isosurface(vertices.astype(np.float32), faces, values)
 
 
@@ -135,10 +134,11 @@ def _positions(coords: np.ndarray, index: np.ndarray) -> np.ndarray:
     return (coords[brick] * BRICK + np.stack([i, j, k], axis=1)).astype(np.float64)
 
 
-def _interpolate(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Linear interpolation in which a NaN end takes the other end's value."""
+def _interpolate(first: np.ndarray, second: np.ndarray, share: np.ndarray, unknown: float) -> np.ndarray:
+    """Linear interpolation in which a NaN end takes the other end's value; ``unknown`` where both are NaN."""
     first, second = np.where(np.isnan(first), second, first), np.where(np.isnan(second), first, second)
-    return first + (second - first) * share
+    between = first + (second - first) * share
+    return np.where(np.isnan(between), unknown, between)
 
 
 def _cells(signs: np.ndarray, field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

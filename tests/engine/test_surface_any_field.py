@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from backend.field.bricks import BRICK, BrickGrid
+from backend.field.bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap
 from backend.field.surface import Isosurface, extract
 
 
@@ -103,6 +103,15 @@ def test_noise_on_random_bricks_gives_a_closed_oriented_manifold(grid: BrickGrid
     surface = extract(grid)
     assert_closed_manifold(surface)
     assert np.isfinite(surface.vertices).all()
+    assert np.isfinite(surface.values).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(noisy_grids(), st.integers(0, 2**32 - 1))
+def test_random_sides_of_the_absent_bricks_leave_it_closed(grid: BrickGrid, seed: int) -> None:
+    sides = np.random.default_rng(seed).choice(np.array([INSIDE, OUTSIDE], np.int32), (5, 5, 5))
+    surface = extract(grid, sides=BrickMap.of(grid.coords, sides, 2))
+    assert_closed_manifold(surface)
     assert np.isfinite(surface.values).all()
 
 

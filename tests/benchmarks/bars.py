@@ -1,0 +1,171 @@
+"""What the benchmark asks of the figures, and how it shows them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+CHAMFER = {"A": 1.0, "B": 0.65, "C": 0.75, "D": 0.45, "E": 0.65}
+UNSEEN = {"B": 0.4, "D": 0.45}
+NORMALS = {"B": 0.7, "C": 0.6}
+BETTI_SHARE = 0.8
+SPEARMAN = 0.5
+AUROC = 0.85
+TIME_RATIO = 1.0
+FIRST_FRAME_SECONDS = 0.5
+NETWORK_SHARE = 0.6
+PEAK_BYTES = 2e9
+SMALLEST = 1e-9
+"""Stands for a perfect 0 in a ratio."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One figure against what is asked of it; ``value`` None where no case gives the figure."""
+
+    name: str
+    value: float | None
+    limit: float
+    at_most: bool
+    cases: int
+
+    @property
+    def passed(self) -> bool | None:
+        """None where there is no figure."""
+        if self.value is None:
+            return None
+        return self.value <= self.limit if self.at_most else self.value >= self.limit
+
+    def row(self) -> list[str]:
+        """Cells for a table."""
+        verdict = {None: "-", True: "pass", False: "MISS"}[self.passed]
+        sign = "<=" if self.at_most else ">="
+        return [self.name, number(self.value), f"{sign} {self.limit:g}", str(self.cases), verdict]
+
+    def to_json(self) -> dict:
+        """The bar with its verdict."""
+        return {**asdict(self), "passed": self.passed}
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, or a dash."""
+    return "-" if value is None else f"{value:.3g}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table with aligned columns."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    )
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Arithmetic mean, None of nothing."""
+    return sum(values) / len(values) if values else None
+
+
+def geometric_mean(values: Sequence[float]) -> float | None:
+    """Geometric mean, None of nothing."""
+    return math.exp(sum(math.log(value) for value in values) / len(values)) if values else None
+
+
+def ratios(records: Sequence[dict], condition: str, figure: Callable[[dict], float | None]) -> list[float]:
+    """Ours over the peer's for each case of a condition in which both have the figure."""
+    found = []
+    for record in records:
+        if record["condition"] == condition and record.get("ours") and record.get("peer"):
+            ours, peer = figure(record["ours"]), figure(record["peer"])
+            if ours is not None and peer is not None:
+                found.append(max(ours, SMALLEST) / max(peer, SMALLEST))
+    return found
+
+
+def betti_error(score: dict) -> int:
+    """Sum of the errors in b0, b1 and b2."""
+    return sum(score["betti_difference"].values())
+
+
+def quality_bars(records: Sequence[dict], level: int) -> list[Bar]:
+    """Bars on the scores of one level.
+
+    records: {model, condition, level, ours: scores or None, peer: scores or None} per case. A case that we
+    failed to fit counts against validity.
+    """
+    records = [record for record in records if record["level"] == level]
+    bars = []
+    for title, limits, figure in (
+        ("chamfer / peer", CHAMFER, lambda score: score["CD"]),
+        ("unseen error / peer", UNSEEN, lambda score: score["comp_unseen"]),
+        ("normal error / peer", NORMALS, lambda score: 1 - score["NC"]),
+    ):
+        for condition, limit in limits.items():
+            found = ratios(records, condition, figure)
+            bars.append(Bar(f"{title}, {condition}", geometric_mean(found), limit, True, len(found)))
+    valid = [bool(record["ours"]) and _valid(record["ours"]["mesh"]) for record in records]
+    bars.append(Bar("watertight, manifold, consistent", mean(valid), 1.0, False, len(valid)))
+    counted = [r for r in records if r.get("ours") and r.get("peer") and r["ours"]["betti_truth_agrees"]]
+    for title, chosen in (("", counted), (", D", [r for r in counted if r["condition"] == "D"])):
+        better = [betti_error(r["ours"]) <= betti_error(r["peer"]) for r in chosen]
+        bars.append(Bar(f"Betti errors not above the peer's{title}", mean(better), BETTI_SHARE, False, len(better)))
+    sigmas = [record["ours"]["uncertainty"] for record in records if record.get("ours")]
+    for title, key, limit in (
+        ("sigma: Spearman", "spearman", SPEARMAN),
+        ("sigma: AUROC unseen", "AUROC_unseen", AUROC),
+    ):
+        found = [sigma[key] for sigma in sigmas if sigma[key] is not None]
+        bars.append(Bar(title, mean(found), limit, False, len(found)))
+    return bars
+
+
+def _valid(mesh: dict) -> bool:
+    return mesh["watertight"] and mesh["edge_manifold"] and mesh["winding_consistent"]
+
+
+def case_table(records: Sequence[dict], level: int) -> str:
+    """One row per case: ours / peer."""
+    rows = []
+    for record in records:
+        if record["level"] != level:
+            continue
+        ours, peer = record.get("ours"), record.get("peer")
+        name = f"{record['model']} {record['condition']}"
+        if not ours:
+            rows.append([name, record.get("failure", "failed")[:60], *[""] * 8])
+            continue
+        pair = [
+            f"{number(figure(ours))} / {number(figure(peer) if peer else None)}"
+            for figure in (
+                lambda score: score["CD"],
+                lambda score: score["comp_unseen"],
+                lambda score: 1 - score["NC"],
+                lambda score: score["IoU"],
+            )
+        ]
+        betti = ["/".join(str(n) for n in score["betti"].values()) if score else "-" for score in (ours, peer)]
+        truth = "/".join(str(n) for n in ours["betti_truth"].values())
+        sigma = ours["uncertainty"]
+        rows.append(
+            [
+                name,
+                *pair,
+                f"{betti[0]} : {betti[1]} ({truth}{'' if ours['betti_truth_agrees'] else ' ?'})",
+                "yes" if _valid(ours["mesh"]) else "NO",
+                number(sigma["spearman"]),
+                number(sigma["AUROC_unseen"]),
+                number(sigma["coverage_90"]),
+            ]
+        )
+    head = [
+        "case (ours / peer)",
+        "chamfer",
+        "unseen",
+        "1 - NC",
+        "IoU",
+        "b0/b1/b2 ours : peer (truth)",
+        "valid",
+    ]
+    return table([*head, "Spearman", "AUROC", "cover 90"], rows)

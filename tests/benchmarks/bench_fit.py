@@ -1,0 +1,255 @@
+"""Benchmark of fitting: quality against screened Poisson, time, memory, and what happens to raw scans.
+
+python -m tests.benchmarks.bench_fit [--models M ...] [--conditions B D ...] [--levels 2 3] [--out DIR]
+[--quick]
+
+Needs the `bench` extra, the folder of scans (OMOMI_SCANS) and the scoring tool beside it; without them it
+says so and does nothing. Virtual scans and the peer's results are kept on disk, so a second run only redoes
+ours. Times are measured fresh, ours and the peer's in turn, both pinned to the same cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import point_cloud_utils as pcu
+import trimesh
+
+from tests.benchmarks import bars
+from tests.benchmarks.bars import Bar, number, table
+from tests.benchmarks.cases import ROOT, Case, CaseFailed, ScoringTool, run_json
+
+TIMED = (Case("rocker_arm", "B"), Case("armadillo", "B"), Case("ycb_pitcher_base", "C"))
+RAW_SAMPLES = 50_000
+
+
+def say(text: str) -> None:
+    """Progress, away from the tables."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def fit_once(options: argparse.Namespace, scan: Path, *more: str, cores: tuple[int, ...] = ()) -> dict:
+    """A fit in its own process."""
+    command = ["-m", "tests.benchmarks.fit_once", str(scan), "--device", options.device, *more]
+    if cores:
+        command += ["--threads", str(len(cores))]
+    return run_json(command, ROOT, cores)
+
+
+def quality(tool: ScoringTool, options: argparse.Namespace) -> list[dict]:
+    """Scores of every case, ours and the peer's; a failure is recorded and does not stop the rest."""
+    records = []
+    for level in options.levels:
+        for condition in options.conditions:
+            for model in options.models:
+                case = Case(model, condition)
+                record: dict = {
+                    "model": model,
+                    "condition": condition,
+                    "level": level,
+                    "ours": None,
+                    "peer": None,
+                }
+                stem = options.out / f"{model}_{condition}_{level}"
+                mesh, sigma = stem.with_suffix(".ply"), stem.with_suffix(".npy")
+                try:
+                    scan, _ = tool.scan(case)
+                    record["fit"] = fit_once(
+                        options, scan, "--level", str(level), "-o", str(mesh), "--sigma", str(sigma)
+                    )
+                    record["ours"] = tool.score(case, mesh, sigma, options.quick)
+                except CaseFailed as failure:
+                    record["failure"] = str(failure)
+                try:
+                    record["peer"] = tool.score_peer(case, level, options.quick)
+                except CaseFailed as failure:
+                    record["peer_failure"] = str(failure)
+                records.append(record)
+                say(f"level {level} {case}: {_brief(record)}")
+    return records
+
+
+def _brief(record: dict) -> str:
+    if not record["ours"]:
+        return f"FAILED, {record['failure']}"
+    peer = record["peer"]["CD"] if record["peer"] else None
+    return f"chamfer {number(record['ours']['CD'])} / {number(peer)}, {record['fit']['seconds']:.1f} s"
+
+
+def timing(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[dict], list[Bar]]:
+    """Times of ours and the peer's on the same cores, share of the network, and memory at level 3."""
+    cores = tuple(sorted(os.sched_getaffinity(0))[: options.cores])
+    records, found = [], []
+    cases = TIMED[:1] if options.quick else TIMED
+    for level in options.levels:
+        rows = []
+        for case in cases:
+            scan, _ = tool.scan(case)
+            ours = fit_once(options, scan, "--level", str(level), "--repeat", "3", cores=cores)
+            peer = min(tool.peer_seconds(case, level, cores) for _ in range(2))
+            rows.append({"case": str(case), "level": level, "cores": len(cores), "peer_seconds": peer, **ours})
+            say(f"level {level} {case}: {ours['seconds']:.2f} s, peer {peer:.2f} s on {len(cores)} core(s)")
+        records += rows
+        size = 32 * 2**level
+        ratio = bars.geometric_mean([row["seconds"] / row["peer_seconds"] for row in rows])
+        share = bars.mean([row["network_seconds"] / row["seconds"] for row in rows])
+        found += [
+            Bar(f"time / peer at {size}^3", ratio, bars.TIME_RATIO, True, len(rows)),
+            Bar(f"share of time in the network at {size}^3", share, bars.NETWORK_SHARE, False, len(rows)),
+        ]
+        if level == 3:
+            peak = max(row["peak_bytes"] for row in rows)
+            found.append(Bar("peak memory at 256^3 (GB)", peak / 1e9, bars.PEAK_BYTES / 1e9, True, len(rows)))
+    return records, found
+
+
+def first_frame(tool: ScoringTool, options: argparse.Namespace) -> tuple[dict, Bar]:
+    """Time to the first mesh of a scan of more than 200,000 vertices, warm."""
+    path = tool.cache / "armadillo_subdivided.ply"
+    if not path.exists():
+        mesh = trimesh.load_mesh(tool.scans / "clean" / "armadillo.ply")
+        while len(mesh.vertices) < 200_000:
+            mesh = mesh.subdivide()
+        mesh.export(path)
+    record = fit_once(options, path, "--level", "2", "--repeat", "3")
+    name = f"first frame, {record['points']} vertices (s)"
+    return record, Bar(name, record["first_frame_seconds"], bars.FIRST_FRAME_SECONDS, True, 1)
+
+
+def raw_scans(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[dict], Bar]:
+    """Every raw scan at level 2: whether it fits, and how far the input lies from the surface."""
+    paths = [path for group in ("raw", "raw_views", "toponoise") for path in sorted((tool.scans / group).iterdir())]
+    records = []
+    for path in paths[:2] if options.quick else paths:
+        scan = _views_as_points(path, tool.cache) if path.suffix == ".npz" else path
+        result = options.out / f"raw_{path.stem}.ply"
+        record: dict = {"name": path.stem}
+        try:
+            record |= fit_once(options, scan, "--level", "2", "-o", str(result))
+            record |= _distances(scan, result)
+        except CaseFailed as failure:
+            record["failure"] = str(failure)
+        records.append(record)
+        say(f"raw {path.stem}: {record.get('failure') or 'median ' + number(record['median'])}")
+    fitted = [float("failure" not in record) for record in records]
+    return records, Bar("raw scans that fit", bars.mean(fitted), 1.0, False, len(fitted))
+
+
+def _views_as_points(path: Path, cache: Path) -> Path:
+    """The range views of an archive (V0, dir0, V1, ...) as one scan with directions to the sensor."""
+    scan = cache / f"{path.stem}_points.npz"
+    with np.load(path, allow_pickle=False) as views:
+        count = sum(name.startswith("V") for name in views)
+        points = np.concatenate([views[f"V{i}"] for i in range(count)])
+        sensor = np.concatenate([np.broadcast_to(views[f"dir{i}"], views[f"V{i}"].shape) for i in range(count)])
+    np.savez(scan, points=points.astype(np.float64), to_sensor=sensor.astype(np.float32))
+    return scan
+
+
+def _distances(scan: Path, result: Path) -> dict:
+    """Distances from input points to the fitted surface, in shares of the input's longest side."""
+    if scan.suffix == ".npz":
+        with np.load(scan, allow_pickle=False) as arrays:
+            points = arrays["points"]
+    else:
+        points = np.asarray(cast(trimesh.Trimesh, trimesh.load(scan, process=False)).vertices, np.float64)
+    points = points[np.isfinite(points).all(axis=1)]
+    unit = np.ptp(points, axis=0).max()
+    chosen = points[np.random.default_rng(0).permutation(len(points))[:RAW_SAMPLES]]
+    mesh = cast(trimesh.Trimesh, trimesh.load_mesh(result, process=False))
+    distance, _, _ = pcu.closest_points_on_mesh(chosen, np.array(mesh.vertices, np.float64), np.array(mesh.faces))
+    distance = distance / unit
+    low, high = np.percentile(distance, [50, 95])
+    return {
+        "median": float(low),
+        "p95": float(high),
+        "within_1_percent": float((distance < 0.01).mean()),
+        "watertight": bool(mesh.is_watertight and mesh.is_winding_consistent),
+    }
+
+
+def raw_table(records: list[dict]) -> str:
+    """One row per raw scan."""
+    rows = [
+        [record["name"], record["failure"][:80], *[""] * 5]
+        if "failure" in record
+        else [
+            record["name"],
+            str(record["points"]),
+            number(record["median"]),
+            number(record["p95"]),
+            number(record["within_1_percent"]),
+            "yes" if record["watertight"] else "NO",
+            f"{record['seconds']:.1f}",
+        ]
+        for record in records
+    ]
+    return table(["raw scan, level 2", "points", "median (u)", "p95 (u)", "share < .01 u", "valid", "s"], rows)
+
+
+def parse() -> argparse.Namespace:
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", help="all with a known truth unless named")
+    parser.add_argument("--conditions", nargs="+", default=list("ABCDE"), choices=list("ABCDE"))
+    parser.add_argument("--levels", nargs="+", type=int, default=[2, 3], choices=[2, 3])
+    parser.add_argument("--parts", nargs="+", default=["quality", "timing", "first", "raw"])
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "latest")
+    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "bench" / "cache")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--cores", type=int, default=1, help="cores for the timed runs; the peer uses one thread")
+    parser.add_argument("--quick", action="store_true", help="one small case of each kind, coarse scores")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the benchmark; status 1 when a bar is missed."""
+    options = parse()
+    options.out, options.cache = options.out.resolve(), options.cache.resolve()
+    tool = ScoringTool.find(options.cache)
+    if tool is None:
+        print("The benchmark needs the folder of scans (OMOMI_SCANS) with the scoring tool beside it: skipped.")
+        return 0
+    options.out.mkdir(parents=True, exist_ok=True)
+    options.cache.mkdir(parents=True, exist_ok=True)
+    if options.quick:
+        options.models, options.conditions, options.levels = ["rocker_arm"], ["B"], [2]
+    options.models = options.models or tool.models()
+
+    report: dict = {"options": {name: str(value) for name, value in vars(options).items()}}
+    found: list[Bar] = []
+    tables: list[str] = []
+    if "quality" in options.parts:
+        report["quality"] = quality(tool, options)
+        for level in options.levels:
+            tables.append(f"{32 * 2**level}^3\n\n{bars.case_table(report['quality'], level)}")
+            level_bars = bars.quality_bars(report["quality"], level)
+            report[f"bars_level_{level}"] = [bar.to_json() for bar in level_bars]
+            found += [
+                Bar(f"{bar.name} [{32 * 2**level}^3]", bar.value, bar.limit, bar.at_most, bar.cases)
+                for bar in level_bars
+            ]
+    if "timing" in options.parts:
+        report["timing"], more = timing(tool, options)
+        found += more
+    if "first" in options.parts:
+        report["first_frame"], bar = first_frame(tool, options)
+        found.append(bar)
+    if "raw" in options.parts:
+        report["raw"], bar = raw_scans(tool, options)
+        found.append(bar)
+        tables.append(raw_table(report["raw"]))
+    report["bars"] = [bar.to_json() for bar in found]
+    (options.out / "bench_fit.json").write_text(json.dumps(report, indent=1))
+    print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))
+    return int(any(bar.passed is False for bar in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""Virtual scans, the peer's meshes and the scores, made by the scoring tool and kept on disk by content.
+
+The tool is the package ``score`` beside the folder of scans. It runs as a child process, so that a crash of a
+native library in it costs one case and not the benchmark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PEER_DEPTH = {2: 7, 3: 8}
+"""Depth of screened Poisson that has about the resolution of our level."""
+
+
+class CaseFailed(Exception):
+    """A child process did not give a result; the message says why."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One virtual scan: a model under a scanning condition."""
+
+    model: str
+    condition: str
+    seed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.condition}"
+
+
+def find_scans() -> Path | None:
+    """Folder of real scans: OMOMI_SCANS, or the usual place beside the repository; None if there is none."""
+    named = os.environ.get("OMOMI_SCANS")
+    folder = Path(named) if named else ROOT.parent / "shared" / "scans"
+    return folder.resolve() if (folder / "clean").is_dir() else None
+
+
+def run_json(command: Sequence[str], folder: Path, cores: Sequence[int] = (), timeout: float = 1800) -> dict:
+    """The JSON object that a Python command prints, run in ``folder`` on ``cores`` (all of them when empty).
+
+    Raises CaseFailed for a crash, a time-out, or an object with "fail" or "error".
+    """
+
+    def stay() -> None:
+        os.sched_setaffinity(0, cores)
+
+    try:
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            preexec_fn=stay if cores and hasattr(os, "sched_setaffinity") else None,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CaseFailed(f"no result within {timeout:.0f} s") from error
+    try:
+        found = json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError) as error:
+        last = done.stderr.strip().splitlines()[-1:]
+        raise CaseFailed(f"exit {done.returncode}: {' '.join(last) or 'nothing printed'}") from error
+    if "fail" in found or "error" in found:
+        raise CaseFailed(str(found.get("fail") or found.get("error")))
+    return found
+
+
+@dataclass(frozen=True)
+class ScoringTool:
+    """The scoring tool and the folder of what it made before.
+
+    folder: where ``python -m score`` runs. scans: the real scans. cache: kept between runs; a result is found
+    again by the model's bytes, the tool's source and the arguments.
+    """
+
+    folder: Path
+    scans: Path
+    cache: Path
+
+    @classmethod
+    def find(cls, cache: Path) -> ScoringTool | None:
+        """The tool beside the scans, or None."""
+        scans = find_scans()
+        if scans is None or not (scans.parent / "score" / "__main__.py").is_file():
+            return None
+        return cls(scans.parent, scans, cache)
+
+    def models(self) -> list[str]:
+        """Names of the models with a known truth."""
+        return sorted(path.stem for path in (self.scans / "clean").glob("*.ply"))
+
+    def _place(self, case: Case) -> Path:
+        """Folder of everything about a case."""
+        digest = hashlib.sha256((self.scans / "clean" / f"{case.model}.ply").read_bytes())
+        for source in sorted((self.folder / "score").glob("*.py")):
+            digest.update(source.read_bytes())
+        place = self.cache / f"{case.model}_{case.condition}{case.seed}_{digest.hexdigest()[:12]}"
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def _once(self, record: Path, command: Sequence[str]) -> dict:
+        """The record of a command of the tool, from disk if it ran before."""
+        if not record.exists():
+            found = run_json(["-m", "score", *command], self.folder)
+            unfinished = record.with_suffix(".part")
+            unfinished.write_text(json.dumps(found))
+            os.replace(unfinished, record)
+        return json.loads(record.read_text())
+
+    def scan(self, case: Case) -> tuple[Path, Path]:
+        """Scan (points with normals) and truth of a case, as PLY files."""
+        place = self._place(case)
+        scan, truth = place / "scan.ply", place / "truth.ply"
+        model = str(self.scans / "clean" / f"{case.model}.ply")
+        command = ["scan", model, "--condition", case.condition, "--seed", str(case.seed)]
+        self._once(place / "scan.json", [*command, "-o", str(scan), "--truth-out", str(truth)])
+        return scan, truth
+
+    def peer(self, case: Case, level: int) -> Path:
+        """The peer's mesh of a case."""
+        scan, _ = self.scan(case)
+        mesh = self._place(case) / f"peer{PEER_DEPTH[level]}.ply"
+        command = ["peer", str(scan), "-o", str(mesh), "--depth", str(PEER_DEPTH[level])]
+        self._once(mesh.with_suffix(".json"), command)
+        return mesh
+
+    def peer_seconds(self, case: Case, level: int, cores: Sequence[int]) -> float:
+        """Time (s) that the peer takes now on the given cores; never from disk."""
+        scan, _ = self.scan(case)
+        command = ["-m", "score", "peer", str(scan), "-o", str(self._place(case) / "timed.ply")]
+        return run_json([*command, "--depth", str(PEER_DEPTH[level])], self.folder, cores)["seconds"]
+
+    def score_peer(self, case: Case, level: int, quick: bool) -> dict:
+        """Scores of the peer's mesh."""
+        mesh = self.peer(case, level)
+        record = mesh.with_name(f"{mesh.stem}_score{'_quick' if quick else ''}.json")
+        return self._once(record, self._repair(case, mesh, None, quick))
+
+    def score(self, case: Case, mesh: Path, sigma: Path, quick: bool) -> dict:
+        """Scores of our mesh, never from disk."""
+        return run_json(["-m", "score", *self._repair(case, mesh, sigma, quick)], self.folder)
+
+    def _repair(self, case: Case, mesh: Path, sigma: Path | None, quick: bool) -> list[str]:
+        scan, truth = self.scan(case)
+        command = ["repair", str(mesh), str(truth), str(scan)]
+        command += [] if sigma is None else ["--sigma", str(sigma)]
+        return command + (["--res", "64", "--samples", "20000"] if quick else [])
