@@ -21,6 +21,7 @@ import numpy as np
 import point_cloud_utils as pcu
 import trimesh
 
+from backend.scan.load import load_scan
 from tests.benchmarks import bars
 from tests.benchmarks.bars import Bar, number, table
 from tests.benchmarks.cases import ROOT, Case, CaseFailed, ScoringTool, run_json
@@ -37,6 +38,8 @@ def say(text: str) -> None:
 def fit_once(options: argparse.Namespace, scan: Path, *more: str, cores: tuple[int, ...] = ()) -> dict:
     """A fit in its own process."""
     command = ["-m", "tests.benchmarks.fit_once", str(scan), "--device", options.device, *more]
+    if options.model:
+        command += ["--model", str(options.model.resolve())]
     if cores:
         command += ["--threads", str(len(cores))]
     return run_json(command, ROOT, cores)
@@ -127,12 +130,11 @@ def raw_scans(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[dict
     paths = [path for group in ("raw", "raw_views", "toponoise") for path in sorted((tool.scans / group).iterdir())]
     records = []
     for path in paths[:2] if options.quick else paths:
-        scan = _views_as_points(path, tool.cache) if path.suffix == ".npz" else path
         result = options.out / f"raw_{path.stem}.ply"
         record: dict = {"name": path.stem}
         try:
-            record |= fit_once(options, scan, "--level", "2", "-o", str(result))
-            record |= _distances(scan, result)
+            record |= fit_once(options, path, "--level", "2", "-o", str(result))
+            record |= _distances(path, result)
         except CaseFailed as failure:
             record["failure"] = str(failure)
         records.append(record)
@@ -141,24 +143,9 @@ def raw_scans(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[dict
     return records, Bar("raw scans that fit", bars.mean(fitted), 1.0, False, len(fitted))
 
 
-def _views_as_points(path: Path, cache: Path) -> Path:
-    """The range views of an archive (V0, dir0, V1, ...) as one scan with directions to the sensor."""
-    scan = cache / f"{path.stem}_points.npz"
-    with np.load(path, allow_pickle=False) as views:
-        count = sum(name.startswith("V") for name in views)
-        points = np.concatenate([views[f"V{i}"] for i in range(count)])
-        sensor = np.concatenate([np.broadcast_to(views[f"dir{i}"], views[f"V{i}"].shape) for i in range(count)])
-    np.savez(scan, points=points.astype(np.float64), to_sensor=sensor.astype(np.float32))
-    return scan
-
-
 def _distances(scan: Path, result: Path) -> dict:
     """Distances from input points to the fitted surface, in shares of the input's longest side."""
-    if scan.suffix == ".npz":
-        with np.load(scan, allow_pickle=False) as arrays:
-            points = arrays["points"]
-    else:
-        points = np.asarray(cast(trimesh.Trimesh, trimesh.load(scan, process=False)).vertices, np.float64)
+    points = load_scan(scan).points
     points = points[np.isfinite(points).all(axis=1)]
     unit = np.ptp(points, axis=0).max()
     chosen = points[np.random.default_rng(0).permutation(len(points))[:RAW_SAMPLES]]
@@ -203,6 +190,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "latest")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "bench" / "cache")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--model", type=Path, help="folder of an exported model; the shipped one unless named")
     parser.add_argument("--cores", type=int, default=1, help="cores for the timed runs; the peer uses one thread")
     parser.add_argument("--quick", action="store_true", help="one small case of each kind, coarse scores")
     return parser.parse_args()

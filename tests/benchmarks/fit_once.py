@@ -16,7 +16,8 @@ import numpy as np
 from backend.errors import OmomiError
 from backend.field.fit import FitOptions, FittedMesh, fit
 from backend.field.model import load_model
-from backend.scan.load import load_scan, save_mesh
+from backend.scan.load import load_scan
+from backend.scan.save import save_mesh
 
 
 def peak_bytes() -> int:
@@ -30,7 +31,7 @@ def peak_bytes() -> int:
 def fit_once(arguments: argparse.Namespace) -> dict:
     """Fit ``repeat`` times after a warming fit; times in s, median of the repeats."""
     raw = load_scan(arguments.scan)
-    model = load_model(arguments.device, arguments.threads)
+    model = load_model(arguments.device, arguments.threads, arguments.model)
     if arguments.repeat > 1:
         fit(raw, model, FitOptions(level=min(arguments.level, 1)))
     seconds, network, first = [], [], []
@@ -70,6 +71,7 @@ def main() -> int:
     parser.add_argument("--sigma", type=Path)
     parser.add_argument("--level", type=int, default=2)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--model", type=Path)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--repeat", type=int, default=1)
     try:
