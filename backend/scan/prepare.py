@@ -1,0 +1,128 @@
+"""From a raw scan to what the network takes: points and normals in the canonical frame, and how noisy they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ErrorCode, OmomiError
+from .clean import CleanReport, clean
+from .frame import Frame, box, frame_of_box
+from .noise import noise_sd
+from .normals import fitted_normals, repaired
+from .oriented import from_mesh, from_points
+from .outliers import Occupancy, core, occupancy, strays
+from .raw import RawScan
+from .voxels import clusters
+from .winding import wind
+
+FEWEST_POINTS = 32
+FLATTEST = 1e-4
+"""A scan thinner than this share of its longest side is flat."""
+WIDEST_NEIGHBOURHOOD = 0.1
+"""Vertices whose neighbourhoods are wider than this share of a mesh tell its shape, not its noise."""
+
+
+@dataclass(frozen=True)
+class PreparedScan:
+    """What the network takes.
+
+    points: (n, 3) float32, canonical; normals: (n, 3) float32, unit, outward.
+    noise: sd of the points along the normal, canonical units; frame: the way back to world units.
+    """
+
+    points: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    noise: float
+    frame: Frame
+    report: CleanReport
+    name: str
+
+
+def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:
+    """Clean, orient and frame a scan. The same scan gives the same bits.
+
+    max_points: more points than this are thinned, by a fixed random choice.
+    Raises OmomiError: EMPTY_SCAN, BAD_COORDINATES (no finite point), TOO_FEW_POINTS (fewer than 32 usable),
+    FLAT_SCAN (all on one plane or line).
+    """
+    scan = clean(raw)
+    shell = None if scan.faces is None else wind(scan.points, scan.faces, scan.to_sensor)
+    oriented = from_points(scan) if shell is None else from_mesh(scan, shell)
+    excess = max(0, len(oriented.points) - max_points)
+    if excess:
+        # A random choice, as a stride would beat against the rows of a scanner. The seed fixes PCG64's stream.
+        oriented = oriented.take(
+            np.sort(np.random.Generator(np.random.PCG64(0)).permutation(len(oriented.points))[excess:])
+        )
+    _require_enough(len(oriented.points), raw.name)
+
+    cells = occupancy(oriented.points)
+    keep = ~strays(cells) & core(oriented.points)
+    # Wide neighbourhoods of bare points may be all there is; those of a mesh only say that it is coarse.
+    widest = np.inf if shell is None else WIDEST_NEIGHBOURHOOD
+    noise = noise_sd(oriented.points, cells, oriented.measured & keep, oriented.normals, widest)
+    pieces = _pieces(cells, keep) if shell is None else shell.pieces
+    outliers = len(keep) - int(keep.sum())
+    if outliers:
+        oriented = oriented.take(keep)
+    _require_enough(len(oriented.points), raw.name)
+    _refuse_flat(oriented.points, raw.name)
+
+    low, high = box(oriented.points)
+    frame = frame_of_box(scan.origin + low * scan.unit, scan.origin + high * scan.unit)
+    # The centre as float64 can hold it, which far from the origin is not quite the middle of the box.
+    middle = ((frame.centre - scan.origin) / scan.unit).astype(np.float32)
+    factor = frame.scale * scan.unit
+    points = (oriented.points - middle) * np.float32(factor)
+    noise *= factor
+    if oriented.normals is not None:
+        normals = repaired(points, oriented.normals)
+    elif oriented.to_sensor is not None:
+        normals = fitted_normals(points, noise, repaired(points, oriented.to_sensor))
+    else:
+        normals = fitted_normals(points, noise)
+    report = CleanReport(
+        input_points=len(raw.points),
+        dropped_nonfinite=scan.dropped_nonfinite,
+        dropped_duplicates=scan.dropped_duplicates,
+        dropped_degenerate_faces=scan.dropped_degenerate_faces,
+        dropped_loose=scan.dropped_loose,
+        dropped_outliers=outliers,
+        pieces=pieces,
+        open_loops=0 if shell is None else shell.open_loops,
+        normals_from=oriented.normals_from,
+        decimated=excess,
+        added_samples=int((~oriented.measured).sum()),
+    )
+    return PreparedScan(points, normals, noise, frame, report, raw.name)
+
+
+def _pieces(cells: Occupancy, keep: NDArray[np.bool_]) -> int:
+    """Clusters of coarse cells that hold kept points."""
+    coarse_of = cells.coarse.cell_of[cells.fine.cell_of[keep]]
+    return len(np.unique(clusters(cells.coarse)[coarse_of]))
+
+
+def _require_enough(count: int, name: str) -> None:
+    if count < FEWEST_POINTS:
+        raise OmomiError(
+            ErrorCode.TOO_FEW_POINTS, f"{name} has only {count} usable points; at least {FEWEST_POINTS} are needed."
+        )
+
+
+def _refuse_flat(points: NDArray[np.float32], name: str) -> None:
+    """Raise FLAT_SCAN where the thinnest principal extent is next to nothing."""
+    stride = max(1, len(points) // 10_000)
+    if _is_flat(points[::stride]) and (stride == 1 or _is_flat(points)):
+        raise OmomiError(
+            ErrorCode.FLAT_SCAN, f"All points of {name} lie on a plane or a line; a solid has to have depth."
+        )
+
+
+def _is_flat(points: NDArray[np.float32]) -> bool:
+    centred = points - points.mean(axis=0, dtype=np.float64)
+    extent = np.ptp(centred @ np.linalg.eigh(centred.T @ centred)[1], axis=0)
+    return bool(extent[0] <= FLATTEST * extent.max())

@@ -1,0 +1,58 @@
+"""What a scan is before anything is known about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ErrorCode, OmomiError
+
+
+@dataclass(frozen=True)
+class RawScan:
+    """A scan as it was given: a triangle mesh or bare points, in world units, nothing repaired.
+
+    points: (n, 3) float64, world units; may hold NaN or infinities.
+    faces: (m, 3) int32 indices into points, or None for bare points.
+    normals: (n, 3) float32, any length; to_sensor: (n, 3) float32, from each point towards the scanner.
+    name: how messages call the scan.
+
+    Raises OmomiError(NOT_A_MESH) where the arrays do not fit together.
+    """
+
+    points: NDArray[np.float64]
+    faces: NDArray[np.int32] | None = None
+    normals: NDArray[np.float32] | None = None
+    to_sensor: NDArray[np.float32] | None = None
+    name: str = "scan"
+
+    def __post_init__(self) -> None:
+        points = self._table("points", self.points, np.float64)
+        assert points is not None
+        for field in ("normals", "to_sensor"):
+            array = self._table(field, getattr(self, field), np.float32)
+            if array is not None and len(array) != len(points):
+                raise OmomiError(
+                    ErrorCode.NOT_A_MESH, f"{self.name} has {len(points)} points but {len(array)} {field}."
+                )
+        if self.faces is None:
+            return
+        faces = np.asarray(self.faces)
+        if faces.size and (faces.min() < 0 or faces.max() >= len(points)):
+            raise OmomiError(ErrorCode.NOT_A_MESH, f"{self.name} has faces that refer to points it does not have.")
+        self._table("faces", faces, np.int32)
+
+    def _table(self, field: str, value: object, dtype: type) -> NDArray | None:
+        """Store ``value`` as an (n, 3) array of ``dtype``."""
+        if value is None:
+            return None
+        array = np.asarray(value)
+        if array.size == 0:
+            array = array.reshape(0, 3)
+        if array.ndim != 2 or array.shape[1] != 3 or array.dtype.kind not in "fiu":
+            raise OmomiError(ErrorCode.NOT_A_MESH, f"The {field} of {self.name} are not rows of three numbers.")
+        array = np.ascontiguousarray(array, dtype=dtype)
+        object.__setattr__(self, field, array)
+        return array
