@@ -196,6 +196,10 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _write(report: dict, folder: Path) -> None:
+    (folder / "bench_fit.json").write_text(json.dumps(report, indent=1))
+
+
 def main() -> int:
     """Run the benchmark; status 1 when a bar is missed."""
     options = parse()
@@ -223,6 +227,7 @@ def main() -> int:
                 Bar(f"{bar.name} [{32 * 2**level}^3]", bar.value, bar.limit, bar.at_most, bar.cases)
                 for bar in level_bars
             ]
+        _write(report, options.out)
     if "timing" in options.parts:
         report["timing"], more = timing(tool, options)
         found += more
@@ -234,7 +239,7 @@ def main() -> int:
         found.append(bar)
         tables.append(raw_table(report["raw"]))
     report["bars"] = [bar.to_json() for bar in found]
-    (options.out / "bench_fit.json").write_text(json.dumps(report, indent=1))
+    _write(report, options.out)
     print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))
     return int(any(bar.passed is False for bar in found))
 

@@ -20,14 +20,6 @@ from backend.scan.load import load_scan
 from backend.scan.save import save_mesh
 
 
-def peak_bytes() -> int:
-    """Most memory that this process ever had resident."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
-
-
 def fit_once(arguments: argparse.Namespace) -> dict:
     """Fit ``repeat`` times after a warming fit; times in s, median of the repeats."""
     raw = load_scan(arguments.scan)
@@ -54,7 +46,7 @@ def fit_once(arguments: argparse.Namespace) -> dict:
         "seconds": float(np.median(seconds)),
         "network_seconds": float(np.median(network)),
         "first_frame_seconds": float(np.median(first)),
-        "peak_bytes": peak_bytes(),
+        "peak_bytes": done.stats.peak_bytes,
         "points": len(raw.points),
         "vertices": len(done.mesh.vertices),
         "faces": len(done.mesh.faces),
