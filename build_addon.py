@@ -161,7 +161,8 @@ def stage(platforms: Sequence[str]) -> Path:
     (STAGE / "wheels").mkdir()
     for wheel in found.values():
         shutil.copy2(wheel, STAGE / "wheels")
-    lists = f"platforms = {json.dumps(list(platforms))}\nwheels = {json.dumps([f'./wheels/{n}' for n in found], indent=2)}\n"
+    listed = json.dumps([f"./wheels/{name}" for name in found], indent=2)
+    lists = f"platforms = {json.dumps(list(platforms))}\nwheels = {listed}\n"
     manifest = STAGE / "blender_manifest.toml"
     # Top-level keys must come before the first table.
     manifest.write_text(manifest.read_text("utf-8").replace("[permissions]", f"{lists}\n[permissions]", 1), "utf-8")
@@ -236,10 +237,14 @@ def test(fast: bool, only: Sequence[str]) -> int:
     python, tally = main_environment(), Tally()
     zips = build([own_platform()])
     tally.check("ruff", python, "-m", "ruff", "check", ".")
-    tally.check("pyright: backend, tests", python, "-m", "pyright", "--pythonpath", python, "backend", "tests", "build_addon.py")
+    tally.check(
+        "pyright: backend, tests", python, "-m", "pyright", "--pythonpath", python, "backend", "tests", "build_addon.py"
+    )
     # The add-on finds its backend only where both are staged.
     tally.check("pyright: add-on", python, "-m", "pyright", "--pythonpath", python, "-p", addon_types())
-    folders = [path for path in sorted((ROOT / "tests").iterdir()) if any(path.glob("test_*.py")) and path.name != "addon"]
+    folders = [
+        path for path in sorted((ROOT / "tests").iterdir()) if any(path.glob("test_*.py")) and path.name != "addon"
+    ]
     tally.pytest("tests without Blender", python, *(only or folders))
     for blender in (MAIN, *(() if fast else OTHERS)):
         name = f"add-on in Blender {blender.bpy}"

@@ -18,7 +18,8 @@ from .messages import Refusal
 
 __all__ = [
     "COLOUR", "GUESSED", "SIGMA", "SURE", "ScanArrays",
-    "fill_mesh", "object_by_uid", "object_linear", "open_loops", "paint_sigma", "read_scan", "to_local", "uncertainty_colours",
+    "fill_mesh", "object_by_uid", "object_linear", "open_loops",
+    "paint_sigma", "read_scan", "to_local", "uncertainty_colours",
 ]  # fmt: skip
 
 SIGMA = "omomi_sigma"
@@ -34,7 +35,7 @@ MAX_CONDITION = 1e6
 
 
 class ScanArrays(NamedTuple):
-    """``points`` f64 (n, 3) posed; ``faces`` i32 (m, 3) wound as seen in the world, or None; ``normals`` f32 (n, 3) or None"""
+    """``points`` f64 (n, 3) posed; ``faces`` i32 (m, 3) wound as seen in the world; ``normals`` f32 (n, 3)"""
 
     points: NDArray[np.float64]
     faces: NDArray[np.int32] | None
@@ -145,7 +146,10 @@ def paint_sigma(mesh: Any, sigma: NDArray[np.float32], size: float) -> None:
 
 
 def uncertainty_colours(sigma: NDArray[np.float32], size: float) -> NDArray[np.float32]:
-    """Linear RGBA (n, 4): blue where sigma <= 0.1 % of ``size`` (longest side, world units), orange from 3 % on, log between."""
+    """Linear RGBA f32 (n, 4): blue up to a sigma of 0.1 % of ``size``, orange from 3 % on, logarithmic between.
+
+    ``size`` is the longest side of the result, both in world units.
+    """
     share = np.maximum(np.nan_to_num(sigma, nan=np.inf), 0.0) / max(size, np.finfo(np.float32).tiny)
     t = np.log(np.clip(share, SURE, GUESSED) / SURE) / math.log(GUESSED / SURE)
     stops = np.linspace(0.0, 1.0, len(RAMP))
@@ -156,9 +160,7 @@ def open_loops(mesh: Any) -> int:
     """Connected runs of edges that have a face on one side only: the holes and rims of a scan."""
     if not len(mesh.polygons):
         return 0
-    uses = np.bincount(
-        _ints(mesh.attributes[".corner_edge"].data, "value", len(mesh.loops)), minlength=len(mesh.edges)
-    )
+    uses = np.bincount(_ints(mesh.attributes[".corner_edge"].data, "value", len(mesh.loops)), minlength=len(mesh.edges))
     edges = _ints(mesh.attributes[".edge_verts"].data, "value", 2 * len(mesh.edges)).reshape(-1, 2)[uses == 1]
     if not len(edges):
         return 0

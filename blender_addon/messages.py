@@ -28,7 +28,9 @@ LOG = "open the log from the Omomi preferences"
 ADVICE: dict[ErrorCode, Advice] = {
     ErrorCode.EMPTY_SCAN: Advice("The scan has no points", "Select a mesh object that has vertices"),
     ErrorCode.TOO_FEW_POINTS: Advice("The scan has too few usable points", "Select a denser scan"),
-    ErrorCode.FLAT_SCAN: Advice("The scan is flat, so it encloses nothing", "Check its scale and its shape in the viewport"),
+    ErrorCode.FLAT_SCAN: Advice(
+        "The scan is flat, so it encloses nothing", "Check its scale and its shape in the viewport"
+    ),
     ErrorCode.BAD_COORDINATES: Advice("No point of the scan has a finite position", "Import the scan again"),
     ErrorCode.UNREADABLE_FILE: Advice("The file cannot be read", "Check that it is complete and export it again"),
     ErrorCode.NOT_A_MESH: Advice("This is neither a mesh nor a point cloud", "Convert it to a mesh first"),
@@ -36,16 +38,22 @@ ADVICE: dict[ErrorCode, Advice] = {
     ErrorCode.BAD_OPTION: Advice("A setting is out of range", "Set it to its default value"),
     ErrorCode.MODEL_MISSING: Advice("The model of the extension is missing", "Install the extension again"),
     ErrorCode.MODEL_MISMATCH: Advice("The model does not belong to this version", "Install the extension again"),
-    ErrorCode.DEVICE_UNAVAILABLE: Advice("The device asked for cannot be used", "Choose Automatic in the Omomi preferences"),
+    ErrorCode.DEVICE_UNAVAILABLE: Advice(
+        "The device asked for cannot be used", "Choose Automatic in the Omomi preferences"
+    ),
     ErrorCode.OUT_OF_MEMORY: Advice("There was not enough memory", "Choose a lower detail, or close other programs"),
     ErrorCode.CANCELLED: Advice("The fit was cancelled", "Press Fit to start again"),
     ErrorCode.BACKEND_START: Advice("The backend process did not start", f"Press Restart, or {LOG}"),
     ErrorCode.BACKEND_DIED: Advice("The backend process ended unexpectedly", f"Press Fit to try again, or {LOG}"),
     ErrorCode.BACKEND_TIMEOUT: Advice("The backend process stopped answering", f"Press Fit to try again, or {LOG}"),
     ErrorCode.PROTOCOL: Advice("The backend process sent something that makes no sense", f"Press Restart, or {LOG}"),
-    ErrorCode.PROTOCOL_VERSION: Advice("The backend process is of another version", "Restart Blender to finish the update"),
+    ErrorCode.PROTOCOL_VERSION: Advice(
+        "The backend process is of another version", "Restart Blender to finish the update"
+    ),
     ErrorCode.DISK: Advice("A file could not be written", "Free some space, or choose another folder"),
-    ErrorCode.NO_SURFACE: Advice("No surface was found in the scan", "Raise Fill, lower Denoise, or clean the scan of stray points"),
+    ErrorCode.NO_SURFACE: Advice(
+        "No surface was found in the scan", "Raise Fill, lower Denoise, or clean the scan of stray points"
+    ),
     ErrorCode.INTERNAL: Advice("Something unforeseen failed in the backend process", f"Please report it: {LOG}"),
 }
 

@@ -46,11 +46,12 @@ class OmomiPreferences(bpy.types.AddonPreferences):
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout
+        chosen: Any = self
         layout.use_property_split = True
         for name in ("device", "threads", "memory_mb", "log_file", "interpreter"):
             layout.prop(self, name)
         column = layout.column(align=True)
-        column.label(text=f"Python {sys.version.split()[0]}: {getattr(self, 'interpreter') or sys.executable}")
+        column.label(text=f"Python {sys.version.split()[0]}: {chosen.interpreter or sys.executable}")
         column.label(text=f"Log: {log_path(self)}")
         row = layout.row()
         row.operator("omomi.doctor")

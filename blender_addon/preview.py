@@ -29,7 +29,7 @@ def show(key: str, name: str, vertices: NDArray[np.floating], faces: NDArray[np.
 def remove_all_but(keys: Collection[str]) -> None:
     """Remove every preview that is not marked with one of ``keys``, and the collection with the last."""
     for obj in [o for o in bpy.data.objects if MARK in o and o[MARK] not in keys]:
-        mesh = obj.data
+        mesh: Any = obj.data
         bpy.data.objects.remove(obj)
         bpy.data.meshes.remove(mesh)
     for collection in [c for c in bpy.data.collections if MARK in c and not c.all_objects]:

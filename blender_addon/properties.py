@@ -1,4 +1,4 @@
-"""The settings of a scene and of one run. Sliders keep the same meaning in the panel, in scripts and on the command line."""
+"""The settings of a scene and of one run. They mean the same as on the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ __all__ = ["FIT_OPTIONS", "OmomiSettings", "add_to_scene", "remove_from_scene"]
 
 LEVELS = [
     (str(level), f"{32 * 2**level}\u00b3", f"{32 * 2**level} voxels along the longest side; {note}", level)
-    for level, note in enumerate(("a first idea", "rough", "the usual choice", "fine", "very fine, slow", "needs much memory"))
+    for level, note in enumerate(
+        ("a first idea", "rough", "the usual choice", "fine", "very fine, slow", "needs much memory")
+    )
 ]
 RESULTS = [
     ("NEW", "New mesh", "Make a new object NAME.fit in the same place and hide the scan"),
@@ -62,7 +64,8 @@ class OmomiSettings(bpy.types.PropertyGroup):
 
 
 def add_to_scene() -> None:
-    setattr(bpy.types.Scene, "omomi", PointerProperty(type=OmomiSettings))
+    scene: Any = bpy.types.Scene
+    scene.omomi = PointerProperty(type=OmomiSettings)
 
 
 def remove_from_scene() -> None:

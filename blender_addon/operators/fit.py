@@ -27,11 +27,13 @@ class OMOMI_OT_fit(bpy.types.Operator):
     bl_label = "Fit"
     bl_description = "Fit a watertight surface to every selected mesh, as its modifiers show it; Esc cancels"
     # No REGISTER: the redo panel would run the whole fit again, blocking, at every move of a slider.
-    bl_options = {"UNDO"}
+    bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {
         **{name: make() for name, make in FIT_OPTIONS.items()},
         "wait": BoolProperty(
-            name="Wait", description="Return when the fit is done instead of running in the background", options={"SKIP_SAVE"}
+            name="Wait",
+            description="Return when the fit is done instead of running in the background",
+            options={"SKIP_SAVE"},
         ),
     }
 
@@ -46,7 +48,8 @@ class OMOMI_OT_fit(bpy.types.Operator):
         return not reason
 
     def invoke(self, context: Any, event: Any) -> Any:
-        if bpy.app.background or getattr(self, "wait"):
+        options: Any = self
+        if bpy.app.background or options.wait:
             return self.execute(context)
         if not self._begin(context, stream=True):
             return {"CANCELLED"}
@@ -114,7 +117,9 @@ class OMOMI_OT_fit(bpy.types.Operator):
             self.report({"ERROR"}, "\n".join(map(explain, run.errors)))
         elif placed:
             vertices = sum(len(obj.data.vertices) for obj in placed)
-            self.report({"INFO"}, f"{', '.join(obj.name for obj in placed)}: {vertices:,} vertices in {run.seconds:.1f} s")
+            self.report(
+                {"INFO"}, f"{', '.join(obj.name for obj in placed)}: {vertices:,} vertices in {run.seconds:.1f} s"
+            )
         return {"FINISHED"} if placed else {"CANCELLED"}
 
     def _stop_timer(self, context: Any) -> None:

@@ -1,7 +1,7 @@
 """A backend process with the real server and a toy engine: it returns a sphere around the scan, coarse to fine.
 
-Words in the scan's name choose how it behaves: ``slow`` (seconds, many frames), ``noisy`` (prints on fd 1), ``fatal`` (the
-process dies after the first frame), ``checked`` (the real cleaning of scans runs first).
+Words in the scan's name choose how it behaves: ``slow`` (seconds, many frames), ``noisy`` (prints on fd 1),
+``fatal`` (the process dies after the first frame), ``checked`` (the real cleaning of scans runs first).
 
     python -I fake_backend.py BACKEND_FOLDER SITE_FOLDER
 """
@@ -23,7 +23,9 @@ import numpy as np
 
 def load(folder: Path, site: str) -> None:
     sys.path.append(site)
-    spec = importlib.util.spec_from_file_location("backend", folder / "__init__.py", submodule_search_locations=[str(folder)])
+    spec = importlib.util.spec_from_file_location(
+        "backend", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
     assert spec and spec.loader
     package = importlib.util.module_from_spec(spec)
     sys.modules["backend"] = package
@@ -43,7 +45,10 @@ def sphere(centre: np.ndarray, radii: np.ndarray, n: int) -> tuple[np.ndarray, n
     first, top = np.arange(2 * n), len(ring)
     second = (first + 1) % (2 * n)
     last = (n - 1) * 2 * n
-    caps = [np.stack([first, second, 0 * first + top], -1), np.stack([last + second, last + first, 0 * first + top + 1], -1)]
+    caps = [
+        np.stack([first, second, 0 * first + top], -1),
+        np.stack([last + second, last + first, 0 * first + top + 1], -1),
+    ]
     return vertices * radii + centre, np.concatenate([sides, *caps]).astype(np.int32)
 
 
@@ -92,7 +97,9 @@ class ToyEngine:
                 print("and one from Python", flush=True)
             if "fatal" in raw.name:
                 os._exit(7)
-        return SimpleNamespace(mesh=mesh, stats={"seconds": 0.0}, report={"faces": 0 if raw.faces is None else len(raw.faces)})
+        return SimpleNamespace(
+            mesh=mesh, stats={"seconds": 0.0}, report={"faces": 0 if raw.faces is None else len(raw.faces)}
+        )
 
 
 if __name__ == "__main__":

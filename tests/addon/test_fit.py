@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import bpy
 import numpy as np
 import pytest
-from mathutils import Matrix
+
+bpy = pytest.importorskip("bpy")
+Matrix = pytest.importorskip("mathutils").Matrix
 
 ELLIPSOID = (0.7, 0.2, 0.1)
 
@@ -64,7 +65,7 @@ def test_options_given_override_the_scene_and_the_rest_comes_from_it(toy: Any, m
     ],
 )
 def test_result_overlays_the_scan_in_the_world(
-    toy: Any, make: Callable[..., Any], world: Callable[..., Any], matrix: Matrix
+    toy: Any, make: Callable[..., Any], world: Callable[..., Any], matrix: Any
 ) -> None:
     scan = make("owl")
     scan.matrix_world = matrix
@@ -80,7 +81,9 @@ def test_result_overlays_the_scan_in_the_world(
     assert (np.abs(after.max(0) - before.max(0)) < slack).all()
 
 
-def test_result_of_a_sheared_child_follows_the_same_parent(toy: Any, make: Callable[..., Any], world: Callable[..., Any]) -> None:
+def test_result_of_a_sheared_child_follows_the_same_parent(
+    toy: Any, make: Callable[..., Any], world: Callable[..., Any]
+) -> None:
     parent = bpy.data.objects.new("parent", None)
     bpy.context.scene.collection.objects.link(parent)
     scan = make("owl")
@@ -294,7 +297,7 @@ def test_a_linked_or_overridden_scan_can_be_fitted_but_not_replaced(
     scan.select_set(True)
     bpy.context.view_layer.objects.active = scan
     mesh = scan.data
-    with pytest.raises(RuntimeError, match="cannot be replaced. Choose New mesh"):
+    with pytest.raises(RuntimeError, match=r"cannot be replaced\. Choose New mesh"):
         fit(result="REPLACE")
     assert scan.data is mesh
     fit(result="NEW")

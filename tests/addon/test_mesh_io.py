@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import bpy
 import numpy as np
 import pytest
-from mathutils import Matrix
+
+bpy = pytest.importorskip("bpy")
+Matrix = pytest.importorskip("mathutils").Matrix
 
 TETRA = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
 TETRA_FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32)
@@ -47,7 +48,7 @@ def test_bounds_and_normals_are_right_after_each_refill(addon: Any, make: Callab
 
 
 @pytest.mark.parametrize("matrix", [Matrix(), Matrix.Diagonal((0.001, 2, 1, 1)), Matrix.Diagonal((-1, 1, 1, 1)), SHEAR])
-def test_posed_scan_is_the_world_without_its_translation(addon: Any, make: Callable[..., Any], matrix: Matrix) -> None:
+def test_posed_scan_is_the_world_without_its_translation(addon: Any, make: Callable[..., Any], matrix: Any) -> None:
     obj = make(vertices=TETRA, faces=TETRA_FACES)
     obj.matrix_world = matrix
     bpy.context.view_layer.update()
@@ -124,7 +125,9 @@ def grid(n: int, holes: list[tuple[int, int]]) -> tuple[np.ndarray, list[tuple[i
 
 
 @pytest.mark.parametrize("holes", [[], [(2, 2)], [(2, 2), (7, 7), (7, 8)]])
-def test_open_loops_counts_holes_and_the_rim(addon: Any, make: Callable[..., Any], holes: list[tuple[int, int]]) -> None:
+def test_open_loops_counts_holes_and_the_rim(
+    addon: Any, make: Callable[..., Any], holes: list[tuple[int, int]]
+) -> None:
     obj = make("grid", *grid(12, holes))
     separate = {0: 0, 1: 1, 3: 2}[len(holes)]
     assert addon.mesh_io.open_loops(obj.data) == 1 + separate

@@ -11,8 +11,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import bpy
 import pytest
+
+bpy = pytest.importorskip("bpy")
 
 MODULE = "bl_ext.user_default.omomi"
 
@@ -20,7 +21,8 @@ SPY = """
 import sys, os, socket, subprocess, threading, time
 import bpy
 opened = []
-sys.addaudithook(lambda event, args: opened.append(event) if event in ("socket.bind", "socket.connect", "subprocess.Popen", "os.posix_spawn", "os.fork") else None)
+watched = ("socket.bind", "socket.connect", "subprocess.Popen", "os.posix_spawn", "os.fork")
+sys.addaudithook(lambda event, args: opened.append(event) if event in watched else None)
 bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo="user_default", enable_on_install=False)
 opened.clear()
 threads, modules = threading.active_count(), set(sys.modules)
@@ -51,13 +53,17 @@ def test_zip_holds_wheels_for_both_pythons_and_no_numpy(package: Path) -> None:
 
 
 def test_zip_holds_no_training_code_tests_or_caches(package: Path) -> None:
-    found = [name for name in names(package) if re.search(r"backend/(training|studies)/|__pycache__|(^|/)tests?/", name)]
+    found = [
+        name for name in names(package) if re.search(r"backend/(training|studies)/|__pycache__|(^|/)tests?/", name)
+    ]
     assert not found
 
 
 def test_zip_lists_every_wheel_in_its_manifest_and_one_platform(package: Path) -> None:
     with zipfile.ZipFile(package) as archive:
-        prefix = next(name for name in archive.namelist() if name.endswith("blender_manifest.toml")).removesuffix("blender_manifest.toml")
+        prefix = next(name for name in archive.namelist() if name.endswith("blender_manifest.toml")).removesuffix(
+            "blender_manifest.toml"
+        )
         manifest = tomllib.loads(archive.read(f"{prefix}blender_manifest.toml").decode())
         listed = {prefix + wheel.removeprefix("./") for wheel in manifest["wheels"]}
         assert listed == {name for name in archive.namelist() if name.endswith(".whl")}
@@ -100,8 +106,7 @@ def test_disable_leaves_nothing_behind_and_enable_works_again(addon: Any, scene:
 
 
 def test_blender_reports_no_policy_violation(addon: Any) -> None:
-    import addon_utils
-
+    addon_utils = pytest.importorskip("addon_utils")
     if not hasattr(addon_utils, "_extensions_warnings_get"):
         pytest.skip("this Blender has no such report")
     assert MODULE not in addon_utils._extensions_warnings_get()
@@ -122,7 +127,9 @@ def test_explain_is_one_line_and_falls_back_to_the_table(addon: Any) -> None:
     assert explain(errors.OmomiError(errors.ErrorCode.DISK, "")).startswith("A file could not be written. ")
 
 
-def test_missing_libraries_are_one_sentence_with_both_versions(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_libraries_are_one_sentence_with_both_versions(
+    addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(addon.process, "site_folder", lambda: Path("/nowhere"))
     with pytest.raises(Exception, match=rf"Python {sys.version_info[0]}\.{sys.version_info[1]}") as caught:
         addon.process.command()
