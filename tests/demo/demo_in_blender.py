@@ -9,6 +9,7 @@ before_after.png.
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
 import sys
 import time
@@ -23,7 +24,8 @@ mathutils: Any = importlib.import_module("mathutils")
 MODULE = "bl_ext.user_default.omomi"
 CLAY = (0.55, 0.36, 0.26, 1.0)
 SCANNED = (0.30, 0.38, 0.44, 1.0)
-SAMPLES = 48
+# With the denoiser that is plenty for matte surfaces; two cores take half a minute.
+SAMPLES = 12
 
 
 def install(package: Path) -> None:
@@ -57,7 +59,7 @@ def points_as_spheres(radius: float, material: Any) -> Any:
     nodes = [group.nodes.new(name) for name in names]
     nodes[1].inputs["Radius"].default_value = radius
     nodes[2].inputs["Material"].default_value = material
-    for a, b in zip(nodes, nodes[1:], strict=False):
+    for a, b in itertools.pairwise(nodes):
         group.links.new(a.outputs[0], b.inputs[0])
     return group
 
@@ -109,6 +111,8 @@ def picture(scan: Any, result: Any, path: Path) -> None:
     scene.cycles.device = "CPU"
     scene.cycles.samples = SAMPLES
     scene.cycles.use_denoising = True
+    scene.view_settings.exposure = 0.5
+    scene.view_settings.look = "AgX - Medium High Contrast"
     scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = 1200, 600, 100
     scene.render.filepath = str(path)
     scene.render.image_settings.file_format = "PNG"
@@ -132,7 +136,7 @@ def describe(scan: Any, result: Any, seconds: float) -> list[str]:
         f"{module.open_loops(scan.data)} open rims",
         f"result  {len(result.data.vertices):,} vertices, {len(result.data.polygons):,} faces, "
         f"{'closed' if loops == 0 else f'{loops} open rims'}, in {seconds:.1f} s with the start of the backend",
-        f"sigma   median {np.median(sigma) / size:.2%} of the longest side, {np.mean(sigma > 0.01 * size):.0%} above 1 %",
+        f"sigma   median {np.median(sigma) / size:.2%} of the longest side, {np.mean(sigma > 0.01 * size):.0%} over 1 %",
         *(f"        {line}" for line in process.describe(process.introduced())[:3]),
     ]
 

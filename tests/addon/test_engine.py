@@ -1,0 +1,83 @@
+"""The shipped engine behind the installed extension; skipped while the zip holds no model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+SCANS = Path(os.environ.get("OMOMI_SCANS", Path(__file__).resolve().parents[3] / "shared" / "scans"))
+
+
+@pytest.fixture
+def engine(addon: Any, scene: Any) -> Any:
+    """The extension with its own backend command."""
+    if not list((addon.process.BACKEND / "models").glob("*.onnx")):
+        pytest.skip("the zip holds no model")
+    return addon
+
+
+def scanned_sphere(count: int = 4000, noise: float = 0.01) -> np.ndarray:
+    random = np.random.default_rng(3)
+    points = random.normal(size=(count, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    # A hole at the bottom, as under an object that stood on a table.
+    points = points[points[:, 2] > -0.8]
+    return points * (1 + noise * random.normal(size=(len(points), 1)))
+
+
+def test_points_of_a_sphere_become_a_closed_sphere_in_place(
+    engine: Any, make: Callable[..., Any], world: Callable[..., Any]
+) -> None:
+    scan = make("sphere", scanned_sphere())
+    scan.location, scan.scale = (50, 0, -3), (20, 20, 20)
+    bpy.context.view_layer.update()
+    assert bpy.ops.omomi.fit(level="1") == {"FINISHED"}
+    result = bpy.data.objects["sphere.fit"]
+    assert engine.mesh_io.open_loops(result.data) == 0
+    points = world(result) - (50, 0, -3)
+    radius = np.linalg.norm(points, axis=1) / 20
+    seen = points[:, 2] > -0.7 * 20
+    assert abs(np.median(radius[seen]) - 1) < 0.02 and np.quantile(abs(radius[seen] - 1), 0.95) < 0.06
+    sigma = np.array([item.value for item in result.data.attributes["omomi_sigma"].data])
+    assert np.isfinite(sigma).all() and (sigma > 0).all() and np.median(sigma) < 20
+
+
+def test_the_same_scan_gives_the_same_mesh(engine: Any, make: Callable[..., Any]) -> None:
+    meshes = []
+    for _ in range(2):
+        make("sphere", scanned_sphere())
+        bpy.ops.omomi.fit(level="0")
+        result = bpy.context.view_layer.objects.active
+        meshes.append(np.array([v.co for v in result.data.vertices]))
+        bpy.ops.object.select_all(action="DESELECT")
+    assert np.array_equal(*meshes)
+
+
+def test_an_unusable_device_is_one_sentence(engine: Any, make: Callable[..., Any]) -> None:
+    chosen = engine.preferences.get()
+    make("sphere", scanned_sphere())
+    chosen.device = "cuda"
+    try:
+        with pytest.raises(RuntimeError, match="Choose Automatic in the Omomi preferences"):
+            bpy.ops.omomi.fit(level="0")
+    finally:
+        chosen.device = "auto"
+
+
+def test_a_real_scan_goes_through(engine: Any, scene: Any) -> None:
+    path = SCANS / "raw" / "sfm_owl.ply"
+    if not path.is_file():
+        pytest.skip("no real scans beside the repository")
+    bpy.ops.wm.ply_import(filepath=str(path))
+    scan = bpy.context.active_object
+    assert bpy.ops.omomi.fit(level="2") == {"FINISHED"}
+    result = bpy.context.view_layer.objects.active
+    assert result.name == f"{scan.name}.fit" and engine.mesh_io.open_loops(result.data) == 0
+    assert np.allclose(result.dimensions, scan.dimensions, rtol=0.2)

@@ -1,0 +1,230 @@
+"""What only a window does: the modal operator and the panels, driven with stand-ins for window and layout."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import MethodType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+
+class Window:
+    """The parts of the window manager and of the workspace that a modal operator touches."""
+
+    def __init__(self) -> None:
+        self.timers: list[object] = []
+        self.handlers = 0
+        self.status: str | None = None
+        self.windows: list[Any] = []
+
+    def event_timer_add(self, seconds: float, window: Any) -> object:
+        self.timers.append(object())
+        return self.timers[-1]
+
+    def event_timer_remove(self, timer: object) -> None:
+        self.timers.remove(timer)
+
+    def modal_handler_add(self, operator: Any) -> None:
+        self.handlers += 1
+
+    def status_text_set(self, text: str | None) -> None:
+        self.status = text
+
+
+class Operator:
+    """The Fit operator's own methods on a plain object, since Blender makes no operators for Python to hold."""
+
+    def __init__(self, cls: Any, window: Window, **given: Any) -> None:
+        self.reports: list[tuple[set[str], str]] = []
+        self.properties = SimpleNamespace(is_property_set=lambda name: name in given)
+        self.window = window
+        self.wait = False
+        self.__dict__.update(given)
+        for name in ("invoke", "execute", "modal", "cancel", "_begin", "_settings", "_finish", "_stop_timer"):
+            setattr(self, name, MethodType(getattr(cls, name), self))
+        self._timer = self._run = None
+
+    def report(self, kind: set[str], text: str) -> None:
+        self.reports.append((kind, text))
+
+    @property
+    def context(self) -> Any:
+        return SimpleNamespace(
+            window_manager=self.window,
+            workspace=self.window,
+            window=None,
+            scene=bpy.context.scene,
+            selected_objects=list(bpy.context.selected_objects),
+        )
+
+    def event(self, kind: str, value: str = "NOTHING") -> Any:
+        return self.modal(self.context, SimpleNamespace(type=kind, value=value))  # type: ignore[attr-defined]
+
+    def start(self) -> Any:
+        return self.invoke(self.context, SimpleNamespace(type="LEFTMOUSE", value="PRESS"))  # type: ignore[attr-defined]
+
+    def run(self, until: Callable[[Any], bool]) -> Any:
+        deadline = time.monotonic() + 20
+        while not until(answer := self.event("TIMER")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return answer
+
+
+@pytest.fixture
+def operator(toy: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Operator]:
+    module = importlib.import_module(f"{toy.name}.operators.fit")
+    # The real bpy, but with a window.
+    monkeypatch.setattr(module, "bpy", SimpleNamespace(app=SimpleNamespace(background=False), types=bpy.types))
+    return lambda **given: Operator(module.OMOMI_OT_fit, Window(), **given)
+
+
+def test_fit_returns_at_once_and_ends_by_itself(operator: Any, make: Any) -> None:
+    make("owl")
+    fit = operator()
+    before = time.monotonic()
+    assert fit.start() == {"RUNNING_MODAL"}
+    assert time.monotonic() - before < 1.0
+    assert fit.window.handlers == 1 and len(fit.window.timers) == 1
+    assert fit.run(lambda answer: answer != {"RUNNING_MODAL"}) == {"FINISHED"}
+    assert "owl.fit" in bpy.data.objects and fit.window.timers == [] and fit.window.status is None
+    assert fit.reports[-1][0] == {"INFO"} and "owl.fit" in fit.reports[-1][1]
+
+
+def test_other_events_pass_through_and_the_status_bar_tells_progress(operator: Any, make: Any) -> None:
+    make("slow")
+    fit = operator()
+    fit.start()
+    fit.run(lambda _: "step" in (fit.window.status or ""))
+    assert "%" in fit.window.status and "Esc cancels" in fit.window.status
+    assert fit.event("MOUSEMOVE") == {"PASS_THROUGH"} and fit.event("ESC", "RELEASE") == {"PASS_THROUGH"}
+    fit.cancel(fit.context)
+
+
+def test_escape_cancels_and_leaves_the_scene_as_it_was(operator: Any, toy: Any, make: Any) -> None:
+    scan = make("slow")
+    fit = operator()
+    fit.start()
+    fit.run(lambda _: len(bpy.data.objects) > 1)
+    before = time.monotonic()
+    assert fit.event("ESC", "PRESS") == {"CANCELLED"}
+    assert time.monotonic() - before < 0.5
+    assert list(bpy.data.objects) == [scan] and not scan.hide_get()
+    assert fit.window.timers == [] and fit.window.status is None and toy.jobs.current() is None
+
+
+def test_loading_a_file_ends_the_operator(operator: Any, make: Any) -> None:
+    make("slow")
+    fit = operator()
+    fit.start()
+    fit.event("TIMER")
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    assert fit.event("TIMER") == {"CANCELLED"}
+    assert fit.window.timers == [] and len(bpy.data.objects) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_dead_backend_ends_the_operator_with_a_sentence(operator: Any, toy: Any, make: Any) -> None:
+    make("slow")
+    fit = operator()
+    fit.start()
+    fit.run(lambda _: len(bpy.data.objects) > 1)
+    os.kill(toy.process.running().pid, signal.SIGKILL)
+    assert fit.run(lambda answer: answer != {"RUNNING_MODAL"}) == {"CANCELLED"}
+    kind, text = fit.reports[-1]
+    assert kind == {"ERROR"} and "Press Fit to try again" in text and fit.window.timers == []
+
+
+def test_an_unforeseen_error_in_a_tick_leaves_no_timer_behind(
+    operator: Any, toy: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make("slow")
+    fit = operator()
+    fit.start()
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(toy.preview, "show", broken)
+    with pytest.raises(ZeroDivisionError):
+        fit.run(lambda _: False)
+    assert fit.window.timers == [] and toy.jobs.current() is None
+
+
+def test_a_backend_that_cannot_start_is_reported_without_a_traceback(
+    operator: Any, toy: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toy.process, "command", lambda: [sys.executable, "-c", "raise SystemExit(3)"])
+    make("owl")
+    fit = operator()
+    fit.start()
+    assert fit.run(lambda answer: answer != {"RUNNING_MODAL"}) == {"CANCELLED"}
+    assert fit.reports[-1][0] == {"ERROR"} and fit.window.timers == []
+
+
+class Layout:
+    """Records what a panel draws."""
+
+    def __init__(self) -> None:
+        self.drawn: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
+            self.drawn.append((name, args, options))
+            return self
+
+        return call
+
+    def texts(self) -> str:
+        return "\n".join(str(options["text"]) for _, _, options in self.drawn if "text" in options)
+
+    def operators(self) -> list[str]:
+        return [args[0] for name, args, _ in self.drawn if name == "operator"]
+
+
+def draw(toy: Any, panel: str) -> Layout:
+    layout = Layout()
+    getattr(toy.panels, panel).draw(SimpleNamespace(layout=layout), bpy.context)
+    return layout
+
+
+def test_scan_panel_tells_vertices_holes_and_device_without_starting_anything(toy: Any, make: Any) -> None:
+    grid = [(x, y, 0) for x in range(3) for y in range(3)]
+    make("cloth", grid, [(0, 1, 4, 3), (1, 2, 5, 4), (3, 4, 7, 6), (4, 5, 8, 7)])
+    layout = draw(toy, "OMOMI_PT_scan")
+    assert "cloth: 9 vertices, open (1 hole)" in layout.texts()
+    assert "starts with the first fit" in layout.texts()
+    assert layout.operators() == ["omomi.fit"] and toy.process.running() is None
+
+
+def test_scan_panel_shows_progress_and_cancel_while_a_fit_runs(operator: Any, toy: Any, make: Any) -> None:
+    make("slow")
+    fit = operator()
+    fit.start()
+    fit.run(lambda _: "step" in (fit.window.status or ""))
+    layout = draw(toy, "OMOMI_PT_scan")
+    assert layout.operators() == ["omomi.cancel"] and "step" in layout.texts() and "Runs on the CPU" in layout.texts()
+    assert any(name == "progress" and 0 <= options["factor"] <= 1 for name, _, options in layout.drawn)
+    fit.cancel(fit.context)
+
+
+def test_every_property_that_a_panel_draws_exists(toy: Any, make: Any) -> None:
+    make("owl")
+    for panel in ("OMOMI_PT_scan", "OMOMI_PT_result"):
+        for name, args, _ in draw(toy, panel).drawn:
+            if name == "prop":
+                assert hasattr(args[0], args[1])
+    layout = Layout()
+    preferences = toy.preferences
+    stand_in = SimpleNamespace(layout=layout, interpreter="", log_file="")
+    preferences.OmomiPreferences.draw(stand_in, bpy.context)
+    assert all(hasattr(preferences.get(), args[1]) for name, args, _ in layout.drawn if name == "prop")
+    assert {name.removeprefix("omomi.") for name in layout.operators()} <= set(dir(bpy.ops.omomi))
