@@ -1,6 +1,6 @@
 """The built zip, installed into a throw-away profile of the bpy that runs these tests.
 
-``OMOMI_ZIP`` names the zip; without it the newest one in build/dist is taken.
+``OMOMI_ZIP`` names the zip; without it the one in build/dist is taken.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ else:
     bpy: Any = importlib.import_module("bpy")
 
 
-def newest_zip() -> Path:
+def zip_under_test() -> Path:
     named = os.environ.get("OMOMI_ZIP")
-    found = [Path(named)] if named else sorted((ROOT / "build" / "dist").glob("*.zip"), key=os.path.getmtime)
+    system = {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux")
+    found = [Path(named)] if named else list((ROOT / "build" / "dist").glob(f"*-{system}*.zip"))
     if not found:
         pytest.skip("no zip: run `python3.11 build_addon.py build` first")
-    return found[-1]
+    return found[0]
 
 
 @pytest.fixture(scope="session")
 def package() -> Path:
     """The zip under test."""
-    return newest_zip()
+    return zip_under_test()
 
 
 @pytest.fixture(scope="session")

@@ -136,7 +136,7 @@ def describe(scan: Any, result: Any, seconds: float) -> list[str]:
         f"{module.open_loops(scan.data)} open rims",
         f"result  {len(result.data.vertices):,} vertices, {len(result.data.polygons):,} faces, "
         f"{'closed' if loops == 0 else f'{loops} open rims'}, in {seconds:.1f} s with the start of the backend",
-        f"sigma   median {np.median(sigma) / size:.2%} of the longest side, {np.mean(sigma > 0.01 * size):.0%} over 1 %",
+        f"sigma   median {np.median(sigma) / size:.2%} of the length, {np.mean(sigma > 0.01 * size):.0%} over 1 %",
         *(f"        {line}" for line in process.describe(process.introduced())[:3]),
     ]
 
