@@ -123,9 +123,11 @@ def _bounds(shapes: Shapes, device: torch.device, cells: int = 40) -> tuple[Tens
     grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
     distance = shapes.sdf(grid.expand(count, -1, -1))
     signs = torch.cat((torch.eye(3), -torch.eye(3))).to(device)
-    # The penalty outweighs a step along the axis, so that the best point is the extreme point of the solid.
-    score = (grid @ signs.T)[None] - 3 * distance.clamp(min=0)[..., None]
-    keep, tries, radius = 24, 24, 2 * REACH / cells
+    # The penalty outweighs a step along the axis, so that the best point is the extreme point of the solid. It
+    # starts low, to find sharp rims between the grid points, and grows, to end inside.
+    penalty = 2.0
+    score = (grid @ signs.T)[None] - penalty * distance.clamp(min=0)[..., None]
+    keep, tries, radius = 32, 24, 2 * REACH / cells
     points = grid[score.topk(keep, 1).indices]  # (B, keep, 6, 3)
     best = torch.full((count, 6), -REACH, device=device)
     noise = torch.Generator().manual_seed(0)
@@ -137,9 +139,9 @@ def _bounds(shapes: Shapes, device: torch.device, cells: int = 40) -> tuple[Tens
         trial = trial.reshape(count, -1, 6, 3)
         along = (trial * signs).sum(3)
         best = torch.maximum(best, torch.where(distance <= 0, along, -REACH).amax(1))
-        order = (along - 3 * distance.clamp(min=0)).topk(keep, 1).indices
+        order = (along - penalty * distance.clamp(min=0)).topk(keep, 1).indices
         points = trial.gather(1, order[..., None].expand(-1, -1, -1, 3))
-        radius *= 0.62
+        radius, penalty = radius * 0.62, penalty * 1.4
     return -best[:, 3:], best[:, :3]
 
 

@@ -112,7 +112,9 @@ def bottle(draws: Draws) -> Field:
         )  # fmt: skip
         profile = torch.cat(parts, 1).reshape(-1, 7, 2)
     far = torch.full_like(profile[:, :1, :1], -1.0)
-    outline = torch.cat((profile, torch.cat((far, profile[:, -1:, 1:]), 2), torch.cat((far, profile[:, :1, 1:]), 2)), 1)
+    # from the bottom of the axis up: only the last edge, which lies behind the axis, is no surface
+    bottom, top = (torch.cat((far, profile[:, end, 1:][:, None]), 2) for end in (0, -1))
+    outline = torch.cat((bottom, profile, top), 1)
     squash = draws.uniform(0.72, 1.0) if draws.chance(0.4) else None
     grooves = draws.integer(0, 4) if draws.chance(0.5) else 0
     groove_z, groove_r = draws.uniform(-0.7, 0.7, max(grooves, 1)), draws.uniform(0.015, 0.05)
