@@ -87,6 +87,7 @@ class ChildProcess:
         self._may_write = threading.Event()
         self._complaint: OmomiError | None = None
         self._killed = False
+        self._silenced = False
         self._tail = b""
         # Popen runs on this thread and not on the caller's: on Linux a child dies with the thread that started it.
         self._reading = threading.Thread(target=self._run, name="omomi-read", daemon=True)
@@ -95,6 +96,13 @@ class ChildProcess:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
+
+    @property
+    def ending(self) -> bool:
+        """The process has ended or been killed, though perhaps its last messages are still to come."""
+        # poll() alone knows nothing while another thread is in wait(), which comes after the end of stdout.
+        ended = self._process is not None and self._process.poll() is not None
+        return ended or self._killed or self._silenced
 
     def send(self, buffers: list[memoryview]) -> None:
         """Queue an encoded message; it is written once the process has said a hello of this version."""
@@ -151,6 +159,7 @@ class ChildProcess:
         refusal = self._read(process)
         if refusal is not None:
             self.kill(refusal)
+        self._silenced = True
         code = _wait(process)
         self._outgoing.put(None)
         self._may_write.set()

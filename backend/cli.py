@@ -153,7 +153,8 @@ def _outputs(arguments: argparse.Namespace) -> list[Path]:
 
 
 def _fit_one(engine: Engine, scan: Path, output: Path, options: dict[str, Any], frames: Path | None) -> dict[str, Any]:
-    from .scan.load import load_scan, save_mesh
+    from .scan.load import load_scan
+    from .scan.save import save_mesh
     from .wire import jsonable
 
     written: list[str] = []

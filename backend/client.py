@@ -278,7 +278,8 @@ class BackendClient:
         self._failure = error
         self._given_up = child.hopeless or len(self._quick_deaths) >= _QUICK_DEATHS_ALLOWED
         for job in sorted(self._open):
-            self._finish(Failure.of(job, error))
+            if self._given_up or job not in self._unsent:
+                self._finish(Failure.of(job, error))
 
     def _advance(self) -> None:
         """Send what has not been sent, starting a process if there is none and its time has come."""
@@ -286,7 +287,8 @@ class BackendClient:
             return
         if self._child is None and time.monotonic() >= self._start_after:
             self._spawn()
-        if self._child is not None:
+        # To a process that is ending nothing is sent: the next one will have it.
+        if self._child is not None and not self._child.ending:
             self._busy_since = time.monotonic()
             for buffers in self._unsent.values():
                 self._child.send(buffers)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
@@ -69,12 +69,8 @@ def encode(packet: Packet) -> list[memoryview]:
 
     Raises OmomiError: ``TOO_LARGE`` over the bounds, ``PROTOCOL`` for a dtype or head that cannot travel.
     """
+    check_bounds(packet.arrays)
     arrays = {name: np.ascontiguousarray(a, _wire_dtype(a)).reshape(a.shape) for name, a in packet.arrays.items()}
-    if len(arrays) > MAX_ARRAYS:
-        _malformed(f"{len(arrays)} arrays in one message, at most {MAX_ARRAYS} travel")
-    sizes = [a.nbytes for a in arrays.values()]
-    if max(sizes, default=0) > MAX_ARRAY_BYTES or sum(sizes) > MAX_TOTAL_BYTES:
-        raise OmomiError(ErrorCode.TOO_LARGE, f"{sum(sizes) >> 20} MiB do not fit into one message to the backend.")
     entries = [{"name": name, "dtype": _wire_dtype(a), "shape": list(a.shape)} for name, a in arrays.items()]
     try:
         text = json.dumps({**packet.head, "arrays": entries}, allow_nan=False, separators=(",", ":"))
@@ -87,6 +83,13 @@ def encode(packet: Packet) -> list[memoryview]:
     # A memoryview with a zero in its shape cannot be cast to bytes, numpy's flat view can.
     buffers += [a.reshape(-1).view(np.uint8).data for a in arrays.values() if a.size]
     return buffers
+
+
+def check_bounds(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raises OmomiError(TOO_LARGE) for arrays that the other side would refuse."""
+    sizes = [array.nbytes for array in arrays.values()]
+    if len(sizes) > MAX_ARRAYS or max(sizes, default=0) > MAX_ARRAY_BYTES or sum(sizes) > MAX_TOTAL_BYTES:
+        raise OmomiError(ErrorCode.TOO_LARGE, f"{sum(sizes) >> 20} MiB do not fit into one message to the backend.")
 
 
 def write(stream: RawWriter, buffers: Iterable[memoryview]) -> Iterator[int]:
