@@ -121,6 +121,8 @@ class OnnxEngine:
         known = {field.name for field in dataclasses.fields(FitOptions)}
         if unknown := sorted(set(options) - known):
             raise OmomiError(ErrorCode.BAD_OPTION, f"There is no option {', '.join(map(repr, unknown))}.")
+        if type(options.get("level", 0)) is not int:
+            raise OmomiError(ErrorCode.BAD_OPTION, "The level must be a whole number.")
         try:
             chosen = FitOptions(**options)
         except (TypeError, ValueError) as error:
