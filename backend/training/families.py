@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool3d
 
 from .draws import COLUMNS, Draws
 from .primitives import Field, bend, place, ripple, taper, twist
@@ -109,39 +110,53 @@ def _fitted(family: str, recipe: Family, program: int, table: Tensor) -> tuple[S
 
     shapes = Shapes(family, draws.count, canonical)
     sides = (high - low) * scale
-    sample = torch.rand(16384, 3, generator=torch.Generator().manual_seed(program)).to(table.device)
+    sample = torch.rand(32768, 3, generator=torch.Generator().manual_seed(program)).to(table.device)
     distance = shapes.sdf((sample - 0.5)[None] * sides[:, None])
     solid = ((distance < 0).float().mean(1) > MIN_FILL) & (distance.amin(1) < -MIN_DEPTH)
     good = torch.isfinite(centre).all(1) & solid & (scale[:, 0] < 4) & (sides.amin(1) > 0.02)
-    return shapes, good & ((low > -REACH).all(1) & (high < REACH).all(1))
+    # a sliver that the search of the box missed
+    around = (sample * 2 - 1) * 1.3
+    missed = (shapes.sdf(around.expand(draws.count, -1, -1)) < 0) & (around.abs().amax(1) > SIDE / 2 * 1.01)
+    return shapes, good & ~missed.any(1) & (low > -REACH).all(1) & (high < REACH).all(1)
 
 
-def _bounds(shapes: Shapes, device: torch.device, cells: int = 40) -> tuple[Tensor, Tensor]:
-    """Bounding boxes `(B, 3)`: candidates from a coarse grid, pushed outward by a shrinking random search."""
-    count = shapes.count
-    axis = (torch.arange(cells, device=device) + 0.5) * (2 * REACH / cells) - REACH
-    grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
-    distance = shapes.sdf(grid.expand(count, -1, -1))
+def _bounds(shapes: Shapes, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Bounding boxes `(B, 3)`: a search over the whole room, then a closer one around what it found."""
+    whole = torch.full((shapes.count, 3), REACH, device=device)
+    low, high = _extremes(shapes, -whole, whole)
+    margin = 0.08 * (high - low).amax(1, keepdim=True).clamp(min=0.1)
+    closer_low, closer_high = _extremes(shapes, low - margin, high + margin)
+    return torch.minimum(low, closer_low), torch.maximum(high, closer_high)
+
+
+def _extremes(shapes: Shapes, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Extremes of the solids: the best candidates of the blocks of a grid climb outward, each for itself."""
+    count, device = shapes.count, low.device
+    cells, block, keep, tries = 36, 4, 40, 16
+    axis = (torch.arange(cells, device=device) + 0.5) / cells
+    unit = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(1, -1, 3)
+    grid = low[:, None] + unit * (high - low)[:, None]
     signs = torch.cat((torch.eye(3), -torch.eye(3))).to(device)
     # The penalty outweighs a step along the axis, so that the best point is the extreme point of the solid. It
     # starts low, to find sharp rims between the grid points, and grows, to end inside.
     penalty = 2.0
-    score = (grid @ signs.T)[None] - penalty * distance.clamp(min=0)[..., None]
-    keep, tries, radius = 32, 24, 2 * REACH / cells
-    points = grid[score.topk(keep, 1).indices]  # (B, keep, 6, 3)
+    score = grid @ signs.T - penalty * shapes.sdf(grid).clamp(min=0)[..., None]
+    score, at = max_pool3d(score.mT.reshape(count, 6, cells, cells, cells), block, return_indices=True)
+    at = at.flatten(2).gather(2, score.flatten(2).topk(keep, 2).indices)  # (B, 6, keep)
+    points = grid[torch.arange(count, device=device)[:, None, None], at]
+    radius = (high - low).amax(1)[:, None, None, None, None] / cells
     best = torch.full((count, 6), -REACH, device=device)
     noise = torch.Generator().manual_seed(0)
-    for _ in range(8):
-        steps = torch.randn(count, keep, 6, tries, 3, generator=noise).to(device) * (radius * 0.6)
-        steps[..., 0, :] = 0
-        trial = (points[:, :, :, None] + steps).transpose(2, 3).reshape(count, -1, 3)
-        distance = shapes.sdf(trial).reshape(count, -1, 6)
-        trial = trial.reshape(count, -1, 6, 3)
-        along = (trial * signs).sum(3)
-        best = torch.maximum(best, torch.where(distance <= 0, along, -REACH).amax(1))
-        order = (along - penalty * distance.clamp(min=0)).topk(keep, 1).indices
-        points = trial.gather(1, order[..., None].expand(-1, -1, -1, 3))
-        radius, penalty = radius * 0.62, penalty * 1.4
+    for _ in range(9):
+        steps = torch.randn(count, 6, keep, tries, 3, generator=noise).to(device) * (0.6 * radius)
+        steps[:, :, :, 0] = 0
+        trial = points[:, :, :, None] + steps
+        distance = shapes.sdf(trial.reshape(count, -1, 3)).reshape(trial.shape[:-1])
+        along = (trial * signs[:, None, None]).sum(4)
+        best = torch.maximum(best, torch.where(distance <= 0, along, -REACH).amax((2, 3)))
+        choice = (along - penalty * distance.clamp(min=0)).argmax(3)
+        points = trial.gather(3, choice[..., None, None].expand(-1, -1, -1, 1, 3))[:, :, :, 0]
+        radius, penalty = radius * 0.65, penalty * 1.4
     return -best[:, 3:], best[:, :3]
 
 
