@@ -49,7 +49,7 @@ def noise_sd(
         if neighbours > len(local):
             break
         chosen = seeds[:: max(1, len(seeds) // count)]
-        distance, index = tree.query(local[chosen], k=neighbours)
+        distance, index = (np.asarray(found) for found in tree.query(local[chosen], k=neighbours))
         radius = distance[:, -1]
         weight = np.ones(index.shape)
         if facing is not None:

@@ -61,9 +61,8 @@ def strays(cells: Occupancy) -> NDArray[np.bool_]:
 def core(points: NDArray[np.float32]) -> NDArray[np.bool_]:
     """(n,) True for points within one core length of the core box, which leaves TAIL of the points out at each side.
 
-    What lies farther out would shrink the object to a third of the frame or less for less than TAIL of the points,
-    so it goes, be it a cluster or a spike of a mesh. A far cluster with a larger share of the points is part of the
-    object.
+    What lies farther out would shrink the object to a third of the frame or less for less than TAIL of the points, so
+    it goes. A far cluster with a larger share of the points is part of the object, as is a spike joined to it by faces.
     """
     low, high = np.quantile(points[:: max(1, len(points) // 50_000)], [TAIL, 1 - TAIL], axis=0)
     reach = (high - low).max()

@@ -14,6 +14,7 @@ from ..errors import ErrorCode, OmomiError
 class RawScan:
     """A scan as it was given: a triangle mesh or bare points, in world units, nothing repaired.
 
+    Arrays of other number types are converted to these.
     points: (n, 3) float64, world units; may hold NaN or infinities.
     faces: (m, 3) int32 indices into points, or None for bare points.
     normals: (n, 3) float32, any length; to_sensor: (n, 3) float32, from each point towards the scanner.
@@ -22,10 +23,10 @@ class RawScan:
     Raises OmomiError(NOT_A_MESH) where the arrays do not fit together.
     """
 
-    points: NDArray[np.float64]
-    faces: NDArray[np.int32] | None = None
-    normals: NDArray[np.float32] | None = None
-    to_sensor: NDArray[np.float32] | None = None
+    points: NDArray
+    faces: NDArray | None = None
+    normals: NDArray | None = None
+    to_sensor: NDArray | None = None
     name: str = "scan"
 
     def __post_init__(self) -> None:
