@@ -214,7 +214,7 @@ class Tally:
         report.parent.mkdir(parents=True, exist_ok=True)
         report.unlink(missing_ok=True)
         env = {**os.environ, **settings}
-        command = (python, "-m", "pytest", "-q", "-o", "faulthandler_timeout=120", f"--junitxml={report}", *arguments)
+        command = (python, "-m", "pytest", "-o", "faulthandler_timeout=120", f"--junitxml={report}", *arguments)
         try:
             code = run(*command, check=False, env=env, timeout=SUITE_SECONDS)
         except subprocess.TimeoutExpired:
