@@ -133,7 +133,7 @@ def fit(
 def _surface(levels: Sequence[Level], scan: PreparedScan, options: FitOptions, model: Model) -> FittedMesh:
     """The mesh of the last of ``levels``. Raises OmomiError(NO_SURFACE)."""
     level = levels[-1]
-    surface = extract(level.grid)
+    surface = extract(level.grid, sides=level.bricks)
     if len(surface.faces) == 0:
         raise OmomiError(ErrorCode.NO_SURFACE, f"No surface was found in {scan.name}.")
     positions = (surface.vertices + np.float32(0.5)) * np.float32(level.voxel) - np.float32(1)

@@ -44,10 +44,14 @@ class AtomConfig:
 
 
 def gaussian_band(sigma: float, size: int = BLOCK) -> Tensor:
-    """(size, size) matrix that blurs a line of voxels with a Gaussian, cut at the block's ends."""
+    """(size, size) matrix that blurs a line of voxels with a Gaussian, cut at four sigma and at the block's ends.
+
+    Uncut, its tails are denormal numbers, which make a processor a hundred times slower.
+    """
     index = torch.arange(size, dtype=torch.float64)
-    weight = torch.exp(-0.5 * ((index[:, None] - index[None, :]) / sigma) ** 2) / (sigma * math.sqrt(2 * math.pi))
-    return weight.float()
+    offset = (index[:, None] - index[None, :]) / sigma
+    weight = torch.exp(-0.5 * offset**2) / (sigma * math.sqrt(2 * math.pi))
+    return torch.where(offset.abs() <= 4, weight, 0.0).float()
 
 
 def binomial_band(size: int = BLOCK) -> Tensor:

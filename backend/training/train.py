@@ -75,6 +75,7 @@ def evaluate(model: Recursion, bank: Bank, batches: int, size: int, dtype: torch
 
 def train(bank_folder: Path, checkpoint: Path, config: TrainConfig, device: str = "cpu") -> None:
     """Train until the schedule is over; ``checkpoint`` is resumed when it exists."""
+    torch.set_flush_denormal(True)
     torch.manual_seed(config.seed)
     # without channels last the backward pass of bfloat16 convolutions at 4^3 takes twelve times as long on the CPU
     model = Recursion(AtomConfig()).to(device).to(memory_format=torch.channels_last_3d)
