@@ -27,7 +27,7 @@ MESH_SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".npz")
 _ELSEWHERE = {
     "train": ".training.train",
     "export": ".training.export",
-    "bench": ".training.bench",
+    "bench": "tests.benchmarks",
 }
 
 

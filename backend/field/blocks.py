@@ -25,7 +25,7 @@ ABSENT_LOG_SCALE = -3.0
 def cover(active: np.ndarray) -> np.ndarray:
     """First bricks i32 (b, 3) of the blocks that cover the ``active`` bricks i32 (m, 3).
 
-    A brick that two blocks share needs both. Of the 27 places of the lattice of blocks the one with the fewest blocks is
+    A brick that two blocks share needs both. Of the 27 places of the lattice the one with the fewest blocks is
     taken: the network's time is nearly all of a fit's.
     """
     best: np.ndarray | None = None

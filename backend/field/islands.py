@@ -14,9 +14,7 @@ LEAST_VOLUME = 1e-3
 """Supported pieces smaller than this share of the largest are crumbs of noise."""
 
 
-def kept_faces(
-    vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, largest_only: bool
-) -> np.ndarray:
+def kept_faces(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, largest_only: bool) -> np.ndarray:
     """Faces i32 (k, 3) of the pieces that stay; vertices and scan points canonical, f32 (n, 3).
 
     Pieces are closed. The largest outer piece always stays; other outer pieces and the walls of cavities stay when the

@@ -108,7 +108,7 @@ class Model:
 def load_model(device: str = "auto", threads: int = 0, folder: Path | None = None) -> Model:
     """Open the graphs of ``folder`` (the shipped ones by default) on ``device``: auto, cpu or cuda.
 
-    threads: of the CPU provider, 0 for all cores. Raises OmomiError MODEL_MISSING or DEVICE_UNAVAILABLE, the latter when
+    threads: of the CPU provider, 0 for all cores. Raises OmomiError: MODEL_MISSING; DEVICE_UNAVAILABLE when
     CUDA was asked for by name and does not run here; `auto` takes the CPU then.
     """
     folder = folder or MODEL_FOLDER
@@ -141,7 +141,7 @@ def _open(folder: Path, device: str, threads: int) -> tuple[dict[str, Any], str]
     if device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         try:
             sessions = _sessions(folder, options, ["CUDAExecutionProvider", "CPUExecutionProvider"])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  onnxruntime has no base class for its errors
             reason = str(error).splitlines()[0]
         else:
             # a list of providers is a wish: only the session knows what it got

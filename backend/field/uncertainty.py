@@ -11,7 +11,7 @@ from .recursion import Level
 from .sampling import sample
 
 CERTAIN, SATURATED = 0.3, 1.0
-"""Scales (voxels) between which a level hands over to the one above: distances are truncated at three voxels, so a level
+"""Scales (voxels) between which a level hands over to the one above: distances end at three voxels, so a level
 that sees nothing cannot say how far off the surface may be, only that it may."""
 SCALE_TO_SD = math.sqrt(2.0)
 """The standard deviation of a Laplace distribution of scale 1."""

@@ -278,9 +278,7 @@ class Seed(nn.Module):
         weight, normal = evidence[:, :1], evidence[:, 1:4]
         # each voxel that holds points stands for about one voxel face of surface, whatever the sampling density
         normal = separable(normal / (weight + 0.5), self.blur)
-        divergence = (
-            self.centred @ normal[:, 0].reshape(-1, BLOCK, BLOCK * BLOCK)
-        ).reshape(-1, BLOCK, BLOCK, BLOCK)
+        divergence = (self.centred @ normal[:, 0].reshape(-1, BLOCK, BLOCK * BLOCK)).reshape(-1, BLOCK, BLOCK, BLOCK)
         divergence = divergence + self.centred @ normal[:, 1] + normal[:, 2] @ self.centred.T
         # normals point outwards, so chi falls along them; -laplacian has the positive eigenvalues
         chi = separable(separable(divergence[:, None], self.sine) * self.inverse, self.sine)

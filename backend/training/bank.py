@@ -38,7 +38,9 @@ def make_shard(family: str, count: int, seed: int, device: str = "cpu") -> dict[
     points, normals = surface_points(distance, count, POINTS, generator)
     cameras = torch.stack([view_directions(VIEWS, generator) for _ in range(count)])
     bits = torch.tensor([1 << view for view in range(VIEWS)], device=device, dtype=torch.int64)
-    seen = torch.stack([(visible(*three) * bits[:, None]).sum(0) for three in zip(points, normals, cameras, strict=True)])
+    seen = torch.stack(
+        [(visible(*three) * bits[:, None]).sum(0) for three in zip(points, normals, cameras, strict=True)]
+    )
 
     trees = [cKDTree(cloud) for cloud in points.cpu().numpy()]
     origins = torch.stack([chain_origins(points, generator) for _ in range(CHAINS)], dim=1)

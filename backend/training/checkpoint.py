@@ -37,8 +37,11 @@ def load_checkpoint(
         progress = json.loads(file.metadata()["progress"])
         names = list(file.keys())
         stored = {name: file.get_tensor(name) for name in names}
-    model.load_state_dict({name[7:]: value for name, value in stored.items() if name.startswith("weight/")})
-    average.update({name[8:]: value for name, value in stored.items() if name.startswith("average/")})
+    weights = {name[7:]: value for name, value in stored.items() if name.startswith("weight/")}
+    model.load_state_dict(weights)
+    # a checkpoint for release holds the average alone, as its weights
+    averaged = {name[8:]: value for name, value in stored.items() if name.startswith("average/")} or weights
+    average.update({name: value.clone() for name, value in averaged.items()})
     if optimiser is not None:
         for name, parameter in model.named_parameters():
             moments = {
@@ -48,6 +51,14 @@ def load_checkpoint(
                 moments["step"] = moments["step"].cpu()
                 optimiser.state[parameter] = moments
     return progress
+
+
+def save_average(path: Path, model: nn.Module, progress: dict) -> None:
+    """Write the weights alone: what is committed, and enough to train on from."""
+    tensors = {f"weight/{name}": value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    partial = path.with_suffix(".part")
+    save_file(tensors, partial, metadata={"progress": json.dumps(progress)})
+    os.replace(partial, path)
 
 
 def average_weights(path: Path, model: nn.Module) -> dict:

@@ -15,8 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..field.bricks import BrickGrid
+from ..field.surface import extract
 from ..scan.save import save_mesh
 from .families import draw
+from .grids import grid_points
 from .surface_points import CAMERA_DISTANCE, TANGENT_OF_HALF_ANGLE, Distance, value_and_slope
 
 FAMILY, SEED = "vessel", 3
@@ -98,15 +101,26 @@ def _triangles(grid: Tensor, points: Tensor, longest_edge: float) -> Tensor:
     return triangles[((corners - corners.roll(1, 1)).norm(dim=2) < longest_edge).all(1)]
 
 
+@torch.no_grad()
+def true_surface(distance: Distance, size: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices f32 (n, 3), canonical, and faces i32 (m, 3) of the shape itself."""
+    field = distance(grid_points(size))[0].reshape(1, size, size, size)
+    surface = extract(BrickGrid.from_dense(field.numpy() * size / 2))
+    return (surface.vertices + 0.5) * np.float32(2 / size) - 1, surface.faces
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="demo_scan", description="Write a virtual scan of a procedural shape.")
     parser.add_argument("output", type=Path)
+    parser.add_argument("--truth", type=Path, help="also write the shape itself, 128^3")
     parser.add_argument("--family", default=FAMILY)
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args(argv)
     shape = draw(options.family, 1, options.seed)
     vertices, faces = range_maps(shape.sdf, RangeMaps(), torch.Generator().manual_seed(options.seed))
     save_mesh(options.output, vertices, faces)
+    if options.truth:
+        save_mesh(options.truth, *true_surface(shape.sdf))
     print(f"{options.output.name}: {len(vertices)} vertices, {len(faces)} triangles of {options.family} {options.seed}")
 
 

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from .atom import ATTRIBUTES, BLOCK, EVIDENCE, PARENT
-from .checkpoint import average_weights
+from .checkpoint import average_weights, save_average
 from .rollout import Recursion
 
 OPSET = 20
+CHECKPOINT = "checkpoint.safetensors"
+"""The weights as torch reads them, beside the graphs; not staged into the extension."""
 TOLERANCE = 1e-4
 """Largest difference between torch and ONNX Runtime (voxels, log scale)."""
 BATCHES = (1, 3)
@@ -32,14 +34,21 @@ def example(count: int, style_size: int, seed: int = 0) -> dict[str, Tensor]:
     for block in range(count):
         points = torch.rand(4000, 3, generator=generator) * BLOCK
         points[:, 2] = BLOCK / 2 + 4 * torch.sin(points[:, 0] / 5 + block)
-        normals = nn.functional.normalize(torch.stack([-0.8 * torch.cos(points[:, 0] / 5 + block), 0 * points[:, 0], 1 + 0 * points[:, 0]], 1), dim=1)
+        normals = nn.functional.normalize(
+            torch.stack([-0.8 * torch.cos(points[:, 0] / 5 + block), 0 * points[:, 0], 1 + 0 * points[:, 0]], 1), dim=1
+        )
         x, y, z = points.floor().long().clamp(0, BLOCK - 1).T
         moment = (normals * (points - BLOCK / 2)).sum(1, keepdim=True)
         rows = torch.cat([torch.ones_like(moment), normals, moment], 1)
         evidence[block].index_put_((torch.arange(EVIDENCE)[:, None], x, y, z), rows.T, accumulate=True)
     parent = torch.randn(count, 2, PARENT, PARENT, PARENT, generator=generator)
     position = torch.cat([torch.rand(count, 3, generator=generator) - 0.5, torch.full((count, 1), 1 / 64)], 1)
-    return {"evidence": evidence, "parent": parent, "position": position, "style": 0.1 * torch.randn(count, style_size, generator=generator)}
+    return {
+        "evidence": evidence,
+        "parent": parent,
+        "position": position,
+        "style": 0.1 * torch.randn(count, style_size, generator=generator),
+    }
 
 
 def graphs(model: Recursion) -> dict[str, tuple[nn.Module, dict[str, Tensor], list[str]]]:
@@ -106,7 +115,10 @@ def largest_difference(module: nn.Module, path: Path, inputs: dict[str, Tensor])
 
 
 def export(checkpoint: Path, folder: Path, card: dict) -> dict:
-    """Write the graphs and ``card.json`` to ``folder``. Raises ValueError where ONNX Runtime differs from torch."""
+    """Write graphs, ``card.json`` and the averaged weights to ``folder``.
+
+    Raises ValueError where ONNX Runtime differs from torch.
+    """
     model = Recursion()
     progress = average_weights(checkpoint, model)
     model.eval()
@@ -124,6 +136,7 @@ def export(checkpoint: Path, folder: Path, card: dict) -> dict:
         # only a whole, checked model takes the place of the old one
         for name in graphs(model):
             os.replace(Path(temporary) / f"{name}.onnx", folder / f"{name}.onnx")
+    save_average(folder / CHECKPOINT, model, progress)
     card |= {
         "hash": digest.hexdigest()[:16],
         "config": model.atom.config.as_dict(),

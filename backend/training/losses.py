@@ -11,7 +11,7 @@ QUANTILE_REACH = 0.4
 """Hole filling -1 .. 1 asks for the quantile .5 + .4 .. .5 - .4 of the signed distance."""
 SLOPE_WEIGHT = 0.5
 EVENNESS = 0.5
-"""Power of the predicted scale that weighs each voxel's likelihood (Seitzer et al. 2022, beta-NLL): at 0 the voxels that
+"""Power of the predicted scale that weighs each voxel's likelihood (Seitzer et al. 2022, beta-NLL): at 0 voxels that
 are easy already drown the others, at 1 the hopeless ones do."""
 
 

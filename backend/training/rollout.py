@@ -36,7 +36,7 @@ class Recursion(nn.Module):
         parent = self.seed(batch.evidence[0])
         for level, evidence in enumerate(batch.evidence):
             if level:
-                # each level learns to live with what the one above says; gradients between levels cost a quarter of the time
+                # each level learns to live with the one above; gradients between them cost a quarter of the time
                 parent = parent_block(fields[-1].detach(), batch.origins[level - 1], batch.origins[level])
             voxel = 2.0 / (BLOCK * 2**level)
             style = self.phi(attributes(noise / voxel, filling, level))
@@ -64,7 +64,8 @@ def parent_block(field: Tensor, origins: Tensor, child_origins: Tensor) -> Tenso
     )
     start = (torch.div(child_origins, 2, rounding_mode="floor") - 1 - origins + room).tolist()
     return torch.stack(
-        [block[:, x : x + PARENT, y : y + PARENT, z : z + PARENT] for block, (x, y, z) in zip(padded, start, strict=True)]
+        [
+            block[:, x : x + PARENT, y : y + PARENT, z : z + PARENT]
+            for block, (x, y, z) in zip(padded, start, strict=True)
+        ]
     )
-
-

@@ -6,16 +6,21 @@ import argparse
 import json
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from .atom import AtomConfig
-from .bank import DEEPEST
+from .bank import DEEPEST, write_shard
 from .batches import Bank, Batch
+from .calibrate import calibrate
 from .checkpoint import load_checkpoint, save_checkpoint
+from .export import export
+from .families import FAMILIES
 from .losses import SLOPE_WEIGHT, laplace_loss, mean_error, slope_loss
 from .rollout import Recursion
 
@@ -52,6 +57,22 @@ def estimated_noise(noise: Tensor, generator: torch.Generator) -> Tensor:
     return noise * torch.exp(0.25 * torch.randn(noise.shape, generator=generator, device=noise.device))
 
 
+def drawn_ahead(bank: Bank, config: TrainConfig, generator: torch.Generator) -> Iterator[Batch]:
+    """Batches without end, each drawn in another thread while the one before is learned from."""
+
+    def draw() -> Batch:
+        bank.refresh()
+        deepest = float(torch.rand((), generator=generator, device=generator.device)) < config.deepest_share
+        return bank.draw(config.batch, DEEPEST if deepest else DEEPEST - 1, generator)
+
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        coming = pool.submit(draw)
+        while True:
+            batch = coming.result()
+            coming = pool.submit(draw)
+            yield batch
+
+
 def loss_of(fields: list[Tensor], batch: Batch, filling: Tensor) -> Tensor:
     losses = [
         laplace_loss(field, target, filling) + SLOPE_WEIGHT * slope_loss(field, target)
@@ -73,31 +94,36 @@ def evaluate(model: Recursion, bank: Bank, batches: int, size: int, dtype: torch
     return [sum(column) / len(column) for column in zip(*rows, strict=True)]
 
 
-def train(bank_folder: Path, checkpoint: Path, config: TrainConfig, device: str = "cpu") -> None:
-    """Train until the schedule is over; ``checkpoint`` is resumed when it exists."""
+def train(
+    bank_folder: Path, checkpoint: Path, config: TrainConfig, device: str = "cpu", origin: Path | None = None
+) -> None:
+    """Train until the schedule is over; ``checkpoint`` is resumed when it exists, else ``origin`` gives the weights."""
     torch.set_flush_denormal(True)
     torch.manual_seed(config.seed)
     # without channels last the backward pass of bfloat16 convolutions at 4^3 takes twelve times as long on the CPU
     model = Recursion(AtomConfig()).to(device).to(memory_format=torch.channels_last_3d)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=config.rate, weight_decay=config.weight_decay, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=config.rate, weight_decay=config.weight_decay, betas=(0.9, 0.98)
+    )
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     progress = {"step": 0, "seconds": 0.0}
     if checkpoint.exists():
         progress = load_checkpoint(checkpoint, model, average, optimiser)
+    elif origin is not None:
+        load_checkpoint(origin, model, average, None)
     held_out, bank = Bank(bank_folder, held_out=True), Bank(bank_folder)
     generator = torch.Generator(device=device).manual_seed(config.seed + progress["step"])
+    batches = drawn_ahead(bank, config, torch.Generator(device=device).manual_seed(config.seed + progress["step"] + 1))
     dtype = torch.bfloat16
     step, before = progress["step"], progress["seconds"]
     started = last_saved = time.monotonic()
     log = checkpoint.with_suffix(".jsonl").open("a")
     running: list[Tensor] = []
-    while True:
+    for batch in batches:
         elapsed = before + time.monotonic() - started
         share = elapsed / (60 * config.minutes)
         for group in optimiser.param_groups:
             group["lr"] = rate_at(config, step, share)
-        depth = DEEPEST if float(torch.rand((), generator=generator, device=device)) < config.deepest_share else DEEPEST - 1
-        batch = bank.draw(config.batch, depth, generator)
         filling = draw_filling(config.batch, generator)
         fields = model(batch, filling, estimated_noise(batch.noise, generator), dtype)
         loss = loss_of(fields, batch, filling)
@@ -115,9 +141,9 @@ def train(bank_folder: Path, checkpoint: Path, config: TrainConfig, device: str 
 
         over = share >= 1
         if step % 50 == 0 or over:
-            row = {"step": step, "minutes": round(elapsed / 60, 2), "loss": round(float(torch.stack(running).mean()), 4)}
+            row: dict = {"step": step, "minutes": round(elapsed / 60, 2)}
+            row["loss"] = round(float(torch.stack(running).mean()), 4)
             running.clear()
-            bank.refresh()
             row["shapes"] = len(bank.members)
             if step % 500 == 0 or over:
                 shadow = Recursion(model.atom.config).to(device)
@@ -133,21 +159,47 @@ def train(bank_folder: Path, checkpoint: Path, config: TrainConfig, device: str 
             return
 
 
+def fill_bank(folder: Path, shards: int, members: int, device: str) -> None:
+    """Make the shards that are missing, held-out ones first."""
+    for seed in range(shards):
+        write_shard(folder, FAMILIES[seed % len(FAMILIES)], members, seed, device)
+
+
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="omomi train", description="Train the recursion on a bank of shapes.")
-    parser.add_argument("bank", type=Path)
-    parser.add_argument("checkpoint", type=Path)
+    parser = argparse.ArgumentParser(
+        prog="omomi train",
+        description="From nothing to a shipped model: bank of shapes, training, export, calibration. Resumes.",
+    )
+    parser.add_argument("folder", type=Path, help="holds the bank and the checkpoint; a second run goes on there")
+    parser.add_argument("--shards", type=int, default=200, help="draws of procedural shapes in the bank")
+    parser.add_argument("--members", type=int, default=8, help="shapes in a draw")
     parser.add_argument("--minutes", type=float, default=TrainConfig.minutes)
     parser.add_argument("--batch", type=int, default=TrainConfig.batch)
     parser.add_argument("--rate", type=float, default=TrainConfig.rate)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--from", dest="origin", type=Path, help="checkpoint to begin with, such as the shipped one")
+    parser.add_argument("--out", type=Path, help="export the model there and calibrate it, e.g. backend/models")
     options = parser.parse_args(argv)
     if options.threads:
         torch.set_num_threads(options.threads)
     config = TrainConfig(minutes=options.minutes, batch=options.batch, rate=options.rate, seed=options.seed)
-    train(options.bank, options.checkpoint, config, options.device)
+    bank, checkpoint = options.folder / "bank", options.folder / "atom.safetensors"
+    bank.mkdir(parents=True, exist_ok=True)
+    fill_bank(bank, options.shards, options.members, options.device)
+    train(bank, checkpoint, config, options.device, options.origin)
+    if options.out:
+        card = {"train": asdict(config), "shards": options.shards, "device": options.device}
+        card["held_out_voxels"] = last_evaluation(checkpoint.with_suffix(".jsonl"))
+        export(checkpoint, options.out, card)
+        print(json.dumps(calibrate(options.out, Bank(bank, held_out=True))), flush=True)
+
+
+def last_evaluation(log: Path) -> list[float]:
+    """Mean error (voxels of each level) near the surface of held-out shapes, from the end of the log."""
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return next((row["held_out_voxels"] for row in reversed(rows) if "held_out_voxels" in row), [])
 
 
 if __name__ == "__main__":

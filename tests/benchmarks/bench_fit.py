@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -180,7 +181,7 @@ def raw_table(records: list[dict]) -> str:
     return table(["raw scan, level 2", "points", "median (u)", "p95 (u)", "share < .01 u", "valid", "s"], rows)
 
 
-def parse() -> argparse.Namespace:
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", help="all with a known truth unless named")
@@ -193,16 +194,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="folder of an exported model; the shipped one unless named")
     parser.add_argument("--cores", type=int, default=1, help="cores for the timed runs; the peer uses one thread")
     parser.add_argument("--quick", action="store_true", help="one small case of each kind, coarse scores")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def _write(report: dict, folder: Path) -> None:
     (folder / "bench_fit.json").write_text(json.dumps(report, indent=1))
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; status 1 when a bar is missed."""
-    options = parse()
+    options = parse(words)
     options.out, options.cache = options.out.resolve(), options.cache.resolve()
     tool = ScoringTool.find(options.cache)
     if tool is None:

@@ -46,7 +46,11 @@ def test_frames_come_coarse_to_fine_and_the_last_is_the_result(model: Model) -> 
     frames: list[FittedMesh] = []
     shares: list[float] = []
     result = fit(
-        sphere_scan(), model, FitOptions(level=2), on_frame=frames.append, on_progress=lambda share, _: shares.append(share)
+        sphere_scan(),
+        model,
+        FitOptions(level=2),
+        on_frame=frames.append,
+        on_progress=lambda share, _: shares.append(share),
     )
     assert [frame.level for frame in frames] == [0, 1, 2]
     assert [frame.final for frame in frames] == [False, False, True]
@@ -122,7 +126,22 @@ def test_a_missing_model_is_named(tmp_path: object) -> None:
 
 def box(centre: float, half: float, inward: bool = False) -> tuple[np.ndarray, np.ndarray]:
     corners = np.array(np.meshgrid(*[[-half, half]] * 3, indexing="ij")).reshape(3, -1).T + [centre, 0, 0]
-    faces = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]])
+    faces = np.array(
+        [
+            [0, 1, 3],
+            [0, 3, 2],
+            [4, 6, 7],
+            [4, 7, 5],
+            [0, 4, 5],
+            [0, 5, 1],
+            [2, 3, 7],
+            [2, 7, 6],
+            [0, 2, 6],
+            [0, 6, 4],
+            [1, 5, 7],
+            [1, 7, 3],
+        ]
+    )
     return corners.astype(np.float32), faces[:, ::-1] if inward else faces
 
 

@@ -28,7 +28,9 @@ def test_evidence_is_the_same() -> None:
     bricks = BrickMap.of(coords, np.full((16, 16, 16), OUTSIDE, np.int32), 4)
     ours = gather_evidence(engine_splat(points, normals, 64, bricks), bricks.find(bricks_of(blocks)))
     for block, evidence in zip(blocks, ours, strict=True):
-        theirs = training_splat(torch.from_numpy(points), torch.from_numpy(normals), torch.from_numpy(block * 8).long(), 1)
+        theirs = training_splat(
+            torch.from_numpy(points), torch.from_numpy(normals), torch.from_numpy(block * 8).long(), 1
+        )
         assert np.abs(evidence - theirs.numpy()).max() < 1e-3
 
 

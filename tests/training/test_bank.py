@@ -84,7 +84,9 @@ def test_noise_moves_points_along_the_line_of_sight_by_its_deviation() -> None:
     normals, cameras = torch.tensor([0.0, 0, 1]).expand(count, 3), torch.tensor([[0.0, 0, 1]])
     generator = torch.Generator().manual_seed(0)
     settings = ScanSettings(views=1, noise=0.01, flying=0.0, normal_noise=0.0)
-    cloud, normal, to_sensor = scan_points(points, normals, torch.ones(count, dtype=torch.int32), cameras, settings, generator)
+    cloud, normal, to_sensor = scan_points(
+        points, normals, torch.ones(count, dtype=torch.int32), cameras, settings, generator
+    )
     assert float(cloud[:, 2].std()) == pytest.approx(0.01, rel=0.1)
     assert torch.allclose(normal, normals[: len(normal)], atol=1e-6)
     assert (to_sensor[:, 2] > 0.9).all()
@@ -98,7 +100,8 @@ def test_only_points_that_a_chosen_camera_sees_are_scanned() -> None:
     settings = ScanSettings(views=1, noise=0.0, flying=0.0, normal_noise=0.0)
     cloud, _, _ = scan_points(points, normals, seen, cameras, settings, torch.Generator().manual_seed(0))
     assert 0 < len(cloud) <= 100
-    assert torch.cdist(cloud, points[:100]).min(dim=1).values.max() < 1e-6
+    allowed = {tuple(point) for point in points[:100].tolist()}
+    assert all(tuple(point) in allowed for point in cloud.tolist())
 
 
 def test_drawn_settings_follow_the_generator() -> None:
@@ -117,7 +120,9 @@ def test_training_resumes_bit_for_bit_from_a_checkpoint(folder: Path, tmp_path: 
 
     def step(model: Recursion, optimiser: torch.optim.Optimizer) -> None:
         fields = model(batch, torch.zeros(2), batch.noise, None)
-        loss = sum(laplace_loss(field, target, torch.zeros(2)) for field, target in zip(fields, batch.target, strict=True))
+        loss = sum(
+            laplace_loss(field, target, torch.zeros(2)) for field, target in zip(fields, batch.target, strict=True)
+        )
         optimiser.zero_grad()
         loss.backward()  # type: ignore[union-attr]
         optimiser.step()

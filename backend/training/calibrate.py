@@ -1,0 +1,85 @@
+"""Calibration of sigma: fit held-out scans with the exported model, and compare sigma with the true error."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+
+from ..errors import OmomiError
+from ..field.fit import FitOptions, fit
+from ..field.model import Model, load_model
+from ..scan.raw import RawScan
+from .batches import Bank
+from .scanner import draw_settings, scan_points
+
+COVERED = 0.9
+NORMAL_QUANTILE = 1.6449
+"""A normal distribution keeps 90 % within this many standard deviations."""
+LEVELS = (0, 1, 2, 3)
+SPACING = 0.012
+"""Surface points of the bank lie about this far apart (canonical); closer by, the error is measured to their planes."""
+
+
+def held_out_scans(bank: Bank, seed: int = 0) -> list[tuple[RawScan, np.ndarray, np.ndarray]]:
+    """One random scan of every held-out shape, with points and normals on its true surface, f64 (n, 3)."""
+    generator = torch.Generator().manual_seed(seed)
+    scans = []
+    for path, member in bank.members:
+        shard = bank.shards[path]
+        points = torch.from_numpy(shard["points"][member]).float() / 32767
+        normals = torch.nn.functional.normalize(torch.from_numpy(shard["normals"][member]).float(), dim=1)
+        seen = torch.from_numpy(shard["seen"][member].astype(np.int32))
+        cameras = torch.from_numpy(shard["cameras"][member])
+        cloud, estimated, _ = scan_points(points, normals, seen, cameras, draw_settings(generator), generator)
+        raw = RawScan(cloud.double().numpy(), None, estimated.numpy(), None, f"{path.stem} {member}")
+        scans.append((raw, points.double().numpy(), normals.double().numpy()))
+    return scans
+
+
+def true_error(vertices: np.ndarray, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Distance f64 (v,) of vertices (v, 3) to the surface that ``points`` (n, 3) with ``normals`` (n, 3) sample."""
+    distance, nearest = cKDTree(points).query(vertices)
+    to_plane = np.abs(((vertices - points[nearest]) * normals[nearest]).sum(axis=1))
+    return np.where(distance < SPACING, to_plane, distance)
+
+
+def sigma_factors(model: Model, bank: Bank, scans: int) -> dict:
+    """Factor of each level's scale with which sigma covers 90 % as a normal distribution would, and what it gives.
+
+    Levels are calibrated coarse to fine, since a level that sees nothing takes over the sigma of the one above.
+    """
+    chosen = held_out_scans(bank)[:: max(1, len(bank.members) // scans)]
+    factors: list[float] = []
+    coverage: list[float] = []
+    for level in LEVELS:
+        model.card["sigma_factors"] = [*factors, 1.0]
+        ratios = []
+        for raw, points, normals in chosen:
+            try:
+                mesh = fit(raw, model, FitOptions(level=level)).mesh
+            except OmomiError:
+                # two views of a thin shape may leave nothing to calibrate on
+                continue
+            ratios.append(true_error(mesh.vertices, points, normals) / np.maximum(mesh.sigma, 1e-9))
+        every = np.concatenate(ratios)
+        factors.append(round(float(np.quantile(every, COVERED)) / NORMAL_QUANTILE, 4))
+        coverage.append(round(float((every <= NORMAL_QUANTILE).mean()), 4))
+    return {"sigma_factors": factors, "coverage_90_before": coverage, "scans": len(chosen)}
+
+
+def calibrate(folder: Path, bank: Bank, scans: int = 22) -> dict:
+    """Write the factors into ``card.json`` of the model in ``folder``; returns what was found."""
+    found = sigma_factors(load_model("cpu", folder=folder), bank, scans)
+    path = folder / "card.json"
+    card = json.loads(path.read_text(encoding="utf-8"))
+    card["sigma_factors"] = found.pop("sigma_factors")
+    card["calibration"] = found
+    partial = path.with_suffix(".part")
+    partial.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+    return found
