@@ -91,7 +91,7 @@ def fit(
 ) -> Fit:
     """Closed surface of a scan.
 
-    on_frame receives the mesh of each level, the last one with ``final`` set; on_progress a share 0 .. 1 and some words.
+    on_frame receives the mesh of each level, the last one with ``final`` set; on_progress a share 0 .. 1 and words.
     The same scan and options give the same bits on one device and number of threads. Raises OmomiError: those of
     `prepare`, CANCELLED, NO_SURFACE, BAD_OPTION.
     """

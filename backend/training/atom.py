@@ -109,6 +109,9 @@ class Smooth(nn.Module):
     (x - p) . n over the points p with normals n, computed exactly from the blurred sums of n and n . p.
     """
 
+    band: Tensor
+    grid: Tensor
+
     def __init__(self, sigma: float) -> None:
         super().__init__()
         self.register_buffer("band", gaussian_band(sigma), persistent=False)
@@ -132,8 +135,9 @@ class Residual(nn.Module):
         super().__init__()
         self.first = nn.Conv3d(width, width, 3, padding=1)
         self.second = nn.Conv3d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        # every block begins as the identity
+        for parameter in self.second.parameters():
+            nn.init.zeros_(parameter)
         self.style_size = width
 
     def forward(self, x: Tensor, gain: Tensor) -> Tensor:
@@ -163,6 +167,12 @@ class Atom(nn.Module):
     position (N, 4) canonical centre of the block and canonical voxel size; style (N, S).
     Returns field (N, 2, 32, 32, 32) mean and log scale in voxels, and the hypercolumn: features at 16^3, 8^3, 4^3.
     """
+
+    upsample: Tensor
+    binomial: Tensor
+    coarse_grid: Tensor
+    double_middle: Tensor
+    double_coarse: Tensor
 
     def __init__(self, config: AtomConfig | None = None) -> None:
         super().__init__()
@@ -202,8 +212,8 @@ class Atom(nn.Module):
         self, evidence: Tensor, parent: Tensor, position: Tensor, style: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         given = self.given(evidence, parent)
-        raw, *hypercolumn = self.trunk(given, position, style)
-        return self.field(raw, given), *hypercolumn
+        raw, fine, middle, coarse = self.trunk(given, position, style)
+        return self.field(raw, given), fine, middle, coarse
 
     def given(self, evidence: Tensor, parent: Tensor) -> Tensor:
         """What the trunk sees at full resolution (N, 12, 32, 32, 32). Sums cancel here: float32 always."""
@@ -250,6 +260,12 @@ class Seed(nn.Module):
     An indicator chi with laplacian(chi) = div(smoothed normals), zero at the border of the box, as in Poisson
     reconstruction (Kazhdan et al. 2006), solved with a sine transform: exact, global, a few small matrix products.
     """
+
+    blur: Tensor
+    sine: Tensor
+    inverse: Tensor
+    centred: Tensor
+    pool: Tensor
 
     def __init__(self) -> None:
         super().__init__()

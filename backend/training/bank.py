@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from .atom import BLOCK, TRUNCATION
@@ -42,7 +42,7 @@ def make_shard(family: str, count: int, seed: int, device: str = "cpu") -> dict[
         [(visible(*three) * bits[:, None]).sum(0) for three in zip(points, normals, cameras, strict=True)]
     )
 
-    trees = [cKDTree(cloud) for cloud in points.cpu().numpy()]
+    trees = [KDTree(cloud) for cloud in points.cpu().numpy()]
     origins = torch.stack([chain_origins(points, generator) for _ in range(CHAINS)], dim=1)
     whole = torch.zeros(count, 3, dtype=torch.long, device=device)
     field0 = block_field(distance, whole, 0, trees)
@@ -96,7 +96,7 @@ def chain_origins(points: Tensor, generator: torch.Generator) -> Tensor:
     return torch.stack(chain, dim=1)
 
 
-def block_field(distance: Distance, origins: Tensor, level: int, trees: list[cKDTree]) -> Tensor:
+def block_field(distance: Distance, origins: Tensor, level: int, trees: list[KDTree]) -> Tensor:
     """Signed distances (B, 32, 32, 32) in voxels, truncated.
 
     Coarse levels reach far, where a procedural distance is only a bound: there the distance to the surface points

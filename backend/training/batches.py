@@ -49,7 +49,7 @@ class Bank:
     def draw(self, size: int, depth: int, generator: torch.Generator) -> Batch:
         """A batch of ``size`` scans with blocks of levels 0 .. ``depth``."""
         picks = torch.randint(len(self.members), (size,), generator=generator, device=generator.device).tolist()
-        scans = [self._one(*self.members[pick], depth, generator) for pick in picks]
+        scans = [self._one(self.members[pick], depth, generator) for pick in picks]
         evidence, target, origins, noise = zip(*scans, strict=True)
         return Batch(
             [torch.stack(level) for level in zip(*evidence, strict=True)],
@@ -59,8 +59,9 @@ class Bank:
         )
 
     def _one(
-        self, path: Path, member: int, depth: int, generator: torch.Generator
+        self, which: tuple[Path, int], depth: int, generator: torch.Generator
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], float]:
+        path, member = which
         shard, device = self.shards[path], generator.device
         points = torch.from_numpy(shard["points"][member]).to(device).float() / 32767
         normals = torch.nn.functional.normalize(torch.from_numpy(shard["normals"][member]).to(device).float(), dim=1)

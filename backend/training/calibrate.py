@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ..errors import OmomiError
 from ..field.fit import FitOptions, fit
@@ -43,7 +43,7 @@ def held_out_scans(bank: Bank, seed: int = 0) -> list[tuple[RawScan, np.ndarray,
 
 def true_error(vertices: np.ndarray, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """Distance f64 (v,) of vertices (v, 3) to the surface that ``points`` (n, 3) with ``normals`` (n, 3) sample."""
-    distance, nearest = cKDTree(points).query(vertices)
+    distance, nearest = KDTree(points).query(vertices)
     to_plane = np.abs(((vertices - points[nearest]) * normals[nearest]).sum(axis=1))
     return np.where(distance < SPACING, to_plane, distance)
 

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from backend.field.blocks import bricks_of, distinct, gather_evidence, gather_parent  # noqa: E402
-from backend.field.bricks import OUTSIDE, BrickGrid, BrickMap  # noqa: E402
-from backend.field.evidence import splat as engine_splat  # noqa: E402
-from backend.field.model import CancelToken, load_model  # noqa: E402
-from backend.training.checkpoint import save_checkpoint  # noqa: E402
-from backend.training.export import export  # noqa: E402
-from backend.training.grids import splat as training_splat  # noqa: E402
-from backend.training.rollout import Recursion, attributes, parent_block  # noqa: E402
+from backend.field.blocks import bricks_of, distinct, gather_evidence, gather_parent
+from backend.field.bricks import OUTSIDE, BrickGrid, BrickMap
+from backend.field.evidence import splat as engine_splat
+from backend.field.model import CancelToken, load_model
+from backend.training.checkpoint import save_checkpoint
+from backend.training.export import export
+from backend.training.grids import splat as training_splat
+from backend.training.rollout import Recursion, attributes, parent_block
 
 
 def test_evidence_is_the_same() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from backend.training.atom import (  # noqa: E402
+from backend.training.atom import (
     BLOCK,
     PARENT,
     Atom,
@@ -23,7 +22,7 @@ from backend.training.atom import (  # noqa: E402
     interpolation_band,
     separable,
 )
-from backend.training.grids import grid_points, splat  # noqa: E402
+from backend.training.grids import grid_points, splat
 
 
 def plane_evidence(normal: torch.Tensor, offset: float, count: int = 60_000) -> torch.Tensor:

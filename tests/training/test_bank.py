@@ -6,17 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from backend.training import bank as bank_module  # noqa: E402
-from backend.training.bank import make_shard, write_shard  # noqa: E402
-from backend.training.batches import Bank  # noqa: E402
-from backend.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
-from backend.training.grids import resolution, splat  # noqa: E402
-from backend.training.losses import laplace_loss  # noqa: E402
-from backend.training.rollout import Recursion  # noqa: E402
-from backend.training.scanner import ScanSettings, draw_settings, scan_points  # noqa: E402
+from backend.training import bank as bank_module
+from backend.training.bank import make_shard, write_shard
+from backend.training.batches import Bank
+from backend.training.checkpoint import load_checkpoint, save_checkpoint
+from backend.training.grids import resolution, splat
+from backend.training.losses import laplace_loss
+from backend.training.rollout import Recursion
+from backend.training.scanner import ScanSettings, draw_settings, scan_points
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from backend.training.losses import laplace_loss, mean_error, slope_loss  # noqa: E402
+from backend.training.losses import laplace_loss, mean_error, slope_loss
 
 
 def constant_field(mean: float, log_scale: float = 0.0) -> torch.Tensor:

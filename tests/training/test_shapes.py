@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
 pytest.importorskip("torch")
 
-import torch
 
 from backend.training import primitives as prim
 from backend.training.families import FAMILIES, SIDE, Shapes, draw
