@@ -22,7 +22,7 @@ from .families import draw
 from .grids import grid_points
 from .surface_points import CAMERA_DISTANCE, TANGENT_OF_HALF_ANGLE, Distance, value_and_slope
 
-FAMILY, SEED = "vessel", 3
+FAMILY, SEED = "vessel", 2
 TRACE_STEPS = 80
 HIT = 1e-3
 
@@ -95,7 +95,7 @@ def _one_view(
 def _triangles(grid: Tensor, points: Tensor, longest_edge: float) -> Tensor:
     """Triangles (m, 3) between neighbouring pixels whose edges are short enough to lie on one surface."""
     a, b, c, d = grid[:-1, :-1], grid[:-1, 1:], grid[1:, :-1], grid[1:, 1:]
-    candidates = torch.cat([torch.stack([a, b, c], -1).reshape(-1, 3), torch.stack([b, d, c], -1).reshape(-1, 3)])
+    candidates = torch.cat([torch.stack([a, c, b], -1).reshape(-1, 3), torch.stack([b, c, d], -1).reshape(-1, 3)])
     triangles = candidates[(candidates >= 0).all(1)]
     corners = points[triangles]
     return triangles[((corners - corners.roll(1, 1)).norm(dim=2) < longest_edge).all(1)]
