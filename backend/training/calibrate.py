@@ -72,7 +72,7 @@ def sigma_factors(model: Model, bank: Bank, scans: int) -> dict:
     return {"sigma_factors": factors, "coverage_90_before": coverage, "scans": len(chosen)}
 
 
-def calibrate(folder: Path, bank: Bank, scans: int = 22) -> dict:
+def calibrate(folder: Path, bank: Bank, scans: int) -> dict:
     """Write the factors into ``card.json`` of the model in ``folder``; returns what was found."""
     found = sigma_factors(load_model("cpu", folder=folder), bank, scans)
     path = folder / "card.json"

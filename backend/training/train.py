@@ -182,6 +182,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--from", dest="origin", type=Path, help="checkpoint to begin with, such as the shipped one")
     parser.add_argument("--out", type=Path, help="export the model there and calibrate it, e.g. backend/models")
+    parser.add_argument("--calibration-scans", type=int, default=22, help="held-out scans that calibrate sigma")
     options = parser.parse_args(argv)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -194,7 +195,7 @@ def main(argv: list[str] | None = None) -> None:
         card = {"train": asdict(config), "shards": options.shards, "device": options.device}
         card["held_out_voxels"] = last_evaluation(checkpoint.with_suffix(".jsonl"))
         export(checkpoint, options.out, card)
-        print(json.dumps(calibrate(options.out, Bank(bank, held_out=True))), flush=True)
+        print(json.dumps(calibrate(options.out, Bank(bank, held_out=True), options.calibration_scans)), flush=True)
 
 
 def last_evaluation(log: Path) -> list[float]:

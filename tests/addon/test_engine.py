@@ -38,7 +38,8 @@ def test_points_of_a_sphere_become_a_closed_sphere_in_place(
     scan = make("sphere", scanned_sphere())
     scan.location, scan.scale = (50, 0, -3), (20, 20, 20)
     bpy.context.view_layer.update()
-    assert bpy.ops.omomi.fit(level="1") == {"FINISHED"}
+    # An open ball may also be a vessel; Fill says that it is not.
+    assert bpy.ops.omomi.fit(level="1", fill=1.0) == {"FINISHED"}
     result = bpy.data.objects["sphere.fit"]
     assert engine.mesh_io.open_loops(result.data) == 0
     points = world(result) - (50, 0, -3)
@@ -47,6 +48,20 @@ def test_points_of_a_sphere_become_a_closed_sphere_in_place(
     assert abs(np.median(radius[seen]) - 1) < 0.02 and np.quantile(abs(radius[seen] - 1), 0.95) < 0.06
     sigma = np.array([item.value for item in result.data.attributes["omomi_sigma"].data])
     assert np.isfinite(sigma).all() and (sigma > 0).all() and np.median(sigma) < 20
+
+
+def test_fill_decides_between_a_vessel_and_a_solid(engine: Any, make: Callable[..., Any]) -> None:
+    volumes = []
+    for fill in (-1.0, 1.0):
+        make("sphere", scanned_sphere())
+        bpy.ops.omomi.fit(level="0", fill=fill)
+        mesh = bpy.context.view_layer.objects.active.data
+        a, b, c = np.array([[mesh.vertices[i].co for i in polygon.vertices] for polygon in mesh.polygons]).transpose(
+            1, 0, 2
+        )
+        volumes.append(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
+        bpy.ops.object.select_all(action="DESELECT")
+    assert 0 < volumes[0] < 0.8 * volumes[1]
 
 
 def test_the_same_scan_gives_the_same_mesh(engine: Any, make: Callable[..., Any]) -> None:
