@@ -28,6 +28,8 @@ def cover(active: np.ndarray) -> np.ndarray:
     A brick that two blocks share needs both. Of the 27 places of the lattice the one with the fewest blocks is
     taken: the network's time is nearly all of a fit's.
     """
+    if len(active) == 0:
+        return np.zeros((0, 3), np.int32)
     best: np.ndarray | None = None
     for shift in itertools.product(range(STRIDE), repeat=3):
         lattice, remainder = np.divmod(active - np.array(shift, np.int32), STRIDE)

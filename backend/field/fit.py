@@ -117,8 +117,10 @@ def fit(
         mesh = _surface(levels, prepared, options, model)
         cancel.raise_if_cancelled()
         rows.append({"level": level.number, "blocks": level.blocks, "seconds": time.perf_counter() - started})
-        on_frame(mesh)
-    assert mesh is not None, "there is always a level 0"
+        if mesh is not None:
+            on_frame(mesh)
+    if mesh is None or not mesh.final:
+        raise OmomiError(ErrorCode.NO_SURFACE, f"No surface was found in {prepared.name}.")
     on_progress(1.0, "done")
     stats = FitStats(
         seconds=time.perf_counter() - started,
@@ -130,12 +132,12 @@ def fit(
     return Fit(mesh, stats, prepared.report)
 
 
-def _surface(levels: Sequence[Level], scan: PreparedScan, options: FitOptions, model: Model) -> FittedMesh:
-    """The mesh of the last of ``levels``. Raises OmomiError(NO_SURFACE)."""
+def _surface(levels: Sequence[Level], scan: PreparedScan, options: FitOptions, model: Model) -> FittedMesh | None:
+    """The mesh of the last of ``levels``; None where it has no inside, as thin walls may on coarse levels."""
     level = levels[-1]
     surface = extract(level.grid, sides=level.bricks)
     if len(surface.faces) == 0:
-        raise OmomiError(ErrorCode.NO_SURFACE, f"No surface was found in {scan.name}.")
+        return None
     positions = (surface.vertices + np.float32(0.5)) * np.float32(level.voxel) - np.float32(1)
     used, faces = compacted(positions, kept_faces(positions, surface.faces, scan.points, not options.keep_islands))
     positions = positions[used]

@@ -50,11 +50,13 @@ def recursion(
     """Fields of level 0 .. ``deepest``, coarse to fine.
 
     points, normals f32 (n, 3) and noise are canonical; filling -1 .. 1. on_blocks(level, done, of) after each batch.
-    Raises OmomiError(CANCELLED).
+    Ends early when a level sees no surface anywhere. Raises OmomiError(CANCELLED).
     """
     level: Level | None = None
     for number in range(deepest + 1):
         blocks, sides = _first_block() if level is None else _refined(level)
+        if len(blocks) == 0:
+            return
         coords = distinct(bricks_of(blocks))
         margin = BLOCK_BRICKS if number else 0
         bricks = BrickMap.of(coords, sides, margin)
