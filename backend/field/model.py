@@ -135,8 +135,6 @@ def _open(folder: Path, device: str, threads: int) -> tuple[dict[str, Any], str]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # far from the points the blurred sums fade to denormal numbers, which processors handle very slowly
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     reason = "this onnxruntime has no CUDA provider"
     if device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -98,10 +98,10 @@ def _load_npz(path: Path) -> RawScan:
     raise OmomiError(ErrorCode.NOT_A_MESH, f"{path.name} holds no array called points.")
 
 
-def _joined_views(arrays: np.lib.npyio.NpzFile, name: str) -> RawScan:
+def _joined_views(arrays: Mapping[str, np.ndarray], name: str) -> RawScan:
     """Range views as one mesh with a sensor direction at each point."""
     points, faces, to_sensor, start, view = [], [], [], 0, 0
-    while {f"V{view}", f"F{view}", f"dir{view}"} <= set(arrays.files):
+    while {f"V{view}", f"F{view}", f"dir{view}"} <= set(arrays):
         vertices = np.asarray(arrays[f"V{view}"], np.float64).reshape(-1, 3)
         points.append(vertices)
         faces.append(arrays[f"F{view}"].reshape(-1, 3) + start)

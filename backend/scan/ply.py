@@ -126,7 +126,7 @@ class _BinaryBody:
         head = np.dtype([(f"{i}", self._order + p.type) for i, p in enumerate(before)])
         tail = sum(np.dtype(p.type).itemsize for p in after)
         count_type, kind = np.dtype(self._order + str(polygon.count_type)), np.dtype(self._order + polygon.type)
-        first = int(self._peek(count_type, self._at + head.itemsize))
+        first = int(self._peek(count_type, self._at + head.itemsize).item())
         record = np.dtype(
             [("head", f"V{head.itemsize}"), ("n", count_type), ("i", kind, (first,)), ("tail", f"V{tail}")]
         )

@@ -7,6 +7,8 @@ All files are shown in the frame of the first, so results of one scan line up. S
 each) make rows. Back sides are red. Needs the `bench` extra.
 """
 
+# The benchmark has an environment of its own; the checks run in the one with Blender.
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import argparse

@@ -73,7 +73,7 @@ def test_components_and_their_volumes() -> None:
     assert count == 2
     assert (np.diff(labels) >= 0).all()
     np.testing.assert_allclose(
-        signed_volumes(vertices, faces, labels, count), [BALL.volume, -24.0], rtol=1e-6
+        signed_volumes(vertices, faces, labels, count), np.array([BALL.volume, -24.0]), rtol=1e-6
     )
     assert label_faces(np.zeros((0, 3), int))[1] == 0
 
