@@ -288,8 +288,10 @@ def test_doctor_reports_device_and_reason(toy: Any, scene: Any, capfd: pytest.Ca
 
 
 SCRIPT = """
-import sys, os
+import os, signal, sys
 import bpy
+# A suite that was started in the background hands on an ignored SIGINT, which Python then leaves ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo="user_default", enable_on_install=True)
 process = sys.modules["bl_ext.user_default.omomi.process"]
 command = [sys.executable, "-I", sys.argv[2], str(process.BACKEND), str(process.site_folder())]
