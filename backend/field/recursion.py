@@ -14,6 +14,8 @@ from .model import CancelToken, Model
 
 ACTIVE = 1.0
 """A brick is refined when the level above comes this close (its voxels) to the surface somewhere in the brick."""
+LEAST_POINTS = 6
+"""A brick with this many scan points is refined whatever the level above says: it may be too coarse to see a wall."""
 BATCH = 8
 """Blocks in one run of the network: the largest batch that still helps on the CPU, and small enough to stop between."""
 
@@ -54,7 +56,7 @@ def recursion(
     """
     level: Level | None = None
     for number in range(deepest + 1):
-        blocks, sides = _first_block() if level is None else _refined(level)
+        blocks, sides = _first_block() if level is None else _refined(level, points)
         if len(blocks) == 0:
             return
         coords = distinct(bricks_of(blocks))
@@ -87,7 +89,7 @@ def _position(blocks: np.ndarray, number: int) -> np.ndarray:
     return np.concatenate([centre, np.full((len(blocks), 1), voxel)], axis=1).astype(np.float32)
 
 
-def _refined(level: Level) -> tuple[np.ndarray, np.ndarray]:
+def _refined(level: Level, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Blocks (b, 3) of the next level, and the side of every brick of its domain (s, s, s) with a margin of 4."""
     mean = level.grid.values[:, 0].reshape(-1, 2, BRICK // 2, 2, BRICK // 2, 2, BRICK // 2)
     near = np.abs(mean).min(axis=(2, 4, 6)) < ACTIVE
@@ -105,5 +107,7 @@ def _refined(level: Level) -> tuple[np.ndarray, np.ndarray]:
     sides[x, y, z] = np.where(inside.reshape(-1), INSIDE, OUTSIDE)[in_domain]
     beyond = (place < 0) | (place >= len(level.bricks.index))
     sides[beyond] = sides[:, beyond] = sides[:, :, beyond] = OUTSIDE
-    active = children[near]
+    measured = np.floor((points + np.float32(1)) * np.float32(count / 2)).astype(np.int32)
+    bricks, members = np.unique(measured, axis=0, return_counts=True)
+    active = distinct(np.concatenate([children[near], bricks[members >= LEAST_POINTS]]))
     return cover(active[((active >= 0) & (active < count)).all(axis=1)]), sides
