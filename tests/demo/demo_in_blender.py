@@ -69,7 +69,7 @@ def exhibit(scene: Any, obj: Any, to_unit: Any, x: float, material: Any) -> None
     copy = bpy.data.objects.new(f"{obj.name} in the picture", obj.data.copy())
     copy.data.materials.clear()
     copy.data.materials.append(material)
-    turn = mathutils.Matrix.Rotation(math.radians(-30), 4, "Z")
+    turn = mathutils.Matrix.Rotation(math.radians(117), 4, "Z")
     copy.matrix_world = mathutils.Matrix.Translation((x, 0, 0)) @ turn @ to_unit @ obj.matrix_world
     scene.collection.objects.link(copy)
     if not len(copy.data.polygons):
@@ -145,7 +145,7 @@ def main(package: Path, scan_path: Path, folder: Path) -> None:
     install(package)
     scan = load_scan(scan_path)
     started = time.perf_counter()
-    bpy.ops.omomi.fit(level="3")
+    bpy.ops.omomi.fit(level="2")
     seconds = time.perf_counter() - started
     result = bpy.context.view_layer.objects.active
     bpy.ops.object.select_all(action="DESELECT")
