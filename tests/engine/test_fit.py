@@ -67,7 +67,8 @@ def test_the_same_scan_gives_the_same_bits(model: Model) -> None:
 
 def test_what_was_not_seen_is_less_sure(model: Model) -> None:
     mesh = fit(sphere_scan(hole=True), model, FitOptions(level=1)).mesh
-    unseen = mesh.vertices[:, 2] > 0.75
+    # whatever lid it puts there, bulging or flat
+    unseen = (np.linalg.norm(mesh.vertices[:, :2], axis=1) < 0.4) & (mesh.vertices[:, 2] > 0)
     assert unseen.any()
     assert np.median(mesh.sigma[unseen]) > 2 * np.median(mesh.sigma[~unseen])
     assert (mesh.sigma > 0).all() and np.isfinite(mesh.sigma).all()
