@@ -36,16 +36,6 @@ class BrickGrid:
         coords = (np.argwhere(chosen) + np.array(origin)).astype(np.int32)
         return cls(coords, np.ascontiguousarray(split[chosen], np.float32))
 
-    def to_dense(self, shape: tuple[int, int, int], fill: float = np.nan) -> np.ndarray:
-        """Array f32 (c, x, y, z) of ``shape``, a multiple of 8 in voxels, from voxel (0, 0, 0); ``fill``
-        elsewhere."""
-        bx, by, bz = (side // BRICK for side in shape)
-        channels = self.values.shape[1]
-        split = np.full((bx, by, bz, channels, BRICK, BRICK, BRICK), fill, np.float32)
-        x, y, z = self.coords.T
-        split[x, y, z] = self.values
-        return split.transpose(3, 0, 4, 1, 5, 2, 6).reshape(channels, *shape)
-
 
 OUTSIDE, INSIDE = -1, -2
 """What a brick map holds for a brick that is not stored: which side of the surface it lies on."""

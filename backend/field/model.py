@@ -51,10 +51,11 @@ class CancelToken:
     @contextmanager
     def running(self, options: onnxruntime.RunOptions) -> Iterator[None]:
         """Within this block `cancel` terminates the run that has these options."""
-        self.raise_if_cancelled()
         with self._lock:
             self._run = options
         try:
+            # after the run is known, so that no cancel can fall between the two
+            self.raise_if_cancelled()
             yield
         except Exception:
             # a terminated run fails with an exception of its own

@@ -13,7 +13,6 @@ import pytest
 bpy = pytest.importorskip("bpy")
 Matrix = pytest.importorskip("mathutils").Matrix
 
-ELLIPSOID = (0.7, 0.2, 0.1)
 
 
 def fit(*, undo: bool = False, **options: Any) -> Any:

@@ -53,8 +53,6 @@ def test_few_blocks_cover_a_plane() -> None:
 
 
 def test_blend_of_blocks_that_agree_is_what_they_agree_on() -> None:
-    x = np.arange(80, dtype=np.float32)
-    ramp = np.broadcast_to(x[:, None, None], (80, 80, 80))
     blocks = cover(np.argwhere(np.ones((8, 8, 8), bool)).astype(np.int32))
     coords = distinct(bricks_of(blocks))
     bricks = BrickMap.of(coords, np.full((24, 24, 24), OUTSIDE, np.int32), 8)
@@ -67,7 +65,6 @@ def test_blend_of_blocks_that_agree_is_what_they_agree_on() -> None:
     mean = blend.mean()
     expected = (coords[:, 0, None] * 8 + np.arange(8))[:, None, :, None, None]
     assert np.allclose(mean, expected, atol=1e-3)
-    assert ramp.shape == (80, 80, 80)
 
 
 def test_split_undoes_joined() -> None:
