@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import __version__
 from .console import ProgressLine, print_json, print_lines
+from .edit_verbs import add_verbs
 from .errors import ErrorCode, OmomiError
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--largest-only", action="store_true", help="keep the largest piece only")
     fit.add_argument("--frames", type=Path, metavar="DIR", help="write each mesh on the way there")
     fit.set_defaults(run=_fit, misuse=fit.error)
+
+    add_verbs(verbs, [common, engine])
 
     measure = verbs.add_parser("measure", parents=[common], help="volume, area, thickness and topology of a mesh")
     measure.add_argument("scan", type=Path, metavar="SCAN")

@@ -17,6 +17,7 @@ from .errors import ErrorCode, OmomiError
 
 if TYPE_CHECKING:
     from .field.model import Model
+    from .scan.prepare import PreparedScan
     from .scan.raw import RawScan
 
 
@@ -77,7 +78,7 @@ class Engine(Protocol):
 
     def fit(
         self,
-        raw: RawScan,
+        scan: RawScan | PreparedScan,
         options: Mapping[str, Any],
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
@@ -110,7 +111,7 @@ class OnnxEngine:
 
     def fit(
         self,
-        raw: RawScan,
+        scan: RawScan | PreparedScan,
         options: Mapping[str, Any],
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
@@ -127,7 +128,7 @@ class OnnxEngine:
             chosen = FitOptions(**options)
         except (TypeError, ValueError) as error:
             raise OmomiError(ErrorCode.BAD_OPTION, f"These options cannot be used: {error}.") from error
-        return fit(raw, self._load(), chosen, on_frame=on_frame, on_progress=on_progress, cancel=cancel)  # type: ignore[arg-type]
+        return fit(scan, self._load(), chosen, on_frame=on_frame, on_progress=on_progress, cancel=cancel)  # type: ignore[arg-type]
 
     def _load(self) -> Model:
         with self._loading:

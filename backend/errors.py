@@ -28,6 +28,8 @@ class ErrorCode(StrEnum):
     PROTOCOL_VERSION = "protocol_version"
     DISK = "disk"
     NO_SURFACE = "no_surface"
+    NOT_REGISTERED = "not_registered"
+    AMBIGUOUS_POSE = "ambiguous_pose"
     INTERNAL = "internal"
 
 

@@ -54,6 +54,12 @@ ADVICE: dict[ErrorCode, Advice] = {
     ErrorCode.NO_SURFACE: Advice(
         "No surface was found in the scan", "Raise Fill, lower Denoise, or clean the scan of stray points"
     ),
+    ErrorCode.NOT_REGISTERED: Advice(
+        "The scan does not look like the examples", "Use it on scans of the same kind of object"
+    ),
+    ErrorCode.AMBIGUOUS_POSE: Advice(
+        "The scan fits the examples in more than one pose", "Turn it the way the first example stands"
+    ),
     ErrorCode.INTERNAL: Advice("Something unforeseen failed in the backend process", f"Please report it: {LOG}"),
 }
 

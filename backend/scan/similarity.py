@@ -1,0 +1,62 @@
+"""Similarity transforms: rotation, uniform scale and shift, and the best one between matched points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """x -> scale * rotation @ x + shift; rotation (3, 3) proper, shift (3,), all float64."""
+
+    rotation: NDArray[np.float64]
+    scale: float
+    shift: NDArray[np.float64]
+
+    @classmethod
+    def identity(cls) -> Similarity:
+        return cls(np.eye(3), 1.0, np.zeros(3))
+
+    def points(self, points: NDArray) -> NDArray[np.float64]:
+        """Map points (n, 3)."""
+        return self.scale * (points @ self.rotation.T) + self.shift
+
+    def vectors(self, vectors: NDArray) -> NDArray[np.float64]:
+        """Map displacements (n, 3): turned and scaled, not shifted."""
+        return self.scale * (vectors @ self.rotation.T)
+
+    def directions(self, directions: NDArray) -> NDArray[np.float64]:
+        """Map unit directions (n, 3): only turned."""
+        return directions @ self.rotation.T
+
+    def inverse(self) -> Similarity:
+        turned = self.rotation.T
+        return Similarity(turned, 1 / self.scale, -(turned @ self.shift) / self.scale)
+
+    def after(self, first: Similarity) -> Similarity:
+        """The transform that applies ``first`` and then this one."""
+        shift = self.scale * (self.rotation @ first.shift) + self.shift
+        return Similarity(self.rotation @ first.rotation, self.scale * first.scale, shift)
+
+
+def angle_between(a: NDArray, b: NDArray) -> float:
+    """Angle (radians) of the turn from rotation ``a`` (3, 3) to ``b``."""
+    return float(np.arccos(np.clip((np.trace(a.T @ b) - 1) / 2, -1.0, 1.0)))
+
+
+def best_similarity(source: NDArray, target: NDArray, weight: NDArray) -> Similarity:
+    """Weighted least squares from source (n, 3) to target (n, 3), weight (n,) (Umeyama 1991).
+
+    The scale is the symmetric one, the ratio of the spreads (Horn 1987): it does not shrink when the match is poor.
+    """
+    share = weight / weight.sum()
+    source_mean, target_mean = share @ source, share @ target
+    source, target = source - source_mean, target - target_mean
+    left, _, right = np.linalg.svd(target.T @ (share[:, None] * source))
+    mirror = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+    rotation = (left * mirror) @ right
+    scale = float(np.sqrt((share @ (target**2).sum(axis=1)) / (share @ (source**2).sum(axis=1))))
+    return Similarity(rotation, scale, target_mean - scale * (rotation @ source_mean))

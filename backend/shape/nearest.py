@@ -1,0 +1,215 @@
+"""Nearest points of a triangle mesh: exact, for many queries at once, whatever the sizes of the triangles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+FAN = 8
+"""Children of a node of the tree of boxes."""
+CHUNK = 1 << 14
+"""Queries that go down the tree together."""
+MOST_PAIRS = 1 << 16
+"""Pairs of query and node that are looked at together."""
+TURNED = 0.05
+"""A face turned away from the query counts as farther by this share of the mesh's diagonal."""
+
+
+ABSENT = 1e150
+"""Corner of the boxes that fill up a group; finite, because normals that are 0 are multiplied by it."""
+
+
+class Nearest(NamedTuple):
+    """face: intp (n,); barycentric: f64 (n, 3), not negative, sum 1; distance: f64 (n,), units of the mesh."""
+
+    face: NDArray[np.intp]
+    barycentric: NDArray[np.float64]
+    distance: NDArray[np.float64]
+
+
+def nearest_on_mesh(
+    vertices: NDArray,
+    faces: NDArray,
+    points: NDArray,
+    normals: NDArray | None = None,
+    labels: tuple[NDArray, NDArray] | None = None,
+) -> Nearest:
+    """The nearest point of the mesh, vertices (v, 3) and faces (m, 3), to each of ``points`` (n, 3).
+
+    normals: (n, 3), any length: then a face whose normal is not within 90 degrees of the query's counts as farther by
+    TURNED of the mesh's diagonal, so that a thin wall is matched on the right side. labels: integers of the faces (m,)
+    and of the queries (n,): then only faces with the query's label count. Faces without area are segments or points;
+    faces with a vertex that is not finite do not count. Which of several equally near points is taken is not said,
+    but always the same.
+
+    Raises ValueError for points that are not finite, and where no face is left for a query.
+    """
+    points = np.asarray(points, np.float64).reshape(-1, 3)
+    if not np.isfinite(points).all():
+        raise ValueError("the points are not finite")
+    if len(points) == 0:
+        return Nearest(np.zeros(0, np.intp), np.zeros((0, 3)), np.zeros(0))
+    corners = np.asarray(vertices, np.float64)[np.asarray(faces).reshape(-1, 3)]
+    (kept,) = np.nonzero(np.isfinite(corners).all(axis=(1, 2)))
+    corners = corners[kept]
+    if len(kept) == 0:
+        raise ValueError("the mesh has no faces")
+    penalty = TURNED * float(np.linalg.norm(np.ptp(corners.reshape(-1, 3), axis=0)))
+    turns = np.zeros((len(corners), 0)) if normals is None else face_normals(corners)
+    facing = np.zeros((len(points), 0)) if normals is None else np.asarray(normals, np.float64)
+    if labels is not None:
+        corners, points = _lift(corners, points, labels[0][kept], labels[1])
+    tree = _Tree.of(corners, turns, penalty)
+    parts = [
+        tree.nearest(points[start : start + CHUNK], facing[start : start + CHUNK])
+        for start in range(0, len(points), CHUNK)
+    ]
+    face, barycentric, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Nearest(kept[face], barycentric, distance)
+
+
+def face_normals(corners: NDArray) -> NDArray[np.float64]:
+    """Unit normals (m, 3) of triangles (m, 3, 3); zero where there is no area."""
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    length = np.linalg.norm(cross, axis=1, keepdims=True)
+    return cross / np.where(length > 0, length, 1)
+
+
+def closest_on_triangles(corners: NDArray, points: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Barycentric coordinates f64 (n, 3) of the point of each triangle (n, 3, d) nearest to ``points`` (n, d).
+
+    Also the distances f64 (n,). A point that is a corner gives exactly 1 there.
+    """
+    edges = np.roll(corners, -1, axis=1) - corners
+    toward = points[:, None] - corners
+    square, along = np.einsum("nka,nka->nk", edges, edges), np.einsum("nka,nka->nk", toward, edges)
+    share = np.clip(along / np.where(square > 0, square, 1), 0, 1)
+    best = np.einsum("nka,nka->nk", *[toward - share[..., None] * edges] * 2)
+    edge = best.argmin(axis=1)
+    row = np.arange(len(points))
+    barycentric = np.zeros((len(points), 3))
+    barycentric[row, edge] = 1 - share[row, edge]
+    barycentric[row, (edge + 1) % 3] = share[row, edge]
+    distance = _distance(corners, points, barycentric)
+
+    # Where the foot on the plane lies inside, it is nearer. Flat triangles, for which it is badly determined, lose
+    # nothing: a foot taken is a point of the triangle, and nearer than its edges.
+    second, last = along[:, 0], -np.einsum("na,na->n", toward[:, 0], edges[:, 2])
+    mixed = -np.einsum("na,na->n", edges[:, 0], edges[:, 2])
+    area = square[:, 0] * square[:, 2] - mixed**2
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        v = (square[:, 2] * second - mixed * last) / area
+        w = (square[:, 0] * last - mixed * second) / area
+        (inside,) = np.nonzero((area > 0) & (v >= 0) & (w >= 0) & (v + w <= 1))
+    v, w = v[inside], w[inside]
+    foot = np.stack([1 - v - w, v, w], axis=1)
+    height = _distance(corners[inside], points[inside], foot)
+    nearer = height < distance[inside]
+    barycentric[inside[nearer]], distance[inside[nearer]] = foot[nearer], height[nearer]
+    return barycentric, distance
+
+
+def _distance(corners: NDArray, points: NDArray, barycentric: NDArray) -> NDArray[np.float64]:
+    apart = np.einsum("nk,nka->na", barycentric, corners) - points
+    return np.sqrt(np.einsum("na,na->n", apart, apart))
+
+
+def _lift(
+    corners: NDArray, points: NDArray, of_faces: NDArray, of_points: NDArray
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Triangles (m, 3, 4) and points (n, 4) with the label as a coordinate, scaled so that others are far off."""
+    if not np.isin(of_points, of_faces).all():
+        raise ValueError("the mesh has no faces with the label of a point")
+    low = np.minimum(corners.min(axis=(0, 1)), points.min(axis=0))
+    high = np.maximum(corners.max(axis=(0, 1)), points.max(axis=0))
+    apart = 2 * float(np.linalg.norm(high - low)) + 1
+    heights = np.repeat(of_faces * apart, 3).reshape(-1, 3, 1)
+    return np.concatenate([corners, heights], axis=2), np.concatenate([points, of_points[:, None] * apart], axis=1)
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """A tree of boxes around triangles.
+
+    corners: f64 (m, 3, d); normals: f64 (m, 3), or (m, 0) where direction does not count; penalty: what being turned
+    away costs, a length; guesses: places of the triangles, with their normals. levels: from the root down to the
+    triangles, the lowest and highest corners (g, FAN, d + 3) of the boxes around places and normals of each group's
+    children. order: (m,), the triangles as the last level counts them.
+    """
+
+    corners: NDArray[np.float64]
+    normals: NDArray[np.float64]
+    penalty: float
+    guesses: KDTree
+    levels: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
+    order: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, corners: NDArray, normals: NDArray, penalty: float) -> _Tree:
+        guesses = KDTree(np.concatenate([corners.mean(axis=1), penalty * normals], axis=1))
+        order = np.asarray(guesses.indices)  # neighbours stand together in the leaves
+        low = np.concatenate([corners.min(axis=1), normals], axis=1)[order]
+        high = np.concatenate([corners.max(axis=1), normals], axis=1)[order]
+        levels = []
+        while True:
+            low, high = _grouped(low, ABSENT), _grouped(high, -ABSENT)
+            levels.append((low, high))
+            if len(low) == 1:
+                return cls(corners, normals, penalty, guesses, tuple(reversed(levels)), order)
+            low, high = low.min(axis=1), high.max(axis=1)
+
+    def nearest(self, points: NDArray, facing: NDArray) -> Nearest:
+        """Nearest triangles to points (n, d); facing: (n, 3) or (n, 0)."""
+        # Any triangle's cost bounds the search; boxes that are farther hold nothing better.
+        face = self.guesses.query(np.concatenate([points, self.penalty * facing], axis=1))[1]
+        barycentric, distance, cost = self._cost(points, facing, face)
+        stack = [(0, np.arange(len(points)), np.zeros(len(points), np.intp))]
+        while stack:
+            depth, query, node = stack.pop()
+            if depth == len(self.levels):
+                found = self.order[node]
+                b, d, c = self._cost(points[query], facing[query], found)
+                rank = np.lexsort((c, query))
+                first = rank[np.flatnonzero(np.diff(query[rank], prepend=-1))]
+                first = first[c[first] < cost[query[first]]]
+                place = query[first]
+                face[place], barycentric[place] = found[first], b[first]
+                distance[place], cost[place] = d[first], c[first]
+                continue
+            bound = self._bound(depth, node, points[query], facing[query])
+            row, child = np.nonzero(bound < cost[query, None])
+            query, node = query[row], node[row] * FAN + child
+            for start in range(0, len(query), MOST_PAIRS):
+                part = slice(start, start + MOST_PAIRS)
+                stack.append((depth + 1, query[part], node[part]))
+        return Nearest(face, barycentric, distance)
+
+    def _cost(self, points: NDArray, facing: NDArray, face: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        """Barycentric coordinates, distances and costs of one triangle each."""
+        barycentric, distance = closest_on_triangles(self.corners[face], points)
+        if not facing.shape[1]:
+            return barycentric, distance, distance
+        turned = np.einsum("na,na->n", self.normals[face], facing) <= 0
+        return barycentric, distance, distance + self.penalty * turned
+
+    def _bound(self, depth: int, node: NDArray, points: NDArray, facing: NDArray) -> NDArray[np.float64]:
+        """Costs (n, FAN) below which no triangle of the node's children can be."""
+        low, high = (side[node] for side in self.levels[depth])
+        size = points.shape[1]
+        gap = np.maximum(np.maximum(low[..., :size] - points[:, None], points[:, None] - high[..., :size]), 0)
+        bound = np.sqrt(np.einsum("nka,nka->nk", gap, gap))
+        if facing.shape[1]:
+            towards = facing[:, None]
+            along = np.maximum(low[..., size:] * towards, high[..., size:] * towards).sum(axis=2)
+            bound += self.penalty * (along <= 0)
+        return bound
+
+
+def _grouped(rows: NDArray, absent: float) -> NDArray[np.float64]:
+    """Rows (m, c) as groups (g, FAN, c), the last one filled up with ``absent``."""
+    missing = -len(rows) % FAN
+    return np.concatenate([rows, np.full((missing, rows.shape[1]), absent)]).reshape(-1, FAN, rows.shape[1])

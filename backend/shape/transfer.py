@@ -1,0 +1,177 @@
+"""Attributes of an artist's mesh on a new mesh of other topology, by the nearest point of the surface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from ..errors import ErrorCode, OmomiError
+from .nearest import Nearest, closest_on_triangles, face_normals, nearest_on_mesh
+
+STRETCH = 3.0
+"""UVs that run this many times faster over a face than over the faces that they come from have crossed a seam."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Carries attributes of a source mesh to a target mesh in the same frame.
+
+    source_vertices, vertices: (v, 3), (w, 3), any unit; source_faces, faces: (m, 3), (k, 3). The search runs once, at
+    the first use. Where normals decide (thin walls), they are the meshes' own, so both should be wound alike.
+
+    Raises OmomiError(NOT_A_MESH) for faces that do not belong to their vertices, a source without a face to transfer
+    from (all with vertices that are not finite count as none), and a target with vertices that are not finite.
+    """
+
+    source_vertices: NDArray
+    source_faces: NDArray
+    vertices: NDArray
+    faces: NDArray
+
+    def __post_init__(self) -> None:
+        for name, points, corners in (("old", "source_vertices", "source_faces"), ("new", "vertices", "faces")):
+            array = np.asarray(getattr(self, points), np.float64).reshape(-1, 3)
+            faces = np.asarray(getattr(self, corners), np.int64).reshape(-1, 3)
+            if len(faces) and not 0 <= faces.min() <= faces.max() < len(array):
+                raise OmomiError(ErrorCode.NOT_A_MESH, f"The {name} mesh has faces that refer to points it lacks.")
+            object.__setattr__(self, points, array)
+            object.__setattr__(self, corners, faces)
+        if not np.isfinite(self.source_vertices[self.source_faces]).all(axis=(1, 2)).any():
+            raise OmomiError(ErrorCode.NOT_A_MESH, "The old mesh has no faces, so it has no attributes to transfer.")
+        if not np.isfinite(self.vertices).all():
+            raise OmomiError(ErrorCode.NOT_A_MESH, "The new mesh has points without a finite position.")
+
+    def vertex_values(self, values: NDArray) -> NDArray[np.float32]:
+        """Values f32 (w, c) of the target's vertices from those of the source's, (v, c): colours, groups, uncertainty.
+
+        Linear over each face; a value that is not finite spreads no farther than the faces around its vertex.
+        """
+        values = self._matching(values, len(self.source_vertices), "vertices")
+        corners = values[self.source_faces[self._vertices.face]].astype(np.float64)
+        share = self._vertices.barycentric[..., None]
+        # A corner that does not count may hold NaN, which times 0 is NaN.
+        return np.where(share > 0, share * np.where(share > 0, corners, 0), 0).sum(axis=1).astype(np.float32)
+
+    def face_values(self, values: NDArray) -> NDArray:
+        """Values (k, ...) of the target's faces from those of the source's, (m, ...): materials, smooth flags."""
+        return self._matching(values, len(self.source_faces), "faces")[self._faces.face]
+
+    def corner_uvs(self, uvs: NDArray) -> NDArray[np.float32]:
+        """UVs f32 (k, 3, 2) of the target's face corners from those of the source's, (m, 3, 2).
+
+        A face lies whole in the chart that holds its middle, going on linearly beyond the chart's end, so that none
+        is stretched across a seam.
+        """
+        uvs = self._matching(uvs, len(self.source_faces), "faces").astype(np.float64)
+        if len(self.faces) == 0:
+            return np.zeros((0, 3, 2), np.float32)
+        charts = label_charts(self.source_faces, uvs)
+        triangles, source = self.source_vertices[self.source_faces], self._faces.face
+        places = self.vertices[self.faces].reshape(-1, 3)
+        home = np.repeat(source, 3)
+
+        # A corner is looked up once for each chart that it lies in.
+        pairs = np.stack([self.faces.reshape(-1), charts[home]], axis=1)
+        single, back = np.unique(pairs, axis=0, return_inverse=True)
+        within = nearest_on_mesh(
+            self.source_vertices,
+            self.source_faces,
+            self.vertices[single[:, 0]],
+            self._normals[single[:, 0]],
+            (charts, single[:, 1]),
+        )
+        back = back.reshape(-1)
+        face, barycentric, distance = within.face[back], within.barycentric[back], within.distance[back]
+
+        # On the face under the middle nothing is in doubt, and elsewhere the chart may end before the corner.
+        own, own_distance = closest_on_triangles(triangles[home], places)
+        tolerance = 1e-9 * float(np.ptp(places, axis=0).max())
+        here = own_distance <= distance + tolerance
+        face, barycentric = np.where(here, home, face), np.where(here[:, None], own, barycentric)
+        distance = np.where(here, own_distance, distance)
+        beyond = distance > self._vertices.distance[self.faces.reshape(-1)] + tolerance
+        barycentric[beyond] = _on_plane(triangles[face[beyond]], places[beyond], barycentric[beyond])
+        found = _mixed(uvs[face], barycentric)
+
+        # A chart that meets itself in a seam, as around a cylinder, is crossed without leaving it.
+        middle = np.repeat(_mixed(uvs[source], self._faces.barycentric), 3, axis=0)
+        from_middle = np.linalg.norm(places - np.repeat(self._middles, 3, axis=0), axis=1)
+        pace = np.maximum(_pace(triangles[home], uvs[home]), _pace(triangles[face], uvs[face]))
+        astray = ~here & (np.linalg.norm(found - middle, axis=1) > STRETCH * pace * from_middle)
+        home = home[astray]
+        found[astray] = _mixed(uvs[home], _on_plane(triangles[home], places[astray], own[astray]))
+        return found.reshape(-1, 3, 2).astype(np.float32)
+
+    def _matching(self, values: NDArray, count: int, kind: str) -> NDArray:
+        if len(values) != count:
+            raise ValueError(f"{len(values)} values for {count} {kind}")
+        return np.asarray(values)
+
+    @cached_property
+    def _vertices(self) -> Nearest:
+        return nearest_on_mesh(self.source_vertices, self.source_faces, self.vertices, self._normals)
+
+    @cached_property
+    def _faces(self) -> Nearest:
+        normals = face_normals(self.vertices[self.faces])
+        return nearest_on_mesh(self.source_vertices, self.source_faces, self._middles, normals)
+
+    @cached_property
+    def _middles(self) -> NDArray[np.float64]:
+        return self.vertices[self.faces].mean(axis=1)
+
+    @cached_property
+    def _normals(self) -> NDArray[np.float64]:
+        """Normals (w, 3) of the target's vertices: the sum of those of the faces around."""
+        of_faces = np.repeat(face_normals(self.vertices[self.faces]), 3, axis=0)
+        corner = self.faces.reshape(-1)
+        sums = [np.bincount(corner, axis, minlength=len(self.vertices)) for axis in of_faces.T]
+        return np.stack(sums, axis=1).astype(np.float64)
+
+
+def label_charts(faces: NDArray, uvs: NDArray) -> NDArray[np.intp]:
+    """Label (m,) of the chart of each face: faces (m, 3) joined across edges whose UVs (m, 3, 2) agree at both ends."""
+    corners = np.concatenate([faces.reshape(-1, 1), uvs.reshape(-1, 2)], axis=1)
+    _, corner = np.unique(corners, axis=0, return_inverse=True)
+    corner = corner.reshape(-1, 3)
+    ends = np.sort(np.stack([corner, np.roll(corner, -1, axis=1)], axis=2).reshape(-1, 2), axis=1)
+    _, edge = np.unique(ends, axis=0, return_inverse=True)
+    edge = edge.reshape(-1)
+    count = len(faces)
+    face = np.repeat(np.arange(count), 3)
+    size = count + int(edge.max(initial=-1)) + 1
+    graph = coo_matrix((np.ones(len(edge), np.int8), (face, edge + count)), shape=(size, size))
+    return connected_components(graph, directed=False)[1][:count].astype(np.intp)
+
+
+def _mixed(values: NDArray, barycentric: NDArray) -> NDArray[np.float64]:
+    """Values (n, 2) at barycentric coordinates (n, 3) of corners' values (n, 3, 2)."""
+    return np.einsum("nk,nka->na", barycentric, values)
+
+
+def _on_plane(triangles: NDArray, points: NDArray, otherwise: NDArray) -> NDArray[np.float64]:
+    """Barycentric coordinates (n, 3) of the feet of points (n, 3) on the planes of triangles, beyond their edges too.
+
+    ``otherwise`` (n, 3) where a triangle has no area to speak of.
+    """
+    first, second = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
+    toward = points - triangles[:, 0]
+    normal = np.cross(first, second)
+    square = (normal * normal).sum(axis=1)
+    flat = square <= 1e-12 * (first * first).sum(axis=1) * (second * second).sum(axis=1)
+    square = np.where(flat, 1, square)
+    v = (np.cross(toward, second) * normal).sum(axis=1) / square
+    w = (np.cross(first, toward) * normal).sum(axis=1) / square
+    return np.where(flat[:, None], otherwise, np.stack([1 - v - w, v, w], axis=1))
+
+
+def _pace(triangles: NDArray, uvs: NDArray) -> NDArray[np.float64]:
+    """How far (n,) UVs (n, 3, 2) run at most for a step along an edge of triangles (n, 3, 3)."""
+    steps = np.linalg.norm(np.roll(triangles, -1, axis=1) - triangles, axis=2)
+    runs = np.linalg.norm(np.roll(uvs, -1, axis=1) - uvs, axis=2)
+    return (runs / np.where(steps > 0, steps, np.inf)).max(axis=1)

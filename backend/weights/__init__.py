@@ -1,0 +1,1 @@
+"""Edits as movements of the weights: learned, stored, applied, guarded."""

@@ -1,0 +1,140 @@
+"""Edits by example: a ridge regression of displacements on the code of a place, and its posterior.
+
+The code phi(x) of a point is its place in the family's frame, joined with the direction that its surface faces:
+Gaussian bumps around inducing points where the examples changed. The edit is W in v(x) = phi(x) W, three columns: to
+first order it adds -grad(mu) . phi(x) W to the field, a delta of the head's weights of rank three. Being linear it
+scales, adds and fades with a strength and a mask; being a ridge solution it has a Gaussian posterior, which says where
+it only guesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.spatial import KDTree
+
+from ..scan.register import Surface
+from ..scan.similarity import Similarity
+from .examples import Change
+from .warp import kernel, spread_points
+
+RADIUS = 0.08
+"""Standard deviation of a bump, in sizes of the reference."""
+SPACING = 0.8
+"""Distance of the inducing points, in radii."""
+MOST_CENTRES = 800
+NOISE = 0.1
+"""Expected error of an example's displacement, relative to the displacement: the ridge's penalty."""
+FADE = (1.0, 2.5)
+"""Between these distances (radii) from every inducing point the edit fades to nothing."""
+SMALLEST = 0.02
+"""Displacements below this share of the largest do not count as part of the edit."""
+MOST_SAMPLES = 6000
+
+
+@dataclass(frozen=True)
+class LearnedEdit:
+    """reference: the first example's surface, which fixes the frame of the family (canonical units of that scan).
+
+    codes (m, 6): inducing points and their normals; gains (m, 3); radius of the bumps. factor (m, m): lower Cholesky
+    factor of the ridge's normal matrix, and noise: variance of one observation, relative to the square of ``size``:
+    noise * |factor^-1 phi|^2 is the posterior's variance at a place. size: root mean square displacement of the
+    examples where they changed; disagreement: of the examples, relative to ``size``; examples: how many;
+    unexplained: see `Change`, the mean.
+    """
+
+    reference: Surface
+    codes: NDArray[np.float64]
+    gains: NDArray[np.float64]
+    radius: float
+    factor: NDArray[np.float64]
+    noise: float
+    size: float
+    disagreement: float
+    examples: int
+    unexplained: float
+
+    @property
+    def changes_nothing(self) -> bool:
+        return len(self.codes) == 0
+
+    def displacement(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
+        """Displacement (n, 3) at strength 1 of points (n, 3) with unit normals (n, 3), in the reference's frame."""
+        return self._predict(points, normals)[0]
+
+    def doubt(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
+        """Standard deviation (n,) of the displacement per axis, relative to ``size``; 1 where nothing is known."""
+        return self._predict(points, normals)[1]
+
+    def _predict(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray]:
+        moves, doubt = np.zeros((len(points), 3)), np.zeros(len(points))
+        if self.changes_nothing:
+            return moves, doubt
+        code = joined(points, normals, self.radius)
+        distance, _ = KDTree(self.codes).query(code, distance_upper_bound=FADE[1] * self.radius, workers=-1)
+        near = np.flatnonzero(np.isfinite(distance))
+        bumps = kernel(code[near], self.codes, self.radius)
+        start, end = FADE
+        share = np.clip((distance[near] / self.radius - start) / (end - start), 0.0, 1.0)
+        fade = 1 - share**2 * (3 - 2 * share)
+        moves[near] = fade[:, None] * (bumps @ self.gains)
+        # beyond the examples the bumps die away and with them the posterior's own variance: what is missing of a
+        # bump's height of one is what no example has seen
+        inside = np.clip(bumps.max(axis=1), 0.0, 1.0)
+        seen = solve_triangular(self.factor, bumps.T, lower=True, check_finite=False)
+        doubt[near] = np.sqrt(self.noise * (seen**2).sum(axis=0) + (1 - inside) ** 2 * fade)
+        return moves, doubt
+
+
+def joined(points: NDArray, normals: NDArray, radius: float) -> NDArray[np.float64]:
+    """Code (n, 6) of places: the two walls of a thin sheet are far apart in it."""
+    return np.concatenate([points, radius * normals], axis=1)
+
+
+def learn(changes: Sequence[Change], into_first: Sequence[Similarity]) -> LearnedEdit:
+    """The edit that one or more changes show; into_first: from each change's frame to the first one's."""
+    reference = changes[0].surface
+    points, normals, moves, changed = [], [], [], []
+    for change, similarity in zip(changes, into_first, strict=True):
+        points.append(similarity.points(change.surface.points))
+        normals.append(similarity.directions(change.surface.normals))
+        moves.append(similarity.vectors(change.displacement))
+        length = np.linalg.norm(moves[-1], axis=1)
+        changed.append(length > SMALLEST * max(length.max(), 1e-12))
+    where, facing, move, moving = (np.concatenate(rows) for rows in (points, normals, moves, changed))
+    unexplained = float(np.mean([change.unexplained for change in changes]))
+    radius = RADIUS * reference.size
+    if not moving.any():
+        empty = np.zeros((0, 6))
+        return LearnedEdit(
+            reference, empty, np.zeros((0, 3)), radius, np.zeros((0, 0)), 0.0, 0.0, 0.0, len(changes), unexplained
+        )
+    while True:
+        code = joined(where, facing, radius)
+        active = np.flatnonzero(moving)
+        chosen = active[spread_points(code[active], SPACING * radius)]
+        if len(chosen) <= MOST_CENTRES:
+            break
+        radius *= 1.2
+    codes = code[chosen]
+    # points around the edit that did not move say where it ends
+    near = np.flatnonzero(KDTree(codes).query(code, workers=-1)[0] < FADE[1] * radius)
+    if len(near) > MOST_SAMPLES * len(changes):
+        near = np.sort(np.random.default_rng(0).permutation(near)[: MOST_SAMPLES * len(changes)])
+    size = float(np.sqrt((move[moving] ** 2).sum(axis=1).mean()))
+    bumps = kernel(code[near], codes, radius)
+    per_centre = len(near) / len(codes)
+    normal = bumps.T @ bumps / per_centre + NOISE**2 * kernel(codes, codes, radius)
+    # enough for the factor to be exact in the single precision of a file
+    normal[np.diag_indices_from(normal)] += 1e-6 * np.trace(normal) / len(normal)
+    factor = cholesky(normal, lower=True, check_finite=False)
+    gains = cho_solve((factor, True), bumps.T @ move[near] / per_centre, check_finite=False)
+    left = move[near] - bumps @ gains
+    disagreement = float(np.sqrt((left**2).sum(axis=1).mean())) / size
+    # one independent observation per inducing point and example: neighbouring points err together
+    noise = (NOISE**2 + disagreement**2) / len(changes)
+    return LearnedEdit(reference, codes, gains, radius, factor, noise, size, disagreement, len(changes), unexplained)

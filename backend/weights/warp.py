@@ -1,0 +1,97 @@
+"""Smooth displacements of space: sums of Gaussian bumps, fitted by ridge regression, coarse to fine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+CHUNK = 1 << 22
+"""Kernel values held at a time."""
+
+
+@dataclass(frozen=True)
+class Bumps:
+    """centres (m, 3); gains (m, 3): displacement of each bump; radius: standard deviation of the Gaussians."""
+
+    centres: NDArray[np.float64]
+    gains: NDArray[np.float64]
+    radius: float
+
+
+@dataclass(frozen=True)
+class Warp:
+    """x -> x + displacement(x), displacement the sum of ``layers``."""
+
+    layers: tuple[Bumps, ...] = ()
+
+    def displacement(self, points: NDArray) -> NDArray[np.float64]:
+        """Displacement (n, 3) at points (n, 3)."""
+        total = np.zeros((len(points), 3))
+        for bumps in self.layers:
+            rows = max(1, CHUNK // max(1, len(bumps.centres)))
+            for start in range(0, len(points), rows):
+                part = slice(start, start + rows)
+                total[part] += kernel(points[part], bumps.centres, bumps.radius) @ bumps.gains
+        return total
+
+    def __call__(self, points: NDArray) -> NDArray[np.float64]:
+        return points + self.displacement(points)
+
+    def jacobian(self, points: NDArray) -> NDArray[np.float64]:
+        """Derivative (n, 3, 3) of the displacement: [n, i, j] of component i along axis j."""
+        total = np.zeros((len(points), 3, 3))
+        for bumps in self.layers:
+            values = kernel(points, bumps.centres, bumps.radius)
+            # d/dx_j sum_m k_m g_mi = sum_m k_m (c_mj - x_j) g_mi / r^2
+            outer = (bumps.gains[:, :, None] * bumps.centres[:, None, :]).reshape(len(bumps.centres), 9)
+            total += ((values @ outer).reshape(-1, 3, 3) - (values @ bumps.gains)[:, :, None] * points[:, None]) / (
+                bumps.radius**2
+            )
+        return total
+
+    def normals(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
+        """Unit normals (n, 3) that surface normals (n, 3) at ``points`` turn into."""
+        jacobian = np.eye(3) + self.jacobian(points)
+        # normals turn with the cofactors of the Jacobian, which also serve where the warp folds
+        a, b, c = jacobian[:, :, 0], jacobian[:, :, 1], jacobian[:, :, 2]
+        cofactors = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=2)
+        turned = np.einsum("nij,nj->ni", cofactors, normals)
+        return turned / np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 1e-30)
+
+
+def kernel(points: NDArray, centres: NDArray, radius: float) -> NDArray[np.float64]:
+    """Gaussians (n, m) of the distances between points (n, 3) and centres (m, 3)."""
+    square = (points**2).sum(1)[:, None] + (centres**2).sum(1)[None] - 2 * (points @ centres.T)
+    return np.exp(np.maximum(square, 0) / (-2 * radius**2))
+
+
+def spread_points(points: NDArray, spacing: float) -> NDArray[np.intp]:
+    """Indices of points (n, 3) of which about one is left in every cube of side ``spacing``."""
+    _, first = np.unique(np.floor(points / spacing).astype(np.int64), axis=0, return_index=True)
+    return np.sort(first)
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """Ridge regression with the energy of the reproducing kernel as its penalty, factored once.
+
+    values (n, m): the kernel at the points; factor: of the normal matrix (m, m).
+    """
+
+    values: NDArray[np.float64]
+    factor: tuple[NDArray[np.float64], bool]
+
+    @classmethod
+    def of(cls, values: NDArray, penalty: NDArray) -> Ridge:
+        """values (n, m): the kernel at the points; penalty (m, m): the kernel among the centres, times the variance of
+        the noise of one point over the variance of what is sought."""
+        normal = values.T @ values + penalty
+        normal[np.diag_indices_from(normal)] += 1e-9 * np.trace(normal) / len(normal)
+        return cls(values, cho_factor(normal, overwrite_a=True, check_finite=False))
+
+    def gains(self, wanted: NDArray) -> NDArray[np.float64]:
+        """Gains (m, k) of the bumps that come near ``wanted`` (n, k) at the points."""
+        return cho_solve(self.factor, self.values.T @ wanted, check_finite=False)
