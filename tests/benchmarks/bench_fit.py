@@ -18,11 +18,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import point_cloud_utils as pcu
 import trimesh
+from scipy.stats import spearmanr
 
 from backend.scan.load import load_scan
 from tests.benchmarks import bars
@@ -31,6 +32,8 @@ from tests.benchmarks.cases import ROOT, Case, CaseFailed, ScoringTool, run_json
 
 TIMED = (Case("rocker_arm", "B"), Case("armadillo", "B"), Case("ycb_pitcher_base", "C"))
 RAW_SAMPLES = 50_000
+POOLED = 5_000
+"""Vertices of each case in the pooled rank correlation."""
 
 
 def say(text: str) -> None:
@@ -86,6 +89,31 @@ def _brief(record: dict) -> str:
         return f"FAILED, {record['failure']}"
     peer = record["peer"]["CD"] if record["peer"] else None
     return f"chamfer {number(record['ours']['CD'])} / {number(peer)}, {record['fit']['seconds']:.1f} s"
+
+
+def pooled_spearman(tool: ScoringTool, options: argparse.Namespace, records: list[dict], level: int) -> Bar:
+    """Rank correlation of sigma and true error over the vertices of all cases together, in shares of each longest side.
+
+    The mean over cases asks whether sigma ranks the vertices of one result; this asks whether it ranks all vertices
+    that an artist may ever see, easy scans and hard ones alike.
+    """
+    sigmas, errors = [], []
+    for record in records:
+        if record["level"] != level or not record["ours"]:
+            continue
+        _, truth = tool.scan(Case(record["model"], record["condition"]))
+        stem = options.out / f"{record['model']}_{record['condition']}_{level}"
+        mesh, surface = (
+            cast(trimesh.Trimesh, trimesh.load_mesh(path, process=False)) for path in (stem.with_suffix(".ply"), truth)
+        )
+        chosen = np.random.default_rng(0).permutation(len(mesh.vertices))[:POOLED]
+        vertices = np.asarray(mesh.vertices, np.float64)[chosen]
+        distance, _, _ = pcu.closest_points_on_mesh(vertices, np.array(surface.vertices), np.array(surface.faces))
+        unit = surface.extents.max()
+        sigmas.append(np.load(stem.with_suffix(".npy"))[chosen] / unit)
+        errors.append(distance / unit)
+    value = float(cast(Any, spearmanr(np.concatenate(sigmas), np.concatenate(errors))).statistic) if sigmas else None
+    return Bar("sigma: Spearman, vertices of all cases pooled", value, bars.SPEARMAN, False, len(sigmas))
 
 
 def timing(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[dict], list[Bar]]:
@@ -225,6 +253,7 @@ def main(words: Sequence[str] | None = None) -> int:
         for level in options.levels:
             tables.append(f"{32 * 2**level}^3\n\n{bars.case_table(report['quality'], level)}")
             level_bars = bars.quality_bars(report["quality"], level)
+            level_bars.append(pooled_spearman(tool, options, report["quality"], level))
             report[f"bars_level_{level}"] = [bar.to_json() for bar in level_bars]
             found += [
                 Bar(f"{bar.name} [{32 * 2**level}^3]", bar.value, bar.limit, bar.at_most, bar.cases)

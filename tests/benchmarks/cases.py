@@ -153,3 +153,24 @@ class ScoringTool:
         command = ["repair", str(mesh), str(truth), str(scan)]
         command += [] if sigma is None else ["--sigma", str(sigma)]
         return command + (["--res", "64", "--samples", "20000"] if quick else [])
+
+    def pairs(self, edit: str, k: int, seed: int) -> Path:
+        """Folder of k training pairs and two test pairs of mouse skulls; the test pairs are other specimens."""
+        digest = hashlib.sha256()
+        for source in sorted((self.folder / "score").glob("*.py")):
+            digest.update(source.read_bytes())
+        place = self.cache / f"pairs_{edit}_{k}_{seed}_{digest.hexdigest()[:12]}"
+        place.mkdir(parents=True, exist_ok=True)
+        family = str(self.scans / "family_skulls")
+        drawn = ["--k", str(k), "--test", "2", "--seed", str(seed)]
+        self._once(place / "made.json", ["pairs", family, "--edit", edit, *drawn, "-o", str(place)])
+        return place
+
+    def copy_baseline(self, pairs: Path, samples: int) -> dict:
+        """Scores of the copy baseline on a folder of pairs, from disk if it ran before."""
+        return self._once(pairs / f"copy_{samples}.json", ["copy-baseline", str(pairs), "--samples", str(samples)])
+
+    def score_edit(self, before: Path, after: Path, result: Path, mask: Path | None, samples: int) -> dict:
+        """Scores of an edited mesh, never from disk."""
+        command = ["-m", "score", "edit", str(before), str(after), str(result), "--samples", str(samples)]
+        return run_json(command + ([] if mask is None else ["--mask", str(mask)]), self.folder)
