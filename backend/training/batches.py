@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from .atom import BLOCK
-from .grids import resolution, splat, within_block
+from .grids import block_position, resolution, splat, within_block
 from .scanner import draw_settings, scan_points
 
 HELD_OUT_SEEDS = 12
 """Shards with smaller seeds (one of every family) are never trained on."""
+LOST_BESIDE_FOCUS = 0.2
+"""Share of the draws in which a patch is lost beside the finest block."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ class Bank:
         cloud, estimated, _ = scan_points(points, normals, seen, cameras, settings, generator)
 
         chain = int(torch.randint(shard["origins"].shape[1], (), generator=generator, device=device))
+        finest = torch.from_numpy(shard["origins"][member, chain, depth - 1].astype(np.int64)).to(device)
+        kept = outside_lost_patch(cloud, block_position(finest[None], depth)[0, :3], generator)
+        cloud, estimated = cloud[kept], estimated[kept]
         axes = torch.randperm(3, generator=generator, device=device)
         sign = torch.randint(2, (3,), generator=generator, device=device) * 2 - 1
         cloud, estimated = cloud[:, axes] * sign, estimated[:, axes] * sign
@@ -97,6 +102,19 @@ class Bank:
             target.append(turned[None])
             origins.append(place)
         return evidence, target, origins, settings.noise
+
+
+def outside_lost_patch(cloud: Tensor, focus: Tensor, generator: torch.Generator) -> Tensor:
+    """Mask (n,) of the points outside a ball that, now and then, is lost right beside ``focus`` (3,).
+
+    Lost patches of the scanner seldom end inside a fine block, yet that is where a ragged crust would grow.
+    """
+    chance, size, place = torch.rand(3, generator=generator, device=generator.device).tolist()
+    if chance >= LOST_BESIDE_FOCUS:
+        return torch.ones(len(cloud), dtype=torch.bool, device=cloud.device)
+    radius = 0.03 * 10**size
+    away = torch.nn.functional.normalize(torch.randn(3, generator=generator, device=generator.device), dim=0)
+    return (cloud - (focus + away * radius * 1.3 * place)).square().sum(1) > radius**2
 
 
 def first_level_without_evidence(depth: int, generator: torch.Generator) -> int:
