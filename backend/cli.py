@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import __version__
-from .console import ProgressLine, print_json, print_lines
+from .console import ProgressLine, disk_errors, print_json, print_lines
 from .edit_verbs import add_verbs
 from .errors import ErrorCode, OmomiError
 
@@ -168,7 +168,7 @@ def _fit_one(engine: Engine, scan: Path, output: Path, options: dict[str, Any], 
             save_mesh(path, mesh.vertices, mesh.faces, mesh.sigma)
             written.append(str(path))
 
-    with _disk_errors():
+    with disk_errors():
         for folder in (output.parent, *([frames] if frames is not None else [])):
             folder.mkdir(parents=True, exist_ok=True)
         line = ProgressLine(scan.name)
@@ -223,14 +223,6 @@ def _delegate(verb: str, words: list[str]) -> int:
     except ImportError as error:
         raise OmomiError(ErrorCode.BAD_OPTION, f"omomi {verb} is not part of this installation: {error}.") from error
     return int(module.main(words) or 0)
-
-
-@contextlib.contextmanager
-def _disk_errors() -> Any:
-    try:
-        yield
-    except OSError as error:
-        raise OmomiError(ErrorCode.DISK, f"A file cannot be written or read: {error}.") from error
 
 
 def _fail(error: OmomiError, as_json: bool) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from .errors import ErrorCode, OmomiError
 
 _BAR_WIDTH = 24
 
@@ -57,3 +60,12 @@ def _plain(item: Any) -> str:
     if item is None or item == {}:
         return "none"
     return {True: "yes", False: "no"}[item] if isinstance(item, bool) else str(item)
+
+
+@contextlib.contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turns errors of the file system into OmomiError(DISK)."""
+    try:
+        yield
+    except OSError as error:
+        raise OmomiError(ErrorCode.DISK, f"A file cannot be written or read: {error}.") from error

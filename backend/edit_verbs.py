@@ -1,16 +1,17 @@
-"""The verbs ``omomi learn`` and ``omomi edit``. Importing this is cheap, as for ``cli``."""
+"""The verbs ``omomi learn``, ``omomi edit`` and ``omomi sweep``. Importing this is cheap, as for ``cli``."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .console import ProgressLine, print_json
+from .console import ProgressLine, disk_errors, print_json
 from .errors import ErrorCode, OmomiError
 
 if TYPE_CHECKING:
@@ -46,6 +47,18 @@ def add_verbs(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     edit.add_argument("--save-recipe", type=Path, metavar="R.json")
     edit.add_argument("--level", type=int, choices=range(6), metavar="0..5", help="resolution 32 * 2^level")
     edit.set_defaults(run=_edit, misuse=edit.error)
+
+    sweep = verbs.add_parser("sweep", parents=parents, help="topology, volume and area along the strength of an edit")
+    sweep.add_argument("scan", type=Path, metavar="SCAN")
+    sweep.add_argument("--edit", type=Path, required=True, metavar="FILE.omomi")
+    sweep.add_argument("--from", dest="low", type=float, default=-1.0, metavar="A")
+    sweep.add_argument("--to", dest="high", type=float, default=2.0, metavar="B")
+    sweep.add_argument("--steps", type=int, choices=range(1, 1001), default=24, metavar="N")
+    sweep.add_argument("--mask", type=Path, metavar="FILE.npy", help="a weight 0..1 for every vertex of SCAN")
+    sweep.add_argument("--keep-topology", action="store_true", help="take SCAN's own closed mesh; no fit")
+    sweep.add_argument("--level", type=int, choices=range(6), metavar="0..5", help="resolution 32 * 2^level")
+    sweep.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for sweep.json and phase.svg")
+    sweep.set_defaults(run=_sweep, misuse=sweep.error)
 
 
 def _weighted(text: str) -> tuple[Path, float]:
@@ -161,7 +174,9 @@ def _edited(arguments: argparse.Namespace, engine: Engine) -> dict[str, Any]:
         for stored, entry in zip(edits, entries, strict=True)
     ]
     world, faces, sigma = _surface(arguments, engine, raw, scan, options)
-    edited = apply(layers, (world - scan.frame.centre) * scan.frame.scale, faces)
+    vertices = (world - scan.frame.centre) * scan.frame.scale
+    edited = apply(layers, vertices, faces)
+    topology = _topology(vertices, faces, edited)
     doubt = np.hypot(sigma, edited.doubt / scan.frame.scale)
     save_mesh(arguments.output, world + edited.move / scan.frame.scale, faces, doubt)
     if arguments.save_recipe:
@@ -179,7 +194,97 @@ def _edited(arguments: argparse.Namespace, engine: Engine) -> dict[str, Any]:
         "largest_move": edited.largest / scan.frame.scale,
         "guessed": edited.guessed,
         "folded_faces": edited.folded,
-        "warnings": _warnings(edited),
+        "topology": topology,
+        "warnings": [*_warnings(edited), *([topology["change"]] if topology and topology["change"] else [])],
+    }
+
+
+def _topology(vertices: np.ndarray, faces: np.ndarray, edited: Edited) -> dict[str, Any] | None:
+    """Pieces, tunnels and hollows before and after; None where the mesh has no inside."""
+    from .weights.guard import describe
+    from .weights.moving import encloses, moving_solid
+
+    if not encloses(faces):
+        return None
+    solid = moving_solid(vertices, faces, edited.move)
+    before = solid.betti(0.0)
+    after = solid.betti(1.0) if edited.largest else before
+    return {"before": before, "after": after, "change": describe(before, after) if before != after else ""}
+
+
+def _sweep(arguments: argparse.Namespace, make_engine: Callable[[str, int], Engine]) -> int:
+    if not arguments.low < arguments.high:
+        arguments.misuse("--from must be less than --to")
+    with contextlib.redirect_stdout(sys.stderr):
+        summary = _swept(arguments, make_engine(arguments.device, arguments.threads))
+    if arguments.json:
+        print_json(summary)
+    else:
+        low, high = summary["safe"]
+        print(f"{arguments.output}: the topology stays as it is from strength {low:.3g} to {high:.3g}")
+        for transition in summary["transitions"]:
+            print(f"{transition['strength']:.3f}: {transition['change']}")
+    return 0
+
+
+def _swept(arguments: argparse.Namespace, engine: Engine) -> dict[str, Any]:
+    from .field.fit import FitOptions
+    from .shape.phase import phase_picture
+    from .weights.files import write_whole
+    from .weights.guard import describe
+    from .weights.moving import encloses, moving_solid
+    from .weights.placing import place
+    from .weights.stack import Layer, apply
+    from .weights.store import load_edit
+    from .weights.sweep import refine, sweep
+
+    stored = load_edit(arguments.edit, engine.info().model_hash)
+    options = FitOptions() if arguments.level is None else FitOptions(arguments.level)
+    raw, scan = _prepared(arguments.scan)
+    mask = None if arguments.mask is None else _mask(arguments.mask, raw, scan, options.level)
+    world, faces, _ = _surface(arguments, engine, raw, scan, options)
+    if not encloses(faces):
+        raise OmomiError(ErrorCode.NOT_A_MESH, f"{arguments.scan} is not closed: leave out --keep-topology to fit it.")
+    vertices = (world - scan.frame.centre) * scan.frame.scale
+    edited = apply([Layer(place(stored.edit, scan), 1.0, mask)], vertices, faces)
+    solid = moving_solid(vertices, faces, edited.move)
+    found = refine(solid, sweep(solid, arguments.low, arguments.high, arguments.steps, check=True))
+    present = min(max(0.0, arguments.low), arguments.high)
+    safe = found.safe_interval(present)
+    with disk_errors():
+        arguments.output.mkdir(parents=True, exist_ok=True)
+    picture = phase_picture(
+        found.strengths, found.betti, safe, found.unstable, f"{stored.name} on {arguments.scan.stem}", at=present
+    )
+    write_whole(arguments.output / "phase.svg", picture)
+    rows = [
+        {"strength": strength, "b0": b0, "b1": b1, "b2": b2, **_measures(world, faces, edited.move * strength, scan)}
+        for strength, (b0, b1, b2) in zip(found.strengths.tolist(), found.betti.tolist(), strict=True)
+    ]
+    summary = {
+        "scan": str(arguments.scan),
+        "edit": stored.name,
+        "safe": safe,
+        "transitions": [
+            {"strength": change.strength, "change": describe(change.before, change.after)}
+            for change in found.transitions
+        ],
+        "unstable": [] if found.unstable is None else found.strengths[found.unstable].tolist(),
+        "rows": rows,
+    }
+    write_whole(arguments.output / "sweep.json", (json.dumps(summary, indent=1) + "\n").encode())
+    return summary
+
+
+def _measures(world: np.ndarray, faces: np.ndarray, move: np.ndarray, scan: PreparedScan) -> dict[str, float]:
+    """Signed volume and area of the moved mesh, world units."""
+    import numpy as np
+
+    corners = (world + move / scan.frame.scale - scan.frame.centre)[faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return {
+        "volume": float(np.einsum("na,na->", corners[:, 0], across) / 6),
+        "area": float(np.linalg.norm(across, axis=1).sum() / 2),
     }
 
 

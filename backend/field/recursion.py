@@ -16,6 +16,9 @@ ACTIVE = 1.0
 """A brick is refined when the level above comes this close (its voxels) to the surface somewhere in the brick."""
 LEAST_POINTS = 6
 """A brick with this many scan points is refined whatever the level above says: it may be too coarse to see a wall."""
+MIRRORED = 2
+"""Up to this level the last one is seen twice, the second time through its centre, and the two fields are averaged: the
+errors that the network makes itself differ between the two. On finer levels that would take longer than it is worth."""
 BATCH = 8
 """Blocks in one run of the network: the largest batch that still helps on the CPU, and small enough to stop between."""
 
@@ -71,11 +74,26 @@ def recursion(
             evidence = gather_evidence(sums, index)
             parent = model.seed(evidence, cancel) if level is None else gather_parent(level.grid, level.bricks, batch)
             position = _position(batch, number)
-            field = model.field(evidence, parent, position, np.repeat(style, len(batch), axis=0), cancel)
+            styles = np.repeat(style, len(batch), axis=0)
+            field = model.field(evidence, parent, position, styles, cancel)
+            if number == deepest <= MIRRORED:
+                seen_again = model.field(*mirrored(evidence, parent, position), styles, cancel)
+                field = (field + seen_again[:, :, ::-1, ::-1, ::-1]) / 2
             blend.add(field, index)
             on_blocks(number, start + len(batch), len(blocks))
         level = Level(number, BrickGrid(coords, blend.mean()), bricks, len(blocks))
         yield level
+
+
+def mirrored(
+    evidence: np.ndarray, parent: np.ndarray, position: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The atom's inputs for the same scan reflected through the centre of the canonical frame."""
+    # normals turn round, normal . position does not
+    turned = np.ascontiguousarray(evidence[:, :, ::-1, ::-1, ::-1])
+    turned[:, 1:4] *= -1
+    centre = position * np.array([-1, -1, -1, 1], np.float32)
+    return turned, np.ascontiguousarray(parent[:, :, ::-1, ::-1, ::-1]), centre
 
 
 def _first_block() -> tuple[np.ndarray, np.ndarray]:

@@ -64,9 +64,7 @@ def _count_groups(ends: np.ndarray) -> int:
         return 0
     used, local = np.unique(ends, return_inverse=True)
     local = local.reshape(ends.shape)
-    graph = coo_matrix(
-        (np.ones(len(ends), np.int8), (local[:, 0], local[:, 1])), shape=(len(used), len(used))
-    )
+    graph = coo_matrix((np.ones(len(ends), np.int8), (local[:, 0], local[:, 1])), shape=(len(used), len(used)))
     return int(connected_components(graph, directed=False)[0])
 
 

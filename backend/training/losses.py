@@ -26,7 +26,7 @@ def truncated(mean: Tensor, target: Tensor) -> Tensor:
     return torch.where(target <= -TRUNCATION, mean.clamp(min=-TRUNCATION), mean)
 
 
-def laplace_loss(field: Tensor, target: Tensor, filling: Tensor) -> Tensor:
+def laplace_loss(field: Tensor, target: Tensor, filling: Tensor, evenness: float = EVENNESS) -> Tensor:
     """Weighted mean of the negative log likelihood; field (B, 2, ...), target (B, 1, ...), filling (B,).
 
     With the quantile at one half this is the Laplace distribution. Where the evidence decides, all quantiles
@@ -38,7 +38,7 @@ def laplace_loss(field: Tensor, target: Tensor, filling: Tensor) -> Tensor:
     residual = target - truncated(mean, target)
     pinball = 2 * torch.maximum(quantile * residual, (quantile - 1) * residual)
     weight = surface_weight(target)
-    even = torch.exp(EVENNESS * log_scale.detach())
+    even = torch.exp(evenness * log_scale.detach())
     return (weight * even * (pinball * torch.exp(-log_scale) + log_scale)).sum() / weight.sum()
 
 

@@ -21,13 +21,14 @@ from .calibrate import calibrate
 from .checkpoint import load_checkpoint, save_checkpoint
 from .export import export
 from .families import FAMILIES
-from .losses import SLOPE_WEIGHT, laplace_loss, mean_error, slope_loss
+from .losses import EVENNESS, SLOPE_WEIGHT, laplace_loss, mean_error, slope_loss
 from .rollout import Recursion
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """minutes: wall-clock time that the learning rate's schedule spans, over all resumed runs together."""
+    """minutes: wall-clock time that the learning rate's schedule spans, over all resumed runs together. evenness: see
+    `losses`."""
 
     minutes: float = 60.0
     batch: int = 16
@@ -36,6 +37,7 @@ class TrainConfig:
     average: float = 0.998
     warm_up: int = 100
     deepest_share: float = 0.35
+    evenness: float = EVENNESS
     seed: int = 0
 
 
@@ -73,9 +75,9 @@ def drawn_ahead(bank: Bank, config: TrainConfig, generator: torch.Generator) -> 
             yield batch
 
 
-def loss_of(fields: list[Tensor], batch: Batch, filling: Tensor) -> Tensor:
+def loss_of(fields: list[Tensor], batch: Batch, filling: Tensor, evenness: float = EVENNESS) -> Tensor:
     losses = [
-        laplace_loss(field, target, filling) + SLOPE_WEIGHT * slope_loss(field, target)
+        laplace_loss(field, target, filling, evenness) + SLOPE_WEIGHT * slope_loss(field, target)
         for field, target in zip(fields, batch.target, strict=True)
     ]
     return torch.stack(losses).mean()
@@ -126,7 +128,7 @@ def train(
             group["lr"] = rate_at(config, step, share)
         filling = draw_filling(config.batch, generator)
         fields = model(batch, filling, estimated_noise(batch.noise, generator), dtype)
-        loss = loss_of(fields, batch, filling)
+        loss = loss_of(fields, batch, filling, config.evenness)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -176,6 +178,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=TrainConfig.minutes)
     parser.add_argument("--batch", type=int, default=TrainConfig.batch)
     parser.add_argument("--rate", type=float, default=TrainConfig.rate)
+    parser.add_argument(
+        "--evenness",
+        type=float,
+        default=EVENNESS,
+        help="less: precise where it was seen; more: likely where it was not",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0)
@@ -185,7 +193,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     if options.threads:
         torch.set_num_threads(options.threads)
-    config = TrainConfig(minutes=options.minutes, batch=options.batch, rate=options.rate, seed=options.seed)
+    config = TrainConfig(options.minutes, options.batch, options.rate, evenness=options.evenness, seed=options.seed)
     bank, checkpoint = options.folder / "bank", options.folder / "atom.safetensors"
     bank.mkdir(parents=True, exist_ok=True)
     fill_bank(bank, options.shards, options.members, options.device)

@@ -14,7 +14,6 @@ bpy = pytest.importorskip("bpy")
 Matrix = pytest.importorskip("mathutils").Matrix
 
 
-
 def fit(*, undo: bool = False, **options: Any) -> Any:
     return bpy.ops.omomi.fit("EXEC_DEFAULT", undo, **options)
 

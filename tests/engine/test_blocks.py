@@ -20,6 +20,7 @@ from backend.field.blocks import (
 )
 from backend.field.bricks import INSIDE, OUTSIDE, BrickGrid, BrickMap
 from backend.field.evidence import splat
+from backend.field.recursion import mirrored
 from backend.field.sampling import sample
 
 coordinates = st.lists(st.tuples(*[st.integers(-3, 9)] * 3), min_size=1, max_size=40, unique=True)
@@ -113,3 +114,21 @@ def test_sampling_is_exact_for_linear_fields_across_bricks() -> None:
     assert np.allclose(sample(grid, bricks, at, 0, 3.0), at @ np.array([0.3, -1, 0.5]), atol=1e-4)
     assert np.allclose(sample(grid, bricks, at, 1, 3.0), at[:, 0], atol=1e-4)
     assert sample(grid, bricks, np.array([[100, 0, 0]], np.float32), 0, 3.0)[0] == 3
+
+
+def test_the_mirrored_inputs_are_those_of_the_mirrored_scan() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-1, 1, (500, 3)).astype(np.float32)
+    normals = rng.normal(size=(500, 3)).astype(np.float32)
+    level0 = BrickMap.of(np.argwhere(np.ones((4, 4, 4))).astype(np.int32), np.full((4, 4, 4), -1, np.int32), 0)
+
+    def evidence(sign: int) -> np.ndarray:
+        sums = splat(sign * points, sign * normals, 32, level0)
+        return gather_evidence(sums, level0.find(bricks_of(np.zeros((1, 3), np.int32))))
+
+    parent = rng.normal(size=(1, 2, 18, 18, 18)).astype(np.float32)
+    position = np.array([[0.25, -0.5, 0.125, 1 / 16]], np.float32)
+    turned, turned_parent, turned_position = mirrored(evidence(1), parent, position)
+    assert np.allclose(turned, evidence(-1), atol=1e-4)
+    assert np.array_equal(turned_parent[:, :, ::-1, ::-1, ::-1], parent)
+    assert np.array_equal(turned_position, [[-0.25, 0.5, -0.125, 1 / 16]])
