@@ -53,7 +53,14 @@ def add_verbs(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     sweep.add_argument("--edit", type=Path, required=True, metavar="FILE.omomi")
     sweep.add_argument("--from", dest="low", type=float, default=-1.0, metavar="A")
     sweep.add_argument("--to", dest="high", type=float, default=2.0, metavar="B")
-    sweep.add_argument("--steps", type=int, choices=range(1, 1001), default=24, metavar="N")
+    sweep.add_argument(
+        "--steps",
+        type=int,
+        choices=range(1, 1001),
+        default=24,
+        metavar="N",
+        help="at least; more where a step would skip a voxel",
+    )
     sweep.add_argument("--mask", type=Path, metavar="FILE.npy", help="a weight 0..1 for every vertex of SCAN")
     sweep.add_argument("--keep-topology", action="store_true", help="take SCAN's own closed mesh; no fit")
     sweep.add_argument("--level", type=int, choices=range(6), metavar="0..5", help="resolution 32 * 2^level")
@@ -232,7 +239,7 @@ def _swept(arguments: argparse.Namespace, engine: Engine) -> dict[str, Any]:
     from .shape.phase import phase_picture
     from .weights.files import write_whole
     from .weights.guard import describe
-    from .weights.moving import encloses, moving_solid
+    from .weights.moving import encloses, enough_steps, moving_solid
     from .weights.placing import place
     from .weights.stack import Layer, apply
     from .weights.store import load_edit
@@ -248,7 +255,8 @@ def _swept(arguments: argparse.Namespace, engine: Engine) -> dict[str, Any]:
     vertices = (world - scan.frame.centre) * scan.frame.scale
     edited = apply([Layer(place(stored.edit, scan), 1.0, mask)], vertices, faces)
     solid = moving_solid(vertices, faces, edited.move)
-    found = refine(solid, sweep(solid, arguments.low, arguments.high, arguments.steps, check=True))
+    steps = max(arguments.steps, enough_steps((arguments.high - arguments.low) * edited.largest))
+    found = refine(solid, sweep(solid, arguments.low, arguments.high, steps, check=True))
     present = min(max(0.0, arguments.low), arguments.high)
     safe = found.safe_interval(present)
     with disk_errors():

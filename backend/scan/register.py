@@ -19,6 +19,9 @@ NORMAL_REACH = 0.15
 thin sheet face opposite ways and must not be matched."""
 KEPT = 0.85
 """Share of the closest matches that are believed: an edit or a lost part must not pull."""
+SCALE_ROOM = 1.1
+"""The scale stays within this factor of the ratio of the sizes: matches to the nearest surface favour a source that
+shrinks into a corner of its target, where everything is near."""
 SAME_POSE = np.radians(20)
 
 
@@ -113,6 +116,7 @@ def icp(source: Surface, matcher: Matcher, start: Similarity, rounds: int) -> tu
     """Trimmed ICP with scale from ``start``; the transform and the mean distance of the kept matches."""
     found = start
     target = matcher.surface
+    usual = target.size / source.size
     kept_distance = np.inf
     for _ in range(rounds):
         points, normals = found.points(source.points), found.directions(source.normals)
@@ -126,7 +130,14 @@ def icp(source: Surface, matcher: Matcher, start: Similarity, rounds: int) -> tu
         along = (toward * facing).sum(axis=1, keepdims=True) * facing
         goal = points[kept] + along + 0.3 * (toward - along)
         step = best_similarity(points[kept], goal, np.ones(int(kept.sum())))
-        found = step.after(found)
+        found = _rescaled(step.after(found), usual, source.points)
         if np.abs(step.points(points) - points).max() < 1e-5 * target.size:
             break
     return found, kept_distance
+
+
+def _rescaled(found: Similarity, usual: float, points: NDArray) -> Similarity:
+    """The transform with its scale brought within SCALE_ROOM of the ``usual`` one, the centre of ``points`` kept."""
+    scale = float(np.clip(found.scale, usual / SCALE_ROOM, usual * SCALE_ROOM))
+    centre = found.rotation @ points.mean(axis=0)
+    return Similarity(found.rotation, scale, found.shift + (found.scale - scale) * centre)

@@ -23,6 +23,14 @@ def encloses(faces: NDArray) -> bool:
     return report.watertight and report.winding_consistent
 
 
+def enough_steps(path: float, resolution: int = RESOLUTION) -> int:
+    """Steps of a sweep over which vertices move by ``path`` (canonical) at most: none is longer than a voxel.
+
+    A tunnel whose walls have passed through one another is open again, so that larger steps could miss that it closed.
+    """
+    return max(1, int(np.ceil(path * resolution / 2)))
+
+
 def moving_solid(vertices: NDArray, faces: NDArray, move: NDArray, resolution: int = RESOLUTION) -> Solid:
     """The solid inside vertices + strength * move; vertices and move (n, 3), canonical; faces (m, 3) of a closed mesh.
 
