@@ -13,8 +13,8 @@ RESOLUTION = 128
 """Voxels along the canonical cube, as at the usual detail."""
 OTHER = 0.75
 """The resolution that tells results which depend on the grid, relative to the first."""
-ROOM = 2
-"""Empty voxels around the mesh."""
+ROOM = 2.37
+"""Empty voxels around the mesh; not a whole number, for a tunnel around a column of voxel centres never closes."""
 
 
 def encloses(faces: NDArray) -> bool:
@@ -24,11 +24,11 @@ def encloses(faces: NDArray) -> bool:
 
 
 def enough_steps(path: float, resolution: int = RESOLUTION) -> int:
-    """Steps of a sweep over which vertices move by ``path`` (canonical) at most: none is longer than a voxel.
+    """Steps of a sweep over which vertices move by ``path`` (canonical) at most: none is longer than half a voxel.
 
     A tunnel whose walls have passed through one another is open again, so that larger steps could miss that it closed.
     """
-    return max(1, int(np.ceil(path * resolution / 2)))
+    return max(1, int(np.ceil(path * resolution)))
 
 
 def moving_solid(vertices: NDArray, faces: NDArray, move: NDArray, resolution: int = RESOLUTION) -> Solid:
@@ -41,7 +41,7 @@ def moving_solid(vertices: NDArray, faces: NDArray, move: NDArray, resolution: i
     def betti_at(strength: float, resolution: int) -> Betti:
         voxels = (vertices + strength * move) * (resolution / 2)
         low = np.floor(voxels.min(axis=0)) - ROOM
-        x, y, z = (np.ceil(np.ptp(voxels, axis=0)) + 2 * ROOM + 1).astype(int).tolist()
+        x, y, z = (np.ceil(np.ptp(voxels, axis=0)) + 2 * ROOM + 2).astype(int).tolist()
         return betti_of_occupancy(winding_grid(voxels - low, faces, (x, y, z)) > 0)
 
     return Solid(lambda strength: betti_at(strength, resolution), lambda s: betti_at(s, round(OTHER * resolution)))
