@@ -173,6 +173,7 @@ def main(argv: list[str] | None = None) -> None:
         description="From nothing to a shipped model: bank of shapes, training, export, calibration. Resumes.",
     )
     parser.add_argument("folder", type=Path, help="holds the bank and the checkpoint; a second run goes on there")
+    parser.add_argument("--bank", type=Path, help="a bank made before; the folder's own unless named")
     parser.add_argument("--shards", type=int, default=200, help="draws of procedural shapes in the bank")
     parser.add_argument("--members", type=int, default=8, help="shapes in a draw")
     parser.add_argument("--minutes", type=float, default=TrainConfig.minutes)
@@ -194,8 +195,9 @@ def main(argv: list[str] | None = None) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     config = TrainConfig(options.minutes, options.batch, options.rate, evenness=options.evenness, seed=options.seed)
-    bank, checkpoint = options.folder / "bank", options.folder / "atom.safetensors"
-    bank.mkdir(parents=True, exist_ok=True)
+    bank, checkpoint = options.bank or options.folder / "bank", options.folder / "atom.safetensors"
+    for folder in (options.folder, bank):
+        folder.mkdir(parents=True, exist_ok=True)
     fill_bank(bank, options.shards, options.members, options.device)
     # fading gradients end as denormal numbers, which make a processor a hundred times slower
     torch.set_flush_denormal(True)
