@@ -78,7 +78,7 @@ class Engine(Protocol):
 
     def fit(
         self,
-        scan: RawScan | PreparedScan,
+        raw: RawScan | PreparedScan,
         options: Mapping[str, Any],
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
@@ -111,7 +111,7 @@ class OnnxEngine:
 
     def fit(
         self,
-        scan: RawScan | PreparedScan,
+        raw: RawScan | PreparedScan,
         options: Mapping[str, Any],
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
@@ -128,7 +128,7 @@ class OnnxEngine:
             chosen = FitOptions(**options)
         except (TypeError, ValueError) as error:
             raise OmomiError(ErrorCode.BAD_OPTION, f"These options cannot be used: {error}.") from error
-        return fit(scan, self._load(), chosen, on_frame=on_frame, on_progress=on_progress, cancel=cancel)  # type: ignore[arg-type]
+        return fit(raw, self._load(), chosen, on_frame=on_frame, on_progress=on_progress, cancel=cancel)  # type: ignore[arg-type]
 
     def _load(self) -> Model:
         with self._loading:

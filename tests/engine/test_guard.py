@@ -166,7 +166,9 @@ def test_what_cannot_be_swept_is_refused() -> None:
 
 def test_a_shape_that_hangs_on_the_grid_is_unstable() -> None:
     wall = np.abs(X) - 0.7
-    solid = Solid.of_field(lambda strength: np.maximum(wall - strength, ball(0, 14)) + 5 * (strength < -0.5))
+    solid = Solid.of_field(
+        lambda strength: np.asarray(np.maximum(wall - strength, ball(0, 14)) + 5.0 * (strength < -0.5), float)
+    )
     assert Solid.of_field(lambda _: ball(0, 9)).stability(0).unstable is False
     thin = Solid.of_field(
         lambda strength: np.minimum(ball(-9, 6), np.maximum(np.hypot(Y, Z) - strength, np.abs(X) - 9))
@@ -303,9 +305,9 @@ def test_what_cannot_be_foretold_is_refused() -> None:
 def test_the_linearity_mismatch_is_that_near_the_surface() -> None:
     first, last = ball(0, 6), ball(0, 10)
     assert linearity_mismatch(first, last, (first + last) / 2) == 0
-    assert linearity_mismatch(first, last, ball(0, 8) + 0.5) == pytest.approx(0.5)
-    far = np.full((4, 4, 4), 3.0)
-    assert linearity_mismatch(far, far, far + 1) == 0
+    assert linearity_mismatch(first, last, np.asarray(ball(0, 8) + 0.5, float)) == pytest.approx(0.5)
+    far = np.full((4, 4, 4), 3.0, np.float64)
+    assert linearity_mismatch(far, far, far + 1.0) == 0
 
 
 def test_words_tell_pieces_tunnels_hollows_and_holes_apart() -> None:

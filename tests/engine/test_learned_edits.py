@@ -133,7 +133,9 @@ def test_a_pair_shows_where_and_how_far_the_surface_moved() -> None:
         trimesh.Trimesh(scan.frame.to_canonical(mesh.vertices), mesh.faces, process=False)
     ).vertex(change.surface.points)[1]
     wanted = truth[nearest]
-    assert np.linalg.norm(change.displacement - wanted) < 0.2 * np.linalg.norm(wanted)
+    # a pair does not show how a surface slides along itself
+    across = ((change.displacement - wanted) * change.surface.normals).sum(axis=1)
+    assert np.linalg.norm(across) < 0.2 * np.linalg.norm(wanted)
     far = (
         np.linalg.norm(
             change.surface.points - scan.frame.to_canonical(mesh.vertices[[(mesh.vertices @ BUMP).argmax()]]), axis=1
@@ -174,7 +176,8 @@ def test_an_edit_learned_from_two_examples_is_right_on_a_third_in_another_pose(e
     turn = Rotation.from_rotvec([1.0, 2.0, -0.5])
     posed = trimesh.Trimesh(2.5 * turn.apply(mesh.vertices) + 40, mesh.faces, process=False)
     wanted = 2.5 * turn.apply(pushed(mesh) - mesh.vertices)
-    assert np.linalg.norm(moved_by(edit, posed) - wanted) < 0.3 * np.linalg.norm(wanted)
+    across = ((moved_by(edit, posed) - wanted) * np.asarray(posed.vertex_normals)).sum(axis=1)
+    assert np.linalg.norm(across) < 0.25 * np.linalg.norm(wanted)
 
 
 def test_far_from_the_edit_nothing_moves_at_all(edit: LearnedEdit) -> None:
