@@ -30,6 +30,8 @@ class ErrorCode(StrEnum):
     NO_SURFACE = "no_surface"
     NOT_REGISTERED = "not_registered"
     AMBIGUOUS_POSE = "ambiguous_pose"
+    UNKNOWN_SCAN = "unknown_scan"
+    NO_SOLUTION = "no_solution"
     INTERNAL = "internal"
 
 

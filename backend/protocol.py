@@ -14,7 +14,7 @@ import numpy as np
 
 from .errors import ErrorCode, OmomiError
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 # Keeps a failure, tracebacks included, well inside the bound of a head.
 _LONGEST_TEXT = 20_000
@@ -25,12 +25,37 @@ class Method(StrEnum):
 
     HELLO = "hello"
     FIT = "fit"
+    STACK = "stack"
+    POSE = "pose"
+    APPLY = "apply"
+    SWEEP = "sweep"
+    CHECK = "check"
+    SOLVE = "solve"
+    BLEND = "blend"
+    LEARN = "learn"
+    TRANSFER = "transfer"
+    DONE = "done"
     PROGRESS = "progress"
     FRAME = "frame"
     CANCEL = "cancel"
+    FORGET = "forget"
     PING = "ping"
     PONG = "pong"
     SHUTDOWN = "shutdown"
+
+
+class Body(StrEnum):
+    """Whose vertices an edit moves: those of the fitted mesh, or the scan's own, which keeps its faces and UVs."""
+
+    FIT = "fit"
+    SCAN = "scan"
+
+
+class Outcome(StrEnum):
+    """What an edit becomes: the body's own vertices, carried along; or a new mesh of the solid that they enclose."""
+
+    CARRIED = "carried"
+    REMESHED = "remeshed"
 
 
 def _array(*dtypes: str, columns: int | None, optional: bool = False) -> Any:
@@ -56,8 +81,11 @@ class Hello:
 
 @dataclass(frozen=True, eq=False)
 class FitRequest:
-    """Fit one scan. ``points`` (n, 3) in world units, f64 when they are far from the origin; ``faces`` (m, 3) indices
-    into them; ``normals`` and ``to_sensor`` (n, 3). ``options`` are the fields of ``FitOptions``."""
+    """Fit one scan, and keep it for edits under the number of the job.
+
+    ``points`` (n, 3) in world units, f64 when they are far from the origin; ``faces`` (m, 3) indices into them;
+    ``normals`` and ``to_sensor`` (n, 3). ``options`` are the fields of ``FitOptions``.
+    """
 
     id: int
     name: str
@@ -66,6 +94,145 @@ class FitRequest:
     faces: np.ndarray | None = _array("<i4", columns=3, optional=True)
     normals: np.ndarray | None = _array("<f4", columns=3, optional=True)
     to_sensor: np.ndarray | None = _array("<f4", columns=3, optional=True)
+
+
+@dataclass(frozen=True, eq=False)
+class StackRequest:
+    """Put edits on the scan that the job ``handle`` fitted, in place of those that it has.
+
+    layers: one object each, {"attribute": NAME} or {"path": FILE.omomi}, with "strength", "mute" and, where the edit is
+    painted, "mask": which of the masks. ``masks`` holds them end to end, each with one weight 0 .. 1 for every point of
+    the scan as it was sent. Answered by ``Done``: {"layers": [{"name", "kind", "misfit", "warnings"}]}.
+    """
+
+    id: int
+    handle: int
+    body: str
+    layers: tuple[dict[str, Any], ...]
+    masks: np.ndarray | None = _array("<f4", columns=None, optional=True)
+
+
+@dataclass(frozen=True)
+class PoseRequest:
+    """Where the body's vertices are at these strengths, one per layer of the stack: a step of a slider. A newer one for
+    the same handle ends one that still waits with CANCELLED. Answered by ``Done`` with ``vertices``."""
+
+    id: int
+    handle: int
+    strengths: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ApplyRequest:
+    """The result at these strengths: a final ``MeshFrame``, then ``Done`` with what the edit did: {"moved", "largest",
+    "guessed", "folded", "topology": {"before", "after", "change", "unstable"}, "warnings"}; lengths in world units."""
+
+    id: int
+    handle: int
+    strengths: tuple[float, ...]
+    outcome: str
+
+
+@dataclass(frozen=True)
+class SweepRequest:
+    """The topology while one layer goes from ``low`` to ``high``, the others at ``strengths``. ``Done``: {"safe": [low,
+    high], "transitions": [{"strength", "change"}], "unstable", "rows", "picture": SVG}."""
+
+    id: int
+    handle: int
+    strengths: tuple[float, ...]
+    layer: int
+    low: float
+    high: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """Topology and measures of the scan at these strengths. ``Done``: {"topology", "measures", "guessed"} and, as
+    ``values``, the standard deviation of the surface at every vertex of the body, world units."""
+
+    id: int
+    handle: int
+    strengths: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SolveRequest:
+    """The strength of one layer at which a measure (thickness, volume, area, length_x, length_y, length_z) has a
+    ``value``, world units. ``Done``: {"strength", "reached", "measured", "safe", "warnings"}."""
+
+    id: int
+    handle: int
+    strengths: tuple[float, ...]
+    layer: int
+    measure: str
+    value: float
+
+
+@dataclass(frozen=True)
+class BlendRequest:
+    """The scan of ``handle`` turned by ``share`` 0 .. 1 into that of ``other``: a final ``MeshFrame``, then ``Done``:
+    {"topology", "residual"}, and with ``steps`` > 0 also the sweep from one to the other as a ``SweepRequest`` has it.
+    guarded: take the path that keeps the topology, where there is one."""
+
+    id: int
+    handle: int
+    other: int
+    share: float
+    guarded: bool
+    steps: int
+
+
+@dataclass(frozen=True, eq=False)
+class LearnRequest:
+    """Learn an edit from pairs of meshes and write it to ``path``. The meshes, before and after in turn, lie end to end
+    in ``points`` (world units) and ``faces`` (indices into the mesh's own points); counts: points and faces of each.
+    ``Done``: {"sha256", "examples", "disagreement", "unexplained", "warnings"}."""
+
+    id: int
+    name: str
+    path: str
+    counts: tuple[int, ...]
+    points: np.ndarray = _array("<f4", "<f8", columns=3)
+    faces: np.ndarray = _array("<i4", columns=3)
+
+
+@dataclass(frozen=True, eq=False)
+class TransferRequest:
+    """Carry attributes from one mesh to another in the same place. ``values``: ``channels`` numbers for each point, row
+    by row; ``uvs``: for each layer in turn the UVs of the faces' three corners. ``Done`` has both for the other mesh,
+    and ``sources``, for each of its faces the face that it lies on."""
+
+    id: int
+    channels: int
+    layers: int
+    points: np.ndarray = _array("<f4", columns=3)
+    faces: np.ndarray = _array("<i4", columns=3)
+    target_points: np.ndarray = _array("<f4", columns=3)
+    target_faces: np.ndarray = _array("<i4", columns=3)
+    values: np.ndarray | None = _array("<f4", columns=None, optional=True)
+    uvs: np.ndarray | None = _array("<f4", columns=2, optional=True)
+
+
+@dataclass(frozen=True)
+class Forget:
+    """The fit with this handle is not needed any more. Without it the least recently used goes when memory is short."""
+
+    handle: int
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """A job other than a fit ended well. ``vertices`` f32 (n, 3): world coordinates minus the fit's origin; ``values``
+    f32 (n,). What they are, and what ``result`` holds, is said at the request."""
+
+    id: int
+    result: dict[str, Any]
+    vertices: np.ndarray | None = _array("<f4", columns=3, optional=True)
+    values: np.ndarray | None = _array("<f4", columns=None, optional=True)
+    uvs: np.ndarray | None = _array("<f4", columns=2, optional=True)
+    sources: np.ndarray | None = _array("<i4", columns=None, optional=True)
 
 
 @dataclass(frozen=True)
@@ -148,4 +315,18 @@ class Shutdown:
     """End the process. Closing its stdin does the same."""
 
 
-Message: TypeAlias = Hello | FitRequest | Progress | MeshFrame | FitDone | Failure | Cancel | Ping | Pong | Shutdown
+Request: TypeAlias = (
+    FitRequest
+    | StackRequest
+    | PoseRequest
+    | ApplyRequest
+    | SweepRequest
+    | CheckRequest
+    | SolveRequest
+    | BlendRequest
+    | LearnRequest
+    | TransferRequest
+)
+"""What the backend owes exactly one response to."""
+Response: TypeAlias = FitDone | Done | Failure
+Message: TypeAlias = Request | Response | Hello | Progress | MeshFrame | Cancel | Forget | Ping | Pong | Shutdown

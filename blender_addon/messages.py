@@ -60,6 +60,10 @@ ADVICE: dict[ErrorCode, Advice] = {
     ErrorCode.AMBIGUOUS_POSE: Advice(
         "The scan fits the examples in more than one pose", "Turn it the way the first example stands"
     ),
+    ErrorCode.UNKNOWN_SCAN: Advice("The backend process has this scan no longer", "Press Fit to open it again"),
+    ErrorCode.NO_SOLUTION: Advice(
+        "No strength reaches this measure", "Ask for a value nearer to the present one, or use another edit"
+    ),
     ErrorCode.INTERNAL: Advice("Something unforeseen failed in the backend process", f"Please report it: {LOG}"),
 }
 

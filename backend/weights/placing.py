@@ -46,9 +46,9 @@ class PlacedEdit:
         """Displacement (n, 3), canonical units of the scan, at strength 1; points (n, 3), unit normals (n, 3)."""
         return self.into_reference.inverse().vectors(self.edit.displacement(*self._there(points, normals)))
 
-    def doubt(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
-        """See `LearnedEdit.doubt`."""
-        return self.edit.doubt(*self._there(points, normals))
+    def spread(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
+        """Standard deviation (n,) of the displacement per axis, canonical units of the scan."""
+        return self.edit.doubt(*self._there(points, normals)) * (self.edit.size / self.into_reference.scale)
 
     def _there(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray]:
         points, normals = self.into_reference.points(points), self.into_reference.directions(normals)

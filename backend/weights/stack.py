@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,35 +12,47 @@ from numpy.typing import NDArray
 from ..scan.normals import unit, vertex_normals
 from ..scan.winding import face_normals
 from .masks import Mask
-from .placing import PlacedEdit
 
 MOVED = 0.05
 """Vertices that move by more than this share of the largest displacement count as moved."""
 
 
+class Movement(Protocol):
+    """What an edit does to one scan at strength 1: a learned edit in its place, or an attribute."""
+
+    def displacement(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
+        """Displacement (n, 3) of points (n, 3) with unit normals (n, 3), canonical."""
+        ...
+
+    def spread(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
+        """Standard deviation (n,) of the displacement per axis, canonical."""
+        ...
+
+
 @dataclass(frozen=True)
 class Layer:
-    """One edit of the stack: where it lies on this scan, how strong it is, and where it may act (None: everywhere)."""
+    """One edit of the stack: what it does on this scan, how strong it is, and where it may act (None: everywhere)."""
 
-    placed: PlacedEdit
+    movement: Movement
     strength: float
     mask: Mask | None = None
 
-    def displacement(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
-        """Displacement (n, 3), canonical; points (n, 3), unit normals (n, 3)."""
-        return self.weight(points, normals) * self.placed.displacement(points, normals)
+    def unit(self, points: NDArray, normals: NDArray) -> Unit:
+        """What the edit does to points (n, 3) with unit normals (n, 3) at strength 1, within its mask."""
+        move, doubt = self.movement.displacement(points, normals), self.movement.spread(points, normals)
+        if self.mask is not None:
+            share = self.mask.at(points, normals).astype(np.float64)
+            move, doubt = share[:, None] * move, share * doubt
+        return Unit(move, doubt)
 
-    def doubt(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
-        """Standard deviation (n,) of the displacement, canonical."""
-        into = self.placed.into_reference
-        weight = np.abs(self.weight(points, normals)[:, 0])
-        return weight * self.placed.doubt(points, normals) * self.placed.edit.size / into.scale
 
-    def weight(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
-        """Strength times mask (n, 1)."""
-        if self.mask is None:
-            return np.full((len(points), 1), self.strength)
-        return self.strength * self.mask.at(points, normals).astype(np.float64)[:, None]
+@dataclass(frozen=True)
+class Unit:
+    """One edit at strength 1 on the vertices of a scan: move f64 (n, 3) and its standard deviation doubt f64 (n,),
+    canonical. A slider multiplies it."""
+
+    move: NDArray[np.float64]
+    doubt: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -62,20 +75,28 @@ def normals_of(vertices: NDArray, faces: NDArray) -> NDArray[np.float64]:
     return unit(vertex_normals(len(points), faces, face_normals(points, faces)))[0].astype(np.float64)
 
 
-def apply(layers: Sequence[Layer], vertices: NDArray, faces: NDArray, normals: NDArray | None = None) -> Edited:
-    """What all layers together do to canonical vertices (n, 3) of a mesh with faces (m, 3), in any order.
-
-    The displacement is exactly zero far from every edit, and everywhere at strength 0. Vertices that are not finite do
-    not move.
-    """
-    vertices = np.asarray(vertices, np.float64)
-    facing = normals_of(vertices, faces) if normals is None else np.asarray(normals, np.float64)
-    move, variance = np.zeros_like(vertices), np.zeros(len(vertices))
+def units(layers: Sequence[Layer], vertices: NDArray, normals: NDArray) -> list[Unit]:
+    """What each layer does at strength 1; vertices that are not finite do not move."""
     finite = np.flatnonzero(np.isfinite(vertices).all(axis=1))
+    found = []
     for layer in layers:
-        if layer.strength != 0:
-            move[finite] += layer.displacement(vertices[finite], facing[finite])
-            variance[finite] += layer.doubt(vertices[finite], facing[finite]) ** 2
+        some = layer.unit(vertices[finite], normals[finite])
+        move, doubt = np.zeros_like(vertices), np.zeros(len(vertices))
+        move[finite], doubt[finite] = some.move, some.doubt
+        found.append(Unit(move, doubt))
+    return found
+
+
+def combine(parts: Sequence[Unit], strengths: Sequence[float], vertices: NDArray, faces: NDArray) -> Edited:
+    """What units at their strengths together do to canonical vertices (n, 3) of a mesh with faces (m, 3), in any order.
+
+    The displacement is exactly zero far from every edit, and everywhere at strength 0.
+    """
+    move, variance = np.zeros((len(vertices), 3)), np.zeros(len(vertices))
+    for part, strength in zip(parts, strengths, strict=True):
+        if strength != 0:
+            move += strength * part.move
+            variance += (strength * part.doubt) ** 2
     length, doubt = np.linalg.norm(move, axis=1), np.sqrt(variance)
     largest = float(length.max(initial=0.0))
     moved = length > max(MOVED * largest, 1e-9)
@@ -88,3 +109,11 @@ def apply(layers: Sequence[Layer], vertices: NDArray, faces: NDArray, normals: N
         float((doubt[moved] > 0.5 * length[moved]).mean()) if moved.any() else 0.0,
         int(((before * after).sum(axis=1) < 0).sum()),
     )
+
+
+def apply(layers: Sequence[Layer], vertices: NDArray, faces: NDArray, normals: NDArray | None = None) -> Edited:
+    """`combine` of the layers' own units and strengths; those at strength 0 are not looked at."""
+    vertices = np.asarray(vertices, np.float64)
+    facing = normals_of(vertices, faces) if normals is None else np.asarray(normals, np.float64)
+    active = [layer for layer in layers if layer.strength != 0]
+    return combine(units(active, vertices, facing), [layer.strength for layer in active], vertices, faces)

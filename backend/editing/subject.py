@@ -1,0 +1,73 @@
+"""A scan opened for editing: what was given, what was fitted, and whose vertices an edit moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine import Result
+from ..errors import ErrorCode, OmomiError
+from ..protocol import Body
+from ..scan.prepare import PreparedScan
+from ..scan.raw import RawScan
+from ..weights.moving import encloses
+from ..weights.stack import normals_of
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Canonical vertices f64 (n, 3) of a mesh with faces i32 (m, 3); sigma f64 (n,): standard deviation, canonical."""
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int32]
+    sigma: NDArray[np.float64]
+
+    @cached_property
+    def normals(self) -> NDArray[np.float64]:
+        """Unit normals (n, 3); zero where a vertex has no face."""
+        return normals_of(self.vertices, self.faces)
+
+    @cached_property
+    def closed(self) -> bool:
+        """Whether it has an inside."""
+        return encloses(self.faces)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """raw: the scan as given; scan: prepared; fit: what the engine made of it, None where only the scan's own mesh is
+    edited."""
+
+    raw: RawScan
+    scan: PreparedScan
+    fit: Result | None = None
+
+    def shell(self, body: Body) -> Shell:
+        """The mesh that is edited. Raises OmomiError(NOT_A_MESH) for the scan's own where it has no faces."""
+        return self._fitted if body is Body.FIT else self._own
+
+    def to_canonical(self, world: NDArray) -> NDArray[np.float64]:
+        """Points (n, 3) in the canonical frame, with the precision of f64."""
+        return (np.asarray(world, np.float64) - self.scan.frame.centre) * self.scan.frame.scale
+
+    def to_world(self, canonical: NDArray) -> NDArray[np.float64]:
+        """Points (n, 3) in world units."""
+        return canonical / self.scan.frame.scale + self.scan.frame.centre
+
+    @cached_property
+    def _fitted(self) -> Shell:
+        if self.fit is None:
+            raise OmomiError(ErrorCode.BAD_OPTION, f"{self.scan.name} is not fitted.")
+        mesh = self.fit.mesh
+        sigma = np.asarray(mesh.sigma, np.float64) * self.scan.frame.scale
+        return Shell(self.to_canonical(mesh.vertices), np.asarray(mesh.faces, np.int32), sigma)
+
+    @cached_property
+    def _own(self) -> Shell:
+        faces = self.raw.faces
+        if faces is None or not len(faces):
+            raise OmomiError(ErrorCode.NOT_A_MESH, f"{self.scan.name} has no faces whose topology could be kept.")
+        return Shell(self.to_canonical(self.raw.points), np.asarray(faces, np.int32), np.zeros(len(self.raw.points)))
