@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import __version__
 from .console import ProgressLine, disk_errors, print_json, print_lines
-from .edit_verbs import add_verbs
 from .errors import ErrorCode, OmomiError
+from .verbs import add_verbs
 
 if TYPE_CHECKING:
     from .engine import Engine, Mesh
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_verbs(verbs, [common, engine])
 
-    measure = verbs.add_parser("measure", parents=[common], help="volume, area, thickness and topology of a mesh")
+    measure = verbs.add_parser("measure", parents=[common], help="volume, area, thickness, topology and energies")
     measure.add_argument("scan", type=Path, metavar="SCAN")
     measure.set_defaults(run=_measure)
 
@@ -192,6 +192,7 @@ def _fit_one(engine: Engine, scan: Path, output: Path, options: dict[str, Any], 
 
 def _measure(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     from .scan.load import load_scan
+    from .shape.energies import energies
     from .shape.measure import measure
     from .wire import jsonable
 
@@ -201,6 +202,7 @@ def _measure(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
             raise OmomiError(ErrorCode.NOT_A_MESH, f"{arguments.scan} holds points without faces: there is no surface.")
         try:
             measures = jsonable(measure(scan.points, scan.faces))
+            measures["energies"] = energies(scan.points, scan.faces)
         except ValueError as error:
             raise OmomiError(ErrorCode.NOT_A_MESH, f"{arguments.scan} cannot be measured: {error}.") from error
     (print_json if arguments.json else print_lines)(measures)

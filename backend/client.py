@@ -6,6 +6,7 @@ One thread (in Blender the main thread) owns a ``BackendClient`` and calls all o
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,20 +21,33 @@ from .child import ChildProcess, default_command
 from .errors import ErrorCode, OmomiError
 from .frames import encode
 from .mailbox import Mailbox
-from .protocol import Cancel, Failure, FitDone, FitRequest, Hello, MeshFrame, Message, Progress
-from .wire import to_packet
+from .protocol import (
+    Cancel,
+    Done,
+    Failure,
+    FitDone,
+    FitRequest,
+    Forget,
+    Hello,
+    MeshFrame,
+    Message,
+    Progress,
+    Request,
+    Response,
+)
+from .wire import from_packet, to_packet
 
 __all__ = ["BackendClient", "Event", "State", "default_command"]
 
-Event: TypeAlias = Progress | MeshFrame | FitDone | Failure
+Event: TypeAlias = Progress | MeshFrame | Response
 
 # A process that dies this young, this often in this time, would only die again.
 _QUICK_DEATH_SECONDS = 5.0
 _QUICK_DEATHS_ALLOWED = 3
 _QUICK_DEATHS_WINDOW = 60.0
 _FIRST_PAUSE_SECONDS = 0.25
-# Native code between two checks may take a while to notice; past this the process goes.
-_CANCEL_SECONDS = 5.0
+# Native code between two checks may take a while to notice; past this the process goes, and the fits that it keeps.
+_CANCEL_SECONDS = 15.0
 
 
 class State(Enum):
@@ -47,8 +61,9 @@ class State(Enum):
 class BackendClient:
     """Runs ``command`` (see ``default_command``) when it is first needed and again when it has died.
 
-    Every job ends with exactly one ``FitDone`` or ``Failure``. When the process cannot be started or keeps dying the
-    state is FAILED, and jobs fail at once with the reason, until ``reset``.
+    Every job ends with exactly one ``FitDone``, ``Done`` or ``Failure``. When the process cannot be started or keeps
+    dying the state is FAILED, and jobs fail at once with the reason, until ``reset``. A fit is kept by the process that
+    made it: jobs on it fail with UNKNOWN_SCAN when that one has ended.
     """
 
     def __init__(
@@ -130,20 +145,24 @@ class BackendClient:
         """Ask for a fit of ``points`` (n, 3), f32 or f64, world units; the number of the job.
 
         ``faces`` (m, 3) are indices into the points, ``normals`` and ``to_sensor`` are (n, 3), ``options`` are fields
-        of ``FitOptions``. The arrays must not change until the job ends. Raises OmomiError(PROTOCOL) for arrays of a
-        wrong shape and (TOO_LARGE) for scans over the bounds of a message; all else is told by events.
+        of ``FitOptions``. For the rest see ``request``.
+        """
+        chosen = dict(options or {})
+        return self.request(
+            FitRequest, name=name, options=chosen, points=points, faces=faces, normals=normals, to_sensor=to_sensor
+        )
+
+    def request(self, kind: type[Request], **fields: Any) -> int:
+        """Ask for a job of this kind; its number. ``fields`` are the request's own but for the id.
+
+        Arrays take the type that travels, and must not change until the job ends. Raises OmomiError(PROTOCOL) for
+        fields of a wrong type or shape and (TOO_LARGE) over the bounds of a message; all else is told by events.
         """
         number = next(self._numbers)
-        request = FitRequest(
-            number,
-            name,
-            dict(options or {}),
-            np.asarray(points, "<f4" if np.asarray(points).dtype == np.float32 else "<f8"),
-            None if faces is None else np.asarray(faces, "<i4"),
-            None if normals is None else np.asarray(normals, "<f4"),
-            None if to_sensor is None else np.asarray(to_sensor, "<f4"),
-        )
-        buffers = encode(to_packet(request))
+        packet = to_packet(_request(kind, number, fields))
+        # What the other side would refuse is refused here, where the mistake was made.
+        from_packet(packet)
+        buffers = encode(packet)
         # A process that died since the last call must not be what the job is sent to.
         self._pump()
         self._open.add(number)
@@ -153,6 +172,13 @@ class BackendClient:
             self._unsent[number] = buffers
             self._advance()
         return number
+
+    def forget(self, handle: int) -> None:
+        """The fit that job ``handle`` made is not needed any more; where it still goes on it is cancelled."""
+        self.cancel(handle)
+        # Another process than the one that made it does not have it.
+        if self._child is not None and not self._child.ending:
+            self._child.send(encode(to_packet(Forget(handle))))
 
     def poll(self) -> list[Event]:
         """What happened since the last call, oldest first, without waiting. Of several meshes or progress reports of
@@ -165,7 +191,7 @@ class BackendClient:
         job: int,
         on_event: Callable[[Progress | MeshFrame], None] | None = None,
         timeout: float | None = None,
-    ) -> FitDone:
+    ) -> FitDone | Done:
         """Block until ``job`` ends, passing its progress and meshes to ``on_event``; events of others stay for later.
 
         Raises OmomiError: what the job failed with, or BACKEND_TIMEOUT after ``timeout`` seconds. The job is
@@ -177,7 +203,7 @@ class BackendClient:
                 self._pump()
                 known = job in self._open
                 for event in self._events.take(job):
-                    if isinstance(event, FitDone):
+                    if isinstance(event, FitDone | Done):
                         return event
                     if isinstance(event, Failure):
                         raise event.error()
@@ -237,13 +263,13 @@ class BackendClient:
         match message:
             case Progress(id=job) | MeshFrame(id=job) if job in self._open:
                 self._events.put(message)
-            case FitDone(id=job) | Failure(id=job):
+            case FitDone(id=job) | Done(id=job) | Failure(id=job):
                 if job in self._open:
                     self._finish(message)
                 elif job is not None:
                     self._cancelling.pop(job, None)
 
-    def _finish(self, response: FitDone | Failure) -> None:
+    def _finish(self, response: Response) -> None:
         """Close a job with its response. What waited of a failed job is no longer of interest."""
         assert response.id is not None
         self._open.discard(response.id)
@@ -303,3 +329,16 @@ class BackendClient:
             self._child.inbox.wait(seconds)
         else:
             time.sleep(min(seconds, 0.02))
+
+
+def _request(kind: type[Request], number: int, fields: Mapping[str, Any]) -> Request:
+    """The request with arrays of the types that travel, and numbers of numpy made plain."""
+    rules = {field.name: field.metadata for field in dataclasses.fields(kind)}
+    values = dict(fields)
+    for name, value in fields.items():
+        if rules.get(name) and value is not None:
+            array, dtypes = np.asarray(value), [np.dtype(dtype) for dtype in rules[name]["dtypes"]]
+            values[name] = array if array.dtype in dtypes else array.astype(dtypes[-1])
+        elif isinstance(value, np.ndarray | np.generic):
+            values[name] = value.tolist()
+    return kind(id=number, **values)

@@ -68,8 +68,17 @@ class Result(Protocol):
 class Engine(Protocol):
     """Fits scans, one at a time."""
 
+    @property
+    def model(self) -> Model:
+        """The loaded model, for attributes. Raises OmomiError."""
+        ...
+
     def info(self) -> EngineInfo:
         """Make ready (load the model) and say what runs. Raises OmomiError."""
+        ...
+
+    def prepare(self, raw: RawScan) -> PreparedScan:
+        """A scan as ``fit`` and the edits take it. Raises OmomiError."""
         ...
 
     def token(self) -> Token:
@@ -84,8 +93,8 @@ class Engine(Protocol):
         on_progress: Callable[[float, str], None],
         cancel: Token,
     ) -> Result:
-        """Fit one scan. ``options`` are fields of ``FitOptions``. Callbacks may raise OmomiError(CANCELLED), which
-        must pass through. Raises OmomiError."""
+        """Fit one scan, which is prepared first where it is raw. ``options`` are fields of ``FitOptions``. Callbacks
+        may raise OmomiError(CANCELLED), which must pass through. Raises OmomiError."""
         ...
 
 
@@ -98,6 +107,10 @@ class OnnxEngine:
         self._model: Model | None = None
         self._loading = threading.Lock()
 
+    @property
+    def model(self) -> Model:
+        return self._load()
+
     def info(self) -> EngineInfo:
         model = self._load()
         import onnxruntime
@@ -108,6 +121,11 @@ class OnnxEngine:
         from .field.model import CancelToken
 
         return CancelToken()
+
+    def prepare(self, raw: RawScan) -> PreparedScan:
+        from .scan.prepare import prepare
+
+        return prepare(raw)
 
     def fit(
         self,

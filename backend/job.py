@@ -1,26 +1,22 @@
-"""One fit that the server owes an answer: its request, whether it was cancelled, how its meshes travel."""
+"""One job that the server owes an answer: its request, whether it was cancelled, how its meshes travel."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .engine import Mesh, Token
 from .errors import ErrorCode, OmomiError
-from .protocol import FitRequest, MeshFrame
-
-if TYPE_CHECKING:
-    from .scan.raw import RawScan
+from .protocol import MeshFrame, Request
 
 
 @dataclass
 class Job:
     """A request that has no response yet."""
 
-    request: FitRequest
+    request: Request
     running: bool = False
     cancelled: bool = False
     token: Token | None = None
@@ -41,14 +37,6 @@ class Job:
     def raise_if_cancelled(self) -> None:
         if self.cancelled:
             raise OmomiError(ErrorCode.CANCELLED, "The job was cancelled.")
-
-    def scan(self) -> RawScan:
-        """The scan in the request. Raises OmomiError(NOT_A_MESH) for arrays that do not fit together."""
-        from .scan.raw import RawScan
-
-        request = self.request
-        points = request.points.astype(np.float64)
-        return RawScan(points, request.faces, request.normals, request.to_sensor, request.name or "The scan")
 
     def frame(self, mesh: Mesh, final: bool) -> MeshFrame:
         """A mesh as it travels: around the centre of the job's first one, so that f32 suffices."""

@@ -102,7 +102,8 @@ class StackRequest:
 
     layers: one object each, {"attribute": NAME} or {"path": FILE.omomi}, with "strength", "mute" and, where the edit is
     painted, "mask": which of the masks. ``masks`` holds them end to end, each with one weight 0 .. 1 for every point of
-    the scan as it was sent. Answered by ``Done``: {"layers": [{"name", "kind", "misfit", "warnings"}]}.
+    the scan as it was sent. A muted layer is not looked at and does nothing. Answered by ``Done``: {"layers": [{"name",
+    "kind": "attribute" or "learned", "misfit", "warnings"}]}. When this fails the scan keeps the edits that it had.
     """
 
     id: int
@@ -115,7 +116,8 @@ class StackRequest:
 @dataclass(frozen=True)
 class PoseRequest:
     """Where the body's vertices are at these strengths, one per layer of the stack: a step of a slider. A newer one for
-    the same handle ends one that still waits with CANCELLED. Answered by ``Done`` with ``vertices``."""
+    the same handle ends one that still waits with CANCELLED. Answered by ``Done`` with ``vertices``: at strength 0 the
+    body's own, bit for bit."""
 
     id: int
     handle: int
@@ -124,8 +126,9 @@ class PoseRequest:
 
 @dataclass(frozen=True)
 class ApplyRequest:
-    """The result at these strengths: a final ``MeshFrame``, then ``Done`` with what the edit did: {"moved", "largest",
-    "guessed", "folded", "topology": {"before", "after", "change", "unstable"}, "warnings"}; lengths in world units."""
+    """The result at these strengths: a final ``MeshFrame``, when carried with the vertices of a ``PoseRequest`` bit for
+    bit, then ``Done`` with what the edit did: {"moved", "largest", "guessed", "folded", "topology": {"before", "after",
+    "change", "unstable"}, "warnings"}; lengths in world units; topology is null where the body has no inside."""
 
     id: int
     handle: int
@@ -160,7 +163,8 @@ class CheckRequest:
 @dataclass(frozen=True)
 class SolveRequest:
     """The strength of one layer at which a measure (thickness, volume, area, length_x, length_y, length_z) has a
-    ``value``, world units. ``Done``: {"strength", "reached", "measured", "safe", "warnings"}."""
+    ``value``, world units, within the strengths that the edit was made for. ``Done``: {"strength", "reached",
+    "measured", "safe": [low, high] or null, "warnings"}."""
 
     id: int
     handle: int
@@ -173,8 +177,9 @@ class SolveRequest:
 @dataclass(frozen=True)
 class BlendRequest:
     """The scan of ``handle`` turned by ``share`` 0 .. 1 into that of ``other``: a final ``MeshFrame``, then ``Done``:
-    {"topology", "residual"}, and with ``steps`` > 0 also the sweep from one to the other as a ``SweepRequest`` has it.
-    guarded: take the path that keeps the topology, where there is one."""
+    {"topology", "residual", "warnings"}, and with ``steps`` > 0 also the sweep from one to the other as a
+    ``SweepRequest`` has it, the strength being the share. guarded: take the path that keeps the topology, where there
+    is one."""
 
     id: int
     handle: int
@@ -188,7 +193,7 @@ class BlendRequest:
 class LearnRequest:
     """Learn an edit from pairs of meshes and write it to ``path``. The meshes, before and after in turn, lie end to end
     in ``points`` (world units) and ``faces`` (indices into the mesh's own points); counts: points and faces of each.
-    ``Done``: {"sha256", "examples", "disagreement", "unexplained", "warnings"}."""
+    ``Done``: {"sha256", "examples", "changed_share", "disagreement", "unexplained", "warnings"}."""
 
     id: int
     name: str
@@ -217,7 +222,8 @@ class TransferRequest:
 
 @dataclass(frozen=True)
 class Forget:
-    """The fit with this handle is not needed any more. Without it the least recently used goes when memory is short."""
+    """The fit with this handle is not needed any more, once the jobs before this message are done. Without it the least
+    recently used goes when memory is short."""
 
     handle: int
 
@@ -249,8 +255,8 @@ class MeshFrame:
     """The mesh so far, coarse to fine; exactly one frame of a job is ``final``.
 
     ``vertices`` f32 (n, 3) are world coordinates minus ``origin``, so that a scan far from the origin keeps its
-    precision; the origin is the same in all frames of a job. ``sigma`` f32 (n,) is one standard deviation of the
-    surface along its normal, in world units.
+    precision; the origin is the same in all frames of a job, and in those of the edits of a fit. ``sigma`` f32 (n,) is
+    one standard deviation of the surface along its normal, in world units.
     """
 
     id: int

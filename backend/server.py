@@ -19,7 +19,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import __version__, frames, stdio
-from .engine import Engine, Mesh
+from .editing.shelf import Shelf
+from .engine import Engine
 from .errors import ErrorCode, OmomiError
 from .frames import RawReader, RawWriter
 from .job import Job
@@ -28,33 +29,39 @@ from .protocol import (
     PROTOCOL_VERSION,
     Cancel,
     Failure,
-    FitDone,
-    FitRequest,
+    Forget,
     Hello,
     Message,
     Ping,
     Pong,
+    PoseRequest,
     Progress,
+    Request,
+    Response,
     Shutdown,
 )
-from .wire import from_packet, job_of, jsonable, to_packet
+from .tasks import Bench, perform
+from .wire import from_packet, job_of, to_packet
 
 # Progress is promised twice a second; this leaves room for a busy machine.
 HEARTBEAT_SECONDS = 0.3
 MAX_WAITING_JOBS = 1024
 MAX_WAITING_BYTES = 2 * frames.MAX_TOTAL_BYTES
+# The part of a bounded memory that scans may take that are only kept for edits.
+SHELF_SHARE = 0.25
 
 _NO_MEMORY = "The memory does not suffice: use a lower level."
 
 _log = logging.getLogger(__name__)
 
 
-def serve(engine: Engine) -> NoReturn:
-    """Be the backend process: speak on this process's stdin and stdout, then end it."""
+def serve(engine: Engine, memory_mb: int = 0) -> NoReturn:
+    """Be the backend process: speak on this process's stdin and stdout, then end it. ``memory_mb``: what the process
+    may take, 0 for no bound."""
     stdio.leave_interrupts_to_the_parent()
     stdio.die_with_parent()
     reader, writer = stdio.claim_streams()
-    code = Server(engine, reader, writer).run()
+    code = Server(engine, reader, writer, memory_mb).run()
     logging.shutdown()
     sys.stderr.flush()
     # A job may still be in native code, which would crash if the interpreter were taken down around it.
@@ -64,15 +71,17 @@ def serve(engine: Engine) -> NoReturn:
 class Server:
     """Serves one client over a pair of streams with the given engine."""
 
-    def __init__(self, engine: Engine, reader: RawReader, writer: RawWriter) -> None:
+    def __init__(self, engine: Engine, reader: RawReader, writer: RawWriter, memory_mb: int = 0) -> None:
         self._engine = engine
         self._reader = reader
         self._writer = writer
         self._outbox = Mailbox()
-        self._todo: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[Job | Forget] = queue.SimpleQueue()
         self._open: dict[int, Job] = {}
         self._lock = threading.Lock()
         self._progress: Progress | None = None
+        # Touched by the worker alone.
+        self._shelf = Shelf(int((memory_mb << 20) * SHELF_SHARE)) if memory_mb else Shelf()
 
     def run(self) -> int:
         """Serve until stdin ends or a shutdown is asked for; returns an exit code.
@@ -126,8 +135,11 @@ class Server:
                 self._outbox.put(Failure.of(job_of(packet), error))
                 continue
             match message:
-                case FitRequest():
+                case _ if isinstance(message, Request):
                     self._accept(message)
+                case Forget():
+                    # In turn, for jobs that came before may still need the scan.
+                    self._todo.put(message)
                 case Cancel():
                     self._cancel(message.id)
                 case Ping():
@@ -138,19 +150,31 @@ class Server:
                     refusal = OmomiError(ErrorCode.PROTOCOL, f"{type(message).__name__} is not for the backend.")
                     self._outbox.put(Failure.of(job_of(packet), refusal))
 
-    def _accept(self, request: FitRequest) -> None:
+    def _accept(self, request: Request) -> None:
         job = Job(request)
+        if isinstance(request, PoseRequest):
+            self._supersede(request)
         with self._lock:
             waiting = sum(_nbytes(other.request) for other in self._open.values())
             if request.id in self._open:
                 refusal = OmomiError(ErrorCode.PROTOCOL, f"Job {request.id} exists already.")
             elif len(self._open) >= MAX_WAITING_JOBS or waiting + _nbytes(request) > MAX_WAITING_BYTES:
-                refusal = OmomiError(ErrorCode.OUT_OF_MEMORY, "Too many scans wait for the backend: fit fewer at once.")
+                refusal = OmomiError(
+                    ErrorCode.OUT_OF_MEMORY, "Too much work waits for the backend: ask for less at once."
+                )
             else:
                 self._open[request.id] = job
                 self._todo.put(job)
                 return
         self._outbox.put(Failure.of(request.id, refusal))
+
+    def _supersede(self, request: PoseRequest) -> None:
+        """Nobody wants to see a pose any more that still waits when a newer one comes."""
+        with self._lock:
+            waiting = [job.request for job in self._open.values() if not job.running]
+        for other in waiting:
+            if isinstance(other, PoseRequest) and other.handle == request.handle and other.id != request.id:
+                self._cancel(other.id)
 
     def _cancel(self, number: int) -> None:
         with self._lock:
@@ -168,6 +192,9 @@ class Server:
     def _work(self) -> None:
         while True:
             job = self._todo.get()
+            if isinstance(job, Forget):
+                self._shelf.forget(job.handle)
+                continue
             with self._lock:
                 job.running = job.request.id in self._open
             if job.running:
@@ -179,39 +206,25 @@ class Server:
             # Without this the scan would stay in memory until the next job comes.
             del job
 
-    def _respond(self, job: Job) -> Message:
+    def _respond(self, job: Job) -> Response:
         """Run one job; its response."""
         number = job.request.id
+        bench = Bench(self._engine, self._shelf, job, lambda *now: self._report(job, *now), self._outbox.put)
+        # The heart beats from here on; a job that is quicker than that says nothing but its response.
+        self._progress = Progress(number, 0.0, "starting")
         try:
-            result = _as_omomi_errors(lambda: self._fit(job))
-            job.raise_if_cancelled()
-            self._outbox.put(job.frame(result.mesh, final=True))
-            return FitDone(number, jsonable(result.stats), jsonable(result.report))
+            job.begin(self._engine.token())
+            return _as_omomi_errors(lambda: perform(bench))
         except OmomiError as error:
             if job.cancelled:
-                # Whatever the engine made of the interruption, the reason is the cancel.
+                # Whatever became of the interruption, the reason is the cancel.
                 self._outbox.drop(number)
                 return _cancelled(number)
             _log.warning("job %d: %s: %s\n%s", number, error.code, error.message, error.detail)
             return Failure.of(number, error)
 
-    def _fit(self, job: Job) -> Any:
-        def on_progress(fraction: float, text: str) -> None:
-            job.raise_if_cancelled()
-            self._report(job, fraction, text)
-
-        def on_frame(mesh: Mesh) -> None:
-            job.raise_if_cancelled()
-            # The final mesh comes with the result, so that there is always exactly one.
-            if not mesh.final:
-                self._outbox.put(job.frame(mesh, final=False))
-
-        self._report(job, 0.0, "starting")
-        job.begin(self._engine.token())
-        assert job.token is not None
-        return self._engine.fit(job.scan(), job.request.options, on_frame, on_progress, job.token)
-
     def _report(self, job: Job, fraction: float, text: str) -> None:
+        job.raise_if_cancelled()
         progress = Progress(job.request.id, min(max(float(fraction), 0.0), 1.0), text)
         self._progress = progress
         self._outbox.put(progress)
@@ -269,6 +282,6 @@ def _cancelled(number: int) -> Failure:
     return Failure(number, ErrorCode.CANCELLED, "The job was cancelled.")
 
 
-def _nbytes(request: FitRequest) -> int:
+def _nbytes(request: Request) -> int:
     arrays: Mapping[str, np.ndarray] = to_packet(request).arrays
     return sum(array.nbytes for array in arrays.values())

@@ -1,8 +1,8 @@
 """Messages to packets and back.
 
-The head follows JSON-RPC 2.0: a fit is a request with an ``id``, ``FitDone`` and ``Failure`` are its responses, all
-else are notifications. Fields that hold arrays travel as arrays of the packet (see ``frames``). What comes in is
-hostile until every member has been checked. Standard library and numpy only.
+The head follows JSON-RPC 2.0: a job is a request with an ``id``; ``FitDone``, ``Done`` and ``Failure`` are the
+responses, all else are notifications. Fields that hold arrays travel as arrays of the packet (see ``frames``). What
+comes in is hostile until every member has been checked. Standard library and numpy only.
 """
 
 from __future__ import annotations
@@ -18,35 +18,62 @@ from .errors import ErrorCode, OmomiError
 from .frames import Packet
 from .protocol import (
     PROTOCOL_VERSION,
+    ApplyRequest,
+    BlendRequest,
     Cancel,
+    CheckRequest,
+    Done,
     Failure,
     FitDone,
     FitRequest,
+    Forget,
     Hello,
+    LearnRequest,
     MeshFrame,
     Message,
     Method,
     Ping,
     Pong,
+    PoseRequest,
     Progress,
+    Request,
     Shutdown,
+    SolveRequest,
+    StackRequest,
+    SweepRequest,
+    TransferRequest,
 )
 
 _JSON_RPC = "2.0"
 # JSON-RPC wants an integer code; ours is a name and travels in the error's data.
 _RPC_ERROR = -32000
+# Far more than any member needs; a head has room for a million numbers.
+MOST_ITEMS = 4096
 
 _CLASSES: dict[Method, type] = {
     Method.HELLO: Hello,
     Method.FIT: FitRequest,
+    Method.STACK: StackRequest,
+    Method.POSE: PoseRequest,
+    Method.APPLY: ApplyRequest,
+    Method.SWEEP: SweepRequest,
+    Method.CHECK: CheckRequest,
+    Method.SOLVE: SolveRequest,
+    Method.BLEND: BlendRequest,
+    Method.LEARN: LearnRequest,
+    Method.TRANSFER: TransferRequest,
     Method.PROGRESS: Progress,
     Method.FRAME: MeshFrame,
     Method.CANCEL: Cancel,
+    Method.FORGET: Forget,
     Method.PING: Ping,
     Method.PONG: Pong,
     Method.SHUTDOWN: Shutdown,
 }
 _METHODS = {cls: method for method, cls in _CLASSES.items()}
+# What a result says that it is, in a member "method" of its own.
+_RESULTS: dict[Method, type] = {Method.FIT: FitDone, Method.DONE: Done}
+_RESULT_NAMES = {cls: method for method, cls in _RESULTS.items()}
 
 
 def to_packet(message: Message) -> Packet:
@@ -66,9 +93,9 @@ def to_packet(message: Message) -> Packet:
                 arrays[field.name] = array
         else:
             params[field.name] = value
-    if isinstance(message, FitDone):
-        return Packet({**head, "id": params.pop("id"), "result": {"method": Method.FIT.value, **params}})
-    if isinstance(message, FitRequest):
+    if (name := _RESULT_NAMES.get(type(message))) is not None:
+        return Packet({**head, "id": params.pop("id"), "result": {"method": name.value, **params}}, arrays)
+    if isinstance(message, Request):
         head["id"] = params.pop("id")
     return Packet({**head, "method": _METHODS[type(message)].value, "params": params}, arrays)
 
@@ -86,13 +113,9 @@ def from_packet(packet: Packet) -> Message:
         return _failure(head)
     if "result" in head:
         result = _object(head["result"])
-        if result.pop("method", None) != Method.FIT.value:
-            _refuse("a result of an unknown method")
-        return _build(FitDone, {**result, "id": head.get("id")}, packet.arrays)
-    name = head.get("method")
-    if name not in tuple(Method):
-        _refuse("an unknown method")
-    method = Method(name)
+        kind = _RESULTS[_known(result.pop("method", None), _RESULTS)]
+        return _build(kind, {**result, "id": head.get("id")}, packet.arrays)
+    method = _known(head.get("method"), _CLASSES)
     params = _object(head.get("params", {}))
     if method is Method.HELLO and params.get("protocol") != PROTOCOL_VERSION:
         raise OmomiError(
@@ -100,9 +123,10 @@ def from_packet(packet: Packet) -> Message:
             f"The backend speaks protocol {str(params.get('protocol'))[:20]}, this add-on speaks {PROTOCOL_VERSION}: "
             "reinstall Omomi so that both come from one version.",
         )
-    if method is Method.FIT:
+    kind = _CLASSES[method]
+    if issubclass(kind, Request):
         params["id"] = head.get("id")
-    return _build(_CLASSES[method], params, packet.arrays)
+    return _build(kind, params, packet.arrays)
 
 
 def job_of(packet: Packet) -> int | None:
@@ -124,6 +148,13 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _known(name: Any, methods: Mapping[Method, type]) -> Method:
+    """The one of ``methods`` with this name."""
+    if not isinstance(name, str) or name not in methods:
+        _refuse("an unknown method")
+    return Method(name)
 
 
 def _failure(head: dict[str, Any]) -> Failure:
@@ -191,16 +222,17 @@ def _flag(value: Any) -> bool:
     return value
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
-        _refuse("a member that is not a list")
-    return tuple(map(_text, value))
+def _list_of(convert: Callable[[Any], Any], count: int | None = None) -> Callable[[Any], tuple[Any, ...]]:
+    """Converter of lists whose items ``convert`` takes, ``count`` of them or any number within the bound."""
 
+    def convert_all(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            _refuse("a member that is not a list")
+        if len(value) > MOST_ITEMS or (count is not None and len(value) != count):
+            _refuse(f"a list of {len(value)} items")
+        return tuple(map(convert, value))
 
-def _vector(value: Any) -> tuple[float, ...]:
-    if not isinstance(value, list | tuple) or len(value) != 3:
-        _refuse("a member that is not three numbers")
-    return tuple(map(_number, value))
+    return convert_all
 
 
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
@@ -209,8 +241,11 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "str": _text,
     "bool": _flag,
     "dict[str, Any]": _object,
-    "tuple[str, ...]": _texts,
-    "tuple[float, float, float]": _vector,
+    "tuple[str, ...]": _list_of(_text),
+    "tuple[int, ...]": _list_of(_integer),
+    "tuple[float, ...]": _list_of(_number),
+    "tuple[dict[str, Any], ...]": _list_of(_object),
+    "tuple[float, float, float]": _list_of(_number, 3),
 }
 
 

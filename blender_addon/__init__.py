@@ -9,19 +9,34 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import jobs, operators, panels, preferences, process, properties
+from . import jobs, live, operators, panels, panels_edits, preferences, process, properties, subjects
 
-CLASSES = (properties.OmomiSettings, preferences.OmomiPreferences, *operators.CLASSES, *panels.CLASSES)
+CLASSES = (
+    *properties.CLASSES,
+    preferences.OmomiPreferences,
+    *operators.CLASSES,
+    panels.OMOMI_PT_scan,
+    *panels_edits.CLASSES,
+    panels.OMOMI_PT_result,
+)
 
 
 @persistent
 def _on_load_pre(*_: Any) -> None:
+    live.stop()
     jobs.abort()
+    subjects.forget_all()
+
+
+@persistent
+def _on_load(*_: Any) -> None:
+    jobs.sweep_previews()
 
 
 @persistent
 def _on_history(*_: Any) -> None:
     jobs.sweep_previews()
+    live.after_history()
 
 
 @persistent
@@ -32,7 +47,8 @@ def _on_exit(*_: Any) -> None:
 def _handlers() -> list[tuple[list[Any], Callable[..., None]]]:
     handlers: Any = bpy.app.handlers
     pairs = [(handlers.load_pre, _on_load_pre)]
-    pairs += [(getattr(handlers, name), _on_history) for name in ("load_post", "undo_post", "redo_post")]
+    pairs.append((handlers.load_post, _on_load))
+    pairs += [(handlers.undo_post, _on_history), (handlers.redo_post, _on_history)]
     # From 5.1 on; before, only atexit tells.
     if hasattr(handlers, "exit_pre"):
         pairs.append((handlers.exit_pre, _on_exit))
@@ -42,18 +58,20 @@ def _handlers() -> list[tuple[list[Any], Callable[..., None]]]:
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    properties.add_to_scene()
+    properties.add_to_blender()
+    properties.when_edited(live.mark)
     for handlers, function in _handlers():
         handlers.append(function)
     atexit.register(process.close)
 
 
 def unregister() -> None:
+    live.stop()
     jobs.abort()
     process.close()
     atexit.unregister(process.close)
     for handlers, function in _handlers():
         handlers.remove(function)
-    properties.remove_from_scene()
+    properties.remove_from_blender()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

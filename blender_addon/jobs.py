@@ -6,30 +6,26 @@ Nothing here keeps a reference to Blender's data between two steps: undo, deleti
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import mesh_io, preview, results
+from . import mesh_io, preview, results, subjects
 from .backend.errors import ErrorCode, OmomiError
 from .backend.protocol import Failure, FitDone, MeshFrame, Progress
 from .messages import Refusal
+from .tasks import Client, Task
 
-__all__ = ["Client", "FitRun", "Settings", "abort", "current", "run_to_end", "set_current", "sweep_previews"]
+__all__ = [
+    "FitRun", "Run", "Settings",
+    "abort", "current", "preview_keys", "run_to_end", "set_current", "sweep_previews",
+]  # fmt: skip
 
 POLL_SECONDS = 0.01
-
-
-class Client(Protocol):
-    """The part of ``BackendClient`` that a run needs."""
-
-    def request_fit(self, points: Any, faces: Any, normals: Any, *, options: Any, name: str) -> int: ...
-    def poll(self) -> Sequence[Any]: ...
-    def cancel(self, job: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +51,7 @@ class Job:
     request: int | None = None
     linear: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
     offset: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
+    scan: mesh_io.ScanArrays | None = None
     frame: MeshFrame | None = None
     done: FitDone | None = None
     error: OmomiError | None = None
@@ -86,6 +83,11 @@ class FitRun:
         return self.cancelled or all(job.over for job in self.jobs)
 
     @property
+    def keys(self) -> Collection[str]:
+        """Of the previews that it shows."""
+        return {job.key for job in self.jobs}
+
+    @property
     def errors(self) -> list[OmomiError]:
         return [job.error for job in self.jobs if job.error is not None]
 
@@ -114,6 +116,11 @@ class FitRun:
             if not job.over:
                 self._withdraw(job)
 
+    def abandon(self) -> None:
+        """Stop, and have nothing to show for it."""
+        self.cancel()
+        self.jobs.clear()
+
     def commit(self) -> list[Any]:
         """Put the finished results in the scene, remove the previews and return the objects that show the results."""
         preview.remove_all_but(())
@@ -138,9 +145,9 @@ class FitRun:
                 raise Refusal(reason)
             job.linear = mesh_io.object_linear(obj)
             job.offset = np.array(obj.matrix_world, np.float64)[:3, 3]
-            scan = mesh_io.read_scan(obj, bpy.context.evaluated_depsgraph_get())
+            job.scan = mesh_io.read_scan(obj, bpy.context.evaluated_depsgraph_get())
             job.request = self._client.request_fit(
-                scan.points, scan.faces, scan.normals, options=self.settings.options(), name=job.name
+                job.scan.points, job.scan.faces, job.scan.normals, options=self.settings.options(), name=job.name
             )
         except OmomiError as error:
             job.error = error
@@ -157,11 +164,15 @@ class FitRun:
                     job.done = event
                 case Failure() if event.id == job.request:
                     job.error = event.error()
-        if newest is None:
-            return
-        job.frame = newest
-        if self._stream:
-            preview.show(job.key, job.name, newest.world() + job.offset, newest.faces)
+        if newest is not None:
+            job.frame = newest
+            if self._stream:
+                preview.show(job.key, job.name, newest.world() + job.offset, newest.faces)
+        if job.done is not None and job.frame is not None and job.scan is not None:
+            # Where no modifier is between the two, the sliders find the scan fitted.
+            options = self.settings.options()
+            subjects.remember(self._client, job.uid, job.done.id, job.scan, options, job.frame, job.linear)
+            job.scan = None
 
     def _report(self, job: Job, event: Progress) -> None:
         place = self.jobs.index(job)
@@ -174,20 +185,22 @@ class FitRun:
             self._client.cancel(job.request)
 
 
-# The run in progress. The panel shows it and Fit refuses to start a second.
-_current: FitRun | None = None
+Run: TypeAlias = FitRun | Task
+
+# The run in progress. The panel shows it and no second is started.
+_current: Run | None = None
 
 
-def current() -> FitRun | None:
+def current() -> Run | None:
     return _current
 
 
-def set_current(run: FitRun | None) -> None:
+def set_current(run: Run | None) -> None:
     global _current
     _current = run
 
 
-def run_to_end(run: FitRun) -> None:
+def run_to_end(run: Run) -> None:
     """Step without a window. Ctrl-C cancels and goes on to the caller."""
     try:
         while not run.over:
@@ -201,11 +214,15 @@ def run_to_end(run: FitRun) -> None:
 def abort() -> None:
     """Drop the run in progress with everything it made so far: another file is being loaded."""
     if _current is not None:
-        _current.cancel()
-        _current.jobs.clear()
+        _current.abandon()
         set_current(None)
 
 
 def sweep_previews() -> None:
     """Remove previews that undo, redo or a file brought back."""
-    preview.remove_all_but({job.key for job in _current.jobs} if _current is not None else ())
+    preview.remove_all_but(preview_keys())
+
+
+def preview_keys() -> Collection[str]:
+    """Of the previews that the run in progress shows."""
+    return _current.keys if _current is not None else ()

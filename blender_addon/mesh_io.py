@@ -7,6 +7,7 @@ the world's, so that voxels are isotropic there, and a scan far from the origin 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import bpy
@@ -18,8 +19,10 @@ from .messages import Refusal
 
 __all__ = [
     "COLOUR", "GUESSED", "SIGMA", "SURE", "ScanArrays",
-    "fill_mesh", "object_by_uid", "object_linear", "open_loops",
-    "paint_sigma", "read_scan", "to_local", "uncertainty_colours",
+    "corner_vertices", "fill_mesh", "group_weights", "material_indices", "move_vertices", "object_by_uid",
+    "object_linear", "open_loops",
+    "paint_sigma", "read_own", "read_scan", "rest_shape", "set_faces", "set_groups",
+    "to_local", "triangle_corners", "uncertainty_colours",
 ]  # fmt: skip
 
 SIGMA = "omomi_sigma"
@@ -58,13 +61,33 @@ def read_scan(obj: Any, depsgraph: Any) -> ScanArrays:
     """
     if obj.mode == "EDIT":
         raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab, then press Fit.")
+    return _arrays(obj, obj.evaluated_get(depsgraph).data, None)
+
+
+def read_own(obj: Any) -> ScanArrays:
+    """Vertices and triangles of the object's own mesh in its rest shape, without modifiers. Raises as `read_scan`."""
+    if obj.mode == "EDIT":
+        raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab first.")
+    return _arrays(obj, obj.data, rest_shape(obj.data))
+
+
+def rest_shape(mesh: Any) -> NDArray[np.float32]:
+    """Local positions f32 (n, 3) of the basis of the shape keys, or of the mesh where it has none."""
+    if mesh.shape_keys is None:
+        return _vectors(mesh.attributes["position"]) if len(mesh.vertices) else np.empty((0, 3), np.float32)
+    points = mesh.shape_keys.reference_key.points
+    values = np.empty((len(points), 3), np.float32)
+    points.foreach_get("co", values.reshape(-1))
+    return values
+
+
+def _arrays(obj: Any, mesh: Any, local: NDArray[np.float32] | None) -> ScanArrays:
     linear = object_linear(obj)
-    mesh = obj.evaluated_get(depsgraph).data
     if not len(mesh.vertices):
         raise OmomiError(ErrorCode.EMPTY_SCAN, f"{obj.name} has no vertices")
     # Coordinates that are not finite are the backend's to report.
     with np.errstate(invalid="ignore"):
-        points = _vectors(mesh.attributes["position"]).astype(np.float64) @ linear.T
+        points = (_vectors(mesh.attributes["position"]) if local is None else local).astype(np.float64) @ linear.T
     faces = _triangles(mesh)
     if faces is not None and np.linalg.det(linear) < 0:
         faces = faces[:, ::-1]
@@ -86,12 +109,45 @@ def _ints(data: Any, member: str, count: int) -> NDArray[np.int32]:
 def _triangles(mesh: Any) -> NDArray[np.int32] | None:
     if not len(mesh.polygons):
         return None
-    corners = len(mesh.loops)
-    totals = _ints(mesh.polygons, "loop_total", len(mesh.polygons))
-    if (totals == 3).all():
-        return _ints(mesh.attributes[".corner_vert"].data, "value", corners).reshape(-1, 3)
+    return corner_vertices(mesh)[triangle_corners(mesh)[0]]
+
+
+def corner_vertices(mesh: Any) -> NDArray[np.int32]:
+    """The vertex of each corner."""
+    return _ints(mesh.attributes[".corner_vert"].data, "value", len(mesh.loops))
+
+
+def material_indices(mesh: Any) -> NDArray[np.int32]:
+    """The material slot of each polygon."""
+    return _ints(mesh.polygons, "material_index", len(mesh.polygons))
+
+
+def set_faces(mesh: Any, materials: NDArray[np.int32], smooth: NDArray[np.bool_]) -> None:
+    """Material slot and shading of each polygon."""
+    mesh.polygons.foreach_set("material_index", np.ascontiguousarray(materials, np.int32))
+    mesh.polygons.foreach_set("use_smooth", smooth)
+
+
+def set_groups(obj: Any, names: Sequence[str], weights: NDArray[np.float32]) -> None:
+    """Vertex groups with weights (n, groups); vertices of weight 0 stay out of a group."""
+    for name, column in zip(names, weights.T, strict=True):
+        group = obj.vertex_groups.new(name=name)
+        inside = np.flatnonzero(column > 1e-4)
+        # One call for each weight, so they are rounded to what eight bits hold.
+        rounded = np.round(np.clip(column[inside], 0, 1) * 255).astype(np.int32)
+        for level in np.unique(rounded):
+            group.add(inside[rounded == level].tolist(), level / 255, "REPLACE")
+
+
+def triangle_corners(mesh: Any) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The corners (m, 3) of the triangles of a mesh, and the polygon (m,) that each is a part of."""
+    count = len(mesh.polygons)
+    if (_ints(mesh.polygons, "loop_total", count) == 3).all():
+        return np.arange(3 * count, dtype=np.int32).reshape(-1, 3), np.arange(count, dtype=np.int32)
     mesh.calc_loop_triangles()
-    return _ints(mesh.loop_triangles, "vertices", 3 * len(mesh.loop_triangles)).reshape(-1, 3)
+    triangles = mesh.loop_triangles
+    corners = _ints(triangles, "loops", 3 * len(triangles)).reshape(-1, 3)
+    return corners, _ints(triangles, "polygon_index", len(triangles))
 
 
 def _point_normals(mesh: Any, linear: NDArray[np.float64]) -> NDArray[np.float32] | None:
@@ -129,6 +185,27 @@ def fill_mesh(mesh: Any, vertices: NDArray[np.float32], faces: NDArray[np.int32]
         mesh.shade_smooth()
 
 
+def move_vertices(mesh: Any, vertices: NDArray[np.float32]) -> None:
+    """Give the vertices of a mesh without shape keys other positions (n, 3)."""
+    mesh.attributes["position"].data.foreach_set("vector", np.ascontiguousarray(vertices, np.float32).reshape(-1))
+    _drop_cached_bounds(mesh)
+    mesh.update()
+
+
+def group_weights(obj: Any, names: Sequence[str]) -> NDArray[np.float32]:
+    """Weights f32 (groups, n) of the vertices in vertex groups; 0 where a vertex or a group is missing."""
+    weights = np.zeros((len(names), len(obj.data.vertices)), np.float32)
+    rows = {obj.vertex_groups[name].index: row for row, name in enumerate(names) if name in obj.vertex_groups}
+    if rows:
+        # Weights are the one thing that Blender hands out only vertex by vertex.
+        for vertex in obj.data.vertices:
+            for element in vertex.groups:
+                row = rows.get(element.group)
+                if row is not None:
+                    weights[row, vertex.index] = element.weight
+    return weights
+
+
 def _drop_cached_bounds(mesh: Any) -> None:
     # Up to 5.0 a write through the attribute leaves the cached bounding box stale, even after update().
     if len(mesh.vertices):
@@ -137,10 +214,15 @@ def _drop_cached_bounds(mesh: Any) -> None:
 
 def paint_sigma(mesh: Any, sigma: NDArray[np.float32], size: float) -> None:
     """Store one standard deviation per vertex (world units) and its colour; ``size`` as in `uncertainty_colours`."""
-    values = mesh.attributes.new(SIGMA, "FLOAT", "POINT")
-    values.data.foreach_set("value", np.ascontiguousarray(sigma, np.float32))
-    mesh.attributes.new(COLOUR, "FLOAT_COLOR", "POINT")
-    # The second new() may move the storage, so look it up again.
+    for name, kind in ((SIGMA, "FLOAT"), (COLOUR, "FLOAT_COLOR")):
+        old = mesh.attributes.get(name)
+        if old is not None and (old.domain, old.data_type) != ("POINT", kind):
+            mesh.attributes.remove(old)
+            old = None
+        if old is None:
+            mesh.attributes.new(name, kind, "POINT")
+    # Only now, for new() may move the storage of the others.
+    mesh.attributes[SIGMA].data.foreach_set("value", np.ascontiguousarray(sigma, np.float32))
     mesh.attributes[COLOUR].data.foreach_set("color", uncertainty_colours(sigma, size).reshape(-1))
     mesh.color_attributes.active_color = mesh.attributes[COLOUR]
 

@@ -10,7 +10,8 @@ __all__ = ["ADVICE", "Advice", "Refusal", "explain"]
 
 
 class Advice(NamedTuple):
-    """``sentence`` stands in when the error brings no message of its own; ``next_step`` is always added."""
+    """``sentence`` stands in when the error brings no message of its own; ``next_step`` is always added.
+    "Press Fit" in it stands for whatever starts the work again."""
 
     sentence: str
     next_step: str
@@ -23,6 +24,7 @@ class Refusal(OmomiError):
         super().__init__(ErrorCode.BAD_OPTION, message)
 
 
+FIT = "Press Fit"
 LOG = "open the log from the Omomi preferences"
 
 ADVICE: dict[ErrorCode, Advice] = {
@@ -42,7 +44,7 @@ ADVICE: dict[ErrorCode, Advice] = {
         "The device asked for cannot be used", "Choose Automatic in the Omomi preferences"
     ),
     ErrorCode.OUT_OF_MEMORY: Advice("There was not enough memory", "Choose a lower detail, or close other programs"),
-    ErrorCode.CANCELLED: Advice("The fit was cancelled", "Press Fit to start again"),
+    ErrorCode.CANCELLED: Advice("It was cancelled", "Press Fit to start again"),
     ErrorCode.BACKEND_START: Advice("The backend process did not start", f"Press Restart, or {LOG}"),
     ErrorCode.BACKEND_DIED: Advice("The backend process ended unexpectedly", f"Press Fit to try again, or {LOG}"),
     ErrorCode.BACKEND_TIMEOUT: Advice("The backend process stopped answering", f"Press Fit to try again, or {LOG}"),
@@ -68,7 +70,7 @@ ADVICE: dict[ErrorCode, Advice] = {
 }
 
 
-def explain(error: OmomiError) -> str:
+def explain(error: OmomiError, again: str = FIT) -> str:
     """One line for the status bar or an exception: what happened, then what to do.
 
     >>> explain(OmomiError(ErrorCode.EMPTY_SCAN, "owl has no vertices"))
@@ -78,4 +80,4 @@ def explain(error: OmomiError) -> str:
         return error.message
     sentence, next_step = ADVICE[error.code]
     happened = " ".join(error.message.split()).rstrip(".") or sentence
-    return f"{happened}. {next_step}."
+    return f"{happened}. {next_step.replace(FIT, again)}."

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
-__all__ = ["OmomiPreferences", "get", "log_path"]
+__all__ = ["OmomiPreferences", "get", "library_folder", "log_path"]
 
 PACKAGE = __package__ or ""
 
@@ -38,6 +38,10 @@ class OmomiPreferences(bpy.types.AddonPreferences):
             name="Log File", description="Where the backend process writes; empty for the extension's user folder",
             subtype="FILE_PATH",
         ),
+        "library": StringProperty(
+            name="Library", description="Folder of your own edits and presets; empty for Blender's user folder",
+            subtype="DIR_PATH",
+        ),
         "interpreter": StringProperty(
             name="Python", subtype="FILE_PATH",
             description="Another Python to run the backend process, with its own onnxruntime; empty for Blender's own",
@@ -48,7 +52,7 @@ class OmomiPreferences(bpy.types.AddonPreferences):
         layout: Any = self.layout
         chosen: Any = self
         layout.use_property_split = True
-        for name in ("device", "threads", "memory_mb", "log_file", "interpreter"):
+        for name in ("device", "threads", "memory_mb", "log_file", "library", "interpreter"):
             layout.prop(self, name)
         column = layout.column(align=True)
         column.label(text=f"Python {sys.version.split()[0]}: {chosen.interpreter or sys.executable}")
@@ -69,3 +73,9 @@ def log_path(preferences: Any) -> Path:
     if preferences.log_file:
         return Path(bpy.path.abspath(preferences.log_file))
     return Path(bpy.utils.extension_path_user(PACKAGE)) / "backend.log"
+
+
+def library_folder() -> Path:
+    """The folder of the artist's edits and presets. Not the extension's own, which goes when it is uninstalled."""
+    chosen = get().library
+    return Path(bpy.path.abspath(chosen) if chosen else bpy.utils.user_resource("DATAFILES", path="omomi"))

@@ -5,6 +5,7 @@ Undo and redo may bring a preview back or take one away, so each is found by its
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection
 from typing import Any
 
@@ -14,16 +15,28 @@ from numpy.typing import NDArray
 
 from . import mesh_io
 
-__all__ = ["remove_all_but", "show"]
+__all__ = ["redraw", "remove", "remove_all_but", "show"]
 
 NAME = "Omomi Preview"
 MARK = "omomi_preview"
+# Of the faces, so that only positions are written while they stay.
+SHOWN = "omomi_preview_faces"
 
 
 def show(key: str, name: str, vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> None:
     """Make the preview marked ``key`` show this mesh (world frame, world units)."""
     obj = _find(key) or _new(key, name)
-    mesh_io.fill_mesh(obj.data, vertices.astype(np.float32), faces)
+    mesh = obj.data
+    if len(mesh.vertices) == len(vertices) and len(mesh.polygons) == len(faces) and obj.get(SHOWN) == _digest(faces):
+        mesh_io.move_vertices(mesh, vertices.astype(np.float32))
+    else:
+        mesh_io.fill_mesh(mesh, vertices.astype(np.float32), faces)
+        obj[SHOWN] = _digest(faces)
+
+
+def remove(key: str) -> None:
+    """Remove the preview marked ``key``."""
+    remove_all_but({obj[MARK] for obj in bpy.data.objects if MARK in obj} - {key})
 
 
 def remove_all_but(keys: Collection[str]) -> None:
@@ -34,6 +47,18 @@ def remove_all_but(keys: Collection[str]) -> None:
         bpy.data.meshes.remove(mesh)
     for collection in [c for c in bpy.data.collections if MARK in c and not c.all_objects]:
         bpy.data.collections.remove(collection)
+
+
+def redraw() -> None:
+    """Have all 3D views drawn again."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+def _digest(faces: NDArray[np.int32]) -> str:
+    return f"{zlib.crc32(faces.tobytes()):08x}"
 
 
 def _find(key: str) -> Any | None:

@@ -1,13 +1,25 @@
-"""The settings of a scene and of one run. They mean the same as on the command line."""
+"""The settings of a scene, the edits of an object. The settings mean the same as on the command line."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
-__all__ = ["FIT_OPTIONS", "OmomiSettings", "add_to_scene", "remove_from_scene"]
+__all__ = [
+    "BLEND_OPTIONS", "CLASSES", "FIT_OPTIONS", "SOLVE_OPTIONS",
+    "add_to_blender", "remove_from_blender", "when_edited",
+]  # fmt: skip
 
 LEVELS = [
     (str(level), f"{32 * 2**level}\u00b3", f"{32 * 2**level} voxels along the longest side; {note}", level)
@@ -16,8 +28,13 @@ LEVELS = [
     )
 ]
 RESULTS = [
-    ("NEW", "New mesh", "Make a new object NAME.fit in the same place and hide the scan"),
+    ("SHAPE_KEY", "Shape key", "Edits move the object's own vertices, as a shape key; a fit makes a new mesh"),
+    ("NEW", "New mesh", "Make a new object NAME.fit or NAME.edit in the same place and hide the scan"),
     ("REPLACE", "Replace", "Give the scan's object the new mesh; the old mesh is kept as NAME.original"),
+]
+KINDS = [
+    ("attribute", "Attribute", "Acts on any scan"),
+    ("learned", "Learned", "Learned from examples, kept in a file"),
 ]
 
 
@@ -41,8 +58,10 @@ def _level() -> Any:
     return EnumProperty(name="Detail", description="Resolution of the fitted field", items=LEVELS, default=2)
 
 
-def _result() -> Any:
-    return EnumProperty(name="Result", description="What becomes of the fitted mesh", items=RESULTS, default="NEW")
+def _result(**settings: Any) -> Any:
+    return EnumProperty(
+        name="Result", description="What becomes of the result", items=RESULTS, default="SHAPE_KEY", **settings
+    )
 
 
 def _keep_islands() -> Any:
@@ -56,17 +75,137 @@ def _keep_islands() -> Any:
 # Shared by the scene's settings and the Fit operator, so that a default is written once.
 FIT_OPTIONS = {"level": _level, "denoise": _denoise, "fill": _fill, "keep_islands": _keep_islands, "result": _result}
 
+_listeners: list[Callable[[Any], None]] = []
+
+
+def when_edited(listener: Callable[[Any], None]) -> None:
+    """Call ``listener`` with the object, or None for all, whenever a stack of edits may show something else."""
+    _listeners.append(listener)
+
+
+def _touched(group: Any, context: Any) -> None:
+    owner = group.id_data
+    for listener in _listeners:
+        listener(owner if isinstance(owner, bpy.types.Object) else None)
+
+
+def _masked(edit: Any, context: Any) -> None:
+    # The interval was measured for the edit where it acted before.
+    edit.safe, edit.transitions = False, ""
+    _touched(edit, context)
+
+
+def _is_mesh(settings: Any, obj: Any) -> bool:
+    return obj.type == "MESH"
+
+
+class OmomiEdit(bpy.types.PropertyGroup):
+    """One edit of a stack.
+
+    ``safe`` says whether the interval from ``safe_low`` to ``safe_high`` was measured, ``transitions`` what happens
+    outside of it; ``note`` is what the backend says of the edit on this object.
+    """
+
+    __annotations__ = {
+        "kind": EnumProperty(name="Kind", items=KINDS),
+        "path": StringProperty(name="File", subtype="FILE_PATH"),
+        "strength": FloatProperty(
+            name="Strength", description="How strong the edit is; negative values turn it round",
+            default=0.0, soft_min=-2.0, soft_max=2.0, min=-100.0, max=100.0, precision=3, step=1, update=_touched,
+        ),
+        "mute": BoolProperty(name="Mute", description="Leave this edit out", update=_touched),
+        "mask": StringProperty(
+            name="Mask", description="Vertex group that says where the edit acts; empty for everywhere",
+            update=_masked,
+        ),
+        "safe": BoolProperty(),
+        "safe_low": FloatProperty(),
+        "safe_high": FloatProperty(),
+        "transitions": StringProperty(),
+        "note": StringProperty(),
+    }  # fmt: skip
+
+
+class OmomiObject(bpy.types.PropertyGroup):
+    """``object.omomi``: the stack of edits, and what the last result and the last check had to say (lines)."""
+
+    __annotations__ = {
+        "edits": CollectionProperty(type=OmomiEdit),
+        "active": IntProperty(name="Active Edit", min=0),
+        "report": StringProperty(),
+        "check": StringProperty(),
+    }
+
+
+class OmomiPair(bpy.types.PropertyGroup):
+    """An example to learn from."""
+
+    __annotations__ = {
+        "before": PointerProperty(name="Before", type=bpy.types.Object, poll=_is_mesh),
+        "after": PointerProperty(name="After", type=bpy.types.Object, poll=_is_mesh),
+    }
+
+
+def _measure() -> Any:
+    lengths = [(f"length_{axis.lower()}", f"Length {axis}", f"Extent along {axis}") for axis in "XYZ"]
+    return EnumProperty(
+        name="Measure",
+        description="What to reach a value of",
+        items=[
+            ("thickness", "Thickness", "Thickness of the walls"),
+            ("volume", "Volume", "Enclosed volume"),
+            ("area", "Area", "Area of the surface"),
+            *lengths,
+        ],
+    )
+
+
+def _share() -> Any:
+    return FloatProperty(
+        name="Share", description="0 is this object, 1 is the other", default=0.5, min=0.0, max=1.0, subtype="FACTOR"
+    )
+
+
+def _guarded() -> Any:
+    return BoolProperty(
+        name="Guarded", description="Take the path that keeps the topology, where there is one", default=True
+    )
+
+
+def _value() -> Any:
+    return FloatProperty(name="Value", description="The value to reach, in world units", default=1.0, min=0.0)
+
+
+# Shared by the scene's settings and the operators.
+BLEND_OPTIONS = {"share": _share, "guarded": _guarded}
+SOLVE_OPTIONS = {"measure": _measure, "value": _value}
+
 
 class OmomiSettings(bpy.types.PropertyGroup):
     """``scene.omomi``"""
 
-    __annotations__ = {name: make() for name, make in FIT_OPTIONS.items()}
+    __annotations__ = {
+        **{name: make() for name, make in {**FIT_OPTIONS, **BLEND_OPTIONS, **SOLVE_OPTIONS}.items()},
+        "result": _result(update=_touched),
+        "other": PointerProperty(
+            name="Other", description="The object to blend with", type=bpy.types.Object, poll=_is_mesh
+        ),
+        "pairs": CollectionProperty(type=OmomiPair),
+        "learn_name": StringProperty(name="Name", description="Name of the edit to learn", default="My edit"),
+    }
 
 
-def add_to_scene() -> None:
+CLASSES = (OmomiEdit, OmomiObject, OmomiPair, OmomiSettings)
+
+
+def add_to_blender() -> None:
     scene: Any = bpy.types.Scene
     scene.omomi = PointerProperty(type=OmomiSettings)
+    obj: Any = bpy.types.Object
+    obj.omomi = PointerProperty(type=OmomiObject)
 
 
-def remove_from_scene() -> None:
+def remove_from_blender() -> None:
+    _listeners.clear()
+    delattr(bpy.types.Object, "omomi")
     delattr(bpy.types.Scene, "omomi")

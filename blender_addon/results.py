@@ -8,7 +8,8 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import mesh_io
+from . import edits, mesh_io
+from .transfer import Carried, dress
 
 __all__ = ["Fitted", "place", "why_not_replace"]
 
@@ -33,14 +34,31 @@ def why_not_replace(obj: Any) -> str | None:
     return None
 
 
-def place(source: Any, fitted: Fitted, *, replace: bool) -> Any:
-    """Put the result over ``source`` and return the object that shows it."""
-    mesh = _mesh(source, fitted)
-    return _replace(source, mesh) if replace else _add(source, mesh)
+def place(
+    source: Any,
+    fitted: Fitted,
+    *,
+    replace: bool,
+    suffix: str = "fit",
+    hide: bool = True,
+    carried: Carried | None = None,
+) -> Any:
+    """Put the result over ``source``, as NAME.suffix or in its place, and return the object that shows it.
+
+    A fit saw the mesh as its modifiers show it, so they must not act again. An edit, which comes with what was
+    ``carried`` to its mesh, saw the object's own mesh: there they stay.
+    """
+    mesh = _mesh(source, fitted, suffix)
+    keep = suffix == "edit"
+    target = _replace(source, mesh, keep) if replace else _add(source, mesh, suffix, keep, hide)
+    if carried is not None:
+        dress(target, carried, bool(np.linalg.det(fitted.linear) < 0))
+    edits.settle([target])
+    return target
 
 
-def _mesh(source: Any, fitted: Fitted) -> Any:
-    mesh = bpy.data.meshes.new(f"{source.name}.fit")
+def _mesh(source: Any, fitted: Fitted, suffix: str) -> Any:
+    mesh = bpy.data.meshes.new(f"{source.name}.{suffix}")
     mesh_io.fill_mesh(mesh, *mesh_io.to_local(fitted.vertices, fitted.faces, fitted.linear))
     size = float(np.ptp(fitted.vertices, axis=0).max()) if len(fitted.vertices) else 0.0
     mesh_io.paint_sigma(mesh, fitted.sigma, size)
@@ -49,7 +67,7 @@ def _mesh(source: Any, fitted: Fitted) -> Any:
     return mesh
 
 
-def _replace(source: Any, mesh: Any) -> Any:
+def _replace(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
     original = source.data
     if original.library is None:
         original.use_fake_user = True
@@ -57,25 +75,26 @@ def _replace(source: Any, mesh: Any) -> Any:
         if original.users <= 2:
             original.name = f"{source.name}.original"
     source.data = mesh
-    # The fit saw the modified mesh, so the modifiers would be applied twice.
-    for modifier in source.modifiers:
+    for modifier in () if keep_modifiers else source.modifiers:
         modifier.show_viewport = modifier.show_render = False
     return source
 
 
-def _add(source: Any, mesh: Any) -> Any:
+def _add(source: Any, mesh: Any, suffix: str, keep_modifiers: bool, hide: bool) -> Any:
     # A copy has the same parent, constraints, animation and delta transforms: it stays over the scan.
     result = source.copy()
     if result.override_library is not None:
         # An override could hold no mesh of its own.
         result = result.make_local(clear_liboverride=True)
-    result.name = f"{source.name}.fit"
+    result.name = f"{source.name}.{suffix}"
     result.data = mesh
-    result.modifiers.clear()
+    if not keep_modifiers:
+        result.modifiers.clear()
     result.vertex_groups.clear()
     for collection in _homes(source):
         collection.objects.link(result)
-    _hide(source)
+    if hide:
+        _hide(source)
     result.select_set(True)
     bpy.context.view_layer.objects.active = result
     return result

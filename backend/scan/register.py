@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,10 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from .similarity import Similarity, angle_between, best_similarity
+from . import poses
+from .similarity import Similarity, angle_between, best_similarity, best_sliding
 
-STAGES = ((150, 8, 8), (500, 15, 4), (4000, 30, 4))
-"""Points of the source, rounds, and poses that are kept, from the search over poses to the refinement."""
+SEARCHED, COMPARED = 500, 800
+"""Points of either surface in the search, and where two poses are compared."""
+LIKELY = 4
+"""Poses of the search that are refined."""
+SIZES, PAIR_SIZES = (1500, 6000), (3000, 20_000)
+"""Points of the source and of the target in the refinement: of another object, and of the same one."""
+ROUNDS, SETTLED = 40, 1e-5
+"""Most rounds, and the step (sizes of the target) that ends them."""
 NORMAL_REACH = 0.15
 """A turn of one radian between two normals counts like this distance, in sizes of the target: the two walls of a
 thin sheet face opposite ways and must not be matched."""
@@ -22,6 +29,7 @@ KEPT = 0.85
 SCALE_ROOM = 1.1
 """The scale stays within this factor of the ratio of the sizes: matches to the nearest surface favour a source that
 shrinks into a corner of its target, where everything is near."""
+Step = Callable[[NDArray, NDArray, NDArray], Similarity]
 SAME_POSE = np.radians(20)
 
 
@@ -37,6 +45,11 @@ class Surface:
         """Root mean square distance from the centre."""
         return float(np.sqrt(((self.points - self.points.mean(axis=0)) ** 2).sum(axis=1).mean()))
 
+    @property
+    def standard(self) -> Similarity:
+        """Puts the centre at the origin and makes the size one."""
+        return Similarity(np.eye(3), 1 / self.size, -self.points.mean(axis=0) / self.size)
+
     def thinned(self, count: int) -> Surface:
         """About ``count`` of the points, the same ones at every call."""
         step = max(1, len(self.points) // count)
@@ -49,8 +62,7 @@ class Surface:
 
 @dataclass(frozen=True)
 class Registration:
-    """transform: source to target; residual: mean kept match distance in sizes of the target, normals counted in;
-    rivals: other poses that fit nearly as well, best first, with their residuals."""
+    """transform: source to target; residual: its `misfit`; rivals: other poses that fit, best first, with theirs."""
 
     transform: Similarity
     residual: float
@@ -71,69 +83,74 @@ class Matcher:
         return np.asarray(distance), np.asarray(index)
 
 
-def register(source: Surface, target: Surface, *, any_pose: bool = True) -> Registration:
-    """Similarity from ``source`` to ``target``.
+def register(source: Surface, target: Surface) -> Registration:
+    """Similarity from ``source`` to ``target`` from any pose."""
+    points, targets = SIZES
+    matcher, few = Matcher(target.thinned(targets), NORMAL_REACH * target.size), source.thinned(points)
+    refined = [icp(few, matcher, start, target.size / source.size, _to_family)[0] for start in _likely(source, target)]
+    (best, residual), *others = _distinct((fit, misfit(source, target, fit)) for fit in refined)
+    return Registration(best, residual, tuple(others))
 
-    any_pose: search all turns (from the 24 matches of principal axes); otherwise only near the pose as it is.
+
+def register_nearby(source: Surface, target: Surface) -> Similarity:
+    """Similarity from ``source`` to ``target``, which are one object in nearly one pose, but for a part of them."""
+    points, targets = PAIR_SIZES
+    matcher, few = Matcher(target.thinned(targets), NORMAL_REACH * target.size), source.thinned(points)
+    starts = Similarity.identity(), target.standard.inverse().after(source.standard)
+    fits = [icp(few, matcher, start, 1.0, best_sliding) for start in starts]
+    return min(fits, key=lambda fit: fit[1])[0]
+
+
+def misfit(source: Surface, target: Surface, transform: Similarity) -> float:
+    """Root mean square distance between the surfaces, both ways, normals counted in, in sizes of the target."""
+    here, there = source.thinned(COMPARED).moved(transform), target.thinned(COMPARED)
+    return poses.misfit((here.points / target.size, here.normals), (there.points / target.size, there.normals))
+
+
+def _likely(source: Surface, target: Surface) -> list[Similarity]:
+    """What the search over all poses finds, best first."""
+    source, target = source.thinned(SEARCHED), target.thinned(SEARCHED)
+    here, there = source.standard, target.standard
+    few, fewer = source.moved(here), target.moved(there)
+    found = (
+        (there.inverse().after(Similarity(turn, 1.0, shift)).after(here), error)
+        for turn, shift, error in poses.search((few.points, few.normals), (fewer.points, fewer.normals))
+    )
+    return [pose for pose, _ in _distinct(found)[:LIKELY]]
+
+
+def _distinct(fits: Iterable[tuple[Similarity, float]]) -> list[tuple[Similarity, float]]:
+    """Best first, without the ones that a better one nearly equals."""
+    distinct: list[tuple[Similarity, float]] = []
+    for fit in sorted(fits, key=lambda fit: fit[1]):
+        if all(angle_between(fit[0].rotation, other.rotation) > SAME_POSE for other, _ in distinct):
+            distinct.append(fit)
+    return distinct
+
+
+def icp(source: Surface, matcher: Matcher, start: Similarity, usual: float, towards: Step) -> tuple[Similarity, float]:
+    """Trimmed ICP with scale from ``start``, the scale near the ``usual`` one, and the mean distance of what is kept.
+
+    towards: the step from points (n, 3) towards matches (n, 3) with unit normals (n, 3).
     """
-    reach = NORMAL_REACH * target.size
-    found = [first_guess(source, target, np.eye(3))]
-    if any_pose:
-        found += [first_guess(source, target, turn) for turn in axis_turns(source.points, target.points)]
-    fits: list[tuple[Similarity, float]] = []
-    for points, rounds, kept in STAGES if any_pose else STAGES[-1:]:
-        matcher, few = Matcher(target.thinned(5 * points), reach), source.thinned(points)
-        fits = sorted((icp(few, matcher, start, rounds) for start in found), key=lambda fit: fit[1])
-        distinct: list[tuple[Similarity, float]] = []
-        for fit in fits:
-            if all(angle_between(fit[0].rotation, other.rotation) > SAME_POSE for other, _ in distinct):
-                distinct.append(fit)
-        fits = distinct
-        found = [transform for transform, _ in fits[:kept]]
-    (best, residual), *others = fits
-    return Registration(best, residual / target.size, tuple((o, value / target.size) for o, value in others))
-
-
-def first_guess(source: Surface, target: Surface, turn: NDArray) -> Similarity:
-    """Centres and sizes matched under a rotation ``turn`` (3, 3)."""
-    scale = target.size / source.size
-    return Similarity(turn, scale, target.points.mean(axis=0) - scale * (turn @ source.points.mean(axis=0)))
-
-
-def axis_turns(source: NDArray, target: NDArray) -> list[NDArray]:
-    """The 24 rotations that take principal axes of (n, 3) to principal axes of (m, 3), in any order and sense."""
-    source_axes, target_axes = (np.linalg.eigh(np.cov(points.T))[1] for points in (source, target))
-    turns = []
-    for order in itertools.permutations(range(3)):
-        for signs in itertools.product((1.0, -1.0), repeat=3):
-            turn = (target_axes[:, order] * signs) @ source_axes.T
-            if np.linalg.det(turn) > 0:
-                turns.append(turn)
-    return turns
-
-
-def icp(source: Surface, matcher: Matcher, start: Similarity, rounds: int) -> tuple[Similarity, float]:
-    """Trimmed ICP with scale from ``start``; the transform and the mean distance of the kept matches."""
-    found = start
-    target = matcher.surface
-    usual = target.size / source.size
-    kept_distance = np.inf
-    for _ in range(rounds):
+    found, target, error = start, matcher.surface, np.inf
+    for _ in range(ROUNDS):
         points, normals = found.points(source.points), found.directions(source.normals)
         distance, index = matcher.match(points, normals)
-        limit = np.quantile(distance, KEPT)
-        kept = distance <= limit
-        kept_distance = float(distance[kept].mean())
-        facing = target.normals[index[kept]]
-        toward = target.points[index[kept]] - points[kept]
-        # half way to the tangent plane: points may slide, which plain matching of points forbids
-        along = (toward * facing).sum(axis=1, keepdims=True) * facing
-        goal = points[kept] + along + 0.3 * (toward - along)
-        step = best_similarity(points[kept], goal, np.ones(int(kept.sum())))
+        kept = distance <= np.quantile(distance, KEPT)
+        error = float(distance[kept].mean())
+        step = towards(points[kept], target.points[index[kept]], target.normals[index[kept]])
         found = _rescaled(step.after(found), usual, source.points)
-        if np.abs(step.points(points) - points).max() < 1e-5 * target.size:
+        if np.abs(step.points(points) - points).max() < SETTLED * target.size:
             break
-    return found, kept_distance
+    return found, error
+
+
+def _to_family(points: NDArray, targets: NDArray, normals: NDArray) -> Similarity:
+    """Half way to the planes of the matches, less along them: members of a family match nowhere exactly, and free to
+    slide and grow, one would run away on the other."""
+    along = ((targets - points) * normals).sum(axis=1, keepdims=True) * normals
+    return best_similarity(points, points + along + 0.3 * (targets - points - along), np.ones(len(points)))
 
 
 def _rescaled(found: Similarity, usual: float, points: NDArray) -> Similarity:

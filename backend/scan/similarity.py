@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 
 @dataclass(frozen=True)
@@ -60,3 +61,23 @@ def best_similarity(source: NDArray, target: NDArray, weight: NDArray) -> Simila
     rotation = (left * mirror) @ right
     scale = float(np.sqrt((share @ (target**2).sum(axis=1)) / (share @ (source**2).sum(axis=1))))
     return Similarity(rotation, scale, target_mean - scale * (rotation @ source_mean))
+
+
+def best_sliding(source: NDArray, target: NDArray, normals: NDArray, slide: float = 0.1) -> Similarity:
+    """A step from source (n, 3) to the planes through target (n, 3) across its unit normals (n, 3), to first order.
+
+    slide: share of the way along the planes that counts, so that no direction is free.
+    """
+    centre = source.mean(axis=0)
+    size = np.sqrt(((source - centre) ** 2).sum(axis=1).mean())
+    arm, wanted = (source - centre) / size, (target - source) / size
+    # unknowns: turn (3), shift (3) and growth: the derivative of a point is turn x arm + shift + growth * arm
+    across = np.concatenate([np.cross(arm, normals), normals, (arm * normals).sum(axis=1, keepdims=True)], axis=1)
+    zero, (x, y, z) = np.zeros(len(arm)), arm.T
+    turns = np.stack([np.stack(row, axis=1) for row in ((zero, z, -y), (-z, zero, x), (y, -x, zero))], axis=1)
+    every = np.concatenate([turns, np.broadcast_to(np.eye(3), turns.shape), arm[:, :, None]], axis=2).reshape(-1, 7)
+    normal = across.T @ across + slide**2 * (every.T @ every)
+    right = across.T @ (wanted * normals).sum(axis=1) + slide**2 * (every.T @ wanted.reshape(-1))
+    step = np.linalg.solve(normal + 1e-12 * np.trace(normal) * np.eye(7), right)
+    rotation, scale = Rotation.from_rotvec(step[:3]).as_matrix(), float(np.exp(step[6]))
+    return Similarity(rotation, scale, centre + size * step[3:6] - scale * (rotation @ centre))

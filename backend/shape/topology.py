@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -84,32 +83,71 @@ def betti_of_mesh(vertices: np.ndarray, faces: np.ndarray) -> Betti:
     return Betti(int((volumes > 0).sum()), count - euler // 2, int((volumes <= 0).sum()))
 
 
-def betti_of_occupancy(inside: np.ndarray) -> Betti:
+def betti_of_occupancy(inside: np.ndarray, least: int = 1) -> Betti:
     """Betti numbers of a boolean array (x, y, z); beyond its border all is outside.
 
-    Inside voxels are closed cubes, so they are 26-connected, and outside voxels are 6-connected.
+    Inside voxels are closed cubes, so they are 26-connected, and outside voxels are 6-connected. Parts and cavities of
+    fewer than ``least`` voxels count as what surrounds them.
     """
     padded = np.pad(np.asarray(inside, bool), 1)
-    parts = _count_parts(padded, np.ones((3, 3, 3)))
-    outside = _count_parts(~padded, None)
+    labels, parts, small = _parts(padded, np.ones((3, 3, 3)), least)
+    if small.any():
+        padded &= ~small[labels]
+    labels, outside, small = _parts(~padded, None, least)
+    if small.any():
+        padded |= small[labels]
     cavities = outside - 1
-    return Betti(parts, parts + cavities - _euler_of_cubes(padded), cavities)
+    return Betti(parts, parts + cavities - _euler_of_cubes(_packed(padded)), cavities)
 
 
-def _count_parts(mask: np.ndarray, structure: np.ndarray | None) -> int:
-    """Number of connected groups of True voxels; ``structure`` None means across faces only."""
-    _, number = cast(tuple[np.ndarray, int], ndimage.label(mask, structure))
-    return int(number)
+def euler_of_occupancy(inside: np.ndarray) -> tuple[int, int]:
+    """Euler numbers b0 - b1 + b2 of a boolean array (x, y, z), far cheaper than the numbers themselves: as
+    ``betti_of_occupancy`` reads it, and with inside voxels joined across faces only, outside voxels across edges and
+    corners as well. Where the two differ, something is about as thin as a voxel.
+    """
+    padded = np.pad(np.asarray(inside, bool), 2)
+    # The outside, a box with the solid cut out of it: it has the solid's tunnels, and a hollow for each of its parts.
+    box = np.zeros(padded.shape[2], bool)
+    box[1:-1] = True
+    packed = _packed(padded)
+    around = np.zeros_like(packed)
+    around[1:-1, 1:-1] = ~packed[1:-1, 1:-1] & _packed(box)
+    return _euler_of_cubes(packed), _euler_of_cubes(around) - 1
 
 
-def _euler_of_cubes(padded: np.ndarray) -> int:
-    """Vertices - edges + faces - cubes of the union of closed voxels; the array's border must be False."""
-    total = 0
-    for spread in product((False, True), repeat=3):
-        # A face, edge or vertex belongs to the union when any voxel around it does.
-        cells = padded
-        for axis in np.flatnonzero(spread):
-            low = cells.take(range(cells.shape[axis] - 1), axis)
-            cells = low | cells.take(range(1, cells.shape[axis]), axis)
-        total -= (-1) ** sum(spread) * int(np.count_nonzero(cells))
-    return total
+def _parts(mask: np.ndarray, structure: np.ndarray | None, least: int) -> tuple[np.ndarray, int, np.ndarray]:
+    """Labels of connected groups of True voxels (``structure`` None: across faces only), the number of groups with at
+    least ``least`` voxels, and for every label, 0 included, whether its group has fewer."""
+    labels, number = cast(tuple[np.ndarray, int], ndimage.label(mask, structure))
+    small = np.zeros(number + 1, bool)
+    if least > 1:
+        sizes = np.bincount(labels.reshape(-1))[1:] if number > 1 else np.count_nonzero(mask)
+        small[1:] = sizes < least
+    return labels, number - int(small.sum()), small
+
+
+def _packed(cells: np.ndarray) -> np.ndarray:
+    """A boolean array with eight cells along z in a byte, the first one highest, False beyond the end."""
+    return np.packbits(cells, axis=-1)
+
+
+def _euler_of_cubes(packed: np.ndarray) -> int:
+    """Euler number of the union of closed voxels, packed; the array's border must be False.
+
+    Along z the union is a set of segments over every square, edge and corner of the grid of columns: their numbers add
+    up with alternating signs.
+    """
+    over_x, over_y = packed[1:] | packed[:-1], packed[:, 1:] | packed[:, :-1]
+    over_corners = over_x[:, 1:] | over_x[:, :-1]
+    return _segments(packed) - _segments(over_x) - _segments(over_y) + _segments(over_corners)
+
+
+def _segments(packed: np.ndarray) -> int:
+    """Number of runs of True along z."""
+    before = packed >> 1
+    before[..., 1:] |= packed[..., :-1] << 7
+    bits = packed & ~before
+    # of each byte the number of its bits: of pairs, of fours, of all eight
+    bits -= (bits >> 1) & 0x55
+    bits = (bits & 0x33) + ((bits >> 2) & 0x33)
+    return int(((bits + (bits >> 4)) & 0x0F).sum(dtype=np.int64))

@@ -21,53 +21,50 @@ def winding_grid(vertices: NDArray, faces: NDArray, shape: tuple[int, int, int])
     points = np.asarray(vertices, np.float64) + OFFSET
     faces = np.asarray(faces, np.int64).reshape(-1, 3)
     steps = np.zeros((shape[0], shape[1], shape[2] + 1), np.int16)
-    corners = points[faces]
-    first = np.maximum(np.ceil(corners[:, :, :2].min(axis=1)), 0).astype(np.int64)
-    last = np.minimum(np.floor(corners[:, :, :2].max(axis=1)), np.array(shape[:2]) - 1).astype(np.int64)
-    sides = np.maximum(last - first + 1, 0)
-    counts = sides[:, 0] * sides[:, 1]
+    first_x, wide = _columns(points[:, 0], faces, shape[0])
+    first_y, deep = _columns(points[:, 1], faces, shape[1])
+    counts = wide * deep
     met = np.flatnonzero(counts)
     ends = np.cumsum(counts[met])
     start = 0
     while start < len(met):
         # at least one face at a time, however many columns it covers
         stop = max(start + 1, int(np.searchsorted(ends, ends[start] - counts[met[start]] + MOST_CROSSINGS)))
-        _cross(steps, points, faces, met[start:stop], first, sides, counts)
+        chosen = met[start:stop]
+        owner = np.repeat(chosen, counts[chosen])
+        within = np.arange(len(owner)) - np.repeat(np.cumsum(counts[chosen]) - counts[chosen], counts[chosen])
+        across, along = np.divmod(within, deep[owner])
+        _cross(steps, points, faces[owner], first_x[owner] + across, first_y[owner] + along)
         start = stop
     return np.cumsum(steps[:, :, :-1], axis=2, dtype=np.int16)
 
 
-def _cross(
-    steps: NDArray[np.int16],
-    points: NDArray,
-    faces: NDArray,
-    chosen: NDArray,
-    first: NDArray,
-    sides: NDArray,
-    counts: NDArray,
-) -> None:
-    """Add the crossings of the ``chosen`` faces to ``steps``: the change of the winding number from voxel to voxel."""
-    owner = np.repeat(chosen, counts[chosen])
-    within = np.arange(len(owner)) - np.repeat(np.cumsum(counts[chosen]) - counts[chosen], counts[chosen])
-    x = first[owner, 0] + within // sides[owner, 1]
-    y = first[owner, 1] + within % sides[owner, 1]
-    left = [_left_of(points, faces[owner, k], faces[owner, (k + 1) % 3], x, y) for k in range(3)]
+def _columns(places: NDArray, faces: NDArray, side: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First row of voxels that each face reaches along one axis, and how many; ``places`` (n,) of the vertices."""
+    low, high = (np.stack([rounded[faces[:, k]] for k in range(3)]) for rounded in (np.ceil(places), np.floor(places)))
+    first, last = np.maximum(low.min(axis=0), 0), np.minimum(high.max(axis=0), side - 1)
+    return first.astype(np.int64), np.maximum(last - first + 1, 0).astype(np.int64)
+
+
+def _cross(steps: NDArray[np.int16], points: NDArray, faces: NDArray, x: NDArray, y: NDArray) -> None:
+    """Add the crossings of faces (p, 3) with one column each, at x, y (p,), to ``steps``: the change of the winding
+    number from voxel to voxel."""
+    away = [(points[faces[:, k], 0] - x, points[faces[:, k], 1] - y) for k in range(3)]
+    areas = [_area(away[(k + 1) % 3], away[(k + 2) % 3]) for k in range(3)]
+    left = [area > 0 for area in areas]
+    for k, area in enumerate(areas):
+        # a column through an edge is on one side of it for one face and on the other for the other
+        tie = np.flatnonzero(area == 0)
+        left[k][tie] = faces[tie, (k + 1) % 3] < faces[tie, (k + 2) % 3]
     up = left[0] & left[1] & left[2]
-    down = ~(left[0] | left[1] | left[2])
-    hit = np.flatnonzero(up | down)
-    a, b, c = (points[faces[owner[hit], k]] for k in range(3))
-    normal = np.cross(b - a, c - a)
-    steep = normal[:, 2] != 0
-    hit, a, normal = hit[steep], a[steep], normal[steep]
-    along = (a[:, 0] - x[hit]) * normal[:, 0] + (a[:, 1] - y[hit]) * normal[:, 1]
-    height = a[:, 2] + along / normal[:, 2]
-    above = np.clip(np.ceil(height), 0, steps.shape[2] - 1).astype(np.int64)
-    np.add.at(steps, (x[hit], y[hit], above), np.where(up[hit], -1, 1).astype(np.int16))
+    whole = areas[0] + areas[1] + areas[2]
+    hit = np.flatnonzero((up | ~(left[0] | left[1] | left[2])) & (whole != 0))
+    heights = sum(areas[k][hit] * points[faces[hit, k], 2] for k in range(3)) / whole[hit]
+    above = np.clip(np.ceil(heights), 0, steps.shape[2] - 1).astype(np.int64)
+    place = (x[hit] * steps.shape[1] + y[hit]) * steps.shape[2] + above
+    np.add.at(steps.reshape(-1), place, np.where(up[hit], -1, 1).astype(np.int16))
 
 
-def _left_of(points: NDArray, start: NDArray, end: NDArray, x: NDArray, y: NDArray) -> NDArray[np.bool_]:
-    """Whether (x, y) lies left of the edge from ``start`` to ``end``; the opposite edge says the opposite, always."""
-    turned = start > end
-    low, high = points[np.where(turned, end, start)], points[np.where(turned, start, end)]
-    area = (high[:, 0] - low[:, 0]) * (y - low[:, 1]) - (high[:, 1] - low[:, 1]) * (x - low[:, 0])
-    return (area >= 0) ^ turned
+def _area(start: tuple[NDArray, NDArray], end: tuple[NDArray, NDArray]) -> NDArray[np.float64]:
+    """Twice the signed area between a column and an edge; of the opposite edge it is exactly the opposite."""
+    return start[0] * end[1] - start[1] * end[0]

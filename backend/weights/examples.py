@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
 from ..scan.prepare import PreparedScan
-from ..scan.register import NORMAL_REACH, Matcher, Surface, register
+from ..scan.register import NORMAL_REACH, Matcher, Surface, register, register_nearby
 from .match import match_warp, mismatch
 
 POINTS = 20_000
@@ -59,7 +59,7 @@ def observe(before: PreparedScan, after: PreparedScan) -> Change:
     size = surface.size
     matcher = Matcher(there, NORMAL_REACH * size)
     # most of the object did not change, so the right pose is the one in which it coincides
-    there_from_here = register(surface, there, any_pose=False).transform
+    there_from_here = register_nearby(surface, there)
     moved = surface.moved(there_from_here)
     distance = mismatch(moved, matcher)
     if np.median(distance) > SAME_SURFACE * size:

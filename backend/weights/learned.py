@@ -64,30 +64,33 @@ class LearnedEdit:
 
     def displacement(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
         """Displacement (n, 3) at strength 1 of points (n, 3) with unit normals (n, 3), in the reference's frame."""
-        return self._predict(points, normals)[0]
+        moves = np.zeros((len(points), 3))
+        if not self.changes_nothing:
+            near, bumps, fade = self._bumps(points, normals)
+            moves[near] = fade[:, None] * (bumps @ self.gains)
+        return moves
 
     def doubt(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
         """Standard deviation (n,) of the displacement per axis, relative to ``size``; 1 where nothing is known."""
-        return self._predict(points, normals)[1]
+        doubt = np.zeros(len(points))
+        if not self.changes_nothing:
+            near, bumps, fade = self._bumps(points, normals)
+            # beyond the examples the bumps die away and with them the posterior's own variance: what is missing of a
+            # bump's height of one is what no example has seen
+            inside = np.clip(bumps.max(axis=1), 0.0, 1.0)
+            seen = solve_triangular(self.factor, bumps.T, lower=True, check_finite=False)
+            doubt[near] = np.sqrt(self.noise * (seen**2).sum(axis=0) + (1 - inside) ** 2 * fade)
+        return doubt
 
-    def _predict(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray]:
-        moves, doubt = np.zeros((len(points), 3)), np.zeros(len(points))
-        if self.changes_nothing:
-            return moves, doubt
+    def _bumps(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.intp], NDArray, NDArray]:
+        """Indices (k,) of the points in reach of the edit, heights (k, m) of the bumps there, and how much of the edit
+        (k,) is left there, 0 .. 1."""
         code = joined(points, normals, self.radius)
         distance, _ = KDTree(self.codes).query(code, distance_upper_bound=FADE[1] * self.radius, workers=-1)
         near = np.flatnonzero(np.isfinite(distance))
-        bumps = kernel(code[near], self.codes, self.radius)
         start, end = FADE
         share = np.clip((distance[near] / self.radius - start) / (end - start), 0.0, 1.0)
-        fade = 1 - share**2 * (3 - 2 * share)
-        moves[near] = fade[:, None] * (bumps @ self.gains)
-        # beyond the examples the bumps die away and with them the posterior's own variance: what is missing of a
-        # bump's height of one is what no example has seen
-        inside = np.clip(bumps.max(axis=1), 0.0, 1.0)
-        seen = solve_triangular(self.factor, bumps.T, lower=True, check_finite=False)
-        doubt[near] = np.sqrt(self.noise * (seen**2).sum(axis=0) + (1 - inside) ** 2 * fade)
-        return moves, doubt
+        return near, kernel(code[near], self.codes, self.radius), 1 - share**2 * (3 - 2 * share)
 
 
 def joined(points: NDArray, normals: NDArray, radius: float) -> NDArray[np.float64]:

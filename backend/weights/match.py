@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from ..scan.register import Matcher, Surface
-from .warp import Bumps, Ridge, Warp, kernel, spread_points
+from .warp import Bumps, Ridge, Warp, spread_points, turned
 
 ROUNDS = 8
 SLIDE = 0.2
@@ -34,23 +34,27 @@ def match_warp(
 
     reach: matches much farther than this are doubted (Cauchy weights), whatever the layer.
     """
-    warp = Warp()
     source = source.thinned(points)
+    layers: list[Bumps] = []
+    moved, jacobian = source.points, np.zeros((len(source.points), 3, 3))
     for radius in radii:
         centres = source.points[spread_points(source.points, radius)]
-        values, penalty = kernel(source.points, centres, radius), kernel(centres, centres, radius)
+        bumps = Bumps(centres, np.zeros_like(centres), radius)
+        values, penalty = bumps.values(source.points), bumps.values(centres)
         stiff = stiffness * len(source.points) / len(centres)
         solve = _sliding(values, stiff * penalty) if len(centres) <= MOST_SLIDING else _held(values, stiff * penalty)
-        before, current = warp(source.points), warp
+        before, bent, normals = moved, jacobian, turned(source.normals, jacobian)
         for _ in range(ROUNDS):
-            moved, normals = current(source.points), current.normals(source.points, source.normals)
             distance, index = matcher.match(moved, normals)
             match = Match(moved, matcher.surface.points[index], matcher.surface.normals[index])
             agree = np.clip((normals * match.normals).sum(axis=1), 0.0, 1.0)
             weight = agree / (1 + (distance / reach) ** 2)
-            current = Warp((*warp.layers, Bumps(centres, solve(match, before, weight), radius)))
-        warp = current
-    return warp
+            bumps = replace(bumps, gains=solve(match, before, weight))
+            moved = before + bumps.displacement(values)
+            jacobian = bent + bumps.jacobian(values, source.points)
+            normals = turned(source.normals, jacobian)
+        layers.append(bumps)
+    return Warp(tuple(layers))
 
 
 @dataclass(frozen=True)

@@ -1,69 +1,87 @@
-"""Bringing a learned edit to another scan: registration to the family's frame, and what the edit does there."""
+"""Bringing a learned edit to another scan: where it belongs there, and what it does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
 from ..scan.prepare import PreparedScan
-from ..scan.register import NORMAL_REACH, Matcher, Surface, register
+from ..scan.register import Surface
 from ..scan.similarity import Similarity
+from .align import Alignment, alignments, refined
 from .examples import Change, surface_of
-from .learned import LearnedEdit, learn
-from .match import match_warp, mismatch
-from .warp import Warp
+from .learned import FADE, LearnedEdit, learn
 
 POINTS = 20_000
-UNLIKE = 0.2
+UNLIKE = 0.14
 """A scan whose registered surface stays farther than this (sizes) from the reference is of another kind."""
-RIVAL = 1.1
+RIVAL = 1.2
 """Another pose counts as a rival when its misfit is at most this many times the best one's."""
 RIVAL_CHANGE = 0.5
 """Rivals only matter when the edit would do something else under them, by this share of its size."""
-RADII, STIFFNESS = (0.5, 0.25, 0.12), 0.1
-"""Of the smooth warp that follows the rigid registration, in sizes: it carries differences of proportion."""
-REACH, LEAST_REACH = 4.0, 0.03
-"""Matches this many times farther than the median one are doubted, and none nearer than that (sizes)."""
-MOST_MISFIT = 0.2
-"""A point without a counterpart counts like this distance (sizes)."""
+PROBES, PROBE_REACH = 5000, 0.1
+"""Points of the scan whose way to the reference is known beforehand, and how far (sizes) one speaks for others."""
 
 
 @dataclass(frozen=True)
 class PlacedEdit:
-    """An edit on one scan. into_reference: from the scan's canonical frame; warp: of the reference's frame, after that;
-    misfit: mean distance between the scan and the reference that is left, both ways (sizes)."""
+    """An edit on one scan: alignment from the scan to the edit's reference; probes: some of the scan's points."""
 
     edit: LearnedEdit
-    into_reference: Similarity
-    warp: Warp
-    misfit: float
+    alignment: Alignment
+    probes: Surface
 
     def displacement(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
         """Displacement (n, 3), canonical units of the scan, at strength 1; points (n, 3), unit normals (n, 3)."""
-        return self.into_reference.inverse().vectors(self.edit.displacement(*self._there(points, normals)))
+        found = np.zeros((len(points), 3))
+        near, bent = self._bent(points, normals)
+        moves = self.edit.displacement(bent.points, bent.normals)
+        found[near] = self.alignment.similarity.inverse().vectors(moves)
+        return found
 
     def spread(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
         """Standard deviation (n,) of the displacement per axis, canonical units of the scan."""
-        return self.edit.doubt(*self._there(points, normals)) * (self.edit.size / self.into_reference.scale)
+        found = np.zeros(len(points))
+        near, bent = self._bent(points, normals)
+        doubt = self.edit.doubt(bent.points, bent.normals)
+        found[near] = doubt * (self.edit.size / self.alignment.similarity.scale)
+        return found
 
-    def _there(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray]:
-        points, normals = self.into_reference.points(points), self.into_reference.directions(normals)
-        return self.warp(points), self.warp.normals(points, normals)
+    def _bent(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.intp], Surface]:
+        """Indices of the points that the edit may reach, and where these lie on the reference."""
+        tree, idle, reach = self._reach
+        distance, index = tree.query(points, workers=-1)
+        near = np.flatnonzero(~(idle[index] & (distance < reach)))
+        return near, self.alignment.bend(points[near], normals[near])
+
+    @cached_property
+    def _reach(self) -> tuple[KDTree, NDArray[np.bool_], float]:
+        """Tree of the probes; which of them, with all around as far as the last figure, the edit leaves alone."""
+        reach = PROBE_REACH * self.probes.size
+        idle = np.ones(len(self.probes.points), bool)
+        if not self.edit.changes_nothing:
+            there = self.alignment.warp(self.alignment.similarity.points(self.probes.points))
+            # the warp may stretch what lies between a probe and the points that it speaks for
+            far = FADE[1] * self.edit.radius + 3 * reach * self.alignment.similarity.scale
+            idle = KDTree(self.edit.codes[:, :3]).query(there, workers=-1)[0] > far
+        return KDTree(self.probes.points), idle, reach
 
 
 def learn_edit(changes: Sequence[Change]) -> LearnedEdit:
-    """Register the examples to the first one and learn. Raises OmomiError as `place` does."""
+    """Bring the examples onto the first one and learn. Raises OmomiError as `place` does."""
     into_first = [Similarity.identity()]
     reference = changes[0].surface
     for number, change in enumerate(changes[1:], start=2):
-        found = register(change.surface, reference)
-        if found.residual > UNLIKE:
+        best = alignments(change.surface, reference)[0]
+        if best.misfit > UNLIKE:
             raise OmomiError(ErrorCode.NOT_REGISTERED, f"Example {number} does not look like the first example.")
-        into_first.append(found.transform)
+        into_first.append(best.similarity)
     return learn(changes, into_first)
 
 
@@ -73,40 +91,20 @@ def place(edit: LearnedEdit, scan: PreparedScan, *, adapt: bool = True) -> Place
     Raises OmomiError: NOT_REGISTERED when the scan does not look like the examples; AMBIGUOUS_POSE when it fits them in
     several poses under which the edit would differ.
     """
-    surface, reference = surface_of(scan, POINTS), edit.reference
-    found = register(surface, reference)
-    if found.residual > UNLIKE:
+    surface = surface_of(scan, POINTS)
+    probes = surface.thinned(PROBES)
+    found = alignments(surface, edit.reference, adapt=adapt)
+    best, *others = (PlacedEdit(edit, one, probes) for one in found)
+    if best.alignment.misfit > UNLIKE:
         raise OmomiError(ErrorCode.NOT_REGISTERED, f"{scan.name} does not look like the examples of this edit.")
-    poses = [found.transform, *(pose for pose, residual in found.rivals if residual < 2 * found.residual)]
-    matcher = Matcher(reference.thinned(POINTS), NORMAL_REACH * reference.size)
-    placed = sorted((_adapted(edit, surface, matcher, pose, adapt) for pose in poses), key=lambda one: one.misfit)
-    best = placed[0]
     few = surface.thinned(2000)
-    here = best.displacement(few.points, few.normals)
-    for other in placed[1:]:
-        if other.misfit > RIVAL * best.misfit:
-            break
+    rivals = [one for one in others if one.alignment.misfit < RIVAL * best.alignment.misfit]
+    here = best.displacement(few.points, few.normals) if rivals else np.zeros_like(few.points)
+    for other in rivals:
         there = other.displacement(few.points, few.normals)
         if np.linalg.norm(there - here) > RIVAL_CHANGE * np.linalg.norm(here):
             raise OmomiError(
                 ErrorCode.AMBIGUOUS_POSE,
                 f"{scan.name} fits the examples in more than one pose: turn it the way the first example stands.",
             )
-    return best
-
-
-def _adapted(edit: LearnedEdit, surface: Surface, matcher: Matcher, pose: Similarity, adapt: bool) -> PlacedEdit:
-    """The edit under one pose, with the smooth warp that fits the scan's proportions to the reference's."""
-    size = edit.reference.size
-    moved = surface.moved(pose)
-    warp = Warp()
-    few = moved.thinned(4000)
-    if adapt:
-        reach = max(REACH * float(np.median(mismatch(few, matcher))), LEAST_REACH * size)
-        warp = match_warp(moved, matcher, [r * size for r in RADII], reach=reach, stiffness=STIFFNESS, points=1500)
-    warped = Surface(warp(few.points), warp.normals(few.points, few.normals))
-    there = mismatch(warped, matcher)
-    back = mismatch(edit.reference.thinned(4000), Matcher(warped, matcher.normal_reach))
-    most = MOST_MISFIT * size
-    misfit = float(np.minimum(there, most).mean() + np.minimum(back, most).mean()) / 2 / size
-    return PlacedEdit(edit, pose, warp, misfit)
+    return PlacedEdit(edit, refined(best.alignment, surface, edit.reference), probes) if adapt else best

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,11 +35,14 @@ class Stability(NamedTuple):
 
 @dataclass(frozen=True)
 class Solid:
-    """A solid that changes with a strength. betti: its Betti numbers; check: the same at another resolution, if it can
-    be had, to tell results that depend on the grid."""
+    """A solid that changes with a strength. betti: its Betti numbers; check: the same at another resolution, or as the
+    grid can be read otherwise, if it can be had, to tell results that depend on the grid; grows: whether what changes
+    between two strengths does so because the solid gains material or because it loses some, None where it cannot be
+    told."""
 
     betti: Callable[[float], Betti]
     check: Callable[[float], Betti] | None = None
+    grows: Callable[[float, float], bool | None] | None = None
 
     def other(self, strength: float) -> Betti:
         """Betti numbers at the other resolution. Raises OmomiError(BAD_OPTION) when there is none."""
@@ -137,22 +140,16 @@ class Sweep:
         return float(self.strengths[edges[run - 1] + 1]), float(self.strengths[edges[run]])
 
 
-def sweep(
-    solid: Solid, low: float, high: float, steps: int, suspects: Iterable[float] = (), check: bool = False
-) -> Sweep:
-    """Betti numbers at ``steps`` + 1 strengths from ``low`` to ``high``.
+def sweep(solid: Solid, low: float, high: float, steps: int, check: bool = False) -> Sweep:
+    """Betti numbers at ``steps`` + 1 strengths from ``low`` to ``high``; check: also look at the other resolution.
 
-    suspects: strengths at which a change is foretold (``forecast``); rows are added between them, so that
-    changes within one step that undo each other are seen. check: also look at the other resolution.
     Raises OmomiError(BAD_OPTION) for an empty range, no steps, or a check where there is no other resolution.
     """
     if not (np.isfinite([low, high]).all() and low < high):
         raise OmomiError(ErrorCode.BAD_OPTION, f"A sweep needs two rising strengths, not {low:g} and {high:g}.")
     if steps < 1:
         raise OmomiError(ErrorCode.BAD_OPTION, "A sweep needs at least one step.")
-    grid = np.linspace(low, high, steps + 1)
-    strengths = _with_rows_between(grid, suspects, (high - low) / FINENESS)
-    return _table(solid, {}, {}, strengths.tolist(), check)
+    return _table(solid, {}, {}, np.linspace(low, high, steps + 1).tolist(), check)
 
 
 def refine(solid: Solid, rough: Sweep, tolerance: float | None = None) -> Sweep:
@@ -190,15 +187,3 @@ def _table(
             for strength, found in zip(strengths, betti, strict=True)
         ]
     return Sweep(np.array(strengths), np.array(betti, np.int64), None if unstable is None else np.array(unstable))
-
-
-def _with_rows_between(grid: NDArray[np.float64], suspects: Iterable[float], least: float) -> NDArray[np.float64]:
-    """The grid and the middles between neighbouring suspects and ends of steps, where they are ``least`` apart."""
-    expected = np.array(sorted(suspects), np.float64)
-    expected = expected[(expected > grid[0]) & (expected < grid[-1])]
-    if len(expected) == 0:
-        return grid
-    marks = np.union1d(grid, expected)
-    low, high = marks[:-1], marks[1:]
-    beside = np.isin(low, expected) & np.isin(high, expected)
-    return np.union1d(grid, ((low + high) / 2)[beside & (high - low >= least)])

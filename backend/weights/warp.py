@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,21 @@ class Bumps:
     gains: NDArray[np.float64]
     radius: float
 
+    def values(self, points: NDArray) -> NDArray[np.float64]:
+        """Heights (n, m) of the bumps at points (n, 3)."""
+        return kernel(points, self.centres, self.radius)
+
+    def displacement(self, values: NDArray) -> NDArray[np.float64]:
+        """Displacement (n, 3) where the bumps are ``values`` (n, m) high."""
+        return values @ self.gains
+
+    def jacobian(self, values: NDArray, points: NDArray) -> NDArray[np.float64]:
+        """Derivative (n, 3, 3) of the displacement at points (n, 3), where the bumps are ``values`` (n, m) high."""
+        # d/dx_j sum_m k_m g_mi = sum_m k_m (c_mj - x_j) g_mi / r^2
+        outer = (self.gains[:, :, None] * self.centres[:, None, :]).reshape(-1, 9)
+        along = (values @ outer).reshape(-1, 3, 3) - (values @ self.gains)[:, :, None] * points[:, None]
+        return along / self.radius**2
+
 
 @dataclass(frozen=True)
 class Warp:
@@ -31,10 +47,8 @@ class Warp:
         """Displacement (n, 3) at points (n, 3)."""
         total = np.zeros((len(points), 3))
         for bumps in self.layers:
-            rows = max(1, CHUNK // max(1, len(bumps.centres)))
-            for start in range(0, len(points), rows):
-                part = slice(start, start + rows)
-                total[part] += kernel(points[part], bumps.centres, bumps.radius) @ bumps.gains
+            for part in _parts(len(points), len(bumps.centres)):
+                total[part] += bumps.displacement(bumps.values(points[part]))
         return total
 
     def __call__(self, points: NDArray) -> NDArray[np.float64]:
@@ -44,22 +58,26 @@ class Warp:
         """Derivative (n, 3, 3) of the displacement: [n, i, j] of component i along axis j."""
         total = np.zeros((len(points), 3, 3))
         for bumps in self.layers:
-            values = kernel(points, bumps.centres, bumps.radius)
-            # d/dx_j sum_m k_m g_mi = sum_m k_m (c_mj - x_j) g_mi / r^2
-            outer = (bumps.gains[:, :, None] * bumps.centres[:, None, :]).reshape(len(bumps.centres), 9)
-            total += ((values @ outer).reshape(-1, 3, 3) - (values @ bumps.gains)[:, :, None] * points[:, None]) / (
-                bumps.radius**2
-            )
+            for part in _parts(len(points), len(bumps.centres)):
+                total[part] += bumps.jacobian(bumps.values(points[part]), points[part])
         return total
 
     def normals(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
         """Unit normals (n, 3) that surface normals (n, 3) at ``points`` turn into."""
-        jacobian = np.eye(3) + self.jacobian(points)
-        # normals turn with the cofactors of the Jacobian, which also serve where the warp folds
-        a, b, c = jacobian[:, :, 0], jacobian[:, :, 1], jacobian[:, :, 2]
-        cofactors = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=2)
-        turned = np.einsum("nij,nj->ni", cofactors, normals)
-        return turned / np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 1e-30)
+        return turned(normals, self.jacobian(points))
+
+
+def turned(normals: NDArray, jacobian: NDArray) -> NDArray[np.float64]:
+    """Unit normals (n, 3) of a surface after a displacement of derivative ``jacobian`` (n, 3, 3)."""
+    # normals turn with the cofactors of the Jacobian, which also serve where the warp folds
+    a, b, c = np.moveaxis(np.eye(3) + jacobian, 2, 0)
+    found = sum(normals[:, i, None] * np.cross(*pair) for i, pair in enumerate(((b, c), (c, a), (a, b))))
+    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-30)
+
+
+def _parts(points: int, centres: int) -> Iterator[slice]:
+    rows = max(1, CHUNK // max(1, centres))
+    return (slice(start, start + rows) for start in range(0, points, rows))
 
 
 def kernel(points: NDArray, centres: NDArray, radius: float) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .backend import OMOMI_OT_cancel, OMOMI_OT_doctor, OMOMI_OT_open_log, OMOMI_OT_restart
-from .fit import OMOMI_OT_fit
+from . import backend, check, edits, fit, learn, library
 
-CLASSES = (OMOMI_OT_fit, OMOMI_OT_cancel, OMOMI_OT_doctor, OMOMI_OT_restart, OMOMI_OT_open_log)
+CLASSES = (*fit.CLASSES, *backend.CLASSES, *edits.CLASSES, *learn.CLASSES, *library.CLASSES, *check.CLASSES)

@@ -6,18 +6,18 @@ from typing import Any
 
 import bpy
 
-from .. import jobs, preferences, process
+from .. import jobs, live, preferences, process
 from ..backend.errors import OmomiError
 from ..messages import explain
 
-__all__ = ["OMOMI_OT_cancel", "OMOMI_OT_doctor", "OMOMI_OT_open_log", "OMOMI_OT_restart"]
+__all__ = ["CLASSES"]
 
 
 class OMOMI_OT_cancel(bpy.types.Operator):
-    """Stop the fit; results of objects that are finished stay"""
+    """Stop what runs; results of objects that are finished stay"""
 
     bl_idname = "omomi.cancel"
-    bl_label = "Cancel Fit"
+    bl_label = "Cancel"
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -61,6 +61,7 @@ class OMOMI_OT_restart(bpy.types.Operator):
         return True
 
     def execute(self, context: Any) -> Any:
+        live.stop()
         process.close()
         return {"FINISHED"}
 
@@ -78,3 +79,6 @@ class OMOMI_OT_open_log(bpy.types.Operator):
             return {"CANCELLED"}
         bpy.ops.wm.path_open(filepath=str(path))
         return {"FINISHED"}
+
+
+CLASSES = (OMOMI_OT_cancel, OMOMI_OT_doctor, OMOMI_OT_restart, OMOMI_OT_open_log)

@@ -56,7 +56,8 @@ def addon(package: Path) -> Iterator[Any]:
     # The operator says FINISHED even where it failed.
     assert MODULE in bpy.context.preferences.addons
     yield SimpleNamespace(name=MODULE, **{name: importlib.import_module(f"{MODULE}.{name}") for name in (
-        "jobs", "mesh_io", "messages", "panels", "preferences", "preview", "process", "results", "properties",
+        "applying", "edits", "jobs", "library", "live", "mesh_io", "messages", "panels", "panels_edits", "preferences",
+        "preview", "process", "results", "properties", "shapekey", "subjects", "words",
         "backend.errors", "backend.protocol", "backend.client",
     )})  # fmt: skip
     bpy.ops.preferences.addon_disable(module=MODULE)
@@ -68,6 +69,7 @@ def scene(addon: Any) -> Iterator[Any]:
     """An empty file; previews and processes of the test before are gone."""
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     yield bpy.context.scene
+    addon.live.stop()
     addon.jobs.abort()
     addon.process.close()
 
@@ -79,6 +81,28 @@ def toy(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     command = [sys.executable, "-I", str(script), str(addon.process.BACKEND), str(addon.process.site_folder())]
     monkeypatch.setattr(addon.process, "command", lambda: command)
     return addon
+
+
+@pytest.fixture
+def fake(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """A `FakeClient` in place of the backend process, and an empty library."""
+    folder = Path(__file__).parent
+    fakes = [load_file(folder / name) for name in ("fake_client.py", "fake_backend.py")]
+    errors = getattr(addon, "backend.errors")
+    client = fakes[0].FakeClient(getattr(addon, "backend.protocol"), errors, fakes[1].sphere)
+    monkeypatch.setattr(addon.process, "started", lambda: client)
+    monkeypatch.setattr(addon.process, "introduced", lambda: SimpleNamespace(model_hash="0123456789abcdef"))
+    monkeypatch.setattr(addon.preferences, "library_folder", lambda: tmp_path / "library")
+    addon.subjects.forget_all()
+    return client
+
+
+def load_file(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
@@ -113,6 +137,18 @@ def step_until() -> Callable[..., None]:
             assert time.monotonic() < deadline, f"nothing happened in {seconds} s: {run.text}, {run.errors}"
             run.step()
             time.sleep(0.005)
+
+    return drive
+
+
+@pytest.fixture
+def settle(addon: Any) -> Callable[[], None]:
+    """Pump as the timer of a window does, until nothing is left to show."""
+
+    def drive() -> None:
+        deadline = time.monotonic() + 20
+        while addon.live.pump():
+            assert time.monotonic() < deadline, addon.live.status()
 
     return drive
 

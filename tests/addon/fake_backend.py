@@ -67,6 +67,9 @@ class Token:
 
 
 class ToyEngine:
+    model: Any = None
+    _given: Any = None
+
     def info(self) -> Any:
         from backend.engine import EngineInfo
 
@@ -75,7 +78,19 @@ class ToyEngine:
     def token(self) -> Token:
         return Token(threading.Event())
 
+    def prepare(self, raw: Any) -> Any:
+        """What edits need, where the scan is good enough for it; the toy itself takes any scan, as it was given."""
+        from backend.errors import OmomiError
+        from backend.scan.prepare import prepare
+
+        self._given = raw
+        try:
+            return prepare(raw)
+        except OmomiError:
+            return raw
+
     def fit(self, raw: Any, options: Any, on_frame: Any, on_progress: Any, cancel: Any) -> Any:
+        raw = self._given or raw
         if "checked" in raw.name:
             from backend.scan.prepare import prepare
 

@@ -131,7 +131,8 @@ def test_only_the_newest_of_many_frames_is_shown(
     deadline = time.monotonic() + 20
     while toy.process.running().hello is None and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(0.7)
+    # Time for the backend to import what it needs and to send some.
+    time.sleep(2.0)
     shown: list[int] = []
     monkeypatch.setattr(toy.preview, "show", lambda key, name, vertices, faces: shown.append(len(vertices)))
     run.step()

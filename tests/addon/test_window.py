@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from inspect import isfunction
 from types import MethodType, SimpleNamespace
 from typing import Any
 
@@ -40,16 +41,17 @@ class Window:
 
 
 class Operator:
-    """The Fit operator's own methods on a plain object, since Blender makes no operators for Python to hold."""
+    """An operator's own methods on a plain object, since Blender makes no operators for Python to hold."""
 
     def __init__(self, cls: Any, window: Window, **given: Any) -> None:
         self.reports: list[tuple[set[str], str]] = []
         self.properties = SimpleNamespace(is_property_set=lambda name: name in given)
         self.window = window
-        self.wait = False
+        self.wait, self.bl_label = False, cls.bl_label
         self.__dict__.update(given)
-        for name in ("invoke", "execute", "modal", "cancel", "_begin", "_settings", "_finish", "_stop_timer"):
-            setattr(self, name, MethodType(getattr(cls, name), self))
+        for name in dir(cls):
+            if isfunction(method := getattr(cls, name, None)) and name not in vars(bpy.types.Operator):
+                setattr(self, name, MethodType(method, self))
         self._timer = self._run = None
 
     def report(self, kind: set[str], text: str) -> None:
@@ -63,6 +65,7 @@ class Operator:
             window=None,
             scene=bpy.context.scene,
             selected_objects=list(bpy.context.selected_objects),
+            active_object=bpy.context.active_object,
         )
 
     def event(self, kind: str, value: str = "NOTHING") -> Any:
@@ -82,8 +85,9 @@ class Operator:
 @pytest.fixture
 def operator(toy: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Operator]:
     module = importlib.import_module(f"{toy.name}.operators.fit")
+    running = importlib.import_module(f"{toy.name}.operators.running")
     # The real bpy, but with a window.
-    monkeypatch.setattr(module, "bpy", SimpleNamespace(app=SimpleNamespace(background=False), types=bpy.types))
+    monkeypatch.setattr(running, "bpy", SimpleNamespace(app=SimpleNamespace(background=False), types=bpy.types))
     return lambda **given: Operator(module.OMOMI_OT_fit, Window(), **given)
 
 
@@ -168,6 +172,85 @@ def test_a_backend_that_cannot_start_is_reported_without_a_traceback(
     fit.start()
     assert fit.run(lambda answer: answer != {"RUNNING_MODAL"}) == {"CANCELLED"}
     assert fit.reports[-1][0] == {"ERROR"} and fit.window.timers == []
+
+
+@pytest.fixture
+def applying(fake: Any, addon: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Operator]:
+    """A scan with one edit, and the Apply operator in a window. The backend does not answer the last request."""
+    scan = make("owl")
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.5)
+    running = importlib.import_module(f"{addon.name}.operators.running")
+    module = importlib.import_module(f"{addon.name}.operators.edits")
+    monkeypatch.setattr(running, "bpy", SimpleNamespace(app=SimpleNamespace(background=False), types=bpy.types))
+    fake.slow.add("ApplyRequest")
+    bpy.ops.ed.undo_push(message="start")
+    return scan, Operator(module.OMOMI_OT_apply, Window())
+
+
+def moved(obj: Any) -> bool:
+    keys = obj.data.shape_keys
+    return [tuple(p.co) for p in keys.key_blocks["Omomi"].data] != [tuple(p.co) for p in keys.reference_key.data]
+
+
+def test_apply_runs_beside_the_artist_and_ends_by_itself(applying: Any, fake: Any) -> None:
+    scan, apply = applying
+    assert apply.start() == {"RUNNING_MODAL"}
+    apply.run(lambda _: fake.kinds["ApplyRequest"] == 1)
+    assert "Esc cancels" in apply.window.status and not moved(scan)
+    fake.slow.clear()
+    assert apply.run(lambda answer: answer != {"RUNNING_MODAL"}) == {"FINISHED"}
+    assert moved(scan) and apply.window.timers == [] and apply.window.status is None
+
+
+def test_escape_in_the_middle_of_apply_changes_nothing(applying: Any, fake: Any, addon: Any) -> None:
+    scan, apply = applying
+    apply.start()
+    apply.run(lambda _: fake.kinds["ApplyRequest"] == 1)
+    assert apply.event("ESC", "PRESS") == {"CANCELLED"}
+    assert not moved(scan) and apply.window.timers == [] and addon.jobs.current() is None
+    assert fake.cancelled == [fake.requests[-1][1]]
+
+
+def test_a_backend_killed_in_the_middle_of_apply_changes_nothing(applying: Any, fake: Any) -> None:
+    scan, apply = applying
+    apply.start()
+    apply.run(lambda _: fake.kinds["ApplyRequest"] == 1)
+    fake.die()
+    assert apply.run(lambda answer: answer != {"RUNNING_MODAL"}) == {"CANCELLED"}
+    assert apply.reports[-1][0] == {"ERROR"} and "Press Apply to try again" in apply.reports[-1][1] and not moved(scan)
+
+
+@pytest.mark.parametrize("how", ["deleted", "undone", "edited", "edit mode", "another file"])
+def test_what_happens_to_the_scan_in_the_middle_of_apply_is_safe(applying: Any, fake: Any, how: str) -> None:
+    scan, apply = applying
+    apply.start()
+    apply.run(lambda _: fake.kinds["ApplyRequest"] == 1)
+    if how == "deleted":
+        bpy.data.objects.remove(scan)
+    elif how == "undone":
+        bpy.ops.ed.undo_push(message="now")
+        bpy.ops.ed.undo()
+    elif how == "edited":
+        scan.shape_key_clear()
+        scan.data.vertices.add(1)
+    elif how == "edit mode":
+        bpy.ops.object.mode_set(mode="EDIT")
+    else:
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    fake.slow.clear()
+    answer = apply.run(lambda answer: answer != {"RUNNING_MODAL"})
+    if how == "edit mode":
+        bpy.ops.object.mode_set(mode="OBJECT")
+        assert not moved(scan)
+    if how in ("deleted", "edited", "edit mode"):
+        assert answer == {"CANCELLED"} and apply.reports[-1][0] == {"ERROR"}
+    assert apply.window.timers == []
+
+
+def test_apply_at_rest_needs_no_backend(applying: Any, fake: Any) -> None:
+    scan, apply = applying
+    scan.omomi.edits[0].strength = 0.0
+    assert apply.start() == {"FINISHED"} and not fake.requests and not moved(scan)
 
 
 class Layout:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from backend.shape.components import label_faces, signed_volumes
-from backend.shape.topology import Betti, betti_of_mesh, betti_of_occupancy, edge_report
+from backend.shape.topology import Betti, betti_of_mesh, betti_of_occupancy, edge_report, euler_of_occupancy
 
 
 def joined(*meshes: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray]:
@@ -111,3 +111,36 @@ def test_voxels_and_their_complement_have_dual_betti_numbers(seed: int, share: f
     assert found.b2 == cast(tuple[np.ndarray, int], ndimage.label(outside))[1] - 1
     assert found.b1 >= 0
     assert betti_of_occupancy(np.flip(inside, 0).transpose(2, 0, 1)) == found
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 1.0), st.tuples(*[st.integers(1, 10)] * 3))
+def test_euler_numbers_are_those_of_the_betti_numbers_with_either_way_to_join_voxels(
+    seed: int, share: float, shape: tuple[int, int, int]
+) -> None:
+    inside = np.random.default_rng(seed).random(shape) < share
+    closed = betti_of_occupancy(inside)
+    # in a sphere the solid and what surrounds it share their tunnels, and parts and cavities change roles
+    around = betti_of_occupancy(~np.pad(inside, 1))
+    opened = Betti(around.b2, around.b1, around.b0 - 1)
+    assert euler_of_occupancy(inside) == (closed.b0 - closed.b1 + closed.b2, opened.b0 - opened.b1 + opened.b2)
+
+
+def test_the_two_ways_to_join_voxels_differ_where_they_touch_at_an_edge_or_a_corner() -> None:
+    assert euler_of_occupancy(solid((1, 1, 1), (2, 2, 1))) == (1, 2)
+    assert euler_of_occupancy(solid((1, 1, 1), (2, 2, 2))) == (1, 2)
+    assert euler_of_occupancy(solid((1, 1, 1), (2, 1, 1))) == (1, 1)
+    assert euler_of_occupancy(np.zeros((2, 2, 2), bool)) == (0, 0)
+
+
+def test_crumbs_count_as_what_surrounds_them() -> None:
+    block = np.zeros((16, 9, 9), bool)
+    block[1:8, 1:8, 1:8] = True
+    block[3, 3, 3:5] = False
+    block[12:14, 2:4, 2] = True
+    assert betti_of_occupancy(block) == betti_of_occupancy(block, 2) == Betti(2, 0, 1)
+    assert betti_of_occupancy(block, 3) == Betti(2, 0, 0)
+    assert betti_of_occupancy(block, 5) == Betti(1, 0, 0)
+    ring = np.ones((3, 3, 1), bool)
+    ring[1, 1] = False
+    assert betti_of_occupancy(ring, 9) == Betti(0, 0, 0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from backend.client import BackendClient
-from backend.protocol import Failure, FitDone
+from backend.protocol import Response
 
 HERE = Path(__file__).parent
 BACKEND = HERE.parent.parent / "backend"
@@ -30,12 +30,12 @@ def until(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.01)
 
 
-def response(client: BackendClient, job: int) -> FitDone | Failure:
+def response(client: BackendClient, job: int) -> Response:
     """Poll until the job ends; what else arrives is dropped."""
     deadline = time.monotonic() + LIVENESS
     while time.monotonic() < deadline:
         for event in client.poll():
-            if isinstance(event, FitDone | Failure) and event.id == job:
+            if isinstance(event, Response) and event.id == job:
                 return event
         time.sleep(0.01)
     raise AssertionError(f"job {job} never ended")

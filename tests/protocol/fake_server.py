@@ -57,6 +57,8 @@ class FakeToken:
 
 
 class FakeEngine:
+    model: Any = None
+
     def info(self) -> Any:
         from backend.engine import EngineInfo
 
@@ -64,6 +66,10 @@ class FakeEngine:
 
     def token(self) -> Any:
         return FakeToken()
+
+    def prepare(self, raw: Any) -> Any:
+        """Bits must come back as they were given, and any scan will do."""
+        return raw
 
     def fit(
         self,

@@ -121,6 +121,16 @@ def test_several_scans_go_to_a_folder_and_a_bad_one_does_not_stop_the_others(
         ["fit", "a.ply", "-o", "out.ply", "--denoise", "nan"],
         ["fit", "a.ply", "-o", "out.ply", "--fill", "1.5"],
         ["fit", "a.ply", "-o", "out.ply", "--device", "tpu"],
+        ["edit", "a.ply", "-o", "o.ply"],
+        ["edit", "a.ply", "-o", "o.ply", "--set", "thickness"],
+        ["edit", "a.ply", "-o", "o.ply", "--set", "thickness=nan"],
+        ["sweep", "a.ply", "-o", "d"],
+        ["sweep", "a.ply", "-o", "d", "--set", "thickness", "--from", "2", "--to", "1"],
+        ["solve", "a.ply", "-o", "o.ply", "--set", "thickness", "--until", "weight=3"],
+        ["solve", "a.ply", "-o", "o.ply", "--set", "thickness"],
+        ["blend", "a.ply", "-o", "d"],
+        ["batch", "r.json", "-o", "d"],
+        ["learn", "--before", "a.ply", "-o", "e.omomi"],
         ["measure"],
         ["serve", "--threads", "-1"],
     ],
@@ -166,6 +176,12 @@ def test_doctor_proves_the_cpu_by_running_on_it(omomi: Omomi) -> None:
     assert findings["packages"]["numpy"] == np.__version__
     assert findings["model"]["hash"] == "0123456789abcdef"
     assert omomi("doctor")[0] == code
+
+
+def test_measure_tells_energies(omomi: Omomi, tmp_path: Path) -> None:
+    trimesh.creation.icosphere(3).export(tmp_path / "ball.ply")
+    _, out, _ = omomi("measure", tmp_path / "ball.ply", "--json")
+    assert json.loads(out)["energies"]["bending"] == pytest.approx(4 * np.pi, rel=0.02)
 
 
 @pytest.mark.parametrize("verb", sorted(cli._ELSEWHERE))

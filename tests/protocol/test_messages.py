@@ -3,35 +3,49 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from backend.errors import ErrorCode, OmomiError
 from backend.frames import Decoder, Packet, encode
 from backend.mailbox import Mailbox
 from backend.protocol import (
     PROTOCOL_VERSION,
+    ApplyRequest,
+    BlendRequest,
     Cancel,
+    CheckRequest,
+    Done,
     Failure,
     FitDone,
     FitRequest,
+    Forget,
     Hello,
+    LearnRequest,
     MeshFrame,
     Message,
     Ping,
     Pong,
+    PoseRequest,
     Progress,
+    Request,
     Shutdown,
+    SolveRequest,
+    StackRequest,
+    SweepRequest,
+    TransferRequest,
 )
-from backend.wire import from_packet, job_of, jsonable, to_packet
+from backend.wire import MOST_ITEMS, from_packet, job_of, jsonable, to_packet
 
 HELLO = Hello(PROTOCOL_VERSION, "1.2", 42, "abc", "cpu", ("A", "B"), "2.0", "1.2", {"head": 1})
 POINTS = np.arange(12, dtype="<f8").reshape(4, 3)
 FACES = np.array([[0, 1, 2]], "<i4")
+SINGLES = POINTS.astype("<f4")
 MESH = MeshFrame(3, 1, True, (1e12, 0.0, -1.0), POINTS.astype("<f4"), FACES, np.ones(4, "<f4"))
 MESSAGES: list[Message] = [
     HELLO,
@@ -47,6 +61,23 @@ MESSAGES: list[Message] = [
     Ping(),
     Pong(),
     Shutdown(),
+    StackRequest(
+        4, 1, "scan", ({"path": "é.omomi", "strength": 0.5, "mask": 0}, {"attribute": "a"}), np.ones(4, "<f4")
+    ),
+    StackRequest(4, 1, "fit", ()),
+    PoseRequest(5, 1, (0.5, -1e9, 0.0)),
+    ApplyRequest(6, 1, (), "carried"),
+    SweepRequest(7, 1, (0.25,), 0, -1.0, 2.0, 24),
+    CheckRequest(8, 1, (1.0,)),
+    SolveRequest(9, 1, (1.0,), 0, "thickness", 2.5),
+    BlendRequest(10, 1, 2, 0.5, True, 0),
+    LearnRequest(11, "handle", "/home/é/handle.omomi", (2, 1, 2, 0), POINTS, FACES),
+    TransferRequest(12, 3, 1, SINGLES, FACES, SINGLES, FACES, np.ones(12, "<f4"), np.ones((3, 2), "<f4")),
+    TransferRequest(12, 0, 0, SINGLES, FACES, SINGLES, FACES),
+    Forget(1),
+    Done(5, {}, SINGLES),
+    Done(8, {"topology": {"before": [1, 0, 0], "change": ""}, "rows": [None, 0.5]}, values=np.ones(4, "<f4")),
+    Done(12, {}, None, np.ones(12, "<f4"), np.ones((3, 2), "<f4"), np.zeros(1, "<i4")),
 ]
 
 
@@ -55,8 +86,7 @@ def there_and_back(message: Message) -> Message:
     return from_packet(packet)
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
-def test_messages_arrive_as_they_were_sent(message: Message) -> None:
+def assert_arrives_as_sent(message: Message) -> None:
     received = there_and_back(message)
     assert type(received) is type(message)
     for field in dataclasses.fields(message):
@@ -65,6 +95,87 @@ def test_messages_arrive_as_they_were_sent(message: Message) -> None:
             assert came.dtype == sent.dtype and came.shape == sent.shape and came.tobytes() == sent.tobytes()
         else:
             assert came == sent and type(came) is type(sent)
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_messages_arrive_as_they_were_sent(message: Message) -> None:
+    assert_arrives_as_sent(message)
+
+
+def test_every_kind_of_message_is_among_those_tested() -> None:
+    assert {type(message) for message in MESSAGES} == set(get_args(Message))
+
+
+MEMBERS: dict[str, st.SearchStrategy[Any]] = {
+    "int": st.integers(-(2**63) + 1, 2**63 - 1),
+    "float": st.floats(-1e300, 1e300),
+    "str": st.text(st.characters(exclude_categories=["Cs"])),
+    "bool": st.booleans(),
+    "tuple[float, ...]": st.lists(st.floats(-1e300, 1e300), max_size=9).map(tuple),
+    "tuple[int, ...]": st.lists(st.integers(-9, 10**12), max_size=9).map(tuple),
+    "dict[str, Any]": st.dictionaries(st.text("abc"), st.none() | st.integers() | st.lists(st.booleans())),
+}
+MEMBERS["tuple[dict[str, Any], ...]"] = st.lists(MEMBERS["dict[str, Any]"], max_size=4).map(tuple)
+
+
+def arrays(rules: Any) -> st.SearchStrategy[Any]:
+    """Arrays as a field takes them, of any bits."""
+    columns = () if rules["columns"] is None else (rules["columns"],)
+    shape = st.integers(0, 5).map(lambda rows: (rows, *columns))
+    made = st.sampled_from(rules["dtypes"]).flatmap(
+        lambda dtype: hnp.arrays("<u1", shape.map(lambda s: (*s, np.dtype(dtype).itemsize))).map(
+            lambda raw: raw.view(dtype).reshape(raw.shape[:-1])
+        )
+    )
+    return made | st.none() if rules["optional"] else made
+
+
+@pytest.mark.parametrize("kind", [*get_args(Request), Done, Forget])
+@given(data=st.data())
+def test_any_job_and_its_result_arrive_bit_for_bit(kind: Any, data: st.DataObject) -> None:
+    fields = dataclasses.fields(kind)
+    values = [data.draw(arrays(field.metadata) if field.metadata else MEMBERS[str(field.type)]) for field in fields]
+    assert_arrives_as_sent(kind(*values))
+
+
+@pytest.mark.parametrize(
+    ("message", "member", "value"),
+    [
+        (PoseRequest(1, 1, ()), "strengths", 0.5),
+        (PoseRequest(1, 1, ()), "strengths", [True]),
+        (PoseRequest(1, 1, ()), "strengths", ["1"]),
+        (PoseRequest(1, 1, ()), "strengths", [1e301]),
+        (PoseRequest(1, 1, ()), "strengths", [0.0] * (MOST_ITEMS + 1)),
+        (PoseRequest(1, 1, ()), "handle", 1.0),
+        (PoseRequest(1, 1, ()), "handle", True),
+        (StackRequest(1, 1, "fit", ()), "layers", [["path"]]),
+        (StackRequest(1, 1, "fit", ()), "layers", {"path": "a"}),
+        (StackRequest(1, 1, "fit", ()), "layers", [{}] * (MOST_ITEMS + 1)),
+        (StackRequest(1, 1, "fit", ()), "body", None),
+        (LearnRequest(1, "", "", (), POINTS, FACES), "counts", [1.5]),
+        (LearnRequest(1, "", "", (), POINTS, FACES), "counts", [1 << 63]),
+        (BlendRequest(1, 1, 2, 0.5, True, 0), "guarded", 1),
+    ],
+)
+def test_a_member_of_a_wrong_type_or_length_is_refused(message: Message, member: str, value: Any) -> None:
+    packet = to_packet(message)
+    packet.head["params"][member] = value
+    with pytest.raises(OmomiError) as caught:
+        from_packet(packet)
+    assert caught.value.code is ErrorCode.PROTOCOL
+    assert job_of(packet) == 1
+
+
+@pytest.mark.parametrize("name", ["conquer", "hello", ["fit"], {"a": 1}, None, 7])
+def test_a_result_of_no_known_method_is_refused(name: Any) -> None:
+    with pytest.raises(OmomiError) as caught:
+        from_packet(Packet({"jsonrpc": "2.0", "id": 1, "result": {"method": name, "result": {}}}))
+    assert caught.value.code is ErrorCode.PROTOCOL
+
+
+def test_a_result_cannot_come_as_a_method() -> None:
+    with pytest.raises(OmomiError):
+        from_packet(Packet({"jsonrpc": "2.0", "id": 1, "method": "done", "params": {"result": {}}}))
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)

@@ -15,17 +15,28 @@ from backend.errors import ErrorCode
 from backend.frames import Packet, encode, read_packets
 from backend.protocol import (
     PROTOCOL_VERSION,
+    ApplyRequest,
+    BlendRequest,
     Cancel,
+    CheckRequest,
+    Done,
     Failure,
     FitDone,
     FitRequest,
+    Forget,
     Hello,
+    LearnRequest,
     MeshFrame,
     Message,
     Ping,
     Pong,
+    PoseRequest,
     Progress,
     Shutdown,
+    SolveRequest,
+    StackRequest,
+    SweepRequest,
+    TransferRequest,
 )
 from backend.wire import from_packet, to_packet
 from tests.protocol.children import FAKE_SERVER, LIVENESS, cloud
@@ -183,3 +194,130 @@ def test_waiting_frames_do_not_pile_up_in_memory(server: Conversation) -> None:
     # All 300 meshes would be 480 MB.
     assert peak < 250_000
     server.hear_until(FitDone)
+
+
+TETRAHEDRON = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]], "<i4")
+ON_A_SCAN: list[Message] = [
+    StackRequest(5, 1, "fit", ()),
+    PoseRequest(5, 1, ()),
+    ApplyRequest(5, 1, (), "carried"),
+    SweepRequest(5, 1, (0.0,), 0, -1.0, 1.0, 4),
+    CheckRequest(5, 1, ()),
+    SolveRequest(5, 1, (0.0,), 0, "volume", 1.0),
+    BlendRequest(5, 1, 1, 0.5, False, 0),
+]
+
+
+def transfer(job: int, channels: int = 1, count: int = 4) -> TransferRequest:
+    points, values = cloud(4), np.arange(count, dtype="<f4")
+    return TransferRequest(job, channels, 0, points, TETRAHEDRON, points, TETRAHEDRON[::-1].copy(), values)
+
+
+@pytest.mark.parametrize("request_", ON_A_SCAN, ids=lambda message: type(message).__name__)
+def test_a_job_on_a_scan_that_is_not_there_says_so(server: Conversation, request_: Message) -> None:
+    server.say(request_, Ping())
+    failure = server.hear_until(Failure)[-1]
+    assert isinstance(failure, Failure) and (failure.id, failure.code) == (5, ErrorCode.UNKNOWN_SCAN)
+
+
+@pytest.mark.parametrize("name", ["empty", "bug"])
+def test_a_fit_that_failed_left_nothing_to_edit(server: Conversation, name: str) -> None:
+    server.say(scan(1, name), PoseRequest(2, 1, ()))
+    server.hear_until(Failure)
+    failure = server.hear_until(Failure)[-1]
+    assert isinstance(failure, Failure) and (failure.id, failure.code) == (2, ErrorCode.UNKNOWN_SCAN)
+
+
+def test_a_fit_that_was_cancelled_left_nothing_to_edit(server: Conversation) -> None:
+    server.say(scan(1, "slow"), StackRequest(2, 1, "fit", ()))
+    server.hear_until(Progress)
+    server.say(Cancel(1))
+    failures = [server.hear_until(Failure)[-1] for _ in range(2)]
+    assert [(f.id, f.code) for f in failures if isinstance(f, Failure)] == [
+        (1, ErrorCode.CANCELLED),
+        (2, ErrorCode.UNKNOWN_SCAN),
+    ]
+
+
+def test_a_newer_pose_ends_the_one_that_waits_for_the_same_scan_only(server: Conversation) -> None:
+    server.say(scan(1, "slow"))
+    server.hear_until(Progress)
+    server.say(PoseRequest(2, 9, ()), PoseRequest(3, 8, ()), StackRequest(4, 9, "fit", ()), PoseRequest(5, 9, ()))
+    failure = server.hear_until(Failure)[-1]
+    assert isinstance(failure, Failure) and (failure.id, failure.code) == (2, ErrorCode.CANCELLED)
+    server.say(Cancel(1))
+    failures = [server.hear_until(Failure)[-1] for _ in range(4)]
+    unknown = ErrorCode.UNKNOWN_SCAN
+    assert [(f.id, f.code) for f in failures if isinstance(f, Failure)] == [
+        (1, ErrorCode.CANCELLED),
+        (3, unknown),
+        (4, unknown),
+        (5, unknown),
+    ]
+
+
+def test_a_flood_of_poses_has_one_answer_each_and_leaves_one_to_do(server: Conversation) -> None:
+    server.say(scan(1, "slow"))
+    server.hear_until(Progress)
+    server.say(*(PoseRequest(job, 9, (0.5,)) for job in range(2, 2002)), Cancel(1))
+    answers = [server.hear_until(Failure)[-1] for _ in range(2001)]
+    codes = {answer.id: answer.code for answer in answers if isinstance(answer, Failure)}
+    assert sorted(code for code in codes if code) == list(range(1, 2002))
+    assert [job for job, code in codes.items() if code is not ErrorCode.CANCELLED] == [2001]
+
+
+def test_a_pose_with_the_number_of_the_one_that_waits_is_refused_and_ends_nothing(server: Conversation) -> None:
+    server.say(scan(1, "slow"))
+    server.hear_until(Progress)
+    server.say(PoseRequest(2, 9, ()), PoseRequest(2, 9, ()))
+    failure = server.hear_until(Failure)[-1]
+    assert isinstance(failure, Failure) and (failure.id, failure.code) == (2, ErrorCode.PROTOCOL)
+
+
+def test_jobs_of_all_kinds_wait_their_turn_and_can_be_cancelled_while_they_do(server: Conversation) -> None:
+    server.say(scan(1, "deaf"), transfer(2), CheckRequest(5, 1, ()), transfer(3), Cancel(2))
+    cancelled = server.hear_until(Failure)[-1]
+    assert isinstance(cancelled, Failure) and (cancelled.id, cancelled.code) == (2, ErrorCode.CANCELLED)
+    done = server.hear_until(Done)[-1]
+    assert isinstance(done, Done) and done.id == 3
+
+
+def test_a_transfer_carries_values_and_says_where_faces_come_from(server: Conversation) -> None:
+    server.say(transfer(1))
+    done = server.hear_until(Done)[-1]
+    assert isinstance(done, Done) and done.values is not None and done.uvs is None and done.sources is not None
+    assert np.allclose(done.values, np.arange(4), atol=1e-5)
+    assert done.sources.tolist() == [3, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        transfer(1, channels=2),
+        transfer(1, channels=-1),
+        transfer(1, count=5),
+        LearnRequest(1, "a", "a.omomi", (4, 4, 4), cloud(4), TETRAHEDRON),
+        LearnRequest(1, "a", "a.omomi", (4, 4, 4, 4), cloud(4), TETRAHEDRON),
+        LearnRequest(1, "a", "a.omomi", (8, 4, -4, 0), cloud(4), TETRAHEDRON),
+        LearnRequest(1, "a", "a.omomi", (1 << 62, 4, 1 << 62, 0), cloud(4), TETRAHEDRON),
+        LearnRequest(1, "a", "a.omomi", (), cloud(4), TETRAHEDRON),
+        LearnRequest(1, "a", "a.exe", (2, 2, 2, 2), cloud(4), TETRAHEDRON),
+        LearnRequest(1, "a", "a\0.omomi", (2, 2, 2, 2), cloud(4), TETRAHEDRON),
+        LearnRequest(1, "a", "a.omomi", (0, 0, 0, 0) * 6, cloud(0), TETRAHEDRON[:0]),
+    ],
+)
+def test_arrays_that_are_not_as_long_as_they_should_be_are_refused(server: Conversation, request_: Message) -> None:
+    server.say(request_)
+    failure = server.hear_until(Failure)[-1]
+    assert isinstance(failure, Failure) and failure.code is ErrorCode.BAD_OPTION
+
+
+def test_faces_of_a_pair_that_point_outside_of_its_mesh_are_refused(server: Conversation) -> None:
+    server.say(LearnRequest(1, "a", "a.omomi", (2, 2, 2, 2), cloud(4), TETRAHEDRON))
+    failure = server.hear_until(Failure)[-1]
+    assert isinstance(failure, Failure) and failure.code is ErrorCode.NOT_A_MESH
+
+
+def test_forgetting_what_was_never_there_is_no_error(server: Conversation) -> None:
+    server.say(Forget(99), transfer(1))
+    assert isinstance(server.hear_until(Done)[-1], Done)

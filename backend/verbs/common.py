@@ -1,0 +1,258 @@
+"""What the verbs share: opening a scan, the edits that a command line or a recipe names, and printing results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..console import ProgressLine, disk_errors, print_json
+from ..errors import ErrorCode, OmomiError
+
+if TYPE_CHECKING:
+    from ..editing.subject import Shell, Subject
+    from ..engine import Engine
+    from ..field.fit import FitOptions
+    from ..weights.masks import Mask
+    from ..weights.recipe import Entry
+    from ..weights.stack import Layer
+    from ..weights.store import StoredEdit
+
+MakeEngine: TypeAlias = "Callable[[str, int], Engine]"
+
+FIT_OPTIONS = ("fill", "denoise")
+"""What --set gives to the fit rather than to the fitted surface."""
+LARGEST = 1e6
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An edit to be made. stored: what its file holds, None for a built-in attribute; mask: a file with weights."""
+
+    entry: Entry
+    stored: StoredEdit | None
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An edit on a scan. misfit: of its registration (sizes), None for an attribute."""
+
+    choice: Choice
+    layer: Layer
+    misfit: float | None
+
+
+def add_source(verb: argparse.ArgumentParser, *, many: bool = False) -> None:
+    """The options of every verb that edits one scan."""
+    verb.add_argument("scan", type=Path, metavar="SCAN")
+    verb.add_argument("--mask", type=Path, metavar="FILE.npy", help="a weight 0..1 for every vertex of SCAN")
+    verb.add_argument("--keep-topology", action="store_true", help="take SCAN's own vertices, not those of its fit")
+    add_level(verb)
+    if many:
+        verb.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE")
+        verb.add_argument("--edit", type=weighted, action="append", default=[], metavar="FILE.omomi=STRENGTH")
+    else:
+        one = verb.add_mutually_exclusive_group(required=True)
+        one.add_argument("--set", metavar="NAME", help="a built-in attribute")
+        one.add_argument("--edit", type=Path, metavar="FILE.omomi")
+
+
+def add_level(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--level", type=int, choices=range(6), metavar="0..5", help="resolution 32 * 2^level")
+
+
+def weighted(text: str) -> tuple[Path, float]:
+    """FILE=STRENGTH, or FILE alone at full strength."""
+    name, separator, strength = text.rpartition("=")
+    return (Path(name), number(strength)) if separator else (Path(text), 1.0)
+
+
+def setting(text: str) -> tuple[str, float]:
+    """NAME=VALUE."""
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    return name, number(value)
+
+
+def number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    # written so that NaN fails too
+    if not abs(value) <= LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is not a number that could be meant")
+    return value
+
+
+def chosen(
+    settings: Sequence[tuple[str, float]],
+    edits: Sequence[tuple[Path, float]],
+    mask: Path | None,
+    options: FitOptions,
+    model: str,
+) -> tuple[FitOptions, list[Choice]]:
+    """The fit's options and the edits that a command line asks for. Raises OmomiError."""
+    from ..weights.attributes import ATTRIBUTES
+    from ..weights.recipe import Entry, MaskRef
+    from ..weights.store import load_edit
+
+    region = None if mask is None else MaskRef("file", name=mask.stem)
+    choices = []
+    for name, value in settings:
+        if name in FIT_OPTIONS:
+            options = replace(options, **{name: value})
+        elif name in ATTRIBUTES:
+            choices.append(Choice(Entry(name, value, mask=region), None, mask))
+        else:
+            known = ", ".join((*ATTRIBUTES, *FIT_OPTIONS))
+            raise OmomiError(ErrorCode.BAD_OPTION, f"There is no attribute '{name:.80}': there are {known}.")
+    for path, value in edits:
+        stored = load_edit(path, model)
+        choices.append(Choice(Entry(stored.name, value, stored.sha256, mask=region), stored, mask))
+    return options, choices
+
+
+def from_recipe(path: Path, mask: Path | None, model: str) -> tuple[FitOptions, list[Choice]]:
+    """The fit's options and the edits of a recipe; files are looked for beside it. mask: in place of painted ones, and
+    for edits that have none. Raises OmomiError."""
+    from ..weights.attributes import ATTRIBUTES
+    from ..weights.recipe import MaskRef, check_model, read_recipe
+    from ..weights.store import SUFFIX, load_edit
+
+    recipe = read_recipe(path)
+    check_model(recipe, model, path.name)
+    choices = []
+    for entry in recipe.entries:
+        stored = None
+        if entry.sha256:
+            stored = load_edit(path.parent / f"{entry.edit}{SUFFIX}", model)
+            if stored.sha256 != entry.sha256:
+                raise OmomiError(
+                    ErrorCode.UNREADABLE_FILE, f"{entry.edit}{SUFFIX} is not the edit that the recipe was made with."
+                )
+        elif entry.edit not in ATTRIBUTES:
+            raise OmomiError(ErrorCode.BAD_OPTION, f"There is no built-in edit '{entry.edit}'.")
+        painted = mask
+        if entry.mask is None and mask is not None:
+            entry = replace(entry, mask=MaskRef("file", name=mask.stem))
+        elif entry.mask is not None and mask is None and entry.mask.kind == "file":
+            painted = path.parent / f"{entry.mask.name}.npy"
+        choices.append(Choice(entry, stored, painted))
+    return recipe.fit, choices
+
+
+def opened(path: Path, engine: Engine, options: FitOptions, line: ProgressLine, fitted: bool = True) -> Subject:
+    """A scan, cleaned and, where it is wanted, fitted. Raises OmomiError."""
+    from ..editing.subject import Subject
+    from ..scan.load import load_scan
+    from ..scan.prepare import prepare
+
+    line.show(0.0, "reading")
+    raw = load_scan(path)
+    scan = prepare(raw)
+    if not fitted:
+        return Subject(raw, scan)
+    wanted = {name: getattr(options, name) for name in ("level", "denoise", "fill", "keep_islands")}
+    return Subject(raw, scan, engine.fit(scan, wanted, lambda _: None, line.show, engine.token()))
+
+
+def shell_of(subject: Subject, keep_topology: bool) -> Shell:
+    from ..protocol import Body
+
+    return subject.shell(Body.SCAN if keep_topology else Body.FIT)
+
+
+def placed(choices: Sequence[Choice], subject: Subject, level: int) -> list[Placed]:
+    """The edits where they belong on a scan. Raises OmomiError."""
+    from ..weights.attributes import attribute
+    from ..weights.placing import place
+    from ..weights.stack import Layer, Movement
+
+    known: dict[str, tuple[Movement, float | None]] = {}
+    found = []
+    for choice in choices:
+        entry, stored = choice.entry, choice.stored
+        key = entry.sha256 or entry.edit
+        if key not in known and stored is None:
+            known[key] = attribute(entry.edit, subject.scan, subject.fit), None
+        elif key not in known and stored is not None:
+            there = place(stored.edit, subject.scan)
+            known[key] = there, there.alignment.misfit
+        movement, misfit = known[key]
+        strength = 0.0 if entry.mute else entry.strength
+        found.append(Placed(choice, Layer(movement, strength, _mask(choice, subject, level)), misfit))
+    return found
+
+
+def needs_fit(choices: Sequence[Choice], keep_topology: bool) -> bool:
+    """Attributes are read off the fitted surface, whatever they move."""
+    return not keep_topology or any(choice.stored is None for choice in choices)
+
+
+def _mask(choice: Choice, subject: Subject, level: int) -> Mask | None:
+    from ..protocol import Body
+    from ..weights.masks import BoxMask, PaintedMask, SphereMask, mask_from_file
+
+    mask = choice.entry.mask
+    if mask is None:
+        return None
+    if mask.kind == "box":
+        return BoxMask(mask.low, mask.high, mask.falloff)  # type: ignore[arg-type]
+    if mask.kind == "sphere":
+        return SphereMask(mask.centre, mask.radius, mask.falloff)  # type: ignore[arg-type]
+    if choice.mask is None:
+        raise OmomiError(
+            ErrorCode.BAD_OPTION, f"The recipe wants a painted mask for {choice.entry.edit}: give it with --mask."
+        )
+    raw, voxel = subject.raw, 2.0 / (32 * 2**level)
+    weights = mask_from_file(choice.mask, len(raw.points))
+    if raw.faces is None or not len(raw.faces):
+        return PaintedMask(subject.to_canonical(raw.points), weights, voxel)
+    own = subject.shell(Body.SCAN)
+    return PaintedMask.of_mesh(own.vertices, own.faces, weights, voxel, own.normals)
+
+
+@contextmanager
+def progress(label: str) -> Iterator[ProgressLine]:
+    """A line on stderr; what libraries print goes there too, for stdout is for the result."""
+    line = ProgressLine(label)
+    with redirect_stdout(sys.stderr):
+        try:
+            yield line
+        finally:
+            line.end()
+
+
+def folder(path: Path) -> Path:
+    """A folder for results, made if need be. Raises OmomiError(DISK)."""
+    with disk_errors():
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Raises OmomiError(DISK)."""
+    from ..weights.files import write_whole
+
+    write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def report(arguments: argparse.Namespace, summary: Mapping[str, Any], *lines: str) -> int:
+    """Print a result: as one object, or in lines, with its warnings on stderr. The exit code is 0."""
+    from ..wire import jsonable
+
+    if arguments.json:
+        print_json(jsonable(summary))
+    else:
+        print("\n".join(lines))
+        for warning in summary.get("warnings", ()):
+            print(warning, file=sys.stderr)
+    return 0

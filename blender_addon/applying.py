@@ -1,0 +1,96 @@
+"""The stack of edits of an object -> its result: a shape key, a new mesh, or a mesh in place of the old one.
+
+`work` asks the backend and changes nothing; `commit` puts what came of it in the scene.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import edits, results, shapekey, subjects, transfer
+from .backend.errors import ErrorCode, OmomiError
+from .backend.protocol import ApplyRequest, Body, MeshFrame, Outcome
+from .messages import Refusal
+from .tasks import Client, Work
+
+__all__ = ["Applied", "commit", "why_not", "work"]
+
+
+class Applied(NamedTuple):
+    """What the backend made of a stack. ``moved`` f32 (n, 3): displacements of the object's own vertices, where they
+    become a shape key; ``report``: see ``ApplyRequest``."""
+
+    uid: int
+    result: str
+    stamp: str
+    linear: NDArray[np.float64]
+    report: dict[str, Any]
+    frame: MeshFrame
+    moved: NDArray[np.float32] | None
+    carried: transfer.Carried | None
+
+
+def why_not(obj: Any, result: str) -> str | None:
+    """The reason why this object cannot have this result, or None."""
+    if result == "SHAPE_KEY":
+        return shapekey.why_not(obj)
+    return results.why_not_replace(obj) if result == "REPLACE" else None
+
+
+def work(client: Client, uid: int, options: dict[str, Any], result: str) -> Work:
+    """`Applied` for an object. Raises OmomiError."""
+    reason = why_not(subjects.need(uid), result)
+    if reason is not None:
+        raise Refusal(reason)
+    if result == "SHAPE_KEY":
+        return (yield from _carried(client, uid, options))
+    return (yield from _remeshed(client, uid, options, result))
+
+
+def _carried(client: Client, uid: int, options: dict[str, Any]) -> Work:
+    subject = yield from subjects.stacked(client, uid, options, Body.SCAN)
+    obj = subjects.need(uid)
+    stamp, strengths = edits.stamp(obj), edits.strengths(obj)
+    answer = yield client.request(
+        ApplyRequest, handle=subject.handle, strengths=strengths, outcome=str(Outcome.CARRIED)
+    )
+    # Measured from where the backend has the vertices at rest, so that those that do not move stay to the last bit.
+    moved = answer.mesh.vertices - subject.rest
+    return Applied(uid, "SHAPE_KEY", stamp, subject.linear, answer.done.result, answer.mesh, moved, None)
+
+
+def _remeshed(client: Client, uid: int, options: dict[str, Any], result: str) -> Work:
+    subject = yield from subjects.stacked(client, uid, options, Body.FIT)
+    obj = subjects.need(uid)
+    stamp, strengths = edits.stamp(obj), edits.strengths(obj)
+    answer = yield client.request(
+        ApplyRequest, handle=subject.handle, strengths=strengths, outcome=str(Outcome.REMESHED)
+    )
+    frame, carried = answer.mesh, None
+    if len(subjects.need(uid).data.polygons) and len(frame.faces):
+        # Attributes lie on the scan as the edits move it, so that they are found in their place.
+        subject = yield from subjects.stacked(client, uid, options, Body.SCAN)
+        moved = yield from subjects.posed(client, subject, strengths)
+        target = (frame.world() - np.asarray(subject.frame.origin)).astype(np.float32)
+        worn = transfer.worn(subjects.need(uid))
+        carried = yield from transfer.carried(client, worn, moved, subject.own, target, frame.faces)
+    return Applied(uid, result, stamp, subject.linear, answer.done.result, frame, None, carried)
+
+
+def commit(applied: Applied) -> Any:
+    """Put the result in the scene and return the object that shows it. Raises OmomiError; nothing has changed then."""
+    obj = subjects.need(applied.uid)
+    reason = why_not(obj, applied.result)
+    if reason is not None:
+        raise Refusal(reason)
+    if applied.moved is not None:
+        if len(applied.moved) != len(obj.data.vertices):
+            raise OmomiError(ErrorCode.CANCELLED, f"{obj.name} was changed meanwhile")
+        shapekey.ensure(obj)
+        shapekey.write(obj, applied.moved, applied.linear, applied.stamp)
+        return obj
+    fitted = results.Fitted(applied.frame.world(), applied.frame.faces, applied.frame.sigma, applied.linear)
+    return results.place(obj, fitted, replace=applied.result == "REPLACE", suffix="edit", carried=applied.carried)

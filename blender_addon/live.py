@@ -1,0 +1,188 @@
+"""Shows what the sliders say while they are dragged.
+
+A change of a property only marks its object. In the window a timer then asks the backend where the vertices are, one
+request at a time and always with the newest strengths, and writes the answer into the shape key of the edits or, where
+there is none, into a preview. The undo step of a drag is Blender's own; undo and redo bring back strengths and shape
+key together, and what had not arrived when the step was made is computed again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import edits, jobs, mesh_io, preview, process, shapekey, subjects
+from .backend.errors import ErrorCode, OmomiError
+from .backend.protocol import Body
+from .messages import Refusal, explain
+from .tasks import Client, Task, Work
+
+__all__ = ["after_history", "body_of", "error", "fit_options", "mark", "pump", "status", "stop"]
+
+TICK_SECONDS = 1 / 60
+# For so long after a step of a slider the next one does not look again whether scan and masks have changed.
+TRUST_SECONDS = 0.7
+
+_numbers = itertools.count(1)
+_marked: dict[int, int] = {}
+_previewed: set[int] = set()
+_trusted: tuple[Any, ...] = ()
+_trusted_until = 0.0
+_task: Task | None = None
+_error = ""
+
+
+def error() -> str:
+    """Why the last preview failed, or nothing."""
+    return _error
+
+
+def status() -> str:
+    """What the preview waits for where that takes longer than a step of a slider, or nothing."""
+    return _task.text if _task is not None and _task.seconds > 0.5 else ""
+
+
+def mark(obj: Any | None) -> None:
+    """What the stack of this object shows may have changed; None: the setting that concerns all objects has."""
+    active = bpy.context.view_layer.objects.active if obj is None else obj
+    uids = {active.session_uid} if active is not None and len(active.omomi.edits) else set()
+    for uid in uids | (_previewed if obj is None else set()):
+        _marked[uid] = next(_numbers)
+    if _marked and not bpy.app.background and not bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.register(_tick, first_interval=0.0)
+
+
+def stop() -> None:
+    """Ask for nothing more and take the previews away; what the shape keys show stays."""
+    global _task, _error, _trusted
+    _marked.clear()
+    _previewed.clear()
+    if _task is not None:
+        _task.abandon()
+    _task, _error, _trusted = None, "", ()
+    jobs.sweep_previews()
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+
+
+def after_history() -> None:
+    """Undo or redo happened: see to it that previews and shape keys show what the sliders say."""
+    objects: Any = bpy.data.objects
+    for obj in objects:
+        if obj.type == "MESH" and len(obj.omomi.edits):
+            stale = shapekey.find(obj) is not None and not shapekey.shows(obj)
+            if stale or obj.session_uid in _previewed:
+                mark(obj)
+
+
+def fit_options(scene: Any) -> dict[str, Any]:
+    """How a scan is fitted when it is opened for editing."""
+    settings = scene.omomi
+    return jobs.Settings(int(settings.level), settings.denoise, settings.fill, settings.keep_islands).options()
+
+
+def body_of(obj: Any, result: str) -> Body:
+    """Whose vertices the edits move."""
+    return Body.SCAN if result == "SHAPE_KEY" and len(obj.data.polygons) else Body.FIT
+
+
+def _tick() -> float | None:
+    return TICK_SECONDS if pump() else None
+
+
+def pump() -> bool:
+    """One step; whether anything is left to do. Never blocks."""
+    global _task, _error
+    if jobs.current() is not None:
+        # A run has the backend for itself; what is still marked comes after it.
+        if _task is not None:
+            _task.abandon()
+        _task = None
+        return bool(_marked)
+    if _task is None:
+        if not _marked:
+            return False
+        uid = next(iter(_marked))
+        try:
+            _task = Task(process.started(), _follow(uid), "opening the scan")
+        except OmomiError as failure:
+            _give_up(failure)
+            return False
+    _task.step()
+    if _task.over:
+        failures, _task = _task.errors, None
+        if failures:
+            _give_up(failures[0])
+        else:
+            _error = ""
+    return _task is not None or bool(_marked)
+
+
+def _give_up(failure: OmomiError) -> None:
+    # The same error would come again at once; the next touch of a slider tries anew.
+    global _error, _trusted
+    _marked.clear()
+    _trusted = ()
+    _error = "" if failure.code == ErrorCode.CANCELLED else explain(failure, "Move the slider")
+    preview.redraw()
+
+
+def _follow(uid: int) -> Work:
+    """Show one object until its sliders rest."""
+    obj = mesh_io.object_by_uid(uid)
+    if obj is None or edits.is_neutral(obj):
+        _marked.pop(uid, None)
+        _show_rest(uid, obj)
+    else:
+        yield from subjects.retried(uid, lambda: _poses(process.started(), uid))
+
+
+def _poses(client: Client, uid: int) -> Work:
+    global _trusted, _trusted_until
+    obj, scene = subjects.need(uid), bpy.context.scene
+    options, body = fit_options(scene), body_of(obj, scene.omomi.result)
+    trusted = (uid, client.pid, edits.structure(obj), body, tuple(options.values()))
+    subject = subjects.known(uid)
+    if subject is None or subject.stack is None or trusted != _trusted or time.monotonic() > _trusted_until:
+        subject = yield from subjects.stacked(client, uid, options, body)
+        _trusted = trusted
+    while uid in _marked:
+        obj, number = subjects.need(uid), _marked[uid]
+        if edits.structure(obj) != _trusted[2]:
+            return
+        strengths, stamp = edits.strengths(obj), edits.stamp(obj)
+        vertices = (yield from subjects.posed(client, subject, strengths)) if any(strengths) else None
+        obj = subjects.need(uid)
+        if vertices is None:
+            _show_rest(uid, obj)
+        else:
+            _show(uid, obj, subject, vertices, stamp)
+        if _marked.get(uid) == number:
+            del _marked[uid]
+        _trusted_until = time.monotonic() + TRUST_SECONDS
+
+
+def _show(uid: int, obj: Any, subject: subjects.Subject, vertices: Any, stamp: str) -> None:
+    if obj.mode == "EDIT":
+        raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab first.")
+    in_key = subject.body is Body.SCAN and shapekey.find(obj) is not None and shapekey.why_not(obj) is None
+    if in_key and len(vertices) == len(obj.data.vertices):
+        shapekey.write(obj, vertices - subject.rest, subject.linear, stamp)
+    else:
+        place = np.asarray(subject.frame.origin) + np.array(obj.matrix_world, np.float64)[:3, 3]
+        preview.show(str(uid), obj.name, vertices + place, subject.faces)
+        _previewed.add(uid)
+    preview.redraw()
+
+
+def _show_rest(uid: int, obj: Any | None) -> None:
+    if obj is not None and shapekey.find(obj) is not None and not shapekey.shows(obj):
+        shapekey.reset(obj)
+    if uid in _previewed:
+        _previewed.discard(uid)
+        preview.remove(str(uid))
+    preview.redraw()

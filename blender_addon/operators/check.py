@@ -1,0 +1,188 @@
+"""Operators that say something about the active object: check, safe range, strength for a measure; and blends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import FloatProperty, IntProperty, StringProperty
+
+from .. import checking, jobs, library, live, mesh_io, results, subjects, words
+from ..backend.errors import OmomiError
+from ..backend.protocol import Body
+from ..messages import Refusal
+from ..properties import BLEND_OPTIONS, SOLVE_OPTIONS
+from ..tasks import Client, Task
+from .edits import OfEdits, why_not_editable
+from .running import WAIT, Runs, chosen, why_not_start
+
+__all__ = ["CLASSES"]
+
+
+class Asks(OfEdits, Runs):
+    """Mix-in of an operator that asks the backend about the active object, whose `_uid` it notes."""
+
+    _uid = 0
+
+    @classmethod
+    def why_not(cls, context: Any) -> str:
+        return why_not_start(context) or super().why_not(context)
+
+    def _work(self, context: Any, client: Client, options: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
+        self._uid = context.active_object.session_uid
+        make = self._work(context, client, live.fit_options(context.scene))
+        return Task(client, subjects.retried(self._uid, make), "opening the scan")
+
+    def _tell(self, context: Any, obj: Any, result: Any) -> None:
+        """Put what came of it in the scene, and report. Raises OmomiError."""
+        raise NotImplementedError
+
+    def _done(self, context: Any, run: Any) -> set[str]:
+        if run.result is None:
+            return {"CANCELLED"}
+        try:
+            self._tell(context, subjects.need(self._uid), run.result)
+        except OmomiError as error:
+            run.errors.append(error)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class OMOMI_OT_check(Asks, bpy.types.Operator):
+    """Count pieces and tunnels, measure, and paint on the object how sure its surface is; Esc cancels"""
+
+    bl_idname = "omomi.check"
+    bl_label = "Check"
+    bl_options = {"UNDO"}  # noqa: RUF012
+    wants = "object"
+    __annotations__ = {**WAIT}
+
+    def _work(self, context: Any, client: Client, options: dict[str, Any]) -> Any:
+        uid = self._uid
+        return lambda: checking.check(client, uid, options)
+
+    def _tell(self, context: Any, obj: Any, result: checking.Checked) -> None:
+        text = words.checked(result.result.get("topology"), result.result.get("guessed"))
+        obj.omomi.check = "\n".join([text, *words.measures(result.result.get("measures") or {})])
+        if result.sigma is not None and len(result.sigma) == len(obj.data.vertices) and obj.data.library is None:
+            mesh_io.paint_sigma(obj.data, result.sigma, result.size)
+        self._report({"INFO"}, f"{obj.name}: {text}")
+
+
+class OMOMI_OT_sweep(Asks, bpy.types.Operator):
+    """Find out between which strengths the active edit keeps the topology; Esc cancels"""
+
+    bl_idname = "omomi.sweep"
+    bl_label = "Find Safe Range"
+    bl_options = {"UNDO"}  # noqa: RUF012
+    __annotations__ = {
+        "low": FloatProperty(name="From", default=-1.0),
+        "high": FloatProperty(name="To", default=2.0),
+        "steps": IntProperty(name="Steps", description="At least this many", default=24, min=1, max=1000),
+        "picture": StringProperty(name="Picture", description="SVG file to write", subtype="FILE_PATH"),
+        **WAIT,
+    }
+    _place = 0
+
+    def _work(self, context: Any, client: Client, options: dict[str, Any]) -> Any:
+        given: Any = self
+        uid, obj = self._uid, context.active_object
+        self._place = obj.omomi.active
+        low, high = sorted((given.low, given.high))
+        body = live.body_of(obj, context.scene.omomi.result)
+        # Only what encloses something has a topology that could change.
+        body = Body.FIT if mesh_io.open_loops(obj.data) else body
+        arguments = self._place, low, high, given.steps
+        return lambda: checking.sweep(client, uid, options, body, *arguments)
+
+    def _tell(self, context: Any, obj: Any, result: dict[str, Any]) -> None:
+        given: Any = self
+        edit = _edit_at(obj, self._place)
+        edit.safe_low, edit.safe_high = result["safe"]
+        edit.transitions, edit.safe = words.swept(result), True
+        if result.get("unstable"):
+            self._report({"WARNING"}, "At some strengths the topology depends on the resolution")
+        if given.picture and result.get("picture"):
+            library.write_whole(Path(bpy.path.abspath(given.picture)), result["picture"].encode())
+        self._report({"INFO"}, f"{edit.name}: safe from {edit.safe_low:.3g} to {edit.safe_high:.3g}")
+
+
+class OMOMI_OT_solve(Asks, bpy.types.Operator):
+    """Find the strength of the active edit at which a measure has the wanted value; Esc cancels"""
+
+    bl_idname = "omomi.solve"
+    bl_label = "Solve"
+    bl_options = {"UNDO"}  # noqa: RUF012
+    __annotations__ = {**{name: make() for name, make in SOLVE_OPTIONS.items()}, **WAIT}
+    _place = 0
+
+    def _work(self, context: Any, client: Client, options: dict[str, Any]) -> Any:
+        uid, self._place = self._uid, context.active_object.omomi.active
+        wanted = chosen(self, context.scene, SOLVE_OPTIONS)
+        arguments = Body.FIT, self._place, wanted["measure"], wanted["value"]
+        return lambda: checking.solve(client, uid, options, *arguments)
+
+    def _tell(self, context: Any, obj: Any, result: dict[str, Any]) -> None:
+        edit = _edit_at(obj, self._place)
+        edit.strength = result["strength"]
+        safe = result.get("safe")
+        if isinstance(safe, list | tuple):
+            edit.safe_low, edit.safe_high = safe
+            edit.safe = True
+        for warning in result.get("warnings", ()):
+            self._report({"WARNING"}, warning)
+        measured = result.get("measured")
+        at = f", measured {measured:.4g}" if isinstance(measured, int | float) else ""
+        self._report({"INFO"}, f"{edit.name}: strength {edit.strength:.3g}{at}")
+        live.mark(obj)
+
+
+class OMOMI_OT_blend(Asks, bpy.types.Operator):
+    """Make a mesh NAME.blend between the active object and another; Esc cancels"""
+
+    bl_idname = "omomi.blend"
+    bl_label = "Blend"
+    bl_options = {"UNDO"}  # noqa: RUF012
+    wants = "object"
+    __annotations__ = {
+        **{name: make() for name, make in BLEND_OPTIONS.items()},
+        "other": StringProperty(name="Other", description="Name of the other object; else the scene's setting"),
+        **WAIT,
+    }
+
+    @classmethod
+    def why_not(cls, context: Any) -> str:
+        return why_not_start(context) or super().why_not(context)
+
+    def _work(self, context: Any, client: Client, options: dict[str, Any]) -> Any:
+        given: Any = self
+        other: Any = bpy.data.objects.get(given.other) if given.other else context.scene.omomi.other
+        reason = why_not_editable(other) if other is not None else "Choose the other object"
+        if other is context.active_object:
+            reason = "Choose another object than the active one"
+        if other is None or reason:
+            raise Refusal(f"{reason}.")
+        uids = self._uid, other.session_uid
+        wanted = chosen(self, context.scene, BLEND_OPTIONS)
+        return lambda: checking.blend(client, uids, options, wanted["share"], wanted["guarded"], 0)
+
+    def _tell(self, context: Any, obj: Any, result: checking.Blended) -> None:
+        frame = result.frame
+        fitted = results.Fitted(frame.world(), frame.faces, frame.sigma, result.linear)
+        made = results.place(obj, fitted, replace=False, suffix="blend", hide=False)
+        text = words.checked(result.result.get("topology"), None)
+        made.omomi.check = text
+        self._report({"INFO"}, f"{made.name}: {text}")
+
+
+CLASSES = (OMOMI_OT_check, OMOMI_OT_sweep, OMOMI_OT_solve, OMOMI_OT_blend)
+
+
+def _edit_at(obj: Any, place: int) -> Any:
+    if place >= len(obj.omomi.edits):
+        raise Refusal(f"The edits of {obj.name} were changed meanwhile.")
+    return obj.omomi.edits[place]

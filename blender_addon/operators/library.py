@@ -1,0 +1,232 @@
+"""Operators on the library: add an edit or a preset to an object, save, rename, delete, import, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
+
+from .. import edits, library, live, preferences, preview, process
+from ..backend.errors import OmomiError
+from ..messages import Refusal, explain
+from .edits import OfEdits, prepare, settle
+
+__all__ = ["CLASSES"]
+
+KINDS = [("EDIT", "Edit", "A learned edit"), ("PRESET", "Preset", "A stack of edits")]
+SUFFIX = {"EDIT": library.EDIT, "PRESET": library.PRESET}
+GLOB = f"*{library.EDIT};*{library.PRESET}"
+
+
+class OnFiles:
+    """Mix-in of an operator on files: `_act` does it; what it raises is reported."""
+
+    bl_options = {"INTERNAL"}  # noqa: RUF012
+
+    def execute(self, context: Any) -> Any:
+        operator: Any = self
+        try:
+            operator.report({"INFO"}, self._act(context, preferences.library_folder()))
+        except OmomiError as error:
+            operator.report({"ERROR"}, explain(error))
+            return {"CANCELLED"}
+        preview.redraw()
+        return {"FINISHED"}
+
+    def _act(self, context: Any, folder: Path) -> str:
+        raise NotImplementedError
+
+
+class OMOMI_OT_add_from_library(OfEdits, OnFiles, bpy.types.Operator):
+    """Add an edit of the library to the stack of the active object"""
+
+    bl_idname = "omomi.add_from_library"
+    bl_label = "Add from Library"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+    wants = "object"
+    __annotations__ = {"name": StringProperty(name="Name")}
+
+    def _act(self, context: Any, folder: Path) -> str:
+        options: Any = self
+        path = library.find(folder, options.name, library.EDIT)
+        edits.add(context.active_object, "learned", path.stem, str(path))
+        prepare(context.active_object, context.scene)
+        settle(context.active_object)
+        return f"Added '{path.stem}'"
+
+
+class OMOMI_OT_load_preset(OfEdits, OnFiles, bpy.types.Operator):
+    """Give the active object the edits of a preset in place of those that it has"""
+
+    bl_idname = "omomi.load_preset"
+    bl_label = "Load Preset"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+    wants = "object"
+    __annotations__ = {
+        "name": StringProperty(name="Name"),
+        "append": BoolProperty(name="Append", description="Keep the edits that are there"),
+    }
+
+    def _act(self, context: Any, folder: Path) -> str:
+        options: Any = self
+        name = options.name
+        steps = library.BUILT_IN.get(name) or library.read_preset(library.find(folder, name, library.PRESET))
+        found = [(step, _file(step, folder)) for step in steps]
+        obj = context.active_object
+        if not options.append:
+            obj.omomi.edits.clear()
+        for step, path in found:
+            edit = edits.add(obj, "learned" if path else "attribute", step.name, path)
+            edit.mask, edit.mute, edit.strength = step.mask, step.mute, step.strength
+        prepare(obj, context.scene)
+        settle(obj)
+        return f"{obj.name} has the edits of '{name}'"
+
+
+class OMOMI_OT_save_preset(OfEdits, OnFiles, bpy.types.Operator):
+    """Save the edits of the active object as a preset, a recipe that the command line reads as well"""
+
+    bl_idname = "omomi.save_preset"
+    bl_label = "Save Preset"
+    __annotations__ = {
+        "name": StringProperty(name="Name", default="My preset"),
+        "overwrite": BoolProperty(name="Overwrite", description="Replace a preset of the same name"),
+    }
+
+    def invoke(self, context: Any, event: Any) -> Any:
+        return context.window_manager.invoke_props_dialog(self)
+
+    def _act(self, context: Any, folder: Path) -> str:
+        options: Any = self
+        name = library.check_name(options.name)
+        if name in library.BUILT_IN:
+            raise Refusal(f"'{name}' is a built-in preset, which cannot be changed. Choose another name.")
+        path = folder / f"{name}{library.PRESET}"
+        if path.exists() and not options.overwrite:
+            raise Refusal(f"There is a preset '{name}' already. Choose another name, or allow overwriting.")
+        steps = [
+            library.Step(edit.name, edit.strength, _digest(edit), edit.mute, edit.mask)
+            for edit in context.active_object.omomi.edits
+        ]
+        library.write_preset(path, process.introduced().model_hash, live.fit_options(context.scene), steps)
+        return f"Saved '{name}'"
+
+
+class OMOMI_OT_rename_file(OnFiles, bpy.types.Operator):
+    """Give an edit or a preset of the library another name; stacks in this file that use it follow"""
+
+    bl_idname = "omomi.rename_file"
+    bl_label = "Rename"
+    __annotations__ = {
+        "kind": EnumProperty(name="Kind", items=KINDS),
+        "name": StringProperty(name="Name", options={"HIDDEN"}),
+        "new_name": StringProperty(name="New Name"),
+    }
+
+    def invoke(self, context: Any, event: Any) -> Any:
+        options: Any = self
+        options.new_name = options.name
+        return context.window_manager.invoke_props_dialog(self)
+
+    def _act(self, context: Any, folder: Path) -> str:
+        options: Any = self
+        suffix = SUFFIX[options.kind]
+        old = library.find(folder, options.name, suffix)
+        path = library.rename(folder, options.name, options.new_name, suffix)
+        objects: Any = bpy.data.objects
+        for obj in objects:
+            for edit in obj.omomi.edits if obj.library is None else ():
+                if edit.kind == "learned" and Path(bpy.path.abspath(edit.path)) == old:
+                    edit.path, edit.name = str(path), path.stem
+        return f"'{options.name}' is now '{path.stem}'"
+
+
+class OMOMI_OT_delete_file(OnFiles, bpy.types.Operator):
+    """Delete an edit or a preset of the library for good"""
+
+    bl_idname = "omomi.delete_file"
+    bl_label = "Delete"
+    __annotations__ = {"kind": EnumProperty(name="Kind", items=KINDS), "name": StringProperty(name="Name")}
+
+    def invoke(self, context: Any, event: Any) -> Any:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def _act(self, context: Any, folder: Path) -> str:
+        options: Any = self
+        library.delete(folder, options.name, SUFFIX[options.kind])
+        return f"Deleted '{options.name}'"
+
+
+class OMOMI_OT_import_file(OnFiles, bpy.types.Operator):
+    """Copy edits and presets into the library"""
+
+    bl_idname = "omomi.import_file"
+    bl_label = "Import"
+    __annotations__ = {
+        "filepath": StringProperty(subtype="FILE_PATH"),
+        "directory": StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"}),
+        "files": CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"}),
+        "filter_glob": StringProperty(default=GLOB, options={"HIDDEN"}),
+        "overwrite": BoolProperty(name="Overwrite", description="Replace files of the same name"),
+    }
+
+    def invoke(self, context: Any, event: Any) -> Any:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def _act(self, context: Any, folder: Path) -> str:
+        options: Any = self
+        chosen = [Path(options.directory) / item.name for item in options.files if item.name]
+        sources = chosen or [Path(bpy.path.abspath(options.filepath))]
+        paths = [library.import_file(folder, source, overwrite=options.overwrite) for source in sources]
+        return f"Imported {', '.join(path.stem for path in paths)}"
+
+
+class OMOMI_OT_export_file(OnFiles, bpy.types.Operator):
+    """Copy an edit or a preset of the library to another folder"""
+
+    bl_idname = "omomi.export_file"
+    bl_label = "Export"
+    __annotations__ = {
+        "kind": EnumProperty(name="Kind", items=KINDS, options={"HIDDEN"}),
+        "name": StringProperty(name="Name", options={"HIDDEN"}),
+        "filepath": StringProperty(subtype="FILE_PATH"),
+        "filter_glob": StringProperty(default=GLOB, options={"HIDDEN"}),
+        "overwrite": BoolProperty(name="Overwrite", description="Replace a file of the same name"),
+    }
+
+    def invoke(self, context: Any, event: Any) -> Any:
+        options: Any = self
+        options.filepath = f"{options.name}{SUFFIX[options.kind]}"
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def _act(self, context: Any, folder: Path) -> str:
+        options: Any = self
+        target = Path(bpy.path.abspath(options.filepath))
+        path = library.export(folder, options.name, SUFFIX[options.kind], target, overwrite=options.overwrite)
+        return f"Exported {path.name}"
+
+
+CLASSES = (
+    OMOMI_OT_add_from_library, OMOMI_OT_load_preset, OMOMI_OT_save_preset,
+    OMOMI_OT_rename_file, OMOMI_OT_delete_file, OMOMI_OT_import_file, OMOMI_OT_export_file,
+)  # fmt: skip
+
+
+def _file(step: library.Step, folder: Path) -> str:
+    """The file of a step of a preset, empty for an attribute. Raises `Refusal`."""
+    if not step.sha256:
+        if step.name not in {known.name for known in edits.ATTRIBUTES}:
+            raise Refusal(f"There is no built-in edit '{step.name}'. The preset was made with another Omomi.")
+        return ""
+    path = library.find(folder, step.name, library.EDIT)
+    if library.digest(path) != step.sha256:
+        raise Refusal(f"The '{step.name}' of the library is not the edit that the preset was made with. Import it.")
+    return str(path)
+
+
+def _digest(edit: Any) -> str:
+    return library.digest(Path(bpy.path.abspath(edit.path))) if edit.kind == "learned" else ""

@@ -1,0 +1,137 @@
+"""How an operator runs what takes time: modal in the window, blocking in background mode and from scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty
+
+from .. import jobs, live, preview, process
+from ..backend.errors import OmomiError
+from ..messages import explain
+from ..tasks import Client
+
+__all__ = ["WAIT", "Runs", "chosen", "why_not_start"]
+
+TICK_SECONDS = 0.05
+
+WAIT: dict[str, Any] = {
+    "wait": BoolProperty(
+        name="Wait", description="Return when it is done instead of running in the background", options={"SKIP_SAVE"}
+    )
+}
+
+
+class Runs:
+    """Mix-in of an operator. It supplies `_make`, which begins a run, and `_done`, which puts what came of it in the
+    scene, reports, and returns what the operator returns."""
+
+    _timer: Any = None
+    _run: jobs.Run | None = None
+
+    def invoke(self, context: Any, event: Any) -> Any:
+        operator: Any = self
+        if bpy.app.background or operator.wait:
+            return self.execute(context)
+        if (outcome := self._at_once(context)) is not None:
+            return outcome
+        if not self._begin(context, stream=True):
+            return {"CANCELLED"}
+        self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: Any) -> Any:
+        if (outcome := self._at_once(context)) is not None:
+            return outcome
+        if not self._begin(context, stream=False):
+            return {"CANCELLED"}
+        assert self._run is not None
+        try:
+            jobs.run_to_end(self._run)
+        finally:
+            outcome = self._finish(context)
+        return outcome
+
+    def modal(self, context: Any, event: Any) -> Any:
+        run = self._run
+        if run is None or jobs.current() is not run:
+            self._stop_timer(context)
+            return {"CANCELLED"}
+        if event.type == "ESC" and event.value == "PRESS":
+            run.cancel()
+        elif event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        try:
+            run.step()
+        except BaseException:
+            run.cancel()
+            self._finish(context)
+            raise
+        context.workspace.status_text_set(f"Omomi: {run.text}, {run.fraction:.0%}   Esc cancels")
+        preview.redraw()
+        return self._finish(context) if run.over else {"RUNNING_MODAL"}
+
+    def cancel(self, context: Any) -> None:
+        """Blender ends the operator: the window closes or another file is loaded."""
+        if self._run is not None:
+            self._run.cancel()
+            self._finish(context)
+
+    def _at_once(self, context: Any) -> set[str] | None:
+        """What the operator returns where there is nothing to ask the backend, which may be what is broken."""
+        return None
+
+    def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
+        raise NotImplementedError
+
+    def _done(self, context: Any, run: Any) -> set[str]:
+        raise NotImplementedError
+
+    def _begin(self, context: Any, *, stream: bool) -> bool:
+        try:
+            client: Any = process.started()
+            live.stop()
+            self._run = self._make(context, client, stream)
+        except OmomiError as error:
+            self._report({"ERROR"}, explain(error))
+            return False
+        jobs.set_current(self._run)
+        return True
+
+    def _finish(self, context: Any) -> Any:
+        run, self._run = self._run, None
+        assert run is not None
+        self._stop_timer(context)
+        jobs.set_current(None)
+        outcome = self._done(context, run)
+        operator: Any = self
+        if run.errors:
+            self._report({"ERROR"}, "\n".join(explain(error, f"Press {operator.bl_label}") for error in run.errors))
+        return outcome
+
+    def _stop_timer(self, context: Any) -> None:
+        if self._timer is not None:
+            context.window_manager.event_timer_remove(self._timer)
+            self._timer = None
+            context.workspace.status_text_set(None)
+
+    def _report(self, kind: set[str], text: str) -> None:
+        operator: Any = self
+        operator.report(kind, text)
+
+
+def chosen(operator: Any, scene: Any, names: Any) -> dict[str, Any]:
+    """Values of the operator where they were given, else of the scene's settings."""
+    given = operator.properties.is_property_set
+    return {name: getattr(operator if given(name) else scene.omomi, name) for name in names}
+
+
+def why_not_start(context: Any) -> str:
+    """The reason why nothing can be started now, or an empty text."""
+    if jobs.current() is not None:
+        return "Omomi is at work; cancel that with Esc first"
+    if context.mode.startswith("EDIT"):
+        return "Leave Edit Mode first (Tab)"
+    return ""

@@ -1,0 +1,191 @@
+"""The panels Edits, Learn, Library, Blend and Check. Drawing starts nothing and reads no mesh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from . import edits, library, live, preferences
+
+__all__ = ["CLASSES"]
+
+# A sidebar is no file browser: what is beyond this is found by Import and in the folder.
+MOST_ROWS = 40
+FILE_BUTTONS = ("rename_file", "GREASEPENCIL"), ("export_file", "EXPORT"), ("delete_file", "TRASH")
+
+
+class OMOMI_UL_edits(bpy.types.UIList):
+    bl_idname = "OMOMI_UL_edits"
+
+    def draw_item(
+        self, context: Any, layout: Any, data: Any, item: Any, icon: Any, active_data: Any, active_name: Any
+    ) -> None:
+        row = layout.row(align=True)
+        row.active = not item.mute
+        row.label(text=item.name, icon="FILE" if item.kind == "learned" else "MODIFIER")
+        strength = row.row(align=True)
+        strength.alert = edits.outside(item)
+        strength.prop(item, "strength", text="", slider=True)
+        if edits.outside(item):
+            row.label(text="", icon="ERROR")
+        row.prop(item, "mute", text="", icon="HIDE_ON" if item.mute else "HIDE_OFF", emboss=False)
+
+
+class OMOMI_MT_add_edit(bpy.types.Menu):
+    bl_idname = "OMOMI_MT_add_edit"
+    bl_label = "Add Edit"
+
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        for known in edits.ATTRIBUTES:
+            add = layout.operator("omomi.add_edit", text=known.label, icon="MODIFIER")
+            add.kind, add.name = "attribute", known.name
+        layout.separator()
+        for path in library.listing(preferences.library_folder(), library.EDIT)[:MOST_ROWS]:
+            layout.operator("omomi.add_from_library", text=path.stem, icon="FILE").name = path.stem
+
+
+class OMOMI_MT_presets(bpy.types.Menu):
+    bl_idname = "OMOMI_MT_presets"
+    bl_label = "Presets"
+
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        for name in library.BUILT_IN:
+            layout.operator("omomi.load_preset", text=name, icon="LOCKED").name = name
+        layout.separator()
+        for path in library.listing(preferences.library_folder(), library.PRESET)[:MOST_ROWS]:
+            layout.operator("omomi.load_preset", text=path.stem).name = path.stem
+        layout.separator()
+        layout.operator("omomi.save_preset", icon="ADD")
+
+
+class Sidebar:
+    """Where all panels are."""
+
+    bl_category = "Omomi"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+
+
+class OMOMI_PT_edits(Sidebar, bpy.types.Panel):
+    bl_idname = "OMOMI_PT_edits"
+    bl_label = "Edits"
+
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        obj = context.active_object
+        if obj is None or obj.type != "MESH":
+            layout.label(text="Make a mesh object active", icon="INFO")
+            return
+        group = obj.omomi
+        row = layout.row()
+        row.template_list("OMOMI_UL_edits", "", group, "edits", group, "active", rows=3)
+        buttons = row.column(align=True)
+        buttons.menu("OMOMI_MT_add_edit", text="", icon="ADD")
+        buttons.operator("omomi.remove_edit", text="", icon="REMOVE")
+        buttons.menu("OMOMI_MT_presets", text="", icon="PRESET")
+        buttons.operator("omomi.move_edit", text="", icon="TRIA_UP").direction = "UP"
+        buttons.operator("omomi.move_edit", text="", icon="TRIA_DOWN").direction = "DOWN"
+        if group.active < len(group.edits):
+            _draw_edit(layout, context, obj, group.edits[group.active])
+        _lines(layout, live.error(), "ERROR")
+        _lines(layout, live.status(), "TIME")
+        row = layout.row(align=True)
+        row.operator("omomi.apply", icon="CHECKMARK")
+        row.operator("omomi.reset_edits", icon="LOOP_BACK")
+        _lines(layout, group.report, "INFO")
+
+
+def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    column.prop(edit, "strength", slider=True)
+    column.prop_search(edit, "mask", obj, "vertex_groups", text="Mask")
+    row = layout.row(align=True)
+    row.alert = edits.outside(edit)
+    row.label(text=edits.safe_text(edit), icon="ERROR" if edits.outside(edit) else "CHECKMARK" if edit.safe else "NONE")
+    row.operator("omomi.sweep", text="", icon="VIEWZOOM")
+    _lines(layout, edit.transitions, "NONE")
+    _lines(layout, edit.note, "ERROR")
+    row = layout.row(align=True)
+    row.prop(context.scene.omomi, "measure", text="")
+    row.prop(context.scene.omomi, "value", text="")
+    row.operator("omomi.solve")
+
+
+class OMOMI_PT_learn(Sidebar, bpy.types.Panel):
+    bl_idname = "OMOMI_PT_learn"
+    bl_label = "Learn"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        settings = context.scene.omomi
+        for number, pair in enumerate(settings.pairs):
+            row = layout.row(align=True)
+            row.prop(pair, "before", text="")
+            row.label(text="", icon="FORWARD")
+            row.prop(pair, "after", text="")
+            row.operator("omomi.remove_pair", text="", icon="X").index = number
+        layout.operator("omomi.add_pair", icon="ADD")
+        layout.prop(settings, "learn_name")
+        layout.operator("omomi.learn", icon="IMPORT")
+
+
+class OMOMI_PT_library(Sidebar, bpy.types.Panel):
+    bl_idname = "OMOMI_PT_library"
+    bl_label = "Library"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        folder = preferences.library_folder()
+        for kind, suffix in (("EDIT", library.EDIT), ("PRESET", library.PRESET)):
+            for path in library.listing(folder, suffix)[:MOST_ROWS]:
+                row = layout.row(align=True)
+                use = "omomi.add_from_library" if kind == "EDIT" else "omomi.load_preset"
+                row.operator(use, text=path.stem, icon="FILE" if kind == "EDIT" else "PRESET").name = path.stem
+                for operator, icon in FILE_BUTTONS:
+                    button = row.operator(f"omomi.{operator}", text="", icon=icon)
+                    button.kind, button.name = kind, path.stem
+        layout.operator("omomi.import_file", icon="IMPORT")
+
+
+class OMOMI_PT_blend(Sidebar, bpy.types.Panel):
+    bl_idname = "OMOMI_PT_blend"
+    bl_label = "Blend"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        settings = context.scene.omomi
+        layout.prop(settings, "other", text="With")
+        layout.prop(settings, "share", slider=True)
+        layout.prop(settings, "guarded")
+        layout.operator("omomi.blend", icon="MOD_MESHDEFORM")
+
+
+class OMOMI_PT_check(Sidebar, bpy.types.Panel):
+    bl_idname = "OMOMI_PT_check"
+    bl_label = "Check"
+
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        obj = context.active_object
+        if obj is not None and obj.type == "MESH":
+            _lines(layout, obj.omomi.check, "NONE")
+        layout.operator("omomi.check", icon="VIEWZOOM")
+
+
+CLASSES = (
+    OMOMI_UL_edits, OMOMI_MT_add_edit, OMOMI_MT_presets,
+    OMOMI_PT_edits, OMOMI_PT_learn, OMOMI_PT_library, OMOMI_PT_blend, OMOMI_PT_check,
+)  # fmt: skip
+
+
+def _lines(layout: Any, text: str, icon: str) -> None:
+    for number, line in enumerate(text.splitlines()):
+        layout.label(text=line, icon=icon if number == 0 else "NONE")

@@ -1,0 +1,126 @@
+"""Several requests in a row as one run: stepped by a timer in the window and by a loop in background mode."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Generator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from .backend.errors import ErrorCode, OmomiError
+from .backend.protocol import Done, Failure, FitDone, MeshFrame, Progress
+
+__all__ = ["Answer", "Client", "Task", "Work"]
+
+
+class Client(Protocol):
+    """The part of ``BackendClient`` that the add-on needs."""
+
+    @property
+    def pid(self) -> int | None: ...
+    def request_fit(self, points: Any, faces: Any, normals: Any, *, options: Any, name: str) -> int: ...
+    def request(self, kind: type[Any], /, **fields: Any) -> int: ...
+    def poll(self) -> Sequence[Any]: ...
+    def cancel(self, job: int) -> None: ...
+    def forget(self, handle: int) -> None: ...
+
+
+class Answer(NamedTuple):
+    """How a job ended: its response, and its newest mesh where it has one."""
+
+    job: int
+    done: Any
+    frame: MeshFrame | None
+
+    @property
+    def mesh(self) -> MeshFrame:
+        """Raises ``PROTOCOL`` where the job brought none."""
+        if self.frame is None:
+            raise OmomiError(ErrorCode.PROTOCOL, "The backend process sent no mesh")
+        return self.frame
+
+
+Work: TypeAlias = Generator[int, Answer, Any]
+"""Yields the number of each job and is sent its `Answer`; a job that fails raises OmomiError at the yield."""
+
+
+class Task:
+    """Runs one `Work`. Call `step` until `over`; ``result`` is then what the work returned.
+
+    The work reads the scene between two requests, but what it makes is put there afterwards: so a task that fails or is
+    cancelled leaves everything as it was.
+    """
+
+    # Of a run that streams meshes these are the previews; a task shows none.
+    keys: Collection[str] = ()
+
+    def __init__(self, client: Client, work: Work, text: str) -> None:
+        self.over = False
+        self.cancelled = False
+        self.fraction = 0.0
+        self.text = text
+        self.result: Any = None
+        self.errors: list[OmomiError] = []
+        self._client = client
+        self._work = work
+        self._job: int | None = None
+        self._frame: MeshFrame | None = None
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def step(self) -> None:
+        """Take in what the backend sent and send what is next. Never blocks."""
+        if self.over:
+            return
+        if self._job is None:
+            self._resume(None)
+            return
+        for event in self._client.poll():
+            if event.id != self._job:
+                continue
+            match event:
+                case Progress():
+                    self.fraction, self.text = event.fraction, event.text
+                case MeshFrame():
+                    self._frame = event
+                case FitDone() | Done():
+                    self._resume(Answer(event.id, event, self._frame))
+                case Failure():
+                    self._resume(event.error())
+
+    def cancel(self) -> None:
+        """Stop now."""
+        if not self.over:
+            self.cancelled = True
+            self._end()
+
+    def abandon(self) -> None:
+        """Stop, and have nothing to show for it."""
+        self.cancel()
+        self.result = None
+
+    def _resume(self, answer: Answer | OmomiError | None) -> None:
+        self._frame = None
+        try:
+            if isinstance(answer, OmomiError):
+                self._job = self._work.throw(answer)
+            elif answer is None:
+                self._job = next(self._work)
+            else:
+                self._job = self._work.send(answer)
+        except StopIteration as stop:
+            self._job, self.result, self.over = None, stop.value, True
+        except OmomiError as error:
+            self._job, self.over = None, True
+            self.errors.append(error)
+        except BaseException:
+            self._job, self.over = None, True
+            raise
+
+    def _end(self) -> None:
+        job, self._job, self.over = self._job, None, True
+        self._work.close()
+        if job is not None:
+            self._client.cancel(job)

@@ -1,0 +1,130 @@
+"""UVs, colours, vertex groups and materials: from the artist's mesh to a new one of other topology."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import mesh_io
+from .backend.protocol import TransferRequest
+from .tasks import Client, Work
+
+__all__ = ["Carried", "Worn", "carried", "dress", "worn"]
+
+
+class Worn(NamedTuple):
+    """What a mesh wears, in the order of its triangles as `mesh_io.read_own` has them.
+
+    values f32 (n, channels): colours, then vertex groups; uvs f32 (layers * m * 3, 2); materials, smooth (m,).
+    colours: name and type of each attribute of four channels; active: names of the active UV and colour layers.
+    """
+
+    values: NDArray[np.float32]
+    uvs: NDArray[np.float32]
+    materials: NDArray[np.int32]
+    smooth: NDArray[np.bool_]
+    colours: tuple[tuple[str, str], ...]
+    groups: tuple[str, ...]
+    layers: tuple[str, ...]
+    active: tuple[str, str]
+
+
+class Carried(NamedTuple):
+    """`Worn` and what became of it on a new mesh: values (w, channels), uvs (layers, k, 3, 2), sources (k,)."""
+
+    worn: Worn
+    values: NDArray[np.float32]
+    uvs: NDArray[np.float32]
+    sources: NDArray[np.int32]
+
+
+def worn(obj: Any) -> Worn:
+    """Everything that the own mesh of an object with faces wears and that can be carried to another."""
+    mesh = obj.data
+    corners, polygons = mesh_io.triangle_corners(mesh)
+    if np.linalg.det(mesh_io.object_linear(obj)) < 0:
+        corners = corners[:, ::-1]
+    coloured = [item for item in mesh.color_attributes if item.name != mesh_io.COLOUR]
+    groups = tuple(group.name for group in obj.vertex_groups)
+    columns = [_point_colours(mesh, item) for item in coloured]
+    columns.append(mesh_io.group_weights(obj, groups).T)
+    uvs = [_corner_uvs(layer, len(mesh.loops))[corners].reshape(-1, 2) for layer in mesh.uv_layers]
+    flat = np.zeros(len(mesh.polygons), bool)
+    mesh.polygons.foreach_get("use_smooth", flat)
+    active = mesh.uv_layers.active, mesh.color_attributes.active_color
+    return Worn(
+        np.concatenate(columns, axis=1),
+        np.concatenate(uvs) if uvs else np.zeros((0, 2), np.float32),
+        mesh_io.material_indices(mesh)[polygons],
+        flat[polygons],
+        tuple((item.name, item.data_type) for item in coloured),
+        groups,
+        tuple(layer.name for layer in mesh.uv_layers),
+        (active[0].name if active[0] else "", active[1].name if active[1] else ""),
+    )
+
+
+def carried(
+    client: Client,
+    worn: Worn,
+    points: NDArray[np.float32],
+    faces: NDArray[np.int32],
+    target_points: NDArray[np.float32],
+    target_faces: NDArray[np.int32],
+) -> Work:
+    """`Carried` to the target mesh, which lies in the same frame. Raises OmomiError."""
+    channels, layers = worn.values.shape[1], len(worn.layers)
+    answer = yield client.request(
+        TransferRequest, channels=channels, layers=layers, points=points, faces=faces,
+        target_points=target_points, target_faces=target_faces,
+        values=worn.values.reshape(-1) if channels else None, uvs=worn.uvs if layers else None,
+    )  # fmt: skip
+    done = answer.done
+    return Carried(
+        worn,
+        np.zeros((len(target_points), 0), np.float32) if done.values is None else done.values.reshape(-1, channels),
+        np.zeros((0, len(target_faces), 3, 2), np.float32)
+        if done.uvs is None
+        else done.uvs.reshape(layers, len(target_faces), 3, 2),
+        np.zeros(len(target_faces), np.int32) if done.sources is None else done.sources,
+    )
+
+
+def dress(obj: Any, carried: Carried, mirrored: bool) -> None:
+    """Put on the triangle mesh of ``obj`` what was carried to it; ``mirrored``: its faces run the other way round."""
+    mesh, source = obj.data, carried.worn
+    for row, name in enumerate(source.layers):
+        corners = carried.uvs[row][:, ::-1] if mirrored else carried.uvs[row]
+        mesh.uv_layers.new(name=name, do_init=False)
+        mesh.uv_layers[name].uv.foreach_set("vector", np.ascontiguousarray(corners, np.float32).reshape(-1))
+    for row, (name, kind) in enumerate(source.colours):
+        mesh.color_attributes.new(name=name, type=kind, domain="POINT")
+        colours = np.ascontiguousarray(carried.values[:, 4 * row : 4 * row + 4])
+        mesh.color_attributes[name].data.foreach_set("color", colours.reshape(-1))
+    mesh_io.set_faces(mesh, source.materials[carried.sources], source.smooth[carried.sources])
+    first = 4 * len(source.colours)
+    mesh_io.set_groups(obj, source.groups, carried.values[:, first:])
+    if source.active[0]:
+        mesh.uv_layers.active = mesh.uv_layers[source.active[0]]
+    if source.active[1] in mesh.color_attributes:
+        mesh.color_attributes.active_color = mesh.color_attributes[source.active[1]]
+
+
+def _corner_uvs(layer: Any, count: int) -> NDArray[np.float32]:
+    values = np.empty((count, 2), np.float32)
+    layer.uv.foreach_get("vector", values.reshape(-1))
+    return values
+
+
+def _point_colours(mesh: Any, attribute: Any) -> NDArray[np.float32]:
+    """Linear RGBA (n, 4); those of corners are averaged."""
+    values = np.empty((len(attribute.data), 4), np.float32)
+    attribute.data.foreach_get("color", values.reshape(-1))
+    if attribute.domain == "POINT":
+        return values
+    vertices = mesh_io.corner_vertices(mesh)
+    count = np.bincount(vertices, minlength=len(mesh.vertices))
+    sums = [np.bincount(vertices, weights=channel, minlength=len(count)) for channel in values.T]
+    return (np.stack(sums, axis=1) / np.maximum(count, 1)[:, None]).astype(np.float32)

@@ -1,0 +1,187 @@
+"""A client whose backend is a few lines of numpy in the same process, so that a test decides what it answers and when.
+
+An edit moves vertices outwards from the middle of the body, by its own share of 0.1 at strength 1 times its mask.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+SHARES = {"thickness": 1.0, "smoothness": -0.5, "detail": 0.25, "sharpness": 2.0}
+
+
+class FakeClient:
+    """Answers at the next `poll`. ``failures``: kind of request -> errors to answer with, one each; ``slow``: kinds
+    that get no answer until taken out; ``requests``: everything that was asked for, as (kind, number, fields)."""
+
+    def __init__(self, protocol: Any, errors: Any, sphere: Any) -> None:
+        self.pid = 1
+        self.hello = None
+        self.failure = None
+        self.failures: dict[str, list[Any]] = {}
+        self.slow: set[str] = set()
+        self.requests: list[tuple[str, int, dict[str, Any]]] = []
+        self.cancelled: list[int] = []
+        self.forgotten: list[int] = []
+        self._protocol = protocol
+        self._errors = errors
+        self._sphere = sphere
+        self._numbers = itertools.count(1)
+        self._waiting: list[tuple[str, int, dict[str, Any]]] = []
+        self._scans: dict[int, dict[str, Any]] = {}
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How often each kind of request was made."""
+        return Counter(kind for kind, _, _ in self.requests)
+
+    def start(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._scans.clear()
+
+    def request_fit(self, points: Any, faces: Any = None, normals: Any = None, *, options: Any, name: str) -> int:
+        return self._ask("FitRequest", {"points": np.array(points), "faces": faces, "options": options, "name": name})
+
+    def request(self, cls: type, **fields: Any) -> int:
+        made = cls(id=0, **fields)
+        return self._ask(cls.__name__, {name: getattr(made, name) for name in fields})
+
+    def forget(self, handle: int) -> None:
+        self.forgotten.append(handle)
+        self._scans.pop(handle, None)
+
+    def cancel(self, job: int) -> None:
+        self.cancelled.append(job)
+        self._waiting = [item for item in self._waiting if item[1] != job]
+
+    def die(self) -> None:
+        """The process is killed and another takes its place."""
+        self.pid += 1
+        self._scans.clear()
+        for kind, _, _ in self._waiting:
+            error = self._errors.OmomiError("backend_died", "The backend stopped unexpectedly.")
+            self.failures.setdefault(kind, []).append(error)
+        self.slow.clear()
+
+    def poll(self) -> list[Any]:
+        due = [item for item in self._waiting if item[0] not in self.slow]
+        self._waiting = [item for item in self._waiting if item[0] in self.slow]
+        return [event for kind, number, fields in due for event in self._answer(kind, number, fields)]
+
+    def _ask(self, kind: str, fields: dict[str, Any]) -> int:
+        number = next(self._numbers)
+        self.requests.append((kind, number, fields))
+        self._waiting.append((kind, number, fields))
+        return number
+
+    def _answer(self, kind: str, number: int, fields: dict[str, Any]) -> list[Any]:
+        protocol = self._protocol
+        if self.failures.get(kind):
+            return [protocol.Failure.of(number, self.failures[kind].pop(0))]
+        for handle in (fields.get("handle"), fields.get("other")):
+            if handle is not None and handle not in self._scans:
+                error = self._errors.OmomiError("unknown_scan", "The backend does not have this fit any more.")
+                return [protocol.Failure.of(number, error)]
+        return getattr(self, f"_{kind.removesuffix('Request').lower()}")(number, **fields)
+
+    def _fit(self, number: int, points: Any, faces: Any, options: Any, name: str) -> list[Any]:
+        low, high = points.min(0), points.max(0)
+        origin = (low + high) / 2
+        body, body_faces = self._sphere(np.zeros(3), (high - low) / 2, 6)
+        scan = {
+            "origin": tuple(origin.tolist()), "count": len(points),
+            "fit": (body.astype("<f4"), body_faces), "scan": ((points - origin).astype("<f4"), faces),
+        }  # fmt: skip
+        self._scans[number] = scan
+        self._stack(number, number, "fit", (), None)
+        return [self._frame(number, scan, *scan["fit"]), self._protocol.FitDone(number, {}, {})]
+
+    def _frame(self, number: int, scan: dict[str, Any], vertices: Any, faces: Any) -> Any:
+        sigma = np.linspace(0, 0.1, len(vertices), dtype="<f4")
+        faces = np.asarray(faces, "<i4")
+        return self._protocol.MeshFrame(number, 2, True, scan["origin"], vertices.astype("<f4"), faces, sigma)
+
+    def _stack(self, number: int, handle: int, body: str, layers: Any, masks: Any) -> list[Any]:
+        scan = self._scans[handle]
+        vertices, _ = scan[body]
+        rows = np.zeros((0, scan["count"])) if masks is None else masks.reshape(-1, scan["count"])
+        moves = []
+        for layer in layers:
+            share = SHARES[layer["attribute"]] if "attribute" in layer else 3.0
+            weight = rows[layer["mask"]] if "mask" in layer and body == "scan" else np.ones(len(vertices))
+            outwards = vertices / np.maximum(np.linalg.norm(vertices, axis=1, keepdims=True), 1e-9)
+            moves.append((0.1 * share * weight[:, None] * outwards * (not layer["mute"])).astype("<f4"))
+        scan |= {"body": body, "moves": moves}
+        told = [{"name": str(i), "kind": "", "misfit": None, "warnings": []} for i in range(len(layers))]
+        return [self._protocol.Done(number, {"layers": told})]
+
+    def _posed(self, handle: int, strengths: Any) -> Any:
+        scan = self._scans[handle]
+        assert len(strengths) == len(scan["moves"])
+        vertices = scan[scan["body"]][0].copy()
+        for strength, move in zip(strengths, scan["moves"], strict=True):
+            vertices += np.float32(strength) * move
+        return vertices
+
+    def _pose(self, number: int, handle: int, strengths: Any) -> list[Any]:
+        return [self._protocol.Done(number, {}, vertices=self._posed(handle, strengths))]
+
+    def _apply(self, number: int, handle: int, strengths: Any, outcome: str) -> list[Any]:
+        scan, vertices = self._scans[handle], self._posed(handle, strengths)
+        faces = scan[scan["body"]][1]
+        if outcome == "remeshed":
+            vertices, faces = self._sphere(np.zeros(3), np.abs(vertices).max(0), 8)
+        change = "a tunnel through it closes" if max(map(abs, strengths), default=0) > 1.25 else ""
+        report = {
+            "moved": 1.0, "largest": 0.1, "guessed": 0.5, "folded": 3,
+            "topology": {"before": [1, 1, 0], "after": [1, 0 if change else 1, 0], "change": change, "unstable": False},
+            "warnings": ["3 faces were turned over: lower the strength."] if change else [],
+        }  # fmt: skip
+        return [self._frame(number, scan, vertices, faces), self._protocol.Done(number, report)]
+
+    def _sweep(self, number: int, handle: int, strengths: Any, layer: int, low: float, high: float, steps: int) -> Any:
+        assert 0 <= layer < len(strengths) and low < high
+        changes = [{"strength": 1.25, "change": "a tunnel through it closes"}]
+        result = {"safe": [-0.5, 1.25], "transitions": changes, "unstable": [], "rows": [], "picture": "<svg/>"}
+        return [self._protocol.Done(number, result)]
+
+    def _check(self, number: int, handle: int, strengths: Any) -> list[Any]:
+        scan = self._scans[handle]
+        values = np.linspace(0, 0.1, len(scan[scan["body"]][0]), dtype="<f4")
+        result = {"topology": [1, 1, 0], "measures": {"volume": 2.0, "area": 8.0}, "guessed": 0.04}
+        return [self._protocol.Done(number, result, values=values)]
+
+    def _solve(self, number: int, handle: int, strengths: Any, layer: int, measure: str, value: float) -> list[Any]:
+        result = {"strength": value / 4, "reached": True, "measured": value, "safe": [-0.5, 1.25], "warnings": []}
+        return [self._protocol.Done(number, result)]
+
+    def _blend(self, number: int, handle: int, other: int, share: float, guarded: bool, steps: int) -> list[Any]:
+        first, second = (self._scans[h]["fit"] for h in (handle, other))
+        vertices = (1 - share) * first[0] + share * second[0]
+        frame = self._frame(number, self._scans[handle], vertices, first[1])
+        return [frame, self._protocol.Done(number, {"topology": [1, 0, 0], "residual": 0.01})]
+
+    def _learn(self, number: int, name: str, path: str, counts: Any, points: Any, faces: Any) -> list[Any]:
+        assert sum(counts[0::2]) == len(points) and sum(counts[1::2]) == len(faces)
+        assert faces.max() < max(counts[0::2])
+        with open(path, "wb") as file:
+            file.write(b"learned " + name.encode())
+        warnings = ["The examples show no change: this edit does nothing."] if "same" in name else []
+        result = {"sha256": "0" * 64, "examples": len(counts) // 4, "disagreement": 0.0, "unexplained": 0.0}
+        return [self._protocol.Done(number, {**result, "warnings": warnings})]
+
+    def _transfer(self, number: int, channels: int, layers: int, points: Any, faces: Any, target_points: Any,
+                  target_faces: Any, values: Any, uvs: Any) -> list[Any]:  # fmt: skip
+        far = ((target_points[:, None] - points[None]) ** 2).sum(-1)
+        nearest = far.argmin(1)
+        middle, places = target_points[target_faces].mean(1), points[faces].mean(1)
+        sources = ((middle[:, None] - places[None]) ** 2).sum(-1).argmin(1).astype("<i4")
+        moved = None if values is None else values.reshape(len(points), channels)[nearest].reshape(-1).astype("<f4")
+        laid = None if uvs is None else uvs.reshape(layers, len(faces), 3, 2)[:, sources].reshape(-1, 2).astype("<f4")
+        return [self._protocol.Done(number, {}, values=moved, uvs=laid, sources=sources)]

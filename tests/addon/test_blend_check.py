@@ -1,0 +1,178 @@
+"""Check, safe range, the strength for a measure, and blends; and the panels that show them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+
+@pytest.fixture
+def scan(fake: Any, make: Callable[..., Any]) -> Any:
+    obj = make("owl")
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.5)
+    return obj
+
+
+def test_check_tells_topology_measures_and_paints_the_uncertainty(fake: Any, scan: Any) -> None:
+    points = [tuple(v.co) for v in scan.data.vertices]
+    assert bpy.ops.omomi.check() == {"FINISHED"}
+    lines = scan.omomi.check.splitlines()
+    assert lines[0] == "1 piece, 1 tunnel, closed - 4 % of the surface is guessed"
+    assert "volume 2³" in lines and "area 8²" in lines
+    sigma = [item.value for item in scan.data.attributes["omomi_sigma"].data]
+    assert len(sigma) == 8 and min(sigma) >= 0 and "omomi_uncertainty" in scan.data.color_attributes
+    assert [tuple(v.co) for v in scan.data.vertices] == points
+    count = len(scan.data.attributes)
+    bpy.ops.omomi.check()
+    assert len(scan.data.attributes) == count
+
+
+def test_check_needs_no_edits_and_works_on_points(fake: Any, make: Callable[..., Any]) -> None:
+    cloud = make("cloud", np.random.default_rng(0).normal(size=(50, 3)))
+    assert bpy.ops.omomi.check() == {"FINISHED"} and "1 tunnel" in cloud.omomi.check
+
+
+def test_a_sweep_fills_the_safe_range_and_the_picture(fake: Any, addon: Any, scan: Any, tmp_path: Path) -> None:
+    assert bpy.ops.omomi.sweep(low=2, high=-2, picture=str(tmp_path / "phase.svg")) == {"FINISHED"}
+    edit = scan.omomi.edits[0]
+    assert (edit.safe, edit.safe_low, edit.safe_high) == (True, -0.5, 1.25)
+    assert edit.transitions == "at 1.25: a tunnel through it closes"
+    assert (tmp_path / "phase.svg").read_text() == "<svg/>"
+    assert addon.edits.safe_text(edit) == "safe -0.5 .. 1.25" and not addon.edits.outside(edit)
+    edit.strength = 1.5
+    assert addon.edits.outside(edit)
+    edit.mask = "rim"
+    assert not edit.safe and not edit.transitions
+    (asked,) = [fields for kind, _, fields in fake.requests if kind == "SweepRequest"]
+    assert (asked["low"], asked["high"], asked["layer"]) == (-2, 2, 0)
+
+
+def test_solve_sets_the_strength(fake: Any, scan: Any) -> None:
+    assert bpy.ops.omomi.solve(measure="volume", value=3.0) == {"FINISHED"}
+    assert scan.omomi.edits[0].strength == 0.75
+    bpy.context.scene.omomi.value = 2.0
+    bpy.ops.omomi.solve()
+    assert scan.omomi.edits[0].strength == 0.5
+    assert [f["measure"] for kind, _, f in fake.requests if kind == "SolveRequest"] == ["volume", "thickness"]
+
+
+def test_no_solution_leaves_the_strength(fake: Any, addon: Any, scan: Any) -> None:
+    errors = getattr(addon, "backend.errors")
+    fake.failures["SolveRequest"] = [errors.OmomiError("no_solution", "No strength gives a volume of 9.")]
+    with pytest.raises(RuntimeError, match=r"No strength gives a volume of 9\. Ask for a value nearer"):
+        bpy.ops.omomi.solve(value=9)
+    assert scan.omomi.edits[0].strength == 0.5
+
+
+def test_a_blend_is_a_new_object_and_both_others_stay(fake: Any, scan: Any, make: Any) -> None:
+    other = make("crow")
+    other.location = (9, 9, 9)
+    bpy.context.view_layer.objects.active = scan
+    bpy.context.scene.omomi.other = other
+    assert bpy.ops.omomi.blend(share=0.25, guarded=False) == {"FINISHED"}
+    made = bpy.data.objects["owl.blend"]
+    assert made.omomi.check == "1 piece, closed" and not scan.hide_get() and not other.hide_get()
+    assert len(scan.data.vertices) == len(other.data.vertices) == 8 and scan.omomi.edits[0].strength == 0.5
+    (asked,) = [fields for kind, _, fields in fake.requests if kind == "BlendRequest"]
+    assert asked["share"] == 0.25 and asked["guarded"] is False and asked["handle"] != asked["other"]
+
+
+def test_a_blend_says_what_is_missing(fake: Any, scan: Any) -> None:
+    with pytest.raises(RuntimeError, match="Choose the other object"):
+        bpy.ops.omomi.blend()
+    with pytest.raises(RuntimeError, match="Choose another object"):
+        bpy.ops.omomi.blend(other="owl")
+    bpy.data.objects.new("sun", bpy.data.lights.new("sun", "SUN"))
+    with pytest.raises(RuntimeError, match="Make a mesh object active"):
+        bpy.ops.omomi.blend(other="sun")
+
+
+@pytest.mark.parametrize("operator", ["check", "sweep", "solve", "blend", "apply"])
+def test_a_dead_backend_changes_nothing(fake: Any, addon: Any, scan: Any, make: Any, operator: str) -> None:
+    bpy.context.scene.omomi.other = make("crow")
+    bpy.context.view_layer.objects.active = scan
+    names = [obj.name for obj in bpy.data.objects]
+    errors = getattr(addon, "backend.errors")
+    for kind in ("CheckRequest", "SweepRequest", "SolveRequest", "BlendRequest", "ApplyRequest"):
+        fake.failures[kind] = [errors.OmomiError("backend_died", "The backend stopped unexpectedly.")]
+    with pytest.raises(RuntimeError, match="stopped unexpectedly"):
+        getattr(bpy.ops.omomi, operator)()
+    edit = scan.omomi.edits[0]
+    assert (edit.strength, edit.safe, scan.omomi.check) == (0.5, False, "")
+    assert [obj.name for obj in bpy.data.objects] == names and not scan.data.color_attributes
+
+
+@pytest.mark.parametrize("operator", ["check", "sweep", "solve", "blend", "apply", "add_edit", "load_preset"])
+def test_a_scene_without_objects_is_one_sentence(fake: Any, scene: Any, operator: str) -> None:
+    with pytest.raises(RuntimeError, match="Make a mesh object active"):
+        getattr(bpy.ops.omomi, operator)()
+
+
+class Layout:
+    """Records what a panel draws."""
+
+    def __init__(self) -> None:
+        self.drawn: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
+            self.drawn.append((name, args, options))
+            return self
+
+        return call
+
+    def texts(self) -> str:
+        return "\n".join(str(options["text"]) for _, _, options in self.drawn if "text" in options)
+
+
+def draw(addon: Any, name: str) -> Layout:
+    layout = Layout()
+    getattr(addon.panels_edits, name).draw(SimpleNamespace(layout=layout), bpy.context)
+    return layout
+
+
+PANELS = ["OMOMI_PT_edits", "OMOMI_PT_learn", "OMOMI_PT_library", "OMOMI_PT_blend", "OMOMI_PT_check",
+          "OMOMI_MT_add_edit", "OMOMI_MT_presets"]  # fmt: skip
+
+
+def test_all_that_the_panels_draw_exists_and_drawing_starts_nothing(fake: Any, addon: Any, scan: Any) -> None:
+    folder = addon.preferences.library_folder()
+    folder.mkdir()
+    (folder / "beak.omomi").write_bytes(b"")
+    bpy.context.scene.omomi.pairs.add()
+    for panel in PANELS:
+        for kind, args, _ in draw(addon, panel).drawn:
+            if kind in ("prop", "prop_search"):
+                assert hasattr(args[0], args[1]), (panel, args[1])
+            if kind == "operator":
+                assert args[0].removeprefix("omomi.") in dir(bpy.ops.omomi), (panel, args[0])
+            if kind == "menu":
+                assert hasattr(bpy.types, args[0])
+    assert not fake.requests
+
+
+def test_panels_draw_without_an_object(fake: Any, addon: Any, scene: Any) -> None:
+    for panel in PANELS:
+        draw(addon, panel)
+    assert "Make a mesh object active" in draw(addon, "OMOMI_PT_edits").texts()
+
+
+def test_a_strength_outside_of_the_safe_range_is_warned_of(fake: Any, addon: Any, scan: Any) -> None:
+    bpy.ops.omomi.sweep()
+    edit = scan.omomi.edits[0]
+    assert "safe -0.5 .. 1.25" in draw(addon, "OMOMI_PT_edits").texts()
+    layout = Layout()
+    item = addon.panels_edits.OMOMI_UL_edits.draw_item
+    item(None, bpy.context, layout, None, edit, 0, None, "")
+    assert not any(options.get("icon") == "ERROR" for _, _, options in layout.drawn)
+    edit.strength = 2.0
+    layout = Layout()
+    item(None, bpy.context, layout, None, edit, 0, None, "")
+    assert any(options.get("icon") == "ERROR" for _, _, options in layout.drawn)

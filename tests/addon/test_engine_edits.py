@@ -1,0 +1,204 @@
+"""Edits through the shipped engine behind the installed extension; skipped while the zip holds no model."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+
+@pytest.fixture
+def engine(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """The extension with its own backend command, and an empty library."""
+    if not list((addon.process.BACKEND / "models").glob("*.onnx")):
+        pytest.skip("the zip holds no model")
+    if not (addon.process.site_folder() / "onnxruntime").is_dir():
+        pytest.skip("the zip holds no libraries for this Python")
+    monkeypatch.setattr(addon.preferences, "library_folder", lambda: tmp_path / "library")
+    bpy.context.scene.omomi.level = "0"
+    return addon
+
+
+def bumpy(bump: float = 0.0, rings: int = 24) -> tuple[np.ndarray, list[tuple[int, ...]]]:
+    """A closed egg of quads with a nose, longer by ``bump``."""
+    theta = np.linspace(0, np.pi, rings + 2)[1:-1]
+    phi = np.linspace(0, 2 * np.pi, 2 * rings, endpoint=False)
+    t, p = np.meshgrid(theta, phi, indexing="ij")
+    ball = np.stack([np.sin(t) * np.cos(p), 0.8 * np.sin(t) * np.sin(p), 1.3 * np.cos(t)], -1).reshape(-1, 3)
+    points = np.concatenate([ball, [[0, 0, 1.3], [0, 0, -1.3]]])
+    nose = np.exp(-((points - (1, 0, 0.2)) ** 2).sum(1) / 0.08)
+    points = points * (1 + (0.25 + bump) * nose[:, None])
+    n, m = rings, 2 * rings
+    quads = [(i * m + j, (i + 1) * m + j, (i + 1) * m + (j + 1) % m, i * m + (j + 1) % m)
+             for i in range(n - 1) for j in range(m)]  # fmt: skip
+    caps = [(n * m, j, (j + 1) % m) for j in range(m)]
+    caps += [(n * m + 1, (n - 1) * m + (j + 1) % m, (n - 1) * m + j) for j in range(m)]
+    return points, [*quads, *caps]
+
+
+def egg(make: Callable[..., Any], name: str = "egg", bump: float = 0.0) -> Any:
+    obj = make(name, *bumpy(bump))
+    layer = obj.data.uv_layers.new(name="UVMap")
+    layer.uv.foreach_set("vector", np.random.default_rng(0).random(2 * len(obj.data.loops)).astype(np.float32))
+    return obj
+
+
+def key(obj: Any) -> np.ndarray:
+    return np.array([p.co for p in obj.data.shape_keys.key_blocks["Omomi"].data], np.float32)
+
+
+def rest(obj: Any) -> np.ndarray:
+    return np.array([p.co for p in obj.data.shape_keys.reference_key.data], np.float32)
+
+
+@pytest.mark.parametrize("name", ["thickness", "smoothness", "detail", "sharpness"])
+def test_every_attribute_moves_the_vertices_and_keeps_the_rest(engine: Any, make: Any, name: str) -> None:
+    scan = egg(make)
+    uvs = [tuple(item.vector) for item in scan.data.uv_layers[0].uv]
+    bpy.ops.omomi.add_edit(kind="attribute", name=name, strength=1.0)
+    assert bpy.ops.omomi.apply() == {"FINISHED"}
+    first = key(scan)
+    assert len(first) == len(rest(scan)) and not np.array_equal(first, rest(scan))
+    assert [tuple(item.vector) for item in scan.data.uv_layers[0].uv] == uvs
+    scan.omomi.edits[0].strength = 0
+    bpy.ops.omomi.apply()
+    assert np.array_equal(key(scan), rest(scan))
+    scan.omomi.edits[0].strength = 1
+    bpy.ops.omomi.apply()
+    assert np.array_equal(key(scan), first)
+
+
+def test_thickness_moves_outwards_by_a_share_of_the_longest_side(engine: Any, make: Any) -> None:
+    scan = egg(make)
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=1.0)
+    bpy.ops.omomi.apply()
+    moved = np.linalg.norm(key(scan) - rest(scan), axis=1)
+    assert np.median(moved) == pytest.approx(0.026, rel=0.2)
+
+
+def test_a_drag_ends_where_apply_does_to_the_last_bit(engine: Any, make: Any, settle: Any) -> None:
+    scan = egg(make)
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness")
+    for strength in (0.2, 0.5, 0.8):
+        scan.omomi.edits[0].strength = strength
+        settle()
+    dragged = key(scan)
+    assert not np.array_equal(dragged, rest(scan))
+    bpy.ops.omomi.apply()
+    assert np.array_equal(key(scan), dragged)
+
+
+def test_another_process_gives_the_same_bits(engine: Any, make: Any) -> None:
+    scan = egg(make)
+    bpy.ops.omomi.add_edit(kind="attribute", name="smoothness", strength=0.7)
+    bpy.ops.omomi.apply()
+    first, pid = key(scan), engine.process.running().pid
+    bpy.ops.omomi.restart()
+    bpy.ops.omomi.apply()
+    assert engine.process.running().pid != pid and np.array_equal(key(scan), first)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_backend_killed_under_a_slider_is_replaced(engine: Any, make: Any, settle: Any) -> None:
+    scan = egg(make)
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.5)
+    settle()
+    first = key(scan)
+    os.kill(engine.process.running().pid, signal.SIGKILL)
+    scan.omomi.edits[0].strength = 0.25
+    settle()
+    scan.omomi.edits[0].strength = 0.5
+    settle()
+    assert np.array_equal(key(scan), first)
+
+
+def test_vertices_outside_of_the_paint_stay_where_they_are(engine: Any, make: Any) -> None:
+    scan = egg(make)
+    far = rest_of(scan)[:, 0] < -0.3
+    scan.vertex_groups.new(name="front").add(np.flatnonzero(~far).tolist(), 1.0, "REPLACE")
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=2.0)
+    scan.omomi.edits[0].mask = "front"
+    bpy.ops.omomi.apply()
+    moved = np.linalg.norm(key(scan) - rest(scan), axis=1)
+    assert moved[rest(scan)[:, 0] > 0.3].min() > 0.02 and (moved[rest(scan)[:, 0] < -0.6] == 0).all()
+
+
+def rest_of(obj: Any) -> np.ndarray:
+    return np.array([v.co for v in obj.data.vertices], np.float32)
+
+
+def test_a_new_mesh_is_closed_and_in_place_and_has_uvs(engine: Any, make: Any, world: Any) -> None:
+    scan = egg(make)
+    scan.location, scan.scale = (4, 5, 6), (2, 2, -2)
+    bpy.context.view_layer.update()
+    before = world(scan)
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=1.0)
+    assert bpy.ops.omomi.apply(result="NEW") == {"FINISHED"}
+    made = bpy.context.view_layer.objects.active
+    assert engine.mesh_io.open_loops(made.data) == 0 and made.data.uv_layers[0].name == "UVMap"
+    after = world(made)
+    assert np.allclose((after.min(0) + after.max(0)) / 2, (before.min(0) + before.max(0)) / 2, atol=0.1)
+    assert (np.ptp(after, axis=0) > np.ptp(before, axis=0)).all()
+    uvs = np.array([item.vector for item in made.data.uv_layers[0].uv])
+    assert np.isfinite(uvs).all() and np.ptp(uvs) > 0.5
+
+
+def test_check_sweep_and_solve_answer(engine: Any, make: Any) -> None:
+    scan = egg(make)
+    bpy.ops.omomi.check()
+    lines = scan.omomi.check.splitlines()
+    assert lines[0].startswith("1 piece, closed") and any(line.startswith("volume") for line in lines)
+    assert len(scan.data.attributes["omomi_sigma"].data) == len(scan.data.vertices)
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness")
+    bpy.ops.omomi.sweep(low=-1, high=1, steps=6)
+    edit = scan.omomi.edits[0]
+    assert edit.safe and edit.safe_low <= 0 <= edit.safe_high
+    bpy.ops.omomi.solve(measure="length_z", value=2.65)
+    assert edit.strength == pytest.approx(1, abs=0.5)
+
+
+def test_an_edit_learned_from_a_pair_acts_on_another_object(engine: Any, make: Any) -> None:
+    before, after = egg(make, "before"), egg(make, "after", 0.15)
+    for obj in bpy.context.scene.objects:
+        obj.select_set(obj in (before, after))
+    bpy.context.view_layer.objects.active = after
+    bpy.ops.omomi.add_pair()
+    assert bpy.ops.omomi.learn(name="longer nose") == {"FINISHED"}
+    other = egg(make, "other")
+    assert bpy.ops.omomi.add_from_library(name="longer nose") == {"FINISHED"}
+    other.omomi.edits[0].strength = 1.0
+    assert bpy.ops.omomi.apply() == {"FINISHED"}
+    moved = np.linalg.norm(key(other) - rest(other), axis=1)
+    tip = rest(other)[:, 0].argmax()
+    assert moved[tip] == pytest.approx(0.15, abs=0.06) and moved[rest(other)[:, 0] < -0.3].max() < 0.02
+
+
+def test_a_broken_file_is_named_and_muting_it_is_the_way_out(engine: Any, make: Any) -> None:
+    folder = engine.preferences.library_folder()
+    folder.mkdir()
+    (folder / "junk.omomi").write_bytes(b"junk")
+    scan = egg(make)
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.5)
+    bpy.ops.omomi.add_from_library(name="junk")
+    scan.omomi.edits[1].strength = 1.0
+    with pytest.raises(RuntimeError, match="junk"):
+        bpy.ops.omomi.apply()
+    scan.omomi.edits[1].mute = True
+    assert bpy.ops.omomi.apply() == {"FINISHED"}
+
+
+def test_a_blend_lies_between_the_two(engine: Any, make: Any) -> None:
+    scan = egg(make, "short")
+    egg(make, "long", 0.15)
+    bpy.context.view_layer.objects.active = scan
+    assert bpy.ops.omomi.blend(other="long", share=0.5) == {"FINISHED"}
+    made = bpy.data.objects["short.blend"]
+    tips = [rest_of(bpy.data.objects[name])[:, 0].max() for name in ("short", "short.blend", "long")]
+    assert tips[0] < tips[1] < tips[2] and engine.mesh_io.open_loops(made.data) == 0

@@ -1,0 +1,116 @@
+"""Learning an edit from pairs of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+
+def select(*objects: Any) -> None:
+    """The last one becomes active."""
+    for obj in bpy.context.scene.objects:
+        obj.select_set(obj in objects)
+    bpy.context.view_layer.objects.active = objects[-1]
+
+
+@pytest.fixture
+def pair(fake: Any, make: Callable[..., Any]) -> tuple[Any, Any]:
+    before, after = make("jug"), make("jug.fixed")
+    after.location = (5, 0, 0)
+    after.data.vertices[0].co.z -= 1
+    select(before, after)
+    bpy.ops.omomi.add_pair()
+    return before, after
+
+
+def test_the_active_object_is_the_one_after_the_edit(pair: Any) -> None:
+    (stored,) = bpy.context.scene.omomi.pairs
+    assert stored.before is pair[0] and stored.after is pair[1]
+
+
+def test_learning_writes_a_file_that_is_in_the_library_at_once(fake: Any, addon: Any, pair: Any) -> None:
+    assert bpy.ops.omomi.learn(name="handle fix") == {"FINISHED"}
+    folder = addon.preferences.library_folder()
+    assert [path.stem for path in addon.library.listing(folder, ".omomi")] == ["handle fix"]
+    (_, _, asked) = fake.requests[-1]
+    assert asked["counts"] == (8, 12, 8, 12) and asked["points"].shape == (16, 3) and asked["faces"].max() == 7
+    # The meshes lie in the same place, wherever the artist put the objects.
+    assert np.array_equal(asked["points"][1:8], asked["points"][9:16])
+    select(pair[0])
+    assert bpy.ops.omomi.add_from_library(name="handle fix") == {"FINISHED"}
+    edit = pair[0].omomi.edits[0]
+    assert (edit.kind, edit.name, edit.strength) == ("learned", "handle fix", 0)
+    edit.strength = 1.0
+    bpy.ops.omomi.apply()
+    layers = next(fields["layers"] for kind, _, fields in fake.requests if kind == "StackRequest")
+    assert layers[0]["path"] == str(folder / "handle fix.omomi")
+
+
+def test_the_name_comes_from_the_scene_and_a_second_of_that_name_is_refused(addon: Any, pair: Any) -> None:
+    bpy.context.scene.omomi.learn_name = "取っ手"
+    bpy.ops.omomi.learn()
+    with pytest.raises(RuntimeError, match="has a '取っ手' already"):
+        bpy.ops.omomi.learn()
+    assert bpy.ops.omomi.learn(overwrite=True) == {"FINISHED"}
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", "con", "nul.txt", "x" * 65, "dot.", "a\tb", "  "])
+def test_a_name_that_is_no_file_name_is_refused(fake: Any, pair: Any, name: str) -> None:
+    bpy.context.scene.omomi.learn_name = name
+    with pytest.raises(RuntimeError, match="does not do as a name"):
+        bpy.ops.omomi.learn()
+    assert not fake.requests
+
+
+def test_warnings_of_the_backend_are_reported(pair: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    bpy.ops.omomi.learn(name="same")
+    assert "show no change" in capfd.readouterr().out
+
+
+def test_what_is_missing_is_said(fake: Any, make: Callable[..., Any], scene: Any) -> None:
+    with pytest.raises(RuntimeError, match="Add a pair first"):
+        bpy.ops.omomi.learn()
+    with pytest.raises(RuntimeError, match="Select the mesh before the edit, then"):
+        bpy.ops.omomi.add_pair()
+    for _ in range(5):
+        select(make("a"), make("b"))
+        bpy.ops.omomi.add_pair()
+    with pytest.raises(RuntimeError, match="5 pairs are the most"):
+        bpy.ops.omomi.add_pair()
+    with pytest.raises(RuntimeError, match="no pair number 9"):
+        bpy.ops.omomi.remove_pair(index=9)
+    bpy.ops.omomi.remove_pair(index=0)
+    assert len(bpy.context.scene.omomi.pairs) == 4
+
+
+def test_a_deleted_mesh_of_a_pair_is_named(fake: Any, pair: Any) -> None:
+    bpy.data.objects.remove(pair[1])
+    with pytest.raises(RuntimeError, match="The mesh after of pair 1 was deleted"):
+        bpy.ops.omomi.learn()
+
+
+def test_a_mesh_without_faces_is_named(fake: Any, make: Callable[..., Any]) -> None:
+    select(make("jug"), make("cloud", np.zeros((4, 3))))
+    bpy.ops.omomi.add_pair()
+    with pytest.raises(RuntimeError, match="cloud has no faces"):
+        bpy.ops.omomi.learn()
+
+
+@pytest.mark.parametrize("code", ["not_registered", "ambiguous_pose", "backend_died", "disk"])
+def test_a_failure_leaves_no_file(fake: Any, addon: Any, pair: Any, code: str) -> None:
+    errors = getattr(addon, "backend.errors")
+    fake.failures["LearnRequest"] = [errors.OmomiError(code, "It went wrong.")]
+    with pytest.raises(RuntimeError, match="It went wrong"):
+        bpy.ops.omomi.learn()
+    assert addon.library.listing(addon.preferences.library_folder(), ".omomi") == []
+
+
+def test_a_folder_that_cannot_be_made_is_said(addon: Any, pair: Any) -> None:
+    addon.preferences.library_folder().write_text("a file in its place")
+    with pytest.raises(RuntimeError, match="folder of the library cannot be made"):
+        bpy.ops.omomi.learn()

@@ -1,0 +1,246 @@
+"""Benchmark of edits: what sliders do to unseen real scans, and what masks keep still.
+
+python -m tests.benchmarks.bench_edits [--parts sliders masks] [--scans clean/igea ...] [--out DIR] [--quick]
+
+Needs the `bench` extra and the folder of scans (OMOMI_SCANS); without them it says so and does nothing. Every slider
+goes through its whole range. What it did is measured on the moved vertices, by measures that know nothing of it.
+"""
+
+# The benchmark has an environment of its own; the checks run in the one with Blender.
+# pyright: reportMissingImports=false
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+from scipy.stats import kendalltau
+
+from backend.field.fit import Fit, FitOptions, fit
+from backend.field.model import Model, load_model
+from backend.scan.load import load_scan
+from backend.scan.prepare import PreparedScan, prepare
+from backend.weights.attributes import ATTRIBUTES, attribute
+from backend.weights.masks import REACH, PaintedMask
+from backend.weights.stack import Layer, apply, normals_of
+from tests.benchmarks.bars import Bar, number, table
+from tests.benchmarks.bench_fit import say
+from tests.benchmarks.cases import ROOT, find_scans
+
+VALUES = 9
+TAU, LINEAR = 1.0, 0.95
+LEAK = 0.02
+SCANS = (
+    *(f"clean/{name}" for name in ("armadillo", "flake1", "igea", "rocker_arm")),
+    *(f"clean/ycb_{name}" for name in ("a_toy_airplane", "banana", "bleach_cleanser", "pitcher_base")),
+    *("family_skulls/skull_A_J", "family_cups/cup_a", "family_teeth/tooth_B03", "raw/sfm_owl"),
+)
+"""Scans of real things; models that were drawn are left out."""
+SIDES = 3.0
+"""What faces the other way is this many neighbourhoods off."""
+FINE, COARSE = 16, 120
+"""Neighbours that a curvature and a relief are measured over: about 1 and 2.5 per cent of the longest side around."""
+CREASED = 90
+"""Percentile of curvature above which a vertex lies on an edge."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A fitted scan, canonical: vertices f64 (n, 3), faces i32 (m, 3); voxel: size."""
+
+    name: str
+    scan: PreparedScan
+    fit: Fit
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int32]
+    voxel: float
+
+    @cached_property
+    def normals(self) -> NDArray[np.float64]:
+        return normals_of(self.vertices, self.faces)
+
+    def unit(self, name: str, model: Model, mask: PaintedMask | None = None) -> NDArray[np.float64]:
+        """Displacement (n, 3) by an attribute at strength 1."""
+        layer = Layer(attribute(name, self.scan, self.fit, model), 1.0, mask)
+        return apply([layer], self.vertices, self.faces).move
+
+    @cached_property
+    def around(self) -> NDArray[np.intp]:
+        """The COARSE nearest vertices (n, COARSE) of each on the same side of a wall, nearest first: itself."""
+        places = np.concatenate([self.vertices, self.normals * (SIDES * self.voxel)], axis=1)
+        return np.asarray(KDTree(places).query(places, COARSE)[1])
+
+    @cached_property
+    def creases(self) -> NDArray[np.bool_]:
+        """Vertices (n,) on edges of the surface as it was fitted."""
+        bend = np.abs(self.bends(self.vertices))
+        return bend > np.percentile(bend, CREASED)
+
+    def bends(self, moved: NDArray) -> NDArray[np.float64]:
+        """Mean curvature (n,) around each moved vertex, from its height over the mean of its nearest FINE."""
+        away = moved[:, None] - moved[self.around[:, :FINE]]
+        height = np.einsum("na,na->n", away.mean(axis=1), self.normals)
+        return 4 * height / np.einsum("nka,nka->n", away, away) * FINE
+
+    def edges(self, moved: NDArray) -> float:
+        """Mean size of the curvature on the edges."""
+        return float(np.abs(self.bends(moved)[self.creases]).mean())
+
+    def roughness(self, moved: NDArray) -> float:
+        """RMS difference of a vertex's curvature from the mean around it: a ball of any size has none."""
+        bends = self.bends(moved)
+        return float(np.sqrt(((bends - bends[self.around].mean(axis=1)) ** 2).mean()))
+
+    def relief(self, moved: NDArray) -> float:
+        """RMS distance of the moved vertices from the planes that fit their COARSE neighbourhoods best."""
+        total = 0.0
+        for start in range(0, len(moved), 1 << 13):
+            near = moved[self.around[start : start + (1 << 13)]]
+            near = near - near.mean(axis=1, keepdims=True)
+            total += np.linalg.eigvalsh(np.einsum("nka,nkb->nab", near, near) / COARSE)[:, 0].clip(0).sum()
+        return float(np.sqrt(total / len(moved)))
+
+    def volume(self, moved: NDArray) -> float:
+        """Signed."""
+        corners = moved[self.faces]
+        across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        return float(np.einsum("na,na->", corners[:, 0], across) / 6)
+
+
+MEASURES: dict[str, tuple[str, bool, Callable[[Subject, NDArray], float]]] = {
+    "thickness": ("volume", True, Subject.volume),
+    "smoothness": ("RMS roughness at 1 %", False, Subject.roughness),
+    "detail": ("RMS relief within 2.5 %", True, Subject.relief),
+    "sharpness": ("mean curvature of the edges", True, Subject.edges),
+}
+"""Of every attribute: what it should change, whether up, and the figure of a subject's moved vertices (n, 3)."""
+
+
+def subjects(folder: Path, names: Sequence[str], model: Model) -> Iterator[Subject]:
+    """The scans, fitted one by one at 128^3."""
+    for name in names:
+        scan = prepare(load_scan(folder / f"{name}.ply"))
+        found = fit(scan, model, FitOptions(level=2))
+        vertices = (found.mesh.vertices - scan.frame.centre) * scan.frame.scale
+        yield Subject(name, scan, found, vertices, found.mesh.faces, 2.0 / 128)
+
+
+def sliders(subject: Subject, model: Model) -> list[dict]:
+    """Every attribute over its range: the figure, how it ranks with the slider, and how linear it is."""
+    rows = []
+    for name, (title, up, measured) in MEASURES.items():
+        strengths = np.linspace(ATTRIBUTES[name].low, ATTRIBUTES[name].high, VALUES)
+        move = subject.unit(name, model)
+        figures = np.array([measured(subject, subject.vertices + value * move) for value in strengths])
+        tau = float(cast(Any, kendalltau(strengths, figures)).statistic) * (1 if up else -1)
+        linear = float(np.corrcoef(strengths, figures)[0, 1] ** 2)
+        reset = apply(
+            [Layer(attribute(name, subject.scan, subject.fit, model), 0.0)], subject.vertices, subject.faces
+        ).move
+        unmoved = np.array_equal((subject.vertices + reset).view(np.int64), subject.vertices.view(np.int64))
+        row = {"scan": subject.name, "attribute": name, "measure": title, "tau": round(tau, 9), "linear": linear}
+        rows.append(row | {"strengths": strengths.tolist(), "figures": figures.tolist(), "reset": unmoved})
+        say(f"{subject.name} {name}: tau {tau:.3f}, R2 {linear:.3f}, {number(figures[0])} to {number(figures[-1])}")
+    return rows
+
+
+def slider_bars(rows: Sequence[dict]) -> list[Bar]:
+    found = []
+    for name in MEASURES:
+        chosen = [row for row in rows if row["attribute"] == name]
+        taus, linear = ([row[key] for row in chosen] for key in ("tau", "linear"))
+        found += [
+            Bar(f"{name}: Kendall tau, worst", min(taus), TAU, False, len(chosen)),
+            Bar(f"{name}: R2, worst", min(linear), LINEAR, False, len(chosen)),
+            Bar(f"{name}: R2, median", float(np.median(linear)), LINEAR, False, len(chosen)),
+        ]
+    kept = float(np.mean([row["reset"] for row in rows]))
+    return [*found, Bar("strength 0: bit-identical", kept, 1.0, False, len(rows))]
+
+
+def masks(subject: Subject, model: Model) -> list[dict]:
+    """Every attribute at strength 1 on a painted half: the largest move beyond the mask and two voxels, over the mean
+    one inside."""
+    painted = subject.vertices[:, 0] > np.median(subject.vertices[:, 0])
+    mask = PaintedMask.of_mesh(
+        subject.vertices, subject.faces, painted.astype(np.float32), subject.voxel, subject.normals
+    )
+    beyond = KDTree(subject.vertices[painted]).query(subject.vertices)[0] > REACH * subject.voxel
+    rows = []
+    for name in MEASURES:
+        length = np.linalg.norm(subject.unit(name, model, mask), axis=1)
+        leak = float(length[beyond].max(initial=0.0) / length[painted].mean())
+        rows.append({"scan": subject.name, "attribute": name, "leak": leak, "beyond": int(beyond.sum())})
+    say(f"{subject.name} masks: {max(row['leak'] for row in rows):.3g}")
+    return rows
+
+
+def mask_bars(rows: Sequence[dict]) -> list[Bar]:
+    leaks = [row["leak"] for row in rows]
+    return [Bar("mask leak: largest move outside / mean inside", max(leaks), LEAK, True, len(leaks))]
+
+
+PARTS: dict[str, tuple[Callable[[Subject, Model], list[dict]], Callable[[Sequence[dict]], list[Bar]]]] = {
+    "sliders": (sliders, slider_bars),
+    "masks": (masks, mask_bars),
+}
+"""What is done with every scan, and the bars on all that was found."""
+
+
+def slider_table(rows: Sequence[dict]) -> str:
+    """One row per scan: R2 of each attribute, and tau where it is not 1."""
+    cells = []
+    for scan in dict.fromkeys(row["scan"] for row in rows):
+        found = {row["attribute"]: row for row in rows if row["scan"] == scan}
+        texts = [
+            f"{row['linear']:.3f}" + ("" if row["tau"] == 1 else f" (tau {row['tau']:.2f})") for row in found.values()
+        ]
+        cells.append([scan, *texts])
+    return table(["R2 over the whole range", *MEASURES], cells)
+
+
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
+    parser.add_argument("--scans", nargs="+", metavar="FOLDER/NAME", help="of the folder of scans, without .ply")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "edits")
+    parser.add_argument("--quick", action="store_true", help="three scans")
+    return parser.parse_args(words)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the benchmark; status 1 when a bar is missed."""
+    options = parse(words)
+    folder = find_scans()
+    if folder is None:
+        print("The benchmark needs the folder of scans (OMOMI_SCANS): skipped.")
+        return 0
+    names = options.scans or SCANS
+    options.out.mkdir(parents=True, exist_ok=True)
+    model = load_model("cpu", options.threads)
+    report: dict = {"options": {name: str(value) for name, value in vars(options).items()}}
+    report |= {part: [] for part in options.parts}
+    found: list[Bar] = []
+    for subject in subjects(folder, names[:3] if options.quick else names, model):
+        for part in options.parts:
+            report[part] += PARTS[part][0](subject, model)
+        found = [bar for part in options.parts for bar in PARTS[part][1](report[part])]
+        report["bars"] = [bar.to_json() for bar in found]
+        (options.out / "bench_edits.json").write_text(json.dumps(report, indent=1))
+    tables = [slider_table(report["sliders"])] if "sliders" in options.parts else []
+    print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))
+    return int(any(bar.passed is False for bar in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
