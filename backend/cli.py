@@ -215,7 +215,7 @@ def _serve(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
 
     logging.basicConfig(filename=arguments.log, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     limit_memory(arguments.memory_mb)
-    serve(make_engine(arguments.device, arguments.threads))
+    serve(make_engine(arguments.device, arguments.threads), arguments.memory_mb)
 
 
 def _delegate(verb: str, words: list[str]) -> int:

@@ -118,8 +118,7 @@ def _sweep(request: SweepRequest, bench: Bench) -> Done:
     spec, _ = stack.layer(request.layer)
     title = f"{spec.name} on {scan.name}"
     way = request.layer, request.low, request.high, request.steps
-    bench.report(0.1, "following the topology")
-    found = sweep_layer(stack.shell, stack.units, strengths, *way, scan.frame.scale, title)
+    found = sweep_layer(stack.shell, stack.units, strengths, *way, scan.frame.scale, title, bench.report)
     return Done(request.id, jsonable(found.to_json()))
 
 
@@ -131,8 +130,7 @@ def _solve(request: SolveRequest, bench: Bench) -> Done:
     strengths = stack.strengths(request.strengths)
     _, placed = stack.layer(request.layer)
     wanted = request.layer, request.measure, request.value, *placed.seen
-    bench.report(0.1, "looking for the strength")
-    return Done(request.id, jsonable(solve_layer(stack.shell, stack.units, strengths, *wanted, scale)))
+    return Done(request.id, jsonable(solve_layer(stack.shell, stack.units, strengths, *wanted, scale, bench.report)))
 
 
 def _check(request: CheckRequest, bench: Bench) -> Done:

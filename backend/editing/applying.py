@@ -20,6 +20,8 @@ from .remesh import RESOLUTION, nearest_values, remesh
 from .stacking import Piece, Progress, Stack
 
 MOSTLY_GUESSED = 0.2
+GUESSED = 1.0
+"""Standard deviation (voxels of the fit) above which a place of the surface is a guess and no measurement."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,9 @@ def apply_stack(piece: Piece, strengths: Sequence[float], outcome: Outcome, on_p
 def check_stack(
     piece: Piece, strengths: Sequence[float], on_progress: Progress
 ) -> tuple[dict[str, Any], NDArray[np.float32]]:
-    """What a scan is like with its edits at strengths: {"topology", "measures", "guessed"}, and the standard deviation
-    f32 (n,) of the surface at the body's vertices, world units; on_progress may raise.
+    """What a scan is like with its edits at strengths: {"topology", "measures", "guessed"}, the last being the share of
+    vertices whose place is a guess, and the standard deviation f32 (n,) of the surface at the body's vertices, world
+    units; on_progress may raise.
 
     Raises OmomiError: BAD_OPTION as `apply_stack`; NOT_A_MESH where no face has an area.
     """
@@ -82,7 +85,8 @@ def check_stack(
     low, high = (tuple(map(float, corner + frame.centre)) for corner in np.array(found.bounds))
     measures = replace(found, bounds=(low, high))
     sigma = np.hypot(shell.sigma, edited.doubt) / frame.scale
-    return {"topology": topology, "measures": measures, "guessed": edited.guessed}, sigma.astype(np.float32)
+    guessed = float((sigma * frame.scale > GUESSED * 2 / (32 * 2**piece.level)).mean())
+    return {"topology": topology, "measures": measures, "guessed": guessed}, sigma.astype(np.float32)
 
 
 def _looked_at(stack: Stack, strengths: Sequence[float], on_progress: Progress) -> tuple[Edited, dict[str, Any] | None]:

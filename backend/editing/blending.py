@@ -26,7 +26,7 @@ from ..weights.match import match_warp, mismatch
 from ..weights.sweep import Solid, refine, sweep
 from ..weights.warp import Bumps, Ridge, Warp, kernel, spread_points
 from .mixing import RESOLUTION, Mix
-from .subject import Shell, Subject
+from .subject import Progress, Shell, Subject
 
 POINTS, FEW = 20_000, 4000
 UNLIKE = 0.15
@@ -51,7 +51,6 @@ SEARCHED = 96
 
 Place = tuple[float, float]
 """How far the first scan has gone, and the second's share in the distances (see `mixing.Mix`)."""
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)

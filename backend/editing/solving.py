@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from ..shape.measure import mean_thickness
 from ..weights.moving import enough_steps, moving_solid
 from ..weights.stack import Unit
 from ..weights.sweep import sweep
-from .subject import Shell
+from .subject import Progress, Shell, ignore
 
 SAMPLES = 8
 """Strengths at which a range is looked at before a root is sought: a measure need not rise all along."""
@@ -93,12 +94,13 @@ def solve_layer(
     low: float,
     high: float,
     scale: float = 1.0,
+    on_progress: Progress = ignore,
 ) -> Solution:
     """The strength of one layer of edits on a mesh, the others staying at their ``strengths``.
 
     measure: one of MEASURES, of the moved mesh, and target: its value, both in world units; scale: canonical units in a
-    world unit. Raises OmomiError: as `solve_strength`; BAD_OPTION for an unknown measure or layer; NOT_A_MESH where the
-    measure needs an inside and the mesh has none.
+    world unit; on_progress may raise. Raises OmomiError: as `solve_strength`; BAD_OPTION for an unknown measure or
+    layer; NOT_A_MESH where the measure needs an inside and the mesh has none.
     """
     if measure not in MEASURES:
         raise OmomiError(ErrorCode.BAD_OPTION, f"There is no measure '{measure:.80}': there are {', '.join(MEASURES)}.")
@@ -112,7 +114,15 @@ def solve_layer(
         if number != layer:
             start += strength * unit.move
 
+    looks = itertools.count(1)
+
+    def look() -> None:
+        # how many there will be is not known before
+        number = next(looks)
+        on_progress(number / (number + 10), "looking for the strength")
+
     def measure_at(strength: float) -> float:
+        look()
         return measured(start + strength * move, shell.faces, measure, scale)
 
     def safe(strength: float) -> tuple[float, float] | None:
@@ -120,7 +130,7 @@ def solve_layer(
             return None
         ends = min(strength, 0.0), max(strength, 0.0)
         path = (ends[1] - ends[0]) * float(np.linalg.norm(move, axis=1).max(initial=0.0))
-        return sweep(moving_solid(start, shell.faces, move), *ends, enough_steps(path)).safe_interval(0.0)
+        return sweep(moving_solid(start, shell.faces, move).watched(look), *ends, enough_steps(path)).safe_interval(0.0)
 
     return solve_strength(measure_at, target, low, high, safe)
 

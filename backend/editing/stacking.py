@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,14 +23,12 @@ from ..weights.stack import Edited, Layer, Movement, Unit, combine, units
 from ..weights.store import load_edit
 from .blending import Blend, blend
 from .learning import doubts
-from .subject import Shell, Subject
+from .subject import Progress, Shell, Subject
 
 SEEN = (-1.0, 2.0)
 """Of a learned edit: strengths beyond these are far from any example, for 1 is what the examples show."""
 MOST_PLACED = 32
 """Edits that a scan keeps the place of, unless more lie on it."""
-
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,13 @@ from ..scan.prepare import PreparedScan
 from ..scan.raw import RawScan
 from ..weights.moving import encloses
 from ..weights.stack import normals_of
+
+Progress = Callable[[float, str], None]
+"""Takes a share 0 .. 1 of what is done and words; raises where the work is to end."""
+
+
+def ignore(share: float, text: str) -> None:
+    """For those who do not follow the progress."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from ..weights.guard import describe
 from ..weights.moving import enough_steps, moving_solid
 from ..weights.stack import Unit
 from ..weights.sweep import refine, sweep
-from .subject import Shell
+from .subject import Progress, Shell, ignore
 
 FINENESS = 256
 """Changes are found to this part of the range."""
@@ -77,9 +78,11 @@ def sweep_layer(
     steps: int,
     scale: float = 1.0,
     title: str = "Topology along the slider",
+    on_progress: Progress = ignore,
 ) -> LayerSweep:
     """What happens while ``layer`` goes from ``low`` to ``high`` in at least ``steps`` steps, the others staying at
-    their ``strengths``; its own, brought into the range, is the present one. scale: canonical units in a world unit.
+    their ``strengths``; its own, brought into the range, is the present one. scale: canonical units in a world unit;
+    on_progress may raise.
 
     Raises OmomiError: NOT_A_MESH where the mesh has no inside; BAD_OPTION for a layer that is not there, an empty range
     or no steps.
@@ -96,9 +99,17 @@ def sweep_layer(
     start = shell.vertices - strengths[layer] * move
     for unit, strength in zip(units, strengths, strict=True):
         start = start + strength * unit.move
-    solid = moving_solid(start, shell.faces, move)
     path = (high - low) * float(np.linalg.norm(move, axis=1).max(initial=0.0))
-    rough = sweep(solid, low, high, max(steps, enough_steps(path)) if steps > 0 else steps, check=True)
+    count = max(steps, enough_steps(path)) if steps > 0 else steps
+    looks = itertools.count(1)
+
+    def look() -> None:
+        # how many more there are once changes are found is not known before
+        number = next(looks)
+        on_progress(number / (number + count / 3), f"strength {number} of {max(number, count + 1)}")
+
+    solid = moving_solid(start, shell.faces, move).watched(look)
+    rough = sweep(solid, low, high, count, check=True)
     found = refine(solid, rough, (high - low) / FINENESS)
     present = min(max(strengths[layer], low), high)
     safe, unstable = found.safe_interval(present), found.unstable

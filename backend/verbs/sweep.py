@@ -84,7 +84,6 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     low, high = strengths_of(arguments)
     with progress(arguments.scan.name) as line:
         subject, shell, found = one_edit(arguments, make_engine, line)
-        line.show(1.0, "sweeping")
         name = found.choice.entry.edit
         swept = sweep_layer(
             shell,
@@ -96,6 +95,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
             arguments.steps,
             subject.scan.frame.scale,
             f"{name} on {arguments.scan.stem}",
+            lambda share, text: line.show(share, "sweeping"),
         )
         write_whole(folder(arguments.output) / "phase.svg", swept.picture)
         table = swept.to_json()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +51,15 @@ class Solid:
                 ErrorCode.BAD_OPTION, "This shape is known at one resolution only; nothing can be compared."
             )
         return self.check(strength)
+
+    def watched(self, look: Callable[[], None]) -> Solid:
+        """The same solid; ``look`` is called before its Betti numbers are, and may raise to end what asks for them."""
+
+        def betti(strength: float) -> Betti:
+            look()
+            return self.betti(strength)
+
+        return replace(self, betti=betti)
 
     def stability(self, strength: float) -> Stability:
         """Betti numbers at both resolutions. Raises as ``other`` does."""
