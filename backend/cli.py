@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from . import __version__
+from . import __version__, blas  # noqa: F401  before numpy
 from .console import ProgressLine, disk_errors, print_json, print_lines
 from .errors import ErrorCode, OmomiError
 from .verbs import add_verbs

@@ -7,7 +7,7 @@ of topology. A blend goes both ways at once, or, to keep the topology, one after
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -155,20 +155,13 @@ def sweep_blend(blend: Blend, steps: int, title: str, on_progress: Progress) -> 
     {"transitions": [{"share", "change"}], "unstable": shares, "rows": [{"share", "b0", "b1", "b2"}], "safe": shares
     with the topology of the first scan, "picture": SVG}.
     """
-    looked = 0
-    rows = max(steps, LEAST_ROWS)
+    rows, looks = max(steps, LEAST_ROWS), itertools.count()
 
-    def seen(betti: Callable[[float], Betti]) -> Callable[[float], Betti]:
-        def look(share: float) -> Betti:
-            nonlocal looked
-            on_progress(looked / (looked + rows), "following the topology")
-            looked += 1
-            return betti(share)
+    def look() -> None:
+        number = next(looks)
+        on_progress(number / (number + rows), "following the topology")
 
-        return look
-
-    whole = blend.solid
-    solid = Solid(seen(whole.betti), whole.other)
+    solid = blend.solid.watched(look)
     found = refine(solid, sweep(solid, 0.0, 1.0, rows, check=True), FINENESS)
     assert found.unstable is not None
     safe = found.safe_interval(0.0)

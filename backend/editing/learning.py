@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..errors import ErrorCode, OmomiError
 from ..scan.prepare import prepare
 from ..scan.raw import RawScan
-from ..weights.examples import observe
+from ..weights.examples import Change, observe
 from ..weights.learned import LearnedEdit
 from ..weights.placing import learn_edit
 
@@ -29,12 +30,10 @@ def learn_from(
     if not 1 <= len(pairs) <= MOST_EXAMPLES:
         raise OmomiError(ErrorCode.BAD_OPTION, f"An edit is learned from 1 to {MOST_EXAMPLES} examples.")
     changes = []
-    for number, ((before, after), name) in enumerate(zip(pairs, names, strict=True)):
-        done = number / (len(pairs) + 1)
-        on_progress(done, f"reading {name}")
-        clean = prepare(before), prepare(after)
-        on_progress(done, f"comparing {name}")
-        changes.append(observe(*clean))
+    with ThreadPoolExecutor() as pool:
+        for number, (change, name) in enumerate(zip(pool.map(_change, pairs), names, strict=True), start=1):
+            changes.append(change)
+            on_progress(number / (len(pairs) + 1), f"compared {name}")
     on_progress(len(pairs) / (len(pairs) + 1), "learning")
     edit = learn_edit(changes)
     on_progress(1.0, "done")
@@ -46,6 +45,11 @@ def learn_from(
         "warnings": doubts(edit),
     }
     return edit, summary
+
+
+def _change(pair: tuple[RawScan, RawScan]) -> Change:
+    before, after = pair
+    return observe(prepare(before), prepare(after))
 
 
 def doubts(edit: LearnedEdit) -> list[str]:

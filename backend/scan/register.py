@@ -29,6 +29,8 @@ KEPT = 0.85
 SCALE_ROOM = 1.1
 """The scale stays within this factor of the ratio of the sizes: matches to the nearest surface favour a source that
 shrinks into a corner of its target, where everything is near."""
+FEW = 4000
+"""So many points are looked up sooner than threads are started for them."""
 Step = Callable[[NDArray, NDArray, NDArray], Similarity]
 SAME_POSE = np.radians(20)
 
@@ -79,7 +81,8 @@ class Matcher:
 
     def match(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray]:
         """Distance (n,), with the turn between normals counted in, and index (n,) of the match."""
-        distance, index = self._tree.query(np.concatenate([points, self.normal_reach * normals], axis=1), workers=-1)
+        code = np.concatenate([points, self.normal_reach * normals], axis=1)
+        distance, index = self._tree.query(code, workers=-1 if len(points) > FEW else 1)
         return np.asarray(distance), np.asarray(index)
 
 

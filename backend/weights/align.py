@@ -36,8 +36,7 @@ class Alignment:
 
     def bend(self, points: NDArray, normals: NDArray) -> Surface:
         """Where points (n, 3) of the scan with unit normals (n, 3) lie on the reference."""
-        points, normals = self.similarity.points(points), self.similarity.directions(normals)
-        return Surface(self.warp(points), self.warp.normals(points, normals))
+        return Surface(*self.warp.bent(self.similarity.points(points), self.similarity.directions(normals)))
 
 
 def alignments(surface: Surface, reference: Surface, *, adapt: bool = True) -> list[Alignment]:

@@ -122,9 +122,9 @@ class SurfaceMovement:
             height -= _fade(2 * nearest.distance / self.reach - 1) * beside
         return (_fade(nearest.distance / self.reach - 1) * height)[:, None] * facing
 
-    def spread(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
-        """Nothing is learned from examples here, so nothing is in doubt: zeros (n,)."""
-        return np.zeros(len(points))
+    def evaluate(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The displacement; nothing is learned from examples here, so none of it is in doubt."""
+        return self.displacement(points, normals), np.zeros(len(points))
 
 
 def _fade(share: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -72,15 +72,20 @@ class LearnedEdit:
 
     def doubt(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
         """Standard deviation (n,) of the displacement per axis, relative to ``size``; 1 where nothing is known."""
-        doubt = np.zeros(len(points))
+        return self.predict(points, normals)[1]
+
+    def predict(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The displacement and its doubt, for the price of one."""
+        moves, doubt = np.zeros((len(points), 3)), np.zeros(len(points))
         if not self.changes_nothing:
             near, bumps, fade = self._bumps(points, normals)
+            moves[near] = fade[:, None] * (bumps @ self.gains)
             # beyond the examples the bumps die away and with them the posterior's own variance: what is missing of a
             # bump's height of one is what no example has seen
             inside = np.clip(bumps.max(axis=1), 0.0, 1.0)
             seen = solve_triangular(self.factor, bumps.T, lower=True, check_finite=False)
             doubt[near] = np.sqrt(self.noise * (seen**2).sum(axis=0) + (1 - inside) ** 2 * fade)
-        return doubt
+        return moves, doubt
 
     def _bumps(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.intp], NDArray, NDArray]:
         """Indices (k,) of the points in reach of the edit, heights (k, m) of the bumps there, and how much of the edit

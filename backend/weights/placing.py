@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,17 +42,21 @@ class PlacedEdit:
         """Displacement (n, 3), canonical units of the scan, at strength 1; points (n, 3), unit normals (n, 3)."""
         found = np.zeros((len(points), 3))
         near, bent = self._bent(points, normals)
-        moves = self.edit.displacement(bent.points, bent.normals)
-        found[near] = self.alignment.similarity.inverse().vectors(moves)
+        found[near] = self._back.vectors(self.edit.displacement(bent.points, bent.normals))
         return found
 
-    def spread(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
-        """Standard deviation (n,) of the displacement per axis, canonical units of the scan."""
-        found = np.zeros(len(points))
+    def evaluate(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The displacement, and its standard deviation (n,) per axis, canonical units of the scan."""
+        found, spread = np.zeros((len(points), 3)), np.zeros(len(points))
         near, bent = self._bent(points, normals)
-        doubt = self.edit.doubt(bent.points, bent.normals)
-        found[near] = doubt * (self.edit.size / self.alignment.similarity.scale)
-        return found
+        moves, doubt = self.edit.predict(bent.points, bent.normals)
+        found[near] = self._back.vectors(moves)
+        spread[near] = doubt * (self.edit.size * self._back.scale)
+        return found, spread
+
+    @property
+    def _back(self) -> Similarity:
+        return self.alignment.similarity.inverse()
 
     def _bent(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.intp], Surface]:
         """Indices of the points that the edit may reach, and where these lie on the reference."""
@@ -74,15 +79,28 @@ class PlacedEdit:
 
 
 def learn_edit(changes: Sequence[Change]) -> LearnedEdit:
-    """Bring the examples onto the first one and learn. Raises OmomiError as `place` does."""
-    into_first = [Similarity.identity()]
-    reference = changes[0].surface
-    for number, change in enumerate(changes[1:], start=2):
-        best = alignments(change.surface, reference)[0]
-        if best.misfit > UNLIKE:
+    """Bring the examples onto the first one and learn. One that lies on it in several poses takes the pose in which it
+    shows the same change. Raises OmomiError(NOT_REGISTERED) for one that does not look like the first."""
+    reference, identity = changes[0].surface, Similarity.identity()
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda change: alignments(change.surface, reference), changes[1:]))
+    into_first = [identity]
+    for number, (change, poses) in enumerate(zip(changes[1:], found, strict=True), start=2):
+        if poses[0].misfit > UNLIKE:
             raise OmomiError(ErrorCode.NOT_REGISTERED, f"Example {number} does not look like the first example.")
-        into_first.append(best.similarity)
+        likely = [pose for pose in poses if pose.misfit <= RIVAL * poses[0].misfit]
+        if len(likely) > 1:
+            shown = learn(changes[:1], [identity])
+            likely.sort(key=lambda pose: _contradiction(change, pose, shown))
+        into_first.append(likely[0].similarity)
     return learn(changes, into_first)
+
+
+def _contradiction(change: Change, pose: Alignment, shown: LearnedEdit) -> float:
+    """How far a change in a pose is from the one that another example has shown."""
+    bent = pose.bend(change.surface.points, change.surface.normals)
+    moves = pose.similarity.vectors(change.displacement)
+    return float(np.linalg.norm(shown.displacement(bent.points, bent.normals) - moves))
 
 
 def place(edit: LearnedEdit, scan: PreparedScan, *, adapt: bool = True) -> PlacedEdit:

@@ -20,12 +20,9 @@ MOVED = 0.05
 class Movement(Protocol):
     """What an edit does to one scan at strength 1: a learned edit in its place, or an attribute."""
 
-    def displacement(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
-        """Displacement (n, 3) of points (n, 3) with unit normals (n, 3), canonical."""
-        ...
-
-    def spread(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
-        """Standard deviation (n,) of the displacement per axis, canonical."""
+    def evaluate(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Displacement (n, 3) of points (n, 3) with unit normals (n, 3), and its standard deviation (n,) per axis,
+        canonical."""
         ...
 
 
@@ -39,7 +36,7 @@ class Layer:
 
     def unit(self, points: NDArray, normals: NDArray) -> Unit:
         """What the edit does to points (n, 3) with unit normals (n, 3) at strength 1, within its mask."""
-        move, doubt = self.movement.displacement(points, normals), self.movement.spread(points, normals)
+        move, doubt = self.movement.evaluate(points, normals)
         if self.mask is not None:
             share = self.mask.at(points, normals).astype(np.float64)
             move, doubt = share[:, None] * move, share * doubt

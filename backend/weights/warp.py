@@ -66,6 +66,16 @@ class Warp:
         """Unit normals (n, 3) that surface normals (n, 3) at ``points`` turn into."""
         return turned(normals, self.jacobian(points))
 
+    def bent(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where points (n, 3) go, and what their unit normals (n, 3) turn into."""
+        moved, jacobian = np.array(points, np.float64), np.zeros((len(points), 3, 3))
+        for bumps in self.layers:
+            for part in _parts(len(points), len(bumps.centres)):
+                values = bumps.values(points[part])
+                moved[part] += bumps.displacement(values)
+                jacobian[part] += bumps.jacobian(values, points[part])
+        return moved, turned(normals, jacobian)
+
 
 def turned(normals: NDArray, jacobian: NDArray) -> NDArray[np.float64]:
     """Unit normals (n, 3) of a surface after a displacement of derivative ``jacobian`` (n, 3, 3)."""

@@ -1,6 +1,6 @@
-"""Benchmark of edits: what sliders do to unseen real scans, and what masks keep still.
+"""Benchmark of edits: what sliders do to unseen real scans, what masks keep still, how long a step of a slider takes.
 
-python -m tests.benchmarks.bench_edits [--parts sliders masks] [--scans clean/igea ...] [--out DIR] [--quick]
+omomi bench edits [--parts sliders masks latency] [--scans clean/igea ...] [--out DIR] [--quick]
 
 Needs the `bench` extra and the folder of scans (OMOMI_SCANS); without them it says so and does nothing. Every slider
 goes through its whole range. What it did is measured on the moved vertices, by measures that know nothing of it.
@@ -13,8 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -24,8 +25,10 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.stats import kendalltau
 
+from backend.client import BackendClient, default_command
 from backend.field.fit import Fit, FitOptions, fit
 from backend.field.model import Model, load_model
+from backend.protocol import Body
 from backend.scan.load import load_scan
 from backend.scan.prepare import PreparedScan, prepare
 from backend.weights.attributes import ATTRIBUTES, attribute
@@ -34,16 +37,24 @@ from backend.weights.stack import Layer, apply, normals_of
 from tests.benchmarks.bars import Bar, number, table
 from tests.benchmarks.bench_fit import say
 from tests.benchmarks.cases import ROOT, find_scans
+from tests.benchmarks.slider_latency import BACKEND, LATENCY_BARS, learned_bump, measure
 
+LATENCY, LATENCY_SCAN = "latency", "clean/igea"
 VALUES = 9
 TAU, LINEAR = 1.0, 0.95
 LEAK = 0.02
-SCANS = (
+KNOWN = (
     *(f"clean/{name}" for name in ("armadillo", "flake1", "igea", "rocker_arm")),
     *(f"clean/ycb_{name}" for name in ("a_toy_airplane", "banana", "bleach_cleanser", "pitcher_base")),
     *("family_skulls/skull_A_J", "family_cups/cup_a", "family_teeth/tooth_B03", "raw/sfm_owl"),
 )
-"""Scans of real things; models that were drawn are left out."""
+"""The sliders and what measures them were made with a look at these."""
+HELD_OUT = (
+    *("clean/3holes", "family_skulls/skull_NZO", "family_cups/cup_d", "family_teeth/tooth_S08"),
+    *("family_flakes/flake2", "raw/sfm_plasticVase", "raw/face_scan"),
+)
+"""Nobody looked at these before."""
+SCANS = (*HELD_OUT, *KNOWN)
 SIDES = 3.0
 """What faces the other way is this many neighbourhoods off."""
 FINE, COARSE = 16, 120
@@ -157,10 +168,12 @@ def slider_bars(rows: Sequence[dict]) -> list[Bar]:
     for name in MEASURES:
         chosen = [row for row in rows if row["attribute"] == name]
         taus, linear = ([row[key] for row in chosen] for key in ("tau", "linear"))
+        unseen = [row["linear"] for row in chosen if row["scan"] in HELD_OUT]
         found += [
             Bar(f"{name}: Kendall tau, worst", min(taus), TAU, False, len(chosen)),
             Bar(f"{name}: R2, worst", min(linear), LINEAR, False, len(chosen)),
             Bar(f"{name}: R2, median", float(np.median(linear)), LINEAR, False, len(chosen)),
+            Bar(f"{name}: R2, worst, held out", min(unseen, default=None), LINEAR, False, len(unseen)),
         ]
     kept = float(np.mean([row["reset"] for row in rows]))
     return [*found, Bar("strength 0: bit-identical", kept, 1.0, False, len(rows))]
@@ -195,6 +208,23 @@ PARTS: dict[str, tuple[Callable[[Subject, Model], list[dict]], Callable[[Sequenc
 """What is done with every scan, and the bars on all that was found."""
 
 
+def latency(folder: Path, options: argparse.Namespace) -> tuple[list[dict], list[Bar]]:
+    """Steps of a slider over the pipes of a backend process, on the fit of a scan and on its own vertices."""
+    raw = load_scan(folder / f"{LATENCY_SCAN}.ply")
+    rows, found = [], []
+    with BackendClient(default_command(sys.executable, BACKEND)) as client, tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "bump.omomi"
+        learned_bump(client, raw, path)
+        for body in Body:
+            row = asdict(measure(client, raw, {"path": str(path)}, {"level": 3}, body))
+            rows.append({"body": body.value, **row})
+            for name, most in LATENCY_BARS.items():
+                title = f"slider step, {name}, {row['vertices']:,} vertices of the {body.value} (ms)"
+                found.append(Bar(title, row[name], most, True, row["steps"]))
+            say(f"{body.value}: {row}")
+    return rows, found
+
+
 def slider_table(rows: Sequence[dict]) -> str:
     """One row per scan: R2 of each attribute, and tau where it is not 1."""
     cells = []
@@ -210,7 +240,7 @@ def slider_table(rows: Sequence[dict]) -> str:
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
+    parser.add_argument("--parts", nargs="+", default=[*PARTS, LATENCY], choices=[*PARTS, LATENCY])
     parser.add_argument("--scans", nargs="+", metavar="FOLDER/NAME", help="of the folder of scans, without .ply")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "edits")
@@ -229,14 +259,23 @@ def main(words: Sequence[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     model = load_model("cpu", options.threads)
     report: dict = {"options": {name: str(value) for name, value in vars(options).items()}}
-    report |= {part: [] for part in options.parts}
+    per_scan = [part for part in options.parts if part in PARTS]
+    report |= {part: [] for part in per_scan}
     found: list[Bar] = []
-    for subject in subjects(folder, names[:3] if options.quick else names, model):
-        for part in options.parts:
-            report[part] += PARTS[part][0](subject, model)
-        found = [bar for part in options.parts for bar in PARTS[part][1](report[part])]
+
+    def save() -> None:
         report["bars"] = [bar.to_json() for bar in found]
         (options.out / "bench_edits.json").write_text(json.dumps(report, indent=1))
+
+    for subject in subjects(folder, names[:3] if options.quick else names, model) if per_scan else ():
+        for part in per_scan:
+            report[part] += PARTS[part][0](subject, model)
+        found = [bar for part in per_scan for bar in PARTS[part][1](report[part])]
+        save()
+    if LATENCY in options.parts:
+        report[LATENCY], more = latency(folder, options)
+        found += more
+        save()
     tables = [slider_table(report["sliders"])] if "sliders" in options.parts else []
     print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))
     return int(any(bar.passed is False for bar in found))

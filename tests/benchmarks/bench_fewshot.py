@@ -1,6 +1,6 @@
 """Benchmark of edits learned from examples: real skulls against copying, and procedural families in any pose.
 
-python -m tests.benchmarks.bench_fewshot [--parts skulls families] [--shots 1 3 5] [--out DIR] [--quick]
+omomi bench fewshot [--parts skulls families] [--shots 1 3 5] [--out DIR] [--resume] [--quick]
 
 Needs the `bench` extra, the folder of scans (OMOMI_SCANS) and the scoring tool beside it; without them it says so and
 does nothing. The method sees the training pairs and the scan to edit, nothing else. Its result keeps the scan's mesh.
@@ -19,13 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
+from backend.editing.checking import check_topology
+from backend.editing.learning import learn_from
+from backend.editing.subject import Shell, ignore
 from backend.errors import OmomiError
 from backend.scan.load import load_scan
 from backend.scan.prepare import prepare
 from backend.scan.save import save_mesh
-from backend.weights.examples import observe
 from backend.weights.learned import LearnedEdit
-from backend.weights.placing import learn_edit, place
+from backend.weights.placing import place
 from backend.weights.stack import Layer, apply
 from tests.benchmarks.bars import Bar, mean, number, table
 from tests.benchmarks.bench_fit import say
@@ -46,20 +48,25 @@ UNSEEN_MEMBERS = 20
 def learned(pairs: Sequence[tuple[Path, Path]]) -> tuple[LearnedEdit, float]:
     """The edit of some pairs of files, and the seconds that it took, reading included."""
     started = time.perf_counter()
-    changes = [observe(*(prepare(load_scan(path)) for path in pair)) for pair in pairs]
-    return learn_edit(changes), time.perf_counter() - started
+    scans = [(load_scan(before), load_scan(after)) for before, after in pairs]
+    edit, _ = learn_from(scans, [before.stem for before, _ in pairs], ignore)
+    return edit, time.perf_counter() - started
 
 
-def edited(edit: LearnedEdit, scan: Path, result: Path) -> float:
-    """Write the edited scan; the seconds that it took, reading and writing included."""
+def edited(edit: LearnedEdit, scan: Path, result: Path) -> dict:
+    """Write the edited scan; the seconds that it took, reading and writing included, and whether the topology of the
+    solid stayed as it was, which is looked at afterwards."""
     started = time.perf_counter()
     raw = load_scan(scan)
     prepared = prepare(raw)
     assert raw.faces is not None
     centre, scale = prepared.frame.centre, prepared.frame.scale
-    change = apply([Layer(place(edit, prepared), 1.0)], (raw.points - centre) * scale, raw.faces)
+    vertices = (raw.points - centre) * scale
+    change = apply([Layer(place(edit, prepared), 1.0)], vertices, raw.faces)
     save_mesh(result, raw.points + change.move / scale, raw.faces)
-    return time.perf_counter() - started
+    seconds = time.perf_counter() - started
+    topology = check_topology(Shell(vertices, raw.faces, np.zeros(len(vertices))), change.move)
+    return {"seconds": seconds, "topology_kept": None if topology is None else topology["change"] == ""}
 
 
 def record_of(tool: ScoringTool, edit: LearnedEdit, before: Path, after: Path, mask: Path | None, samples: int) -> dict:
@@ -67,71 +74,92 @@ def record_of(tool: ScoringTool, edit: LearnedEdit, before: Path, after: Path, m
     result = before.with_name(before.name.replace("before", "result"))
     record: dict = {"scan": before.stem}
     try:
-        record["seconds"] = edited(edit, before, result)
+        record |= edited(edit, before, result)
     except OmomiError as error:
         record |= {"refused": error.message}
         result = before
     return record | tool.score_edit(before, after, result, mask, samples)
 
 
-def skulls(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[dict], list[Bar]]:
+class Journal:
+    """Rows so far, in a file, so that a run that was cut off leaves figures, and can go on."""
+
+    def __init__(self, path: Path, resume: bool) -> None:
+        self.path = path
+        self.rows: list[dict] = json.loads(path.read_text())["rows"] if resume and path.is_file() else []
+
+    def known(self, **of: object) -> list[dict]:
+        """The rows with these values."""
+        return [row for row in self.rows if all(row.get(name) == value for name, value in of.items())]
+
+    def add(self, rows: Sequence[dict]) -> None:
+        self.rows += rows
+        self.path.write_text(json.dumps({"rows": self.rows}, indent=1))
+
+
+def skulls(tool: ScoringTool, options: argparse.Namespace, journal: Journal) -> list[Bar]:
     """Edits of skulls, learned from k others."""
-    records: list[dict] = []
     found: list[Bar] = []
     for k in options.shots:
-        rows = []
         for kind in KINDS:
             for seed in SEEDS[:1] if options.quick else SEEDS:
-                folder = tool.pairs(kind, k, 100 * seed + k)
-                copied = tool.copy_baseline(folder, options.samples)
-                pairs = [(folder / f"train_{i + 1}_before.ply", folder / f"train_{i + 1}_after.ply") for i in range(k)]
-                edit, seconds = learned(pairs)
-                for test in ("test_1", "test_2"):
-                    before, after, mask = (
-                        folder / f"{test}_{part}" for part in ("before.ply", "after.ply", "mask.npy")
-                    )
-                    row = record_of(tool, edit, before, after, mask, options.samples)
-                    row |= {"kind": kind, "k": k, "seed": seed, "learn_seconds": seconds}
-                    row |= {name: copied[name]["each"][test]["E_in"] for name in ("closest", "known")}
-                    rows.append(row)
-                    say(f"k {k} {kind} {seed} {test}: {row['E_in']:.2f}, copy {row['closest']:.2f}")
+                if not journal.known(kind=kind, k=k, seed=seed):
+                    journal.add(_skull_rows(tool, options, kind, k, seed))
+        rows = journal.known(part="skulls", k=k)
         ours, copy = ([row[name] for row in rows] for name in ("E_in", "closest"))
         found.append(Bar(f"skulls, k = {k}: median E_in / copy's", _ratio(ours, copy, 50), BARS[k], True, len(rows)))
         if k == 3:
-            found.append(
-                Bar("skulls, k = 3: 90th percentile / copy's", _ratio(ours, copy, 90), SPREAD, True, len(rows))
-            )
-            taken = max(row["learn_seconds"] for row in rows)
-            found.append(Bar("skulls: learning from 3 pairs, slowest (s)", taken, SECONDS, True, len(rows)))
-            taken = max(row.get("seconds", 0.0) for row in rows)
-            found.append(Bar("skulls: applying to 20k vertices, slowest (s)", taken, SECONDS, True, len(rows)))
-        records += rows
-    found += _drift("skulls", records)
-    return records, found
+            name = "skulls, k = 3: 90th percentile / copy's"
+            found.append(Bar(name, _ratio(ours, copy, 90), SPREAD, True, len(rows)))
+            found += _seconds("skulls", rows)
+    return found + _drift("skulls", journal.known(part="skulls"))
 
 
-def families(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[dict], list[Bar]]:
+def _skull_rows(tool: ScoringTool, options: argparse.Namespace, kind: str, k: int, seed: int) -> list[dict]:
+    folder = tool.pairs(kind, k, 100 * seed + k)
+    copied = tool.copy_baseline(folder, options.samples)
+    pairs = [(folder / f"train_{i + 1}_before.ply", folder / f"train_{i + 1}_after.ply") for i in range(k)]
+    edit, seconds = learned(pairs)
+    rows = []
+    for test in ("test_1", "test_2"):
+        before, after, mask = (folder / f"{test}_{part}" for part in ("before.ply", "after.ply", "mask.npy"))
+        row = record_of(tool, edit, before, after, mask, options.samples)
+        row |= {"part": "skulls", "kind": kind, "k": k, "seed": seed, "learn_seconds": seconds}
+        row |= {name: copied[name]["each"][test]["E_in"] for name in ("closest", "known")}
+        rows.append(row)
+        say(f"k {k} {kind} {seed} {test}: {row['E_in']:.2f}, copy {row['closest']:.2f} {row.get('refused', '')}")
+    return rows
+
+
+def families(tool: ScoringTool, options: argparse.Namespace, journal: Journal) -> list[Bar]:
     """Edits of a named part, learned from three members in any pose and applied to others in any pose."""
-    records: list[dict] = []
     found: list[Bar] = []
     for family in FAMILIES:
-        folder = options.cache / f"family_{family}"
-        folder.mkdir(exist_ok=True)
-        unseen = 3 if options.quick else UNSEEN_MEMBERS
-        paths = [_member_files(folder, family, seed) for seed in range(3 + unseen)]
-        edit, seconds = learned(paths[:3])
-        rows = []
-        for before, after in paths[3:]:
-            row = record_of(tool, edit, before, after, None, options.samples)
-            rows.append(row | {"family": family, "learn_seconds": seconds})
-            say(f"{family} {before.stem}: {row['E_in']:.2f} {row.get('refused', '')}")
+        if not journal.known(family=family):
+            journal.add(_family_rows(tool, options, family))
+        rows = journal.known(family=family)
         errors = [row["E_in"] for row in rows]
         found.append(Bar(f"{family}: median E_in", float(np.median(errors)), FAMILY_MEDIAN, True, len(rows)))
         spread = float(np.percentile(errors, 90))
         found.append(Bar(f"{family}: 90th percentile", spread, FAMILY_SPREAD, True, len(rows)))
-        records += rows
-    found += _drift("families", records)
-    return records, found
+    rows = journal.known(part="families")
+    kept = [float(row["topology_kept"]) for row in rows if row.get("topology_kept") is not None]
+    found.append(Bar("families: topology kept", mean(kept), 1.0, False, len(kept)))
+    return found + _seconds("families", rows) + _drift("families", rows)
+
+
+def _family_rows(tool: ScoringTool, options: argparse.Namespace, family: str) -> list[dict]:
+    folder = options.cache / f"family_{family}"
+    folder.mkdir(exist_ok=True)
+    unseen = 3 if options.quick else UNSEEN_MEMBERS
+    paths = [_member_files(folder, family, seed) for seed in range(3 + unseen)]
+    edit, seconds = learned(paths[:3])
+    rows = []
+    for before, after in paths[3:]:
+        row = record_of(tool, edit, before, after, None, options.samples)
+        rows.append(row | {"part": "families", "family": family, "learn_seconds": seconds})
+        say(f"{family} {before.stem}: {row['E_in']:.2f} {row.get('refused', '')}")
+    return rows
 
 
 def _member_files(folder: Path, family: str, seed: int) -> tuple[Path, Path]:
@@ -156,6 +184,28 @@ def _drift(name: str, records: Sequence[dict]) -> list[Bar]:
     ]
 
 
+def _seconds(name: str, rows: Sequence[dict]) -> list[Bar]:
+    """Times of learning from three pairs and of applying, reading and writing of files included."""
+    found = []
+    for what, column in (("learning from 3 pairs", "learn_seconds"), ("applying", "seconds")):
+        taken = [row[column] for row in rows if column in row]
+        for word, value in (("median", float(np.median(taken))), ("slowest", max(taken))):
+            found.append(Bar(f"{name}: {what}, {word} (s)", value, SECONDS, True, len(taken)))
+    return found
+
+
+def family_table(records: Sequence[dict]) -> str:
+    """One row per family."""
+    rows = []
+    for family in dict.fromkeys(row["family"] for row in records):
+        chosen = [row for row in records if row["family"] == family]
+        errors = [row["E_in"] for row in chosen]
+        refused = sum("refused" in row for row in chosen)
+        figures = [number(float(np.median(errors))), number(float(np.percentile(errors, 90)))]
+        rows.append([family, *figures, str(refused), str(len(chosen))])
+    return table(["families, k = 3", "median error", "90th percentile", "refused", "cases"], rows)
+
+
 def skull_table(records: Sequence[dict]) -> str:
     """One row per kind and number of examples."""
     rows = []
@@ -175,6 +225,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=20_000, help="surface samples of a score")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "fewshot")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "bench" / "cache")
+    parser.add_argument("--resume", action="store_true", help="go on where the last run was cut off")
     parser.add_argument("--quick", action="store_true", help="fewer cases")
     return parser.parse_args(words)
 
@@ -189,19 +240,18 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     options.out.mkdir(parents=True, exist_ok=True)
     options.cache.mkdir(parents=True, exist_ok=True)
-    report: dict = {"options": {name: str(value) for name, value in vars(options).items()}}
     found: list[Bar] = []
     tables: list[str] = []
+    journal = Journal(options.out / "rows.json", options.resume)
     try:
-        for part, run in (("skulls", skulls), ("families", families)):
+        for part, run, shown in (("skulls", skulls, skull_table), ("families", families, family_table)):
             if part in options.parts:
-                report[part], more = run(tool, options)
-                found += more
-                if part == "skulls":
-                    tables.append(skull_table(report[part]))
+                found += run(tool, options, journal)
+                tables.append(shown(journal.known(part=part)))
     except CaseFailed as failure:
         print(f"The scoring tool failed: {failure}", file=sys.stderr)
         return 1
+    report = {"options": {name: str(value) for name, value in vars(options).items()}, "rows": journal.rows}
     report["bars"] = [bar.to_json() for bar in found]
     (options.out / "bench_fewshot.json").write_text(json.dumps(report, indent=1))
     print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))

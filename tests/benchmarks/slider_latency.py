@@ -1,31 +1,20 @@
 """How long a step of a slider takes: from the request to the new positions at the client, over the pipes of a backend
-process that keeps the fitted scan.
-
-python -m tests.benchmarks.slider_latency SCAN [--edit FILE.omomi] [--level 0..5] [--steps N]
-
-Without an edit, one is learned from the scan and a copy of it with a bump. The bars stand in BARS.
-"""
+process that keeps the fitted scan. Part of `bench_edits`."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from backend.client import BackendClient, default_command
+from backend.client import BackendClient
 from backend.protocol import Body, Done, LearnRequest, PoseRequest, StackRequest
-from backend.scan.load import load_scan
 from backend.scan.raw import RawScan
 
 STEPS = 200
-BARS = {"median": 33.0, "p95": 60.0}
+LATENCY_BARS = {"median": 33.0, "p95": 60.0}
 """Milliseconds at most."""
 BACKEND = Path(__file__).parents[2] / "backend"
 
@@ -74,29 +63,3 @@ def learned_bump(client: BackendClient, raw: RawScan, path: Path) -> None:
     counts = [len(raw.points), len(raw.faces)] * 2
     points, faces = np.concatenate([raw.points, after]), np.concatenate([raw.faces, raw.faces])
     client.wait(client.request(LearnRequest, name="bump", path=str(path), counts=counts, points=points, faces=faces))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scan", type=Path, metavar="SCAN")
-    parser.add_argument("--edit", type=Path, metavar="FILE.omomi")
-    parser.add_argument("--level", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    arguments = parser.parse_args(argv)
-    raw = load_scan(arguments.scan)
-    with BackendClient(default_command(sys.executable, BACKEND)) as client, tempfile.TemporaryDirectory() as folder:
-        path = arguments.edit or Path(folder) / "bump.omomi"
-        if arguments.edit is None:
-            learned_bump(client, raw, path)
-        found = {
-            body.value: asdict(
-                measure(client, raw, {"path": str(path)}, {"level": arguments.level}, body, arguments.steps)
-            )
-            for body in Body
-        }
-    print(json.dumps({"bars": BARS, **found}, indent=1))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
