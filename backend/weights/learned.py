@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ FADE = (1.0, 2.5)
 SMALLEST = 0.02
 """Displacements below this share of the largest do not count as part of the edit."""
 MOST_SAMPLES = 6000
+AROUND = 4
+"""Inducing points whose moves bound the move of a place."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class LearnedEdit:
         moves = np.zeros((len(points), 3))
         if not self.changes_nothing:
             near, bumps, fade = self._bumps(points, normals)
-            moves[near] = fade[:, None] * (bumps @ self.gains)
+            moves[near] = self._bounded(points[near], fade[:, None] * (bumps @ self.gains))
         return moves
 
     def doubt(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
@@ -79,13 +82,28 @@ class LearnedEdit:
         moves, doubt = np.zeros((len(points), 3)), np.zeros(len(points))
         if not self.changes_nothing:
             near, bumps, fade = self._bumps(points, normals)
-            moves[near] = fade[:, None] * (bumps @ self.gains)
+            moves[near] = self._bounded(points[near], fade[:, None] * (bumps @ self.gains))
             # beyond the examples the bumps die away and with them the posterior's own variance: what is missing of a
             # bump's height of one is what no example has seen
             inside = np.clip(bumps.max(axis=1), 0.0, 1.0)
             seen = solve_triangular(self.factor, bumps.T, lower=True, check_finite=False)
             doubt[near] = np.sqrt(self.noise * (seen**2).sum(axis=0) + (1 - inside) ** 2 * fade)
         return moves, doubt
+
+    def _bounded(self, points: NDArray, moves: NDArray) -> NDArray[np.float64]:
+        """Moves (n, 3) at points (n, 3), none of them longer than those of the inducing points around: at a sharp edge,
+        where the bumps of all its sides add up, it would be."""
+        tree, length = self._seen
+        _, around = tree.query(points, min(AROUND, len(length)), workers=-1)
+        most = length[np.asarray(around).reshape(len(points), -1)].max(axis=1)
+        longest = np.linalg.norm(moves, axis=1)
+        return moves * np.minimum(1.0, most / np.maximum(longest, 1e-30))[:, None]
+
+    @cached_property
+    def _seen(self) -> tuple[KDTree, NDArray[np.float64]]:
+        """The inducing points, and how far (m,) each of them moves."""
+        moves = kernel(self.codes, self.codes, self.radius) @ self.gains
+        return KDTree(self.codes[:, :3]), np.linalg.norm(moves, axis=1)
 
     def _bumps(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.intp], NDArray, NDArray]:
         """Indices (k,) of the points in reach of the edit, heights (k, m) of the bumps there, and how much of the edit
