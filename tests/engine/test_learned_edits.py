@@ -211,6 +211,26 @@ def test_contradicting_examples_raise_the_doubt() -> None:
     assert torn.doubt(points, normals).mean() > 2 * agreed.doubt(points, normals).mean()
 
 
+def test_an_example_that_lies_in_several_poses_takes_the_one_that_shows_the_same_change() -> None:
+    ball = trimesh.creation.icosphere(5)
+    before = trimesh.Trimesh(np.asarray(ball.vertices) * [1.3, 1.0, 0.8], ball.faces, process=False)
+    after, half_turn = pushed(before), np.array([-1.0, -1.0, 1.0])
+    first = observe(scan_of(before.vertices, ball.faces), scan_of(after, ball.faces))
+    second = observe(scan_of(before.vertices * half_turn, ball.faces), scan_of(after * half_turn, ball.faces))
+    assert learn_edit([first, second]).disagreement < 2 * learn_edit([first]).disagreement + 0.1
+
+
+def test_no_place_moves_farther_than_what_the_examples_show_around_it(edit: LearnedEdit) -> None:
+    """At an edge the bumps of all its sides add up."""
+    points, normals = edit.codes[:, :3], edit.codes[:, 3:] / edit.radius
+    rng = np.random.default_rng(0)
+    tilted = normals + rng.normal(0, 0.5, normals.shape)
+    tilted /= np.linalg.norm(tilted, axis=1, keepdims=True)
+    elsewhere = edit.displacement(points + rng.normal(0, 0.3 * edit.radius, points.shape), tilted)
+    most = np.linalg.norm(edit.displacement(points, normals), axis=1).max()
+    assert np.linalg.norm(elsewhere, axis=1).max() <= most * (1 + 1e-9)
+
+
 def test_doubt_grows_where_no_example_reaches(edit: LearnedEdit) -> None:
     code = edit.codes[len(edit.codes) // 2 : len(edit.codes) // 2 + 1]
     point, normal = code[:, :3], code[:, 3:] / edit.radius
