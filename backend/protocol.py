@@ -103,7 +103,9 @@ class StackRequest:
     layers: one object each, {"attribute": NAME} or {"path": FILE.omomi}, with "strength", "mute" and, where the edit is
     painted, "mask": which of the masks. ``masks`` holds them end to end, each with one weight 0 .. 1 for every point of
     the scan as it was sent. A muted layer is not looked at and does nothing. Answered by ``Done``: {"layers": [{"name",
-    "kind": "attribute" or "learned", "misfit", "warnings"}]}. When this fails the scan keeps the edits that it had.
+    "kind": "attribute" or "learned", "misfit", "foretold", "warnings"}]}; foretold: [low, high], strengths between
+    which no walls are expected to meet, None where the body has no inside. When this fails the scan keeps the edits
+    that it had.
     """
 
     id: int

@@ -106,8 +106,9 @@ def _version(path: str) -> tuple[int, int] | None:
 
 
 def outside(edit: Any) -> bool:
-    """Whether the strength is known to change the topology."""
-    return edit.safe and not edit.mute and not edit.safe_low <= edit.strength <= edit.safe_high
+    """Whether the strength is known, or expected, to change the topology."""
+    low, high = _safe_range(edit)
+    return not edit.mute and (edit.safe or low < high) and not low <= edit.strength <= high
 
 
 def safe_text(edit: Any) -> str:
@@ -115,8 +116,18 @@ def safe_text(edit: Any) -> str:
     >>> from types import SimpleNamespace
     >>> safe_text(SimpleNamespace(safe=True, safe_low=-0.4, safe_high=1.25))
     'safe -0.4 .. 1.25'
+    >>> safe_text(SimpleNamespace(safe=False, foretold=(-0.5, 2.0)))
+    'safe about -0.5 .. 2'
     """
-    return f"safe {edit.safe_low:.3g} .. {edit.safe_high:.3g}" if edit.safe else "safe range not measured"
+    low, high = _safe_range(edit)
+    if not (edit.safe or low < high):
+        return "safe range not measured"
+    return f"safe {'' if edit.safe else 'about '}{low:.3g} .. {high:.3g}"
+
+
+def _safe_range(edit: Any) -> tuple[float, float]:
+    """What was measured, else what was foretold; 0 and 0 where nothing is known."""
+    return (edit.safe_low, edit.safe_high) if edit.safe else (edit.foretold[0], edit.foretold[1])
 
 
 def move(obj: Any, step: int) -> None:

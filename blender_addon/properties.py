@@ -11,6 +11,7 @@ from bpy.props import (
     CollectionProperty,
     EnumProperty,
     FloatProperty,
+    FloatVectorProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
@@ -91,7 +92,7 @@ def _touched(group: Any, context: Any) -> None:
 
 def _masked(edit: Any, context: Any) -> None:
     # The interval was measured for the edit where it acted before.
-    edit.safe, edit.transitions = False, ""
+    edit.safe, edit.transitions, edit.foretold = False, "", (0.0, 0.0)
     _touched(edit, context)
 
 
@@ -103,7 +104,8 @@ class OmomiEdit(bpy.types.PropertyGroup):
     """One edit of a stack.
 
     ``safe`` says whether the interval from ``safe_low`` to ``safe_high`` was measured, ``transitions`` what happens
-    outside of it; ``note`` is what the backend says of the edit on this object.
+    outside of it; ``foretold`` is the interval that the backend expects without measuring, 0 and 0 where it does not
+    know; ``note`` is what it says of the edit on this object.
     """
 
     __annotations__ = {
@@ -121,6 +123,7 @@ class OmomiEdit(bpy.types.PropertyGroup):
         "safe": BoolProperty(),
         "safe_low": FloatProperty(),
         "safe_high": FloatProperty(),
+        "foretold": FloatVectorProperty(size=2),
         "transitions": StringProperty(),
         "note": StringProperty(),
     }  # fmt: skip

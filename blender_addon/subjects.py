@@ -149,6 +149,7 @@ def _take_notes(uid: int, result: dict[str, Any]) -> None:
     stack = need(uid).omomi.edits
     for edit, said in zip(stack, result.get("layers", ()), strict=False):
         edit.note = " ".join(said.get("warnings", ()))
+        edit.foretold = said.get("foretold") or (0.0, 0.0)
 
 
 def _fingerprint(scan: mesh_io.ScanArrays, options: dict[str, Any]) -> tuple[Any, ...]:

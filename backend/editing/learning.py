@@ -30,6 +30,7 @@ def learn_from(
     if not 1 <= len(pairs) <= MOST_EXAMPLES:
         raise OmomiError(ErrorCode.BAD_OPTION, f"An edit is learned from 1 to {MOST_EXAMPLES} examples.")
     changes = []
+    on_progress(0.0, f"reading {', '.join(names)}")
     with ThreadPoolExecutor() as pool:
         for number, (change, name) in enumerate(zip(pool.map(_change, pairs), names, strict=True), start=1):
             changes.append(change)

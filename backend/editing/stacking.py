@@ -22,6 +22,7 @@ from ..weights.recipe import LARGEST_NUMBER, MOST_ENTRIES
 from ..weights.stack import Edited, Layer, Movement, Unit, combine, units
 from ..weights.store import load_edit
 from .blending import Blend, blend
+from .checking import foretell
 from .learning import doubts
 from .subject import Progress, Shell, Subject
 
@@ -78,18 +79,20 @@ class Placed:
 @dataclass(frozen=True)
 class Laid:
     """A layer of the stack: what was asked for, where it belongs, and what it does at strength 1. A muted one is not
-    looked at: it has no place, and does nothing."""
+    looked at: it has no place, and does nothing. foretold: strengths between which no walls are expected to meet, None
+    where the body has no inside."""
 
     spec: LayerSpec
     placed: Placed | None
     unit: Unit
+    foretold: tuple[float, float] | None = None
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What an artist is told: name, kind, misfit, warnings."""
+        """What an artist is told: name, kind, misfit, foretold, warnings."""
         spec, placed = self.spec, self.placed
-        warnings = [] if placed is None else [*placed.warnings, *self.warnings(spec.strength)]
-        return {"name": spec.name, "kind": spec.kind, "misfit": placed and placed.misfit, "warnings": warnings}
+        told = {"name": spec.name, "kind": spec.kind, "misfit": placed and placed.misfit, "foretold": self.foretold}
+        return told | {"warnings": [] if placed is None else [*placed.warnings, *self.warnings(spec.strength)]}
 
     def warnings(self, strength: float) -> list[str]:
         """See `strength_warnings`."""
@@ -217,7 +220,9 @@ class Piece:
         except OmomiError as error:
             # the artist has several edits, and has to know which one it is
             raise OmomiError(error.code, f"{spec.name}: {error.message}", error.detail) from error
-        return Laid(spec, placed, placed.unit(body, shell, mask))
+        unit, (low, high) = placed.unit(body, shell, mask), placed.seen
+        told = foretell(shell, unit, min(low, spec.strength), max(high, spec.strength)) if shell.closed else None
+        return Laid(spec, placed, unit, told and told.margin)
 
     def _placed(self, spec: LayerSpec, engine: Engine) -> Placed:
         stored = None if spec.path is None else load_edit(spec.path, engine.info().model_hash)

@@ -19,7 +19,7 @@ LIKELY = 4
 """Poses of the search that are refined."""
 SIZES, PAIR_SIZES = (1500, 6000), (3000, 20_000)
 """Points of the source and of the target in the refinement: of another object, and of the same one."""
-ROUNDS, SETTLED = 40, 1e-5
+ROUNDS, SETTLED = 20, 1e-5
 """Most rounds, and the step (sizes of the target) that ends them."""
 NORMAL_REACH = 0.15
 """A turn of one radian between two normals counts like this distance, in sizes of the target: the two walls of a
@@ -90,7 +90,14 @@ def register(source: Surface, target: Surface) -> Registration:
     """Similarity from ``source`` to ``target`` from any pose."""
     points, targets = SIZES
     matcher, few = Matcher(target.thinned(targets), NORMAL_REACH * target.size), source.thinned(points)
-    refined = [icp(few, matcher, start, target.size / source.size, _to_family)[0] for start in _likely(source, target)]
+    usual = target.size / source.size
+    # free to slide, members of a family find each other in a few rounds, or run away from each other; held, they do
+    # neither
+    refined = [
+        icp(few, matcher, start, usual, step)[0]
+        for start in _likely(source, target)
+        for step in (_to_family, best_sliding)
+    ]
     (best, residual), *others = _distinct((fit, misfit(source, target, fit)) for fit in refined)
     return Registration(best, residual, tuple(others))
 

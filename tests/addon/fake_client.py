@@ -118,7 +118,10 @@ class FakeClient:
             outwards = vertices / np.maximum(np.linalg.norm(vertices, axis=1, keepdims=True), 1e-9)
             moves.append((0.1 * share * weight[:, None] * outwards * (not layer["mute"])).astype("<f4"))
         scan |= {"body": body, "moves": moves}
-        told = [{"name": str(i), "kind": "", "misfit": None, "warnings": []} for i in range(len(layers))]
+        told = [
+            {"name": str(i), "kind": "", "misfit": None, "foretold": [-0.75, 1.5], "warnings": []}
+            for i in range(len(layers))
+        ]
         return [self._protocol.Done(number, {"layers": told})]
 
     def _posed(self, handle: int, strengths: Any) -> Any:

@@ -54,6 +54,19 @@ def test_a_sweep_fills_the_safe_range_and_the_picture(fake: Any, addon: Any, sca
     assert (asked["low"], asked["high"], asked["layer"]) == (-2, 2, 0)
 
 
+def test_what_is_foretold_stands_in_until_the_range_is_measured(fake: Any, addon: Any, scan: Any) -> None:
+    edit = scan.omomi.edits[0]
+    assert addon.edits.safe_text(edit) == "safe range not measured"
+    bpy.ops.omomi.check()
+    assert addon.edits.safe_text(edit) == "safe about -0.75 .. 1.5" and not addon.edits.outside(edit)
+    edit.strength = 1.6
+    assert addon.edits.outside(edit)
+    bpy.ops.omomi.sweep()
+    assert addon.edits.safe_text(edit) == "safe -0.5 .. 1.25"
+    edit.mask = "rim"
+    assert addon.edits.safe_text(edit) == "safe range not measured"
+
+
 def test_solve_sets_the_strength(fake: Any, scan: Any) -> None:
     assert bpy.ops.omomi.solve(measure="volume", value=3.0) == {"FINISHED"}
     assert scan.omomi.edits[0].strength == 0.75

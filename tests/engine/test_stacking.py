@@ -59,11 +59,8 @@ def stack_of(moves: np.ndarray, muted: int | None = None) -> Stack:
 class Flat:
     """Moves everything to the right."""
 
-    def displacement(self, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-        return np.broadcast_to([0.1, 0.0, 0.0], points.shape).copy()
-
-    def spread(self, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-        return np.full(len(points), 0.01)
+    def evaluate(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.broadcast_to([0.1, 0.0, 0.0], points.shape).copy(), np.full(len(points), 0.01)
 
 
 def refusal(call: Callable[[], object]) -> OmomiError:
@@ -218,13 +215,28 @@ def test_a_scan_without_edits_is_itself() -> None:
         assert piece.lay(body, [], ENGINE, ignore).pose([]).shape == piece.subject.raw.points.shape
 
 
+def test_an_artist_is_told_where_walls_will_meet_before_anything_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Shrinking:
+        def evaluate(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return -0.4 * normals, np.zeros(len(points))
+
+    monkeypatch.setattr(stacking, "attribute", lambda *_: Shrinking())
+    piece = piece_of()
+    shell = piece.subject.shell(Body.FIT)
+    radius = np.linalg.norm(shell.vertices, axis=1).mean()
+    (layer,) = piece.lay(Body.FIT, [LayerSpec("thickness", None, strength=5.0)], ENGINE, ignore).layers
+    low, high = layer.summary["foretold"]
+    assert low == -2.0
+    assert high == pytest.approx(radius / 0.4, rel=0.1)
+
+
 def test_an_edit_is_placed_and_evaluated_once_whatever_its_strength_and_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
 
     class Counting(Flat):
-        def displacement(self, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        def evaluate(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             calls.append("evaluated")
-            return super().displacement(points, normals)
+            return super().evaluate(points, normals)
 
     def counted(name: str, *rest: Any) -> Counting:
         calls.append("placed")
@@ -363,8 +375,8 @@ def test_guesses_and_strengths_beyond_what_was_seen_are_warned_of() -> None:
     piece = piece_of()
 
     class Doubtful(Flat):
-        def spread(self, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-            return np.full(len(points), 0.06)
+        def evaluate(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return super().evaluate(points, normals)[0], np.full(len(points), 0.06)
 
     piece.placed["thickness"] = Placed(Doubtful(), (-1, 2))
     piece.lay(Body.FIT, [LayerSpec("thickness", None)], ENGINE, ignore)

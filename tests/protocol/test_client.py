@@ -15,16 +15,10 @@ import pytest
 from backend.client import BackendClient, State, default_command
 from backend.errors import ErrorCode, OmomiError
 from backend.protocol import (
-    ApplyRequest,
-    Done,
     Failure,
     FitDone,
-    LearnRequest,
     MeshFrame,
-    PoseRequest,
     Progress,
-    StackRequest,
-    TransferRequest,
 )
 from tests.protocol.children import BACKEND, FAKE_SERVER, LIVENESS, cloud, response, until
 
@@ -388,115 +382,3 @@ def test_the_command_is_isolated_and_names_every_folder() -> None:
     command = default_command("py", Path("b"), ["s1", "s2"], "cpu", 3, 100, Path("l"))
     assert command[:2] == ["py", "-I"] and command[4:6] == [str(Path("b") / "__main__.py"), "serve"]
     assert [command[i + 1] for i, word in enumerate(command) if word == "--site"] == ["s1", "s2"]
-
-
-TRIANGLE = {"points": cloud(3), "faces": [[0, 1, 2]], "target_points": cloud(3), "target_faces": [[0, 1, 2]]}
-
-
-def test_any_job_ends_with_its_result_by_wait_and_by_poll(client: BackendClient) -> None:
-    fields = {"channels": 1, "layers": 0, "values": [1, 2, 3], **TRIANGLE}
-    done = client.wait(client.request(TransferRequest, **fields), timeout=LIVENESS)
-    assert isinstance(done, Done) and done.values is not None
-    assert np.allclose(done.values, [1, 2, 3], atol=1e-5)
-    polled = response(client, client.request(TransferRequest, **fields))
-    assert isinstance(polled, Done) and polled.values is not None
-    assert polled.values.tobytes() == done.values.tobytes()
-    assert client.state is State.READY
-
-
-@pytest.mark.parametrize(
-    ("kind", "fields"),
-    [
-        (PoseRequest, {"handle": 1, "strengths": [float("nan")]}),
-        (PoseRequest, {"handle": 1, "strengths": [float("inf")]}),
-        (PoseRequest, {"handle": 1, "strengths": ["much"]}),
-        (PoseRequest, {"handle": "1", "strengths": []}),
-        (PoseRequest, {"handle": 1, "strengths": 0.5}),
-        (StackRequest, {"handle": 1, "body": "fit", "layers": [{"path": Path("a.omomi")}]}),
-        (StackRequest, {"handle": 1, "body": "fit", "layers": [], "masks": np.zeros((2, 2))}),
-        (LearnRequest, {"name": "a", "path": Path("a"), "counts": [], "points": cloud(1), "faces": [[0, 0, 0]]}),
-    ],
-)
-def test_fields_of_a_wrong_type_are_refused_before_they_leave(
-    client: BackendClient, kind: type, fields: dict[str, object]
-) -> None:
-    with pytest.raises(OmomiError) as caught:
-        client.request(kind, **fields)
-    assert caught.value.code is ErrorCode.PROTOCOL
-    assert client.state is State.STOPPED
-
-
-def test_a_field_that_a_request_does_not_have_is_a_mistake_of_the_caller(client: BackendClient) -> None:
-    with pytest.raises(TypeError):
-        client.request(PoseRequest, handle=1, strengths=[], speed=2)
-
-
-def test_numbers_of_numpy_and_arrays_of_other_types_travel(client: BackendClient) -> None:
-    job = client.request(
-        TransferRequest,
-        channels=np.int64(1),
-        layers=0,
-        points=cloud(3).astype(">f8"),
-        faces=np.array([[0, 1, 2]], np.int64),
-        target_points=cloud(3).tolist(),
-        target_faces=np.array([[0, 1, 2]], np.uint8),
-        values=np.arange(3),
-    )
-    assert isinstance(client.wait(job, timeout=LIVENESS), Done)
-
-
-@posix_only
-@pytest.mark.parametrize("kind", [PoseRequest, ApplyRequest])
-def test_a_death_fails_every_kind_of_job_and_what_it_kept_is_gone(client: BackendClient, kind: type) -> None:
-    handle = client.request_fit(cloud(), name="echo")
-    client.wait(handle, timeout=LIVENESS)
-    more = {"outcome": "carried"} if kind is ApplyRequest else {}
-    dying = client.request_fit(cloud(), name="kill")
-    waiting = client.request(kind, handle=handle, strengths=[], **more)
-    for job in (dying, waiting):
-        with pytest.raises(OmomiError) as caught:
-            client.wait(job, timeout=LIVENESS)
-        assert caught.value.code is ErrorCode.BACKEND_DIED
-    with pytest.raises(OmomiError) as caught:
-        client.wait(client.request(kind, handle=handle, strengths=[], **more), timeout=LIVENESS)
-    assert caught.value.code is ErrorCode.UNKNOWN_SCAN
-
-
-def test_every_kind_of_job_is_cancelled_by_close_and_by_cancel(client: BackendClient) -> None:
-    client.request_fit(cloud(), name="slow")
-    jobs = [client.request(PoseRequest, handle=1, strengths=[]) for _ in range(2)]
-    client.cancel(jobs[0])
-    failure = response(client, jobs[0])
-    assert isinstance(failure, Failure) and failure.code is ErrorCode.CANCELLED
-    client.close()
-    ended = {event.id: event for event in client.poll() if isinstance(event, Failure)}
-    assert ended[jobs[1]].code is ErrorCode.CANCELLED
-
-
-def test_a_backend_that_cannot_start_fails_every_kind_of_job(make_client: MakeClient) -> None:
-    client = make_client(["no-such-interpreter-anywhere"])
-    for _ in range(2):
-        failure = response(client, client.request(PoseRequest, handle=1, strengths=[]))
-        assert isinstance(failure, Failure) and failure.code is ErrorCode.BACKEND_START
-
-
-def test_forgetting_a_fit_that_still_goes_on_cancels_it(client: BackendClient) -> None:
-    job = client.request_fit(cloud(), name="slow")
-    client.forget(job)
-    failure = response(client, job)
-    assert isinstance(failure, Failure) and failure.code is ErrorCode.CANCELLED
-    assert fit(client, "echo")
-
-
-def test_forgetting_without_a_process_does_not_start_one(client: BackendClient) -> None:
-    client.forget(1)
-    assert client.state is State.STOPPED
-
-
-def test_a_forgotten_scan_is_gone(client: BackendClient) -> None:
-    handle = client.request_fit(cloud(), name="echo")
-    client.wait(handle, timeout=LIVENESS)
-    client.forget(handle)
-    with pytest.raises(OmomiError) as caught:
-        client.wait(client.request(PoseRequest, handle=handle, strengths=[]), timeout=LIVENESS)
-    assert caught.value.code is ErrorCode.UNKNOWN_SCAN
