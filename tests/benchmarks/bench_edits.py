@@ -44,14 +44,14 @@ VALUES = 9
 TAU, LINEAR = 1.0, 0.95
 LEAK = 0.02
 KNOWN = (
-    *(f"clean/{name}" for name in ("armadillo", "flake1", "igea", "rocker_arm")),
+    *(f"clean/{name}" for name in ("3holes", "armadillo", "flake1", "igea", "rocker_arm")),
     *(f"clean/ycb_{name}" for name in ("a_toy_airplane", "banana", "bleach_cleanser", "pitcher_base")),
     *("family_skulls/skull_A_J", "family_cups/cup_a", "family_teeth/tooth_B03", "raw/sfm_owl"),
 )
 """The sliders and what measures them were made with a look at these."""
 HELD_OUT = (
-    *("clean/3holes", "family_skulls/skull_NZO", "family_cups/cup_d", "family_teeth/tooth_S08"),
-    *("family_flakes/flake2", "raw/sfm_plasticVase", "raw/face_scan"),
+    *("family_skulls/skull_NZO", "family_cups/cup_d", "family_teeth/tooth_S08", "family_flakes/flake2"),
+    *("raw/sfm_plasticVase", "raw/face_scan"),
 )
 """Nobody looked at these before."""
 SCANS = (*HELD_OUT, *KNOWN)
