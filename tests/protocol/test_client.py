@@ -28,13 +28,15 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 
 
 def alive(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        text = state.read_text() if state.exists() else ") R"
+    except (ProcessLookupError, FileNotFoundError):
+        # It may go between two of these steps.
         return False
-    state = Path(f"/proc/{pid}/stat")
     # A zombie that waits for its new parent counts as dead.
-    return not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    return text.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def python(code: str) -> list[str]:
