@@ -23,7 +23,6 @@ from ..scan.normals import unit
 from ..scan.prepare import PreparedScan
 from ..shape.nearest import nearest_on_mesh
 from .fairing import Surface
-from .stack import Movement
 
 PERCENT = LONGEST_SIDE / 100
 """Canonical length of one per cent of a scan's longest side, about a voxel at 128^3. Filters are measured in it, so
@@ -74,7 +73,7 @@ class Fitted(Protocol):
     def mesh(self) -> FittedMesh: ...
 
 
-def attribute(name: str, scan: PreparedScan, fit: Fitted | None, model: Model | None = None) -> Movement:
+def attribute(name: str, scan: PreparedScan, fit: Fitted | None, model: Model | None = None) -> SurfaceMovement:
     """An attribute on one scan. model: what made the fit; none of these attributes has weights of its own.
 
     Raises OmomiError(BAD_OPTION) where there is no such attribute or the scan is not fitted.
