@@ -14,10 +14,10 @@ from backend.field.surface import extract
 from backend.scan.clean import CleanReport
 from backend.scan.frame import Frame
 from backend.scan.prepare import PreparedScan
-from backend.weights.attributes import ATTRIBUTES, PERCENT, attribute
+from backend.weights.attributes import ATTRIBUTES, PERCENT, SurfaceMovement, attribute
 from backend.weights.fairing import Surface
 from backend.weights.masks import SphereMask
-from backend.weights.stack import Layer, Movement, apply, normals_of
+from backend.weights.stack import Layer, apply, normals_of
 
 LEVEL = 1
 SIZE = 32 * 2**LEVEL
@@ -68,7 +68,7 @@ def lumps(frequency: float = 60.0) -> NDArray:
     return ball() + 0.015 * np.sin(frequency * grid()).prod(axis=0)
 
 
-def moved(name: str, field: NDArray) -> tuple[Movement, NDArray, NDArray, NDArray]:
+def moved(name: str, field: NDArray) -> tuple[SurfaceMovement, NDArray, NDArray, NDArray]:
     """Movement, vertices, faces, and the height of every vertex's move along its normal."""
     scan, fit, vertices, faces = fitted(field)
     movement = attribute(name, scan, fit)
