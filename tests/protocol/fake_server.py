@@ -103,6 +103,8 @@ class FakeEngine:
             cancel.raise_if_cancelled()
 
     def do_stuck(self, mesh: FakeMesh, on_frame: Callable[[Any], None], cancel: Any) -> None:
+        # Says that it has begun: a cancel before that would find it ready to listen.
+        on_frame(mesh)
         time.sleep(60)
 
     def do_deaf(self, mesh: FakeMesh, on_frame: Callable[[Any], None], cancel: Any) -> None:

@@ -272,7 +272,7 @@ def test_a_job_that_ignores_its_cancel_costs_the_process_and_not_the_client(
     monkeypatch.setattr("backend.client._CANCEL_SECONDS", 0.3)
     client = make_client()
     job = client.request_fit(cloud(), name="stuck")
-    until(lambda: any(isinstance(event, Progress) for event in client.poll()), "work")
+    until(lambda: any(isinstance(event, MeshFrame) for event in client.poll()), "work")
     pid = client.pid
     client.cancel(job)
     assert pid is not None
