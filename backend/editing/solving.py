@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from ..errors import ErrorCode, OmomiError
-from ..shape.measure import mean_thickness
+from ..shape.measure import mean_thickness, volume_and_area
 from ..weights.moving import enough_steps, moving_solid
 from ..weights.stack import Unit
 from ..weights.sweep import sweep
@@ -142,8 +142,5 @@ def measured(vertices: NDArray, faces: NDArray, measure: str, scale: float = 1.0
         return float(np.ptp(vertices[np.unique(faces), axis])) / scale
     if measure == "thickness":
         return mean_thickness(vertices, faces) / scale
-    corners = vertices[faces]
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    if measure == "area":
-        return float(np.linalg.norm(across, axis=1).sum() / 2) / scale**2
-    return float(np.einsum("na,na->", corners[:, 0], across) / 6) / scale**3
+    volume, area = volume_and_area(vertices, faces)
+    return area / scale**2 if measure == "area" else volume / scale**3

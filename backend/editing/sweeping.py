@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
+from ..shape.measure import volume_and_area
 from ..shape.phase import phase_picture
 from ..shape.topology import Betti
 from ..weights.guard import describe
@@ -122,16 +123,9 @@ def sweep_layer(
         sentence = describe(change.before, change.after, grows=grows)
         give = (change.high - change.low) / 2
         turns.append(Turn(change.strength, give, change.before, change.after, grows, sentence))
-    sizes = [_size(start + strength * move, shell.faces) for strength in found.strengths.tolist()]
+    sizes = [volume_and_area(start + strength * move, shell.faces) for strength in found.strengths.tolist()]
     volume, area = np.array(sizes).T
     picture = phase_picture(found.strengths, found.betti, safe, unstable, title, at=present)
     return LayerSweep(
         found.strengths, found.betti, unstable, safe, tuple(turns), volume / scale**3, area / scale**2, picture
     )
-
-
-def _size(vertices: NDArray, faces: NDArray) -> tuple[float, float]:
-    """Signed volume and area of a closed mesh."""
-    corners = vertices[faces]
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    return float(np.einsum("na,na->", corners[:, 0], across) / 6), float(np.linalg.norm(across, axis=1).sum() / 2)

@@ -84,6 +84,13 @@ def weld(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return positions, faces[proper]
 
 
+def volume_and_area(vertices: np.ndarray, faces: np.ndarray) -> tuple[float, float]:
+    """Signed volume and area of a closed mesh, vertices (n, 3) and faces (m, 3), cubes and squares of their unit."""
+    corners = vertices[faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return float(np.einsum("na,na->", corners[:, 0], across) / 6), float(np.linalg.norm(across, axis=1).sum() / 2)
+
+
 def mean_thickness(vertices: np.ndarray, faces: np.ndarray, seed: int = 0) -> float:
     """Mean thickness of a closed mesh wound outwards, in units of ``vertices``.
 
