@@ -1,0 +1,1 @@
+"""What a model knows and can do, as one page with pictures."""
