@@ -1,12 +1,13 @@
 """The atom: one small recursive network that serves every level of the field.
 
-theta = theta_0 * (1 + Phi(a, l)): the style vector that `Phi` makes from the attributes and the level scales the
-output channels of every convolution in the trunk, which is the same as scaling rows of its weight tensors.
+theta = theta_0 * (1 + Phi(z, a, l)): the style vector that `Phi` makes from shape code, attributes and level scales the
+output channels of every convolution in the trunk, which is the same as scaling rows of its weight tensors. The rest
+of the style are weights of the layer that sees the position, where the code has the most to say.
 
 Three modules, exported as three graphs. All lengths are in voxels of the level at hand unless a name says otherwise.
 
 * `Seed`: evidence of level 0 -> the field that the recursion starts from, a smooth indicator solved spectrally.
-* `Phi`:  attributes and level -> style vector.
+* `Phi`:  attributes, level and shape code -> style vector.
 * `Atom`: evidence, parent field, position, style -> mean and log scale of the signed distance on a 32^3 block.
 """
 
@@ -29,6 +30,10 @@ EVIDENCE = 5
 """Splatted channels: weight, sum of normals (3), sum of normal . position (block-centred voxel units)."""
 ATTRIBUTES = 4
 """Noise (log2 voxels), hole filling (-1 .. 1), level / 5, 1 at level 0."""
+CODE = 128
+"""Numbers in a shape code z."""
+WAVES = 4
+"""Cosines along each axis of the canonical frame that the layer of the position sees."""
 LOG_SCALE_LIMITS = (-5.0, 1.5)
 
 
@@ -38,6 +43,7 @@ class AtomConfig:
 
     widths: tuple[int, int, int] = (24, 48, 96)
     phi_width: int = 48
+    code_width: int = 128
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -145,19 +151,29 @@ class Residual(nn.Module):
 
 
 class Phi(nn.Module):
-    """Attributes and level (N, ATTRIBUTES) -> style (N, S): relative gains of the atom's channels."""
+    """Attributes and level (N, ATTRIBUTES), shape code (N, CODE) -> style (N, S).
 
-    def __init__(self, config: AtomConfig, style_size: int) -> None:
+    The first ``gains`` of the style are relative gains of the atom's channels, the others weights of its position
+    layer. The code 0 is the mean of all shapes.
+    """
+
+    def __init__(self, config: AtomConfig, gains: int, style_size: int) -> None:
         super().__init__()
         self.hidden = nn.Linear(ATTRIBUTES, config.phi_width)
         self.middle = nn.Linear(config.phi_width, config.phi_width)
-        self.out = nn.Linear(config.phi_width, style_size)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = nn.Linear(config.phi_width, gains)
+        self.code_in = nn.Linear(CODE, config.code_width)
+        self.code_middle = nn.Linear(config.code_width + config.phi_width, config.code_width)
+        self.code_out = nn.Linear(config.code_width, style_size)
+        for layer in (self.out, self.code_out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.beyond = style_size - gains
 
-    def forward(self, attributes: Tensor) -> Tensor:
-        hidden = functional.silu(self.hidden(attributes))
-        return self.out(functional.silu(self.middle(hidden)))
+    def forward(self, attributes: Tensor, code: Tensor) -> Tensor:
+        hidden = functional.silu(self.middle(functional.silu(self.hidden(attributes))))
+        known = functional.silu(self.code_middle(torch.cat([functional.silu(self.code_in(code)), hidden], dim=1)))
+        return functional.pad(self.out(hidden), (0, self.beyond)) + self.code_out(known)
 
 
 class Atom(nn.Module):
@@ -171,6 +187,8 @@ class Atom(nn.Module):
     upsample: Tensor
     binomial: Tensor
     coarse_grid: Tensor
+    line: Tensor
+    frequency: Tensor
     double_middle: Tensor
     double_coarse: Tensor
 
@@ -184,6 +202,8 @@ class Atom(nn.Module):
         axis = (torch.arange(BLOCK // 2) - (BLOCK // 2 - 1) / 2) * 2
         grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
         self.register_buffer("coarse_grid", grid[None], persistent=False)
+        self.register_buffer("line", axis[None, None], persistent=False)
+        self.register_buffer("frequency", torch.arange(WAVES) * (math.pi / 2), persistent=False)
         self.register_buffer("double_middle", doubling_band(BLOCK // 4), persistent=False)
         self.register_buffer("double_coarse", doubling_band(BLOCK // 8), persistent=False)
         self.stem = nn.Conv3d(12, fine, 2, stride=2)
@@ -202,11 +222,16 @@ class Atom(nn.Module):
         with torch.no_grad():
             assert self.head.bias is not None
             self.head.bias.zero_()
-        self.style_sizes = (fine, middle, coarse, coarse, middle, fine)
+        self.gain_sizes = (fine, middle, coarse, coarse, middle, fine)
+
+    @property
+    def gains(self) -> int:
+        """Channels that the style scales."""
+        return sum(self.gain_sizes)
 
     @property
     def style_size(self) -> int:
-        return sum(self.style_sizes)
+        return self.gains + self.config.widths[0] * WAVES**3
 
     def forward(
         self, evidence: Tensor, parent: Tensor, position: Tensor, style: Tensor
@@ -231,8 +256,9 @@ class Atom(nn.Module):
     def trunk(self, given: Tensor, position: Tensor, style: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The styled U-Net: raw head (N, 24, 16, 16, 16) and the hypercolumn. May run in bfloat16."""
         place = position[:, :3, None, None, None] + self.coarse_grid * position[:, 3:, None, None, None]
-        gains = [1 + part[:, :, None, None, None] for part in style.split(self.style_sizes, dim=1)]
-        x16 = functional.relu(self.stem(given) + self.place(place))
+        scaled, placed = style.split([self.gains, self.style_size - self.gains], dim=1)
+        gains = [1 + part[:, :, None, None, None] for part in scaled.split(self.gain_sizes, dim=1)]
+        x16 = functional.relu(self.stem(given) + self.place(place) + self.waves(placed, position))
         x16 = self.fine_in(x16, gains[0])
         x8 = self.middle_in(functional.relu(self.down_middle(x16)), gains[1])
         x4 = functional.relu(self.down_coarse(x8))
@@ -243,6 +269,19 @@ class Atom(nn.Module):
         x16 = x16 + separable(self.up_fine(x8), self.double_middle)
         x16 = self.fine_out(x16, gains[5])
         return self.head(x16), x16, x8, x4
+
+    def waves(self, weights: Tensor, position: Tensor) -> Tensor:
+        """The layer of the position with weights that the style gives: (N, fine, 16, 16, 16), a sum of products of
+        cosines over the canonical frame."""
+        count, fine = position.shape[0], self.config.widths[0]
+        along = position[:, :3, None] + self.line * position[:, 3:, None]
+        wave = torch.cos((along[..., None] + 1) * self.frequency)
+        x, y, z = wave[:, 0], wave[:, 1], wave[:, 2]
+        # one axis after the other, as in `separable`
+        volume = weights.reshape(count, fine * WAVES * WAVES, WAVES) @ z.mT
+        volume = y[:, None] @ volume.reshape(count, fine * WAVES, WAVES, BLOCK // 2)
+        volume = x[:, None] @ volume.reshape(count, fine, WAVES, (BLOCK // 2) ** 2)
+        return volume.reshape(count, fine, BLOCK // 2, BLOCK // 2, BLOCK // 2)
 
     def field(self, raw: Tensor, given: Tensor) -> Tensor:
         """Mean and log scale: the parent's field, drawn to the measured planes where the head trusts them."""

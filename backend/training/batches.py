@@ -17,6 +17,8 @@ HELD_OUT_SEEDS = 12
 """Shards with smaller seeds (one of every family) are never trained on."""
 LOST_BESIDE_FOCUS = 0.2
 """Share of the draws in which a patch is lost beside the finest block."""
+WHOLLY_BLIND, FINELY_BLIND = 0.08, 0.06
+"""Shares of the draws without any evidence, and without it on the finer levels."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,8 @@ def outside_lost_patch(cloud: Tensor, focus: Tensor, generator: torch.Generator)
 def first_level_without_evidence(depth: int, generator: torch.Generator) -> int:
     """Mostly none; sometimes all levels; sometimes only the finer ones have to guess."""
     chance, place = torch.rand(2, generator=generator, device=generator.device).tolist()
-    if chance < 0.02:
+    if chance < WHOLLY_BLIND:
         return 0
-    if chance < 0.10:
+    if chance < WHOLLY_BLIND + FINELY_BLIND:
         return 1 + int(place * depth)
     return depth + 1

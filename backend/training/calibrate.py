@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.spatial import KDTree
+from scipy.stats import norm
 
 from ..errors import OmomiError
 from ..field.fit import FitOptions, fit
 from ..field.model import Model, load_model
+from ..prior.completing import symmetric_guess
 from ..scan.raw import RawScan
 from .batches import Bank
+from .card import write_into
 from .scanner import draw_settings, scan_points
 
 COVERED = 0.9
 NORMAL_QUANTILE = 1.6449
 """A normal distribution keeps 90 % within this many standard deviations."""
 LEVELS = (0, 1, 2, 3)
+NOMINAL = tuple(round(0.05 + 0.1 * number, 2) for number in range(10))
+"""Shares at which the calibration curve is read."""
 SPACING = 0.012
 """Surface points of the bank lie about this far apart (canonical); closer by, the error is measured to their planes."""
 
@@ -51,17 +54,20 @@ def true_error(vertices: np.ndarray, points: np.ndarray, normals: np.ndarray) ->
 def sigma_factors(model: Model, bank: Bank, scans: int) -> dict:
     """Factor of each level's scale with which sigma covers 90 % as a normal distribution would, and what it gives.
 
-    Levels are calibrated coarse to fine, since a level that sees nothing takes over the sigma of the one above.
+    Levels are calibrated coarse to fine, since a level that sees nothing takes over the sigma of the one above. The
+    curve of a level says which share of the errors lies within what a normal distribution puts the nominal share in.
     """
     chosen = held_out_scans(bank)[:: max(1, len(bank.members) // scans)]
     factors: list[float] = []
     coverage: list[float] = []
+    curves: dict[str, dict[str, list[float]]] = {}
+    widths = norm.ppf(0.5 + np.array(NOMINAL) / 2)
     for level in LEVELS:
         model.card["sigma_factors"] = [*factors, 1.0]
         ratios = []
         for raw, points, normals in chosen:
             try:
-                mesh = fit(raw, model, FitOptions(level=level)).mesh
+                mesh = fit(raw, model, FitOptions(level=level), guess=symmetric_guess).mesh
             except OmomiError:
                 # two views of a thin shape may leave nothing to calibrate on
                 continue
@@ -69,17 +75,17 @@ def sigma_factors(model: Model, bank: Bank, scans: int) -> dict:
         every = np.concatenate(ratios)
         factors.append(round(float(np.quantile(every, COVERED)) / NORMAL_QUANTILE, 4))
         coverage.append(round(float((every <= NORMAL_QUANTILE).mean()), 4))
-    return {"sigma_factors": factors, "coverage_90_before": coverage, "scans": len(chosen)}
+        observed = [round(float((every <= width * factors[-1]).mean()), 4) for width in widths]
+        curves[str(level)] = {"nominal": list(NOMINAL), "observed": observed}
+    return {
+        "sigma_factors": factors,
+        "calibration": {"coverage_90_before": coverage, "scans": len(chosen)},
+        "calibration_curve": curves,
+    }
 
 
 def calibrate(folder: Path, bank: Bank, scans: int) -> dict:
     """Write the factors into ``card.json`` of the model in ``folder``; returns what was found."""
     found = sigma_factors(load_model("cpu", folder=folder), bank, scans)
-    path = folder / "card.json"
-    card = json.loads(path.read_text(encoding="utf-8"))
-    card["sigma_factors"] = found.pop("sigma_factors")
-    card["calibration"] = found
-    partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_into(folder / "card.json", found)
     return found

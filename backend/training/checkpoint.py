@@ -29,16 +29,21 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, model: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer | None
+    path: Path,
+    model: nn.Module,
+    average: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer | None,
+    whole: bool = True,
 ) -> dict:
-    """Restore what `save_checkpoint` wrote, in place; returns the progress. Raises FileNotFoundError."""
+    """Restore what `save_checkpoint` wrote, in place; returns the progress. Not ``whole``: an older model may lack
+    parts, which stay as they are. Raises FileNotFoundError."""
     device = next(model.parameters()).device
     with safe_open(path, framework="pt", device=str(device)) as file:
         progress = json.loads(file.metadata()["progress"])
         names = list(file.keys())
         stored = {name: file.get_tensor(name) for name in names}
     weights = {name[7:]: value for name, value in stored.items() if name.startswith("weight/")}
-    model.load_state_dict(weights)
+    model.load_state_dict(weights, strict=whole)
     # a checkpoint for release holds the average alone, as its weights
     averaged = {name[8:]: value for name, value in stored.items() if name.startswith("average/")} or weights
     average.update({name: value.clone() for name, value in averaged.items()})
@@ -51,6 +56,12 @@ def load_checkpoint(
                 moments["step"] = moments["step"].cpu()
                 optimiser.state[parameter] = moments
     return progress
+
+
+def parameters_in(path: Path) -> set[str]:
+    """Names of the weights that a checkpoint holds."""
+    with safe_open(path, framework="pt") as file:
+        return {name[7:] for name in file.keys() if name.startswith("weight/")}  # noqa: SIM118  no mapping
 
 
 def save_average(path: Path, model: nn.Module, progress: dict) -> None:

@@ -1,4 +1,4 @@
-"""`omomi export`: a checkpoint becomes three ONNX graphs and a card, checked against torch."""
+"""`omomi export`: a checkpoint becomes four ONNX graphs and a card, checked against torch."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from .atom import ATTRIBUTES, BLOCK, EVIDENCE, PARENT
+from .atom import ATTRIBUTES, BLOCK, CODE, EVIDENCE, PARENT
 from .checkpoint import average_weights, save_average
+from .encoder import Encoder
+from .features import Features
 from .rollout import Recursion
 
 OPSET = 20
@@ -51,13 +53,27 @@ def example(count: int, style_size: int, seed: int = 0) -> dict[str, Tensor]:
     }
 
 
+class Sight(nn.Module):
+    """The encoder with the features that it sees by: field of level 0 -> mean and log sd of the code."""
+
+    def __init__(self, encoder: Encoder, features: Features) -> None:
+        super().__init__()
+        self.encoder, self.features = encoder, features
+
+    def forward(self, field: Tensor) -> tuple[Tensor, Tensor]:
+        return self.encoder(self.features, field)
+
+
 def graphs(model: Recursion) -> dict[str, tuple[nn.Module, dict[str, Tensor], list[str]]]:
     """Module, example inputs and output names of each graph."""
     inputs = example(2, model.atom.style_size)
-    attributes = torch.randn(2, ATTRIBUTES, generator=torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(1)
+    attributes, code = torch.randn(2, ATTRIBUTES, generator=generator), torch.randn(2, CODE, generator=generator)
+    field = {"field": torch.randn(2, 2, BLOCK, BLOCK, BLOCK, generator=generator)}
     return {
         "seed": (model.seed, {"evidence": inputs["evidence"]}, ["parent"]),
-        "phi": (model.phi, {"attributes": attributes}, ["style"]),
+        "encoder": (Sight(model.encoder, model.features), field, ["mean", "log_sd"]),
+        "phi": (model.phi, {"attributes": attributes, "code": code}, ["style"]),
         "atom": (model.atom, inputs, ["field", "features16", "features8", "features4"]),
     }
 

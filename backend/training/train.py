@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -17,46 +16,13 @@ from torch import Tensor
 from .atom import AtomConfig
 from .bank import DEEPEST, write_shard
 from .batches import Bank, Batch
-from .calibrate import calibrate
-from .checkpoint import load_checkpoint, save_checkpoint
-from .export import export
+from .checkpoint import load_checkpoint, parameters_in, save_checkpoint
 from .families import FAMILIES
-from .losses import EVENNESS, SLOPE_WEIGHT, laplace_loss, mean_error, slope_loss
+from .latent import fitted_features, flow_of
+from .losses import EVENNESS
+from .objective import TrainConfig, evaluate, objective, rate_at
+from .release import STUDY, release
 from .rollout import Recursion
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """minutes: wall-clock time that the learning rate's schedule spans, over all resumed runs together. evenness: see
-    `losses`."""
-
-    minutes: float = 60.0
-    batch: int = 16
-    rate: float = 2e-3
-    weight_decay: float = 1e-3
-    average: float = 0.998
-    warm_up: int = 100
-    deepest_share: float = 0.35
-    evenness: float = EVENNESS
-    seed: int = 0
-
-
-def rate_at(config: TrainConfig, step: int, share: float) -> float:
-    """Learning rate after ``share`` of the time: warm-up, then a cosine down to 1 %."""
-    cosine = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
-    return config.rate * min(1.0, (step + 1) / config.warm_up) * cosine
-
-
-def draw_filling(size: int, generator: torch.Generator) -> Tensor:
-    """The hole-filling attribute of each sample: 0 for most, else anything in [-1, 1]."""
-    device = generator.device
-    value = 2 * torch.rand(size, generator=generator, device=device) - 1
-    return torch.where(torch.rand(size, generator=generator, device=device) < 0.6, torch.zeros_like(value), value)
-
-
-def estimated_noise(noise: Tensor, generator: torch.Generator) -> Tensor:
-    """The noise as the engine would measure it: right within a factor of about 1.3."""
-    return noise * torch.exp(0.25 * torch.randn(noise.shape, generator=generator, device=noise.device))
 
 
 def drawn_ahead(bank: Bank, config: TrainConfig, generator: torch.Generator) -> Iterator[Batch]:
@@ -75,27 +41,6 @@ def drawn_ahead(bank: Bank, config: TrainConfig, generator: torch.Generator) -> 
             yield batch
 
 
-def loss_of(fields: list[Tensor], batch: Batch, filling: Tensor, evenness: float = EVENNESS) -> Tensor:
-    losses = [
-        laplace_loss(field, target, filling, evenness) + SLOPE_WEIGHT * slope_loss(field, target)
-        for field, target in zip(fields, batch.target, strict=True)
-    ]
-    return torch.stack(losses).mean()
-
-
-@torch.no_grad()
-def evaluate(model: Recursion, bank: Bank, batches: int, size: int, dtype: torch.dtype | None) -> list[float]:
-    """Mean error (voxels of each level) near the surface on the held-out bank, always on the same draws."""
-    device = next(model.parameters()).device
-    generator = torch.Generator(device=device).manual_seed(7)
-    rows = []
-    for _ in range(batches):
-        batch = bank.draw(size, DEEPEST, generator)
-        fields = model(batch, torch.zeros(size, device=device), batch.noise, dtype)
-        rows.append([float(mean_error(field, target)) for field, target in zip(fields, batch.target, strict=True)])
-    return [sum(column) / len(column) for column in zip(*rows, strict=True)]
-
-
 def train(
     bank_folder: Path, checkpoint: Path, config: TrainConfig, device: str = "cpu", origin: Path | None = None
 ) -> None:
@@ -104,16 +49,20 @@ def train(
     # without channels last the backward pass of bfloat16 convolutions at 4^3 takes twelve times as long on the CPU
     model = Recursion(AtomConfig()).to(device)
     model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=config.rate, weight_decay=config.weight_decay, betas=(0.9, 0.98)
-    )
+    learned = set() if origin is None else parameters_in(origin)
+    groups = [
+        {"params": [p for name, p in model.named_parameters() if (name in learned) == tuned], "tuned": share}
+        for tuned, share in ((False, 1.0), (True, config.tuned))
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=config.rate, weight_decay=config.weight_decay, betas=(0.9, 0.98))
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     progress = {"step": 0, "seconds": 0.0}
     if checkpoint.exists():
         progress = load_checkpoint(checkpoint, model, average, optimiser)
     elif origin is not None:
-        load_checkpoint(origin, model, average, None)
+        load_checkpoint(origin, model, average, None, whole=False)
     held_out, bank = Bank(bank_folder, held_out=True), Bank(bank_folder)
+    velocity = flow_of(checkpoint.with_name("velocity.safetensors"), fitted_features(model, bank, 0), config.seed)
     generator = torch.Generator(device=device).manual_seed(config.seed + progress["step"])
     batches = drawn_ahead(bank, config, torch.Generator(device=device).manual_seed(config.seed + progress["step"] + 1))
     dtype = torch.bfloat16
@@ -125,10 +74,8 @@ def train(
         elapsed = before + time.monotonic() - started
         share = elapsed / (60 * config.minutes)
         for group in optimiser.param_groups:
-            group["lr"] = rate_at(config, step, share)
-        filling = draw_filling(config.batch, generator)
-        fields = model(batch, filling, estimated_noise(batch.noise, generator), dtype)
-        loss = loss_of(fields, batch, filling, config.evenness)
+            group["lr"] = rate_at(config, step, share) * group["tuned"]
+        loss, latent = objective(model, batch, velocity, config, generator, dtype)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -138,19 +85,19 @@ def train(
         with torch.no_grad():
             for name, value in model.named_parameters():
                 average[name].lerp_(value, 1 - keep)
-        running.append(loss.detach())
+        running.append(torch.stack([loss.detach(), latent]))
         step += 1
 
         over = share >= 1
         if step % 50 == 0 or over:
             row: dict = {"step": step, "minutes": round(elapsed / 60, 2)}
-            row["loss"] = round(float(torch.stack(running).mean()), 4)
+            row["loss"], row["latent"] = (round(value, 4) for value in torch.stack(running).mean(0).tolist())
             running.clear()
             row["shapes"] = len(bank.members)
             if step % 500 == 0 or over:
                 shadow = Recursion(model.atom.config).to(device)
-                shadow.load_state_dict(average, strict=False)
-                row["held_out_voxels"] = [round(value, 4) for value in evaluate(shadow, held_out, 6, 8, dtype)]
+                shadow.load_state_dict(model.state_dict() | average)
+                row |= evaluate(shadow, held_out, 6, 8, dtype)
             log.write(json.dumps(row) + "\n")
             log.flush()
             print(json.dumps(row), flush=True)
@@ -185,16 +132,27 @@ def main(argv: list[str] | None = None) -> None:
         default=EVENNESS,
         help="less: precise where it was seen; more: likely where it was not",
     )
+    parser.add_argument(
+        "--tuned", type=float, default=1.0, help="share of the rate for the weights that --from brings along"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--from", dest="origin", type=Path, help="checkpoint to begin with, such as the shipped one")
     parser.add_argument("--out", type=Path, help="export the model there and calibrate it, e.g. backend/models")
     parser.add_argument("--calibration-scans", type=int, default=22, help="held-out scans that calibrate sigma")
+    parser.add_argument("--no-study", action="store_true", help="leave the sliders of known factors unmeasured")
     options = parser.parse_args(argv)
     if options.threads:
         torch.set_num_threads(options.threads)
-    config = TrainConfig(options.minutes, options.batch, options.rate, evenness=options.evenness, seed=options.seed)
+    config = TrainConfig(
+        options.minutes,
+        options.batch,
+        options.rate,
+        evenness=options.evenness,
+        tuned=options.tuned,
+        seed=options.seed,
+    )
     bank, checkpoint = options.bank or options.folder / "bank", options.folder / "atom.safetensors"
     for folder in (options.folder, bank):
         folder.mkdir(parents=True, exist_ok=True)
@@ -205,15 +163,16 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_flush_denormal(False)
     if options.out:
         card = {"train": asdict(config), "shards": options.shards, "device": options.device}
-        card["held_out_voxels"] = last_evaluation(checkpoint.with_suffix(".jsonl"))
-        export(checkpoint, options.out, card)
-        print(json.dumps(calibrate(options.out, Bank(bank, held_out=True), options.calibration_scans)), flush=True)
+        card |= last_evaluation(checkpoint.with_suffix(".jsonl"))
+        study = None if options.no_study else STUDY
+        release(checkpoint, bank, options.out, card, options.calibration_scans, study)
 
 
-def last_evaluation(log: Path) -> list[float]:
-    """Mean error (voxels of each level) near the surface of held-out shapes, from the end of the log."""
+def last_evaluation(log: Path) -> dict:
+    """Mean errors (voxels of each level) near the surface of held-out shapes, from the end of the log."""
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    return next((row["held_out_voxels"] for row in reversed(rows) if "held_out_voxels" in row), [])
+    last = next((row for row in reversed(rows) if "held_out_voxels" in row), {})
+    return {name: value for name, value in last.items() if isinstance(value, list)}
 
 
 if __name__ == "__main__":

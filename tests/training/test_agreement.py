@@ -11,7 +11,8 @@ import torch
 from backend.field.blocks import bricks_of, distinct, gather_evidence, gather_parent
 from backend.field.bricks import OUTSIDE, BrickGrid, BrickMap
 from backend.field.evidence import splat as engine_splat
-from backend.field.model import CancelToken, load_model
+from backend.field.model import CODE, ENCODER_NOISE, CancelToken, load_model
+from backend.training import atom, encoder
 from backend.training.checkpoint import save_checkpoint
 from backend.training.export import export
 from backend.training.grids import splat as training_splat
@@ -49,7 +50,9 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recursion, Path
     folder = tmp_path_factory.mktemp("model")
     torch.manual_seed(0)
     model = Recursion()
-    torch.nn.init.normal_(model.phi.out.weight, std=0.1)
+    model.features.fit(torch.randn(200, 1, 32, 32, 32).clamp(-3, 3))
+    for layer in (model.phi.out, model.phi.code_out):
+        torch.nn.init.normal_(layer.weight, std=0.1)
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     save_checkpoint(folder / "c.safetensors", model, average, torch.optim.AdamW(model.parameters()), {"step": 0})
     # export itself raises when ONNX Runtime and torch differ by more than 1e-4
@@ -60,10 +63,20 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recursion, Path
 def test_exported_graphs_agree_with_torch(untrained: tuple[Recursion, Path]) -> None:
     model, folder = untrained
     loaded = load_model("cpu", 1, folder)
-    style = loaded.style(0.7, -0.5, 2, CancelToken())
+    code = np.random.default_rng(0).normal(size=CODE).astype(np.float32)
+    style = loaded.style(0.7, -0.5, 2, code, CancelToken())
+    evidence = np.random.default_rng(1).normal(size=(1, 5, 32, 32, 32)).astype(np.float32)
+    mean, sd = loaded.encode(evidence, loaded.seed(evidence, CancelToken()), CancelToken())
     with torch.no_grad():
-        expected = model.phi(attributes(torch.tensor([0.7]), torch.tensor([-0.5]), 2))
+        expected = model.phi(attributes(torch.tensor([0.7]), torch.tensor([-0.5]), 2), torch.from_numpy(code)[None])
+        expected_mean, expected_log_sd = model.encode(torch.from_numpy(evidence))
     assert np.abs(style - expected.numpy()).max() < 1e-5
+    assert np.abs(mean - expected_mean[0].numpy()).max() < 1e-4
+    assert np.abs(sd - expected_log_sd[0].exp().numpy()).max() < 1e-4
+
+
+def test_engine_and_network_agree_on_the_size_of_a_code_and_on_how_it_is_looked_for() -> None:
+    assert (CODE, ENCODER_NOISE) == (atom.CODE, encoder.NOISE)
 
 
 def test_exported_files_name_no_source_file(untrained: tuple[Recursion, Path]) -> None:

@@ -9,7 +9,9 @@ import torch
 
 from backend.training.atom import (
     BLOCK,
+    CODE,
     PARENT,
+    WAVES,
     Atom,
     Phi,
     Residual,
@@ -100,7 +102,19 @@ def test_an_untrained_atom_passes_the_parent_on_where_nothing_was_measured() -> 
 
 def test_phi_starts_as_the_identity_style() -> None:
     atom = Atom()
-    assert not Phi(atom.config, atom.style_size)(torch.randn(3, 4)).any()
+    assert not Phi(atom.config, atom.gains, atom.style_size)(torch.randn(3, 4), torch.randn(3, CODE)).any()
+
+
+def test_the_position_layer_is_a_sum_of_products_of_cosines_over_the_canonical_frame() -> None:
+    atom = Atom()
+    weights = torch.zeros(1, atom.style_size - atom.gains)
+    weights[0, 1 * WAVES**3 + 1 * WAVES**2 + 2 * WAVES + 3] = 1.0
+    wave = atom.waves(weights, torch.tensor([[0.1, 0.2, -0.3, 1 / 32]]))
+    x, y, z = ((torch.arange(16) - 7.5) * 2 / 32 + centre + 1 for centre in (0.1, 0.2, -0.3))
+    waves = torch.cos(math.pi / 2 * x), torch.cos(math.pi * y), torch.cos(1.5 * math.pi * z)
+    expected = waves[0][:, None, None] * waves[1][:, None] * waves[2]
+    assert torch.allclose(wave[0, 1], expected, atol=1e-6)
+    assert not wave[0, [0, *range(2, atom.config.widths[0])]].any()
 
 
 def test_seed_knows_inside_from_outside_of_a_sphere() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from backend.training import bank as bank_module
+from backend.training.atom import CODE
 from backend.training.bank import make_shard, write_shard
 from backend.training.batches import Bank
 from backend.training.checkpoint import load_checkpoint, save_checkpoint
@@ -118,7 +119,7 @@ def test_training_resumes_bit_for_bit_from_a_checkpoint(folder: Path, tmp_path: 
     batch = Bank(folder).draw(2, 1, torch.Generator().manual_seed(1))
 
     def step(model: Recursion, optimiser: torch.optim.Optimizer) -> None:
-        fields = model(batch, torch.zeros(2), batch.noise, None)
+        fields = model(batch, torch.zeros(2), batch.noise, torch.zeros(2, CODE), None)
         loss = sum(
             laplace_loss(field, target, torch.zeros(2)) for field, target in zip(fields, batch.target, strict=True)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,35 +11,46 @@ import pytest
 import torch
 
 from backend.field.fit import FitOptions, fit
-from backend.field.model import load_model
+from backend.field.model import CODE, load_model
+from backend.prior.shipped import load_prior
 from backend.scan.raw import RawScan
 from backend.training import bank as bank_module
+from backend.training import latent as latent_module
+from backend.training import release as release_module
 from backend.training import train as train_module
 from backend.training.batches import HELD_OUT_SEEDS
 from backend.training.calibrate import true_error
-from backend.training.train import TrainConfig, estimated_noise, rate_at
+from backend.training.flow import FlowConfig
+from backend.training.objective import TrainConfig, estimated_noise, rate_at
 
 
 def test_one_command_makes_a_model_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bank_module, "POINTS", 3000)
     monkeypatch.setattr(bank_module, "CHAINS", 1)
-    monkeypatch.setattr(train_module, "evaluate", lambda *_: [0.5] * 5)
+    monkeypatch.setattr(train_module, "evaluate", lambda *_: {"held_out_voxels": [0.5] * 5})
+    monkeypatch.setattr(latent_module, "FlowConfig", partial(FlowConfig, steps=20))
+    # one shape has no directions
+    none = np.zeros((0, CODE), np.float32), []
+    monkeypatch.setattr(release_module, "named_directions", lambda *_: none)
     work, out = tmp_path / "work", tmp_path / "model"
-    words = [str(work), "--shards", str(HELD_OUT_SEEDS + 1), "--members", "1", "--minutes", "0.02", "--batch", "2"]
-    train_module.main([*words, "--out", str(out), "--calibration-scans", "1"])
+    words = [str(work), "--shards", str(HELD_OUT_SEEDS + 1), "--members", "2", "--minutes", "0.02", "--batch", "2"]
+    train_module.main([*words, "--out", str(out), "--calibration-scans", "1", "--no-study"])
 
     card = json.loads((out / "card.json").read_text())
     assert card["training"]["step"] >= 1 and len(card["sigma_factors"]) == 4
     assert all(factor > 0 for factor in card["sigma_factors"])
     model = load_model("cpu", folder=out)
     assert model.hash == card["hash"]
+    prior = load_prior(out)
+    assert prior.archive is not None and len(prior.flow.sample(2, 0)) == 2
+    assert card["prior"]["left out by a code"] > 0
     direction = np.random.default_rng(0).normal(size=(5000, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     mesh = fit(RawScan(direction, None, direction.astype(np.float32), None, "ball"), model, FitOptions(level=0)).mesh
     assert len(mesh.faces) > 0
 
     # the weights that are committed are enough to go on from
-    again = [str(tmp_path / "work2"), "--shards", str(HELD_OUT_SEEDS + 1), "--members", "1", "--minutes", "0.001"]
+    again = [str(tmp_path / "work2"), "--shards", str(HELD_OUT_SEEDS + 1), "--members", "2", "--minutes", "0.001"]
     (tmp_path / "work2").mkdir()
     (tmp_path / "work2" / "bank").symlink_to(work / "bank")
     train_module.main([*again, "--batch", "1", "--from", str(out / "checkpoint.safetensors")])

@@ -1,0 +1,262 @@
+"""A rectified flow over codes, and how a code is scored and aligned by it.
+
+Li et al. 2025, "Aligning Latent Spaces with Flow Priors" (2506.05240), sections 3 and 4: the velocity v is trained on
+target features x1 with
+
+    L_FM = E |v((1 - t) x0 + t x1, t) - (x1 - x0)|^2,    x0 ~ N(0, I), t ~ U[0, 1], t = 1 at the data,
+
+and, frozen, scores a code y by the same expression with y for x1: L_align(y), the mean over dimensions. Half of L can
+never be predicted (a Gaussian's data score pi/2, its mean pi/4), so L has its minimum at the modes and not at the
+data: what follows it stops at the score of the data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..prior import velocity as plain
+from ..prior.flow import LEVELS, WHOLE, FlowPrior, Plausibility
+from ..prior.velocity import Draws
+
+Field = Callable[[Tensor, Tensor], Tensor]
+"""Points (n, d) and times (n,) in [0, 1] -> velocities (n, d)."""
+
+
+@dataclass(frozen=True)
+class FlowConfig:
+    """width, blocks, times: of the network. average: of the running mean of the weights, which is what is returned.
+    floor: directions of the features with less than this share of the mean variance are not blown up by whitening."""
+
+    width: int = 256
+    blocks: int = 3
+    times: int = 12
+    steps: int = 4000
+    batch: int = 512
+    rate: float = 1e-3
+    average: float = 0.998
+    floor: float = 1e-3
+    seed: int = 0
+
+
+class Residual(nn.Module):
+    """h + W2 silu(W1 h + time)."""
+
+    def __init__(self, width: int, times: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(width, width)
+        self.time = nn.Linear(times, width, bias=False)
+        self.second = nn.Linear(width, width)
+        # every block begins as the identity
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, h: Tensor, time: Tensor) -> Tensor:
+        return h + self.second(functional.silu(self.first(h) + self.time(time)))
+
+
+class Velocity(nn.Module):
+    """The optimal velocity of a Gaussian of the features' own mean and covariance, plus what a network adds to it.
+
+    It works in whitened coordinates, where that Gaussian is N(0, I); `whiten` leads there. A point at time t is then
+    a sample of N(0, s^2 I), s^2 = t^2 + (1 - t)^2: the network sees x / s, and its output is scaled by the spread of
+    x1 - x0 that x leaves open, 1 / s. Far from all data, where the network has learned nothing, the Gaussian holds.
+    """
+
+    mean: Tensor
+    whitening: Tensor
+
+    def __init__(self, size: int, config: FlowConfig) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("whitening", torch.eye(size))
+        self.enter = nn.Linear(size, config.width)
+        self.blocks = nn.ModuleList(Residual(config.width, config.times) for _ in range(config.blocks))
+        self.leave = nn.Linear(config.width, size)
+        self.times = config.times
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def whiten(self, codes: Tensor) -> Tensor:
+        """(..., d) codes -> (..., d) whitened, differentiable."""
+        return (codes - self.mean) @ self.whitening
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """(n, d) whitened points, (n,) times -> (n, d) velocities."""
+        t = t[:, None].to(x.dtype)
+        time = torch.cos(math.pi * t * torch.arange(1, self.times + 1, device=t.device))
+        square = t**2 + (1 - t) ** 2
+        h = self.enter(x * square.rsqrt())
+        for block in self.blocks:
+            h = block(h, time)
+        return (2 * t - 1) / square * x + square.rsqrt() * self.leave(functional.silu(h))
+
+
+def whitening_of(features: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+    """Mean (d,) and the symmetric matrix (d, d) that whitens (n, d) features."""
+    mean = features.double().mean(0)
+    centred = features.double() - mean
+    values, vectors = torch.linalg.eigh(centred.T @ centred / len(features))
+    values = values.clamp(min=float(floor * values.mean()))
+    return mean.float(), (vectors * values.rsqrt() @ vectors.T).float()
+
+
+def draw_pairs(
+    count: int, size: int, draws: int, generator: torch.Generator, span: tuple[float, float] = WHOLE
+) -> tuple[Tensor, Tensor]:
+    """Times (count, draws), one in each of ``draws`` equal parts of ``span``, and starts x0 (count, draws, size)."""
+    device = generator.device
+    part = torch.arange(draws, device=device)
+    times = (part + torch.rand(count, draws, generator=generator, device=device)) / draws
+    times = span[0] + (span[1] - span[0]) * times
+    return times, torch.randn(count, draws, size, generator=generator, device=device)
+
+
+def alignment(field: Field, points: Tensor, times: Tensor, starts: Tensor) -> Tensor:
+    """L_align (B,) of whitened points (B, d) over the given times (B or 1, draws) and starts (B or 1, draws, d)."""
+    end = points[:, None, :]
+    at = times[..., None]
+    mixed = (1 - at) * starts + at * end
+    draws, size = mixed.shape[1:]
+    flat_times = times.expand(len(points), draws).reshape(-1)
+    predicted = field(mixed.reshape(-1, size), flat_times).reshape(mixed.shape)
+    return (predicted - (end - starts)).square().mean((1, 2))
+
+
+def alignment_loss(
+    velocity: Velocity, codes: Tensor, draws: int, generator: torch.Generator, span: tuple[float, float] = WHOLE
+) -> Tensor:
+    """L_align (B,) of codes (B, d), in the features' own coordinates, over ``draws`` fresh stratified (t, x0) each.
+
+    ``span`` of the times: all of them as in the paper, or the later ones, which draw less inward (see `prior.flow`).
+
+    The gradient runs through the velocity: with its input detached, as in the paper's code by a flag, alignment stalls.
+    """
+    count, size = codes.shape
+    times, starts = draw_pairs(count, size, draws, generator, span)
+    return alignment(velocity, velocity.whiten(codes), times, starts)
+
+
+def train_flow(features: Tensor, config: FlowConfig = FlowConfig(), device: str = "cpu") -> Velocity:
+    """The frozen velocity of (n, d) features: the running average of the weights over a cosine schedule of Adam.
+
+    Same seed, same device and same thread count, same velocity.
+    """
+    features = features.to(device, torch.float32)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        velocity = Velocity(features.shape[1], config)
+    mean, whitening = whitening_of(features, config.floor)
+    velocity.mean.copy_(mean)
+    velocity.whitening.copy_(whitening)
+    velocity.to(device)
+    points = velocity.whiten(features)
+    generator = torch.Generator(device=device).manual_seed(config.seed)
+    optimiser = torch.optim.Adam(velocity.parameters(), lr=config.rate)
+    average = [parameter.detach().clone() for parameter in velocity.parameters()]
+    for step in range(config.steps):
+        share = step / config.steps
+        for group in optimiser.param_groups:
+            group["lr"] = config.rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * share))
+        chosen = torch.randint(len(points), (config.batch,), generator=generator, device=device)
+        starts = torch.randn(config.batch, 1, points.shape[1], generator=generator, device=device)
+        # strata over the batch, since there is one draw for each feature
+        part = torch.arange(config.batch, device=device)
+        times = (part + torch.rand(config.batch, generator=generator, device=device)) / config.batch
+        loss = alignment(velocity, points[chosen], times[:, None], starts).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(velocity.parameters(), 1.0)
+        optimiser.step()
+        # a short average at first, when the weights move fast
+        keep = min(config.average, (step + 1) / (step + 10))
+        with torch.no_grad():
+            for shadow, parameter in zip(average, velocity.parameters(), strict=True):
+                shadow.lerp_(parameter, 1 - keep)
+    with torch.no_grad():
+        for shadow, parameter in zip(average, velocity.parameters(), strict=True):
+            parameter.copy_(shadow)
+    return velocity.eval().requires_grad_(False)
+
+
+def exact_velocity(means: Tensor, sd: float, weights: Tensor) -> Field:
+    """The velocity that minimises L_FM for a mixture of Gaussians N(means[k], sd^2 I), in closed form.
+
+    means: (k, d); weights: (k,), summing to 1. Given its component, x at time t is N(t m, s^2 I) with
+    s^2 = t^2 sd^2 + (1 - t)^2, and E[x1 - x0 | x] = m + (t sd^2 - (1 - t)) / s^2 (x - t m).
+    """
+
+    def field(x: Tensor, t: Tensor) -> Tensor:
+        t = t[:, None, None]
+        square = t**2 * sd**2 + (1 - t) ** 2
+        offset = x[:, None, :] - t * means
+        given = means + (t * sd**2 - (1 - t)) / square * offset
+        share = torch.softmax(weights.log() - 0.5 * (offset.square() / square).sum(-1), dim=1)
+        return (share[..., None] * given).sum(1)
+
+    return field
+
+
+def align(
+    points: Tensor,
+    field: Field,
+    steps: int,
+    rate: float,
+    stop_at: float,
+    draws: int = 128,
+    seed: int = 0,
+    span: tuple[float, float] = WHOLE,
+) -> Tensor:
+    """Move each point (B, d), whitened, down its L_align by Adam until it scores ``stop_at``: the data's own score.
+
+    Going on to the minimum would draw all points into the modes (the paper's pitfall); ``stop_at`` = 0 does so. The
+    draws are fixed by the seed and the same for all points, so a point that scores well enough stays where it is.
+    """
+    fixed = Draws.fixed(points.shape[1], draws, seed, span)
+    times, starts = (torch.from_numpy(part).to(points.device)[None] for part in (fixed.times, fixed.starts))
+    moved = points.detach().clone().requires_grad_()
+    optimiser = torch.optim.Adam([moved], lr=rate)
+    for _ in range(steps):
+        score = alignment(field, moved, times, starts)
+        settled = score.detach() <= stop_at
+        if bool(settled.all()):
+            break
+        optimiser.zero_grad(set_to_none=True)
+        score.sum().backward()
+        before = moved.detach().clone()
+        optimiser.step()
+        with torch.no_grad():
+            moved[settled] = before[settled]
+    return moved.detach()
+
+
+def as_prior(velocity: Velocity, held_out: Tensor) -> FlowPrior:
+    """The flow for run time, in numpy, calibrated on codes (n, d) that it was not trained on."""
+    state = {name: value.cpu().numpy().copy() for name, value in velocity.state_dict().items()}
+    parts = ("first.weight", "first.bias", "time.weight", "second.weight", "second.bias")
+    blocks = tuple(
+        plain.Block(*(state[f"blocks.{index}.{part}"] for part in parts)) for index in range(len(velocity.blocks))
+    )
+    network = plain.Velocity(
+        state["enter.weight"], state["enter.bias"], blocks, state["leave.weight"], state["leave.bias"]
+    )
+    nothing = Plausibility(np.zeros(len(LEVELS), np.float32))
+    bare = FlowPrior(state["mean"], state["whitening"], network, nothing, nothing)
+    codes = held_out.cpu().numpy()
+    return replace(
+        bare, closeness=Plausibility.of(bare.alignment(codes)), plausibility=Plausibility.of(bare.score(codes))
+    )
+
+
+def export_flow(path: Path, velocity: Velocity, held_out: Tensor) -> FlowPrior:
+    """Write ``flow.safetensors``: the velocity, the codes' mean and whitening, quantiles of held-out scores."""
+    prior = as_prior(velocity, held_out)
+    prior.save(path)
+    return prior

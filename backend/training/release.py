@@ -1,0 +1,127 @@
+"""From a checkpoint to a model as it ships: graphs, what codes stand for, the flow, the archive, calibration, card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.spatial import KDTree
+from torch import Tensor
+from torch.nn.functional import avg_pool3d
+
+from ..prior.archive import FILE as ARCHIVE
+from ..prior.archive import save_archive
+from ..prior.codes import FILE as CODES
+from ..prior.codes import Codes, save_codes
+from .archiving import build_archive
+from .batches import Bank
+from .calibrate import calibrate
+from .card import write_into
+from .checkpoint import average_weights
+from .export import export
+from .features import Features, turned_fields
+from .flow import export_flow
+from .latent import flow_of
+from .naming import MEASURES, named_directions
+from .rollout import Recursion
+from .sliders import Settings, experiment, field_components, space_of
+
+FLOW = "flow.safetensors"
+STUDY = Settings(train=2_000, test=1_000, seeds=5, decoded=40, swept=10)
+HELD_OUT_TURNS = 24
+"""Symmetries of the cube under which the held-out shapes calibrate plausibility."""
+
+
+def release(
+    checkpoint: Path, bank: Path, folder: Path, card: dict, calibration_scans: int, study: Settings | None = STUDY
+) -> None:
+    """Write the model of a checkpoint and all that belongs to it into ``folder``; study: size of the experiment with
+    sliders of known factors, None for none. Raises ValueError as `export`."""
+    card = export(checkpoint, folder, card)
+    model = Recursion()
+    average_weights(checkpoint, model)
+    known, held_out = Bank(bank), Bank(bank, held_out=True)
+    with torch.no_grad():
+        found = release_prior(model.features, checkpoint.parent, known, held_out, folder, card["hash"])
+    write_into(folder / "card.json", found)
+    found = calibrate(folder, held_out, calibration_scans)
+    if study is not None:
+        write_into(folder / "card.json", slider_study(model.eval(), study))
+    print(json.dumps(found["calibration"] | {"sigma_factors": found["sigma_factors"]}), flush=True)
+
+
+@torch.no_grad()
+def slider_study(model: Recursion, settings: Settings) -> dict:
+    """Sliders for known factors of a procedural family, for the card: on the family's own codes, as a profile has them,
+    and on z, which has to serve all families."""
+
+    def decoded(codes: np.ndarray) -> Tensor:
+        return model.decode(torch.from_numpy(codes).float())[:, 0]
+
+    z = space_of(lambda evidence: model.encode(evidence)[0], decoded)
+    spaces = {"disentanglement": field_components(), "disentanglement_z": z}
+    found = {}
+    for name, space in spaces.items():
+        measured = experiment(space, settings)
+        ours, plain = measured["scores"]["sliders"], measured["scores"]["components"]
+        rows = {measure: {"ours": pair(ours[measure]), "pca": pair(plain[measure])} for measure in ours}
+        side = measured["side_effect"]["decoded"]
+        rows["side_effect"] = {"ours": pair(side["bent"]), "pca": pair(side["components"])}
+        more = {key: measured[key] for key in ("space", "settings", "side_effect", "sliders", "cpu_seconds")}
+        found[name] = rows | {"seeds": settings.seeds}
+        found[f"{name}_detail"] = more
+    return found
+
+
+def pair(summary: dict) -> list[float]:
+    """Mean and standard deviation."""
+    return [summary["mean"], summary["sd"]]
+
+
+def release_prior(features: Features, work: Path, known: Bank, held_out: Bank, folder: Path, model: str) -> dict:
+    """Write codes, flow and archive; returns what the card says of them."""
+    generator = torch.Generator().manual_seed(0)
+    fields = turned_fields(held_out, HELD_OUT_TURNS, generator)
+    codes = features(fields)
+    trained = features(turned_fields(known, HELD_OUT_TURNS // 8, generator))
+    velocity = flow_of(work / "velocity.safetensors", trained, 0)
+    prior = export_flow(folder / FLOW, velocity, codes)
+    directions, sliders = named_directions(features, known, held_out)
+    stands_for = as_array(features.mean), as_array(features.basis), as_array(features.scale)
+    save_codes(folder / CODES, Codes(*stands_for, directions, model))
+    weights = as_array(features.scale) / np.sqrt(len(features.mean))
+    archive = build_archive(known.folder, lambda shard: coded(features, shard["field0"]), model, weights)
+    save_archive(folder / ARCHIVE, archive)
+    samples = prior.sample(len(codes), 0)
+    left = (avg_pool3d(fields, 2) - features.inverse(codes)).square().mean().sqrt()
+    found = likeness(*(as_array(table) * weights for table in (torch.from_numpy(samples), codes, trained)))
+    return {"descriptors": MEASURES, "sliders": sliders, "prior": found | {"left out by a code": round(float(left), 4)}}
+
+
+def likeness(samples: np.ndarray, held_out: np.ndarray, trained: np.ndarray) -> dict[str, float]:
+    """How samples (n, d) compare with shapes that the flow has not seen, as training shapes do that are as many.
+
+    coverage: share of held-out shapes that are the nearest one of some sample; matching: mean distance from a held-out
+    shape to its nearest sample (Achlioptas et al. 2018); nearest training: mean distance from a sample to the nearest
+    training shape, which no copy would have. Distances are rms voxels of level 0 between coarse fields.
+    """
+    others = trained[np.random.default_rng(0).permutation(len(trained))[: len(samples)]]
+    found = {}
+    for name, shapes in (("samples", samples), ("training shapes", others)):
+        nearest = KDTree(held_out).query(shapes)[1]
+        found[f"coverage, {name}"] = round(len(np.unique(nearest)) / len(held_out), 4)
+        found[f"matching distance, {name}"] = round(float(KDTree(shapes).query(held_out)[0].mean()), 4)
+    found["nearest training shape, samples"] = round(float(KDTree(trained).query(samples)[0].mean()), 4)
+    found["nearest training shape, held out"] = round(float(KDTree(trained).query(held_out)[0].mean()), 4)
+    return found
+
+
+def coded(features: Features, fields: np.ndarray) -> np.ndarray:
+    """Codes (n, CODE) of level-0 fields (n, 32, 32, 32)."""
+    return as_array(features(torch.from_numpy(fields).float()[:, None]))
+
+
+def as_array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy().astype(np.float32)
