@@ -1,0 +1,291 @@
+"""The archive: what shapes the model learned from, where a scan lies among them, and what they leave out.
+
+Schaerf, "Reflections on Disentanglement and the Latent Space": a latent space as an archive is known by its density,
+by the neighbours of a point, and by what it covers.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import ErrorCode, OmomiError
+from ..weights.files import Flaw, read_bounded, unreadable, write_whole
+from ..weights.tensors import pack, unpack
+
+FILE = "archive.safetensors"
+"""Beside the model."""
+KIND = "archive of training shapes, version 1"
+LARGEST_FILE = 8 << 20
+MOST_SHAPES = 4096
+MOST_FAMILIES = 64
+MOST_NUMBERS = 512
+"""Of a code."""
+LONGEST_NAME = 40
+LARGEST_CODE = 1e6
+PICTURE = 64
+"""Pixels along a side of the pictures."""
+COARSE = 16
+"""Voxels along a side of the fields that codes are read from; each is the mean of 2^3 at level 0."""
+TRUNCATION = 3.0
+"""Voxels of level 0."""
+NEIGHBOURS = 8
+COMMON = 0.75
+"""Share of the training shapes that have a relative as near as a shape that counts as covered has."""
+NEARBY_ON_MAP = 0.15
+"""Neighbours farther from the nearest one on the map than this do not say where a new shape lies there."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest training shapes, nearest first: rows i64 (k,) and distances f64 (k,) between codes."""
+
+    rows: NDArray[np.int64]
+    distances: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What the archive holds of a family. shapes: trained on, of which ``kept`` are in the archive, from ``draws``
+    programs; covered: share of those with a near relative, of any family, from another program; typical: row of the
+    one in the middle. None and -1 where there is nothing to say it from."""
+
+    family: str
+    shapes: int
+    kept: int
+    draws: int
+    covered: float | None
+    typical: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a shape lies. distance: to the nearest training shape, in units of what is usual between relatives; rank:
+    share of the training shapes whose own nearest relative is nearer; crowding: share of the training shapes whose
+    surroundings are emptier; place: f64 (2,), on the map."""
+
+    neighbours: Neighbours
+    distance: float
+    rank: float
+    crowding: float
+    place: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """codes f32 (n, d); family i32 (n,), index into ``families``; seeds i32 (n,): shapes of one seed come from one
+    program, so that they are siblings; pictures u8 (n, PICTURE, PICTURE): greys, 0 beside the shape; places f32 (n, 2):
+    the map, within [-1, 1]; trained i32 (families,): shapes of each family in training, in the archive or not; weights
+    f32 (d,): how much each number of a code counts in a distance, all the same where a file does not say; model: hash
+    of the model whose codes these are."""
+
+    codes: NDArray[np.float32]
+    families: tuple[str, ...]
+    family: NDArray[np.int32]
+    seeds: NDArray[np.int32]
+    pictures: NDArray[np.uint8]
+    places: NDArray[np.float32]
+    trained: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    model: str = ""
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @cached_property
+    def relatives(self) -> NDArray[np.float64]:
+        """Distances f64 (n, k), rising, of every shape to its nearest ones from other programs; infinite where there
+        are fewer than k = NEIGHBOURS."""
+        found = np.full((len(self), NEIGHBOURS), np.inf)
+        for start in range(0, len(self), 512):
+            rows = slice(start, start + 512)
+            apart = self._distances(self.codes[rows])
+            apart[self.seeds[rows, None] == self.seeds] = np.inf
+            nearest = np.sort(np.partition(apart, min(NEIGHBOURS, len(self)) - 1, axis=1)[:, :NEIGHBOURS], axis=1)
+            found[rows, : nearest.shape[1]] = nearest
+        return found
+
+    @cached_property
+    def radius(self) -> float:
+        """The distance within which COMMON of the shapes have a relative; infinite where none has one."""
+        return float(np.quantile(self.relatives[:, 0], COMMON, method="lower"))
+
+    def nearest(self, code: ArrayLike, count: int = NEIGHBOURS) -> Neighbours:
+        """The training shapes nearest to a code (d,). Raises OmomiError(BAD_OPTION) for a code of another length or
+        with numbers that are not finite."""
+        distance = self._distances(self._code(code)[None])[0]
+        rows = np.argsort(distance, kind="stable")[:count]
+        return Neighbours(rows, distance[rows])
+
+    def standing(self, code: ArrayLike, count: int = NEIGHBOURS) -> Standing:
+        """Where a code (d,) lies. Raises as `nearest`."""
+        near = self.nearest(code, max(count, NEIGHBOURS))
+        own, usual = self.relatives, float(np.median(self.relatives[:, 0]))
+        first = float(near.distances[0])
+        around = float(near.distances[:NEIGHBOURS].mean())
+        return Standing(
+            Neighbours(near.rows[:count], near.distances[:count]),
+            first / usual if np.isfinite(usual) and usual > 0 else float("nan"),
+            float((own[:, 0] < first).mean()) if np.isfinite(usual) else 1.0,
+            float((own.mean(axis=1) > around).mean()),
+            self._place(near),
+        )
+
+    def coverage(self) -> list[Coverage]:
+        """One for every family, in their order."""
+        found = []
+        for number, name in enumerate(self.families):
+            rows = np.flatnonzero(self.family == number)
+            draws, covered, typical = len(np.unique(self.seeds[rows])), None, -1
+            if len(rows):
+                own = self.codes[rows] * self.weights
+                typical = int(rows[np.argmin(_apart(own, own).sum(axis=0))])
+            if len(rows) and np.isfinite(self.radius):
+                covered = float((self.relatives[rows, 0] <= self.radius).mean())
+            found.append(Coverage(name, int(self.trained[number]), len(rows), draws, covered, typical))
+        return found
+
+    def loneliest(self, count: int) -> NDArray[np.int64]:
+        """Rows of the shapes farthest from any of another program, the loneliest first; at most one of a program."""
+        order = np.argsort(-self.relatives[:, 0], kind="stable")
+        first = np.unique(self.seeds[order], return_index=True)[1]
+        return order[np.sort(first)[:count]]
+
+    def kept_by_map(self, count: int = 10) -> float:
+        """Share of the ``count`` nearest shapes that are among the ``count`` nearest on the map, too."""
+        count = min(count, len(self) - 1)
+        if count < 1:
+            return 1.0
+        shared = 0
+        for start in range(0, len(self), 512):
+            rows = np.arange(start, min(start + 512, len(self)))
+            both = []
+            for apart in (self._distances(self.codes[rows]), _apart(self.places[rows], self.places)):
+                apart[np.arange(len(rows)), rows] = np.inf
+                near = np.zeros(apart.shape, bool)
+                np.put_along_axis(near, np.argpartition(apart, count - 1, axis=1)[:, :count], True, axis=1)
+                both.append(near)
+            shared += int((both[0] & both[1]).sum())
+        return shared / (count * len(self))
+
+    def _place(self, near: Neighbours) -> NDArray[np.float64]:
+        """Mean of the neighbours' places on the map, those that are near the nearest one there, near ones more."""
+        places = self.places[near.rows].astype(np.float64)
+        width = max(float(near.distances[min(2, len(near.distances) - 1)]), 1e-12)
+        weight = np.exp(-((near.distances / width) ** 2))
+        weight = weight * (np.linalg.norm(places - places[0], axis=1) <= NEARBY_ON_MAP)
+        return weight @ places / weight.sum()
+
+    def _distances(self, codes: NDArray) -> NDArray[np.float64]:
+        return _apart(codes * self.weights, self.codes * self.weights)
+
+    def _code(self, code: ArrayLike) -> NDArray[np.float64]:
+        found = np.asarray(code, np.float64).reshape(-1)
+        if len(found) != self.codes.shape[1] or not (np.abs(found) <= LARGEST_CODE).all():
+            raise OmomiError(ErrorCode.BAD_OPTION, "This code is not one of the model that the archive was made with.")
+        return found
+
+
+def coarse(fields: NDArray) -> NDArray[np.float32]:
+    """Fields (n, 32, 32, 32) of level 0 as rows (n, COARSE^3)."""
+    fields = np.asarray(fields, np.float32).clip(-TRUNCATION, TRUNCATION)
+    blocks = fields.reshape(len(fields), COARSE, 2, COARSE, 2, COARSE, 2)
+    return blocks.mean(axis=(2, 4, 6)).reshape(len(fields), -1)
+
+
+def _apart(one: NDArray, other: NDArray) -> NDArray[np.float64]:
+    """Distances (n, m) between rows (n, d) and (m, d)."""
+    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * one @ other.T
+    return np.sqrt(squares.clip(min=0))
+
+
+def save_archive(path: Path, archive: Archive) -> None:
+    """Write an archive; equal ones give equal files. Raises OmomiError: BAD_OPTION for one that `load_archive` would
+    refuse, DISK."""
+    arrays = {
+        "codes": np.asarray(archive.codes, np.float32),
+        "family": np.asarray(archive.family, np.int32),
+        "seeds": np.asarray(archive.seeds, np.int32),
+        "places": np.asarray(archive.places, np.float32),
+        "trained": np.asarray(archive.trained, np.int32),
+        "weights": np.asarray(archive.weights, np.float32),
+        "pictures": np.frombuffer(zlib.compress(np.ascontiguousarray(archive.pictures).tobytes(), 9), np.uint8),
+    }
+    metadata = {"kind": KIND, "families": "\n".join(archive.families), "model": archive.model}
+    try:
+        data = pack(arrays, metadata)
+        if len(data) > LARGEST_FILE:
+            raise Flaw(f"it would be larger than {LARGEST_FILE >> 20} MiB")
+        _archive(*unpack(data))
+    except Flaw as flaw:
+        raise OmomiError(ErrorCode.BAD_OPTION, f"{Path(path).name} cannot be written: {flaw}.") from flaw
+    write_whole(path, data)
+
+
+def load_archive(path: Path) -> Archive:
+    """Read an archive. Raises OmomiError(UNREADABLE_FILE) for anything that is not one, within the bounds."""
+    data = read_bounded(path, LARGEST_FILE)
+    try:
+        return _archive(*unpack(data))
+    except Flaw as flaw:
+        raise unreadable(Path(path).name, flaw) from flaw
+
+
+def _archive(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Archive:
+    if metadata.get("kind") != KIND:
+        raise Flaw("it is not an archive that this Omomi knows")
+    families = tuple(metadata.get("families", "").split("\n"))
+    names = all(0 < len(name) <= LONGEST_NAME and name.isprintable() for name in families)
+    if not names or len(families) > MOST_FAMILIES or len(set(families)) != len(families):
+        raise Flaw("its families have no proper names")
+    codes = _table(arrays, "codes", np.float32, (None, None))
+    count, size = codes.shape
+    if not (0 < count <= MOST_SHAPES and 0 < size <= MOST_NUMBERS):
+        raise Flaw(f"it holds {count} codes of {size} numbers")
+    if np.abs(codes).max() > LARGEST_CODE:
+        raise Flaw("its codes are absurdly large")
+    family = _table(arrays, "family", np.int32, (count,))
+    if family.min() < 0 or family.max() >= len(families):
+        raise Flaw("a shape is of no family")
+    trained = _table(arrays, "trained", np.int32, (len(families),))
+    if (trained < np.bincount(family, minlength=len(families))).any():
+        raise Flaw("it holds more shapes of a family than there were")
+    places = _table(arrays, "places", np.float32, (count, 2))
+    if np.abs(places).max() > 1:
+        raise Flaw("a shape lies beside the map")
+    seeds = _table(arrays, "seeds", np.int32, (count,))
+    packed = _table(arrays, "pictures", np.uint8, (None,))
+    pictures = _unpacked(packed.tobytes(), count * PICTURE**2).reshape(count, PICTURE, PICTURE)
+    weights = _table({"weights": np.ones(size, np.float32), **arrays}, "weights", np.float32, (size,))
+    if weights.min() < 0 or not 0 < weights.max() <= LARGEST_CODE:
+        raise Flaw("the weights of its codes are out of range")
+    return Archive(codes, families, family, seeds, pictures, places, trained, weights, metadata.get("model", ""))
+
+
+def _table(arrays: Mapping[str, np.ndarray], name: str, kind: type, shape: Sequence[int | None]) -> np.ndarray:
+    """The array ``name`` of this type and shape, None for any length. Raises Flaw."""
+    found = arrays.get(name)
+    if found is None or found.dtype != kind or found.ndim != len(shape):
+        raise Flaw(f"it has no proper table {name}")
+    if any(wanted not in (None, length) for length, wanted in zip(found.shape, shape, strict=True)):
+        raise Flaw(f"its table {name} has the shape {found.shape}")
+    return found
+
+
+def _unpacked(data: bytes, size: int) -> np.ndarray:
+    """Exactly ``size`` bytes that were packed, without room for more. Raises Flaw."""
+    opened = zlib.decompressobj()
+    try:
+        found = opened.decompress(data, size)
+    except zlib.error as error:
+        raise Flaw("its pictures cannot be unpacked") from error
+    if len(found) != size or (not opened.eof and opened.decompress(opened.unconsumed_tail, 1)):
+        raise Flaw("its pictures are of another size")
+    return np.frombuffer(found, np.uint8)

@@ -1,0 +1,143 @@
+"""What the report looks at on a scan: its picture, its code, and how far its sliders reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..editing.subject import Progress, Shell, Subject, ignore
+from ..prior.shaping import shape_edit
+from ..prior.shipped import Prior
+from ..protocol import Body
+from ..weights.attributes import ATTRIBUTES, attribute
+from ..weights.foretell import foretell_meeting
+from ..weights.guard import describe
+from ..weights.moving import enough_steps, moving_solid
+from ..weights.stack import Layer, Movement, units
+from ..weights.sweep import Solid, Sweep, refine, sweep
+from .pictures import mesh_picture
+
+STEPS = 8
+"""At least, along a slider."""
+STRIDE = 4
+"""Steps that are taken before looking whether a reach has ended."""
+FINENESS = 128
+"""The end of a reach is found to this part of the slider."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far a slider goes before the topology changes: safe, within low .. high. below, above: what happens at its
+    ends, empty at the end of the slider; foretold: from the walls that face each other, without a sweep; unsure:
+    somewhere in between the answer depends on the grid."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    safe: tuple[float, float]
+    below: str = ""
+    above: str = ""
+    foretold: bool = False
+    unsure: bool = False
+
+
+@dataclass(frozen=True)
+class ScanLook:
+    """picture: RGBA u8; code f32 (d,), or None, and then ``why_not`` says why; reaches: of its sliders; plausibility:
+    share of real shapes that are no more plausible."""
+
+    name: str
+    picture: NDArray[np.uint8]
+    code: NDArray[np.float32] | None
+    why_not: str = ""
+    reaches: tuple[Reach, ...] = ()
+    plausibility: float | None = None
+
+
+def look(subject: Subject, prior: Prior | None, quick: bool = False, on_progress: Progress = ignore) -> ScanLook:
+    """Look at a fitted scan. prior: what the model knows of whole shapes; quick: foretell the reaches instead of trying
+    them. on_progress may raise. Raises OmomiError where the scan is not fitted."""
+    shell = subject.shell(Body.FIT)
+    on_progress(0.0, "drawing")
+    picture = mesh_picture(shell.vertices, shell.faces)
+    code, plausibility = None, None
+    if prior is not None:
+        code = prior.codes.of_mesh(shell.vertices, shell.faces)
+        plausibility = float(prior.flow.plausibility(prior.flow.score(code[None]))[0])
+    shapes = [] if prior is None else list(prior.sliders)
+    reaches = []
+    for number, name in enumerate((*ATTRIBUTES, *shapes)):
+        on_progress((number + 1) / (len(ATTRIBUTES) + len(shapes) + 1), f"how far {name} reaches")
+        if name in ATTRIBUTES:
+            reaches.append(attribute_reach(subject, shell, name, quick))
+        elif prior is not None:
+            reaches.append(shape_reach(subject, shell, name, prior, quick))
+    why_not = "" if code is not None else "This model knows nothing of whole shapes, so that it cannot be placed."
+    return ScanLook(subject.scan.name, picture, code, why_not, tuple(reaches), plausibility)
+
+
+def attribute_reach(subject: Subject, shell: Shell, name: str, quick: bool = False) -> Reach:
+    """How far a built-in attribute reaches on a fitted scan."""
+    known = ATTRIBUTES[name]
+    movement = attribute(name, subject.scan, subject.fit)
+    return movement_reach(shell, movement, name, known.unit, known.low, known.high, quick)
+
+
+def shape_reach(subject: Subject, shell: Shell, name: str, prior: Prior, quick: bool = False) -> Reach:
+    """How far a slider of the shape reaches on a fitted scan."""
+    made = shape_edit(name, subject.scan, subject.fit, prior)
+    return movement_reach(shell, made.movement, name, prior.sliders[name].unit, made.low, made.high, quick)
+
+
+def movement_reach(
+    shell: Shell, movement: Movement, name: str, unit: str, low: float, high: float, quick: bool = False
+) -> Reach:
+    """How far a movement reaches on a closed mesh, between strengths ``low`` <= 0 and ``high`` >= 0."""
+    (whole,) = units([Layer(movement, 1.0)], shell.vertices, shell.normals)
+    if quick:
+        told = foretell_meeting(shell.vertices, shell.normals, whole.move, low, high)
+        return Reach(name, unit, low, high, told.margin, foretold=True)
+    path = (high - low) * float(np.linalg.norm(whole.move, axis=1).max(initial=0.0))
+    solid = moving_solid(shell.vertices, shell.faces, whole.move)
+    return swept_reach(solid, name, unit, low, high, max(STEPS, enough_steps(path)))
+
+
+def swept_reach(solid: Solid, name: str, unit: str, low: float, high: float, steps: int) -> Reach:
+    """The reach around 0 of a solid that changes with a strength; ``low`` <= 0 <= ``high``, about ``steps`` in all. The
+    changes nearest to 0 are bisected, those beyond are not looked for."""
+    (first, below, odd), (last, above, strange) = (
+        _side(solid, end, max(1, round(steps * abs(end) / (high - low))), high - low) for end in (low, high)
+    )
+    return Reach(name, unit, low, high, (first, last), below, above, unsure=odd or strange)
+
+
+def _side(solid: Solid, end: float, steps: int, span: float) -> tuple[float, str, bool]:
+    """From 0 towards ``end``, a few steps at a time: the last strength that is safe, what happens there, and whether on
+    the way the answer depends on the grid."""
+    strengths, unsure = np.linspace(0.0, end, steps + 1).tolist(), False
+    for start in range(0, steps if end else 0, STRIDE):
+        here = strengths[start : start + STRIDE + 1]
+        found = sweep(solid, min(here[0], here[-1]), max(here[0], here[-1]), len(here) - 1, check=True)
+        safe, change = _end(solid, found, span, end > 0)
+        on_the_way = found.strengths <= safe if end > 0 else found.strengths >= safe
+        unsure |= found.unstable is not None and bool(found.unstable[on_the_way].any())
+        if change:
+            return safe, change, unsure
+    return end, "", unsure
+
+
+def _end(solid: Solid, found: Sweep, span: float, upwards: bool) -> tuple[float, str]:
+    """Where the topology of the end of a sweep that lies nearer to 0 ends within it, and what happens there."""
+    outward = 1 if upwards else -1
+    changes = found.changes[::outward]
+    if not len(changes):
+        return float(found.strengths[::outward][-1]), ""
+    rows = slice(changes[0], changes[0] + 2)
+    closer = refine(solid, Sweep(found.strengths[rows], found.betti[rows]), span / FINENESS).transitions[::outward][0]
+    inside, beyond = (closer.low, closer.high)[::outward]
+    before, after = (closer.before, closer.after)[::outward]
+    grows = None if solid.grows is None else solid.grows(inside, beyond)
+    return inside, describe(before, after, grows=grows)

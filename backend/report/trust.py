@@ -1,0 +1,114 @@
+"""The part of the report on trust: whether sigma is honest, and which bars were passed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .card import Bar, Card, Curve
+from .charts import calibration, versus
+from .html import Markup, cell, el, number, percent, plural, table
+
+HONEST = 0.05
+"""A range that holds within this of what it says is honest."""
+TITLES = {"fit": "Fitting scans", "edits": "Edits", "fewshot": "Edits by example", "guard": "The topology guard",
+          "prior": "Shapes as a whole"}  # fmt: skip
+
+
+def calibration_part(card: Card) -> Markup:
+    """Curves of sigma by level, and of edits by example."""
+    parts = [
+        el(
+            "p",
+            "Omomi says how sure it is of every bit of surface (sigma). Here that is held against the truth: a range "
+            "that is said to hold 90 % of the surface should hold 90 %. On the line it is honest, below it too sure of "
+            "itself, above it too careful.",
+            class_="lead",
+        )
+    ]
+    parts.append(_curves(card.calibration) if card.calibration else el("p", "Not measured.", class_="no"))
+    parts.append(el("h3", "Edits by example"))
+    if card.few_shot:
+        parts.append(_curves([card.few_shot]))
+    else:
+        parts.append(el("p", "Not measured.", class_="no"))
+    return el("div", *parts)
+
+
+def honesty(curve: Curve) -> tuple[str, str]:
+    """What to make of a curve, and the class to show it with."""
+    off = curve.held() - 0.9
+    if abs(off) <= HONEST:
+        return "honest", "good"
+    return ("too sure", "bad") if off < 0 else ("too careful", "warn")
+
+
+def _curves(curves: Sequence[Curve]) -> Markup:
+    shown = []
+    for curve in curves:
+        word, style = honesty(curve)
+        shown.append(
+            el(
+                "figure",
+                el("h4", curve.name, "  ", el("span", word, class_=f"badge {style}")),
+                calibration(curve.nominal, curve.observed, f"Calibration of {curve.name}"),
+                el("figcaption", f"Its 90 % range holds {percent(curve.held())}. {_worst(curve)}"),
+            )
+        )
+    return el("div", *shown, class_="grid")
+
+
+def _worst(curve: Curve) -> str:
+    said, held = max(zip(curve.nominal, curve.observed, strict=True), key=lambda pair: abs(pair[1] - pair[0]))
+    if abs(held - said) <= HONEST:
+        return "It is nowhere far off."
+    return f"At worst it says {percent(said)} and holds {percent(held)}."
+
+
+def bars_part(card: Card) -> Markup:
+    """Every bar, by benchmark: first what was missed."""
+    if not card.bars:
+        return el("p", "No benchmark has been run on this model.", class_="no")
+    missed = [bar for bar in card.bars if bar.passed is False]
+    passed = sum(bar.passed is True for bar in card.bars)
+    parts = [
+        el(
+            "p",
+            f"{passed} of {plural(len(card.bars), 'bar')} passed. "
+            + (f"{len(missed)} missed, named first." if missed else "None was missed."),
+            class_="lead",
+        )
+    ]
+    if missed:
+        parts += [el("h3", "Missed"), _bars(missed, True)]
+    for bench in dict.fromkeys(bar.bench for bar in card.bars):
+        own = [bar for bar in card.bars if bar.bench == bench]
+        good = sum(bar.passed is True for bar in own)
+        title = f"{TITLES.get(bench, bench)}: {good} of {len(own)} passed"
+        parts.append(el("details", el("summary", title), _bars(own, False)))
+    return el("div", *parts)
+
+
+def _bars(bars: Sequence[Bar], named: bool) -> Markup:
+    rows = []
+    for bar in bars:
+        word, style = {True: ("passed", "good"), False: ("missed", "bad"), None: ("not measured", "no")}[bar.passed]
+        sign = {True: "at most ", False: "at least ", None: ""}[bar.at_most]
+        name = f"{TITLES.get(bar.bench, bar.bench)}: {bar.name}" if named else bar.name
+        rows.append(
+            [
+                cell(name),
+                cell(versus(bar.measured, bar.limit, bar.at_most, bar.passed), class_="chart"),
+                cell(number(bar.measured), class_="n"),
+                cell(f"{sign}{number(bar.limit)}", class_="n soft"),
+                cell(el("span", word, class_=f"badge {style}")),
+            ]
+        )
+    return table(["Measure", "Figure against the bar", "Figure", "Bar", ""], rows, (2, 3))
+
+
+def samples_part(card: Card) -> Markup | None:
+    """What was measured of the prior over whole shapes; None where nothing was."""
+    if not card.prior:
+        return None
+    rows = [[cell(name.replace("_", " ")), cell(number(value), class_="n")] for name, value in card.prior]
+    return el("div", el("h3", "Shapes as a whole"), table(["Measure", ""], rows, (1,), "narrow"))
