@@ -9,14 +9,17 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import jobs, live, operators, panels, panels_edits, preferences, process, properties, subjects
+from . import jobs, live, operators, panels, panels_edits, panels_prior, preferences, process, properties, subjects
 
 CLASSES = (
     *properties.CLASSES,
     preferences.OmomiPreferences,
     *operators.CLASSES,
     panels.OMOMI_PT_scan,
+    panels_prior.OMOMI_PT_completions,
     *panels_edits.CLASSES,
+    panels_prior.OMOMI_PT_family,
+    panels_prior.OMOMI_PT_imagine,
     panels.OMOMI_PT_result,
 )
 

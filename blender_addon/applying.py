@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from . import edits, results, shapekey, subjects, transfer
 from .backend.errors import ErrorCode, OmomiError
 from .backend.protocol import ApplyRequest, Body, MeshFrame, Outcome
+from .fitting import Fitting
 from .messages import Refusal
 from .tasks import Client, Work
 
@@ -40,18 +41,18 @@ def why_not(obj: Any, result: str) -> str | None:
     return results.why_not_replace(obj) if result == "REPLACE" else None
 
 
-def work(client: Client, uid: int, options: dict[str, Any], result: str) -> Work:
+def work(client: Client, uid: int, fitting: Fitting, result: str) -> Work:
     """`Applied` for an object. Raises OmomiError."""
     reason = why_not(subjects.need(uid), result)
     if reason is not None:
         raise Refusal(reason)
     if result == "SHAPE_KEY":
-        return (yield from _carried(client, uid, options))
-    return (yield from _remeshed(client, uid, options, result))
+        return (yield from _carried(client, uid, fitting))
+    return (yield from _remeshed(client, uid, fitting, result))
 
 
-def _carried(client: Client, uid: int, options: dict[str, Any]) -> Work:
-    subject = yield from subjects.stacked(client, uid, options, Body.SCAN)
+def _carried(client: Client, uid: int, fitting: Fitting) -> Work:
+    subject = yield from subjects.stacked(client, uid, fitting, Body.SCAN)
     obj = subjects.need(uid)
     stamp, strengths = edits.stamp(obj), edits.strengths(obj)
     answer = yield client.request(
@@ -62,8 +63,8 @@ def _carried(client: Client, uid: int, options: dict[str, Any]) -> Work:
     return Applied(uid, "SHAPE_KEY", stamp, subject.linear, answer.done.result, answer.mesh, moved, None)
 
 
-def _remeshed(client: Client, uid: int, options: dict[str, Any], result: str) -> Work:
-    subject = yield from subjects.stacked(client, uid, options, Body.FIT)
+def _remeshed(client: Client, uid: int, fitting: Fitting, result: str) -> Work:
+    subject = yield from subjects.stacked(client, uid, fitting, Body.FIT)
     obj = subjects.need(uid)
     stamp, strengths = edits.stamp(obj), edits.strengths(obj)
     answer = yield client.request(
@@ -72,7 +73,7 @@ def _remeshed(client: Client, uid: int, options: dict[str, Any], result: str) ->
     frame, carried = answer.mesh, None
     if len(subjects.need(uid).data.polygons) and len(frame.faces):
         # Attributes lie on the scan as the edits move it, so that they are found in their place.
-        subject = yield from subjects.stacked(client, uid, options, Body.SCAN)
+        subject = yield from subjects.stacked(client, uid, fitting, Body.SCAN)
         moved = yield from subjects.posed(client, subject, strengths)
         target = (frame.world() - np.asarray(subject.frame.origin)).astype(np.float32)
         worn = transfer.worn(subjects.need(uid))

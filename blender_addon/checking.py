@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import edits, mesh_io, subjects
+from .backend.errors import ErrorCode, OmomiError
 from .backend.protocol import (
     BlendRequest,
     Body,
@@ -17,16 +18,19 @@ from .backend.protocol import (
     SweepRequest,
     TransferRequest,
 )
+from .fitting import Fitting, profile_path
 from .tasks import Client, Work
 
 __all__ = ["Blended", "Checked", "blend", "check", "solve", "sweep"]
 
 
 class Checked(NamedTuple):
-    """sigma f32 (n,): of the object's own vertices, None where it has no faces; size: the longest side, world units."""
+    """sigma, deviation f32 (n,): of the object's own vertices, None where it has no faces or there is none; size: the
+    longest side, world units."""
 
     result: dict[str, Any]
     sigma: NDArray[np.float32] | None
+    deviation: NDArray[np.float32] | None
     size: float
 
 
@@ -38,31 +42,42 @@ class Blended(NamedTuple):
     linear: NDArray[np.float64]
 
 
-def check(client: Client, uid: int, options: dict[str, Any]) -> Work:
-    """`Checked` for an object with its edits. Raises OmomiError."""
-    subject = yield from subjects.stacked(client, uid, options, Body.FIT)
+def check(client: Client, uid: int, fitting: Fitting, family: str) -> Work:
+    """`Checked` for an object with its edits; family: name of the one that it is compared with, or empty.
+
+    Raises OmomiError.
+    """
+    subject = yield from subjects.stacked(client, uid, fitting, Body.FIT)
     strengths = edits.strengths(subjects.need(uid))
-    answer = yield client.request(CheckRequest, handle=subject.handle, strengths=strengths)
-    result, values = answer.done.result, answer.done.values
+    answer = yield client.request(
+        CheckRequest, handle=subject.handle, strengths=strengths, profile=profile_path(family)
+    )
+    result = answer.done.result
+    maps = answer.done.values, answer.done.deviation
+    rows = [values for values in maps if values is not None]
     origin = np.asarray(subject.frame.origin)
     size = float(np.ptp(subject.frame.vertices, axis=0).max(initial=0.0))
     scan = mesh_io.read_own(subjects.need(uid))
-    if values is None or scan.faces is None:
-        return Checked(result, None, size)
+    if not rows or scan.faces is None:
+        return Checked(result, None, None, size)
     # From the fitted surface to the scan, which lies on it.
     answer = yield client.request(
-        TransferRequest, channels=1, layers=0,
-        points=subject.frame.vertices, faces=subject.frame.faces, values=values, uvs=None,
+        TransferRequest, channels=len(rows), layers=0,
+        points=subject.frame.vertices, faces=subject.frame.faces, values=np.stack(rows, axis=1).reshape(-1), uvs=None,
         target_points=(scan.points - origin).astype(np.float32), target_faces=scan.faces,
     )  # fmt: skip
-    return Checked(result, answer.done.values, size)
+    if answer.done.values is None:
+        raise OmomiError(ErrorCode.PROTOCOL, "The backend process sent no values")
+    columns = iter(answer.done.values.reshape(-1, len(rows)).T)
+    sigma, deviation = (None if values is None else next(columns) for values in maps)
+    return Checked(result, sigma, deviation, size)
 
 
 def sweep(
-    client: Client, uid: int, options: dict[str, Any], body: Body, layer: int, low: float, high: float, steps: int
+    client: Client, uid: int, fitting: Fitting, body: Body, layer: int, low: float, high: float, steps: int
 ) -> Work:
     """The result of a ``SweepRequest`` of one edit. Raises OmomiError."""
-    subject = yield from subjects.stacked(client, uid, options, body)
+    subject = yield from subjects.stacked(client, uid, fitting, body)
     answer = yield client.request(
         SweepRequest, handle=subject.handle, strengths=edits.strengths(subjects.need(uid)),
         layer=layer, low=low, high=high, steps=steps,
@@ -70,11 +85,9 @@ def sweep(
     return answer.done.result
 
 
-def solve(
-    client: Client, uid: int, options: dict[str, Any], body: Body, layer: int, measure: str, value: float
-) -> Work:
+def solve(client: Client, uid: int, fitting: Fitting, body: Body, layer: int, measure: str, value: float) -> Work:
     """The result of a ``SolveRequest`` for one edit. Raises OmomiError."""
-    subject = yield from subjects.stacked(client, uid, options, body)
+    subject = yield from subjects.stacked(client, uid, fitting, body)
     answer = yield client.request(
         SolveRequest, handle=subject.handle, strengths=edits.strengths(subjects.need(uid)),
         layer=layer, measure=measure, value=value,
@@ -82,12 +95,10 @@ def solve(
     return answer.done.result
 
 
-def blend(
-    client: Client, uids: tuple[int, int], options: dict[str, Any], share: float, guarded: bool, steps: int
-) -> Work:
+def blend(client: Client, uids: tuple[int, int], fitting: Fitting, share: float, guarded: bool, steps: int) -> Work:
     """`Blended` between two objects without their edits. Raises OmomiError."""
-    other = (yield from subjects.opened(client, uids[1], options)).handle
-    subject = yield from subjects.opened(client, uids[0], options)
+    other = (yield from subjects.opened(client, uids[1], fitting)).handle
+    subject = yield from subjects.opened(client, uids[0], fitting)
     answer = yield client.request(
         BlendRequest, handle=subject.handle, other=other, share=share, guarded=guarded, steps=steps
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +11,12 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import mesh_io
+from . import library, mesh_io, shapes
+from .messages import Refusal
 
 __all__ = [
-    "ATTRIBUTES", "Attribute", "Stack", "add", "is_neutral", "move", "outside", "read", "remove", "safe_text",
-    "settle", "stamp", "strengths", "structure",
+    "ATTRIBUTES", "CARD", "Attribute", "Stack", "add", "is_neutral", "move", "outside", "read", "remove",
+    "safe_text", "settle", "stamp", "strengths", "structure",
 ]  # fmt: skip
 
 
@@ -36,6 +36,10 @@ ATTRIBUTES = (
 )
 
 
+# What the shipped model can do.
+CARD = Path(__file__).parent / "backend" / "models" / "card.json"
+
+
 class Stack(NamedTuple):
     """What a ``StackRequest`` wants. ``signature`` is equal for stacks that do the same at the same strengths."""
 
@@ -45,10 +49,16 @@ class Stack(NamedTuple):
 
 
 def add(obj: Any, kind: str, name: str, path: str = "") -> Any:
-    """A new edit at the end of the stack; it becomes the active one."""
+    """A new edit at the end of the stack; it becomes the active one. Raises `Refusal` for a shape slider that the
+    model does not have."""
+    slider = shapes.find(CARD, name) if kind == "shape" else None
+    if kind == "shape" and slider is None:
+        raise Refusal(f"The model has no shape slider '{name}'. Choose one of the list.")
     edits = obj.omomi.edits
     edit = edits.add()
     edit.name, edit.kind, edit.path = name, kind, path
+    if slider is not None:
+        edit.reach = slider.low, slider.high
     obj.omomi.active = len(edits) - 1
     return edit
 
@@ -66,7 +76,7 @@ def is_neutral(obj: Any) -> bool:
 def stamp(obj: Any) -> str:
     """Names the shape that the stack gives the object, to the last bit of every strength."""
     return "|".join(
-        f"{edit.path or edit.name}={strength.hex()}@{edit.mask}"
+        f"{'shape:' * (edit.kind == 'shape')}{edit.path or edit.name}={strength.hex()}@{edit.mask}"
         for edit, strength in zip(obj.omomi.edits, strengths(obj), strict=True)
         if strength
     )
@@ -85,24 +95,16 @@ def read(obj: Any) -> Stack:
     layers, marks = [], []
     for edit, strength in zip(edits, strengths(obj), strict=True):
         path = bpy.path.abspath(edit.path) if edit.kind == "learned" else ""
-        layer: dict[str, Any] = {"path": path} if path else {"attribute": edit.name}
+        named = "shape" if edit.kind == "shape" else "attribute"
+        layer: dict[str, Any] = {"path": path} if path else {named: edit.name}
         layer |= {"strength": strength, "mute": edit.mute}
-        mark: tuple[Any, ...] = (edit.name, path, _version(path), edit.mute)
+        mark: tuple[Any, ...] = (edit.kind, edit.name, path, library.version(path), edit.mute)
         if edit.mask and masks is not None:
             layer["mask"] = names.index(edit.mask)
             mark += (zlib.crc32(masks[layer["mask"]].tobytes()),)
         layers.append(layer)
         marks.append(mark)
     return Stack(tuple(layers), None if masks is None else masks.reshape(-1), tuple(marks))
-
-
-def _version(path: str) -> tuple[int, int] | None:
-    """What changes when a file is written anew; a file that is missing is the backend's to report."""
-    try:
-        found = os.stat(Path(path))
-    except (OSError, ValueError):
-        return None
-    return found.st_mtime_ns, found.st_size
 
 
 def outside(edit: Any) -> bool:
@@ -116,7 +118,7 @@ def safe_text(edit: Any) -> str:
     >>> from types import SimpleNamespace
     >>> safe_text(SimpleNamespace(safe=True, safe_low=-0.4, safe_high=1.25))
     'safe -0.4 .. 1.25'
-    >>> safe_text(SimpleNamespace(safe=False, foretold=(-0.5, 2.0)))
+    >>> safe_text(SimpleNamespace(safe=False, foretold=(-0.5, 2.0), reach=(0, 0)))
     'safe about -0.5 .. 2'
     """
     low, high = _safe_range(edit)
@@ -126,8 +128,11 @@ def safe_text(edit: Any) -> str:
 
 
 def _safe_range(edit: Any) -> tuple[float, float]:
-    """What was measured, else what was foretold; 0 and 0 where nothing is known."""
-    return (edit.safe_low, edit.safe_high) if edit.safe else (edit.foretold[0], edit.foretold[1])
+    """What was measured, else what was foretold on this scan, else on others; 0 and 0 where nothing is known."""
+    if edit.safe:
+        return edit.safe_low, edit.safe_high
+    low, high = edit.foretold if edit.foretold[0] < edit.foretold[1] else edit.reach
+    return low, high
 
 
 def move(obj: Any, step: int) -> None:

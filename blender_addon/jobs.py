@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from . import mesh_io, preview, results, subjects
 from .backend.errors import ErrorCode, OmomiError
 from .backend.protocol import Failure, FitDone, MeshFrame, Progress
+from .fitting import Fitting
 from .messages import Refusal
 from .tasks import Client, Task
 
@@ -30,21 +31,16 @@ POLL_SECONDS = 0.01
 
 @dataclass(frozen=True)
 class Settings:
-    """Frozen at the start of a run, so that moving a slider meanwhile changes nothing."""
+    """Of a run. replace: give the scan's object the fitted mesh, in place of its own."""
 
-    level: int = 2
-    denoise: float = 0.0
-    fill: float = 0.0
-    keep_islands: bool = True
+    fitting: Fitting = field(default_factory=Fitting)
     replace: bool = False
-
-    def options(self) -> dict[str, Any]:
-        return {"level": self.level, "denoise": self.denoise, "fill": self.fill, "keep_islands": self.keep_islands}
 
 
 @dataclass
 class Job:
-    """One object. ``uid`` is its ``session_uid``; ``linear`` and ``offset`` are its world matrix at the start."""
+    """One object. ``uid`` is its ``session_uid``; ``linear`` and ``offset`` are its world matrix at the start;
+    ``mark``: as of `Fitting.mark`."""
 
     uid: int
     name: str
@@ -52,6 +48,7 @@ class Job:
     linear: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
     offset: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
     scan: mesh_io.ScanArrays | None = None
+    mark: tuple[Any, ...] = ()
     frame: MeshFrame | None = None
     done: FitDone | None = None
     error: OmomiError | None = None
@@ -90,6 +87,12 @@ class FitRun:
     @property
     def errors(self) -> list[OmomiError]:
         return [job.error for job in self.jobs if job.error is not None]
+
+    @property
+    def guesses(self) -> list[str]:
+        """Whose guesses stand where nothing was measured."""
+        stats = [job.done.stats for job in self.jobs if job.done is not None]
+        return list(dict.fromkeys(found["guess"] for found in stats if found.get("guess")))
 
     @property
     def seconds(self) -> float:
@@ -136,7 +139,8 @@ class FitRun:
                 job.error = Refusal(reason)
             else:
                 fitted = results.Fitted(job.frame.world(), job.frame.faces, job.frame.sigma, job.linear)
-                placed.append(results.place(source, fitted, replace=self.settings.replace))
+                how = self.settings.fitting
+                placed.append(results.place(source, fitted, replace=self.settings.replace, fitting=how))
         return placed
 
     def _send(self, job: Job, obj: Any) -> None:
@@ -146,9 +150,8 @@ class FitRun:
             job.linear = mesh_io.object_linear(obj)
             job.offset = np.array(obj.matrix_world, np.float64)[:3, 3]
             job.scan = mesh_io.read_scan(obj, bpy.context.evaluated_depsgraph_get())
-            job.request = self._client.request_fit(
-                job.scan.points, job.scan.faces, job.scan.normals, options=self.settings.options(), name=job.name
-            )
+            job.mark = self.settings.fitting.mark()
+            job.request = self.settings.fitting.ask(self._client, job.scan, job.name)
         except OmomiError as error:
             job.error = error
 
@@ -170,8 +173,7 @@ class FitRun:
                 preview.show(job.key, job.name, newest.world() + job.offset, newest.faces)
         if job.done is not None and job.frame is not None and job.scan is not None:
             # Where no modifier is between the two, the sliders find the scan fitted.
-            options = self.settings.options()
-            subjects.remember(self._client, job.uid, job.done.id, job.scan, options, job.frame, job.linear)
+            subjects.remember(self._client, job.uid, job.done.id, job.scan, job.mark, job.frame, job.linear)
             job.scan = None
 
     def _report(self, job: Job, event: Progress) -> None:

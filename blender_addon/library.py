@@ -1,6 +1,8 @@
-"""The artist's own edits and presets: files in a folder that may be missing, read-only or full of junk. No bpy.
+"""The artist's own edits, presets and profiles: files in a folder that may be missing, read-only or full of
+junk. No bpy.
 
-``NAME.omomi`` is a learned edit, ``NAME.json`` a preset: a recipe as the command line writes and reads it.
+``NAME.omomi`` is a learned edit, ``NAME.json`` a preset: a recipe as the command line writes and reads it, and
+``NAME.profile`` what a family of shapes is like.
 """
 
 from __future__ import annotations
@@ -12,17 +14,17 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from .backend.errors import ErrorCode, OmomiError
 from .messages import Refusal
 
 __all__ = [
-    "BUILT_IN", "EDIT", "PRESET", "Step", "check_name", "delete", "digest", "export", "find", "import_file", "listing",
-    "read_preset", "rename", "write_preset", "write_whole",
+    "BUILT_IN", "EDIT", "PRESET", "PROFILE", "Step", "check_name", "delete", "digest", "export", "find", "import_file",
+    "is_name", "listing", "read_preset", "rename", "room_for", "version", "write_preset", "write_whole",
 ]  # fmt: skip
 
-EDIT, PRESET = ".omomi", ".json"
+EDIT, PRESET, PROFILE = ".omomi", ".json", ".profile"
 LONGEST_NAME = 64
 # A recipe of many edits takes a few kilobytes.
 LARGEST_PRESET = 1 << 20
@@ -35,13 +37,15 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 class Step(NamedTuple):
-    """One edit of a preset. sha256: of its file, empty for an attribute; mask: name of a vertex group, or empty."""
+    """One edit of a preset. sha256: of its file, empty for what is built in; mask: name of a vertex group, or empty;
+    kind: "shape" for a shape slider, empty for all else."""
 
     name: str
     strength: float
     sha256: str = ""
     mute: bool = False
     mask: str = ""
+    kind: str = ""
 
 
 BUILT_IN: Mapping[str, tuple[Step, ...]] = {
@@ -67,7 +71,7 @@ def listing(folder: Path, suffix: str) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    kinds = (EDIT, PRESET)
+    kinds = (EDIT, PRESET, PROFILE)
     return [path for path in folder.iterdir() if path.suffix in kinds and not _flaw(path.stem) and path.is_file()]
 
 
@@ -87,6 +91,11 @@ def check_name(name: str) -> str:
     return name.strip()
 
 
+def is_name(text: Any) -> TypeGuard[str]:
+    """Whether an edit can be called this."""
+    return isinstance(text, str) and not _flaw(text)
+
+
 def _flaw(name: str) -> str:
     if not 0 < len(name) <= LONGEST_NAME:
         return f"it must have 1 to {LONGEST_NAME} characters"
@@ -97,6 +106,18 @@ def _flaw(name: str) -> str:
     if name != name.strip(" ."):
         return "it must not begin or end with a dot"
     return "the system keeps it for a device" if _DEVICE.fullmatch(name) else ""
+
+
+def room_for(folder: Path, name: str, suffix: str, *, overwrite: bool) -> Path:
+    """Where a new file of this name goes; its folder is made. Raises `Refusal`, OmomiError(DISK)."""
+    path = folder / f"{check_name(name)}{suffix}"
+    if path.exists() and not overwrite:
+        raise Refusal(f"The library has a '{path.stem}' already. Choose another name, or allow overwriting.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OmomiError(ErrorCode.DISK, f"The folder of the library cannot be made: {folder}") from error
+    return path
 
 
 def rename(folder: Path, name: str, new: str, suffix: str) -> Path:
@@ -121,8 +142,9 @@ def import_file(folder: Path, source: Path, *, overwrite: bool) -> Path:
 
     Raises `Refusal`, OmomiError(DISK).
     """
-    if source.suffix.lower() not in (EDIT, PRESET):
-        raise Refusal(f"{source.name} is neither an edit (*{EDIT}) nor a preset (*{PRESET}). Choose another file.")
+    if source.suffix.lower() not in (EDIT, PRESET, PROFILE):
+        kinds = f"an edit (*{EDIT}), a preset (*{PRESET}) nor a family (*{PROFILE})"
+        raise Refusal(f"{source.name} is neither {kinds}. Choose another file.")
     if not source.is_file():
         raise Refusal(f"There is no file {source.name}. Choose another.")
     if source.suffix.lower() == PRESET:
@@ -175,6 +197,8 @@ def write_preset(path: Path, model: str, fit: Mapping[str, Any], steps: Sequence
     entries = []
     for step in steps:
         entry: dict[str, Any] = {"edit": step.name, "strength": step.strength, "sha256": step.sha256, "mute": step.mute}
+        if step.kind:
+            entry["kind"] = step.kind
         if step.mask:
             entry["mask"] = {"kind": "vertex_group", "name": step.mask, "falloff": 0.0}
         entries.append(entry)
@@ -199,14 +223,25 @@ def read_preset(path: Path) -> list[Step]:
 
 def _step(entry: Mapping[str, Any]) -> Step:
     name, strength, mute = entry["edit"], float(entry["strength"]), entry.get("mute", False)
-    digest, mask = entry.get("sha256", ""), entry.get("mask")
+    digest, mask, kind = entry.get("sha256", ""), entry.get("mask"), entry.get("kind") or ""
     group = mask["name"] if mask and mask["kind"] == "vertex_group" else ""
     texts = isinstance(name, str) and isinstance(digest, str) and isinstance(group, str) and isinstance(mute, bool)
     # A mask of another kind cannot be shown by a vertex group, and without it the edit would act everywhere.
+    if kind not in ("", "shape") or (kind and digest):
+        raise ValueError
     # `not <=`, so that NaN fails too.
     if not texts or _flaw(name) or not abs(strength) <= LARGEST_STRENGTH or bool(mask) != bool(group):
         raise ValueError
-    return Step(name, strength, digest, mute, group)
+    return Step(name, strength, digest, mute, group, kind)
+
+
+def version(path: str) -> tuple[int, int] | None:
+    """What changes when a file is written anew; a file that is missing is the backend's to report."""
+    try:
+        found = os.stat(Path(path))
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def digest(path: Path) -> str:

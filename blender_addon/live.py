@@ -18,10 +18,12 @@ import numpy as np
 from . import edits, jobs, mesh_io, preview, process, shapekey, subjects
 from .backend.errors import ErrorCode, OmomiError
 from .backend.protocol import Body
+from .fitting import Fitting, from_settings
 from .messages import Refusal, explain
+from .properties import FIT_OPTIONS
 from .tasks import Client, Task, Work
 
-__all__ = ["after_history", "body_of", "error", "fit_options", "mark", "pump", "status", "stop"]
+__all__ = ["after_history", "body_of", "error", "fitting_of", "mark", "pump", "status", "stop"]
 
 TICK_SECONDS = 1 / 60
 # For so long after a step of a slider the next one does not look again whether scan and masks have changed.
@@ -79,10 +81,9 @@ def after_history() -> None:
                 mark(obj)
 
 
-def fit_options(scene: Any) -> dict[str, Any]:
-    """How a scan is fitted when it is opened for editing."""
-    settings = scene.omomi
-    return jobs.Settings(int(settings.level), settings.denoise, settings.fill, settings.keep_islands).options()
+def fitting_of(scene: Any) -> Fitting:
+    """How a scan is fitted when it is opened for editing. Raises `Refusal`."""
+    return from_settings({name: getattr(scene.omomi, name) for name in FIT_OPTIONS})
 
 
 def body_of(obj: Any, result: str) -> Body:
@@ -144,11 +145,11 @@ def _follow(uid: int) -> Work:
 def _poses(client: Client, uid: int) -> Work:
     global _trusted, _trusted_until
     obj, scene = subjects.need(uid), bpy.context.scene
-    options, body = fit_options(scene), body_of(obj, scene.omomi.result)
-    trusted = (uid, client.pid, edits.structure(obj), body, tuple(options.values()))
+    fitting, body = fitting_of(scene), body_of(obj, scene.omomi.result)
+    trusted = (uid, client.pid, edits.structure(obj), body, fitting)
     subject = subjects.known(uid)
     if subject is None or subject.stack is None or trusted != _trusted or time.monotonic() > _trusted_until:
-        subject = yield from subjects.stacked(client, uid, options, body)
+        subject = yield from subjects.stacked(client, uid, fitting, body)
         _trusted = trusted
     while uid in _marked:
         obj, number = subjects.need(uid), _marked[uid]

@@ -18,20 +18,27 @@ from .backend.errors import ErrorCode, OmomiError
 from .messages import Refusal
 
 __all__ = [
-    "COLOUR", "GUESSED", "SIGMA", "SURE", "ScanArrays",
-    "corner_vertices", "fill_mesh", "group_weights", "material_indices", "move_vertices", "object_by_uid",
-    "object_linear", "open_loops",
-    "paint_sigma", "read_own", "read_scan", "rest_shape", "set_faces", "set_groups",
+    "COLOUR", "DEPARTURE", "DEVIATION", "GUESSED", "SIGMA", "SURE", "ScanArrays",
+    "corner_vertices", "departure_colours", "fill_mesh", "group_weights", "material_indices", "move_vertices",
+    "object_by_uid", "object_linear", "open_loops",
+    "paint_deviation", "paint_sigma", "read_own", "read_scan", "rest_shape", "set_faces", "set_groups",
     "to_local", "triangle_corners", "uncertainty_colours",
 ]  # fmt: skip
 
 SIGMA = "omomi_sigma"
 COLOUR = "omomi_uncertainty"
+DEVIATION = "omomi_deviation"
+DEPARTURE = "omomi_departure"
 
 # Ends of the colour ramp: one standard deviation as a share of the longest side of the result.
 SURE, GUESSED = 0.001, 0.03
 # Linear RGB from sure to guessed; blue to orange stays readable with the common colour deficiencies.
 RAMP = np.array([[0.04, 0.16, 0.50], [0.75, 0.72, 0.62], [0.85, 0.18, 0.02]], np.float32)
+
+# Standard deviations, of the family and of the scan's own noise together: up to the first a member may depart by
+# chance, from the second on it certainly does not.
+USUAL, ALIEN = 2.0, 5.0
+GREY = np.array([0.4, 0.4, 0.4], np.float32)
 
 # A matrix worse than this flattens the object to less than float32 can undo.
 MAX_CONDITION = 1e6
@@ -214,17 +221,35 @@ def _drop_cached_bounds(mesh: Any) -> None:
 
 def paint_sigma(mesh: Any, sigma: NDArray[np.float32], size: float) -> None:
     """Store one standard deviation per vertex (world units) and its colour; ``size`` as in `uncertainty_colours`."""
-    for name, kind in ((SIGMA, "FLOAT"), (COLOUR, "FLOAT_COLOR")):
-        old = mesh.attributes.get(name)
+    _paint(mesh, SIGMA, sigma, COLOUR, uncertainty_colours(sigma, size))
+
+
+def paint_deviation(mesh: Any, deviation: NDArray[np.float32]) -> None:
+    """Store by how many standard deviations every vertex departs from a family, and its colour."""
+    _paint(mesh, DEVIATION, deviation, DEPARTURE, departure_colours(deviation))
+
+
+def _paint(mesh: Any, name: str, values: NDArray[np.float32], shown: str, colours: NDArray[np.float32]) -> None:
+    for attribute, kind in ((name, "FLOAT"), (shown, "FLOAT_COLOR")):
+        old = mesh.attributes.get(attribute)
         if old is not None and (old.domain, old.data_type) != ("POINT", kind):
             mesh.attributes.remove(old)
             old = None
         if old is None:
-            mesh.attributes.new(name, kind, "POINT")
+            mesh.attributes.new(attribute, kind, "POINT")
     # Only now, for new() may move the storage of the others.
-    mesh.attributes[SIGMA].data.foreach_set("value", np.ascontiguousarray(sigma, np.float32))
-    mesh.attributes[COLOUR].data.foreach_set("color", uncertainty_colours(sigma, size).reshape(-1))
-    mesh.color_attributes.active_color = mesh.attributes[COLOUR]
+    mesh.attributes[name].data.foreach_set("value", np.ascontiguousarray(values, np.float32))
+    mesh.attributes[shown].data.foreach_set("color", colours.reshape(-1))
+    mesh.color_attributes.active_color = mesh.attributes[shown]
+
+
+def departure_colours(deviation: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Linear RGBA f32 (n, 4): grey up to `USUAL` standard deviations, then towards orange outwards and blue inwards, in
+    full from `ALIEN` on. What is not known is grey."""
+    known = np.nan_to_num(deviation, nan=0.0, posinf=ALIEN, neginf=-ALIEN)
+    t = (np.clip((np.abs(known) - USUAL) / (ALIEN - USUAL), 0.0, 1.0))[:, None]
+    colours = GREY + t * (np.where(known[:, None] > 0, RAMP[-1], RAMP[0]) - GREY)
+    return np.concatenate([colours, np.ones_like(t)], axis=1).astype(np.float32)
 
 
 def uncertainty_colours(sigma: NDArray[np.float32], size: float) -> NDArray[np.float32]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import bpy
 
-from . import jobs, mesh_io, preferences, process
+from . import jobs, library, mesh_io, preferences, process
+from .drawing import Sidebar, lines
 
 __all__ = ["CLASSES"]
 
@@ -16,22 +17,24 @@ MAX_COUNTED_CORNERS = 1_000_000
 _holes: dict[tuple[int, int, int], int] = {}
 
 
-class OMOMI_PT_scan(bpy.types.Panel):
+class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
     bl_idname = "OMOMI_PT_scan"
     bl_label = "Scan"
-    bl_category = "Omomi"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout
         settings = context.scene.omomi
-        layout.label(text=_scan_text(context.active_object), icon="MESH_DATA")
+        lines(layout, _scan_text(context.active_object), "MESH_DATA")
         column = layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
-        for name in ("level", "denoise", "fill"):
+        for name in ("level", "denoise", "fill", "symmetry"):
             column.prop(settings, name)
+        row = column.row()
+        row.alert = missing = _missing(settings.profile)
+        row.prop(settings, "profile")
+        if missing:
+            lines(column, f"The library has no '{settings.profile}'", "ERROR")
         run = jobs.current()
         if run is None:
             layout.operator("omomi.fit", icon="MOD_REMESH")
@@ -39,15 +42,12 @@ class OMOMI_PT_scan(bpy.types.Panel):
             row = layout.row(align=True)
             row.progress(factor=run.fraction, type="BAR", text=run.text)
             row.operator("omomi.cancel", text="", icon="X")
-        layout.label(text=_device_text(), icon="MEMORY")
+        lines(layout, _device_text(), "MEMORY")
 
 
-class OMOMI_PT_result(bpy.types.Panel):
+class OMOMI_PT_result(Sidebar, bpy.types.Panel):
     bl_idname = "OMOMI_PT_result"
     bl_label = "Result"
-    bl_category = "Omomi"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout
@@ -57,6 +57,11 @@ class OMOMI_PT_result(bpy.types.Panel):
 
 
 CLASSES = (OMOMI_PT_scan, OMOMI_PT_result)
+
+
+def _missing(family: str) -> bool:
+    known = library.listing(preferences.library_folder(), library.PROFILE)
+    return bool(family) and family not in [path.stem for path in known]
 
 
 def _scan_text(obj: Any) -> str:

@@ -6,12 +6,14 @@ from typing import Any
 
 import bpy
 
-from . import edits, library, live, preferences
+from . import edits, library, live, mesh_io, preferences, shapes
+from .drawing import Sidebar, active_mesh, lines
 
-__all__ = ["CLASSES"]
+__all__ = ["CLASSES", "MOST_ROWS", "file_buttons"]
 
 # A sidebar is no file browser: what is beyond this is found by Import and in the folder.
 MOST_ROWS = 40
+ICONS = {"attribute": "MODIFIER", "shape": "MESH_MONKEY", "learned": "FILE"}
 FILE_BUTTONS = ("rename_file", "GREASEPENCIL"), ("export_file", "EXPORT"), ("delete_file", "TRASH")
 
 
@@ -23,7 +25,7 @@ class OMOMI_UL_edits(bpy.types.UIList):
     ) -> None:
         row = layout.row(align=True)
         row.active = not item.mute
-        row.label(text=item.name, icon="FILE" if item.kind == "learned" else "MODIFIER")
+        row.label(text=item.name, icon=ICONS.get(item.kind, "NONE"))
         strength = row.row(align=True)
         strength.alert = edits.outside(item)
         strength.prop(item, "strength", text="", slider=True)
@@ -41,6 +43,10 @@ class OMOMI_MT_add_edit(bpy.types.Menu):
         for known in edits.ATTRIBUTES:
             add = layout.operator("omomi.add_edit", text=known.label, icon="MODIFIER")
             add.kind, add.name = "attribute", known.name
+        layout.separator()
+        for slider in shapes.sliders(edits.CARD):
+            add = layout.operator("omomi.add_edit", text=slider.name.capitalize(), icon=ICONS["shape"])
+            add.kind, add.name = "shape", slider.name
         layout.separator()
         for path in library.listing(preferences.library_folder(), library.EDIT)[:MOST_ROWS]:
             layout.operator("omomi.add_from_library", text=path.stem, icon="FILE").name = path.stem
@@ -61,22 +67,14 @@ class OMOMI_MT_presets(bpy.types.Menu):
         layout.operator("omomi.save_preset", icon="ADD")
 
 
-class Sidebar:
-    """Where all panels are."""
-
-    bl_category = "Omomi"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-
-
 class OMOMI_PT_edits(Sidebar, bpy.types.Panel):
     bl_idname = "OMOMI_PT_edits"
     bl_label = "Edits"
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout
-        obj = context.active_object
-        if obj is None or obj.type != "MESH":
+        obj = active_mesh(context)
+        if obj is None:
             layout.label(text="Make a mesh object active", icon="INFO")
             return
         group = obj.omomi
@@ -90,12 +88,12 @@ class OMOMI_PT_edits(Sidebar, bpy.types.Panel):
         buttons.operator("omomi.move_edit", text="", icon="TRIA_DOWN").direction = "DOWN"
         if group.active < len(group.edits):
             _draw_edit(layout, context, obj, group.edits[group.active])
-        _lines(layout, live.error(), "ERROR")
-        _lines(layout, live.status(), "TIME")
+        lines(layout, live.error(), "ERROR")
+        lines(layout, live.status(), "TIME")
         row = layout.row(align=True)
         row.operator("omomi.apply", icon="CHECKMARK")
         row.operator("omomi.reset_edits", icon="LOOP_BACK")
-        _lines(layout, group.report, "INFO")
+        lines(layout, group.report, "INFO")
 
 
 def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
@@ -108,8 +106,8 @@ def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     row.alert = edits.outside(edit)
     row.label(text=edits.safe_text(edit), icon="ERROR" if edits.outside(edit) else "CHECKMARK" if edit.safe else "NONE")
     row.operator("omomi.sweep", text="", icon="VIEWZOOM")
-    _lines(layout, edit.transitions, "NONE")
-    _lines(layout, edit.note, "ERROR")
+    lines(layout, edit.transitions, "NONE")
+    lines(layout, edit.note, "ERROR")
     row = layout.row(align=True)
     row.prop(context.scene.omomi, "measure", text="")
     row.prop(context.scene.omomi, "value", text="")
@@ -148,9 +146,7 @@ class OMOMI_PT_library(Sidebar, bpy.types.Panel):
                 row = layout.row(align=True)
                 use = "omomi.add_from_library" if kind == "EDIT" else "omomi.load_preset"
                 row.operator(use, text=path.stem, icon="FILE" if kind == "EDIT" else "PRESET").name = path.stem
-                for operator, icon in FILE_BUTTONS:
-                    button = row.operator(f"omomi.{operator}", text="", icon=icon)
-                    button.kind, button.name = kind, path.stem
+                file_buttons(row, kind, path.stem)
         layout.operator("omomi.import_file", icon="IMPORT")
 
 
@@ -174,10 +170,17 @@ class OMOMI_PT_check(Sidebar, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout
-        obj = context.active_object
-        if obj is not None and obj.type == "MESH":
-            _lines(layout, obj.omomi.check, "NONE")
+        obj = active_mesh(context)
+        if obj is not None:
+            lines(layout, obj.omomi.check)
         layout.operator("omomi.check", icon="VIEWZOOM")
+        row = layout.row(align=True)
+        for what, text, colour in (
+            ("UNCERTAINTY", "Uncertainty", mesh_io.COLOUR), ("DEPARTURE", "Departure", mesh_io.DEPARTURE),
+        ):  # fmt: skip
+            if obj is not None and colour in obj.data.attributes:
+                row.operator("omomi.show", text=text, icon="HIDE_OFF").what = what
+        layout.operator("omomi.audit", icon="TEXT")
 
 
 CLASSES = (
@@ -186,6 +189,8 @@ CLASSES = (
 )  # fmt: skip
 
 
-def _lines(layout: Any, text: str, icon: str) -> None:
-    for number, line in enumerate(text.splitlines()):
-        layout.label(text=line, icon=icon if number == 0 else "NONE")
+def file_buttons(row: Any, kind: str, name: str) -> None:
+    """Rename, export and delete, for a file of the library."""
+    for operator, icon in FILE_BUTTONS:
+        button = row.operator(f"omomi.{operator}", text="", icon=icon)
+        button.kind, button.name = kind, name

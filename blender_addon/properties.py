@@ -17,9 +17,11 @@ from bpy.props import (
     StringProperty,
 )
 
+from . import library, preferences
+
 __all__ = [
-    "BLEND_OPTIONS", "CLASSES", "FIT_OPTIONS", "SOLVE_OPTIONS",
-    "add_to_blender", "remove_from_blender", "when_edited",
+    "BLEND_OPTIONS", "CLASSES", "FIT_OPTIONS", "KINDS", "RESULTS", "SOLVE_OPTIONS", "add_to_blender",
+    "completions_count", "family", "remove_from_blender", "samples_count", "seed", "when_edited",
 ]  # fmt: skip
 
 LEVELS = [
@@ -35,6 +37,7 @@ RESULTS = [
 ]
 KINDS = [
     ("attribute", "Attribute", "Acts on any scan"),
+    ("shape", "Shape", "Changes the whole shape the way shapes differ from each other"),
     ("learned", "Learned", "Learned from examples, kept in a file"),
 ]
 
@@ -73,8 +76,34 @@ def _keep_islands() -> Any:
     )
 
 
+def _symmetry() -> Any:
+    return BoolProperty(
+        name="Symmetry",
+        description="Where the scan is mirror-symmetric, fill what was not seen on one side with what was on the other",
+        default=True,
+    )
+
+
+def _families(settings: Any, context: Any, text: str) -> list[str]:
+    names = [path.stem for path in library.listing(preferences.library_folder(), library.PROFILE)]
+    return [name for name in names if text.lower() in name.lower()]
+
+
+def family() -> Any:
+    """The name of a profile; also of operators that have no other setting of a fit."""
+    return StringProperty(
+        name="Family",
+        description="A family of your library: fills what was not seen with what its members are like, and Check "
+        "compares with it. Empty for none",
+        search=_families,
+    )  # fmt: skip
+
+
 # Shared by the scene's settings and the Fit operator, so that a default is written once.
-FIT_OPTIONS = {"level": _level, "denoise": _denoise, "fill": _fill, "keep_islands": _keep_islands, "result": _result}
+FIT_OPTIONS = {
+    "level": _level, "denoise": _denoise, "fill": _fill, "keep_islands": _keep_islands,
+    "symmetry": _symmetry, "profile": family, "result": _result,
+}  # fmt: skip
 
 _listeners: list[Callable[[Any], None]] = []
 
@@ -104,8 +133,8 @@ class OmomiEdit(bpy.types.PropertyGroup):
     """One edit of a stack.
 
     ``safe`` says whether the interval from ``safe_low`` to ``safe_high`` was measured, ``transitions`` what happens
-    outside of it; ``foretold`` is the interval that the backend expects without measuring, 0 and 0 where it does not
-    know; ``note`` is what it says of the edit on this object.
+    outside of it; ``foretold`` is the interval that the backend expects without measuring, ``reach`` that of other
+    shapes, 0 and 0 where it is not known; ``note`` is what the backend says of the edit on this object.
     """
 
     __annotations__ = {
@@ -124,15 +153,31 @@ class OmomiEdit(bpy.types.PropertyGroup):
         "safe_low": FloatProperty(),
         "safe_high": FloatProperty(),
         "foretold": FloatVectorProperty(size=2),
+        "reach": FloatVectorProperty(size=2),
         "transitions": StringProperty(),
         "note": StringProperty(),
     }  # fmt: skip
 
 
-class OmomiObject(bpy.types.PropertyGroup):
-    """``object.omomi``: the stack of edits, and what the last result and the last check had to say (lines)."""
+class OmomiOrigin(bpy.types.PropertyGroup):
+    """What a fit was made of, and how (see `origins`)."""
 
     __annotations__ = {
+        **{name: make() for name, make in FIT_OPTIONS.items() if name != "result"},
+        "scan": PointerProperty(type=bpy.types.Object),
+        "mesh": PointerProperty(type=bpy.types.Mesh),
+        "modifiers": StringProperty(),
+    }
+
+
+class OmomiObject(bpy.types.PropertyGroup):
+    """``object.omomi``: the stack of edits, what the last result and the last check had to say (lines), and where it
+    comes from: a fit has an ``origin``; the other completions of one point to it, and are numbered from 1 on."""
+
+    __annotations__ = {
+        "origin": PointerProperty(type=OmomiOrigin),
+        "completes": PointerProperty(type=bpy.types.Object),
+        "variation": IntProperty(),
         "edits": CollectionProperty(type=OmomiEdit),
         "active": IntProperty(name="Active Edit", min=0),
         "report": StringProperty(),
@@ -179,6 +224,20 @@ def _value() -> Any:
     return FloatProperty(name="Value", description="The value to reach, in world units", default=1.0, min=0.0)
 
 
+def completions_count() -> Any:
+    return IntProperty(name="How Many", description="How many other completions to make", default=3, min=2, max=5)
+
+
+def seed() -> Any:
+    return IntProperty(
+        name="Seed", description="The same number gives the same shape again", default=1, min=0, max=2_000_000_000
+    )
+
+
+def samples_count() -> Any:
+    return IntProperty(name="How Many", description="How many shapes, from this seed on", default=3, min=1, max=16)
+
+
 # Shared by the scene's settings and the operators.
 BLEND_OPTIONS = {"share": _share, "guarded": _guarded}
 SOLVE_OPTIONS = {"measure": _measure, "value": _value}
@@ -195,10 +254,15 @@ class OmomiSettings(bpy.types.PropertyGroup):
         ),
         "pairs": CollectionProperty(type=OmomiPair),
         "learn_name": StringProperty(name="Name", description="Name of the edit to learn", default="My edit"),
+        "completions": completions_count(),
+        "seed": seed(),
+        "samples": samples_count(),
+        "family_name": StringProperty(name="Name", description="Name of the new family", default="My family"),
+        "family_report": StringProperty(),
     }
 
 
-CLASSES = (OmomiEdit, OmomiObject, OmomiPair, OmomiSettings)
+CLASSES = (OmomiEdit, OmomiOrigin, OmomiObject, OmomiPair, OmomiSettings)
 
 
 def add_to_blender() -> None:

@@ -8,10 +8,11 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import edits, mesh_io
+from . import edits, mesh_io, origins
+from .fitting import Fitting
 from .transfer import Carried, dress
 
-__all__ = ["Fitted", "place", "why_not_replace"]
+__all__ = ["Fitted", "double", "keep_mesh", "new", "place", "why_not_replace"]
 
 
 class Fitted(NamedTuple):
@@ -42,38 +43,76 @@ def place(
     suffix: str = "fit",
     hide: bool = True,
     carried: Carried | None = None,
+    fitting: Fitting | None = None,
 ) -> Any:
     """Put the result over ``source``, as NAME.suffix or in its place, and return the object that shows it.
 
-    A fit saw the mesh as its modifiers show it, so they must not act again. An edit, which comes with what was
-    ``carried`` to its mesh, saw the object's own mesh: there they stay.
+    A fit, which comes with its ``fitting``, saw the mesh as its modifiers show it, so they must not act again. An edit,
+    which comes with what was ``carried`` to its mesh, saw the object's own mesh: there they stay.
     """
-    mesh = _mesh(source, fitted, suffix)
-    keep = suffix == "edit"
+    mesh = _mesh(source, fitted, f"{source.name}.{suffix}")
+    keep, original = suffix == "edit", source.data
+    acting = [modifier.name for modifier in source.modifiers if modifier.show_viewport]
     target = _replace(source, mesh, keep) if replace else _add(source, mesh, suffix, keep, hide)
+    if fitting is None:
+        origins.clear(target)
+    elif replace:
+        origins.note(target, fitting, None, original, acting)
+    else:
+        origins.note(target, fitting, source, None, [])
     if carried is not None:
         dress(target, carried, bool(np.linalg.det(fitted.linear) < 0))
     edits.settle([target])
     return target
 
 
-def _mesh(source: Any, fitted: Fitted, suffix: str) -> Any:
-    mesh = bpy.data.meshes.new(f"{source.name}.{suffix}")
-    mesh_io.fill_mesh(mesh, *mesh_io.to_local(fitted.vertices, fitted.faces, fitted.linear))
-    size = float(np.ptp(fitted.vertices, axis=0).max()) if len(fitted.vertices) else 0.0
-    mesh_io.paint_sigma(mesh, fitted.sigma, size)
+def new(fitted: Fitted, name: str, place: tuple[float, float, float]) -> Any:
+    """A new object that shows a mesh at this place, selected and active."""
+    obj = bpy.data.objects.new(name, _geometry(fitted, name))
+    obj.location = place
+    bpy.context.scene.collection.objects.link(obj)
+    obj.select_set(True)
+    bpy.context.view_layer.objects.active = obj
+    return obj
+
+
+def double(result: Any, fitted: Fitted, name: str) -> Any:
+    """A copy of the object of a fit with another mesh and nothing else of its own. It is in no collection yet."""
+    mesh = _mesh(result, fitted, name)
+    copy = _bare(result, mesh, keep_modifiers=False)
+    copy.name = name
+    copy.omomi.edits.clear()
+    copy.omomi.report = copy.omomi.check = ""
+    return copy
+
+
+def keep_mesh(obj: Any) -> None:
+    """See to it that the mesh of an object stays in the file when it is given another."""
+    mesh = obj.data
+    if mesh.library is None:
+        mesh.use_fake_user = True
+        # Another object may still use the mesh, which then keeps its name.
+        if mesh.users <= 2:
+            mesh.name = f"{obj.name}.original"
+
+
+def _mesh(source: Any, fitted: Fitted, name: str) -> Any:
+    mesh = _geometry(fitted, name)
     for material in source.data.materials:
         mesh.materials.append(material)
     return mesh
 
 
+def _geometry(fitted: Fitted, name: str) -> Any:
+    mesh = bpy.data.meshes.new(name)
+    mesh_io.fill_mesh(mesh, *mesh_io.to_local(fitted.vertices, fitted.faces, fitted.linear))
+    size = float(np.ptp(fitted.vertices, axis=0).max()) if len(fitted.vertices) else 0.0
+    mesh_io.paint_sigma(mesh, fitted.sigma, size)
+    return mesh
+
+
 def _replace(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
-    original = source.data
-    if original.library is None:
-        original.use_fake_user = True
-        # Another object may still use the mesh, which then keeps its name.
-        if original.users <= 2:
-            original.name = f"{source.name}.original"
+    keep_mesh(source)
     source.data = mesh
     for modifier in () if keep_modifiers else source.modifiers:
         modifier.show_viewport = modifier.show_render = False
@@ -81,16 +120,8 @@ def _replace(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
 
 
 def _add(source: Any, mesh: Any, suffix: str, keep_modifiers: bool, hide: bool) -> Any:
-    # A copy has the same parent, constraints, animation and delta transforms: it stays over the scan.
-    result = source.copy()
-    if result.override_library is not None:
-        # An override could hold no mesh of its own.
-        result = result.make_local(clear_liboverride=True)
+    result = _bare(source, mesh, keep_modifiers)
     result.name = f"{source.name}.{suffix}"
-    result.data = mesh
-    if not keep_modifiers:
-        result.modifiers.clear()
-    result.vertex_groups.clear()
     for collection in _homes(source):
         collection.objects.link(result)
     if hide:
@@ -98,6 +129,21 @@ def _add(source: Any, mesh: Any, suffix: str, keep_modifiers: bool, hide: bool) 
     result.select_set(True)
     bpy.context.view_layer.objects.active = result
     return result
+
+
+def _bare(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
+    # A copy has the same parent, constraints, animation and delta transforms: it stays over the scan.
+    copy = source.copy()
+    if copy.override_library is not None:
+        # An override could hold no mesh of its own.
+        copy = copy.make_local(clear_liboverride=True)
+    copy.data = mesh
+    if not keep_modifiers:
+        copy.modifiers.clear()
+    copy.vertex_groups.clear()
+    copy.omomi.completes = None
+    origins.clear(copy)
+    return copy
 
 
 def _homes(source: Any) -> list[Any]:

@@ -29,7 +29,8 @@ def why_not(obj: Any) -> str | None:
         return f"{obj.name} is in Edit Mode. Leave it with Tab first."
     if not len(mesh.polygons):
         return f"{obj.name} has no faces, so it can have no shape key: {instead}."
-    if mesh.users - mesh.use_fake_user > 1:
+    kept = mesh.use_fake_user + (obj.omomi.origin.mesh == mesh)
+    if mesh.users - kept > 1:
         return (
             f"The mesh of {obj.name} is used by other objects as well. Use Object > Relations > Make Single User, "
             f"or {instead}."

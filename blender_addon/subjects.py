@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from . import edits, mesh_io
 from .backend.errors import ErrorCode, OmomiError
 from .backend.protocol import Body, MeshFrame, PoseRequest, StackRequest
+from .fitting import Fitting
 from .messages import Refusal
 from .tasks import Client, Work
 
@@ -69,16 +70,16 @@ def remember(
     uid: int,
     handle: int,
     scan: mesh_io.ScanArrays,
-    options: dict[str, Any],
+    mark: tuple[Any, ...],
     frame: MeshFrame,
     linear: NDArray[np.float64],
 ) -> Subject:
-    """The backend has fitted this scan of the object."""
+    """The backend has fitted this scan of the object; mark: as of `Fitting.mark`."""
     old = _subjects.get(uid)
     if old is not None and old.pid == client.pid:
         client.forget(old.handle)
     own = np.empty((0, 3), np.int32) if scan.faces is None else scan.faces
-    _subjects[uid] = Subject(client.pid, handle, _fingerprint(scan, options), own, frame, linear)
+    _subjects[uid] = Subject(client.pid, handle, _fingerprint(scan, mark), own, frame, linear)
     return _subjects[uid]
 
 
@@ -90,22 +91,23 @@ def need(uid: int, name: str = "The object") -> Any:
     return obj
 
 
-def opened(client: Client, uid: int, options: dict[str, Any]) -> Work:
+def opened(client: Client, uid: int, fitting: Fitting) -> Work:
     """A `Subject` for the object's own mesh, fitted where that has not been done. Raises OmomiError."""
     obj = need(uid)
     scan = mesh_io.read_own(obj)
-    fingerprint = _fingerprint(scan, options)
+    mark = fitting.mark()
+    fingerprint = _fingerprint(scan, mark)
     subject = _subjects.get(uid)
     if subject is not None and subject.pid == client.pid and subject.fingerprint == fingerprint:
         return subject
     linear = mesh_io.object_linear(obj)
-    answer = yield client.request_fit(scan.points, scan.faces, scan.normals, options=options, name=obj.name)
-    return remember(client, uid, answer.job, scan, options, answer.mesh, linear)
+    answer = yield fitting.ask(client, scan, obj.name)
+    return remember(client, uid, answer.job, scan, mark, answer.mesh, linear)
 
 
-def stacked(client: Client, uid: int, options: dict[str, Any], body: Body) -> Work:
+def stacked(client: Client, uid: int, fitting: Fitting, body: Body) -> Work:
     """A `Subject` whose ``stack`` and ``rest`` are those of the object's edits now. Raises OmomiError."""
-    subject = yield from opened(client, uid, options)
+    subject = yield from opened(client, uid, fitting)
     obj = need(uid)
     if body is Body.SCAN and not len(obj.data.polygons):
         raise Refusal(f"{obj.name} has no faces, so it can have no shape key. Choose New mesh as the result.")
@@ -152,6 +154,6 @@ def _take_notes(uid: int, result: dict[str, Any]) -> None:
         edit.foretold = said.get("foretold") or (0.0, 0.0)
 
 
-def _fingerprint(scan: mesh_io.ScanArrays, options: dict[str, Any]) -> tuple[Any, ...]:
+def _fingerprint(scan: mesh_io.ScanArrays, mark: tuple[Any, ...]) -> tuple[Any, ...]:
     arrays = (None if array is None else (array.shape, zlib.crc32(array.tobytes())) for array in scan)
-    return (*arrays, *sorted(options.items()))
+    return (*arrays, *mark)

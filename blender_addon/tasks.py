@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from .backend.errors import ErrorCode, OmomiError
@@ -17,7 +17,6 @@ class Client(Protocol):
 
     @property
     def pid(self) -> int | None: ...
-    def request_fit(self, points: Any, faces: Any, normals: Any, *, options: Any, name: str) -> int: ...
     def request(self, kind: type[Any], /, **fields: Any) -> int: ...
     def poll(self) -> Sequence[Any]: ...
     def cancel(self, job: int) -> None: ...
@@ -50,10 +49,18 @@ class Task:
     cancelled leaves everything as it was.
     """
 
-    # Of a run that streams meshes these are the previews; a task shows none.
-    keys: Collection[str] = ()
-
-    def __init__(self, client: Client, work: Work, text: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        work: Work,
+        text: str,
+        jobs: int = 1,
+        on_frame: Callable[[MeshFrame], None] | None = None,
+        keys: Collection[str] = (),
+    ) -> None:
+        """jobs: how many of about the same length the work is made of; on_frame: shows the newest mesh, in the previews
+        of these keys."""
+        self.keys = keys
         self.over = False
         self.cancelled = False
         self.fraction = 0.0
@@ -64,6 +71,9 @@ class Task:
         self._work = work
         self._job: int | None = None
         self._frame: MeshFrame | None = None
+        self._jobs = jobs
+        self._ended = 0
+        self._on_frame = on_frame
         self._started = time.monotonic()
 
     @property
@@ -82,10 +92,13 @@ class Task:
                 continue
             match event:
                 case Progress():
-                    self.fraction, self.text = event.fraction, event.text
+                    self._report(event)
                 case MeshFrame():
                     self._frame = event
+                    if self._on_frame is not None:
+                        self._on_frame(event)
                 case FitDone() | Done():
+                    self._ended += 1
                     self._resume(Answer(event.id, event, self._frame))
                 case Failure():
                     self._resume(event.error())
@@ -100,6 +113,11 @@ class Task:
         """Stop, and have nothing to show for it."""
         self.cancel()
         self.result = None
+
+    def _report(self, event: Progress) -> None:
+        of = max(self._jobs, self._ended + 1)
+        self.fraction = (self._ended + event.fraction) / of if self._jobs > 1 else event.fraction
+        self.text = f"{self._ended + 1} of {of}: {event.text}" if self._jobs > 1 else event.text
 
     def _resume(self, answer: Answer | OmomiError | None) -> None:
         self._frame = None

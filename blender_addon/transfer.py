@@ -46,7 +46,7 @@ def worn(obj: Any) -> Worn:
     corners, polygons = mesh_io.triangle_corners(mesh)
     if np.linalg.det(mesh_io.object_linear(obj)) < 0:
         corners = corners[:, ::-1]
-    coloured = [item for item in mesh.color_attributes if item.name != mesh_io.COLOUR]
+    coloured = [item for item in mesh.color_attributes if item.name not in (mesh_io.COLOUR, mesh_io.DEPARTURE)]
     groups = tuple(group.name for group in obj.vertex_groups)
     columns = [_point_colours(mesh, item) for item in coloured]
     columns.append(mesh_io.group_weights(obj, groups).T)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["applied", "checked", "measures", "pieces", "swept"]
+__all__ = ["aligned", "applied", "checked", "measures", "pieces", "plausible", "swept", "typical"]
+
+# Of kinds of shapes that are named.
+MOST_KINDS = 3
 
 _UNITS = {"volume": "³", "area": "²", "thickness": ""}
 
@@ -33,6 +36,56 @@ def checked(topology: Any, guessed: float | None) -> str:
     if guessed is not None:
         text += f" - {100 * guessed:.0f} % of the surface is guessed"
     return text
+
+
+def plausible(found: Any) -> list[str]:
+    """How usual a shape is, and which kinds of shapes are like it; nothing where it was not told.
+
+    >>> plausible({"value": 0.83, "nearest": [{"family": "skull", "distance": 0.125}]})
+    ['plausibility 0.83: 83 % of real shapes are no more usual', 'most like: skull (0.12)']
+    >>> plausible(None)
+    []
+    """
+    if not isinstance(found, Mapping) or not isinstance(found.get("value"), int | float):
+        return []
+    lines = [f"plausibility {found['value']:.2f}: {100 * found['value']:.0f} % of real shapes are no more usual"]
+    named = [item for item in found.get("nearest") or () if isinstance(item, Mapping) and item.get("family")]
+    kinds: dict[str, float] = {}
+    for item in named:
+        kinds.setdefault(str(item["family"]), item.get("distance") or 0.0)
+    if kinds:
+        nearest = list(kinds.items())[:MOST_KINDS]
+        lines.append("most like: " + ", ".join(f"{family} ({distance:.2f})" for family, distance in nearest))
+    return lines
+
+
+def typical(found: Any) -> list[str]:
+    """How typical of a family a shape is; nothing where it was not compared with one.
+
+    >>> typical({"name": "skulls", "typical": 0.7, "outside": 0.04})
+    ['typical 0.7 for skulls, 4 % of the surface departs']
+    >>> typical(None)
+    []
+    """
+    if not isinstance(found, Mapping):
+        return []
+    share = f", {100 * found['outside']:.0f} % of the surface departs" if found.get("outside") is not None else ""
+    return [f"typical {found.get('typical') or 0.0:.2g} for {found.get('name')}{share}"]
+
+
+def aligned(name: str, result: Mapping[str, Any]) -> list[str]:
+    """What came of learning a family, in one line, and what is to be known of it.
+
+    >>> aligned("skulls", {"members": 12, "left_out": [{"name": "owl", "why": "it fits no pose"}], "explained": 0.873})
+    ['skulls: 12 members, explains 87 % of how they differ', 'left out owl: it fits no pose']
+    """
+    explained = result.get("explained")
+    share = f", explains {100 * explained:.0f} % of how they differ" if explained is not None else ""
+    lines = [f"{name}: {result.get('members', 0)} members{share}"]
+    left_out = {item["name"]: item["why"].rstrip(".") for item in result.get("left_out") or ()}
+    lines += [f"left out {member}: {why}" for member, why in left_out.items()]
+    told = tuple(f"{member} is left out" for member in left_out)
+    return lines + [_sentence(text) for text in result.get("warnings") or () if not text.startswith(told)]
 
 
 def measures(found: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from . import backend, check, edits, fit, learn, library
+from . import backend, check, completions, edits, family, fit, knowing, learn, library
 
-CLASSES = (*fit.CLASSES, *backend.CLASSES, *edits.CLASSES, *learn.CLASSES, *library.CLASSES, *check.CLASSES)
+CLASSES = (
+    *fit.CLASSES, *completions.CLASSES, *backend.CLASSES, *edits.CLASSES, *learn.CLASSES, *library.CLASSES,
+    *check.CLASSES, *family.CLASSES, *knowing.CLASSES,
+)  # fmt: skip

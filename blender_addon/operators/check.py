@@ -6,18 +6,29 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import FloatProperty, IntProperty, StringProperty
+from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from .. import checking, jobs, library, live, mesh_io, results, subjects, words
 from ..backend.errors import OmomiError
 from ..backend.protocol import Body
+from ..fitting import Fitting, profile_path
 from ..messages import Refusal
-from ..properties import BLEND_OPTIONS, SOLVE_OPTIONS
+from ..properties import BLEND_OPTIONS, SOLVE_OPTIONS, family
 from ..tasks import Client, Task
 from .edits import OfEdits, why_not_editable
 from .running import WAIT, Runs, chosen, why_not_start
 
-__all__ = ["CLASSES"]
+__all__ = ["CLASSES", "COLOURS"]
+
+SHOWN = [
+    ("UNCERTAINTY", "Uncertainty", "Colour the object by how sure its surface is: blue is measured, orange is guessed"),
+    (
+        "DEPARTURE", "Departure",
+        "Colour the object by where it departs from its family: orange stands out, blue falls short, grey is only "
+        "noise",
+    ),
+]  # fmt: skip
+COLOURS = {"UNCERTAINTY": mesh_io.COLOUR, "DEPARTURE": mesh_io.DEPARTURE}
 
 
 class Asks(OfEdits, Runs):
@@ -29,12 +40,12 @@ class Asks(OfEdits, Runs):
     def why_not(cls, context: Any) -> str:
         return why_not_start(context) or super().why_not(context)
 
-    def _work(self, context: Any, client: Client, options: dict[str, Any]) -> Any:
+    def _work(self, context: Any, client: Client, fitting: Fitting) -> Any:
         raise NotImplementedError
 
     def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
         self._uid = context.active_object.session_uid
-        make = self._work(context, client, live.fit_options(context.scene))
+        make = self._work(context, client, live.fitting_of(context.scene))
         return Task(client, subjects.retried(self._uid, make), "opening the scan")
 
     def _tell(self, context: Any, obj: Any, result: Any) -> None:
@@ -53,24 +64,66 @@ class Asks(OfEdits, Runs):
 
 
 class OMOMI_OT_check(Asks, bpy.types.Operator):
-    """Count pieces and tunnels, measure, and paint on the object how sure its surface is; Esc cancels"""
+    """Count pieces and tunnels, measure, say how usual the shape is, and paint on the object how sure its surface is"""
 
     bl_idname = "omomi.check"
     bl_label = "Check"
+    bl_description = (
+        "Count pieces and tunnels, measure, say how usual the shape is, and paint on the object how sure its surface "
+        "is; with a family chosen also where it departs from that. Esc cancels"
+    )
     bl_options = {"UNDO"}  # noqa: RUF012
     wants = "object"
-    __annotations__ = {**WAIT}
+    __annotations__ = {"profile": family(), **WAIT}
 
-    def _work(self, context: Any, client: Client, options: dict[str, Any]) -> Any:
-        uid = self._uid
-        return lambda: checking.check(client, uid, options)
+    def _work(self, context: Any, client: Client, fitting: Fitting) -> Any:
+        uid, name = self._uid, chosen(self, context.scene, ["profile"])["profile"]
+        profile_path(name)
+        return lambda: checking.check(client, uid, fitting, name)
 
     def _tell(self, context: Any, obj: Any, result: checking.Checked) -> None:
-        text = words.checked(result.result.get("topology"), result.result.get("guessed"))
-        obj.omomi.check = "\n".join([text, *words.measures(result.result.get("measures") or {})])
-        if result.sigma is not None and len(result.sigma) == len(obj.data.vertices) and obj.data.library is None:
-            mesh_io.paint_sigma(obj.data, result.sigma, result.size)
+        said = result.result
+        text = words.checked(said.get("topology"), said.get("guessed"))
+        usual = [*words.plausible(said.get("plausibility")), *words.typical(said.get("family"))]
+        obj.omomi.check = "\n".join([text, *usual, *words.measures(said.get("measures") or {})])
+        if obj.data.library is None and obj.data.override_library is None:
+            count = len(obj.data.vertices)
+            if result.sigma is not None and len(result.sigma) == count:
+                mesh_io.paint_sigma(obj.data, result.sigma, result.size)
+            if result.deviation is not None and len(result.deviation) == count:
+                mesh_io.paint_deviation(obj.data, result.deviation)
+        text = "; ".join([text, *usual])
         self._report({"INFO"}, f"{obj.name}: {text}")
+
+
+class OMOMI_OT_show(OfEdits, bpy.types.Operator):
+    """Colour the active object by what a check found: blue is sure and orange is guessed; or grey is like the family,
+    orange stands out from it and blue falls short of it"""
+
+    bl_idname = "omomi.show"
+    bl_label = "Show"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+    wants = "object"
+    __annotations__ = {"what": EnumProperty(name="What", items=SHOWN)}
+
+    @classmethod
+    def description(cls, context: Any, properties: Any) -> str:
+        return next(text for kind, _, text in SHOWN if kind == properties.what)
+
+    def execute(self, context: Any) -> Any:
+        options: Any = self
+        mesh = context.active_object.data
+        colour = mesh.color_attributes.get(COLOURS[options.what])
+        if colour is None:
+            missing = " with a family chosen" if options.what == "DEPARTURE" else ""
+            self.report({"ERROR"}, f"There is nothing to show yet. Press Check{missing} first.")
+            return {"CANCELLED"}
+        mesh.color_attributes.active_color = colour
+        for window in context.window_manager.windows:
+            for area in window.screen.areas:
+                if area.type == "VIEW_3D" and area.spaces.active.shading.type == "SOLID":
+                    area.spaces.active.shading.color_type = "VERTEX"
+        return {"FINISHED"}
 
 
 class OMOMI_OT_sweep(Asks, bpy.types.Operator):
@@ -88,16 +141,19 @@ class OMOMI_OT_sweep(Asks, bpy.types.Operator):
     }
     _place = 0
 
-    def _work(self, context: Any, client: Client, options: dict[str, Any]) -> Any:
+    def _work(self, context: Any, client: Client, fitting: Fitting) -> Any:
         given: Any = self
         uid, obj = self._uid, context.active_object
         self._place = obj.omomi.active
         low, high = sorted((given.low, given.high))
+        reach, asked = _edit_at(obj, self._place).reach, given.properties.is_property_set
+        if reach[0] < reach[1] and not (asked("low") or asked("high")):
+            low, high = reach
         body = live.body_of(obj, context.scene.omomi.result)
         # Only what encloses something has a topology that could change.
         body = Body.FIT if mesh_io.open_loops(obj.data) else body
         arguments = self._place, low, high, given.steps
-        return lambda: checking.sweep(client, uid, options, body, *arguments)
+        return lambda: checking.sweep(client, uid, fitting, body, *arguments)
 
     def _tell(self, context: Any, obj: Any, result: dict[str, Any]) -> None:
         given: Any = self
@@ -120,11 +176,11 @@ class OMOMI_OT_solve(Asks, bpy.types.Operator):
     __annotations__ = {**{name: make() for name, make in SOLVE_OPTIONS.items()}, **WAIT}
     _place = 0
 
-    def _work(self, context: Any, client: Client, options: dict[str, Any]) -> Any:
+    def _work(self, context: Any, client: Client, fitting: Fitting) -> Any:
         uid, self._place = self._uid, context.active_object.omomi.active
         wanted = chosen(self, context.scene, SOLVE_OPTIONS)
         arguments = Body.FIT, self._place, wanted["measure"], wanted["value"]
-        return lambda: checking.solve(client, uid, options, *arguments)
+        return lambda: checking.solve(client, uid, fitting, *arguments)
 
     def _tell(self, context: Any, obj: Any, result: dict[str, Any]) -> None:
         edit = _edit_at(obj, self._place)
@@ -158,7 +214,7 @@ class OMOMI_OT_blend(Asks, bpy.types.Operator):
     def why_not(cls, context: Any) -> str:
         return why_not_start(context) or super().why_not(context)
 
-    def _work(self, context: Any, client: Client, options: dict[str, Any]) -> Any:
+    def _work(self, context: Any, client: Client, fitting: Fitting) -> Any:
         given: Any = self
         other: Any = bpy.data.objects.get(given.other) if given.other else context.scene.omomi.other
         reason = why_not_editable(other) if other is not None else "Choose the other object"
@@ -168,7 +224,7 @@ class OMOMI_OT_blend(Asks, bpy.types.Operator):
             raise Refusal(f"{reason}.")
         uids = self._uid, other.session_uid
         wanted = chosen(self, context.scene, BLEND_OPTIONS)
-        return lambda: checking.blend(client, uids, options, wanted["share"], wanted["guarded"], 0)
+        return lambda: checking.blend(client, uids, fitting, wanted["share"], wanted["guarded"], 0)
 
     def _tell(self, context: Any, obj: Any, result: checking.Blended) -> None:
         frame = result.frame
@@ -179,7 +235,7 @@ class OMOMI_OT_blend(Asks, bpy.types.Operator):
         self._report({"INFO"}, f"{made.name}: {text}")
 
 
-CLASSES = (OMOMI_OT_check, OMOMI_OT_sweep, OMOMI_OT_solve, OMOMI_OT_blend)
+CLASSES = (OMOMI_OT_check, OMOMI_OT_show, OMOMI_OT_sweep, OMOMI_OT_solve, OMOMI_OT_blend)
 
 
 def _edit_at(obj: Any, place: int) -> Any:

@@ -7,9 +7,9 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
-from .. import applying, edits, jobs, live, shapekey, subjects, words
+from .. import applying, edits, jobs, live, shapekey, shapes, subjects, words
 from ..backend.errors import OmomiError
-from ..messages import Refusal
+from ..messages import Refusal, explain
 from ..properties import KINDS, RESULTS
 from ..tasks import Client, Task
 from .running import WAIT, Runs, chosen, why_not_start
@@ -52,7 +52,7 @@ class OfEdits:
 
 
 class OMOMI_OT_add_edit(OfEdits, bpy.types.Operator):
-    """Add an edit to the stack of the active object: an attribute by its name, or a file"""
+    """Add an edit to the stack of the active object: an attribute or a shape slider by its name, or a file"""
 
     bl_idname = "omomi.add_edit"
     bl_label = "Add Edit"
@@ -65,6 +65,13 @@ class OMOMI_OT_add_edit(OfEdits, bpy.types.Operator):
         "strength": FloatProperty(name="Strength", default=0.0),
     }
 
+    @classmethod
+    def description(cls, context: Any, properties: Any) -> str:
+        """The tooltip: what a built-in edit does."""
+        slider = shapes.find(edits.CARD, properties.name) if properties.kind == "shape" else None
+        known = slider or next((known for known in edits.ATTRIBUTES if known.name == properties.name), None)
+        return known.description if known is not None else cls.__doc__ or ""
+
     def execute(self, context: Any) -> Any:
         options: Any = self
         obj = context.active_object
@@ -75,7 +82,11 @@ class OMOMI_OT_add_edit(OfEdits, bpy.types.Operator):
             self.report({"ERROR"}, "A learned edit needs its file. Choose one of the library.")
             return {"CANCELLED"}
         name = options.name or bpy.path.display_name_from_filepath(options.path)
-        edit = edits.add(obj, options.kind, name, options.path)
+        try:
+            edit = edits.add(obj, options.kind, name, options.path)
+        except OmomiError as error:
+            self.report({"ERROR"}, explain(error))
+            return {"CANCELLED"}
         prepare(obj, context.scene)
         edit.strength = options.strength
         return {"FINISHED"}
@@ -170,11 +181,11 @@ class OMOMI_OT_apply(OfEdits, Runs, bpy.types.Operator):
         return chosen(self, context.scene, ["result"])["result"]
 
     def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
-        uid, options, result = context.active_object.session_uid, live.fit_options(context.scene), self._result(context)
+        uid, fitting, result = context.active_object.session_uid, live.fitting_of(context.scene), self._result(context)
         reason = applying.why_not(context.active_object, result)
         if reason:
             raise Refusal(reason)
-        work = subjects.retried(uid, lambda: applying.work(client, uid, options, result))
+        work = subjects.retried(uid, lambda: applying.work(client, uid, fitting, result))
         return Task(client, work, "opening the scan")
 
     def _done(self, context: Any, run: Any) -> set[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 
 from .. import jobs
+from ..fitting import from_settings
 from ..properties import FIT_OPTIONS
 from ..tasks import Client
 from .running import WAIT, Runs, chosen
@@ -45,13 +46,14 @@ class OMOMI_OT_fit(Runs, bpy.types.Operator):
         if placed and not run.errors:
             vertices = sum(len(obj.data.vertices) for obj in placed)
             names = ", ".join(obj.name for obj in placed)
-            self._report({"INFO"}, f"{names}: {vertices:,} vertices in {run.seconds:.1f} s")
+            filled = ", ".join(run.guesses)
+            unseen = f"; what was not seen follows {filled}" if filled else ""
+            self._report({"INFO"}, f"{names}: {vertices:,} vertices in {run.seconds:.1f} s{unseen}")
         return {"FINISHED"} if placed else {"CANCELLED"}
 
     def _settings(self, context: Any) -> jobs.Settings:
         options = chosen(self, context.scene, FIT_OPTIONS)
-        replace = options.pop("result") == "REPLACE"
-        return jobs.Settings(**{**options, "level": int(options["level"])}, replace=replace)
+        return jobs.Settings(from_settings(options), options["result"] == "REPLACE")
 
 
 CLASSES = (OMOMI_OT_fit,)

@@ -9,7 +9,6 @@ import numpy as np
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from .. import jobs, library, mesh_io, preferences
-from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol import LearnRequest
 from ..messages import Refusal
 from ..tasks import Client, Task, Work
@@ -88,14 +87,7 @@ class OMOMI_OT_learn(Runs, bpy.types.Operator):
     def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
         options: Any = self
         self._name = library.check_name(options.name or context.scene.omomi.learn_name)
-        folder = preferences.library_folder()
-        path = folder / f"{self._name}{library.EDIT}"
-        if path.exists() and not options.overwrite:
-            raise Refusal(f"The library has a '{self._name}' already. Choose another name, or allow overwriting.")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OmomiError(ErrorCode.DISK, f"The folder of the library cannot be made: {folder}") from error
+        path = library.room_for(preferences.library_folder(), self._name, library.EDIT, overwrite=options.overwrite)
         pairs = [(pair.before, pair.after) for pair in context.scene.omomi.pairs]
         return Task(client, _learn(client, self._name, str(path), _arrays(pairs)), "reading the pairs")
 

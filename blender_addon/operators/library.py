@@ -1,4 +1,5 @@
-"""Operators on the library: add an edit or a preset to an object, save, rename, delete, import, export."""
+"""Operators on the library: add an edit or a preset to an object, save, rename, delete, import, export; of families,
+too."""
 
 from __future__ import annotations
 
@@ -8,16 +9,20 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
-from .. import edits, library, live, preferences, preview, process
+from .. import edits, library, live, preferences, preview, process, shapes
 from ..backend.errors import OmomiError
 from ..messages import Refusal, explain
 from .edits import OfEdits, prepare, settle
 
 __all__ = ["CLASSES"]
 
-KINDS = [("EDIT", "Edit", "A learned edit"), ("PRESET", "Preset", "A stack of edits")]
-SUFFIX = {"EDIT": library.EDIT, "PRESET": library.PRESET}
-GLOB = f"*{library.EDIT};*{library.PRESET}"
+KINDS = [
+    ("EDIT", "Edit", "A learned edit"),
+    ("PRESET", "Preset", "A stack of edits"),
+    ("PROFILE", "Family", "What a family of shapes is like"),
+]
+SUFFIX = {"EDIT": library.EDIT, "PRESET": library.PRESET, "PROFILE": library.PROFILE}
+GLOB = f"*{library.EDIT};*{library.PRESET};*{library.PROFILE}"
 
 
 class OnFiles:
@@ -78,7 +83,7 @@ class OMOMI_OT_load_preset(OfEdits, OnFiles, bpy.types.Operator):
         if not options.append:
             obj.omomi.edits.clear()
         for step, path in found:
-            edit = edits.add(obj, "learned" if path else "attribute", step.name, path)
+            edit = edits.add(obj, "learned" if path else step.kind or "attribute", step.name, path)
             edit.mask, edit.mute, edit.strength = step.mask, step.mute, step.strength
         prepare(obj, context.scene)
         settle(obj)
@@ -106,16 +111,13 @@ class OMOMI_OT_save_preset(OfEdits, OnFiles, bpy.types.Operator):
         path = folder / f"{name}{library.PRESET}"
         if path.exists() and not options.overwrite:
             raise Refusal(f"There is a preset '{name}' already. Choose another name, or allow overwriting.")
-        steps = [
-            library.Step(edit.name, edit.strength, _digest(edit), edit.mute, edit.mask)
-            for edit in context.active_object.omomi.edits
-        ]
-        library.write_preset(path, process.introduced().model_hash, live.fit_options(context.scene), steps)
+        steps = [_step(edit) for edit in context.active_object.omomi.edits]
+        library.write_preset(path, process.introduced().model_hash, live.fitting_of(context.scene).options(), steps)
         return f"Saved '{name}'"
 
 
 class OMOMI_OT_rename_file(OnFiles, bpy.types.Operator):
-    """Give an edit or a preset of the library another name; stacks in this file that use it follow"""
+    """Give an edit, a preset or a family of the library another name; what uses it in this file follows"""
 
     bl_idname = "omomi.rename_file"
     bl_label = "Rename"
@@ -140,11 +142,13 @@ class OMOMI_OT_rename_file(OnFiles, bpy.types.Operator):
             for edit in obj.omomi.edits if obj.library is None else ():
                 if edit.kind == "learned" and Path(bpy.path.abspath(edit.path)) == old:
                     edit.path, edit.name = str(path), path.stem
+        if options.kind == "PROFILE":
+            _follow(options.name, path.stem)
         return f"'{options.name}' is now '{path.stem}'"
 
 
 class OMOMI_OT_delete_file(OnFiles, bpy.types.Operator):
-    """Delete an edit or a preset of the library for good"""
+    """Delete an edit, a preset or a family of the library for good"""
 
     bl_idname = "omomi.delete_file"
     bl_label = "Delete"
@@ -156,11 +160,13 @@ class OMOMI_OT_delete_file(OnFiles, bpy.types.Operator):
     def _act(self, context: Any, folder: Path) -> str:
         options: Any = self
         library.delete(folder, options.name, SUFFIX[options.kind])
+        if options.kind == "PROFILE":
+            _follow(options.name, "")
         return f"Deleted '{options.name}'"
 
 
 class OMOMI_OT_import_file(OnFiles, bpy.types.Operator):
-    """Copy edits and presets into the library"""
+    """Copy edits, presets and families into the library"""
 
     bl_idname = "omomi.import_file"
     bl_label = "Import"
@@ -185,7 +191,7 @@ class OMOMI_OT_import_file(OnFiles, bpy.types.Operator):
 
 
 class OMOMI_OT_export_file(OnFiles, bpy.types.Operator):
-    """Copy an edit or a preset of the library to another folder"""
+    """Copy an edit, a preset or a family of the library to another folder"""
 
     bl_idname = "omomi.export_file"
     bl_label = "Export"
@@ -217,9 +223,10 @@ CLASSES = (
 
 
 def _file(step: library.Step, folder: Path) -> str:
-    """The file of a step of a preset, empty for an attribute. Raises `Refusal`."""
+    """The file of a step of a preset, empty for what is built in. Raises `Refusal`."""
     if not step.sha256:
-        if step.name not in {known.name for known in edits.ATTRIBUTES}:
+        shape = shapes.find(edits.CARD, step.name) if step.kind == "shape" else None
+        if shape is None and (step.kind or step.name not in {known.name for known in edits.ATTRIBUTES}):
             raise Refusal(f"There is no built-in edit '{step.name}'. The preset was made with another Omomi.")
         return ""
     path = library.find(folder, step.name, library.EDIT)
@@ -228,5 +235,19 @@ def _file(step: library.Step, folder: Path) -> str:
     return str(path)
 
 
-def _digest(edit: Any) -> str:
-    return library.digest(Path(bpy.path.abspath(edit.path))) if edit.kind == "learned" else ""
+def _follow(old: str, new: str) -> None:
+    """Have the scenes of this file, and the fits in it, name a family as it is called now; empty for none."""
+    scenes: Any = bpy.data.scenes
+    objects: Any = bpy.data.objects
+    users = [scene.omomi for scene in scenes if scene.library is None]
+    users += [obj.omomi.origin for obj in objects if obj.library is None]
+    for user in users:
+        if user.profile == old:
+            user.profile = new
+
+
+def _step(edit: Any) -> library.Step:
+    """An edit as a preset keeps it. Raises OmomiError(UNREADABLE_FILE) where its file is gone."""
+    digest = library.digest(Path(bpy.path.abspath(edit.path))) if edit.kind == "learned" else ""
+    kind = edit.kind if edit.kind == "shape" else ""
+    return library.Step(edit.name, edit.strength, digest, edit.mute, edit.mask, kind)

@@ -12,7 +12,7 @@ from ..backend.errors import OmomiError
 from ..messages import explain
 from ..tasks import Client
 
-__all__ = ["WAIT", "Runs", "chosen", "why_not_start"]
+__all__ = ["WAIT", "Runs", "chosen", "count_of", "why_not_start"]
 
 TICK_SECONDS = 0.05
 
@@ -105,6 +105,7 @@ class Runs:
         assert run is not None
         self._stop_timer(context)
         jobs.set_current(None)
+        jobs.sweep_previews()
         outcome = self._done(context, run)
         operator: Any = self
         if run.errors:
@@ -126,6 +127,11 @@ def chosen(operator: Any, scene: Any, names: Any) -> dict[str, Any]:
     """Values of the operator where they were given, else of the scene's settings."""
     given = operator.properties.is_property_set
     return {name: getattr(operator if given(name) else scene.omomi, name) for name in names}
+
+
+def count_of(operator: Any, scene: Any, setting: str) -> int:
+    """The operator's ``count`` where it was given, else this of the scene's settings."""
+    return operator.count if operator.properties.is_property_set("count") else getattr(scene.omomi, setting)
 
 
 def why_not_start(context: Any) -> str:

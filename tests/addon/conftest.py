@@ -56,8 +56,9 @@ def addon(package: Path) -> Iterator[Any]:
     # The operator says FINISHED even where it failed.
     assert MODULE in bpy.context.preferences.addons
     yield SimpleNamespace(name=MODULE, **{name: importlib.import_module(f"{MODULE}.{name}") for name in (
-        "applying", "edits", "jobs", "library", "live", "mesh_io", "messages", "panels", "panels_edits", "preferences",
-        "preview", "process", "results", "properties", "shapekey", "subjects", "words",
+        "applying", "completions", "drawing", "edits", "fitting", "jobs", "library", "live", "mesh_io", "messages",
+        "origins", "panels", "panels_edits", "panels_prior", "preferences", "preview", "process", "properties",
+        "results", "shapekey", "shapes", "subjects", "words", "operators",
         "backend.errors", "backend.protocol", "backend.client",
     )})  # fmt: skip
     bpy.ops.preferences.addon_disable(module=MODULE)

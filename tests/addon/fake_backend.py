@@ -89,7 +89,7 @@ class ToyEngine:
         except OmomiError:
             return raw
 
-    def fit(self, raw: Any, options: Any, on_frame: Any, on_progress: Any, cancel: Any) -> Any:
+    def fit(self, raw: Any, options: Any, on_frame: Any, on_progress: Any, cancel: Any, guess: Any = None) -> Any:
         raw = self._given or raw
         if "checked" in raw.name:
             from backend.scan.prepare import prepare

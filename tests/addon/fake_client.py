@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,12 +46,11 @@ class FakeClient:
     def close(self) -> None:
         self._scans.clear()
 
-    def request_fit(self, points: Any, faces: Any = None, normals: Any = None, *, options: Any, name: str) -> int:
-        return self._ask("FitRequest", {"points": np.array(points), "faces": faces, "options": options, "name": name})
-
     def request(self, cls: type, **fields: Any) -> int:
         made = cls(id=0, **fields)
-        return self._ask(cls.__name__, {name: getattr(made, name) for name in fields})
+        # The caller may change its arrays once the request is made.
+        kept = {name: getattr(made, name) for name in fields}
+        return self._ask(cls.__name__, {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in kept.items()})
 
     def forget(self, handle: int) -> None:
         self.forgotten.append(handle)
@@ -85,22 +85,25 @@ class FakeClient:
         if self.failures.get(kind):
             return [protocol.Failure.of(number, self.failures[kind].pop(0))]
         for handle in (fields.get("handle"), fields.get("other")):
-            if handle is not None and handle not in self._scans:
+            if handle not in (None, -1) and handle not in self._scans:
                 error = self._errors.OmomiError("unknown_scan", "The backend does not have this fit any more.")
                 return [protocol.Failure.of(number, error)]
         return getattr(self, f"_{kind.removesuffix('Request').lower()}")(number, **fields)
 
-    def _fit(self, number: int, points: Any, faces: Any, options: Any, name: str) -> list[Any]:
+    def _fit(self, number: int, name: str, options: Any, profile: str, points: Any, faces: Any, normals: Any) -> Any:
         low, high = points.min(0), points.max(0)
         origin = (low + high) / 2
-        body, body_faces = self._sphere(np.zeros(3), (high - low) / 2, 6)
+        # What was not seen bulges more in every other completion.
+        radii = (high - low) / 2 * (1 + options["variation"] / 10)
+        body, body_faces = self._sphere(np.zeros(3), radii, 6 + options["variation"])
         scan = {
             "origin": tuple(origin.tolist()), "count": len(points),
             "fit": (body.astype("<f4"), body_faces), "scan": ((points - origin).astype("<f4"), faces),
         }  # fmt: skip
         self._scans[number] = scan
         self._stack(number, number, "fit", (), None)
-        return [self._frame(number, scan, *scan["fit"]), self._protocol.FitDone(number, {}, {})]
+        stats = {"guess": "the family's profile" if profile else ""}
+        return [self._frame(number, scan, *scan["fit"]), self._protocol.FitDone(number, stats, {})]
 
     def _frame(self, number: int, scan: dict[str, Any], vertices: Any, faces: Any) -> Any:
         sigma = np.linspace(0, 0.1, len(vertices), dtype="<f4")
@@ -113,7 +116,7 @@ class FakeClient:
         rows = np.zeros((0, scan["count"])) if masks is None else masks.reshape(-1, scan["count"])
         moves = []
         for layer in layers:
-            share = SHARES[layer["attribute"]] if "attribute" in layer else 3.0
+            share = SHARES[layer["attribute"]] if "attribute" in layer else 1.5 if "shape" in layer else 3.0
             weight = rows[layer["mask"]] if "mask" in layer and body == "scan" else np.ones(len(vertices))
             outwards = vertices / np.maximum(np.linalg.norm(vertices, axis=1, keepdims=True), 1e-9)
             moves.append((0.1 * share * weight[:, None] * outwards * (not layer["mute"])).astype("<f4"))
@@ -154,11 +157,40 @@ class FakeClient:
         result = {"safe": [-0.5, 1.25], "transitions": changes, "unstable": [], "rows": [], "picture": "<svg/>"}
         return [self._protocol.Done(number, result)]
 
-    def _check(self, number: int, handle: int, strengths: Any) -> list[Any]:
+    def _check(self, number: int, handle: int, strengths: Any, profile: str) -> list[Any]:
         scan = self._scans[handle]
-        values = np.linspace(0, 0.1, len(scan[scan["body"]][0]), dtype="<f4")
-        result = {"topology": [1, 1, 0], "measures": {"volume": 2.0, "area": 8.0}, "guessed": 0.04}
-        return [self._protocol.Done(number, result, values=values)]
+        vertices = scan[scan["body"]][0]
+        values = np.linspace(0, 0.1, len(vertices), dtype="<f4")
+        result = {"topology": [1, 1, 0], "measures": {"volume": 2.0, "area": 8.0}, "guessed": 0.04, "family": None}
+        result["plausibility"] = {"value": 0.83, "nearest": [{"family": "creature", "distance": 0.125}]}
+        deviation = None
+        if profile:
+            result["family"] = {"name": Path(profile).stem, "typical": 0.7, "outside": 0.04}
+            # A bump above, a dent below.
+            deviation = (8 * np.sign(vertices[:, 2])).astype("<f4")
+        return [self._protocol.Done(number, result, values=values, deviation=deviation)]
+
+    def _align(self, number: int, name: str, path: str, names: Any, counts: Any, points: Any, faces: Any) -> list[Any]:
+        assert len(names) == len(counts) // 2
+        assert sum(counts[0::2]) == len(points) and sum(counts[1::2]) == len(faces)
+        assert faces.max() < max(counts[0::2])
+        Path(path).write_bytes(b"family " + name.encode())
+        odd = [{"name": member, "why": "it is like none of the others."} for member in names if "odd" in member]
+        result = {"members": len(names) - len(odd), "left_out": odd, "explained": 0.9}
+        result["warnings"] = [f"{one['name']} is left out: {one['why']}" for one in odd] + [
+            "The members differ much."
+        ] * bool(odd)
+        return [self._protocol.Done(number, result)]
+
+    def _sample(self, number: int, seed: int, level: int) -> list[Any]:
+        vertices, faces = self._sphere(np.zeros(3), np.array([0.8, 0.5, 0.1 * (seed % 5 + 1)]), 6)
+        frame = self._frame(number, {"origin": (0.0, 0.0, 0.0)}, vertices, faces)
+        result = {"plausibility": 0.5, "nearest": [{"family": "vessel", "distance": 0.5}]}
+        return [frame, self._protocol.Done(number, result)]
+
+    def _audit(self, number: int, handle: int, path: str, against: str) -> list[Any]:
+        Path(path).write_text("<html></html>")
+        return [self._protocol.Done(number, {"path": path})]
 
     def _solve(self, number: int, handle: int, strengths: Any, layer: int, measure: str, value: float) -> list[Any]:
         result = {"strength": value / 4, "reached": True, "measured": value, "safe": [-0.5, 1.25], "warnings": []}

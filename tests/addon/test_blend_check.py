@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.addon.stand_ins import Layout, draw
 
 bpy = pytest.importorskip("bpy")
 
@@ -126,29 +127,6 @@ def test_a_dead_backend_changes_nothing(fake: Any, addon: Any, scan: Any, make: 
 def test_a_scene_without_objects_is_one_sentence(fake: Any, scene: Any, operator: str) -> None:
     with pytest.raises(RuntimeError, match="Make a mesh object active"):
         getattr(bpy.ops.omomi, operator)()
-
-
-class Layout:
-    """Records what a panel draws."""
-
-    def __init__(self) -> None:
-        self.drawn: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        def call(*args: Any, **options: Any) -> Any:
-            self.drawn.append((name, args, options))
-            return self
-
-        return call
-
-    def texts(self) -> str:
-        return "\n".join(str(options["text"]) for _, _, options in self.drawn if "text" in options)
-
-
-def draw(addon: Any, name: str) -> Layout:
-    layout = Layout()
-    getattr(addon.panels_edits, name).draw(SimpleNamespace(layout=layout), bpy.context)
-    return layout
 
 
 PANELS = ["OMOMI_PT_edits", "OMOMI_PT_learn", "OMOMI_PT_library", "OMOMI_PT_blend", "OMOMI_PT_check",

@@ -186,8 +186,10 @@ GOOD = {"version": 1, "entries": [{"edit": "detail", "strength": 0.5}]}
         json.dumps({**GOOD, "entries": [{"edit": "detail", "strength": 1, "mask": {"kind": "sphere"}}]}),
         json.dumps({**GOOD, "entries": [{"edit": 3, "strength": 1}]}),
         json.dumps({**GOOD, "entries": [{"strength": 1}] * 300}),
+        json.dumps({**GOOD, "entries": [{"edit": "detail", "strength": 1, "kind": "magic"}]}),
+        json.dumps({**GOOD, "entries": [{"edit": "a", "strength": 1, "kind": "shape", "sha256": "0" * 64}]}),
     ],
-    ids=range(15),
+    ids=range(17),
 )  # fmt: skip
 def test_a_preset_that_is_none_is_refused_and_the_stack_stays(addon: Any, stocked: Path, make: Any, text: str) -> None:
     (stocked / "odd.json").write_text(text)

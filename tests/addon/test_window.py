@@ -8,78 +8,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from inspect import isfunction
-from types import MethodType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.addon.stand_ins import Layout, Operator, Window, draw
+
 bpy = pytest.importorskip("bpy")
-
-
-class Window:
-    """The parts of the window manager and of the workspace that a modal operator touches."""
-
-    def __init__(self) -> None:
-        self.timers: list[object] = []
-        self.handlers = 0
-        self.status: str | None = None
-        self.windows: list[Any] = []
-
-    def event_timer_add(self, seconds: float, window: Any) -> object:
-        self.timers.append(object())
-        return self.timers[-1]
-
-    def event_timer_remove(self, timer: object) -> None:
-        self.timers.remove(timer)
-
-    def modal_handler_add(self, operator: Any) -> None:
-        self.handlers += 1
-
-    def status_text_set(self, text: str | None) -> None:
-        self.status = text
-
-
-class Operator:
-    """An operator's own methods on a plain object, since Blender makes no operators for Python to hold."""
-
-    def __init__(self, cls: Any, window: Window, **given: Any) -> None:
-        self.reports: list[tuple[set[str], str]] = []
-        self.properties = SimpleNamespace(is_property_set=lambda name: name in given)
-        self.window = window
-        self.wait, self.bl_label = False, cls.bl_label
-        self.__dict__.update(given)
-        for name in dir(cls):
-            if isfunction(method := getattr(cls, name, None)) and name not in vars(bpy.types.Operator):
-                setattr(self, name, MethodType(method, self))
-        self._timer = self._run = None
-
-    def report(self, kind: set[str], text: str) -> None:
-        self.reports.append((kind, text))
-
-    @property
-    def context(self) -> Any:
-        return SimpleNamespace(
-            window_manager=self.window,
-            workspace=self.window,
-            window=None,
-            scene=bpy.context.scene,
-            selected_objects=list(bpy.context.selected_objects),
-            active_object=bpy.context.active_object,
-        )
-
-    def event(self, kind: str, value: str = "NOTHING") -> Any:
-        return self.modal(self.context, SimpleNamespace(type=kind, value=value))  # type: ignore[attr-defined]
-
-    def start(self) -> Any:
-        return self.invoke(self.context, SimpleNamespace(type="LEFTMOUSE", value="PRESS"))  # type: ignore[attr-defined]
-
-    def run(self, until: Callable[[Any], bool]) -> Any:
-        deadline = time.monotonic() + 20
-        while not until(answer := self.event("TIMER")):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        return answer
 
 
 @pytest.fixture
@@ -251,32 +187,6 @@ def test_apply_at_rest_needs_no_backend(applying: Any, fake: Any) -> None:
     scan, apply = applying
     scan.omomi.edits[0].strength = 0.0
     assert apply.start() == {"FINISHED"} and not fake.requests and not moved(scan)
-
-
-class Layout:
-    """Records what a panel draws."""
-
-    def __init__(self) -> None:
-        self.drawn: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        def call(*args: Any, **options: Any) -> Any:
-            self.drawn.append((name, args, options))
-            return self
-
-        return call
-
-    def texts(self) -> str:
-        return "\n".join(str(options["text"]) for _, _, options in self.drawn if "text" in options)
-
-    def operators(self) -> list[str]:
-        return [args[0] for name, args, _ in self.drawn if name == "operator"]
-
-
-def draw(toy: Any, panel: str) -> Layout:
-    layout = Layout()
-    getattr(toy.panels, panel).draw(SimpleNamespace(layout=layout), bpy.context)
-    return layout
 
 
 def test_scan_panel_tells_vertices_holes_and_device_without_starting_anything(toy: Any, make: Any) -> None:

@@ -1,0 +1,120 @@
+"""Other completions of a fit: the scan fitted again with what was not seen filled otherwise, to choose one from.
+
+Each is an object over the fit, in a collection of their own, the first one shown. The fit itself is hidden meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import bpy
+
+from . import edits, origins, results, subjects
+from .backend.protocol import MeshFrame
+from .fitting import Fitting
+from .messages import Refusal
+from .tasks import Client, Work
+
+__all__ = ["MOST", "commit", "complete", "of", "pick", "show", "why_not"]
+
+NAME = "Omomi completions"
+MARK = "omomi_completions"
+MOST = 5
+
+
+def why_not(result: Any) -> str | None:
+    """The reason why this fit cannot be given another completion, or None."""
+    if result.name not in bpy.context.scene.objects:
+        return f"{result.name} was deleted. Undo that, or press Fit again."
+    return results.why_not_replace(result)
+
+
+def of(result: Any) -> list[Any]:
+    """The other completions of a fit that are to choose from, in their order. One that was moved to another collection
+    is the artist's own."""
+    homes = [child for child in bpy.context.scene.collection.children if MARK in child]
+    found = {obj for home in homes for obj in home.objects if obj.type == "MESH" and obj.omomi.completes == result}
+    return sorted(found, key=lambda obj: obj.omomi.variation)
+
+
+def complete(client: Client, name: str, original: origins.Original, fitting: Fitting, count: int) -> Work:
+    """A final ``MeshFrame`` for each of ``count`` other completions. Raises OmomiError."""
+    made: list[MeshFrame] = []
+    for variation in range(1, count + 1):
+        answer = yield replace(fitting, variation=variation).ask(client, original.scan, name)
+        client.forget(answer.job)
+        made.append(answer.mesh)
+    return made
+
+
+def commit(uid: int, original: origins.Original, frames: list[MeshFrame]) -> list[Any]:
+    """Put the completions of a fit in the scene, in place of those that it had. Raises OmomiError."""
+    result = subjects.need(uid, "The fit")
+    reason = why_not(result)
+    if reason is not None:
+        raise Refusal(reason)
+    _remove(of(result))
+    name, home = origins.name_of(result), _collection()
+    for variation, frame in enumerate(frames, 1):
+        fitted = results.Fitted(frame.world(), frame.faces, frame.sigma, original.linear)
+        obj = results.double(result, fitted, f"{name}.completion.{variation + 1}")
+        obj.omomi.completes, obj.omomi.variation = result, variation
+        home.objects.link(obj)
+    made = of(result)
+    show(made[0])
+    return made
+
+
+def show(chosen: Any) -> None:
+    """Of a fit and its completions show this one alone, and make it active."""
+    result, layer = chosen.omomi.completes or chosen, bpy.context.view_layer.objects
+    for obj in (result, *of(result)):
+        hidden = obj != chosen
+        obj.hide_render = hidden
+        # The artist may have taken the collection out of the view.
+        if layer.get(obj.name) == obj:
+            obj.hide_set(hidden)
+            obj.select_set(not hidden)
+    if layer.get(chosen.name) == chosen:
+        layer.active = chosen
+
+
+def pick(chosen: Any) -> Any:
+    """Give the fit the mesh of this completion, or leave it where it is the fit itself, and remove the others. The mesh
+    that the fit had is kept. The object of the fit. Raises `Refusal`."""
+    result = chosen.omomi.completes or chosen
+    reason = why_not(result)
+    if reason is not None:
+        raise Refusal(reason)
+    if chosen != result and chosen not in of(result):
+        raise Refusal(f"{chosen.name} was moved out of '{NAME}', so it is an object of its own. Choose another.")
+    if chosen != result:
+        results.keep_mesh(result)
+        mesh, chosen.data = chosen.data, result.data
+        result.data = mesh
+        mesh.name = result.name
+        edits.settle([result])
+    _remove(of(result))
+    show(result)
+    return result
+
+
+def _remove(objects: list[Any]) -> None:
+    for obj in objects:
+        mesh = obj.data
+        bpy.data.objects.remove(obj)
+        if not mesh.users:
+            bpy.data.meshes.remove(mesh)
+    for collection in [c for c in bpy.data.collections if MARK in c and not c.all_objects]:
+        bpy.data.collections.remove(collection)
+
+
+def _collection() -> Any:
+    root = bpy.context.scene.collection
+    found = next((c for c in root.children if MARK in c), None)
+    if found is None:
+        found = bpy.data.collections.new(NAME)
+        found[MARK] = True
+        root.children.link(found)
+    return found

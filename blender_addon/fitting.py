@@ -1,0 +1,60 @@
+"""How a scan is fitted: what the artist chose, and the request for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import library, preferences
+from .backend.protocol import FitRequest
+from .mesh_io import ScanArrays
+from .tasks import Client
+
+__all__ = ["Fitting", "from_settings", "profile_path"]
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """Frozen at the start of a run, so that moving a slider meanwhile changes nothing.
+
+    The fields of ``FitOptions``, and profile: name of a family of the library, or empty.
+    """
+
+    level: int = 2
+    denoise: float = 0.0
+    fill: float = 0.0
+    keep_islands: bool = True
+    symmetry: bool = True
+    variation: int = 0
+    profile: str = ""
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "level": self.level, "denoise": self.denoise, "fill": self.fill,
+            "keep_islands": self.keep_islands, "symmetry": self.symmetry, "variation": self.variation,
+        }  # fmt: skip
+
+    def mark(self) -> tuple[Any, ...]:
+        """Equal for those that give the same fit. Raises as `profile_path`."""
+        path = profile_path(self.profile)
+        return (*self.options().values(), path, library.version(path))
+
+    def ask(self, client: Client, scan: ScanArrays, name: str) -> int:
+        """Ask for the fit of a scan; the number of the job. Raises OmomiError."""
+        return client.request(
+            FitRequest, name=name, options=self.options(), profile=profile_path(self.profile),
+            points=scan.points, faces=scan.faces, normals=scan.normals,
+        )  # fmt: skip
+
+
+def from_settings(values: Mapping[str, Any]) -> Fitting:
+    """From properties of these names; others are passed over. Raises as `profile_path`."""
+    fields = {name: values[name] for name in ("denoise", "fill", "keep_islands", "symmetry", "profile")}
+    profile_path(fields["profile"])
+    return Fitting(int(values["level"]), **fields)
+
+
+def profile_path(name: str) -> str:
+    """The file of a family of the library; empty for none. Raises `Refusal` where the library does not have it."""
+    return str(library.find(preferences.library_folder(), name, library.PROFILE)) if name else ""

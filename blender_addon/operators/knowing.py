@@ -1,0 +1,156 @@
+"""Operators that show what the model knows: shapes that it makes up, and a page that says what it can do."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.props import BoolProperty, StringProperty
+
+from .. import jobs, live, mesh_io, preview, results, subjects, words
+from ..backend.errors import ErrorCode, OmomiError
+from ..backend.protocol import AuditRequest, MeshFrame, SampleRequest
+from ..fitting import Fitting
+from ..properties import samples_count, seed
+from ..tasks import Client, Task, Work
+from .edits import why_not_editable
+from .running import WAIT, Runs, chosen, count_of, why_not_start
+
+__all__ = ["CLASSES"]
+
+# Between the middles of shapes whose longest side is 1.6.
+SPACING = 2.0
+PREVIEW = "sample"
+
+
+class Starts(Runs):
+    """Mix-in of an operator that needs nothing selected."""
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        reason = why_not_start(context)
+        if reason:
+            operator: Any = cls
+            operator.poll_message_set(reason)
+        return not reason
+
+
+class OMOMI_OT_sample(Starts, bpy.types.Operator):
+    """Make up new shapes from nothing, the way real ones are, in a row from the 3D cursor on; Esc cancels"""
+
+    bl_idname = "omomi.sample"
+    bl_label = "Imagine"
+    bl_options = {"UNDO"}  # noqa: RUF012
+    __annotations__ = {"seed": seed(), "count": samples_count(), **WAIT}
+    _seed = 1
+    _cursor: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
+        self._cursor, count = tuple(context.scene.cursor.location), count_of(self, context.scene, "samples")
+        self._seed = chosen(self, context.scene, ["seed"])["seed"]
+        made: list[tuple[MeshFrame, dict[str, Any]]] = []
+
+        def show(frame: MeshFrame) -> None:
+            preview.show(PREVIEW, "Imagined", frame.world() + self._place(len(made)), frame.faces)
+
+        work = _samples(client, self._seed, count, int(context.scene.omomi.level), made)
+        return Task(client, work, "imagining", count, show if stream else None, (PREVIEW,))
+
+    def _place(self, number: int) -> np.ndarray:
+        return np.array(self._cursor) + (SPACING * number, 0.0, 0.0)
+
+    def _done(self, context: Any, run: Any) -> set[str]:
+        if run.result is None:
+            return {"CANCELLED"}
+        for obj in context.selected_objects:
+            obj.select_set(False)
+        for number, (frame, said) in enumerate(run.result):
+            fitted = results.Fitted(frame.world(), frame.faces, frame.sigma, np.eye(3))
+            obj = results.new(fitted, f"Imagined {self._seed + number}", tuple(self._place(number).tolist()))
+            obj.omomi.check = "\n".join(words.plausible({**said, "value": said.get("plausibility")}))
+        count = len(run.result)
+        self._report({"INFO"}, f"{count} {'shape' if count == 1 else 'shapes'} imagined in {run.seconds:.1f} s")
+        return {"FINISHED"}
+
+
+class OMOMI_OT_audit(Starts, bpy.types.Operator):
+    """Write a page with pictures that says what the model knows, how far its sliders reach, and how far to trust it"""
+
+    bl_idname = "omomi.audit"
+    bl_label = "Audit"
+    bl_description = (
+        "Write a page with pictures that says what the model knows, how far its sliders reach, how far to trust it, "
+        "and where the active object lies among what it was trained on; it opens in the browser. Esc cancels"
+    )
+    __annotations__ = {
+        "filepath": StringProperty(
+            name="Page", description="HTML file to write; empty for a temporary one", subtype="FILE_PATH"
+        ),
+        "place": BoolProperty(
+            name="Place the Active Object", description="Also say where the active object lies", default=True
+        ),
+        "against": StringProperty(
+            name="Against", description="The card of an older model, to be compared with", subtype="FILE_PATH"
+        ),
+        **WAIT,
+    }
+    # A temporary file that is still empty.
+    _spare: Path | None = None
+
+    def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
+        options: Any = self
+        obj = context.active_object if options.place and not why_not_editable(context.active_object) else None
+        path = Path(bpy.path.abspath(options.filepath)) if options.filepath else _temporary()
+        self._spare = None if options.filepath else path
+        if path.suffix.lower() != ".html":
+            path = path.with_name(f"{path.name}.html")
+        against = bpy.path.abspath(options.against) if options.against else ""
+        uid, fitting = (None if obj is None else obj.session_uid), live.fitting_of(context.scene)
+        arguments = client, uid, fitting, str(path), against
+        if uid is None:
+            return Task(client, _audit(*arguments), "reading the card")
+        return Task(client, subjects.retried(uid, lambda: _audit(*arguments)), "opening the scan")
+
+    def _done(self, context: Any, run: Any) -> set[str]:
+        if run.result is None:
+            if self._spare is not None:
+                self._spare.unlink(missing_ok=True)
+            return {"CANCELLED"}
+        self._report({"INFO"}, f"The audit is in {run.result}")
+        if not bpy.app.background:
+            bpy.ops.wm.url_open(url=Path(run.result).as_uri())
+        return {"FINISHED"}
+
+
+CLASSES = (OMOMI_OT_sample, OMOMI_OT_audit)
+
+
+def _samples(client: Client, seed: int, count: int, level: int, made: list[tuple[MeshFrame, dict[str, Any]]]) -> Work:
+    """Fills and returns ``made``: a mesh, canonical, and what is said of it, for each seed. Raises OmomiError."""
+    for number in range(count):
+        answer = yield client.request(SampleRequest, seed=seed + number, level=level)
+        made.append((answer.mesh, answer.done.result))
+    return made
+
+
+def _audit(client: Client, uid: int | None, fitting: Fitting, path: str, against: str) -> Work:
+    """The path of the page. Raises OmomiError."""
+    handle = -1
+    if uid is not None and len(mesh_io.read_own(subjects.need(uid)).points):
+        handle = (yield from subjects.opened(client, uid, fitting)).handle
+    answer = yield client.request(AuditRequest, handle=handle, path=path, against=against)
+    return answer.done.result.get("path") or path
+
+
+def _temporary() -> Path:
+    """Not in Blender's own folder for such files, which goes when it ends. Raises OmomiError(DISK)."""
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="omomi-audit-", suffix=".html")
+    except OSError as error:
+        raise OmomiError(ErrorCode.DISK, f"No temporary file can be made: {error.strerror}") from error
+    os.close(descriptor)
+    return Path(path)

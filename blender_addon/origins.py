@@ -1,0 +1,82 @@
+"""Where a fit comes from: its scan, which is kept, and how it was fitted; so that it can be fitted otherwise."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from . import mesh_io
+from .fitting import Fitting, from_settings
+
+__all__ = ["OPTIONS", "Original", "clear", "fitting_of", "name_of", "note", "read", "result_of"]
+
+OPTIONS = ("level", "denoise", "fill", "keep_islands", "symmetry", "profile")
+
+
+class Original(NamedTuple):
+    """A scan as it was fitted; linear: as of `mesh_io.object_linear`; offset (3,): of its place in the world."""
+
+    scan: mesh_io.ScanArrays
+    linear: NDArray[np.float64]
+    offset: NDArray[np.float64]
+
+
+def note(obj: Any, fitting: Fitting, scan: Any, mesh: Any, modifiers: list[str]) -> None:
+    """``obj`` shows the fit of another object, ``scan``, or of the mesh that it had, with the modifiers of these names.
+    One of the two is None."""
+    origin = obj.omomi.origin
+    origin.scan, origin.mesh, origin.modifiers = scan, mesh, "\n".join(modifiers)
+    for name in OPTIONS:
+        setattr(origin, name, str(fitting.level) if name == "level" else getattr(fitting, name))
+
+
+def clear(obj: Any) -> None:
+    """``obj`` shows no fit."""
+    origin = obj.omomi.origin
+    origin.scan = origin.mesh = None
+
+
+def fitting_of(obj: Any) -> Fitting:
+    """How the fit that ``obj`` shows was made. Raises as `fitting.from_settings`."""
+    return from_settings({name: getattr(obj.omomi.origin, name) for name in OPTIONS})
+
+
+def name_of(obj: Any) -> str:
+    """The name of the scan of the fit that ``obj`` shows."""
+    return (obj.omomi.origin.scan or obj).name
+
+
+def result_of(obj: Any) -> Any | None:
+    """The object that shows the fit which ``obj`` is, or is another completion of, or is the scan of; else None."""
+    group = obj.omomi
+    if group.completes is not None:
+        return group.completes
+    if group.origin.scan is not None or group.origin.mesh is not None:
+        return obj
+    fits = (other for other in bpy.context.scene.objects if other.type == "MESH" and other.omomi.origin.scan == obj)
+    return next(fits, None)
+
+
+def read(obj: Any) -> Original:
+    """The scan of the fit that ``obj`` shows. Raises as `mesh_io.read_scan`."""
+    origin = obj.omomi.origin
+    # Blender does not evaluate what is hidden, as the scan is by now, but a copy for the moment.
+    copy = (origin.scan or obj).copy()
+    if copy.override_library is not None:
+        copy = copy.make_local(clear_liboverride=True)
+    try:
+        if origin.mesh is not None:
+            copy.data = origin.mesh
+            for name in origin.modifiers.splitlines():
+                if name in copy.modifiers:
+                    copy.modifiers[name].show_viewport = True
+        copy.hide_viewport = False
+        bpy.context.scene.collection.objects.link(copy)
+        bpy.context.view_layer.update()
+        scan = mesh_io.read_scan(copy, bpy.context.evaluated_depsgraph_get())
+        return Original(scan, mesh_io.object_linear(copy), np.array(copy.matrix_world, np.float64)[:3, 3])
+    finally:
+        bpy.data.objects.remove(copy)

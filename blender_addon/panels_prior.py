@@ -1,0 +1,74 @@
+"""The panels Other Completions, Family and Imagine. Drawing starts nothing and reads no mesh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from . import completions, library, origins, preferences
+from .drawing import Sidebar, active_mesh, lines
+from .panels_edits import MOST_ROWS, file_buttons
+
+__all__ = ["CLASSES"]
+
+
+class OMOMI_PT_completions(Sidebar, bpy.types.Panel):
+    bl_idname = "OMOMI_PT_completions"
+    bl_label = "Other Completions"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        obj = active_mesh(context)
+        result = None if obj is None else origins.result_of(obj)
+        if result is None:
+            lines(layout, "Make a fitted scan active", "INFO")
+            return
+        made = completions.of(result)
+        for number, item in enumerate((result, *made) if made else (), 1):
+            row = layout.row(align=True)
+            shown = "RADIOBUT_ON" if item == obj else "RADIOBUT_OFF"
+            text = "The fit" if item == result else f"Completion {number}"
+            row.operator("omomi.show_completion", text=text, icon=shown).name = item.name
+            row.operator("omomi.pick_completion", text="", icon="CHECKMARK").name = item.name
+        row = layout.row(align=True)
+        row.prop(context.scene.omomi, "completions", text="")
+        row.operator("omomi.complete_otherwise", text="Complete Otherwise")
+
+
+class OMOMI_PT_family(Sidebar, bpy.types.Panel):
+    bl_idname = "OMOMI_PT_family"
+    bl_label = "Family"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        settings = context.scene.omomi
+        for path in library.listing(preferences.library_folder(), library.PROFILE)[:MOST_ROWS]:
+            row = layout.row(align=True)
+            icon = "RADIOBUT_ON" if path.stem == settings.profile else "RADIOBUT_OFF"
+            row.operator("omomi.choose_family", text=path.stem, icon=icon).name = path.stem
+            file_buttons(row, "PROFILE", path.stem)
+        layout.operator("omomi.import_file", icon="IMPORT")
+        column = layout.column(align=True)
+        column.prop(settings, "family_name")
+        column.operator("omomi.align", icon="OUTLINER_OB_GROUP_INSTANCE")
+        lines(layout, settings.family_report, "INFO")
+
+
+class OMOMI_PT_imagine(Sidebar, bpy.types.Panel):
+    bl_idname = "OMOMI_PT_imagine"
+    bl_label = "Imagine"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        settings = context.scene.omomi
+        row = layout.row(align=True)
+        row.prop(settings, "seed")
+        row.prop(settings, "samples", text="")
+        layout.operator("omomi.sample", icon="OUTLINER_OB_POINTCLOUD")
+
+
+CLASSES = (OMOMI_PT_completions, OMOMI_PT_family, OMOMI_PT_imagine)

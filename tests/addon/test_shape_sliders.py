@@ -1,0 +1,176 @@
+"""Shape sliders: what the card of the model offers, as edits like any other; and a card that is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.addon.stand_ins import draw
+
+bpy = pytest.importorskip("bpy")
+
+ELONGATION = {"name": "elongation", "kind": "shape", "unit": "sd", "reach": [-1.5, 2.5]}
+
+
+@pytest.fixture
+def card(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Any], Path]:
+    """Writes a card in place of the shipped one; texts as they are, all else as the sliders of a card."""
+    path = tmp_path / "card.json"
+    monkeypatch.setattr(addon.edits, "CARD", path)
+
+    def write(sliders: Any) -> Path:
+        path.write_text(sliders if isinstance(sliders, str) else json.dumps({"hash": "x", "sliders": sliders}))
+        return path
+
+    write([ELONGATION])
+    return write
+
+
+def found(addon: Any) -> list[str]:
+    return [slider.name for slider in addon.shapes.sliders(addon.edits.CARD)]
+
+
+def test_a_shape_slider_is_an_edit_and_travels_by_its_name(fake: Any, card: Any, make: Callable[..., Any]) -> None:
+    scan = make("owl")
+    assert bpy.ops.omomi.add_edit(kind="shape", name="elongation", strength=0.5) == {"FINISHED"}
+    bpy.ops.omomi.add_edit(kind="shape", name="plausible", strength=0.25)
+    edit = scan.omomi.edits[0]
+    assert (edit.kind, edit.name, edit.strength, tuple(edit.reach)) == ("shape", "elongation", 0.5, (-1.5, 2.5))
+    assert bpy.ops.omomi.apply() == {"FINISHED"}
+    (asked,) = [fields for kind, _, fields in fake.requests if kind == "StackRequest"]
+    assert asked["layers"] == (
+        {"shape": "elongation", "strength": 0.5, "mute": False},
+        {"shape": "plausible", "strength": 0.25, "mute": False},
+    )
+
+
+def test_a_slider_that_the_model_does_not_have_is_refused(fake: Any, card: Any, make: Callable[..., Any]) -> None:
+    scan = make("owl")
+    with pytest.raises(RuntimeError, match=r"no shape slider 'wings'\. Choose one of the list"):
+        bpy.ops.omomi.add_edit(kind="shape", name="wings")
+    assert not scan.omomi.edits and scan.data.shape_keys is None
+
+
+def test_a_shape_and_an_attribute_of_one_name_are_two_edits(fake: Any, addon: Any, card: Any, make: Any) -> None:
+    card([{**ELONGATION, "name": "thickness"}])
+    scan = make("owl")
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=1.0)
+    first = addon.edits.stamp(scan), addon.edits.read(scan).signature
+    bpy.ops.omomi.reset_edits(remove=True)
+    bpy.ops.omomi.add_edit(kind="shape", name="thickness", strength=1.0)
+    second = addon.edits.stamp(scan), addon.edits.read(scan).signature
+    assert first[0] != second[0] and first[1] != second[1]
+
+
+def test_beyond_its_reach_a_slider_is_warned_of(fake: Any, addon: Any, card: Any, make: Any) -> None:
+    scan = make("owl")
+    bpy.ops.omomi.add_edit(kind="shape", name="elongation")
+    edit = scan.omomi.edits[0]
+    assert addon.edits.safe_text(edit) == "safe about -1.5 .. 2.5"
+    edit.strength = 2.6
+    assert addon.edits.outside(edit)
+    # What the backend foretells for this scan counts more.
+    bpy.ops.omomi.check()
+    assert addon.edits.safe_text(edit) == "safe about -0.75 .. 1.5"
+
+
+def test_a_sweep_goes_over_the_reach_unless_told_otherwise(fake: Any, card: Any, make: Any) -> None:
+    make("owl")
+    bpy.ops.omomi.add_edit(kind="shape", name="plausible")
+    bpy.ops.omomi.sweep()
+    bpy.ops.omomi.sweep(low=-0.5)
+    spans = [(fields["low"], fields["high"]) for kind, _, fields in fake.requests if kind == "SweepRequest"]
+    assert spans == [(0, 1), (-0.5, 2)]
+
+
+@pytest.mark.parametrize(
+    "sliders",
+    [
+        "", "{", "[]", "null", '{"sliders": 3}', '{"sliders": {"name": "x"}}', "[" * 10_000, '{"hash": "x"}',
+        [None, 3, "elongation", [], {}, {"name": 3, "kind": "shape"}, {"name": "", "kind": "shape"}],
+        [{"name": name, "kind": "shape"} for name in ("new\nline", "x" * 65, "../up", " spaced ", "con", "a:b")],
+        [{"name": "thickness", "kind": "attribute"}, {"name": "style 3", "kind": "style"}, {"name": "nameless"}],
+        [{"name": "plausible", "kind": "shape", "reach": [-9, 9]}],
+    ],
+    ids=range(12),
+)  # fmt: skip
+def test_what_is_no_slider_is_left_out(addon: Any, card: Any, sliders: Any) -> None:
+    card(sliders)
+    assert found(addon) == ["plausible"]
+    assert addon.shapes.find(addon.edits.CARD, "plausible")[2:] == (0.0, 1.0)
+
+
+def test_a_missing_card_and_one_that_is_too_large_have_none(addon: Any, card: Any) -> None:
+    path = card([ELONGATION, {**ELONGATION, "unit": "x" * (5 << 20)}])
+    assert found(addon) == ["plausible"]
+    path.unlink()
+    assert found(addon) == ["plausible"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"reach": [-2, 3]}, (-2, 3)),
+        ({"reach": [[-2, 3], [-1, 4]]}, (-1, 3)),
+        ({"reach": [[-2, -1], [1, 2]]}, (-1, 1)),
+        ({"range": [-0.5, 0.5]}, (-0.5, 0.5)),
+        ({"reach": [3, -2]}, (-1, 1)),
+        ({"reach": [float("nan"), 1]}, (-1, 1)),
+        ({"reach": [-1e300, 1e300]}, (-1, 1)),
+        ({"reach": [True, 2]}, (-1, 1)),
+        ({"reach": "far"}, (-1, 1)),
+        ({}, (-1, 1)),
+    ],
+)
+def test_the_reach_is_what_all_shapes_have(addon: Any, card: Any, given: Any, expected: Any) -> None:
+    card([{"name": "elongation", "kind": "shape", **given}])
+    assert addon.shapes.find(addon.edits.CARD, "elongation")[2:] == expected
+
+
+def test_the_list_follows_a_new_card_and_names_come_once(addon: Any, card: Any) -> None:
+    assert found(addon) == ["elongation", "plausible"]
+    card([{**ELONGATION, "name": name} for name in ("roundness", "roundness", "flatness")])
+    assert found(addon) == ["roundness", "flatness", "plausible"]
+    card([{**ELONGATION, "name": f"slider {number}"} for number in range(1000)])
+    assert len(found(addon)) == 65
+
+
+def test_the_shipped_card_can_be_read(addon: Any, scene: Any) -> None:
+    assert addon.edits.CARD == addon.process.BACKEND / "models" / "card.json"
+    assert found(addon)[-1] == "plausible"
+
+
+def test_the_menu_offers_the_sliders_with_a_tooltip(fake: Any, addon: Any, card: Any, make: Any) -> None:
+    make("owl")
+    assert {"Elongation", "Plausible", "Thickness"} <= set(draw(addon, "OMOMI_MT_add_edit").texts().splitlines())
+    tip = addon.operators.edits.OMOMI_OT_add_edit.description
+    said = {
+        name: tip(bpy.context, SimpleNamespace(kind=kind, name=name))
+        for kind, name in (("shape", "elongation"), ("shape", "plausible"), ("attribute", "detail"), ("learned", ""))
+    }
+    assert said["elongation"].endswith("in sd; useful from -1.5 to 2.5")
+    assert said["plausible"].startswith("Pull the shape toward what shapes are like")
+    assert "relief" in said["detail"] and said[""].startswith("Add an edit")
+
+
+def test_a_preset_keeps_shape_sliders(fake: Any, addon: Any, card: Any, make: Any) -> None:
+    make("owl")
+    bpy.ops.omomi.add_edit(kind="shape", name="elongation", strength=0.5)
+    bpy.ops.omomi.add_edit(kind="attribute", name="detail", strength=-0.5)
+    bpy.ops.omomi.save_preset(name="mine")
+    recipe = json.loads((addon.preferences.library_folder() / "mine.json").read_text())
+    assert [entry.get("kind") for entry in recipe["entries"]] == ["shape", None]
+    other = make("crow")
+    bpy.ops.omomi.load_preset(name="mine")
+    assert [(edit.kind, edit.name) for edit in other.omomi.edits] == [("shape", "elongation"), ("attribute", "detail")]
+    assert tuple(other.omomi.edits[0].reach) == (-1.5, 2.5)
+    # Another model may not have it.
+    card([])
+    with pytest.raises(RuntimeError, match="no built-in edit 'elongation'"):
+        bpy.ops.omomi.load_preset(name="mine")
+    assert len(other.omomi.edits) == 2
