@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MakeEngine: TypeAlias = "Callable[[str, int], Engine]"
 
+MOST_VARIATIONS = 99
 MESH_SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".npz")
 
 # Verbs of the developer, with parsers of their own; an installed extension does not have these modules.
@@ -70,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--denoise", type=_number(-2, 2), metavar="-2..2", help="smooth more or less than estimated")
     fit.add_argument("--fill", type=_number(-1, 1), metavar="-1..1", help="close holes more or less willingly")
     fit.add_argument("--largest-only", action="store_true", help="keep the largest piece only")
+    fit.add_argument("--no-symmetry", action="store_true", help="do not complete by the scan's own mirror symmetry")
+    fit.add_argument(
+        "--profile", type=Path, metavar="FILE", help="of a family (omomi align): completes what was not seen"
+    )
+    others = "N other completions of what was not seen too: OUT-1, OUT-2, ..."
+    fit.add_argument("--variations", type=_integer(0, MOST_VARIATIONS), default=0, metavar="N", help=others)
     fit.add_argument("--frames", type=Path, metavar="DIR", help="write each mesh on the way there")
     fit.set_defaults(run=_fit, misuse=fit.error)
 
@@ -108,25 +115,28 @@ def _fit(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     given = {name: getattr(arguments, name) for name in ("level", "denoise", "fill")}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     options["keep_islands"] = not arguments.largest_only
+    if arguments.no_symmetry:
+        options["symmetry"] = False
     engine = make_engine(arguments.device, arguments.threads)
     results: list[dict[str, Any]] = []
     errors: list[OmomiError] = []
     for scan, output in zip(arguments.scans, outputs, strict=True):
+        written = [_numbered(output, number) for number in range(arguments.variations + 1)]
         try:
             # Libraries may print; stdout is for the result.
             with contextlib.redirect_stdout(sys.stderr):
-                result = _fit_one(engine, scan, output, options, arguments.frames)
+                found = _fit_one(engine, scan, written, options, arguments.frames, arguments.profile)
         except OmomiError as error:
             if len(outputs) == 1:
                 raise
             print(f"{scan}: {error.message}", file=sys.stderr)
-            result = {"scan": str(scan), "error": {"code": error.code.value, "message": error.message}}
+            found = [{"scan": str(scan), "error": {"code": error.code.value, "message": error.message}}]
             errors.append(error)
-        results.append(result)
-        if not arguments.json and "output" in result:
-            print(
-                f"{result['output']}: {result['vertices']} vertices, {result['faces']} faces, level {result['level']}"
-            )
+        results += found
+        for result in [] if arguments.json else found:
+            if "output" in result:
+                name, vertices, faces, level = (result[key] for key in ("output", "vertices", "faces", "level"))
+                print(f"{name}: {vertices} vertices, {faces} faces, level {level}")
     if arguments.json:
         device = engine.info()
         summary: dict[str, Any] = {"device": device.device, "model": device.model_hash, "results": results}
@@ -146,48 +156,69 @@ def _outputs(arguments: argparse.Namespace) -> list[Path]:
     if output.suffix.lower() in MESH_SUFFIXES or output.is_file():
         arguments.misuse("with several scans OUT is a folder")
     outputs: list[Path] = []
+    taken: set[Path] = set()
     for scan in scans:
         path, number = output / f"{scan.stem}.ply", 1
-        while path in outputs:
+        while taken & (more := {_numbered(path, other) for other in range(arguments.variations + 1)}):
             number += 1
             path = output / f"{scan.stem}-{number}.ply"
+        taken |= more
         outputs.append(path)
     return outputs
 
 
-def _fit_one(engine: Engine, scan: Path, output: Path, options: dict[str, Any], frames: Path | None) -> dict[str, Any]:
+def _numbered(path: Path, number: int) -> Path:
+    """NAME-1.ply beside NAME.ply, which has the number 0."""
+    return path.with_stem(f"{path.stem}-{number}") if number else path
+
+
+def _fit_one(
+    engine: Engine, scan: Path, outputs: list[Path], options: dict[str, Any], frames: Path | None, profile: Path | None
+) -> list[dict[str, Any]]:
+    """Fit a scan and write it: the most likely completion first, then others, as many as there are outputs."""
     from .scan.load import load_scan
     from .scan.save import save_mesh
     from .wire import jsonable
 
-    written: list[str] = []
-
-    def on_frame(mesh: Mesh) -> None:
-        if frames is not None:
-            path = frames / f"{output.stem}-{len(written)}-level{mesh.level}.ply"
-            save_mesh(path, mesh.vertices, mesh.faces, mesh.sigma)
-            written.append(str(path))
-
+    results: list[dict[str, Any]] = []
     with disk_errors():
-        for folder in (output.parent, *([frames] if frames is not None else [])):
+        for folder in (outputs[0].parent, *([frames] if frames is not None else [])):
             folder.mkdir(parents=True, exist_ok=True)
         line = ProgressLine(scan.name)
         try:
-            result = engine.fit(load_scan(scan), options, on_frame, line.show, engine.token())
+            prepared, family = engine.prepare(load_scan(scan)), {}
+            if profile is not None:
+                from .editing.belonging import member_of
+
+                family["guess"] = member_of(profile, prepared).guess
+            for number, output in enumerate(outputs):
+                written: list[str] = []
+
+                def on_frame(mesh: Mesh, name: str = output.stem, written: list[str] = written) -> None:
+                    if frames is not None:
+                        path = frames / f"{name}-{len(written)}-level{mesh.level}.ply"
+                        save_mesh(path, mesh.vertices, mesh.faces, mesh.sigma)
+                        written.append(str(path))
+
+                chosen = options | ({"variation": number} if number else {})
+                result = engine.fit(prepared, chosen, on_frame, line.show, engine.token(), **family)
+                mesh = result.mesh
+                save_mesh(output, mesh.vertices, mesh.faces, mesh.sigma)
+                results.append(
+                    {
+                        "scan": str(scan),
+                        "output": str(output),
+                        "frames": written,
+                        "vertices": len(mesh.vertices),
+                        "faces": len(mesh.faces),
+                        "level": mesh.level,
+                        "stats": jsonable(result.stats),
+                        "report": jsonable(result.report),
+                    }
+                )
         finally:
             line.end()
-        mesh = result.mesh
-        save_mesh(output, mesh.vertices, mesh.faces, mesh.sigma)
-    return {
-        "scan": str(scan),
-        "output": str(output),
-        "frames": written,
-        "vertices": len(mesh.vertices),
-        "faces": len(mesh.faces),
-        "level": mesh.level,
-        "stats": jsonable(result.stats),
-        "report": jsonable(result.report),
-    }
+    return results
 
 
 def _measure(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:

@@ -141,16 +141,15 @@ class BackendClient:
         *,
         options: Mapping[str, Any] | None = None,
         name: str = "",
+        profile: str = "",
     ) -> int:
         """Ask for a fit of ``points`` (n, 3), f32 or f64, world units; the number of the job.
 
         ``faces`` (m, 3) are indices into the points, ``normals`` and ``to_sensor`` are (n, 3), ``options`` are fields
-        of ``FitOptions``. For the rest see ``request``.
+        of ``FitOptions``, ``profile`` is the file of a family. For the rest see ``request``.
         """
-        chosen = dict(options or {})
-        return self.request(
-            FitRequest, name=name, options=chosen, points=points, faces=faces, normals=normals, to_sensor=to_sensor
-        )
+        arrays = {"points": points, "faces": faces, "normals": normals, "to_sensor": to_sensor}
+        return self.request(FitRequest, name=name, options=dict(options or {}), profile=profile, **arrays)
 
     def request(self, kind: type[Request], **fields: Any) -> int:
         """Ask for a job of this kind; its number. ``fields`` are the request's own but for the id.

@@ -9,6 +9,7 @@ import dataclasses
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from .errors import ErrorCode, OmomiError
 
 if TYPE_CHECKING:
+    from .field.guess import Guess
     from .field.model import Model
     from .scan.prepare import PreparedScan
     from .scan.raw import RawScan
@@ -92,14 +94,16 @@ class Engine(Protocol):
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
         cancel: Token,
+        guess: Guess | None = None,
     ) -> Result:
-        """Fit one scan, which is prepared first where it is raw. ``options`` are fields of ``FitOptions``. Callbacks
-        may raise OmomiError(CANCELLED), which must pass through. Raises OmomiError."""
+        """Fit one scan, which is prepared first where it is raw. ``options`` are fields of ``FitOptions``; ``guess`` is
+        surface where nothing was measured, in place of what the engine would guess itself. Callbacks may raise
+        OmomiError(CANCELLED), which must pass through. Raises OmomiError."""
         ...
 
 
 class OnnxEngine:
-    """The engine of the shipped model: ``field.fit`` on ONNX Runtime."""
+    """The engine of the shipped model: ``prior.completing`` on ONNX Runtime."""
 
     def __init__(self, device: str = "auto", threads: int = 0) -> None:
         self._device = device
@@ -134,19 +138,25 @@ class OnnxEngine:
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
         cancel: Token,
+        guess: Guess | None = None,
     ) -> Result:
         from .field.fit import FitOptions, fit
+        from .prior.completing import complete
 
         known = {field.name for field in dataclasses.fields(FitOptions)}
         if unknown := sorted(set(options) - known):
             raise OmomiError(ErrorCode.BAD_OPTION, f"There is no option {', '.join(map(repr, unknown))}.")
-        if type(options.get("level", 0)) is not int:
-            raise OmomiError(ErrorCode.BAD_OPTION, "The level must be a whole number.")
+        for name in ("level", "variation"):
+            if type(options.get(name, 0)) is not int:
+                raise OmomiError(ErrorCode.BAD_OPTION, f"The {name} must be a whole number.")
+        if type(options.get("symmetry", True)) is not bool:
+            raise OmomiError(ErrorCode.BAD_OPTION, "The symmetry is either on or off.")
         try:
             chosen = FitOptions(**options)
         except (TypeError, ValueError) as error:
             raise OmomiError(ErrorCode.BAD_OPTION, f"These options cannot be used: {error}.") from error
-        return fit(raw, self._load(), chosen, on_frame=on_frame, on_progress=on_progress, cancel=cancel)  # type: ignore[arg-type]
+        make = complete if guess is None else partial(fit, guess=guess)
+        return make(raw, self._load(), chosen, on_frame=on_frame, on_progress=on_progress, cancel=cancel)  # type: ignore[arg-type]
 
     def _load(self) -> Model:
         with self._loading:

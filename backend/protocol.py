@@ -14,7 +14,7 @@ import numpy as np
 
 from .errors import ErrorCode, OmomiError
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 # Keeps a failure, tracebacks included, well inside the bound of a head.
 _LONGEST_TEXT = 20_000
@@ -34,6 +34,9 @@ class Method(StrEnum):
     BLEND = "blend"
     LEARN = "learn"
     TRANSFER = "transfer"
+    ALIGN = "align"
+    SAMPLE = "sample"
+    AUDIT = "audit"
     DONE = "done"
     PROGRESS = "progress"
     FRAME = "frame"
@@ -84,12 +87,14 @@ class FitRequest:
     """Fit one scan, and keep it for edits under the number of the job.
 
     ``points`` (n, 3) in world units, f64 when they are far from the origin; ``faces`` (m, 3) indices into them;
-    ``normals`` and ``to_sensor`` (n, 3). ``options`` are the fields of ``FitOptions``.
+    ``normals`` and ``to_sensor`` (n, 3). ``options`` are the fields of ``FitOptions``. ``profile``: file of a family,
+    which completes what was not seen; empty for none.
     """
 
     id: int
     name: str
     options: dict[str, Any]
+    profile: str
     points: np.ndarray = _array("<f4", "<f8", columns=3)
     faces: np.ndarray | None = _array("<i4", columns=3, optional=True)
     normals: np.ndarray | None = _array("<f4", columns=3, optional=True)
@@ -100,11 +105,11 @@ class FitRequest:
 class StackRequest:
     """Put edits on the scan that the job ``handle`` fitted, in place of those that it has.
 
-    layers: one object each, {"attribute": NAME} or {"path": FILE.omomi}, with "strength", "mute" and, where the edit is
-    painted, "mask": which of the masks. ``masks`` holds them end to end, each with one weight 0 .. 1 for every point of
-    the scan as it was sent. A muted layer is not looked at and does nothing. Answered by ``Done``: {"layers": [{"name",
-    "kind": "attribute" or "learned", "misfit", "foretold", "warnings"}]}; foretold: [low, high], strengths between
-    which no walls are expected to meet, None where the body has no inside. When this fails the scan keeps the edits
+    layers: one object each, {"attribute": NAME}, {"shape": NAME} or {"path": FILE.omomi}, with "strength", "mute" and,
+    where the edit is painted, "mask": which of the masks. ``masks`` holds them end to end, each with one weight 0 .. 1
+    for every point of the scan as it was sent. A muted layer is not looked at and does nothing. Answered by ``Done``:
+    {"layers": [{"name", "kind": "attribute", "shape" or "learned", "misfit", "foretold", "warnings"}]}; foretold: [low,
+    high], strengths between which no walls are expected to meet, None where the body has no inside. When this fails the scan keeps the edits
     that it had.
     """
 
@@ -154,12 +159,16 @@ class SweepRequest:
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """Topology and measures of the scan at these strengths. ``Done``: {"topology", "measures", "guessed"} and, as
-    ``values``, the standard deviation of the surface at every vertex of the body, world units."""
+    """What the scan is like at these strengths. ``Done``: {"topology", "measures", "guessed", "plausibility": {"value"
+    0 .. 1: the share of real shapes that are no more usual, "nearest": [{"family", "distance"}]}, "family": null or
+    {"name", "typical" 0 .. 1, "outside": share of the surface that departs}} and, as ``values``, the standard deviation
+    of the surface at every vertex of the body, world units. With the file of a family as ``profile`` also, as
+    ``deviation``, by how many standard deviations every vertex departs from that family, outwards positive."""
 
     id: int
     handle: int
     strengths: tuple[float, ...]
+    profile: str
 
 
 @dataclass(frozen=True)
@@ -222,6 +231,42 @@ class TransferRequest:
     uvs: np.ndarray | None = _array("<f4", columns=2, optional=True)
 
 
+@dataclass(frozen=True, eq=False)
+class AlignRequest:
+    """Make the profile of a family from its members and write it to ``path``. The meshes lie end to end in ``points``
+    (world units) and ``faces`` (indices into the mesh's own points); counts: points and faces of each. ``Done``:
+    {"members", "left_out": [{"name", "why"}], "explained", "warnings"}."""
+
+    id: int
+    name: str
+    path: str
+    names: tuple[str, ...]
+    counts: tuple[int, ...]
+    points: np.ndarray = _array("<f4", "<f8", columns=3)
+    faces: np.ndarray = _array("<i4", columns=3)
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """A shape that the model makes up, canonical: mesh frames coarse to fine, then ``Done``: {"plausibility",
+    "nearest": [{"family", "distance"}]}. The same seed gives the same shape."""
+
+    id: int
+    seed: int
+    level: int
+
+
+@dataclass(frozen=True)
+class AuditRequest:
+    """Write the page that says what the model knows and can do to ``path``; handle: a fitted scan that it places among
+    the training shapes, or -1; against: an older card's file, or empty. ``Done``: {"path"}."""
+
+    id: int
+    handle: int
+    path: str
+    against: str
+
+
 @dataclass(frozen=True)
 class Forget:
     """The fit with this handle is not needed any more, once the jobs before this message are done. Without it the least
@@ -241,6 +286,7 @@ class Done:
     values: np.ndarray | None = _array("<f4", columns=None, optional=True)
     uvs: np.ndarray | None = _array("<f4", columns=2, optional=True)
     sources: np.ndarray | None = _array("<i4", columns=None, optional=True)
+    deviation: np.ndarray | None = _array("<f4", columns=None, optional=True)
 
 
 @dataclass(frozen=True)
@@ -334,6 +380,9 @@ Request: TypeAlias = (
     | BlendRequest
     | LearnRequest
     | TransferRequest
+    | AlignRequest
+    | SampleRequest
+    | AuditRequest
 )
 """What the backend owes exactly one response to."""
 Response: TypeAlias = FitDone | Done | Failure

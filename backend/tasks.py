@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from .engine import Engine, Mesh
 from .errors import ErrorCode, OmomiError
 from .job import Job
 from .protocol import (
+    AlignRequest,
     ApplyRequest,
+    AuditRequest,
     BlendRequest,
     Body,
     CheckRequest,
@@ -26,6 +28,7 @@ from .protocol import (
     MeshFrame,
     Outcome,
     PoseRequest,
+    SampleRequest,
     SolveRequest,
     StackRequest,
     SweepRequest,
@@ -33,9 +36,7 @@ from .protocol import (
 )
 from .wire import jsonable
 
-if TYPE_CHECKING:
-    from .scan.raw import RawScan
-
+NO_HANDLE = -1
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -58,6 +59,7 @@ def perform(bench: Bench) -> FitDone | Done:
 
 
 def _fit(request: FitRequest, bench: Bench) -> FitDone:
+    from .editing.belonging import member_of
     from .editing.stacking import Piece
     from .editing.subject import Subject
     from .scan.raw import RawScan
@@ -75,7 +77,11 @@ def _fit(request: FitRequest, bench: Bench) -> FitDone:
     bench.report(0.0, "reading the scan")
     scan = bench.engine.prepare(raw)
     assert job.token is not None
-    result = bench.engine.fit(scan, request.options, on_frame, bench.report, job.token)
+    family: dict[str, Any] = {}
+    if request.profile:
+        bench.report(0.0, "finding its place in the family")
+        family["guess"] = member_of(_file(request.profile), scan).guess
+    result = bench.engine.fit(scan, request.options, on_frame, bench.report, job.token, **family)
     job.raise_if_cancelled()
     final = job.frame(result.mesh, final=True)
     done = FitDone(request.id, jsonable(result.stats), jsonable(result.report))
@@ -85,7 +91,7 @@ def _fit(request: FitRequest, bench: Bench) -> FitDone:
 
 
 def _stack(request: StackRequest, bench: Bench) -> Done:
-    from .editing.stacking import specs_of
+    from .editing.layers import specs_of
 
     piece = bench.shelf.take(request.handle)
     specs = specs_of(request.layers, request.masks, len(piece.subject.raw.points))
@@ -115,9 +121,10 @@ def _sweep(request: SweepRequest, bench: Bench) -> Done:
     piece = bench.shelf.take(request.handle)
     stack, scan = piece.stack, piece.subject.scan
     strengths = stack.strengths(request.strengths)
-    spec, _ = stack.layer(request.layer)
+    spec, placed = stack.layer(request.layer)
     title = f"{spec.name} on {scan.name}"
-    way = request.layer, request.low, request.high, request.steps
+    # where strengths are brought back to a range there is nothing beyond it
+    way = request.layer, placed.within(request.low), placed.within(request.high), request.steps
     found = sweep_layer(stack.shell, stack.units, strengths, *way, scan.frame.scale, title, bench.report)
     return Done(request.id, jsonable(found.to_json()))
 
@@ -135,9 +142,18 @@ def _solve(request: SolveRequest, bench: Bench) -> Done:
 
 def _check(request: CheckRequest, bench: Bench) -> Done:
     from .editing.applying import check_stack
+    from .editing.belonging import belonging
+    from .editing.judging import judged
 
-    summary, sigma = check_stack(bench.shelf.take(request.handle), request.strengths, bench.report)
-    return Done(request.id, jsonable(summary), values=sigma)
+    piece = bench.shelf.take(request.handle)
+    summary, sigma = check_stack(piece, request.strengths, bench.report)
+    bench.report(0.8, "comparing with other shapes")
+    summary["plausibility"] = judged(piece, request.strengths, bench.engine)
+    summary["family"], deviation = None, None
+    if request.profile:
+        bench.report(0.9, "comparing with its family")
+        summary["family"], deviation = belonging(_file(request.profile), piece, request.strengths)
+    return Done(request.id, jsonable(summary), values=sigma, deviation=deviation)
 
 
 def _blend(request: BlendRequest, bench: Bench) -> Done:
@@ -169,36 +185,20 @@ def _blend(request: BlendRequest, bench: Bench) -> Done:
 
 def _learn(request: LearnRequest, bench: Bench) -> Done:
     from .editing.learning import learn_from
+    from .editing.packed import unpacked
     from .weights.store import SUFFIX, save_edit
 
-    if "\0" in request.path or Path(request.path).suffix.lower() != SUFFIX:
-        _refuse(f"the file of an edit ends in {SUFFIX}")
-    pairs = _pairs(request)
+    path = _file(request.path, SUFFIX)
+    counts = request.counts
+    kinds = [f"Example {number // 2 + 1} {('before', 'after')[number % 2]}" for number in range(len(counts) // 2)]
+    meshes = unpacked(request.points, request.faces, counts, kinds)
+    if not meshes or len(meshes) % 2:
+        _refuse("pairs are counted by the points and faces of each mesh, before and after")
+    pairs = list(zip(meshes[::2], meshes[1::2], strict=True))
     names = [f"example {number + 1}" for number in range(len(pairs))]
     edit, summary = learn_from(pairs, names, bench.report)
-    stored = save_edit(Path(request.path), edit, bench.engine.info().model_hash, request.name)
+    stored = save_edit(path, edit, bench.engine.info().model_hash, request.name)
     return Done(request.id, jsonable({"sha256": stored.sha256, **summary}))
-
-
-def _pairs(request: LearnRequest) -> list[tuple[RawScan, RawScan]]:
-    """The meshes of the request. Raises OmomiError: BAD_OPTION; NOT_A_MESH."""
-    from .scan.raw import RawScan
-
-    counts = np.array(request.counts, np.int64).reshape(-1)
-    if not len(counts) or len(counts) % 4 or counts.min() < 0:
-        _refuse("pairs are counted by the points and faces of each mesh, before and after")
-    points, faces = (np.concatenate([[0], np.cumsum(counts[part::2])]) for part in range(2))
-    if points[-1] != len(request.points) or faces[-1] != len(request.faces):
-        _refuse("the meshes of the pairs are not as long as they were said to be")
-    meshes = [
-        RawScan(
-            request.points[points[mesh] : points[mesh + 1]].astype(np.float64),
-            request.faces[faces[mesh] : faces[mesh + 1]],
-            name=f"Example {mesh // 2 + 1} {('before', 'after')[mesh % 2]}",
-        )
-        for mesh in range(len(counts) // 2)
-    ]
-    return list(zip(meshes[::2], meshes[1::2], strict=True))
 
 
 def _transfer(request: TransferRequest, bench: Bench) -> Done:
@@ -224,6 +224,56 @@ def _transfer(request: TransferRequest, bench: Bench) -> Done:
     )
 
 
+def _align(request: AlignRequest, bench: Bench) -> Done:
+    from .editing.aligning import align_family
+    from .editing.packed import unpacked
+    from .prior.profile import SUFFIX, save_profile
+
+    path = _file(request.path, SUFFIX)
+    scans = unpacked(request.points, request.faces, request.counts, request.names)
+    profile, summary = align_family(scans, bench.report)
+    save_profile(path, profile)
+    return Done(request.id, jsonable(summary))
+
+
+def _sample(request: SampleRequest, bench: Bench) -> Done:
+    from .editing.drawing import draw
+
+    job = bench.job
+
+    def on_frame(mesh: Mesh) -> None:
+        job.raise_if_cancelled()
+        if not mesh.final:
+            bench.send(job.frame(mesh, final=False))
+
+    bench.report(0.0, "drawing a shape")
+    assert job.token is not None
+    drawn = draw(bench.engine, request.seed, request.level, on_frame, bench.report, job.token)  # type: ignore[arg-type]
+    job.raise_if_cancelled()
+    bench.send(job.frame(drawn.mesh, final=True))
+    verdict = drawn.verdict.to_json()
+    return Done(request.id, jsonable({"plausibility": verdict["value"], "nearest": verdict["nearest"]}))
+
+
+def _audit(request: AuditRequest, bench: Bench) -> Done:
+    from .field.model import MODEL_FOLDER
+    from .prior.shipped import installed_prior
+    from .report.audit import audit_page
+    from .report.card import read_card
+    from .report.scans import look
+    from .weights.files import write_whole
+
+    path = _file(request.path, ".html")
+    against = read_card(_file(request.against)) if request.against else None
+    prior, looks = installed_prior(), []
+    if request.handle != NO_HANDLE:
+        looks.append(look(bench.shelf.take(request.handle).subject, prior, quick=True, on_progress=bench.report))
+    bench.report(0.9, "writing the page")
+    archive = None if prior is None else prior.archive
+    write_whole(path, audit_page(read_card(MODEL_FOLDER / "card.json"), archive, looks, against))
+    return Done(request.id, {"path": str(path)})
+
+
 _TASKS: dict[type, Callable[[Any, Bench], FitDone | Done]] = {
     FitRequest: _fit,
     StackRequest: _stack,
@@ -235,6 +285,9 @@ _TASKS: dict[type, Callable[[Any, Bench], FitDone | Done]] = {
     BlendRequest: _blend,
     LearnRequest: _learn,
     TransferRequest: _transfer,
+    AlignRequest: _align,
+    SampleRequest: _sample,
+    AuditRequest: _audit,
 }
 
 
@@ -243,6 +296,13 @@ def _chosen(kind: type[Choice], value: str) -> Choice:
     if value not in tuple(kind):
         _refuse(f"{value!r:.80} is none of {', '.join(kind)}")
     return kind(value)
+
+
+def _file(path: str, suffix: str = "") -> Path:
+    """A path that a request names. Raises OmomiError(BAD_OPTION) for what cannot be one, or has another suffix."""
+    if not path or "\0" in path or (suffix and Path(path).suffix.lower() != suffix):
+        _refuse(f"this is no path of a file{' that ends in ' + suffix if suffix else ''}")
+    return Path(path)
 
 
 def _refuse(why: str) -> NoReturn:

@@ -18,7 +18,9 @@ from .errors import ErrorCode, OmomiError
 from .frames import Packet
 from .protocol import (
     PROTOCOL_VERSION,
+    AlignRequest,
     ApplyRequest,
+    AuditRequest,
     BlendRequest,
     Cancel,
     CheckRequest,
@@ -37,6 +39,7 @@ from .protocol import (
     PoseRequest,
     Progress,
     Request,
+    SampleRequest,
     Shutdown,
     SolveRequest,
     StackRequest,
@@ -62,6 +65,9 @@ _CLASSES: dict[Method, type] = {
     Method.BLEND: BlendRequest,
     Method.LEARN: LearnRequest,
     Method.TRANSFER: TransferRequest,
+    Method.ALIGN: AlignRequest,
+    Method.SAMPLE: SampleRequest,
+    Method.AUDIT: AuditRequest,
     Method.PROGRESS: Progress,
     Method.FRAME: MeshFrame,
     Method.CANCEL: Cancel,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -13,6 +12,8 @@ from numpy.typing import NDArray
 
 from ..engine import Engine
 from ..errors import ErrorCode, OmomiError
+from ..prior import shipped
+from ..prior.shaping import PLAUSIBLE, shape_edit
 from ..protocol import Body
 from ..weights.attributes import ATTRIBUTES, attribute
 from ..weights.learned import LearnedEdit
@@ -23,6 +24,7 @@ from ..weights.stack import Edited, Layer, Movement, Unit, combine, units
 from ..weights.store import load_edit
 from .blending import Blend, blend
 from .checking import foretell
+from .layers import LayerSpec
 from .learning import doubts
 from .subject import Progress, Shell, Subject
 
@@ -33,36 +35,21 @@ MOST_PLACED = 32
 
 
 @dataclass(frozen=True)
-class LayerSpec:
-    """An edit as it is asked for: one of a built-in attribute or a file. mask: f32 (n,), one weight for every point of
-    the scan as it was given, or None for everywhere."""
-
-    attribute: str | None
-    path: Path | None
-    strength: float = 1.0
-    mute: bool = False
-    mask: NDArray[np.float32] | None = None
-
-    @property
-    def name(self) -> str:
-        return self.attribute or (self.path.stem if self.path else "")
-
-    @property
-    def kind(self) -> str:
-        return "attribute" if self.attribute else "learned"
-
-
-@dataclass(frozen=True)
 class Placed:
     """An edit where it belongs on a scan. seen: the strengths that it was made for; misfit: of the registration
-    (sizes), None for an attribute; warnings: what an artist should know of it; units: what it does everywhere to the
-    bodies that it was evaluated on."""
+    (sizes), None where there is none; warnings: what an artist should know of it; strict: whether strengths are brought
+    back to those seen; units: what it does everywhere to the bodies that it was evaluated on."""
 
     movement: Movement
     seen: tuple[float, float]
     misfit: float | None = None
     warnings: tuple[str, ...] = ()
+    strict: bool = False
     units: dict[Body, Unit] = field(default_factory=dict)
+
+    def within(self, strength: float) -> float:
+        """The strength that it acts with."""
+        return min(max(strength, self.seen[0]), self.seen[1]) if self.strict else strength
 
     def unit(self, body: Body, shell: Shell, mask: Mask | None) -> Unit:
         """What it does to a body at strength 1 within a mask; evaluating it takes far longer than masking it."""
@@ -94,6 +81,10 @@ class Laid:
         told = {"name": spec.name, "kind": spec.kind, "misfit": placed and placed.misfit, "foretold": self.foretold}
         return told | {"warnings": [] if placed is None else [*placed.warnings, *self.warnings(spec.strength)]}
 
+    def strength(self, given: float) -> float:
+        """What it acts with at a strength that was given: 0 where it is muted."""
+        return 0.0 if self.placed is None else self.placed.within(float(given))
+
     def warnings(self, strength: float) -> list[str]:
         """See `strength_warnings`."""
         return [] if self.placed is None else strength_warnings(self.spec.name, strength, self.placed.seen)
@@ -124,7 +115,7 @@ class Stack:
         return combine(self.units, self.strengths(strengths), self.shell.vertices, self.shell.faces)
 
     def strengths(self, given: Sequence[float]) -> list[float]:
-        """One strength for every layer, 0 for the muted ones. Raises OmomiError(BAD_OPTION) for another number of them
+        """One strength for every layer, as they act with it. Raises OmomiError(BAD_OPTION) for another number of them
         than there are layers, and strengths that are not finite or absurdly large."""
         if len(given) != len(self.layers):
             _refuse(f"{len(given)} strengths were given for {len(self.layers)} edits")
@@ -132,7 +123,7 @@ class Stack:
             # written so that NaN fails too
             if not abs(value) <= LARGEST_NUMBER:
                 _refuse(f"{value:g} is not a strength")
-        return [0.0 if layer.spec.mute else float(value) for layer, value in zip(self.layers, given, strict=True)]
+        return [layer.strength(value) for layer, value in zip(self.layers, given, strict=True)]
 
     @property
     def units(self) -> list[Unit]:
@@ -188,10 +179,10 @@ class Piece:
             if not abs(spec.strength) <= LARGEST_NUMBER:
                 _refuse(f"{spec.strength:g} is not a strength")
         shell = self.subject.shell(body)
-        laid = []
+        laid: list[Laid] = []
         for number, spec in enumerate(specs):
             on_progress(number / len(specs), f"placing {spec.name}")
-            laid.append(_muted(spec, shell) if spec.mute else self._evaluated(spec, body, shell, engine))
+            laid.append(_muted(spec, shell) if spec.mute else self._evaluated(spec, body, shell, engine, laid))
         for key in list(self.placed)[: max(0, len(self.placed) - max(MOST_PLACED, len(specs)))]:
             del self.placed[key]
         self._stack = self._laid(body, laid)
@@ -213,10 +204,10 @@ class Piece:
         base = (np.asarray(world, np.float64) - self.origin).astype(np.float32)
         return Stack(shell, tuple(layers), base, moves)
 
-    def _evaluated(self, spec: LayerSpec, body: Body, shell: Shell, engine: Engine) -> Laid:
+    def _evaluated(self, spec: LayerSpec, body: Body, shell: Shell, engine: Engine, before: Sequence[Laid]) -> Laid:
         mask = None if spec.mask is None else self._painted(spec.mask)
         try:
-            placed = self._placed(spec, engine)
+            placed = self._placed(spec, engine, before)
         except OmomiError as error:
             # the artist has several edits, and has to know which one it is
             raise OmomiError(error.code, f"{spec.name}: {error.message}", error.detail) from error
@@ -224,13 +215,36 @@ class Piece:
         told = foretell(shell, unit, min(low, spec.strength), max(high, spec.strength)) if shell.closed else None
         return Laid(spec, placed, unit, told and told.margin)
 
-    def _placed(self, spec: LayerSpec, engine: Engine) -> Placed:
-        stored = None if spec.path is None else load_edit(spec.path, engine.info().model_hash)
-        key = spec.name if stored is None else stored.sha256
+    def _placed(self, spec: LayerSpec, engine: Engine, before: Sequence[Laid]) -> Placed:
+        if spec.shape is not None:
+            moved = self._moved(before) if spec.shape == PLAUSIBLE else None
+            start = "" if moved is None else hashlib.sha256(moved.tobytes()).hexdigest()
+            return self._kept(f"shape:{spec.shape}:{start}", lambda: self._shape(spec.name, moved))
+        if spec.path is None:
+            return self._kept(spec.name, lambda: self._attribute(spec.name, engine))
+        stored = load_edit(spec.path, engine.info().model_hash)
+        return self._kept(stored.sha256, lambda: self._found(stored.edit))
+
+    def _kept(self, key: str, make: Callable[[], Placed]) -> Placed:
         # moved to the end: the least recently used are the first to go
         known = self.placed.pop(key, None)
-        self.placed[key] = known or (self._attribute(spec.name, engine) if stored is None else self._found(stored.edit))
+        self.placed[key] = known or make()
         return self.placed[key]
+
+    def _moved(self, layers: Sequence[Laid]) -> NDArray[np.float64]:
+        """Where layers at their strengths bring the vertices (n, 3) of the fit."""
+        shell = self.subject.shell(Body.FIT)
+        moved = shell.vertices.copy()
+        for layer in layers:
+            strength = layer.strength(layer.spec.strength)
+            if layer.placed is not None and strength != 0:
+                mask = None if layer.spec.mask is None else self._painted(layer.spec.mask)
+                moved += strength * layer.placed.unit(Body.FIT, shell, mask).move
+        return moved
+
+    def _shape(self, name: str, moved: NDArray | None) -> Placed:
+        made = shape_edit(name, self.subject.scan, self.subject.fit, shipped.shipped_prior(), moved)
+        return Placed(made.movement, (made.low, made.high), warnings=made.warnings, strict=made.strict)
 
     def _attribute(self, name: str, engine: Engine) -> Placed:
         movement = attribute(name, self.subject.scan, self.subject.fit, engine.model)
@@ -260,34 +274,6 @@ def strength_warnings(name: str, strength: float, seen: tuple[float, float] = SE
     if seen[0] <= strength <= seen[1]:
         return []
     return [f"{name}: a strength of {strength:.3g} is far outside of what was seen."]
-
-
-def specs_of(layers: Sequence[Mapping[str, Any]], masks: NDArray[np.float32] | None, points: int) -> list[LayerSpec]:
-    """The layers of a `StackRequest` on a scan of ``points`` points. Raises OmomiError(BAD_OPTION)."""
-    if masks is None:
-        masks = np.zeros(0, np.float32)
-    if len(masks) % max(points, 1):
-        _refuse(f"a mask has one weight for each of the scan's {points:,} points, and {len(masks):,} is no such number")
-    rows = masks.reshape(-1, points) if points else masks.reshape(0, 0)
-    return [_spec(layer, rows) for layer in layers]
-
-
-def _spec(layer: Mapping[str, Any], masks: NDArray[np.float32]) -> LayerSpec:
-    if unknown := sorted(set(layer) - {"attribute", "path", "strength", "mute", "mask"}):
-        _refuse(f"an edit has no {unknown[0]!r:.80}")
-    attribute, path, mask = layer.get("attribute"), layer.get("path"), layer.get("mask")
-    strength, mute = layer.get("strength", 1.0), layer.get("mute", False)
-    name = path if attribute is None else attribute
-    if (attribute is None) == (path is None) or not isinstance(name, str) or not name or "\0" in name:
-        _refuse("an edit is either the name of an attribute or the path of a file")
-    if type(strength) not in (int, float) or not math.isfinite(strength):
-        _refuse(f"the strength of {name} is not a number")
-    if not isinstance(mute, bool):
-        _refuse(f"whether {name} is muted must be true or false")
-    if mask is not None and (type(mask) is not int or not 0 <= mask < len(masks)):
-        _refuse(f"the mask of {name} was not sent")
-    weights = None if mask is None else masks[mask]
-    return LayerSpec(attribute, None if path is None else Path(path), float(strength), mute, weights)
 
 
 def _refuse(why: str) -> NoReturn:

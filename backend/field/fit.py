@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,14 +12,17 @@ from ..errors import ErrorCode, OmomiError
 from ..scan.clean import CleanReport
 from ..scan.prepare import PreparedScan, prepare
 from ..scan.raw import RawScan
+from .guess import Guess, Unmeasured
 from .islands import compacted, kept_faces
 from .memory import peak_bytes
 from .model import CancelToken, Model
 from .recursion import Level, recursion
 from .surface import extract
 from .uncertainty import vertex_sigma
+from .variation import Variation
 
 DEEPEST_LEVEL = 5
+MOST_VARIATIONS = 9999
 FINEST_SHARE = 4.0
 """A level has about four times the blocks of the one above."""
 
@@ -28,16 +31,25 @@ FINEST_SHARE = 4.0
 class FitOptions:
     """level 0 .. 5: resolution 32 * 2^level. denoise -2 .. 2: octaves by which the scan is taken for noisier than it
     measures. fill -1 .. 1: hole filling; 0 is the most likely surface, more closes openings that were not seen.
-    keep_islands: keep every piece that the scan supports, not only the largest."""
+    keep_islands: keep every piece that the scan supports, not only the largest. variation: which completion of what was
+    not seen; 0 is the most likely one. symmetry: where nothing was seen, believe the scan's own mirror symmetry (only
+    `prior.completing.complete` looks for it)."""
 
     level: int = 2
     denoise: float = 0.0
     fill: float = 0.0
     keep_islands: bool = True
+    variation: int = 0
+    symmetry: bool = True
 
     def __post_init__(self) -> None:
         """Raises OmomiError(BAD_OPTION)."""
-        ranges = (("level", self.level, 0, DEEPEST_LEVEL), ("denoise", self.denoise, -2, 2), ("fill", self.fill, -1, 1))
+        ranges = (
+            ("level", self.level, 0, DEEPEST_LEVEL),
+            ("denoise", self.denoise, -2, 2),
+            ("fill", self.fill, -1, 1),
+            ("variation", self.variation, 0, MOST_VARIATIONS),
+        )
         for name, value, low, high in ranges:
             # written so that NaN fails too
             if not low <= value <= high:
@@ -58,22 +70,29 @@ class FittedMesh:
 
 @dataclass(frozen=True)
 class FitStats:
-    """seconds: the whole fit; network_seconds: inside ONNX Runtime; peak_bytes: of the process, ever."""
+    """seconds: the whole fit; network_seconds: inside ONNX Runtime; peak_bytes: of the process, ever; guess: whose
+    guess stands where nothing was measured, empty where there is none."""
 
     seconds: float
     network_seconds: float
     blocks: int
     peak_bytes: int
     levels: tuple[dict[str, float], ...]
+    guess: str = ""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a fit returns."""
+    """What a fit returns; code f32 (CODE,): the shape's."""
 
     mesh: FittedMesh
     stats: FitStats
     report: CleanReport
+    code: np.ndarray
+
+
+Guesser = Callable[[PreparedScan, Level], Guess | None]
+"""Guesses from a scan and the field of its level 0."""
 
 
 def ignore(*_: object) -> None:
@@ -85,15 +104,17 @@ def fit(
     model: Model,
     options: FitOptions | None = None,
     *,
+    guess: Guess | Guesser | None = None,
     on_frame: Callable[[FittedMesh], None] = ignore,
     on_progress: Callable[[float, str], None] = ignore,
     cancel: CancelToken | None = None,
 ) -> Fit:
     """Closed surface of a scan.
 
-    on_frame receives the mesh of each level, the last one with ``final`` set; on_progress a share 0 .. 1 and words.
-    The same scan and options give the same bits on one device and number of threads. Raises OmomiError: those of
-    `prepare`, CANCELLED, NO_SURFACE, BAD_OPTION.
+    guess: surface where nothing was measured, or a function that is asked for it once level 0 is there and not the
+    last; with what it suggests level 0 comes a second time. on_frame receives the mesh of each level, the last one with
+    ``final`` set; on_progress a share 0 .. 1 and words. The same scan and options give the same bits on one device and
+    number of threads. Raises OmomiError: those of `prepare`, CANCELLED, NO_SURFACE, BAD_OPTION.
     """
     options, cancel = options or FitOptions(), cancel or CancelToken()
     started, network_before = time.perf_counter(), model.seconds
@@ -107,16 +128,26 @@ def fit(
         on_progress((before + done / of * FINEST_SHARE**level) / whole, f"level {level} of {options.level}")
 
     noise = prepared.noise * 2.0**options.denoise
+    variation = Variation(options.variation) if options.variation else None
+    if callable(guess) and options.level == 0:
+        guess = None
+
+    def levels_with(unmeasured: Unmeasured | None) -> Iterator[Level]:
+        seen = prepared.points, prepared.normals, noise, options.fill
+        return recursion(*seen, options.level, model, cancel, progress, unmeasured, variation=variation)
+
     levels: list[Level] = []
     rows: list[dict[str, float]] = []
     mesh: FittedMesh | None = None
-    for level in recursion(
-        prepared.points, prepared.normals, noise, options.fill, options.level, model, cancel, progress
-    ):
-        levels.append(level)
-        mesh = _surface(levels, prepared, options, model)
+    said = ""
+    for level, unmeasured in _guessed(levels_with, prepared, guess):
+        # level 0 may come again
+        levels[level.number :] = [level]
+        mesh = _surface(levels, prepared, options, model, unmeasured)
         cancel.raise_if_cancelled()
-        rows.append({"level": level.number, "blocks": level.blocks, "seconds": time.perf_counter() - started})
+        seconds = time.perf_counter() - started
+        rows[level.number :] = [{"level": level.number, "blocks": level.blocks, "seconds": seconds}]
+        said = "" if unmeasured is None else unmeasured.guess.source
         if mesh is not None:
             on_frame(mesh)
     if mesh is None or not mesh.final:
@@ -128,19 +159,46 @@ def fit(
         blocks=sum(level.blocks for level in levels),
         peak_bytes=peak_bytes(),
         levels=tuple(rows),
+        guess=said,
     )
-    return Fit(mesh, stats, prepared.report)
+    return Fit(mesh, stats, prepared.report, levels[-1].code)
 
 
-def _surface(levels: Sequence[Level], scan: PreparedScan, options: FitOptions, model: Model) -> FittedMesh | None:
+def _guessed(
+    levels_with: Callable[[Unmeasured | None], Iterator[Level]], scan: PreparedScan, guess: Guess | Guesser | None
+) -> Iterator[tuple[Level, Unmeasured | None]]:
+    """Levels, each with the guess that it was made with."""
+    if callable(guess):
+        alone = levels_with(None)
+        first = next(alone, None)
+        if first is None:
+            return
+        yield first, None
+        guess = guess(scan, first)
+        if guess is None:
+            for level in alone:
+                yield level, None
+            return
+    unmeasured = None if guess is None else Unmeasured.beside(guess, scan.points)
+    for level in levels_with(unmeasured):
+        yield level, unmeasured
+
+
+def _surface(
+    levels: Sequence[Level], scan: PreparedScan, options: FitOptions, model: Model, unmeasured: Unmeasured | None
+) -> FittedMesh | None:
     """The mesh of the last of ``levels``; None where it has no inside, as thin walls may on coarse levels."""
     level = levels[-1]
     surface = extract(level.grid, sides=level.bricks)
     if len(surface.faces) == 0:
         return None
     positions = (surface.vertices + np.float32(0.5)) * np.float32(level.voxel) - np.float32(1)
-    used, faces = compacted(positions, kept_faces(positions, surface.faces, scan.points, not options.keep_islands))
+    known = scan.points if unmeasured is None else np.concatenate([scan.points, unmeasured.guess.points])
+    used, faces = compacted(positions, kept_faces(positions, surface.faces, known, not options.keep_islands))
     positions = positions[used]
     factors = model.card.get("sigma_factors", [1.0])
-    sigma = vertex_sigma(positions, surface.values[used, 0], levels, factors) / np.float32(scan.frame.scale)
+    sigma = vertex_sigma(positions, surface.values[used, 0], levels, factors)
+    if unmeasured is not None:
+        sigma = np.maximum(sigma, unmeasured.sigma(positions))
+    sigma /= np.float32(scan.frame.scale)
     return FittedMesh(scan.frame.to_world(positions), faces, sigma, level.number, level.number == options.level)

@@ -1,4 +1,4 @@
-"""The shipped model: three ONNX graphs behind plain functions of arrays. onnxruntime is imported on first use."""
+"""The shipped model: four ONNX graphs behind plain functions of arrays. onnxruntime is imported on first use."""
 
 from __future__ import annotations
 
@@ -20,9 +20,17 @@ if TYPE_CHECKING:
     import onnxruntime
 
 MODEL_FOLDER = Path(__file__).parent.parent / "models"
-GRAPHS = ("seed", "phi", "atom")
+GRAPHS = ("seed", "encoder", "phi", "atom")
+CODE = 128
+"""Numbers in a shape code z; the code 0 is the mean of all shapes."""
 LEAST_NOISE = 0.05
 """Noise below this (voxels) makes no difference to the field."""
+
+
+ENCODER_NOISE = 0.1
+"""Noise (voxels of level 0) that the atom is told when it looks for the code; as in `training.encoder`."""
+WHOLE = (0.0, 0.0, 0.0, 1 / 16)
+"""The atom's position of the block of level 0."""
 
 
 class CancelToken:
@@ -81,10 +89,20 @@ class Model:
         """Field above level 0, f32 (1, 2, 18, 18, 18), from the evidence of level 0, f32 (1, 5, 32, 32, 32)."""
         return self._run("seed", ["parent"], {"evidence": evidence}, cancel)[0]
 
-    def style(self, noise: float, filling: float, level: int, cancel: CancelToken) -> np.ndarray:
-        """Style f32 (1, S): noise in voxels of the level, hole filling -1 .. 1."""
+    def encode(self, evidence: np.ndarray, parent: np.ndarray, cancel: CancelToken) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of the shape's code, each f32 (CODE,), from the evidence of level 0 and the field
+        above it, as `seed` returns it: the atom looks once without a code."""
+        unknown = np.zeros(CODE, np.float32)
+        style = self.style(ENCODER_NOISE, 0.0, 0, unknown, cancel)
+        field = self.field(evidence, parent, np.array([WHOLE], np.float32), style, cancel)
+        mean, log_sd = self._run("encoder", ["mean", "log_sd"], {"field": field}, cancel)
+        return mean[0], np.exp(log_sd[0])
+
+    def style(self, noise: float, filling: float, level: int, code: np.ndarray, cancel: CancelToken) -> np.ndarray:
+        """Style f32 (1, S): noise in voxels of the level, hole filling -1 .. 1, code f32 (CODE,)."""
         attributes = [np.log2(max(noise, LEAST_NOISE)) / 3, filling, level / 5, float(level == 0)]
-        return self._run("phi", ["style"], {"attributes": np.array([attributes], np.float32)}, cancel)[0]
+        inputs = {"attributes": np.array([attributes], np.float32), "code": np.asarray(code, np.float32)[None]}
+        return self._run("phi", ["style"], inputs, cancel)[0]
 
     def field(
         self, evidence: np.ndarray, parent: np.ndarray, position: np.ndarray, style: np.ndarray, cancel: CancelToken
@@ -165,6 +183,7 @@ def _warm_up(model: Model) -> None:
     cancel = CancelToken()
     empty = np.zeros((1, 5, 32, 32, 32), np.float32)
     parent = model.seed(empty, cancel)
-    style = model.style(0.0, 0.0, 0, cancel)
-    model.field(empty, parent, np.array([[0, 0, 0, 1 / 16]], np.float32), style, cancel)
+    code, _ = model.encode(empty, parent, cancel)
+    style = model.style(0.0, 0.0, 0, code, cancel)
+    model.field(empty, parent, np.array([WHOLE], np.float32), style, cancel)
     model.seconds = 0.0

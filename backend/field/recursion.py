@@ -10,7 +10,9 @@ import numpy as np
 from .blocks import BLOCK, BLOCK_BRICKS, Blend, bricks_of, cover, distinct, gather_evidence, gather_parent
 from .bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap
 from .evidence import splat
+from .guess import WEIGHT, Unmeasured
 from .model import CancelToken, Model
+from .variation import Variation
 
 ACTIVE = 1.0
 """A brick is refined when the level above comes this close (its voxels) to the surface somewhere in the brick."""
@@ -25,12 +27,14 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class Level:
-    """The field at one level: mean and log scale, in voxels, on the stored bricks; ``bricks`` also knows the sides."""
+    """The field at one level: mean and log scale, in voxels, on the stored bricks; ``bricks`` also knows the sides;
+    code f32 (CODE,): of the shape, as the level was told."""
 
     number: int
     grid: BrickGrid
     bricks: BrickMap
     blocks: int
+    code: np.ndarray
 
     @property
     def resolution(self) -> int:
@@ -51,22 +55,38 @@ def recursion(
     model: Model,
     cancel: CancelToken,
     on_blocks: Callable[[int, int, int], None],
+    guess: Unmeasured | None = None,
+    code: np.ndarray | None = None,
+    variation: Variation | None = None,
 ) -> Iterator[Level]:
     """Fields of level 0 .. ``deepest``, coarse to fine.
 
     points, normals f32 (n, 3) and noise are canonical; filling -1 .. 1. on_blocks(level, done, of) after each batch.
-    Ends early when a level sees no surface anywhere. Raises OmomiError(CANCELLED).
+    guess: surface where the scan has none; it counts as thin evidence. code f32 (CODE,): of the shape, else what the
+    encoder makes of the scan. variation: another completion than the most likely one. Ends early
+    when a level sees no surface anywhere. Raises OmomiError(CANCELLED).
     """
     level: Level | None = None
+    # a code that was given or drawn cannot be turned round with the scan
+    sees_twice = code is None and variation is None
+    turned_code: np.ndarray | None = None
     for number in range(deepest + 1):
-        blocks, sides = _first_block() if level is None else _refined(level, points)
+        resolution = BLOCK * 2**number
+        suggested = None if guess is None else guess.at(2 / resolution)
+        known = points if suggested is None else np.concatenate([points, suggested.points])
+        blocks, sides = _first_block() if level is None else _refined(level, known)
         if len(blocks) == 0:
             return
         coords = distinct(bricks_of(blocks))
         margin = BLOCK_BRICKS if number else 0
         bricks = BrickMap.of(coords, sides, margin)
-        sums = splat(points, normals, BLOCK * 2**number, bricks)
-        style = model.style(noise * BLOCK * 2**number / 2, filling, number, cancel)
+        sums = splat(points, normals, resolution, bricks)
+        if suggested is not None:
+            sums += np.float32(WEIGHT) * splat(suggested.points, suggested.normals, resolution, bricks)
+        if code is None:
+            code, turned_code = _codes(model, sums, bricks, sees_twice and deepest <= MIRRORED, variation, cancel)
+        told = noise * resolution / 2, filling, number
+        style = model.style(*told, code, cancel)
         blend = Blend(len(coords), 2)
         for start in range(0, len(blocks), BATCH):
             batch = blocks[start : start + BATCH]
@@ -76,13 +96,35 @@ def recursion(
             position = _position(batch, number)
             styles = np.repeat(style, len(batch), axis=0)
             field = model.field(evidence, parent, position, styles, cancel)
-            if number == deepest <= MIRRORED:
+            if number == deepest and turned_code is not None:
+                styles = np.repeat(model.style(*told, turned_code, cancel), len(batch), axis=0)
                 seen_again = model.field(*mirrored(evidence, parent, position), styles, cancel)
                 field = (field + seen_again[:, :, ::-1, ::-1, ::-1]) / 2
             blend.add(field, index)
             on_blocks(number, start + len(batch), len(blocks))
-        level = Level(number, BrickGrid(coords, blend.mean()), bricks, len(blocks))
+        grid = BrickGrid(coords, blend.mean())
+        level = Level(number, grid if variation is None else variation.field(grid, number), bricks, len(blocks), code)
         yield level
+
+
+def _codes(
+    model: Model,
+    sums: np.ndarray,
+    bricks: BrickMap,
+    twice: bool,
+    variation: Variation | None,
+    cancel: CancelToken,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The shape's code from the evidence of level 0, and, when looking twice, the code of the shape turned round."""
+    blocks, _ = _first_block()
+    evidence = gather_evidence(sums, bricks.find(bricks_of(blocks)))
+    code, sd = model.encode(evidence, model.seed(evidence, cancel), cancel)
+    if variation is not None:
+        code = variation.code(code, sd)
+    if not twice:
+        return code, None
+    turned, _, _ = mirrored(evidence, np.empty((1, 2, 2, 2, 2), np.float32), np.zeros((1, 4), np.float32))
+    return code, model.encode(turned, model.seed(turned, cancel), cancel)[0]
 
 
 def mirrored(

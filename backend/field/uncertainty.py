@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .recursion import Level
 from .sampling import sample
+
+if TYPE_CHECKING:
+    from .recursion import Level
 
 CERTAIN, SATURATED = 0.3, 1.0
 """Scales (voxels) between which a level hands over to the one above: distances end at three voxels, so a level

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -27,12 +27,14 @@ MakeEngine: TypeAlias = "Callable[[str, int], Engine]"
 
 FIT_OPTIONS = ("fill", "denoise")
 """What --set gives to the fit rather than to the fitted surface."""
+SHAPE_PREFIX = "shape:"
+"""What --set calls the sliders of the model's shape code by."""
 LARGEST = 1e6
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An edit to be made. stored: what its file holds, None for a built-in attribute; mask: a file with weights."""
+    """An edit to be made. stored: what its file holds, None for what is built in; mask: a file with weights."""
 
     entry: Entry
     stored: StoredEdit | None
@@ -41,11 +43,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Placed:
-    """An edit on a scan. misfit: of its registration (sizes), None for an attribute."""
+    """An edit on a scan. misfit: of its registration (sizes), None where there is none; warnings: what an artist should
+    know of it."""
 
     choice: Choice
     layer: Layer
     misfit: float | None
+    warnings: tuple[str, ...] = ()
 
 
 def add_source(verb: argparse.ArgumentParser, *, many: bool = False) -> None:
@@ -55,11 +59,12 @@ def add_source(verb: argparse.ArgumentParser, *, many: bool = False) -> None:
     verb.add_argument("--keep-topology", action="store_true", help="take SCAN's own vertices, not those of its fit")
     add_level(verb)
     if many:
-        verb.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE")
+        known = "an attribute, shape:SLIDER, fill or denoise"
+        verb.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE", help=known)
         verb.add_argument("--edit", type=weighted, action="append", default=[], metavar="FILE.omomi=STRENGTH")
     else:
         one = verb.add_mutually_exclusive_group(required=True)
-        one.add_argument("--set", metavar="NAME", help="a built-in attribute")
+        one.add_argument("--set", metavar="NAME", help="a built-in attribute, or shape:SLIDER")
         one.add_argument("--edit", type=Path, metavar="FILE.omomi")
 
 
@@ -101,7 +106,7 @@ def chosen(
 ) -> tuple[FitOptions, list[Choice]]:
     """The fit's options and the edits that a command line asks for. Raises OmomiError."""
     from ..weights.attributes import ATTRIBUTES
-    from ..weights.recipe import Entry, MaskRef
+    from ..weights.recipe import SHAPE, Entry, MaskRef
     from ..weights.store import load_edit
 
     region = None if mask is None else MaskRef("file", name=mask.stem)
@@ -111,8 +116,11 @@ def chosen(
             options = replace(options, **{name: value})
         elif name in ATTRIBUTES:
             choices.append(Choice(Entry(name, value, mask=region), None, mask))
+        elif name.startswith(SHAPE_PREFIX):
+            name = shape_named(name.removeprefix(SHAPE_PREFIX))
+            choices.append(Choice(Entry(name, value, mask=region, kind=SHAPE), None, mask))
         else:
-            known = ", ".join((*ATTRIBUTES, *FIT_OPTIONS))
+            known = ", ".join((*ATTRIBUTES, *FIT_OPTIONS, f"{SHAPE_PREFIX}NAME"))
             raise OmomiError(ErrorCode.BAD_OPTION, f"There is no attribute '{name:.80}': there are {known}.")
     for path, value in edits:
         stored = load_edit(path, model)
@@ -120,11 +128,19 @@ def chosen(
     return options, choices
 
 
+def shape_named(name: str) -> str:
+    """The name, once the model has a shape slider of it. Raises OmomiError."""
+    from ..prior import shaping, shipped
+
+    shaping.range_of(name, shipped.shipped_prior())
+    return name
+
+
 def from_recipe(path: Path, mask: Path | None, model: str) -> tuple[FitOptions, list[Choice]]:
     """The fit's options and the edits of a recipe; files are looked for beside it. mask: in place of painted ones, and
     for edits that have none. Raises OmomiError."""
     from ..weights.attributes import ATTRIBUTES
-    from ..weights.recipe import MaskRef, check_model, read_recipe
+    from ..weights.recipe import SHAPE, MaskRef, check_model, read_recipe
     from ..weights.store import SUFFIX, load_edit
 
     recipe = read_recipe(path)
@@ -138,6 +154,8 @@ def from_recipe(path: Path, mask: Path | None, model: str) -> tuple[FitOptions, 
                 raise OmomiError(
                     ErrorCode.UNREADABLE_FILE, f"{entry.edit}{SUFFIX} is not the edit that the recipe was made with."
                 )
+        elif entry.kind == SHAPE:
+            shape_named(entry.edit)
         elif entry.edit not in ATTRIBUTES:
             raise OmomiError(ErrorCode.BAD_OPTION, f"There is no built-in edit '{entry.edit}'.")
         painted = mask
@@ -160,8 +178,7 @@ def opened(path: Path, engine: Engine, options: FitOptions, line: ProgressLine, 
     scan = prepare(raw)
     if not fitted:
         return Subject(raw, scan)
-    wanted = {name: getattr(options, name) for name in ("level", "denoise", "fill", "keep_islands")}
-    return Subject(raw, scan, engine.fit(scan, wanted, lambda _: None, line.show, engine.token()))
+    return Subject(raw, scan, engine.fit(scan, asdict(options), lambda _: None, line.show, engine.token()))
 
 
 def shell_of(subject: Subject, keep_topology: bool) -> Shell:
@@ -177,9 +194,13 @@ def placed(choices: Sequence[Choice], subject: Subject, level: int) -> list[Plac
     from ..weights.stack import Layer, Movement
 
     known: dict[str, tuple[Movement, float | None]] = {}
-    found = []
+    found: list[Placed] = []
     for choice in choices:
         entry, stored = choice.entry, choice.stored
+        strength, mask = 0.0 if entry.mute else entry.strength, _mask(choice, subject, level)
+        if entry.kind is not None:
+            found.append(_shape(choice, subject, strength, mask, found))
+            continue
         key = entry.sha256 or entry.edit
         if key not in known and stored is None:
             known[key] = attribute(entry.edit, subject.scan, subject.fit), None
@@ -187,13 +208,29 @@ def placed(choices: Sequence[Choice], subject: Subject, level: int) -> list[Plac
             there = place(stored.edit, subject.scan)
             known[key] = there, there.alignment.misfit
         movement, misfit = known[key]
-        strength = 0.0 if entry.mute else entry.strength
-        found.append(Placed(choice, Layer(movement, strength, _mask(choice, subject, level)), misfit))
+        found.append(Placed(choice, Layer(movement, strength, mask), misfit))
     return found
 
 
+def _shape(choice: Choice, subject: Subject, strength: float, mask: Mask | None, before: Sequence[Placed]) -> Placed:
+    """A slider of the shape; the way to the plausible starts where the edits before it bring the scan."""
+    from ..prior import shaping, shipped
+    from ..protocol import Body
+    from ..weights.stack import Layer, apply
+
+    moved = None
+    if choice.entry.edit == shaping.PLAUSIBLE and subject.fit is not None:
+        shell = subject.shell(Body.FIT)
+        layers = [one.layer for one in before]
+        moved = shell.vertices + apply(layers, shell.vertices, shell.faces, shell.normals).move
+    made = shaping.shape_edit(choice.entry.edit, subject.scan, subject.fit, shipped.shipped_prior(), moved)
+    if made.strict:
+        strength = min(max(strength, made.low), made.high)
+    return Placed(choice, Layer(made.movement, strength, mask), None, made.warnings)
+
+
 def needs_fit(choices: Sequence[Choice], keep_topology: bool) -> bool:
-    """Attributes are read off the fitted surface, whatever they move."""
+    """What is built in is read off the fitted surface, whatever it moves."""
     return not keep_topology or any(choice.stored is None for choice in choices)
 
 

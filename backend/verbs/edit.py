@@ -107,6 +107,7 @@ def edited(
     save_mesh(output, world, faces, sigma / scale)
     learned = [one.choice.entry for one in found if one.choice.stored is not None]
     warnings = [text for entry in learned for text in strength_warnings(entry.edit, entry.strength)]
+    warnings += [text for one in found for text in one.warnings]
     warnings += warnings_of(done)
     if topology and topology["change"]:
         warnings.append(topology["change"])

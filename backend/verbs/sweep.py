@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .common import (
+    SHAPE_PREFIX,
     MakeEngine,
     Placed,
     add_source,
@@ -46,11 +47,18 @@ def add_range(verb: argparse.ArgumentParser) -> None:
 def strengths_of(arguments: argparse.Namespace) -> tuple[float, float]:
     """The range that was given, or that of the slider."""
     from ..editing.stacking import SEEN
+    from ..prior import shaping, shipped
     from ..weights.attributes import ATTRIBUTES
 
-    found = ATTRIBUTES.get(arguments.set or "")
-    low, high = SEEN if found is None else (found.low, found.high)
-    low, high = low if arguments.low is None else arguments.low, high if arguments.high is None else arguments.high
+    name = arguments.set or ""
+    slider, found = name.removeprefix(SHAPE_PREFIX), ATTRIBUTES.get(name)
+    if slider != name:
+        least, most = shaping.range_of(slider, shipped.shipped_prior())
+    else:
+        least, most = SEEN if found is None else (found.low, found.high)
+    low, high = least if arguments.low is None else arguments.low, most if arguments.high is None else arguments.high
+    if slider == shaping.PLAUSIBLE:
+        low, high = max(low, least), min(high, most)
     if not low < high:
         arguments.misuse("--from must be less than --to")
     return low, high

@@ -83,13 +83,26 @@ def attribute(name: str, scan: PreparedScan, fit: Fitted | None, model: Model | 
         raise OmomiError(ErrorCode.BAD_OPTION, f"There is no built-in edit '{name:.80}': there are {known}.")
     if fit is None:
         raise OmomiError(ErrorCode.BAD_OPTION, f"{name} needs a fit of {scan.name}.")
-    chosen, mesh = ATTRIBUTES[name], fit.mesh
-    vertices = (np.asarray(mesh.vertices, np.float64) - scan.frame.centre) * scan.frame.scale
-    surface = Surface(vertices, np.asarray(mesh.faces, np.int32))
-    facing = surface.smoothed(surface.normals, FACING * PERCENT)
-    facing = unit(facing)[0].astype(np.float64)
-    reach = NEAR * max(2.0 / (32 * 2**mesh.level), 1.5 * scan.noise)
-    return SurfaceMovement(vertices, surface.faces, facing, chosen.heights(surface, facing), reach, chosen.flattens)
+    chosen, surface = ATTRIBUTES[name], surface_of(scan, fit)
+    facing = facing_of(surface)
+    reach, heights = reach_of(scan, fit), chosen.heights(surface, facing)
+    return SurfaceMovement(surface.vertices, surface.faces, facing, heights, reach, chosen.flattens)
+
+
+def surface_of(scan: PreparedScan, fit: Fitted) -> Surface:
+    """The fitted surface, canonical."""
+    vertices = (np.asarray(fit.mesh.vertices, np.float64) - scan.frame.centre) * scan.frame.scale
+    return Surface(vertices, np.asarray(fit.mesh.faces, np.int32))
+
+
+def facing_of(surface: Surface) -> NDArray[np.float64]:
+    """Unit normals (n, 3) of the surface, averaged over FACING."""
+    return unit(surface.smoothed(surface.normals, FACING * PERCENT))[0].astype(np.float64)
+
+
+def reach_of(scan: PreparedScan, fit: Fitted) -> float:
+    """How far from the fitted surface (canonical) points still move as it does."""
+    return NEAR * max(2.0 / (32 * 2**fit.mesh.level), 1.5 * scan.noise)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ LONGEST_NAME = 64
 LARGEST_NUMBER = 1e9
 """Of strengths and positions: beyond any use, and products of a few of them stay finite in single precision."""
 
+SHAPE = "shape"
+
 Point = tuple[float, float, float]
 
 _PARTS = {"vertex_group": ("name",), "file": ("name",), "box": ("low", "high"), "sphere": ("centre", "radius")}
@@ -72,7 +74,8 @@ class MaskRef:
 
 @dataclass(frozen=True)
 class Entry:
-    """One edit of the stack. edit: its name; sha256: hex digest of its file, '' for a built-in attribute.
+    """One edit of the stack. edit: its name; sha256: hex digest of its file, '' for what is built in; kind: SHAPE for a
+    slider of the model's shape code, None for an attribute or a file.
 
     Raises OmomiError(BAD_OPTION).
     """
@@ -82,6 +85,7 @@ class Entry:
     sha256: str = ""
     mute: bool = False
     mask: MaskRef | None = None
+    kind: str | None = None
 
     def __post_init__(self) -> None:
         _file_name("the name of an edit", self.edit)
@@ -89,6 +93,8 @@ class Entry:
             _refuse("sha256 must be 64 hexadecimal digits, or empty for a built-in attribute")
         if self.mask is not None and not isinstance(self.mask, MaskRef):
             _refuse("mask must be a mask or absent")
+        if self.kind is not None and (self.kind != SHAPE or self.sha256):
+            _refuse(f"kind must be {SHAPE}, of an edit that has no file, or absent")
         _settle(self, strength=_number("strength", self.strength), mute=_flag("mute", self.mute))
 
 
@@ -181,8 +187,9 @@ def _entry(value: Any) -> Entry:
 
 def _fit_options(value: Any) -> FitOptions:
     members = _members(FitOptions, value, "fit")
-    converters = {"level": _integer, "denoise": _number, "fill": _number, "keep_islands": _flag}
-    return FitOptions(**{key: converters[key](key, item) for key, item in members.items()})
+    converters = {"int": _integer, "float": _number, "bool": _flag}
+    types = {item.name: str(item.type) for item in fields(FitOptions)}
+    return FitOptions(**{key: converters[types[key]](key, item) for key, item in members.items()})
 
 
 def _members(cls: type, value: Any, what: str) -> dict[str, Any]:
@@ -246,6 +253,15 @@ def _label(what: str, value: Any) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME or not value.isprintable():
         _refuse(f"{what} must have 1 to {LONGEST_NAME} printable characters")
     return value
+
+
+def is_file_name(value: Any) -> bool:
+    """Whether an edit can have this name."""
+    try:
+        _file_name("the name of an edit", value)
+    except OmomiError:
+        return False
+    return True
 
 
 def _file_name(what: str, value: Any) -> str:

@@ -16,8 +16,12 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+import point_cloud_utils as pcu
+import trimesh
+from scipy.stats import norm
 
 from backend.editing.checking import check_topology
 from backend.editing.learning import learn_from
@@ -28,7 +32,7 @@ from backend.scan.prepare import prepare
 from backend.scan.save import save_mesh
 from backend.weights.learned import LearnedEdit
 from backend.weights.placing import place
-from backend.weights.stack import Layer, apply
+from backend.weights.stack import MOVED, Edited, Layer, apply
 from tests.benchmarks.bars import Bar, mean, number, table
 from tests.benchmarks.bench_fit import say
 from tests.benchmarks.cases import ROOT, CaseFailed, ScoringTool
@@ -43,6 +47,9 @@ FAMILY_MEDIAN, FAMILY_SPREAD = 0.25, 0.45
 DRIFT, LARGEST_DRIFT = 0.001, 0.005
 SECONDS = 3.0
 UNSEEN_MEMBERS = 20
+NOMINAL = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.9, 0.95)
+"""Shares at which the calibration of the posterior is read."""
+COVERED = (0.85, 0.95)
 
 
 def learned(pairs: Sequence[tuple[Path, Path]]) -> tuple[LearnedEdit, float]:
@@ -53,9 +60,10 @@ def learned(pairs: Sequence[tuple[Path, Path]]) -> tuple[LearnedEdit, float]:
     return edit, time.perf_counter() - started
 
 
-def edited(edit: LearnedEdit, scan: Path, result: Path) -> dict:
-    """Write the edited scan; the seconds that it took, reading and writing included, and whether the topology of the
-    solid stayed as it was, which is looked at afterwards."""
+def edited(edit: LearnedEdit, scan: Path, after: Path, result: Path) -> dict:
+    """Write the edited scan; the seconds that it took, reading and writing included, whether the topology of the solid
+    stayed as it was, and which share of the errors lies within each of NOMINAL of the posterior, which are looked at
+    afterwards."""
     started = time.perf_counter()
     raw = load_scan(scan)
     prepared = prepare(raw)
@@ -66,7 +74,34 @@ def edited(edit: LearnedEdit, scan: Path, result: Path) -> dict:
     save_mesh(result, raw.points + change.move / scale, raw.faces)
     seconds = time.perf_counter() - started
     topology = check_topology(Shell(vertices, raw.faces, np.zeros(len(vertices))), change.move)
-    return {"seconds": seconds, "topology_kept": None if topology is None else topology["change"] == ""}
+    return {
+        "seconds": seconds,
+        "topology_kept": None if topology is None else topology["change"] == "",
+        "posterior": within_posterior((vertices + change.move) / scale + centre, change, scale, after),
+    }
+
+
+def within_posterior(places: np.ndarray, change: Edited, scale: float, after: Path) -> list[float]:
+    """Share of the moved vertices, at ``places`` (n, 3) in world units, that lie as near to the true surface as NOMINAL
+    shares of a normal distribution with the posterior's doubt."""
+    truth = cast(trimesh.Trimesh, trimesh.load_mesh(after, process=False))
+    length = np.linalg.norm(change.move, axis=1)
+    moved = length > MOVED * length.max(initial=0.0)
+    distance, _, _ = pcu.closest_points_on_mesh(places[moved], np.array(truth.vertices), np.array(truth.faces))
+    ratio = distance * scale / np.maximum(change.doubt[moved], 1e-12)
+    return [float((ratio <= width).mean()) for width in norm.ppf(0.5 + np.array(NOMINAL) / 2)] if moved.any() else []
+
+
+def posterior_bars(rows: Sequence[dict]) -> list[Bar]:
+    """Coverage of the posterior's 90 % interval, and what its doubt would have to be multiplied with."""
+    curves = np.array([row["posterior"] for row in rows if row.get("posterior")])
+    if not len(curves):
+        return []
+    covered = float(curves.mean(axis=0)[NOMINAL.index(0.9)])
+    return [
+        Bar("families: 90 % interval of the posterior covers at least", covered, COVERED[0], False, len(curves)),
+        Bar("families: 90 % interval of the posterior covers at most", covered, COVERED[1], True, len(curves)),
+    ]
 
 
 def record_of(tool: ScoringTool, edit: LearnedEdit, before: Path, after: Path, mask: Path | None, samples: int) -> dict:
@@ -74,7 +109,7 @@ def record_of(tool: ScoringTool, edit: LearnedEdit, before: Path, after: Path, m
     result = before.with_name(before.name.replace("before", "result"))
     record: dict = {"scan": before.stem}
     try:
-        record |= edited(edit, before, result)
+        record |= edited(edit, before, after, result)
     except OmomiError as error:
         record |= {"refused": error.message}
         result = before
@@ -145,7 +180,7 @@ def families(tool: ScoringTool, options: argparse.Namespace, journal: Journal) -
     rows = journal.known(part="families")
     kept = [float(row["topology_kept"]) for row in rows if row.get("topology_kept") is not None]
     found.append(Bar("families: topology kept", mean(kept), 1.0, False, len(kept)))
-    return found + _seconds("families", rows) + _drift("families", rows)
+    return found + posterior_bars(rows) + _seconds("families", rows) + _drift("families", rows)
 
 
 def _family_rows(tool: ScoringTool, options: argparse.Namespace, family: str) -> list[dict]:
@@ -253,6 +288,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
     report = {"options": {name: str(value) for name, value in vars(options).items()}, "rows": journal.rows}
     report["bars"] = [bar.to_json() for bar in found]
+    curves = [row["posterior"] for row in journal.known(part="families") if row.get("posterior")]
+    report["posterior"] = {"nominal": NOMINAL, "observed": np.mean(curves, axis=0).tolist() if curves else []}
     (options.out / "bench_fewshot.json").write_text(json.dumps(report, indent=1))
     print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))
     return int(any(bar.passed is False for bar in found))

@@ -1,6 +1,7 @@
 """One fit in a process of its own, for the benchmark: what it took, as one JSON object on standard output.
 
 python -m tests.benchmarks.fit_once SCAN [-o MESH] [--sigma S.npy] [--level N] [--threads N] [--repeat N]
+[--no-symmetry]
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from backend.errors import OmomiError
-from backend.field.fit import FitOptions, FittedMesh, fit
+from backend.field.fit import FitOptions, FittedMesh
 from backend.field.model import load_model
+from backend.prior.completing import complete
 from backend.scan.load import load_scan
 from backend.scan.save import save_mesh
 
@@ -25,7 +27,7 @@ def fit_once(arguments: argparse.Namespace) -> dict:
     raw = load_scan(arguments.scan)
     model = load_model(arguments.device, arguments.threads, arguments.model)
     if arguments.repeat > 1:
-        fit(raw, model, FitOptions(level=min(arguments.level, 1)))
+        complete(raw, model, FitOptions(level=min(arguments.level, 1), symmetry=arguments.symmetry))
     seconds, network, first = [], [], []
     for _ in range(arguments.repeat):
         started = time.perf_counter()
@@ -34,7 +36,8 @@ def fit_once(arguments: argparse.Namespace) -> dict:
         def on_frame(_: FittedMesh, started: float = started, frames: list[float] = frames) -> None:
             frames.append(time.perf_counter() - started)
 
-        done = fit(raw, model, FitOptions(level=arguments.level), on_frame=on_frame)
+        chosen = FitOptions(level=arguments.level, symmetry=arguments.symmetry)
+        done = complete(raw, model, chosen, on_frame=on_frame)
         seconds.append(time.perf_counter() - started)
         network.append(done.stats.network_seconds)
         first.append(frames[0])
@@ -52,6 +55,7 @@ def fit_once(arguments: argparse.Namespace) -> dict:
         "faces": len(done.mesh.faces),
         "model": model.hash,
         "device": model.device,
+        "guess": done.stats.guess,
     }
 
 
@@ -65,6 +69,7 @@ def main() -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--no-symmetry", dest="symmetry", action="store_false")
     parser.add_argument("--repeat", type=int, default=1)
     try:
         print(json.dumps(fit_once(parser.parse_args())))

@@ -11,7 +11,7 @@ import trimesh
 from backend.editing.subject import Subject
 from backend.engine import EngineInfo, Mesh, Result, Token
 from backend.field.fit import Fit, FitStats, FittedMesh
-from backend.field.model import CancelToken
+from backend.field.model import CODE, CancelToken
 from backend.scan.prepare import PreparedScan, prepare
 from backend.scan.raw import RawScan
 
@@ -21,7 +21,7 @@ MODEL = "0123456789abcdef"
 def fit_of(scan: PreparedScan, vertices: np.ndarray, faces: np.ndarray) -> Fit:
     sigma = np.full(len(vertices), 1e-3, np.float32)
     mesh = FittedMesh(np.asarray(vertices, np.float64), np.asarray(faces, np.int32), sigma, 2, True)
-    return Fit(mesh, FitStats(0.0, 0.0, 1, 0, ()), scan.report)
+    return Fit(mesh, FitStats(0.0, 0.0, 1, 0, ()), scan.report, np.zeros(CODE, np.float32))
 
 
 def subject_of(mesh: trimesh.Trimesh, name: str = "scan") -> Subject:

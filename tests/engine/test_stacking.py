@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from backend.editing import stacking
 from backend.editing.applying import apply_stack, check_stack
+from backend.editing.layers import LayerSpec, specs_of
 from backend.editing.learning import learn_from
 from backend.editing.shelf import Shelf, nbytes
-from backend.editing.stacking import Laid, LayerSpec, Piece, Placed, Stack, specs_of
+from backend.editing.stacking import Laid, Piece, Placed, Stack
 from backend.editing.subject import Shell, Subject
 from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import FittedMesh

@@ -16,7 +16,9 @@ from backend.frames import Decoder, Packet, encode
 from backend.mailbox import Mailbox
 from backend.protocol import (
     PROTOCOL_VERSION,
+    AlignRequest,
     ApplyRequest,
+    AuditRequest,
     BlendRequest,
     Cancel,
     CheckRequest,
@@ -34,6 +36,7 @@ from backend.protocol import (
     PoseRequest,
     Progress,
     Request,
+    SampleRequest,
     Shutdown,
     SolveRequest,
     StackRequest,
@@ -49,9 +52,9 @@ SINGLES = POINTS.astype("<f4")
 MESH = MeshFrame(3, 1, True, (1e12, 0.0, -1.0), POINTS.astype("<f4"), FACES, np.ones(4, "<f4"))
 MESSAGES: list[Message] = [
     HELLO,
-    FitRequest(1, "ジャグ", {"level": 2, "keep_islands": True}, POINTS),
-    FitRequest(2, "", {}, POINTS.astype("<f4"), FACES, np.ones((4, 3), "<f4"), np.ones((4, 3), "<f4")),
-    FitRequest(2, "", {}, np.zeros((0, 3), "<f4"), np.zeros((0, 3), "<i4")),
+    FitRequest(1, "ジャグ", {"level": 2, "keep_islands": True}, "/home/é/teeth.profile", POINTS),
+    FitRequest(2, "", {}, "", POINTS.astype("<f4"), FACES, np.ones((4, 3), "<f4"), np.ones((4, 3), "<f4")),
+    FitRequest(2, "", {}, "", np.zeros((0, 3), "<f4"), np.zeros((0, 3), "<i4")),
     Progress(1, 0.25, "level 1 of 3"),
     MESH,
     FitDone(1, {"seconds": 1.5, "levels": [{"a": 1}]}, {"dropped": 0}),
@@ -68,16 +71,20 @@ MESSAGES: list[Message] = [
     PoseRequest(5, 1, (0.5, -1e9, 0.0)),
     ApplyRequest(6, 1, (), "carried"),
     SweepRequest(7, 1, (0.25,), 0, -1.0, 2.0, 24),
-    CheckRequest(8, 1, (1.0,)),
+    CheckRequest(8, 1, (1.0,), ""),
     SolveRequest(9, 1, (1.0,), 0, "thickness", 2.5),
     BlendRequest(10, 1, 2, 0.5, True, 0),
     LearnRequest(11, "handle", "/home/é/handle.omomi", (2, 1, 2, 0), POINTS, FACES),
     TransferRequest(12, 3, 1, SINGLES, FACES, SINGLES, FACES, np.ones(12, "<f4"), np.ones((3, 2), "<f4")),
     TransferRequest(12, 0, 0, SINGLES, FACES, SINGLES, FACES),
+    AlignRequest(13, "teeth", "/home/é/teeth.profile", ("a", "é"), (2, 1, 2, 0), POINTS, FACES),
+    SampleRequest(14, 7, 2),
+    AuditRequest(15, -1, "report.html", ""),
     Forget(1),
     Done(5, {}, SINGLES),
     Done(8, {"topology": {"before": [1, 0, 0], "change": ""}, "rows": [None, 0.5]}, values=np.ones(4, "<f4")),
     Done(12, {}, None, np.ones(12, "<f4"), np.ones((3, 2), "<f4"), np.zeros(1, "<i4")),
+    Done(8, {"family": {"name": "é", "typical": 0.5, "outside": 0.0}}, values=SINGLES[0], deviation=SINGLES[0]),
 ]
 
 
@@ -115,6 +122,7 @@ MEMBERS: dict[str, st.SearchStrategy[Any]] = {
     "tuple[int, ...]": st.lists(st.integers(-9, 10**12), max_size=9).map(tuple),
     "dict[str, Any]": st.dictionaries(st.text("abc"), st.none() | st.integers() | st.lists(st.booleans())),
 }
+MEMBERS["tuple[str, ...]"] = st.lists(MEMBERS["str"], max_size=9).map(tuple)
 MEMBERS["tuple[dict[str, Any], ...]"] = st.lists(MEMBERS["dict[str, Any]"], max_size=4).map(tuple)
 
 
@@ -155,6 +163,12 @@ def test_any_job_and_its_result_arrive_bit_for_bit(kind: Any, data: st.DataObjec
         (LearnRequest(1, "", "", (), POINTS, FACES), "counts", [1.5]),
         (LearnRequest(1, "", "", (), POINTS, FACES), "counts", [1 << 63]),
         (BlendRequest(1, 1, 2, 0.5, True, 0), "guarded", 1),
+        (CheckRequest(1, 1, (), ""), "profile", None),
+        (AlignRequest(1, "", "", (), (), POINTS, FACES), "names", [1]),
+        (AlignRequest(1, "", "", (), (), POINTS, FACES), "names", "ab"),
+        (SampleRequest(1, 0, 2), "seed", 0.5),
+        (SampleRequest(1, 0, 2), "level", True),
+        (AuditRequest(1, -1, "a", ""), "path", None),
     ],
 )
 def test_a_member_of_a_wrong_type_or_length_is_refused(message: Message, member: str, value: Any) -> None:

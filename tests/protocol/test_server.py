@@ -86,7 +86,7 @@ def server() -> Iterator[Conversation]:
 
 
 def scan(job: int, name: str) -> FitRequest:
-    return FitRequest(job, name, {}, cloud())
+    return FitRequest(job, name, {}, "", cloud())
 
 
 def test_it_introduces_itself_first(server: Conversation) -> None:
@@ -177,7 +177,7 @@ def test_bytes_that_are_no_packets_end_it_with_a_reason(server: Conversation) ->
 
 
 def test_a_reader_that_stops_listening_does_not_stop_the_work_and_gets_the_newest(server: Conversation) -> None:
-    server.say(FitRequest(1, "flood", {}, cloud(20_000)))
+    server.say(FitRequest(1, "flood", {}, "", cloud(20_000)))
     time.sleep(1.5)
     frames = [message for message in server.hear_until(FitDone) if isinstance(message, MeshFrame)]
     # 300 were made. What was in the pipe and the newest one of what waited came, the final one last.
@@ -187,7 +187,7 @@ def test_a_reader_that_stops_listening_does_not_stop_the_work_and_gets_the_newes
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_waiting_frames_do_not_pile_up_in_memory(server: Conversation) -> None:
-    server.say(FitRequest(1, "flood", {}, cloud(100_000)))
+    server.say(FitRequest(1, "flood", {}, "", cloud(100_000)))
     time.sleep(2.0)
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     (peak,) = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")]
@@ -202,7 +202,7 @@ ON_A_SCAN: list[Message] = [
     PoseRequest(5, 1, ()),
     ApplyRequest(5, 1, (), "carried"),
     SweepRequest(5, 1, (0.0,), 0, -1.0, 1.0, 4),
-    CheckRequest(5, 1, ()),
+    CheckRequest(5, 1, (), ""),
     SolveRequest(5, 1, (0.0,), 0, "volume", 1.0),
     BlendRequest(5, 1, 1, 0.5, False, 0),
 ]
@@ -275,7 +275,7 @@ def test_a_pose_with_the_number_of_the_one_that_waits_is_refused_and_ends_nothin
 
 
 def test_jobs_of_all_kinds_wait_their_turn_and_can_be_cancelled_while_they_do(server: Conversation) -> None:
-    server.say(scan(1, "deaf"), transfer(2), CheckRequest(5, 1, ()), transfer(3), Cancel(2))
+    server.say(scan(1, "deaf"), transfer(2), CheckRequest(5, 1, (), ""), transfer(3), Cancel(2))
     cancelled = server.hear_until(Failure)[-1]
     assert isinstance(cancelled, Failure) and (cancelled.id, cancelled.code) == (2, ErrorCode.CANCELLED)
     done = server.hear_until(Done)[-1]

@@ -1,0 +1,50 @@
+"""Shapes that the model makes up: drawn from the flow, decoded, and judged as any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..engine import Engine
+from ..errors import ErrorCode, OmomiError
+from ..field.fit import FittedMesh, ignore
+from ..field.model import CancelToken
+from ..prior import shipped
+from ..prior.imagining import imagine
+from .judging import Verdict, judge
+from .subject import Progress, Shell
+
+MOST_SEEDS = 1 << 31
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """mesh: canonical; verdict: on the surface that was made, not on the code that was drawn."""
+
+    mesh: FittedMesh
+    verdict: Verdict
+
+
+def draw(
+    engine: Engine,
+    seed: int,
+    level: int,
+    on_frame: Callable[[FittedMesh], None] = ignore,
+    on_progress: Progress = ignore,
+    cancel: CancelToken | None = None,
+) -> Drawn:
+    """The shape of a seed, the same every time on one device; on_frame and on_progress as in `imagine`.
+
+    Raises OmomiError: MODEL_MISSING where the model has no prior over shapes; BAD_OPTION; those of `imagine`.
+    """
+    if not 0 <= seed < MOST_SEEDS:
+        raise OmomiError(ErrorCode.BAD_OPTION, f"The seed must lie between 0 and {MOST_SEEDS - 1}, not at {seed}.")
+    prior = shipped.shipped_prior()
+    (code,) = prior.flow.sample(1, seed)
+    mesh = imagine(code, engine.model, level, on_frame=on_frame, on_progress=on_progress, cancel=cancel)
+    shell = Shell(np.asarray(mesh.vertices, np.float64), mesh.faces, np.asarray(mesh.sigma, np.float64))
+    verdict = judge(shell, None, prior, engine.model)
+    assert verdict is not None, "what is imagined is closed"
+    return Drawn(mesh, verdict)

@@ -1,0 +1,93 @@
+"""How usual a shape is: its plausibility under the flow over codes, and the training shapes that it is most like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine import Engine
+from ..field.model import CancelToken, Model
+from ..prior import shipped
+from ..prior.archive import Archive
+from ..prior.codes import code_of_surface
+from ..prior.shipped import Prior
+from .stacking import Piece
+from .subject import Shell
+
+NEAREST = 3
+"""Families that are named."""
+LOOKED_AT = 256
+"""Training shapes, the nearest ones, among which these families are sought."""
+
+
+@dataclass(frozen=True)
+class Near:
+    """The nearest training shape of a family. distance: between codes, 1 being what is usual between relatives."""
+
+    family: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """value: the share of real shapes that are no more usual, 0 .. 1; nearest: of each of the families nearest to the
+    shape, nearest first; empty where the model has no archive. code f32 (CODE,)."""
+
+    value: float
+    nearest: tuple[Near, ...]
+    code: NDArray[np.float32]
+
+    def to_json(self) -> dict[str, Any]:
+        """{"value", "nearest": [{"family", "distance"}]}."""
+        return {
+            "value": self.value,
+            "nearest": [{"family": one.family, "distance": one.distance} for one in self.nearest],
+        }
+
+
+def judged(piece: Piece, strengths: Sequence[float], engine: Engine) -> dict[str, Any] | None:
+    """The verdict on a scan with its edits at strengths, as JSON; None where the model has no prior over shapes."""
+    prior, stack = shipped.installed_prior(), piece.stack
+    if prior is None:
+        return None
+    verdict = judge(stack.shell, stack.edited(strengths).move, prior, engine.model)
+    return None if verdict is None else verdict.to_json()
+
+
+def judge_code(code: NDArray, prior: Prior) -> Verdict:
+    """What there is to say of a shape by its code (CODE,). Raises OmomiError(BAD_OPTION) for one that is not finite."""
+    value = float(prior.flow.plausibility(prior.flow.score(np.asarray(code)[None]))[0])
+    return Verdict(value, nearest_families(code, prior.archive), np.asarray(code, np.float32))
+
+
+def judge(shell: Shell, move: NDArray | None, prior: Prior, model: Model | None) -> Verdict | None:
+    """What there is to say of a mesh whose vertices have moved by ``move`` (n, 3), canonical.
+
+    A closed mesh is measured; of an open one the encoder of ``model`` says what it is likely to be, and without a model
+    there is nothing to say.
+    """
+    vertices = shell.vertices if move is None else shell.vertices + move
+    if shell.closed:
+        return judge_code(prior.codes.of_mesh(vertices, shell.faces), prior)
+    if model is None:
+        return None
+    finite = np.isfinite(vertices).all(axis=1)
+    return judge_code(code_of_surface(vertices[finite], shell.normals[finite], model, CancelToken()), prior)
+
+
+def nearest_families(code: NDArray, archive: Archive | None, count: int = NEAREST) -> tuple[Near, ...]:
+    """The nearest training shape of each of the ``count`` nearest families."""
+    if archive is None:
+        return ()
+    near = archive.nearest(code, LOOKED_AT)
+    usual = float(np.median(archive.relatives[:, 0]))
+    unit = usual if np.isfinite(usual) and usual > 0 else 1.0
+    families, first = np.unique(archive.family[near.rows], return_index=True)
+    order = np.argsort(first)[:count]
+    return tuple(
+        Near(archive.families[families[one]], float(near.distances[first[one]]) / unit) for one in order.tolist()
+    )

@@ -1,0 +1,230 @@
+"""Whether the numbers of a code each stand for one thing: the measures that need no learning.
+
+Codes are (n, d), factors (n, k), a row each for one shape. Definitions as in the library of Locatello et al. (2019),
+written anew: mutual information from there shifts with the version of what it calls. What needs a classifier is in
+`training.probes`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+BINS = 20
+"""Values are told apart to this part of their range (Locatello et al. 2019)."""
+VOTERS = 64
+"""Shapes in a batch that share one factor (Kim and Mnih 2018)."""
+DEAD = 0.05
+"""A dimension with a smaller standard deviation, relative to the mean one, says nothing and casts no vote."""
+
+
+def discretise(values: ArrayLike, bins: int = BINS) -> NDArray[np.intp]:
+    """The bin 0 .. bins - 1 of every value of (n, m), by equal parts of each column's range.
+
+    Raises ValueError where a value is not finite.
+    """
+    table = _table(values)
+    low, high = table.min(axis=0), table.max(axis=0)
+    width = np.where(high > low, high - low, 1.0)
+    return np.minimum((table - low) / width * bins, bins - 1).astype(np.intp)
+
+
+def entropy(labels: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Entropy (m,) in nats of the columns of labels (n, m), integers from 0."""
+    return np.array([_entropy(np.bincount(column)) for column in labels.T])
+
+
+def mutual_information(first: NDArray[np.intp], second: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Mutual information (d, k) in nats of each column of labels (n, d) with each of (n, k), by counting."""
+    own, other = entropy(first), entropy(second)
+    sizes = second.max(axis=0) + 1
+    joint = np.array(
+        [[_entropy(np.bincount(a * size + b)) for b, size in zip(second.T, sizes, strict=True)] for a in first.T]
+    )
+    return np.maximum(own[:, None] + other[None, :] - joint, 0.0)
+
+
+def information(codes: ArrayLike, factors: ArrayLike, bins: int = BINS) -> NDArray[np.float64]:
+    """Mutual information (d, k) in nats of codes and factors, both discretised."""
+    return mutual_information(discretise(codes, bins), discretise(factors, bins))
+
+
+def mig(codes: ArrayLike, factors: ArrayLike, bins: int = BINS) -> float:
+    """Mutual information gap (Chen et al. 2018), 0 .. 1: what the best dimension knows of a factor more than the second
+    best, as a share of the factor's entropy, mean over the factors. A factor held by two dimensions counts for nothing.
+    """
+    known = information(codes, factors, bins)
+    return float((_lead(known) / np.maximum(entropy(discretise(factors, bins)), 1e-12)).mean())
+
+
+def modularity(information: NDArray) -> float:
+    """Modularity (Ridgeway and Mozer 2018), 0 .. 1, of mutual information (d, k): whether a dimension knows of one
+    factor only, mean over the dimensions; one that knows nothing counts as 0."""
+    squared = np.square(np.asarray(information, np.float64))
+    best = squared.max(axis=1)
+    rest = (squared.sum(axis=1) - best) / np.where(best > 0, best * max(squared.shape[1] - 1, 1), 1.0)
+    return float(np.where(best > 0, 1 - rest, 0.0).mean())
+
+
+def sap(codes: ArrayLike, factors: ArrayLike) -> float:
+    """Separated attribute predictability (Kumar et al. 2018), 0 .. 1, of continuous factors: how much better the best
+    dimension predicts a factor than the second best, by the share of variance that a line explains."""
+    return predictability_gap(linear_shares(codes, factors))
+
+
+def linear_shares(codes: ArrayLike, factors: ArrayLike) -> NDArray[np.float64]:
+    """Squared correlation (d, k) of every dimension with every factor; 0 where either does not vary."""
+    first, second = (_standard(_table(values)) for values in (codes, factors))
+    return np.square(first.T @ second / len(first))
+
+
+def predictability_gap(scores: NDArray) -> float:
+    """Mean over the factors of best less second best of the scores (d, k) of single dimensions."""
+    return float(_lead(np.asarray(scores, np.float64)).mean())
+
+
+class Dci(NamedTuple):
+    """disentanglement: whether a dimension serves one factor; completeness: whether a factor is served by one
+    dimension. Both 0 .. 1."""
+
+    disentanglement: float
+    completeness: float
+
+
+def dci(importance: ArrayLike) -> Dci:
+    """Disentanglement and completeness (Eastwood and Williams 2018) from how much dimensions matter for factors (d, k).
+
+    Dimensions, and likewise factors, weigh as much as they matter in all: those that do not matter at all are left out.
+    Raises ValueError for a negative importance.
+    """
+    table = _table(importance)
+    if (table < 0).any():
+        raise ValueError("how much a dimension matters is not negative")
+    return Dci(_one_sided(table), _one_sided(table.T))
+
+
+def factor_votes(codes: ArrayLike, factors: ArrayLike, rng: np.random.Generator) -> NDArray[np.intp]:
+    """How often (k, d) dimension d varies least, relative to its variance in all, among shapes that share factor k.
+
+    Such shapes are neighbours in the order of the factor, so that one set of shapes serves for all batches: of 10,000
+    shapes, `VOTERS` neighbours share a factor to 0.6 % of its range. Raises ValueError for fewer shapes than twice
+    that.
+    """
+    table, known = _table(codes), _table(factors)
+    if len(table) < 2 * VOTERS:
+        raise ValueError(f"votes need at least {2 * VOTERS} shapes, not {len(table)}")
+    spread = table.std(axis=0)
+    alive = np.flatnonzero(spread >= DEAD * max(spread.mean(), 1e-30))
+    votes = np.zeros((known.shape[1], table.shape[1]), np.intp)
+    if not len(alive) or spread.max() == 0:
+        return votes
+    scaled = (table[:, alive] - table[:, alive].mean(axis=0)) / spread[alive]
+    mixed = rng.permutation(len(table))
+    for number, factor in enumerate(known.T):
+        # equal values of a discrete factor come in random order
+        ordered = scaled[mixed][np.argsort(factor[mixed], kind="stable")]
+        zero = np.zeros((1, len(alive)))
+        sums, squares = (np.concatenate((zero, np.cumsum(v, axis=0))) for v in (ordered, ordered**2))
+        mean, square = ((v[VOTERS:] - v[:-VOTERS]) / VOTERS for v in (sums, squares))
+        winner = (square - mean**2).argmin(axis=1)
+        votes[number, alive] = np.bincount(winner, minlength=len(alive))
+    return votes
+
+
+def factor_vae(
+    codes: ArrayLike,
+    factors: ArrayLike,
+    test_codes: ArrayLike,
+    test_factors: ArrayLike,
+    rng: np.random.Generator,
+) -> float:
+    """FactorVAE score (Kim and Mnih 2018), 0 .. 1: how often the dimension that varies least tells which factor the
+    shapes of a batch share, by a majority of votes learned on the first set and counted on the second; 0 where no
+    dimension is alive."""
+    votes = factor_votes(codes, factors, rng)
+    counted = factor_votes(test_codes, test_factors, rng)
+    if not counted.any():
+        return 0.0
+    # every factor is drawn equally often
+    shares, tested = (table / np.maximum(table.sum(axis=1, keepdims=True), 1) for table in (votes, counted))
+    verdict = shares.argmax(axis=0)
+    return float(tested[verdict, np.arange(tested.shape[1])].sum() / len(tested))
+
+
+class SideEffects(NamedTuple):
+    """What sliders do to what is measured, in standard deviations of each measure.
+
+    gain (s, k): mean change; drift (s, k): mean of its absolute value, over the shapes.
+    """
+
+    gain: NDArray[np.float64]
+    drift: NDArray[np.float64]
+
+    def off_target(self, targets: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Drift (s, k - 1) of the measures that a slider is not meant to move, for one standard deviation of the one
+        that it is, however much a unit does; targets (s,): which one that is, by default the slider's own number."""
+        sliders, measures = self.drift.shape
+        meant = np.arange(sliders) if targets is None else np.asarray(targets)
+        other = np.arange(measures)[None, :] != meant[:, None]
+        own = np.abs(self.gain[np.arange(sliders), meant])
+        return self.drift[other].reshape(sliders, measures - 1) / np.maximum(own, 1e-9)[:, None]
+
+    def off_target_mean(self, targets: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Mean of `off_target` (s,) over the measures: the side effect of each slider; 0 where there is one measure."""
+        off = self.off_target(targets)
+        return off.mean(axis=1) if off.shape[1] else np.zeros(len(off))
+
+
+def side_effects(before: ArrayLike, after: ArrayLike, spread: ArrayLike) -> SideEffects:
+    """Attribute dependency (Wu et al. 2021, "StyleSpace analysis") of sliders.
+
+    before (n, k): measures of the shapes; after (s, n, k): with each of the s sliders moved by one unit; spread (k,):
+    standard deviation of each measure over the family. Raises ValueError where a measure does not vary.
+    """
+    scale = np.asarray(spread, np.float64)
+    if not (scale > 0).all():
+        raise ValueError("a measure that does not vary has no standard deviation to count in")
+    change = (np.asarray(after, np.float64) - np.asarray(before, np.float64)[None]) / scale
+    return SideEffects(change.mean(axis=1), np.abs(change).mean(axis=1))
+
+
+def _table(values: ArrayLike) -> NDArray[np.float64]:
+    table = np.asarray(values, np.float64)
+    if table.ndim != 2 or table.size == 0:
+        raise ValueError(f"expected a table with rows and columns, not the shape {table.shape}")
+    if not np.isfinite(table).all():
+        raise ValueError("a value is not finite")
+    return table
+
+
+def _standard(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Columns with mean 0 and variance 1; 0 where they do not vary."""
+    spread = table.std(axis=0)
+    # rounding alone makes a constant column vary by about this
+    varies = spread > 1e-12 * np.abs(table).max(axis=0)
+    return np.where(varies, (table - table.mean(axis=0)) / np.where(varies, spread, 1.0), 0.0)
+
+
+def _entropy(counts: NDArray) -> float:
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log(share)).sum())
+
+
+def _lead(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Best less second best (k,) of the rows of (d, k); a single row leads by itself."""
+    ordered = np.sort(table, axis=0)
+    return ordered[-1] - (ordered[-2] if len(ordered) > 1 else 0.0)
+
+
+def _one_sided(table: NDArray[np.float64]) -> float:
+    """Mean over the rows, by weight, of one less their entropy relative to the largest possible."""
+    weight = table.sum(axis=1)
+    if weight.sum() == 0:
+        return 0.0
+    if table.shape[1] == 1:
+        return 1.0
+    share = table / np.where(weight > 0, weight, 1.0)[:, None]
+    unsure = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=1) / np.log(table.shape[1])
+    return float((weight / weight.sum() * (1 - unsure)).sum())

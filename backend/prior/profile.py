@@ -1,0 +1,121 @@
+"""A site's profile: the shapes of one family of scans, learned from its members, as a file NAME.profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+
+from ..weights.files import Flaw, read_bounded, unreadable, write_whole
+from ..weights.tensors import LARGEST_FILE, pack, unpack
+from .gaussian import RANGES, ShapeGaussian
+
+SUFFIX = ".profile"
+KIND = "shape profile, version 1"
+FEWEST_MEMBERS, MOST_MEMBERS = 3, 200
+MOST_POINTS, MOST_MODES = 50_000, 100
+_LARGEST = 1e2
+"""Canonical coordinates lie within the unit cube; nothing in a file may be farther out than this."""
+LEAST_SPREAD = 0.05
+"""Departures of members differ by chance at least this much (natural logarithms)."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """shape: the family's Gaussian; sided: its members are solids, so that the two sides of a wall are told apart,
+    where a sheet without thickness faces either way; departures (N,): of every member from the others
+    (`deviation.departure`); members: their names."""
+
+    shape: ShapeGaussian
+    sided: bool
+    departures: NDArray[np.float64]
+    members: tuple[str, ...]
+
+    def score(self, departure: float) -> float:
+        """How plausible a member would be that departs so much: the share (0 .. 1) of members to be expected that
+        depart more. One half is typical.
+
+        The predictive distribution of a sample with unknown mean and variance, Student's t. The spread is that of the
+        upper half: members that are nearly copies of others depart by next to nothing and would widen it.
+        """
+        count, middle = len(self.departures), float(np.median(self.departures))
+        above = self.departures[self.departures >= middle] - middle
+        spread = max(float(np.sqrt((above**2).mean())), LEAST_SPREAD) * np.sqrt(1 + 1 / count)
+        return float(student.sf((departure - middle) / spread, count - 1))
+
+
+def save_profile(path: Path, profile: Profile) -> None:
+    """Write a profile; equal profiles give equal files. Raises OmomiError(DISK); what was at ``path`` stays then."""
+    shape = profile.shape
+    arrays = {
+        "points": shape.points,
+        "normals": shape.normals,
+        "modes": shape.modes,
+        "amplitude": shape.amplitude,
+        "shares": shape.shares,
+        "departures": profile.departures,
+    }
+    metadata = {"kind": KIND, "sided": "yes" if profile.sided else "no", "members": "\n".join(profile.members)}
+    # single precision is finer than any scan and halves the file
+    write_whole(Path(path), pack({name: np.asarray(array, np.float32) for name, array in arrays.items()}, metadata))
+
+
+def load_profile(path: Path) -> Profile:
+    """Read a profile. Raises OmomiError(UNREADABLE_FILE) for a file that is not one in every part."""
+    path = Path(path)
+    data = read_bounded(path, LARGEST_FILE)
+    try:
+        arrays, metadata = unpack(data)
+        if metadata.get("kind") != KIND:
+            raise Flaw("it is not a profile that this Omomi knows")
+        return _profile(arrays, metadata)
+    except Flaw as flaw:
+        raise unreadable(path.name, flaw) from flaw
+
+
+def _profile(arrays: Mapping[str, NDArray], metadata: Mapping[str, str]) -> Profile:
+    points = _numbers(arrays, "points", (None, 3))
+    count = len(points)
+    if not 32 <= count <= MOST_POINTS:
+        raise Flaw(f"it has {count} points, not 32 to {MOST_POINTS}")
+    if np.ptp(points, axis=0).max() <= 1e-3:
+        raise Flaw("its shape has no extent")
+    normals = _numbers(arrays, "normals", (count, 3))
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    if not (np.abs(length - 1) < 1e-3).all():
+        raise Flaw("its normals are not of length one")
+    modes = _numbers(arrays, "modes", (None, count, 3))
+    if len(modes) > MOST_MODES:
+        raise Flaw(f"it has more than {MOST_MODES} modes")
+    amplitude, shares = _numbers(arrays, "amplitude", (count,)), _numbers(arrays, "shares", (len(RANGES),))
+    if not (amplitude > 0).all():
+        raise Flaw("its residual is not above 0 everywhere")
+    if not ((shares >= 0).all() and shares.sum() <= 1):
+        raise Flaw("the shares of its residual are not shares")
+    departures = _numbers(arrays, "departures", (None,))
+    members = tuple(metadata.get("members", "").split("\n"))
+    if not FEWEST_MEMBERS <= len(departures) == len(members) <= MOST_MEMBERS:
+        raise Flaw("it does not say what its members are")
+    sided = metadata.get("sided")
+    if sided not in ("yes", "no"):
+        raise Flaw("it does not say whether its members have two sides")
+    shape = ShapeGaussian(points, normals / length, modes, amplitude, shares)
+    return Profile(shape, sided == "yes", departures, members)
+
+
+def _numbers(arrays: Mapping[str, NDArray], name: str, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
+    array = arrays.get(name)
+    if (
+        array is None
+        or array.dtype != np.float32
+        or array.ndim != len(shape)
+        or any(wanted not in (None, side) for wanted, side in zip(shape, array.shape, strict=True))
+    ):
+        raise Flaw(f"it has no table {name} of the right shape")
+    if array.size and np.abs(array).max() > _LARGEST:
+        raise Flaw(f"the numbers in {name} are absurdly large")
+    return array.astype(np.float64)

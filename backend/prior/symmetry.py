@@ -1,0 +1,226 @@
+"""Mirror planes of a partial, noisy scan, found against the coarse field of its own fit.
+
+A mirrored point agrees where the field is sure of a surface near by that faces the same way, contradicts where the
+field is sure that none is near, and says nothing where the field does not know: a scan's own gaps count neither way.
+Planes through all directions near the middle are tried on few points; the best are refined to the scan itself as in
+Podolak et al. 2006 and Mitra et al. 2006, by least squares on point-plane residuals.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from ..field.recursion import Level
+from ..field.uncertainty import SCALE_TO_SD
+
+DIRECTIONS = 300
+"""Normals over the half sphere, about 8 degrees apart."""
+OFFSETS = np.linspace(-0.3, 0.3, 13, dtype=np.float32)
+"""Distances of the plane from the middle of the frame that are tried, canonical."""
+FEW, SOME, MANY = 160, 250, 700
+"""Points for trying a plane, for a first refinement, and for the last."""
+BETTER = 600
+"""Planes that are tried on all of the few points."""
+CANDIDATES, FINALISTS = 9, 4
+"""Planes that are refined on some points, and the best of them, refined on many."""
+STEPS = 4
+DISTINCT = 0.97, 0.1
+"""Planes are the same when the cosine of their normals is above the first and their offsets differ by less."""
+SURE, UNSURE = 0.2, 0.4
+"""Scales (voxels of level 0) between which the field stops being sure of its surface."""
+MARGIN = 0.75
+"""Voxels of level 0 by which a mirrored point may miss the surface, beside three times the scale."""
+NEAR = 0.08
+"""A mirrored point meets the scan within this distance, canonical, when the normals agree."""
+FACING = 0.7
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """The plane normal . x = offset, canonical. agree, contradict: shares of the scan that the mirrored scan meets and
+    that it cannot have beside it; residual: rms point-plane distance where they meet, canonical."""
+
+    normal: np.ndarray
+    offset: float
+    agree: float
+    contradict: float
+    residual: float
+
+    @property
+    def worth(self) -> float:
+        """What planes are ranked by."""
+        return min(self.agree, 0.5) - 5 * self.contradict - 15 * self.residual
+
+    def points(self, points: np.ndarray) -> np.ndarray:
+        """Mirrored points f32 (n, 3)."""
+        return points - 2 * (points @ self.normal - self.offset)[:, None] * self.normal
+
+    def directions(self, directions: np.ndarray) -> np.ndarray:
+        """Mirrored directions f32 (n, 3)."""
+        return directions - 2 * (directions @ self.normal)[:, None] * self.normal
+
+
+def half_sphere(count: int) -> np.ndarray:
+    """Directions f32 (count, 3) spread evenly over the half sphere z > 0 (Fibonacci lattice)."""
+    number = np.arange(count) + 0.5
+    height = 1 - number / count
+    turn = np.pi * (1 + np.sqrt(5)) * number
+    radius = np.sqrt(1 - height**2)
+    return np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=1).astype(np.float32)
+
+
+def thinned(points: np.ndarray, normals: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """About ``count`` of the points (n, 3) with their normals, evenly over the surface: one of each cell of a grid."""
+    cell = 0.02
+    order = np.random.Generator(np.random.PCG64(0)).permutation(len(points))[:50_000]
+    points, normals = points[order], normals[order]
+    while True:
+        keys = np.floor((points + 2) / cell).astype(np.int64) @ np.array([1, 1 << 20, 1 << 40])
+        chosen = np.sort(np.unique(keys, return_index=True)[1])
+        points, normals = points[chosen], normals[chosen]
+        if len(points) <= 1.3 * count:
+            return points[:count], normals[:count]
+        cell *= 1.2
+
+
+class Witness:
+    """What the field of level 0 says about points that may be surface."""
+
+    def __init__(self, level: Level) -> None:
+        mean, log_scale = (_dense(level, channel) for channel in (0, 1))
+        scale = np.exp(log_scale)
+        slope = np.stack(np.gradient(mean), axis=-1)
+        slope /= np.linalg.norm(slope, axis=-1, keepdims=True) + 1e-3
+        sure = np.clip((UNSURE - scale) / (UNSURE - SURE), 0, 1)
+        near = np.clip(1.5 - np.abs(mean), 0, 1)
+        against = np.clip(np.abs(mean) - MARGIN - 3 * scale, 0, 1)
+        table = np.concatenate([slope * (sure * near)[..., None], against[..., None], scale[..., None]], axis=-1)
+        self._table = np.ascontiguousarray(table.reshape(-1, 5), np.float32)
+        self._size = level.resolution
+        self._voxel = level.voxel
+
+    def _at(self, points: np.ndarray) -> np.ndarray:
+        """Rows f32 (..., 5) of the table at points (..., 3); what lies beyond the domain counts as at its border."""
+        voxel = np.clip(((points + np.float32(1)) * np.float32(self._size / 2)).astype(np.int32), 0, self._size - 1)
+        return self._table[(voxel[..., 0] * self._size + voxel[..., 1]) * self._size + voxel[..., 2]]
+
+    def score(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Agreement and contradiction f32 (...), 0 .. 1, of points (..., 3) with normals (..., 3), canonical."""
+        found = self._at(points)
+        agree = np.einsum("...k,...k->...", found[..., :3], normals)
+        return np.clip(agree, 0, 1), found[..., 3]
+
+    def deviation(self, points: np.ndarray) -> np.ndarray:
+        """Standard deviation f32 (n,), canonical, of the field at points (n, 3)."""
+        return self._at(points)[..., 4] * np.float32(SCALE_TO_SD * self._voxel)
+
+
+def _dense(level: Level, channel: int) -> np.ndarray:
+    """A channel f32 (s, s, s) of a level whose every brick is stored."""
+    side = level.resolution // 8
+    values = level.grid.values[:, channel].reshape(side, side, side, 8, 8, 8)
+    return values.transpose(0, 3, 1, 4, 2, 5).reshape(level.resolution, level.resolution, level.resolution)
+
+
+def tried(points: np.ndarray, normals: np.ndarray, witness: Witness) -> list[tuple[np.ndarray, float]]:
+    """Normals and offsets of the best distinct planes, best first."""
+    directions = np.repeat(half_sphere(DIRECTIONS), len(OFFSETS), axis=0)
+    offsets = np.tile(OFFSETS, DIRECTIONS)
+    score = np.zeros(0)
+    # all planes on every fourth point, then the better ones on all of them
+    for part, kept in ((slice(None, None, 4), BETTER), (slice(None), len(offsets))):
+        score = _scores(points[part], normals[part], directions, offsets, witness)
+        best = np.argsort(-score, kind="stable")[:kept]
+        directions, offsets = directions[best], offsets[best]
+    chosen: list[tuple[np.ndarray, float]] = []
+    while len(chosen) < CANDIDATES and len(offsets):
+        chosen.append((directions[0], float(offsets[0])))
+        others = ~same(directions, offsets, *chosen[-1])
+        directions, offsets = directions[others], offsets[others]
+    return chosen
+
+
+def _scores(
+    points: np.ndarray, normals: np.ndarray, directions: np.ndarray, offsets: np.ndarray, witness: Witness
+) -> np.ndarray:
+    """Mean agreement less contradiction f32 (p,) of points and normals (n, 3) mirrored in p planes."""
+    height = directions @ points.T - offsets[:, None]
+    mirrored = points - 2 * height[..., None] * directions[:, None]
+    turned = normals - 2 * (directions @ normals.T)[..., None] * directions[:, None]
+    agree, contradict = witness.score(mirrored, turned)
+    return (agree - 2 * contradict).mean(axis=1)
+
+
+def same(normals: np.ndarray, offsets: np.ndarray | float, normal: np.ndarray, offset: float) -> np.ndarray:
+    """Whether planes with ``normals`` (..., 3) and ``offsets`` (...) are the one with ``normal`` and ``offset``."""
+    cosine = normals @ normal
+    return (np.abs(cosine) > DISTINCT[0]) & (np.abs(offsets - np.sign(cosine) * offset) < DISTINCT[1])
+
+
+def refined(
+    normal: np.ndarray,
+    offset: float,
+    points: np.ndarray,
+    normals: np.ndarray,
+    tree: KDTree,
+    scan_normals: np.ndarray,
+    witness: Witness,
+) -> Mirror:
+    """The plane moved to where the mirrored points meet the scan best: Gauss-Newton on point-plane residuals."""
+    normal, reach = normal.astype(np.float64), 2 * NEAR
+    met, residual = np.zeros(len(points), bool), np.zeros(0)
+    for step in range(STEPS + 1):
+        height = points @ normal - offset
+        mirrored = points - 2 * height[:, None] * normal
+        turned = normals - 2 * (normals @ normal)[:, None] * normal
+        distance, nearest = tree.query(mirrored, distance_upper_bound=reach)
+        met = np.isfinite(distance)
+        nearest = np.where(met, nearest, 0)
+        facing = scan_normals[nearest]
+        met &= (turned * facing).sum(axis=1) > FACING
+        target = np.asarray(tree.data)[nearest[met]]
+        facing = facing[met]
+        residual = ((mirrored[met] - target) * facing).sum(axis=1)
+        if step == STEPS or met.sum() < 20:
+            break
+        along = np.linalg.svd(normal[None])[2][1:]
+        against, up = (facing @ normal)[:, None], height[met][:, None]
+        slope = np.concatenate(
+            [-2 * ((points[met] @ along.T) * against + up * (facing @ along.T)), 2 * against], axis=1
+        )
+        width = max(0.01, 1.5 * float(np.median(np.abs(residual))))
+        weight = 1 / (1 + (residual / width) ** 2) ** 2
+        # a little stiffness: a sphere may be turned at will
+        normal_matrix = (slope * weight[:, None]).T @ slope + 1e-3 * len(points) * np.eye(3)
+        move = -np.linalg.solve(normal_matrix, (slope * weight[:, None]).T @ residual)
+        normal = normal + move[:2] @ along
+        length = float(np.linalg.norm(normal))
+        normal, offset = normal / length, (offset + float(move[2])) / length
+        reach = max(NEAR, 0.8 * reach)
+    rms = float(np.sqrt(np.mean(np.minimum(np.abs(residual), NEAR) ** 2))) if len(residual) else np.inf
+    mirror = Mirror(normal.astype(np.float32), float(offset), float(met.mean()), 0.0, rms)
+    _, contradict = witness.score(mirror.points(points), mirror.directions(normals))
+    return dataclasses.replace(mirror, contradict=float(contradict.mean()))
+
+
+def mirrors(points: np.ndarray, normals: np.ndarray, witness: Witness) -> list[Mirror]:
+    """Mirror planes of a scan, best first; points, normals f32 (n, 3), canonical."""
+    many, facing = thinned(points, normals, MANY)
+    tree = KDTree(many)
+
+    def through(planes: list[tuple[np.ndarray, float]], count: int) -> list[Mirror]:
+        few = slice(None, None, max(1, len(many) // count))
+        found: list[Mirror] = []
+        for plane in planes:
+            mirror = refined(*plane, many[few], facing[few], tree, facing, witness)
+            if not any(same(mirror.normal, mirror.offset, other.normal, other.offset) for other in found):
+                found.append(mirror)
+        return sorted(found, key=lambda mirror: mirror.worth, reverse=True)
+
+    few = slice(None, None, max(1, len(many) // FEW))
+    first = through(tried(many[few], facing[few], witness), SOME)
+    return through([(mirror.normal, mirror.offset) for mirror in first[:FINALISTS]], MANY)

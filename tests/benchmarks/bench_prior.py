@@ -1,0 +1,180 @@
+"""Benchmark of the prior over whole shapes: completion, its doubt, plausibility, samples, and family profiles.
+
+omomi bench prior [--parts scans plausibility samples profile] [--models M ...] [--out DIR] [--quick]
+
+Needs the `bench` extra, the folder of scans (OMOMI_SCANS) and the scoring tool beside it; without them it says so and
+does nothing. The figures of the named sliders are part of training: `omomi train` writes them into the card.
+"""
+
+# The benchmark has an environment of its own; the checks run in the one with Blender.
+# pyright: reportMissingImports=false
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from backend.field.model import MODEL_FOLDER
+from tests.benchmarks.agreed import moved_from_measured
+from tests.benchmarks.bars import Bar, geometric_mean, mean, number, ratios, table
+from tests.benchmarks.bench_fit import quality, say
+from tests.benchmarks.cases import ROOT, Case, CaseFailed, ScoringTool
+from tests.benchmarks.shape_cases import imagined, likeness_bars, plausible
+
+UNSEEN = 0.35
+MEASURED = 2.0
+"""Most that measured surface moves, 99th percentile, in standard deviations of the noise."""
+COVERAGE = (0.85, 0.95)
+AUROC = 0.9
+ONE_PIECE = 0.95
+SLIDERS = {"DCI-D": 0.8, "MIG": 0.4}
+SIDE_EFFECT = 0.15
+LEVEL = 2
+
+
+def scans(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[Bar], list[str], dict]:
+    """Completion and its doubt: models with a known truth under the conditions B and D."""
+    asked = argparse.Namespace(**vars(options) | {"levels": [LEVEL], "conditions": ["D", "B"]})
+    records = quality(tool, asked)
+    unseen = ratios(records, "D", lambda score: score["comp_unseen"])
+    found = [Bar("unseen error / peer, D", geometric_mean(unseen), UNSEEN, True, len(unseen))]
+    moved: dict[str, np.ndarray] = {}
+    for record in records:
+        if record["condition"] == "B" and record["ours"]:
+            mesh = options.out / f"{record['model']}_B_{LEVEL}.ply"
+            distance, noise = moved_from_measured(tool, Case(record["model"], "B"), mesh)
+            moved[record["model"]] = distance / noise
+    for name, values in (("pooled", np.concatenate(list(moved.values()))), ("worst model", None)):
+        value = max(np.quantile(one, 0.99) for one in moved.values()) if values is None else np.quantile(values, 0.99)
+        title = f"measured surface, three or more views, B: moved by (sd of noise), 99th percentile, {name}"
+        found.append(Bar(title, float(value), MEASURED, True, len(moved)))
+    sigmas = [record["ours"]["uncertainty"] for record in records if record["ours"]]
+    covered = mean([sigma["coverage_90"] for sigma in sigmas])
+    auroc = [sigma["AUROC_unseen"] for sigma in sigmas if sigma["AUROC_unseen"] is not None]
+    better = [sigma["AUSE"] / sigma["baseline_AUSE"] for sigma in sigmas]
+    found += [
+        Bar("sigma: 90 % interval covers at least", covered, COVERAGE[0], False, len(sigmas)),
+        Bar("sigma: 90 % interval covers at most", covered, COVERAGE[1], True, len(sigmas)),
+        Bar("sigma: AUROC unseen", mean(auroc), AUROC, False, len(auroc)),
+        Bar("sigma: AUSE / that of the distance to the scan", geometric_mean(better), 1.0, True, len(better)),
+    ]
+    return found, [scan_table(records)], {"records": records}
+
+
+def scan_table(records: Sequence[dict]) -> str:
+    """One row per case."""
+    rows = []
+    for record in records:
+        name, ours, peer = f"{record['model']} {record['condition']}", record["ours"], record["peer"]
+        if not ours or not peer:
+            rows.append([name, record.get("failure", "failed")[:60], *[""] * 5])
+            continue
+        sigma = ours["uncertainty"]
+        scored = [
+            [f"{number(ours[key])} / {number(peer[key])}" for key in ("comp_unseen", "CD")],
+            [number(sigma[key]) for key in ("coverage_90", "AUROC_unseen", "AUSE", "baseline_AUSE")],
+        ]
+        rows.append([name, *scored[0], record["fit"].get("guess") or "-", *scored[1]])
+    head = ["case (ours / peer)", "unseen error", "chamfer", "guess", "cover 90", "AUROC", "AUSE", "by distance"]
+    return table(head, rows)
+
+
+def plausibility(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[Bar], list[str], dict]:
+    """Real shapes against the same ones with their sliders driven far out of range."""
+    found = plausible(tool.scans, options.quick)
+    rows = [[kind, str(len(values)), number(float(np.median(values)))] for kind, values in found.scores.items()]
+    bars = [Bar("plausibility: AUC, real against over-driven", found.auc, AUROC, False, found.pairs)]
+    return bars, [table(["plausibility", "shapes", "median"], rows)], {"scores": found.scores}
+
+
+def samples(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[Bar], list[str], dict]:
+    """Shapes that the model makes up."""
+    found = imagined(10 if options.quick else options.samples)
+    bars = [
+        Bar("samples: watertight", found["watertight"], 1.0, False, found["count"]),
+        Bar("samples: one piece as they come", found["whole"], ONE_PIECE, False, found["count"]),
+        *likeness_bars(card()),
+    ]
+    return bars, [], found
+
+
+def sliders() -> list[Bar]:
+    """What training measured of the sliders with known factors."""
+    scores = card().get("disentanglement", {})
+    found = []
+    for name, limit in SLIDERS.items():
+        ours = scores.get(name, {}).get("ours")
+        found.append(Bar(f"sliders, known factors: {name}", None if ours is None else ours[0], limit, False, 5))
+    ours = scores.get("side effect", {}).get("ours")
+    found.append(Bar("sliders: side effect (sd)", None if ours is None else ours[0], SIDE_EFFECT, True, 5))
+    return found
+
+
+def card() -> dict:
+    """The shipped model's."""
+    return json.loads((MODEL_FOLDER / "card.json").read_text(encoding="utf-8"))
+
+
+def profile(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[Bar], list[str], dict]:
+    """Families with a profile: completion, score, and defects."""
+    from tests.benchmarks.profile_cases import profile_bars
+
+    return profile_bars(tool, options)
+
+
+PARTS = {"scans": scans, "plausibility": plausibility, "samples": samples, "profile": profile}
+
+
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", default=[*PARTS, "sliders"], choices=[*PARTS, "sliders"])
+    parser.add_argument("--models", nargs="+", help="all with a known truth unless named")
+    parser.add_argument("--samples", type=int, default=40)
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "prior")
+    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "bench" / "cache")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--model", type=Path, help="folder of an exported model; the shipped one unless named")
+    parser.add_argument("--quick", action="store_true", help="fewer cases")
+    return parser.parse_args(words)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the benchmark; status 1 when a bar is missed."""
+    options = parse(words)
+    options.out, options.cache = options.out.resolve(), options.cache.resolve()
+    tool = ScoringTool.find(options.cache)
+    if tool is None:
+        print("The benchmark needs the folder of scans (OMOMI_SCANS) with the scoring tool beside it: skipped.")
+        return 0
+    for folder in (options.out, options.cache):
+        folder.mkdir(parents=True, exist_ok=True)
+    options.models = options.models or (["rocker_arm"] if options.quick else tool.models())
+    found: list[Bar] = []
+    tables: list[str] = []
+    report: dict = {"options": {name: str(value) for name, value in vars(options).items()}}
+    for name, part in PARTS.items():
+        if name not in options.parts:
+            continue
+        say(name)
+        try:
+            bars, shown, report[name] = part(tool, options)
+        except CaseFailed as failure:
+            print(f"The scoring tool failed: {failure}", file=sys.stderr)
+            return 1
+        found += bars
+        tables += shown
+    if "sliders" in options.parts:
+        found += sliders()
+    report["bars"] = [bar.to_json() for bar in found]
+    (options.out / "bench_prior.json").write_text(json.dumps(report, indent=1, default=str))
+    print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))
+    return int(any(bar.passed is False for bar in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

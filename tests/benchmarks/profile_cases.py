@@ -1,0 +1,196 @@
+"""Cases for the site profile: specimens that it has not seen, scanned in part, completed, scored, and dented."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import KDTree
+from scipy.stats import rankdata
+
+from backend.field.fit import FitOptions, fit
+from backend.field.model import Model
+from backend.prior.family import Member, learn_profile
+from backend.prior.guessing import Membership, membership
+from backend.prior.profile import Profile, load_profile, save_profile
+from backend.scan.load import load_scan
+from backend.scan.prepare import PreparedScan, prepare
+from backend.scan.raw import RawScan
+from backend.scan.save import save_mesh
+
+from .cases import ScoringTool, run_json
+
+PEER_DEPTH = 7
+SCORED = ("--res", "32", "--samples", "30000")
+DEFECT, DEFECT_RADIUS, CHANGED = 0.03, 0.04, 0.01
+"""Height of a planted defect, standard deviation of its Gaussian, and the displacement from which on a vertex belongs
+to it: shares of the longest side."""
+OUTERMOST_OF = 30
+SCAN_NOISE = 0.001
+"""Of the dented scans, shares of the longest side."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A family, how many of its scans make the profile, and the specimens left out, each with a seed for its scan."""
+
+    family: str
+    members: int
+    left_out: tuple[tuple[str, int], ...]
+
+
+FOLDS = (
+    Fold(
+        "family_skulls",
+        24,
+        (
+            ("skull_129S1_SVIMJ", 1), ("skull_C3H_HEJ", 2), ("skull_KK", 3), ("skull_NZO", 4), ("skull_WSB", 5),
+        ),
+    ),
+    Fold(
+        "family_teeth",
+        24,
+        (
+            ("tooth_B03", 6), ("tooth_J12", 7), ("tooth_P35", 8), ("tooth_U02", 9), ("tooth_ah14", 10),
+            ("tooth_b02", 11),
+        ),
+    ),
+)  # fmt: skip
+
+
+def profile_of(fold: Fold, scans: Path, cache: Path, on_progress: Callable[[float, str], None]) -> tuple[Profile, dict]:
+    """The fold's profile, from disk if it was learned before, and what it took: {"members", "seconds"}."""
+    place = cache / f"{fold.family}_{fold.members}.profile"
+    record = place.with_suffix(".json")
+    if not record.exists():
+        out = {name for name, _ in fold.left_out}
+        paths = [path for path in sorted((scans / fold.family).glob("*.ply")) if path.stem not in out]
+        chosen = np.unique(np.linspace(0, len(paths) - 1, fold.members).round().astype(int))
+        started = time.process_time()
+        members = [Member.of(prepare(load_scan(paths[number]))) for number in chosen]
+        profile = learn_profile(members, on_progress)
+        save_profile(place, profile)
+        took = {"members": [member.name for member in members], "seconds": time.process_time() - started}
+        record.write_text(json.dumps(took))
+    return load_profile(place), json.loads(record.read_text())
+
+
+def scan_case(tool: ScoringTool, fold: Fold, name: str, seed: int) -> tuple[Path, Path, Path]:
+    """Scan (condition D), truth and the peer's mesh of a specimen, from disk if they were made before."""
+    place = tool.cache / f"profile_{name}_{seed}"
+    scan, truth, peer = (place / f"{kind}.ply" for kind in ("scan", "truth", "peer"))
+    if not peer.exists():
+        place.mkdir(parents=True, exist_ok=True)
+        model = str(tool.scans / fold.family / f"{name}.ply")
+        drawn = ["--condition", "D", "--seed", str(seed)]
+        run_json(["-m", "score", "scan", model, *drawn, "-o", str(scan), "--truth-out", str(truth)], tool.folder)
+        unfinished = peer.with_name("part.ply")
+        run_json(["-m", "score", "peer", str(scan), "-o", str(unfinished), "--depth", str(PEER_DEPTH)], tool.folder)
+        os.replace(unfinished, peer)
+    return scan, truth, peer
+
+
+def completion_case(
+    tool: ScoringTool, fold: Fold, name: str, seed: int, profile: Profile, model: Model, folder: Path, level: int = 2
+) -> dict:
+    """Scores of the peer, of a fit and of a fit with the profile's guess: {"peer", "without", "with": the tool's
+    scores, "plausibility", "seconds": of placing the profile}. The meshes are left in ``folder``."""
+    scan, truth, peer = scan_case(tool, fold, name, seed)
+    prepared = prepare(load_scan(scan))
+    started = time.process_time()
+    found = membership(profile, prepared)
+    row: dict = {"name": name, "plausibility": found.score, "seconds": time.process_time() - started}
+    meshes = {"peer": peer}
+    for kind, guess in (("without", None), ("with", found.guess)):
+        mesh = fit(prepared, model, FitOptions(level=level), guess=guess).mesh
+        meshes[kind] = folder / f"{name}_{kind}.ply"
+        save_mesh(meshes[kind], mesh.vertices, mesh.faces, mesh.sigma)
+    for kind, mesh in meshes.items():
+        row[kind] = run_json(["-m", "score", "repair", str(mesh), str(truth), str(scan), *SCORED], tool.folder)
+    return row
+
+
+def unseen_ratio(rows: Sequence[dict], kind: str) -> float:
+    """Geometric mean over cases of the error on unseen surface against the peer's."""
+    ratios = [row[kind]["comp_unseen"] / row["peer"]["comp_unseen"] for row in rows]
+    return float(np.exp(np.log(ratios).mean()))
+
+
+def family_scores(profile: Profile, scans: Sequence[Path]) -> list[float]:
+    """Plausibility of scans under a profile."""
+    return [membership(profile, prepare(load_scan(path))).score for path in scans]
+
+
+@dataclass(frozen=True)
+class Dented:
+    """A specimen with a planted defect: the scan, its vertices and normals (n, 3), canonical; displaced (n,): by how
+    much, along their normals, shares of the longest side."""
+
+    scan: PreparedScan
+    vertices: np.ndarray
+    normals: np.ndarray
+    displaced: np.ndarray
+
+
+def dented(path: Path, seed: int, height: float = DEFECT) -> Dented:
+    """A scan of a specimen with noise and, at a place that follows ``seed``, a dent or a bump."""
+    rng = np.random.default_rng(seed)
+    raw = load_scan(path)
+    assert raw.faces is not None
+    points = np.asarray(raw.points, np.float64)
+    unit = float(np.ptp(points, axis=0).max())
+    first, second, third = (points[raw.faces[:, corner]] for corner in range(3))
+    across = np.cross(second - first, third - first)
+    normals = np.zeros_like(points)
+    for corner in range(3):
+        np.add.at(normals, raw.faces[:, corner], across)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
+    # on the outside, where a scanner would see it
+    tried, look = rng.integers(len(points), size=OUTERMOST_OF), rng.normal(size=3)
+    centre = tried[(points[tried] @ look).argmax()]
+    square = ((points - points[centre]) ** 2).sum(axis=1) / (DEFECT_RADIUS * unit) ** 2
+    # the whole neighbourhood moves one way, so that a thin wall keeps its thickness
+    displaced = rng.choice([-1.0, 1.0]) * height * np.exp(-0.5 * square)
+    noise = SCAN_NOISE * rng.normal(size=len(points))
+    moved = points + unit * (displaced[:, None] * normals[centre] + noise[:, None] * normals)
+    scan = prepare(RawScan(moved, raw.faces, None, None, path.stem))
+    # what slides along the surface does not show
+    across = displaced * np.abs(normals @ normals[centre])
+    return Dented(scan, scan.frame.to_canonical(moved).astype(np.float64), normals, across)
+
+
+def defect_case(profile: Profile, path: Path, seed: int) -> dict:
+    """How well the deviation map finds a planted defect: {"auroc", "found": median deviation in it, "elsewhere": 95 %
+    of the vertices elsewhere deviate less}."""
+    case = dented(path, seed)
+    found: Membership = membership(profile, case.scan)
+    unit = float(np.ptp(case.vertices, axis=0).max())
+    sigma = np.full(len(case.vertices), SCAN_NOISE * unit)
+    deviation = np.abs(found.deviations(case.vertices, case.normals, sigma))
+    defect = np.abs(case.displaced) > CHANGED
+    return {
+        "name": path.stem,
+        "auroc": auroc(deviation, defect),
+        "found": float(np.median(deviation[defect])),
+        "elsewhere": float(np.percentile(deviation[~defect], 95)),
+        "plausibility": found.score,
+    }
+
+
+def auroc(values: np.ndarray, positive: np.ndarray) -> float:
+    """Chance that a positive has the higher value."""
+    count, ranks = int(positive.sum()), rankdata(values)
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(values) - count)))
+
+
+def guess_error(truth: PreparedScan, scan: PreparedScan, found: Membership, away: float = 0.04) -> np.ndarray:
+    """Distance (n,) from points of the truth, farther than ``away`` (canonical) from the scan, to the guess; canonical
+    units of the scan."""
+    points = scan.frame.to_canonical(truth.frame.to_world(truth.points))
+    unseen = KDTree(scan.points).query(points)[0] > away
+    return np.asarray(KDTree(found.guess.points).query(points[unseen])[0])
