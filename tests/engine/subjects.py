@@ -11,6 +11,7 @@ import trimesh
 from backend.editing.subject import Subject
 from backend.engine import EngineInfo, Mesh, Result, Token
 from backend.field.fit import Fit, FitStats, FittedMesh
+from backend.field.guess import Guess
 from backend.field.model import CODE, CancelToken
 from backend.scan.prepare import PreparedScan, prepare
 from backend.scan.raw import RawScan
@@ -56,6 +57,7 @@ class MeshEngine:
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
         cancel: Token,
+        guess: Guess | None = None,
     ) -> Result:
         scan = raw if isinstance(raw, PreparedScan) else prepare(raw)
         self.fits, self.options = self.fits + 1, dict(options)

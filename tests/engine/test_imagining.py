@@ -63,9 +63,9 @@ def test_levels_that_are_none_and_a_cancel_end_it() -> None:
 def test_a_seed_draws_the_same_shape_again_and_the_surface_itself_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     prior, told = prior_of(), []
     monkeypatch.setattr(shipped, "shipped_prior", lambda: prior)
-    model = BallModel((0.0, 0.8))
+    model: Any = BallModel((0.0, 0.8))
     still = model.style
-    model.style = lambda *given: told.append(given[3]) or still(*given)  # type: ignore[method-assign,func-returns-value]
+    model.style = lambda *given: told.append(given[3]) or still(*given)
     engine: Any = SimpleNamespace(model=model)
     one, two = draw(engine, 5, 0), draw(engine, 5, 0)
     assert np.array_equal(told[0], told[1]) and one.verdict.to_json() == two.verdict.to_json()

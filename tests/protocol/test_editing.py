@@ -177,8 +177,8 @@ def test_a_new_mesh_encloses_what_the_moved_one_did(session: Session, handle: in
 
 def test_checks_sweeps_and_solutions_come_as_the_protocol_says(session: Session, handle: int) -> None:
     session.do(StackRequest, handle=handle, body="fit", layers=[{"attribute": "thickness"}])
-    check = session.do(CheckRequest, handle=handle, strengths=[0.0])
-    assert set(check.result) == {"topology", "measures", "guessed"}
+    check = session.do(CheckRequest, handle=handle, strengths=[0.0], profile="")
+    assert set(check.result) == {"topology", "measures", "guessed", "plausibility", "family"}
     assert check.values is not None and len(check.values) == len(session.pose(handle, 0.0))
     low, high = check.result["measures"]["bounds"]
     assert np.allclose(low, POINTS.min(axis=0), atol=0.1) and np.allclose(high, POINTS.max(axis=0), atol=0.1)
@@ -188,7 +188,7 @@ def test_checks_sweeps_and_solutions_come_as_the_protocol_says(session: Session,
     volume = 1.05 * check.result["measures"]["volume"]
     solved = session.do(SolveRequest, handle=handle, strengths=[0.0], layer=0, measure="volume", value=volume)
     assert set(solved.result) == {"strength", "reached", "measured", "safe", "warnings"}
-    again = session.do(CheckRequest, handle=handle, strengths=[solved.result["strength"]])
+    again = session.do(CheckRequest, handle=handle, strengths=[solved.result["strength"]], profile="")
     assert np.isclose(again.result["measures"]["volume"], volume, rtol=2e-3)
 
 
