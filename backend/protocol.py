@@ -109,8 +109,8 @@ class StackRequest:
     where the edit is painted, "mask": which of the masks. ``masks`` holds them end to end, each with one weight 0 .. 1
     for every point of the scan as it was sent. A muted layer is not looked at and does nothing. Answered by ``Done``:
     {"layers": [{"name", "kind": "attribute", "shape" or "learned", "misfit", "foretold", "warnings"}]}; foretold: [low,
-    high], strengths between which no walls are expected to meet, None where the body has no inside. When this fails the scan keeps the edits
-    that it had.
+    high], strengths between which no walls are expected to meet, None where the body has no inside. When this fails
+    the scan keeps the edits that it had.
     """
 
     id: int

@@ -59,7 +59,6 @@ def perform(bench: Bench) -> FitDone | Done:
 
 
 def _fit(request: FitRequest, bench: Bench) -> FitDone:
-    from .editing.belonging import member_of
     from .editing.stacking import Piece
     from .editing.subject import Subject
     from .scan.raw import RawScan
@@ -79,6 +78,9 @@ def _fit(request: FitRequest, bench: Bench) -> FitDone:
     assert job.token is not None
     family: dict[str, Any] = {}
     if request.profile:
+        # dear to import, and most fits have no profile
+        from .editing.belonging import member_of
+
         bench.report(0.0, "finding its place in the family")
         family["guess"] = member_of(_file(request.profile), scan).guess
     result = bench.engine.fit(scan, request.options, on_frame, bench.report, job.token, **family)
