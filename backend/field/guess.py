@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.spatial import KDTree
 
 WEIGHT = 0.25
-"""A suggested point counts this much of a measured one."""
+"""A suggested point counts this much of a measured one, unless the guess says otherwise."""
 APART = 2.0
 """A guess speaks where no scan point is nearer than this many voxels of the level,"""
 LEAST_APART = 0.03
@@ -22,19 +22,21 @@ ENOUGH_POINTS = 200_000
 @dataclass(frozen=True)
 class Guess:
     """Points f32 (n, 3) and unit normals outwards f32 (n, 3), canonical; sigma f32 (n,), one standard deviation of the
-    surface there, canonical; source: whose guess it is, in words. It speaks only where no scan point is near."""
+    surface there, canonical; source: whose guess it is, in words; weight: how much a point counts of a measured one. It
+    speaks only where no scan point is near."""
 
     points: np.ndarray
     normals: np.ndarray
     sigma: np.ndarray
     source: str
+    weight: float = WEIGHT
 
     def __len__(self) -> int:
         return len(self.points)
 
     def take(self, chosen: np.ndarray) -> Guess:
         """The points that an index or mask chooses."""
-        return Guess(self.points[chosen], self.normals[chosen], self.sigma[chosen], self.source)
+        return replace(self, points=self.points[chosen], normals=self.normals[chosen], sigma=self.sigma[chosen])
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ MODEL_FOLDER = Path(__file__).parent.parent / "models"
 GRAPHS = ("seed", "encoder", "phi", "atom")
 CODE = 128
 """Numbers in a shape code z; the code 0 is the mean of all shapes."""
+CODED_LEVELS = 2
+"""Levels that hear the code, from level 0 on; as in `training.atom`."""
 LEAST_NOISE = 0.05
 """Noise below this (voxels) makes no difference to the field."""
 
@@ -99,9 +101,11 @@ class Model:
         return mean[0], np.exp(log_sd[0])
 
     def style(self, noise: float, filling: float, level: int, code: np.ndarray, cancel: CancelToken) -> np.ndarray:
-        """Style f32 (1, S): noise in voxels of the level, hole filling -1 .. 1, code f32 (CODE,)."""
+        """Style f32 (1, S): noise in voxels of the level, hole filling -1 .. 1, code f32 (CODE,), which only
+        the coarse levels hear."""
         attributes = [np.log2(max(noise, LEAST_NOISE)) / 3, filling, level / 5, float(level == 0)]
-        inputs = {"attributes": np.array([attributes], np.float32), "code": np.asarray(code, np.float32)[None]}
+        heard = np.asarray(code, np.float32) if level < CODED_LEVELS else np.zeros(CODE, np.float32)
+        inputs = {"attributes": np.array([attributes], np.float32), "code": heard[None]}
         return self._run("phi", ["style"], inputs, cancel)[0]
 
     def field(

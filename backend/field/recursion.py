@@ -10,7 +10,7 @@ import numpy as np
 from .blocks import BLOCK, BLOCK_BRICKS, Blend, bricks_of, cover, distinct, gather_evidence, gather_parent
 from .bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap
 from .evidence import splat
-from .guess import WEIGHT, Unmeasured
+from .guess import Unmeasured
 from .model import CancelToken, Model
 from .variation import Variation
 
@@ -82,7 +82,7 @@ def recursion(
         bricks = BrickMap.of(coords, sides, margin)
         sums = splat(points, normals, resolution, bricks)
         if suggested is not None:
-            sums += np.float32(WEIGHT) * splat(suggested.points, suggested.normals, resolution, bricks)
+            sums += np.float32(suggested.weight) * splat(suggested.points, suggested.normals, resolution, bricks)
         if code is None:
             code, turned_code = _codes(model, sums, bricks, sees_twice and deepest <= MIRRORED, variation, cancel)
         told = noise * resolution / 2, filling, number

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
@@ -22,8 +25,12 @@ BESIDE = 3.0
 """A scan point this many times farther from its match than from the match's tangent plane has no counterpart."""
 PLACES = 1800
 """Places of the surface at which its deviation is looked at."""
-AROUND, TOGETHER = 56, 7
-"""A place is foretold without this many nearest ones, and looked at together with so many."""
+PATCH = 0.06
+"""Standard deviation (canonical) of the bump that is looked for: few of the places wide."""
+WITNESSES, FIRST_WITNESSES = 32, 8
+"""Places of members that tell how much is usual at a point, and how many the mean over the shape counts for."""
+USUAL_LARGEST, LEAST_USUAL = 10.0, 0.2
+"""Bounds of what a member's departure counts, and of what may be usual."""
 NEAR = 4
 """Places that tell the deviation of a vertex."""
 
@@ -44,14 +51,45 @@ def departure(shape: ShapeGaussian, scan: Surface, start: Similarity, noise: flo
 
 
 def deviations(
-    shape: ShapeGaussian, placed: Placed, surface: Surface, sigma: NDArray, sided: bool
+    shape: ShapeGaussian, placed: Placed, surface: Surface, sigma: NDArray, sided: bool, usual: NDArray
 ) -> NDArray[np.float64]:
-    """Per vertex (n,): how many standard deviations the surface lies outside (above 0) or inside of where the family
-    and the rest of the specimen have it. A place is foretold without what lies around it, for a defect must not vouch
-    for itself.
+    """Per vertex (n,): how many times its usual size the departure is by which the surface lies outside (above 0) or
+    inside of where the family and the rest of the specimen have it.
 
     surface: vertices with their normals in the scan's canonical frame; sigma (n,): their own standard deviation there;
-    placed: the family's shape on that scan.
+    placed: the family's shape on that scan; usual (k,): size of a departure at each of the shape's points.
+    """
+    found = standing(shape, placed, surface, sigma, sided)
+    moved = surface.moved(placed.similarity)
+    away, which = found.nearest(shape, moved)
+    share = 1 / (away + 1e-3) ** 2
+    value = found.value / usual[found.index]
+    return (share * value[which]).sum(axis=1) / share.sum(axis=1)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Places of a scan's surface, in the family's frame. index (m,): the shape's points that they belong to; value
+    (m,): standard deviations by which a patch around stands out, were the family exactly Gaussian."""
+
+    places: Surface
+    index: NDArray[np.intp]
+    value: NDArray[np.float64]
+
+    def nearest(self, shape: ShapeGaussian, surface: Surface) -> tuple[NDArray, NDArray]:
+        """Distances (n, k) to the nearest places on the same side, and which they are (n, k)."""
+        reach = NORMAL_REACH * shape.size
+        tree = KDTree(np.concatenate([self.places.points, reach * self.places.normals], axis=1))
+        code = np.concatenate([surface.points, reach * surface.normals], axis=1)
+        away, which = tree.query(code, k=np.arange(1, min(NEAR, len(self.index)) + 1))
+        return np.asarray(away), np.asarray(which)
+
+
+def standing(shape: ShapeGaussian, placed: Placed, surface: Surface, sigma: NDArray, sided: bool) -> Standing:
+    """Whether a patch around a place is displaced: the score test of a bump g of unknown height in a Gaussian,
+    g' Q d / sqrt(g' Q g), where Q is the precision of the measurements and d their distances from the mean (a matched
+    filter; Kay 1998, "Detection theory", section 4.4). What the modes, the pose and the smooth residual can explain
+    does not count.
     """
     chosen = spread_points(surface.points, surface.size / np.sqrt(PLACES) * 2.5)
     chosen = chosen[:: max(1, -(-len(chosen) // PLACES))]
@@ -60,23 +98,22 @@ def deviations(
     seen = shape.along(index, placed.normals[index], POSE_SD)
     variance = (sigma[chosen] * placed.similarity.scale) ** 2 + (SLACK * shape.spacing) ** 2
     precision = cho_solve((shape.factored(seen, variance), True), np.eye(len(index)), check_finite=False)
-    around = KDTree(seen.points).query(seen.points, k=min(AROUND, len(index)))[1]
-    # what is left of a block once the rest has foretold it has mean Q_BB^-1 (Q d)_B and covariance Q_BB^-1
-    block = np.linalg.inv(precision[around[:, :, None], around[:, None, :]])
-    left = np.einsum("kij,kj->ki", block, (precision @ offset)[around])
-    together = min(TOGETHER, around.shape[1])
-    # an open sheet is matched from either side: what lies together must mean one direction
-    turn = np.einsum("kij,kj->ki", seen.directions[around[:, :together]], seen.directions)
-    weight = np.clip(turn, 0, 1) / together
-    mean = (weight * left[:, :together]).sum(axis=1)
-    spread = np.einsum("ki,kij,kj->k", weight, block[:, :together, :together], weight)
-    standing = sign * mean / np.sqrt(spread)
-    reach, moved = NORMAL_REACH * shape.size, surface.moved(placed.similarity)
-    tree = KDTree(np.concatenate([few.points, reach * few.normals], axis=1))
-    code = np.concatenate([moved.points, reach * moved.normals], axis=1)
-    away, which = tree.query(code, k=np.arange(1, min(NEAR, len(few.points)) + 1))
-    share = 1 / (away + 1e-3) ** 2
-    return (share * standing[which]).sum(axis=1) / share.sum(axis=1)
+    square = ((few.points[:, None] - few.points) ** 2).sum(axis=2)
+    # all that is near moves along the normal of the place: both sides of a thin wall, a sheet seen from either side
+    bump = np.exp(-square / (2 * PATCH**2)) * (seen.directions @ seen.directions.T)
+    spread = np.sqrt(np.maximum((bump * (precision @ bump)).sum(axis=0), 1e-12))
+    return Standing(few, index, sign * (bump.T @ (precision @ offset)) / spread)
+
+
+def usual_size(shape: ShapeGaussian, found: Sequence[Standing]) -> NDArray[np.float64]:
+    """Root mean square (n,) of what members have at and around each point of the shape, none of which the shape was
+    learned from: the Gaussian has tails, and knows nothing of places where surfaces are hard to match."""
+    index = np.concatenate([one.index for one in found])
+    square = np.clip(np.concatenate([one.value for one in found]), -USUAL_LARGEST, USUAL_LARGEST) ** 2
+    code = np.concatenate([shape.points, NORMAL_REACH * shape.size * shape.normals], axis=1)
+    near = KDTree(code[index]).query(code, k=np.arange(1, min(WITNESSES, len(index)) + 1))[1]
+    total = square[near].sum(axis=1) + FIRST_WITNESSES * square.mean()
+    return np.maximum(np.sqrt(total / (near.shape[1] + FIRST_WITNESSES)), LEAST_USUAL)
 
 
 def _offsets(

@@ -18,10 +18,11 @@ from scipy.spatial import KDTree
 from ..errors import ErrorCode, OmomiError
 from ..scan.prepare import PreparedScan
 from ..scan.register import Surface
+from ..scan.similarity import Similarity
 from ..weights.warp import spread_points
-from .deviation import departure
+from .deviation import Standing, departure, standing, usual_size
 from .gaussian import POSE, RANGES, ShapeGaussian
-from .posing import COARSE, FINE, NOISIEST, STIFF, Placed, Round, locate, place, settle
+from .posing import COARSE, FINE, NOISIEST, STIFF, Placed, Round, Template, locate, place, settle, sigma_of
 from .profile import FEWEST_MEMBERS, MOST_MEMBERS, Profile
 
 POINTS = 12_000
@@ -34,6 +35,12 @@ LEAST_AMPLITUDE = 0.002
 CANDIDATES, JUDGES = 3, 5
 """Members that may lend their points, and others that tell how well each of them serves."""
 JUDGED = (*STIFF, Round(0.15, 400, True))
+AGAIN = FINE[2:]
+"""How a member is placed whose pose is known."""
+EVERY, HIDDEN, BEYOND, ASKED = 2, 0.35, 0.05, 400
+"""Of so many members one is asked for its unseen surface; share that is hidden from it; how far from the shown one a
+point has to be (sizes); points that are asked for."""
+LEAST_STRETCH = 0.5
 STRAY = 1.5
 """A member whose misfit is this many times the median one's may have been matched in a wrong pose."""
 UNLIKE = 0.12
@@ -202,8 +209,13 @@ def learn_profile(members: Sequence[Member], on_progress: Callable[[float, str],
             placed[number] = settle(shape, member.surface, one.similarity, member.noise, FINE, sided)
     displacements = np.stack([one.points - shape.points for one in placed])
     on_progress(0.95, "comparing the members")
-    departures = _departures(shape, displacements, members, placed, sided)
-    return Profile(learn_shape(shape, displacements), sided, departures, tuple(member.name for member in members))
+    judged = _judged(shape, displacements, members, placed, sided)
+    found = learn_shape(shape, displacements)
+    usual = usual_size(found, judged.standing)
+    # of errors with the right sigma nine in ten lie within 1.645
+    stretch = float(np.quantile(np.abs(judged.error), 0.9)) / 1.645 if len(judged.error) else 1.0
+    names = tuple(member.name for member in members)
+    return Profile(found, sided, judged.departures, usual, max(stretch, LEAST_STRETCH), names)
 
 
 def two_sided(members: Sequence[Member]) -> bool:
@@ -212,19 +224,55 @@ def two_sided(members: Sequence[Member]) -> bool:
     return min(float(np.linalg.norm(member.surface.normals.mean(axis=0))) for member in members) < CLOSED
 
 
-def _departures(
+@dataclass(frozen=True)
+class Judgement:
+    """What left-out members say; see `Profile`. error (k,): of their unseen surface, in standard deviations."""
+
+    departures: NDArray[np.float64]
+    standing: list[Standing]
+    error: NDArray[np.float64]
+
+
+def _judged(
     shape: ShapeGaussian,
     displacements: NDArray,
     members: Sequence[Member],
     placed: Sequence[Placed],
     sided: bool,
-) -> NDArray[np.float64]:
-    """Of every member (N,) from the others."""
+) -> Judgement:
+    """Every member under what the others make a family."""
     folds = np.arange(len(members)) % min(FOLDS, len(members))
-    found = np.zeros(len(members))
+    departures, found, errors = np.zeros(len(members)), [], []
     for fold in np.unique(folds):
         others = learn_shape(shape, displacements[folds != fold])
         for number in np.flatnonzero(folds == fold):
             member, start = members[number], placed[number].similarity
-            found[number] = departure(others, member.surface, start, member.noise, sided)
-    return found
+            departures[number] = departure(others, member.surface, start, member.noise, sided)
+            whole = settle(others, member.surface, start, member.noise, AGAIN, sided)
+            sigma = np.full(len(member.surface.points), member.noise)
+            found.append(standing(others, whole, member.surface, sigma, sided))
+            if number % EVERY == 0:
+                errors.append(unseen_error(others, member, start, sided, number))
+    return Judgement(departures, found, np.concatenate(errors))
+
+
+def unseen_error(
+    shape: ShapeGaussian, member: Member, start: Similarity, sided: bool, seed: int
+) -> NDArray[np.float64]:
+    """Errors (k,), in standard deviations, of what the shape makes of the surface of a member that is hidden from it:
+    all on one side of a plane."""
+    rng = np.random.default_rng(seed)
+    surface = member.surface
+    height = surface.points @ rng.normal(size=3)
+    hidden = height < np.quantile(height, HIDDEN)
+    shown = Surface(surface.points[~hidden], surface.normals[~hidden])
+    placed = settle(shape, shown, start, member.noise, AGAIN, sided)
+    away = KDTree(shown.points).query(surface.points)[0]
+    unseen = np.flatnonzero(away > BEYOND * surface.size)
+    if len(unseen) == 0:
+        return np.zeros(0)
+    unseen = rng.choice(unseen, ASKED)
+    moved = Surface(surface.points[unseen], surface.normals[unseen]).moved(placed.similarity)
+    _, index = Template(shape, placed.points, sided).match(moved)
+    error = ((moved.points - placed.points[index]) * placed.normals[index]).sum(axis=1)
+    return error / sigma_of(shape, placed, index)

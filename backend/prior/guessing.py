@@ -14,7 +14,7 @@ from ..scan.prepare import PreparedScan
 from ..scan.register import Surface
 from .deviation import departure, deviations
 from .gaussian import ShapeGaussian
-from .posing import NOISIEST, POSE_SD, SLACK, Placed, place
+from .posing import NOISIEST, Placed, place, sigma_of
 from .profile import Profile
 
 SOURCE = "the family's profile"
@@ -23,8 +23,12 @@ POINTS = 20_000
 JUDGED = 1500
 """Points of the shape whose standard deviation is worked out; the others take that of the nearest."""
 VOTES = 12
-DENSER = 3
-"""Neighbours half way to which points are added: the field wants them closer than the profile stores them."""
+AROUND, ALIKE = 6, 0.7
+"""Neighbours between which points are added, and the least cosine between normals on the same side of a wall."""
+DENSER = 8
+"""Points that are added for each: the field wants them closer than the profile stores them."""
+WEIGHT = 1.0
+"""A thin wall is closed by its two sides: both have to count as if they had been measured."""
 UNLIKE = 1e-4
 """A scan with a lower score is no member."""
 
@@ -40,9 +44,9 @@ class Membership:
     guess: Guess
 
     def deviations(self, points: NDArray, normals: NDArray, sigma: NDArray) -> NDArray[np.float64]:
-        """Per vertex (n,) of a surface of the scan, in standard deviations; see `deviation.deviations`."""
+        """Per vertex (n,) of a surface of the scan, in what is usual; see `deviation.deviations`."""
         surface = Surface(np.asarray(points, np.float64), np.asarray(normals, np.float64))
-        return deviations(self.profile.shape, self.placed, surface, sigma, self.profile.sided)
+        return deviations(self.profile.shape, self.placed, surface, sigma, self.profile.sided, self.profile.usual)
 
     def require_likeness(self, name: str) -> None:
         """Raises OmomiError(NOT_REGISTERED) for a scan that is no member of the family."""
@@ -60,22 +64,21 @@ def membership(profile: Profile, scan: PreparedScan) -> Membership:
 
 
 def guess_of(profile: Profile, placed: Placed, scan: Surface) -> Guess:
-    """The family's surface as the scan has it; sigma is the posterior's."""
+    """The family's surface as the scan has it; sigma is the posterior's, calibrated."""
     shape, back = profile.shape, placed.similarity.inverse()
     normals = placed.normals
     if not profile.sided:
         normals = normals * _facing(placed, scan.moved(placed.similarity))[:, None]
     judged = np.sort(np.random.default_rng(0).permutation(len(shape.points))[:JUDGED])
-    variance = shape.variance(placed.posterior, shape.along(judged, placed.normals[judged], POSE_SD))
     nearest = KDTree(shape.points[judged]).query(shape.points)[1]
-    # points stand for the surface, which may lie a little beside them
-    sigma = np.sqrt(variance + (SLACK * shape.spacing) ** 2)[nearest] * back.scale
+    sigma = profile.stretch * sigma_of(shape, placed, judged)[nearest] * back.scale
     points, normals, sigma = _denser(shape, placed.points, normals, sigma)
     return Guess(
         back.points(points).astype(np.float32),
         back.directions(normals).astype(np.float32),
         sigma.astype(np.float32),
         SOURCE,
+        WEIGHT,
     )
 
 
@@ -89,21 +92,24 @@ def _facing(placed: Placed, moved: Surface) -> NDArray[np.float64]:
 def _denser(
     shape: ShapeGaussian, points: NDArray, normals: NDArray, sigma: NDArray
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Points (n, 3), normals and sigma, and the same half way to neighbours on the same side."""
-    near = KDTree(points).query(points, k=min(DENSER + 1, len(points)))[1][:, 1:]
-    one, other = np.repeat(np.arange(len(points)), near.shape[1]), near.ravel()
-    alike = (normals[one] * normals[other]).sum(axis=1) > 0.7
-    once = alike & ((one < other) | ~(near[other] == one[:, None]).any(axis=1))
-    once &= np.linalg.norm(points[one] - points[other], axis=1) < 3 * shape.spacing
-    one, other = one[once], other[once]
-    between = normals[one] + normals[other]
-    between /= np.linalg.norm(between, axis=1, keepdims=True)
-    # on the circle through both: half way between the two tangent planes
-    chord = points[other] - points[one]
-    bulge = ((chord * normals[other]).sum(axis=1) - (chord * normals[one]).sum(axis=1)) / 8
-    middle = (points[one] + points[other]) / 2 + bulge[:, None] * between
+    """Points (n, 3), normals and sigma, and as many more as DENSER says: drawn from triangles with two neighbours on
+    the same side and bent as the normals tell (Boubekeur and Alexa 2008, "Phong tessellation", section 3)."""
+    rng = np.random.default_rng(0)
+    away, near = KDTree(points).query(points, k=min(AROUND + 1, len(points)))
+    alike = np.einsum("nk,nvk->nv", normals, normals[near]) > ALIKE
+    near = np.where(alike & (away < 3 * shape.spacing), near, np.arange(len(points))[:, None])
+    corners = np.tile(np.arange(len(points)), DENSER)
+    beside = near[corners[:, None], rng.integers(near.shape[1], size=(len(corners), 2))]
+    corners = np.concatenate([corners[:, None], beside], axis=1)
+    share = rng.dirichlet(np.ones(3), len(corners))
+    flat = np.einsum("nc,nck->nk", share, points[corners])
+    # half of the way to the tangent planes of the corners: exact on a sphere to second order
+    above = np.einsum("nck,nck->nc", points[corners] - flat[:, None], normals[corners])
+    bent = flat + np.einsum("nc,nc,nck->nk", share, above, normals[corners]) / 2
+    turned = np.einsum("nc,nck->nk", share, normals[corners])
+    turned /= np.linalg.norm(turned, axis=1, keepdims=True)
     return (
-        np.concatenate([points, middle]),
-        np.concatenate([normals, between]),
-        np.concatenate([sigma, (sigma[one] + sigma[other]) / 2]),
+        np.concatenate([points, bent]),
+        np.concatenate([normals, turned]),
+        np.concatenate([sigma, (share * sigma[corners]).sum(axis=1)]),
     )

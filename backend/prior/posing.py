@@ -197,3 +197,10 @@ def place(shape: ShapeGaussian, scan: Surface, noise: float, sided: bool) -> Pla
     likely = [one for one in rough[:MOST_RIVALS] if one.misfit < RIVAL * rough[0].misfit]
     found = [settle(shape, scan, one.similarity, noise, FINE, sided) for one in likely]
     return min(found, key=lambda one: one.misfit)
+
+
+def sigma_of(shape: ShapeGaussian, placed: Placed, index: NDArray) -> NDArray[np.float64]:
+    """Standard deviation (m,) along the normal of the placed shape at points (m,) of it, in the family's frame."""
+    variance = shape.variance(placed.posterior, shape.along(index, placed.normals[index], POSE_SD))
+    # points stand for the surface, which may lie a little beside them
+    return np.sqrt(variance + (SLACK * shape.spacing) ** 2)

@@ -15,7 +15,7 @@ from ..weights.tensors import LARGEST_FILE, pack, unpack
 from .gaussian import RANGES, ShapeGaussian
 
 SUFFIX = ".profile"
-KIND = "shape profile, version 1"
+KIND = "shape profile, version 2"
 FEWEST_MEMBERS, MOST_MEMBERS = 3, 200
 MOST_POINTS, MOST_MODES = 50_000, 100
 _LARGEST = 1e2
@@ -28,11 +28,14 @@ LEAST_SPREAD = 0.05
 class Profile:
     """shape: the family's Gaussian; sided: its members are solids, so that the two sides of a wall are told apart,
     where a sheet without thickness faces either way; departures (N,): of every member from the others
-    (`deviation.departure`); members: their names."""
+    (`deviation.departure`); usual (n,): root mean square of what members have for `deviation.standing` at each point;
+    stretch: how many times larger than the Gaussian says the error is where nothing was seen; members: their names."""
 
     shape: ShapeGaussian
     sided: bool
     departures: NDArray[np.float64]
+    usual: NDArray[np.float64]
+    stretch: float
     members: tuple[str, ...]
 
     def score(self, departure: float) -> float:
@@ -58,6 +61,8 @@ def save_profile(path: Path, profile: Profile) -> None:
         "amplitude": shape.amplitude,
         "shares": shape.shares,
         "departures": profile.departures,
+        "usual": profile.usual,
+        "stretch": np.array([profile.stretch]),
     }
     metadata = {"kind": KIND, "sided": "yes" if profile.sided else "no", "members": "\n".join(profile.members)}
     # single precision is finer than any scan and halves the file
@@ -96,7 +101,10 @@ def _profile(arrays: Mapping[str, NDArray], metadata: Mapping[str, str]) -> Prof
         raise Flaw("its residual is not above 0 everywhere")
     if not ((shares >= 0).all() and shares.sum() <= 1):
         raise Flaw("the shares of its residual are not shares")
-    departures = _numbers(arrays, "departures", (None,))
+    departures, usual = _numbers(arrays, "departures", (None,)), _numbers(arrays, "usual", (count,))
+    stretch = float(_numbers(arrays, "stretch", (1,))[0])
+    if not ((usual > 0).all() and stretch > 0):
+        raise Flaw("its calibration is not above 0")
     members = tuple(metadata.get("members", "").split("\n"))
     if not FEWEST_MEMBERS <= len(departures) == len(members) <= MOST_MEMBERS:
         raise Flaw("it does not say what its members are")
@@ -104,7 +112,7 @@ def _profile(arrays: Mapping[str, NDArray], metadata: Mapping[str, str]) -> Prof
     if sided not in ("yes", "no"):
         raise Flaw("it does not say whether its members have two sides")
     shape = ShapeGaussian(points, normals / length, modes, amplitude, shares)
-    return Profile(shape, sided == "yes", departures, members)
+    return Profile(shape, sided == "yes", departures, usual, stretch, members)
 
 
 def _numbers(arrays: Mapping[str, NDArray], name: str, shape: tuple[int | None, ...]) -> NDArray[np.float64]:

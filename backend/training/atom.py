@@ -32,6 +32,9 @@ ATTRIBUTES = 4
 """Noise (log2 voxels), hole filling (-1 .. 1), level / 5, 1 at level 0."""
 CODE = 128
 """Numbers in a shape code z."""
+CODED_LEVELS = 2
+"""Levels that hear the code, from level 0 on. What a whole shape is like decides what is coarse; told to the finer
+levels it taught them the training shapes by heart: on others they erred more with the code than without."""
 WAVES = 4
 """Cosines along each axis of the canonical frame that the layer of the position sees."""
 LOG_SCALE_LIMITS = (-5.0, 1.5)

@@ -17,7 +17,7 @@ HELD_OUT_SEEDS = 12
 """Shards with smaller seeds (one of every family) are never trained on."""
 LOST_BESIDE_FOCUS = 0.2
 """Share of the draws in which a patch is lost beside the finest block."""
-WHOLLY_BLIND, FINELY_BLIND = 0.08, 0.06
+WHOLLY_BLIND, FINELY_BLIND = 0.02, 0.08
 """Shares of the draws without any evidence, and without it on the finer levels."""
 
 
@@ -50,10 +50,10 @@ class Bank:
                     self.shards[path] = {name: file[name] for name in file.files}
                 self.members += [(path, member) for member in range(len(self.shards[path]["points"]))]
 
-    def draw(self, size: int, depth: int, generator: torch.Generator) -> Batch:
-        """A batch of ``size`` scans with blocks of levels 0 .. ``depth``."""
+    def draw(self, size: int, depth: int, generator: torch.Generator, blind: float = WHOLLY_BLIND) -> Batch:
+        """A batch of ``size`` scans with blocks of levels 0 .. ``depth``; blind: share of those without evidence."""
         picks = torch.randint(len(self.members), (size,), generator=generator, device=generator.device).tolist()
-        scans = [self._one(self.members[pick], depth, generator) for pick in picks]
+        scans = [self._one(self.members[pick], depth, generator, blind) for pick in picks]
         evidence, target, origins, noise = zip(*scans, strict=True)
         return Batch(
             [torch.stack(level) for level in zip(*evidence, strict=True)],
@@ -63,7 +63,7 @@ class Bank:
         )
 
     def _one(
-        self, which: tuple[Path, int], depth: int, generator: torch.Generator
+        self, which: tuple[Path, int], depth: int, generator: torch.Generator, blind: float
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], float]:
         path, member = which
         shard, device = self.shards[path], generator.device
@@ -81,7 +81,7 @@ class Bank:
         axes = torch.randperm(3, generator=generator, device=device)
         sign = torch.randint(2, (3,), generator=generator, device=device) * 2 - 1
         cloud, estimated = cloud[:, axes] * sign, estimated[:, axes] * sign
-        first_without = first_level_without_evidence(depth, generator)
+        first_without = first_level_without_evidence(depth, generator, blind)
 
         evidence, target, origins = [], [], []
         for level in range(depth + 1):
@@ -119,11 +119,11 @@ def outside_lost_patch(cloud: Tensor, focus: Tensor, generator: torch.Generator)
     return (cloud - (focus + away * radius * 1.3 * place)).square().sum(1) > radius**2
 
 
-def first_level_without_evidence(depth: int, generator: torch.Generator) -> int:
+def first_level_without_evidence(depth: int, generator: torch.Generator, blind: float = WHOLLY_BLIND) -> int:
     """Mostly none; sometimes all levels; sometimes only the finer ones have to guess."""
     chance, place = torch.rand(2, generator=generator, device=generator.device).tolist()
-    if chance < WHOLLY_BLIND:
+    if chance < blind:
         return 0
-    if chance < WHOLLY_BLIND + FINELY_BLIND:
+    if chance < blind + FINELY_BLIND:
         return 1 + int(place * depth)
     return depth + 1

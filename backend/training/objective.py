@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .bank import DEEPEST
-from .batches import Bank, Batch
+from .batches import WHOLLY_BLIND, Bank, Batch
 from .energies import energy_loss
 from .flow import Velocity
 from .latent import drawn_code, posterior_loss
@@ -21,7 +21,8 @@ from .rollout import Recursion
 class TrainConfig:
     """minutes: wall-clock time that the learning rate's schedule spans, over all resumed runs together. evenness: see
     `losses`. energy: weight of the energy differences. tuned: share
-    of the rate for what the origin has already learned. scale: the head's scale is learned, else it is one voxel."""
+    of the rate for what the origin has already learned, 0 to keep it. depth: deepest level. blind: share of the samples
+    without evidence, which only their code tells apart. scale: the head's scale is learned, else it is one voxel."""
 
     minutes: float = 60.0
     batch: int = 16
@@ -33,6 +34,8 @@ class TrainConfig:
     evenness: float = EVENNESS
     energy: float = 0.02
     tuned: float = 1.0
+    depth: int = DEEPEST
+    blind: float = WHOLLY_BLIND
     scale: bool = True
     seed: int = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .atom import BLOCK, CODE, EVIDENCE, LOG_SCALE_LIMITS, PARENT, TRUNCATION, Atom, AtomConfig, Phi, Seed
+from .atom import BLOCK, CODE, CODED_LEVELS, EVIDENCE, LOG_SCALE_LIMITS, PARENT, TRUNCATION, Atom, AtomConfig, Phi, Seed
 from .batches import Batch
 from .encoder import NOISE, Encoder
 from .features import Features
@@ -61,7 +61,8 @@ class Recursion(nn.Module):
                 # each level learns to live with the one above; gradients between them cost a quarter of the time
                 parent = parent_block(fields[-1].detach(), batch.origins[level - 1], batch.origins[level])
             voxel = 2.0 / (BLOCK * 2**level)
-            style = self.phi(attributes(noise / voxel, filling, level), code)
+            heard = code if level < CODED_LEVELS else torch.zeros_like(code)
+            style = self.phi(attributes(noise / voxel, filling, level), heard)
             given = self.atom.given(evidence, parent)
             position = block_position(batch.origins[level], level)
             fields.append(self._field(given, position, style, dtype))

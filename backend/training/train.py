@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .atom import AtomConfig
 from .bank import DEEPEST, write_shard
-from .batches import Bank, Batch
+from .batches import WHOLLY_BLIND, Bank, Batch
 from .checkpoint import load_checkpoint, parameters_in, save_checkpoint
 from .families import FAMILIES
 from .latent import fitted_features, flow_of
@@ -31,7 +31,8 @@ def drawn_ahead(bank: Bank, config: TrainConfig, generator: torch.Generator) -> 
     def draw() -> Batch:
         bank.refresh()
         deepest = float(torch.rand((), generator=generator, device=generator.device)) < config.deepest_share
-        return bank.draw(config.batch, DEEPEST if deepest else DEEPEST - 1, generator)
+        depth = DEEPEST if deepest else DEEPEST - 1
+        return bank.draw(config.batch, min(depth, config.depth), generator, config.blind)
 
     with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         coming = pool.submit(draw)
@@ -54,6 +55,9 @@ def train(
         {"params": [p for name, p in model.named_parameters() if (name in learned) == tuned], "tuned": share}
         for tuned, share in ((False, 1.0), (True, config.tuned))
     ]
+    if config.tuned == 0:
+        for parameter in groups.pop()["params"]:
+            parameter.requires_grad_(False)
     optimiser = torch.optim.AdamW(groups, lr=config.rate, weight_decay=config.weight_decay, betas=(0.9, 0.98))
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     progress = {"step": 0, "seconds": 0.0}
@@ -133,8 +137,13 @@ def main(argv: list[str] | None = None) -> None:
         help="less: precise where it was seen; more: likely where it was not",
     )
     parser.add_argument(
-        "--tuned", type=float, default=1.0, help="share of the rate for the weights that --from brings along"
+        "--tuned",
+        type=float,
+        default=1.0,
+        help="share of the rate for the weights that --from brings along; 0 keeps them",
     )
+    parser.add_argument("--depth", type=int, default=DEEPEST, help="deepest level that is trained")
+    parser.add_argument("--blind", type=float, default=WHOLLY_BLIND, help="share of the samples without evidence")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0)
@@ -151,6 +160,8 @@ def main(argv: list[str] | None = None) -> None:
         options.rate,
         evenness=options.evenness,
         tuned=options.tuned,
+        depth=options.depth,
+        blind=options.blind,
         seed=options.seed,
     )
     bank, checkpoint = options.bank or options.folder / "bank", options.folder / "atom.safetensors"
