@@ -20,9 +20,9 @@ from ..scan.prepare import PreparedScan
 from ..scan.register import Surface
 from ..scan.similarity import Similarity
 from ..weights.warp import spread_points
-from .deviation import Standing, departure, standing, usual_size
+from .deviation import BESIDE, Standing, departure, standing, usual_size
 from .gaussian import POSE, RANGES, ShapeGaussian
-from .posing import COARSE, FINE, NOISIEST, STIFF, Placed, Round, Template, locate, place, settle, sigma_of
+from .posing import COARSE, FINE, NOISIEST, NORMAL_REACH, STIFF, Placed, Round, locate, place, settle, sigma_of
 from .profile import FEWEST_MEMBERS, MOST_MEMBERS, Profile
 
 POINTS = 12_000
@@ -37,7 +37,7 @@ CANDIDATES, JUDGES = 3, 5
 JUDGED = (*STIFF, Round(0.15, 400, True))
 AGAIN = FINE[2:]
 """How a member is placed whose pose is known."""
-EVERY, HIDDEN, BEYOND, ASKED = 2, 0.35, 0.05, 400
+EVERY, HIDDEN, BEYOND, ASKED = 2, (0.1, 0.5), 0.05, 400
 """Of so many members one is asked for its unseen surface; share that is hidden from it; how far from the shown one a
 point has to be (sizes); points that are asked for."""
 LEAST_STRETCH = 0.5
@@ -213,7 +213,7 @@ def learn_profile(members: Sequence[Member], on_progress: Callable[[float, str],
     found = learn_shape(shape, displacements)
     usual = usual_size(found, judged.standing)
     # of errors with the right sigma nine in ten lie within 1.645
-    stretch = float(np.quantile(np.abs(judged.error), 0.9)) / 1.645 if len(judged.error) else 1.0
+    stretch = float(np.quantile(judged.error, 0.9)) / 1.645 if len(judged.error) else 1.0
     names = tuple(member.name for member in members)
     return Profile(found, sided, judged.departures, usual, max(stretch, LEAST_STRETCH), names)
 
@@ -259,20 +259,27 @@ def _judged(
 def unseen_error(
     shape: ShapeGaussian, member: Member, start: Similarity, sided: bool, seed: int
 ) -> NDArray[np.float64]:
-    """Errors (k,), in standard deviations, of what the shape makes of the surface of a member that is hidden from it:
-    all on one side of a plane."""
+    """Errors (k,), in standard deviations, of the shape where the surface of a member is hidden from it: all on one
+    side of a plane."""
     rng = np.random.default_rng(seed)
     surface = member.surface
     height = surface.points @ rng.normal(size=3)
-    hidden = height < np.quantile(height, HIDDEN)
-    shown = Surface(surface.points[~hidden], surface.normals[~hidden])
-    placed = settle(shape, shown, start, member.noise, AGAIN, sided)
-    away = KDTree(shown.points).query(surface.points)[0]
-    unseen = np.flatnonzero(away > BEYOND * surface.size)
-    if len(unseen) == 0:
+    shown = height >= np.quantile(height, rng.uniform(*HIDDEN))
+    placed = settle(shape, Surface(surface.points[shown], surface.normals[shown]), start, member.noise, AGAIN, sided)
+    moved = surface.moved(placed.similarity)
+    away = KDTree(moved.points[shown]).query(placed.points)[0]
+    index = np.flatnonzero(away > BEYOND * shape.size)
+    if len(index) == 0:
         return np.zeros(0)
-    unseen = rng.choice(unseen, ASKED)
-    moved = Surface(surface.points[unseen], surface.normals[unseen]).moved(placed.similarity)
-    _, index = Template(shape, placed.points, sided).match(moved)
-    error = ((moved.points - placed.points[index]) * placed.normals[index]).sum(axis=1)
-    return error / sigma_of(shape, placed, index)
+    index = rng.choice(index, ASKED)
+    # members may be partial: where there is no surface beside the guess, there is nothing to judge it by
+    reach = NORMAL_REACH * shape.size
+    codes = [
+        np.concatenate([moved.points, sign * reach * moved.normals], axis=1) for sign in ((1,) if sided else (1, -1))
+    ]
+    here = np.concatenate([placed.points[index], reach * placed.normals[index]], axis=1)
+    match = KDTree(np.concatenate(codes)).query(here)[1] % len(moved.points)
+    gap = placed.points[index] - moved.points[match]
+    error = np.abs((gap * moved.normals[match]).sum(axis=1))
+    beside = np.linalg.norm(gap, axis=1) < BESIDE * error + 3 * shape.spacing
+    return error[beside] / sigma_of(shape, placed, index[beside])

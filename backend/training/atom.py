@@ -157,7 +157,8 @@ class Phi(nn.Module):
     """Attributes and level (N, ATTRIBUTES), shape code (N, CODE) -> style (N, S).
 
     The first ``gains`` of the style are relative gains of the atom's channels, the others weights of its position
-    layer. The code 0 is the mean of all shapes.
+    layer. The code 0 is the mean of all shapes, and moves nothing: without a code the atom is what it was before it
+    learned of codes.
     """
 
     def __init__(self, config: AtomConfig, gains: int, style_size: int) -> None:
@@ -167,16 +168,18 @@ class Phi(nn.Module):
         self.out = nn.Linear(config.phi_width, gains)
         self.code_in = nn.Linear(CODE, config.code_width)
         self.code_middle = nn.Linear(config.code_width + config.phi_width, config.code_width)
-        self.code_out = nn.Linear(config.code_width, style_size)
-        for layer in (self.out, self.code_out):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.code_out = nn.Linear(config.code_width, style_size, bias=False)
+        for parameter in (*self.out.parameters(), *self.code_out.parameters()):
+            nn.init.zeros_(parameter)
         self.beyond = style_size - gains
 
     def forward(self, attributes: Tensor, code: Tensor) -> Tensor:
         hidden = functional.silu(self.middle(functional.silu(self.hidden(attributes))))
-        known = functional.silu(self.code_middle(torch.cat([functional.silu(self.code_in(code)), hidden], dim=1)))
-        return functional.pad(self.out(hidden), (0, self.beyond)) + self.code_out(known)
+        moved = self._heard(code, hidden) - self._heard(torch.zeros_like(code), hidden)
+        return functional.pad(self.out(hidden), (0, self.beyond)) + self.code_out(moved)
+
+    def _heard(self, code: Tensor, hidden: Tensor) -> Tensor:
+        return functional.silu(self.code_middle(torch.cat([functional.silu(self.code_in(code)), hidden], dim=1)))
 
 
 class Atom(nn.Module):

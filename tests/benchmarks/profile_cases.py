@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import time
@@ -14,22 +15,30 @@ from scipy.spatial import KDTree
 from scipy.stats import rankdata
 
 from backend.field.fit import FitOptions, fit
-from backend.field.model import Model
+from backend.field.model import MODEL_FOLDER, Model, load_model
 from backend.prior.family import Member, learn_profile
-from backend.prior.guessing import Membership, membership
-from backend.prior.profile import Profile, load_profile, save_profile
+from backend.prior.guessing import UNLIKE, Membership, membership
+from backend.prior.profile import KIND, Profile, load_profile, save_profile
 from backend.scan.load import load_scan
 from backend.scan.prepare import PreparedScan, prepare
 from backend.scan.raw import RawScan
+from backend.scan.register import Matcher, Surface
 from backend.scan.save import save_mesh
+from backend.weights.match import mismatch
 
+from .bars import Bar, number, table
+from .bench_fit import say
 from .cases import ScoringTool, run_json
 
 PEER_DEPTH = 7
 SCORED = ("--res", "32", "--samples", "30000")
-DEFECT, DEFECT_RADIUS, CHANGED = 0.03, 0.04, 0.01
-"""Height of a planted defect, standard deviation of its Gaussian, and the displacement from which on a vertex belongs
-to it: shares of the longest side."""
+HEIGHTS, DEFECT_RADIUS, CHANGED = (0.03, 0.06), 0.04, 0.01
+"""Heights of planted defects, standard deviation of their Gaussian, and the displacement from which on a vertex belongs
+to one: shares of the longest side."""
+UNSEEN, COVERAGE, AUROC, REFUSED = 0.2, (0.85, 0.95), 0.9, 0.9
+"""Bars."""
+WHOLE = 5
+"""Whole scans of each kind that are scored."""
 OUTERMOST_OF = 30
 SCAN_NOISE = 0.001
 """Of the dented scans, shares of the longest side."""
@@ -65,7 +74,8 @@ FOLDS = (
 
 def profile_of(fold: Fold, scans: Path, cache: Path, on_progress: Callable[[float, str], None]) -> tuple[Profile, dict]:
     """The fold's profile, from disk if it was learned before, and what it took: {"members", "seconds"}."""
-    place = cache / f"{fold.family}_{fold.members}.profile"
+    # the version of the file is part of the name
+    place = cache / f"{fold.family}_{fold.members}_{KIND.split()[-1]}.profile"
     record = place.with_suffix(".json")
     if not record.exists():
         out = {name for name, _ in fold.left_out}
@@ -99,7 +109,8 @@ def completion_case(
     tool: ScoringTool, fold: Fold, name: str, seed: int, profile: Profile, model: Model, folder: Path, level: int = 2
 ) -> dict:
     """Scores of the peer, of a fit and of a fit with the profile's guess: {"peer", "without", "with": the tool's
-    scores, "plausibility", "seconds": of placing the profile}. The meshes are left in ``folder``."""
+    scores, "plausibility", "seconds": of placing the profile, "covered": see `guess_coverage`}. The meshes are left in
+    ``folder``."""
     scan, truth, peer = scan_case(tool, fold, name, seed)
     prepared = prepare(load_scan(scan))
     started = time.process_time()
@@ -110,8 +121,15 @@ def completion_case(
         mesh = fit(prepared, model, FitOptions(level=level), guess=guess).mesh
         meshes[kind] = folder / f"{name}_{kind}.ply"
         save_mesh(meshes[kind], mesh.vertices, mesh.faces, mesh.sigma)
+    record = scan.with_name("peer_score.json")
     for kind, mesh in meshes.items():
+        if kind == "peer" and record.exists():
+            row[kind] = json.loads(record.read_text())
+            continue
         row[kind] = run_json(["-m", "score", "repair", str(mesh), str(truth), str(scan), *SCORED], tool.folder)
+    record.write_text(json.dumps(row["peer"]))
+    row["covered"] = guess_coverage(prepare(load_scan(truth)), prepared, found)
+    say(f"  {name}: {unseen_ratio([row], 'with'):.3f} of the peer's error, {row['covered']:.2f} covered")
     return row
 
 
@@ -137,7 +155,7 @@ class Dented:
     displaced: np.ndarray
 
 
-def dented(path: Path, seed: int, height: float = DEFECT) -> Dented:
+def dented(path: Path, seed: int, height: float) -> Dented:
     """A scan of a specimen with noise and, at a place that follows ``seed``, a dent or a bump."""
     rng = np.random.default_rng(seed)
     raw = load_scan(path)
@@ -164,10 +182,10 @@ def dented(path: Path, seed: int, height: float = DEFECT) -> Dented:
     return Dented(scan, scan.frame.to_canonical(moved).astype(np.float64), normals, across)
 
 
-def defect_case(profile: Profile, path: Path, seed: int) -> dict:
+def defect_case(profile: Profile, path: Path, seed: int, height: float) -> dict:
     """How well the deviation map finds a planted defect: {"auroc", "found": median deviation in it, "elsewhere": 95 %
     of the vertices elsewhere deviate less}."""
-    case = dented(path, seed)
+    case = dented(path, seed, height)
     found: Membership = membership(profile, case.scan)
     unit = float(np.ptp(case.vertices, axis=0).max())
     sigma = np.full(len(case.vertices), SCAN_NOISE * unit)
@@ -175,6 +193,7 @@ def defect_case(profile: Profile, path: Path, seed: int) -> dict:
     defect = np.abs(case.displaced) > CHANGED
     return {
         "name": path.stem,
+        "height": height,
         "auroc": auroc(deviation, defect),
         "found": float(np.median(deviation[defect])),
         "elsewhere": float(np.percentile(deviation[~defect], 95)),
@@ -188,9 +207,84 @@ def auroc(values: np.ndarray, positive: np.ndarray) -> float:
     return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(values) - count)))
 
 
-def guess_error(truth: PreparedScan, scan: PreparedScan, found: Membership, away: float = 0.04) -> np.ndarray:
-    """Distance (n,) from points of the truth, farther than ``away`` (canonical) from the scan, to the guess; canonical
-    units of the scan."""
-    points = scan.frame.to_canonical(truth.frame.to_world(truth.points))
-    unseen = KDTree(scan.points).query(points)[0] > away
-    return np.asarray(KDTree(found.guess.points).query(points[unseen])[0])
+def guess_coverage(truth: PreparedScan, scan: PreparedScan, found: Membership, away: float = 0.04) -> float:
+    """Share of the guessed points, farther than ``away`` (canonical) from the scan, that lie within 1.645 of their
+    sigma of the truth: nine in ten where sigma is right."""
+    points = scan.frame.to_canonical(truth.frame.to_world(truth.points)).astype(np.float64)
+    matcher = Matcher(Surface(points, truth.normals.astype(np.float64)), 1e-6)
+    guessed = KDTree(scan.points).query(found.guess.points)[0] > away
+    guess = found.guess.take(guessed)
+    error = mismatch(Surface(guess.points.astype(np.float64), guess.normals.astype(np.float64)), matcher)
+    return float((error < 1.645 * guess.sigma).mean())
+
+
+def inside_and_outside(tool: ScoringTool, fold: Fold, others: Sequence[Fold], members: Sequence[str]) -> tuple:
+    """Whole scans of the family that are neither in the profile nor left out for completion; and what is none of it:
+    scans of other families, partial and whole, and single things."""
+    paths = sorted((tool.scans / fold.family).glob("*.ply"))
+    known = {*members, *(name for name, _ in fold.left_out)}
+    inside = [path for path in paths if path.stem not in known]
+    outside = [scan_case(tool, other, *one)[0] for other in others for one in other.left_out]
+    outside += sorted((tool.scans / "family_cups").glob("*.ply"))[: WHOLE - 2]
+    outside += sorted((tool.scans / "clean").glob("*.ply"))[:WHOLE]
+    return inside[:: max(1, len(inside) // WHOLE)][:WHOLE], outside
+
+
+def profile_bars(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[Bar], list[str], dict]:
+    """Completion, doubt, plausibility and defects of the families with a profile."""
+    model = load_model("cpu", folder=options.model or MODEL_FOLDER)
+    bars: list[Bar] = []
+    report: dict = {}
+    completed, plausible, defects = [], [], []
+    for fold in FOLDS:
+        kind = fold.family.removeprefix("family_")
+        say(kind)
+        profile, took = profile_of(fold, tool.scans, options.cache, lambda *_: None)
+        left_out = fold.left_out[:2] if options.quick else fold.left_out
+        rows = [completion_case(tool, fold, *one, profile, model, options.out) for one in left_out]
+        others = [other for other in FOLDS if other is not fold]
+        paths = inside_and_outside(tool, fold, others, took["members"])
+        inside, outside = (family_scores(profile, some[:2] if options.quick else some) for some in paths)
+        inside += [row["plausibility"] for row in rows]
+        dents = [
+            defect_case(profile, tool.scans / fold.family / f"{name}.ply", seed, height)
+            for height in HEIGHTS
+            for name, seed in left_out
+        ]
+        for row in rows:
+            ratios = (number(unseen_ratio([row], which)) for which in ("without", "with"))
+            scored = (number(row[which]["comp_unseen"]) for which in ("peer", "without", "with"))
+            completed.append([row["name"], *scored, *ratios, number(row["covered"]), number(row["seconds"])])
+        plausible += [[kind, "in", *_spread(inside)], [kind, "out", *_spread(outside)]]
+        for dent in dents:
+            shown = (number(dent[key]) for key in ("height", "auroc", "found", "elsewhere"))
+            defects.append([dent["name"], *shown])
+        among = np.arange(len(inside) + len(outside)) < len(inside)
+        chance = auroc(np.array([*inside, *outside]), among)
+        refused = float(np.mean(np.array(outside) < UNLIKE))
+        covered = float(np.mean([row["covered"] for row in rows]))
+        bars += [
+            Bar(f"{kind}: unseen error / peer, with profile, D", unseen_ratio(rows, "with"), UNSEEN, True, len(rows)),
+            Bar(f"{kind}: guess, 90 % interval covers at least", covered, COVERAGE[0], False, len(rows)),
+            Bar(f"{kind}: guess, 90 % interval covers at most", covered, COVERAGE[1], True, len(rows)),
+            Bar(f"{kind}: AUC, in the family against out of it", chance, AUROC, False, len(among)),
+            Bar(f"{kind}: others refused", refused, REFUSED, False, len(outside)),
+            Bar(f"{kind}: members let in", float(np.mean(np.array(inside) >= UNLIKE)), 1.0, False, len(inside)),
+        ]
+        for height in HEIGHTS:
+            found = [dent["auroc"] for dent in dents if dent["height"] == height]
+            bars.append(Bar(f"{kind}: defect of {height:g}, AUROC", float(np.mean(found)), AUROC, False, len(found)))
+        report[kind] = {"rows": rows, "in": inside, "out": outside, "defects": dents, "built": took}
+        report[kind]["without"] = unseen_ratio(rows, "without")
+    head = ["unseen error, D", "peer", "without", "with", "without / peer", "with / peer", "covered", "s"]
+    tables = [
+        table(head, completed),
+        table(["plausibility", "", "scans", "lowest", "median", "highest"], plausible),
+        table(["defect", "height", "AUROC", "found", "95 % elsewhere"], defects),
+    ]
+    return bars, tables, report
+
+
+def _spread(values: Sequence[float]) -> list[str]:
+    """Cells for a table."""
+    return [str(len(values)), *(number(float(np.quantile(values, share))) for share in (0, 0.5, 1))]

@@ -32,8 +32,9 @@ def codes_of(directions: np.ndarray | None = None, model: str = "") -> Codes:
     ball = trimesh.creation.icosphere(3, radius=0.8)
     mean = level0_field(ball.vertices, ball.faces).reshape(COARSE, 2, COARSE, 2, COARSE, 2).mean(axis=(1, 3, 5))
     basis = np.stack(columns, axis=1)
-    made = (np.asarray(part, np.float32) for part in (mean.reshape(-1), basis, scale))
-    return Codes(*made, np.zeros((0, CODE), np.float32) if directions is None else directions, model)
+    none = np.zeros((0, CODE), np.float32)
+    at_first, along, wide = (np.asarray(part, np.float32) for part in (mean.reshape(-1), basis, scale))
+    return Codes(at_first, along, wide, none if directions is None else directions, model)
 
 
 def flow_of() -> FlowPrior:

@@ -12,11 +12,11 @@ from scipy.spatial.transform import Rotation
 
 from backend.errors import ErrorCode, OmomiError
 from backend.prior import family, posing
-from backend.prior.deviation import departure, deviations
-from backend.prior.family import Member, learn_profile, learn_shape, principal, two_sided
-from backend.prior.gaussian import POSE, RANGES, ShapeGaussian
+from backend.prior.deviation import departure, deviations, standing, usual_size
+from backend.prior.family import ASKED, Member, learn_profile, learn_shape, principal, two_sided, unseen_error
+from backend.prior.gaussian import POSE, RANGES, Posterior, ShapeGaussian
 from backend.prior.guessing import Membership, membership
-from backend.prior.posing import POSE_SD, Round, settle
+from backend.prior.posing import POSE_SD, SLACK, Placed, Round, settle
 from backend.prior.profile import Profile
 from backend.scan.prepare import PreparedScan, prepare
 from backend.scan.raw import RawScan
@@ -153,7 +153,7 @@ def profile() -> Profile:
     for one in pears[12:]:
         noisy = one.points + NOISE * rng.normal(size=(2500, 1)) * one.normals
         departures.append(departure(shape, Surface(noisy, one.normals), here, NOISE, True))
-    return Profile(shape, True, np.array(departures), tuple("abcd"))
+    return Profile(shape, True, np.array(departures), np.ones(2500), 1.0, tuple("abcd"))
 
 
 @pytest.fixture(scope="module")
@@ -211,15 +211,44 @@ def test_a_planted_dent_stands_out() -> None:
     points = unit * 0.6 + 0.7 * stretch + (noise - 0.05 * dent)[:, None] * unit
     surface = Surface(points, shape.normals_of(points))
     placed = settle(shape, surface, Similarity.identity(), NOISE, (Round(0.1, 600, True),) * 3, True)
-    found = deviations(shape, placed, surface, np.full(3000, NOISE), True)
-    assert np.median(found[dent > 0.7]) < -2 < -1 < -np.median(np.abs(found[rest]))
+    ones = np.ones(3000)
+    found = deviations(shape, placed, surface, np.full(3000, NOISE), True, ones)
+    assert np.median(found[dent > 0.7]) < -3 < -1.5 < -np.median(np.abs(found[rest]))
     ranks = np.abs(found).argsort().argsort()
     hollow = dent > 0.3
     wins = ranks[hollow].sum() - hollow.sum() * (hollow.sum() - 1) / 2
     assert wins / (hollow.sum() * (~hollow).sum()) > 0.95
-    # noisier vertices say less
-    unsure = deviations(shape, placed, surface, np.full(3000, 0.1), True)
+    # noisier vertices say less, and so do places where departures are usual
+    unsure = deviations(shape, placed, surface, np.full(3000, 0.1), True, ones)
     assert np.abs(unsure).max() < 3
+    assert np.allclose(deviations(shape, placed, surface, np.full(3000, NOISE), True, 2 * ones), found / 2)
+
+
+def test_a_surface_drawn_from_the_gaussian_stands_out_nowhere() -> None:
+    unit = directions(2000)
+    shape = ShapeGaussian(unit * 0.6, unit, np.zeros((0, 2000, 3)), np.full(2000, 0.01), np.array([0.0, 0.0, 0.5, 0.4]))
+    everywhere = shape.along(np.arange(2000), unit, np.zeros(POSE))
+    variance = np.full(2000, NOISE**2 + (SLACK * shape.spacing) ** 2)
+    draws = shape.factored(everywhere, variance) @ np.random.default_rng(0).normal(size=(2000, 3))
+    found = []
+    for offset in draws.T:
+        surface = Surface(unit * (0.6 + offset[:, None]), unit)
+        still = Posterior(np.zeros(0), np.zeros(POSE), everywhere, None, None)
+        placed = Placed(Similarity.identity(), still, shape.points, unit, 0.0)
+        found.append(standing(shape, placed, surface, np.full(2000, NOISE), True))
+    values = np.concatenate([one.value for one in found])
+    assert abs(values.mean()) < 0.2 and 0.7 < np.sqrt((values**2).mean()) < 1.3
+    usual = usual_size(shape, found)
+    assert usual.shape == (2000,) and 0.6 < np.median(usual) < 1.4
+
+
+def test_sigma_is_judged_by_members_that_were_left_out(profile: Profile) -> None:
+    rng = np.random.default_rng(8)
+    pears = [Member("", pear(rng.normal(size=2), 3000), NOISE) for _ in range(2)]
+    here = Similarity.identity()
+    errors = np.concatenate([unseen_error(profile.shape, one, here, True, seed) for seed, one in enumerate(pears)])
+    # the pears vary less than the residual says that this profile was given
+    assert ASKED < len(errors) <= 2 * ASKED and 0.02 < np.quantile(errors, 0.9) < 1.645
 
 
 def test_closed_surfaces_have_two_sides_and_sheets_have_not() -> None:

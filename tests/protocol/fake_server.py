@@ -78,6 +78,7 @@ class FakeEngine:
         on_frame: Callable[[Any], None],
         on_progress: Callable[[float, str], None],
         cancel: Any,
+        guess: Any = None,
     ) -> Any:
         faces = np.zeros((0, 3), np.int32) if raw.faces is None else raw.faces
         mesh = FakeMesh(raw.points, faces, np.arange(len(raw.points), dtype=np.float32))

@@ -105,6 +105,20 @@ def test_phi_starts_as_the_identity_style() -> None:
     assert not Phi(atom.config, atom.gains, atom.style_size)(torch.randn(3, 4), torch.randn(3, CODE)).any()
 
 
+def test_without_a_code_phi_hears_the_attributes_alone() -> None:
+    atom = Atom()
+    phi = Phi(atom.config, atom.gains, atom.style_size)
+    for parameter in phi.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    attributes = torch.randn(3, 4)
+    style = phi(attributes, torch.zeros(3, CODE))
+    assert not style[:, atom.gains :].any()
+    for layer in (phi.code_in, phi.code_middle, phi.code_out):
+        torch.nn.init.normal_(layer.weight)
+    assert torch.equal(phi(attributes, torch.zeros(3, CODE)), style)
+    assert not torch.allclose(phi(attributes, torch.ones(3, CODE)), style)
+
+
 def test_the_position_layer_is_a_sum_of_products_of_cosines_over_the_canonical_frame() -> None:
     atom = Atom()
     weights = torch.zeros(1, atom.style_size - atom.gains)
