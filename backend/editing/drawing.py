@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..engine import Engine
 from ..errors import ErrorCode, OmomiError
@@ -13,10 +14,16 @@ from ..field.fit import FittedMesh, ignore
 from ..field.model import CancelToken
 from ..prior import shipped
 from ..prior.imagining import imagine
+from ..prior.outline import Outline, outline_of
+from ..prior.shipped import Prior
 from .judging import Verdict, judge
 from .subject import Progress, Shell
 
 MOST_SEEDS = 1 << 31
+AT_ONCE = 16
+"""Codes that are drawn for a seed; the first of them whose shape is whole is taken."""
+WHOLE = 0.98
+"""Share of the volume in one piece from which a shape is whole: less would be thrown away as crumbs."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +49,23 @@ def draw(
     if not 0 <= seed < MOST_SEEDS:
         raise OmomiError(ErrorCode.BAD_OPTION, f"The seed must lie between 0 and {MOST_SEEDS - 1}, not at {seed}.")
     prior = shipped.shipped_prior()
-    (code,) = prior.flow.sample(1, seed)
-    mesh = imagine(code, engine.model, level, on_frame=on_frame, on_progress=on_progress, cancel=cancel)
+    code, outline = drawn_code(prior, seed)
+    listening = {"on_frame": on_frame, "on_progress": on_progress, "cancel": cancel}
+    mesh = imagine(code, engine.model, level, outline=outline, **listening)
     shell = Shell(np.asarray(mesh.vertices, np.float64), mesh.faces, np.asarray(mesh.sigma, np.float64))
     verdict = judge(shell, None, prior, engine.model)
     assert verdict is not None, "what is imagined is closed"
     return Drawn(mesh, verdict)
+
+
+def drawn_code(prior: Prior, seed: int) -> tuple[NDArray[np.float32], Outline]:
+    """The first code of a seed whose outline is in one piece, the most nearly whole one where none is."""
+    best: tuple[NDArray[np.float32], Outline] | None = None
+    for code in prior.flow.sample(AT_ONCE, seed):
+        outline = outline_of(code, prior.codes)
+        if best is None or outline.whole > best[1].whole:
+            best = code, outline
+        if outline.whole >= WHOLE:
+            break
+    assert best is not None
+    return best

@@ -1,4 +1,4 @@
-"""Shapes that nobody scanned: the recursion without evidence, told only a code."""
+"""Shapes that nobody scanned: the recursion told a code, with the code's own outline for evidence."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from ..field.recursion import Level, recursion
 from ..field.surface import extract
 from ..field.uncertainty import vertex_sigma
 from ..field.variation import Variation
+from .outline import Outline
+
+SOFTNESS = 0.01
+"""Noise (canonical) that the atom is told: an outline is soft."""
 
 
 def imagine(
@@ -21,6 +25,7 @@ def imagine(
     model: Model,
     level: int = 2,
     *,
+    outline: Outline | None = None,
     variation: Variation | None = None,
     on_frame: Callable[[FittedMesh], None] = ignore,
     on_progress: Callable[[float, str], None] = ignore,
@@ -28,9 +33,10 @@ def imagine(
 ) -> FittedMesh:
     """The closed surface, in one piece, of the shape with a code (CODE,), canonical.
 
-    variation: draws what the code leaves open, else it is the most likely shape. on_frame receives the mesh of each
-    level, the last one with ``final`` set; on_progress a share 0 .. 1 and words. Raises OmomiError: CANCELLED,
-    BAD_OPTION, NO_SURFACE where the code is of no shape.
+    outline: of the code, to begin with; without it the atom has the code alone. variation: draws what the code leaves
+    open, else it is the most likely shape. on_frame receives the mesh of each level, the last one with ``final`` set;
+    on_progress a share 0 .. 1 and words. Raises OmomiError: CANCELLED, BAD_OPTION, NO_SURFACE where the code is of no
+    shape.
     """
     if not 0 <= level <= DEEPEST_LEVEL:
         raise OmomiError(ErrorCode.BAD_OPTION, f"level must lie between 0 and {DEEPEST_LEVEL}, not {level}.")
@@ -41,9 +47,10 @@ def imagine(
         on_progress((before + done / of * FINEST_SHARE**number) / whole, f"level {number} of {level}")
 
     nothing = np.zeros((0, 3), np.float32)
+    known = (nothing, nothing) if outline is None else (outline.points, outline.normals)
     levels: list[Level] = []
     mesh: FittedMesh | None = None
-    asked = nothing, nothing, 0.0, 0.0, level, model, cancel, progress
+    asked = *known, SOFTNESS, 0.0, level, model, cancel, progress
     for found in recursion(*asked, code=np.asarray(code, np.float32), variation=variation):
         levels.append(found)
         mesh = _surface(levels, model, found.number == level)

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
+from backend.editing.drawing import AT_ONCE, drawn_code
 from backend.editing.judging import judge_code
 from backend.field.model import CancelToken, load_model
 from backend.field.recursion import recursion
 from backend.field.surface import extract
 from backend.prior.flow import auroc
+from backend.prior.imagining import SOFTNESS
 from backend.prior.shaping import heights_of
 from backend.prior.shipped import Prior, load_prior
 from backend.scan.load import load_scan
@@ -78,12 +80,14 @@ def _of_shape(path: Path, prior: Prior) -> dict[str, float]:
 
 
 def imagined(count: int) -> dict:
-    """{"count", "watertight", "whole": shares of samples of the flow; "none": samples without a surface}."""
+    """{"count", "watertight", "whole", "first": shares of the drawn shapes, the last of those whose first code was
+    whole; "none": shapes without a surface}."""
     prior, model = load_prior(), load_model("cpu")
-    closed, whole, none = [], [], 0
-    nothing = np.zeros((0, 3), np.float32)
-    for code in prior.flow.sample(count, 0):
-        asked = nothing, nothing, 0.0, 0.0, IMAGINED_LEVEL, model, CancelToken(), lambda *_: None
+    closed, whole, first, none = [], [], [], 0
+    for seed in range(count):
+        code, outline = drawn_code(prior, seed)
+        first.append(bool((code == prior.flow.sample(AT_ONCE, seed)[0]).all()))
+        asked = outline.points, outline.normals, SOFTNESS, 0.0, IMAGINED_LEVEL, model, CancelToken(), lambda *_: None
         levels = list(recursion(*asked, code=code))
         surface = extract(levels[-1].grid, sides=levels[-1].bricks)
         if levels[-1].number < IMAGINED_LEVEL or not len(surface.faces):
@@ -93,12 +97,8 @@ def imagined(count: int) -> dict:
         areas = [piece.area for piece in mesh.split(only_watertight=False)]
         closed.append(mesh.is_watertight)
         whole.append(max(areas) >= WHOLE * sum(areas))
-    return {
-        "count": count,
-        "none": none,
-        "watertight": sum(closed) / count,
-        "whole": sum(whole) / count,
-    }
+    shares = {"watertight": sum(closed), "whole": sum(whole), "first": sum(first)}
+    return {"count": count, "none": none} | {name: value / count for name, value in shares.items()}
 
 
 def likeness_bars(card: dict) -> list[Bar]:
