@@ -81,8 +81,8 @@ class Standing:
         reach = NORMAL_REACH * shape.size
         tree = KDTree(np.concatenate([self.places.points, reach * self.places.normals], axis=1))
         code = np.concatenate([surface.points, reach * surface.normals], axis=1)
-        away, which = tree.query(code, k=np.arange(1, min(NEAR, len(self.index)) + 1))
-        return np.asarray(away), np.asarray(which)
+        away, which = tree.query(code, k=min(NEAR, len(self.index)))
+        return np.reshape(away, (len(code), -1)), np.reshape(which, (len(code), -1))
 
 
 def standing(shape: ShapeGaussian, placed: Placed, surface: Surface, sigma: NDArray, sided: bool) -> Standing:
@@ -111,7 +111,7 @@ def usual_size(shape: ShapeGaussian, found: Sequence[Standing]) -> NDArray[np.fl
     index = np.concatenate([one.index for one in found])
     square = np.clip(np.concatenate([one.value for one in found]), -USUAL_LARGEST, USUAL_LARGEST) ** 2
     code = np.concatenate([shape.points, NORMAL_REACH * shape.size * shape.normals], axis=1)
-    near = KDTree(code[index]).query(code, k=np.arange(1, min(WITNESSES, len(index)) + 1))[1]
+    near = np.reshape(KDTree(code[index]).query(code, k=min(WITNESSES, len(index)))[1], (len(code), -1))
     total = square[near].sum(axis=1) + FIRST_WITNESSES * square.mean()
     return np.maximum(np.sqrt(total / (near.shape[1] + FIRST_WITNESSES)), LEAST_USUAL)
 

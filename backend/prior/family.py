@@ -130,7 +130,7 @@ def correlation_shares(points: NDArray, residual: NDArray, pairs: int = 200_000)
     one = rng.integers(len(points), size=pairs)
     # as many near pairs as far ones
     tree = KDTree(points)
-    near = tree.query(points, k=min(64, len(points)))[1]
+    near = np.asarray(tree.query(points, k=min(64, len(points)))[1])
     neighbour = near[one, rng.integers(near.shape[1], size=pairs)]
     other = np.where(rng.random(pairs) < 0.5, neighbour, rng.integers(len(points), size=pairs))
     keep = one != other

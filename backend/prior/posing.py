@@ -127,7 +127,8 @@ def matches(
     distance, index = template.match(few)
     chosen = np.random.default_rng(0).permutation(len(template.points))[:back]
     tree = KDTree(np.concatenate([dense.points, template.reach * dense.normals], axis=1))
-    there, other = tree.query(np.concatenate([template.points, template.reach * template.normals], axis=1)[chosen])
+    here = np.concatenate([template.points, template.reach * template.normals], axis=1)[chosen]
+    there, other = (np.asarray(part) for part in tree.query(here))
     if not template.sided:
         turned, match = tree.query(
             np.concatenate([template.points, -template.reach * template.normals], axis=1)[chosen]

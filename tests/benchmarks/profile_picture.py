@@ -1,10 +1,9 @@
-"""The README's picture of a family's profile: specimens that it has not seen, completed, and a planted defect found.
+"""The README's picture of a family's profile: specimens that it has not seen, completed.
 
 python -m tests.benchmarks.profile_picture [-o tests/pictures/profile.png] [--bench build/bench]
 
 Needs the `bench` extra, the folder of scans, and a run of ``bench prior --parts profile``, whose meshes it shows. A row
-per specimen: its partial scan, screened Poisson, our fit without and with the profile, the truth; then a specimen with
-a defect (yellow is what was planted) and what the profile makes of it (yellow is what departs).
+per specimen: its partial scan, screened Poisson, our fit without and with the profile, the truth.
 """
 
 # The benchmark has an environment of its own; the checks run in the one with Blender.
@@ -19,27 +18,23 @@ import numpy as np
 import trimesh
 from PIL import Image
 
-from backend.prior.guessing import membership
 from backend.scan.load import load_scan
 from tests.benchmarks.cases import ROOT, ScoringTool
-from tests.benchmarks.profile_cases import FOLDS, SCAN_NOISE, dented, profile_of, scan_case
+from tests.benchmarks.profile_cases import FOLDS, scan_case
 from tests.benchmarks.render import SUPERSAMPLING, basis, draw_mesh, draw_points, load
 
 SHOWN = (("skull_KK", (-0.3, -1.0, 0.35)), ("tooth_U02", (-0.6, 0.7, 0.5)))
-DEFECT = ("skull_KK", 0, 0.06)
-LEAST, MOST = 2.0, 6.0
-"""Departures that are dark and yellow in the picture, in what is usual."""
 SIZE = 280
 
 
-def tile(shape: trimesh.Trimesh | np.ndarray, values: np.ndarray | None, view: np.ndarray, like: np.ndarray):
+def tile(shape: trimesh.Trimesh | np.ndarray, view: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Picture (SIZE, SIZE, 3) of a mesh or of points, framed as the points ``like`` (n, 3)."""
     low, high = like.min(axis=0), like.max(axis=0)
     centre, half, big = (low + high) / 2, 0.45 * float(np.linalg.norm(high - low)), SIZE * SUPERSAMPLING
     if isinstance(shape, np.ndarray):
         drawn = draw_points(shape, centre, half, basis(view), big)
     else:
-        drawn = draw_mesh(shape, values, centre, half, basis(view), big)
+        drawn = draw_mesh(shape, None, centre, half, basis(view), big)
     return drawn.reshape(SIZE, SUPERSAMPLING, SIZE, SUPERSAMPLING, 3).mean(axis=(1, 3))
 
 
@@ -47,26 +42,10 @@ def completed(tool: ScoringTool, folder: Path, name: str, view: np.ndarray) -> l
     """Scan, peer, without, with the profile, truth."""
     fold, seed = next((fold, seed) for fold in FOLDS for one, seed in fold.left_out if one == name)
     scan, truth, peer = scan_case(tool, fold, name, seed)
-    like = np.asarray(load(truth)[0].vertices)
+    like = np.asarray(load_scan(truth).points, np.float64)
     paths = (peer, folder / f"{name}_without.ply", folder / f"{name}_with.ply", truth)
     points = np.asarray(load_scan(scan).points, np.float64)
-    return [tile(points, None, view, like), *(tile(load(path)[0], None, view, like) for path in paths)]
-
-
-def defect(tool: ScoringTool) -> list[np.ndarray]:
-    """A specimen with a planted defect, and how far it departs from the family."""
-    name, seed, height = DEFECT
-    fold = next(fold for fold in FOLDS if name in dict(fold.left_out))
-    path = tool.scans / fold.family / f"{name}.ply"
-    case = dented(path, seed, height)
-    found = membership(profile_of(fold, tool.scans, tool.cache, lambda *_: None)[0], case.scan)
-    sigma = np.full(len(case.vertices), SCAN_NOISE * float(np.ptp(case.vertices, axis=0).max()))
-    departs = np.abs(found.deviations(case.vertices, case.normals, sigma))
-    mesh = trimesh.Trimesh(case.vertices, load_scan(path).faces, process=False)
-    view = case.normals[np.abs(case.displaced).argmax()]
-    planted = np.abs(case.displaced) / height
-    shown = np.clip((departs - LEAST) / (MOST - LEAST), 0, 1)
-    return [tile(mesh, values, view, case.vertices) for values in (planted, shown)]
+    return [tile(points, view, like), *(tile(load(path)[0], view, like) for path in paths)]
 
 
 def main() -> int:
@@ -80,11 +59,7 @@ def main() -> int:
         print("The picture needs the folder of scans (OMOMI_SCANS) with the scoring tool beside it.")
         return 1
     rows = [completed(tool, options.bench / "prior", name, np.array(view)) for name, view in SHOWN]
-    rows = [np.concatenate(row, axis=1) for row in rows]
-    found = np.concatenate(defect(tool), axis=1)
-    last = np.full_like(rows[0], 0.96)
-    last[:, : found.shape[1]] = found
-    picture = np.concatenate([*rows, last])
+    picture = np.concatenate([np.concatenate(row, axis=1) for row in rows])
     Image.fromarray(np.round(picture * 255).astype(np.uint8)).save(options.output, optimize=True)
     return 0
 
