@@ -96,7 +96,7 @@ class ShapeGaussian:
         """Differences between neighbours that make the two tangents of every point, normal = first x second."""
         reach = 3 * self.spacing
         code = np.concatenate([self.points, reach * self.normals], axis=1)
-        near = KDTree(code).query(code, k=min(NEIGHBOURS, len(code)))[1]
+        near = np.asarray(KDTree(code).query(code, k=min(NEIGHBOURS, len(code)))[1])
         first = np.cross(self.normals, np.eye(3)[np.abs(self.normals).argmin(axis=1)])
         first /= np.linalg.norm(first, axis=1, keepdims=True)
         frame = np.stack([first, np.cross(self.normals, first)], axis=2)
@@ -169,7 +169,7 @@ class ShapeGaussian:
         if not smooth:
             weighted = seen.loadings / (variance + seen.amplitude**2)[:, None]
             normal = weighted.T @ seen.loadings + np.eye(seen.loadings.shape[1])
-            found = cho_solve(cho_factor(normal), weighted.T @ distance)
+            found = np.asarray(cho_solve(cho_factor(normal), weighted.T @ distance), np.float64)
             return Posterior(found[POSE:], found[:POSE] * pose_sd, seen, None, None)
         factor = self.factored(seen, variance)
         alpha = cho_solve((factor, True), distance, check_finite=False)

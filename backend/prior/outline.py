@@ -34,10 +34,10 @@ class Outline:
 
 def outline_of(code: NDArray, codes: Codes) -> Outline:
     """The outline of a code (CODE,)."""
-    fine = zoom(codes.field_of(code), FINER, order=3, mode="nearest", grid_mode=True)
-    surface = extract(BrickGrid.from_dense(fine[None].astype(np.float32)))
+    fine = np.asarray(zoom(codes.field_of(code), FINER, order=3, mode="nearest", grid_mode=True), np.float32)
+    surface = extract(BrickGrid.from_dense(fine[None]))
     if not len(surface.faces):
-        return Outline(*np.zeros((2, 0, 3), np.float32), 0.0)
+        return Outline(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), 0.0)
     points = (surface.vertices + np.float32(0.5)) * np.float32(2 / len(fine)) - np.float32(1)
     labels, count = label_faces(surface.faces)
     # hollows count against the piece around them
