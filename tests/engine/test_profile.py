@@ -50,7 +50,7 @@ def pear(factors: NDArray, count: int = 6000) -> Surface:
 def scan_of(surface: Surface, seed: int, name: str = "scan") -> PreparedScan:
     """Noisy points in some pose and scale."""
     rng = np.random.default_rng(seed)
-    turned = Similarity(Rotation.random(None, seed).as_matrix(), rng.uniform(0.2, 5), rng.normal(size=3))
+    turned = Similarity(Rotation.random(None, np.random.default_rng(seed)).as_matrix(), rng.uniform(0.2, 5), rng.normal(size=3))
     noisy = surface.points + NOISE * rng.normal(size=(len(surface.points), 1)) * surface.normals
     points, normals = turned.points(noisy), turned.directions(surface.normals)
     return prepare(RawScan(points, None, normals.astype(np.float32), None, name))
@@ -164,7 +164,7 @@ def other(profile: Profile) -> tuple[PreparedScan, Surface, Membership]:
     scan = scan_of(Surface(whole.points[seen], whole.normals[seen]), 77)
     # the same pose as in scan_of
     rng = np.random.default_rng(77)
-    turned = Similarity(Rotation.random(None, 77).as_matrix(), rng.uniform(0.2, 5), rng.normal(size=3))
+    turned = Similarity(Rotation.random(None, np.random.default_rng(77)).as_matrix(), rng.uniform(0.2, 5), rng.normal(size=3))
     truth = Surface(
         scan.frame.to_canonical(turned.points(whole.points)).astype(np.float64), turned.directions(whole.normals)
     )
