@@ -64,11 +64,11 @@ def test_exported_graphs_agree_with_torch(untrained: tuple[Recursion, Path]) -> 
     model, folder = untrained
     loaded = load_model("cpu", 1, folder)
     code = np.random.default_rng(0).normal(size=CODE).astype(np.float32)
-    style = loaded.style(0.7, -0.5, 2, code, CancelToken())
+    style = loaded.style(0.7, -0.5, 1, code, CancelToken())
     evidence = np.random.default_rng(1).normal(size=(1, 5, 32, 32, 32)).astype(np.float32)
     mean, sd = loaded.encode(evidence, loaded.seed(evidence, CancelToken()), CancelToken())
     with torch.no_grad():
-        expected = model.phi(attributes(torch.tensor([0.7]), torch.tensor([-0.5]), 2), torch.from_numpy(code)[None])
+        expected = model.phi(attributes(torch.tensor([0.7]), torch.tensor([-0.5]), 1), torch.from_numpy(code)[None])
         expected_mean, expected_log_sd = model.encode(torch.from_numpy(evidence))
     assert np.abs(style - expected.numpy()).max() < 1e-5
     assert np.abs(mean - expected_mean[0].numpy()).max() < 1e-4
