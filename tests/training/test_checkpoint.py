@@ -29,8 +29,8 @@ def model() -> Recursion:
 
 
 def save_beside(folder: Path, features: Features) -> None:
-    arrays = {name: value.numpy() for name, value in features.named_buffers()}
-    save_codes(folder / FILE, Codes(**arrays, directions=np.zeros((0, len(features.scale)), np.float32)))
+    mean, basis, scale = (buffer.numpy() for buffer in (features.mean, features.basis, features.scale))
+    save_codes(folder / FILE, Codes(mean, basis, scale, np.zeros((0, len(scale)), np.float32)))
 
 
 def stored(path: Path) -> set[str]:
