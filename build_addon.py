@@ -43,7 +43,9 @@ PLATFORMS = {
 BPY_STUBS = "fake-bpy-module-latest==20261026"
 # A Blender that hangs must not hang the suite; the whole add-on suite takes a minute or two.
 SUITE_SECONDS = 1200
-NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "training", "studies", "*.pyc", "checkpoint.safetensors")
+NOT_SHIPPED = shutil.ignore_patterns(
+    "__pycache__", "training", "studies", "*.pyc", "checkpoint.safetensors", "audit.html"
+)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ MESH_SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".npz")
 _ELSEWHERE = {
     "train": ".training.train",
     "export": ".training.export",
+    "ablate": ".training.ablation",
     "study": ".studies.run",
     "bench": "tests.benchmarks",
 }

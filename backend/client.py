@@ -21,20 +21,8 @@ from .child import ChildProcess, default_command
 from .errors import ErrorCode, OmomiError
 from .frames import encode
 from .mailbox import Mailbox
-from .protocol import (
-    Cancel,
-    Done,
-    Failure,
-    FitDone,
-    FitRequest,
-    Forget,
-    Hello,
-    MeshFrame,
-    Message,
-    Progress,
-    Request,
-    Response,
-)
+from .protocol import Cancel, Done, Failure, FitDone, Forget, Hello, MeshFrame, Message, Progress, Response
+from .requests import FitRequest, Request
 from .wire import from_packet, to_packet
 
 __all__ = ["BackendClient", "Event", "State", "default_command"]

@@ -9,7 +9,8 @@ import numpy as np
 
 from .engine import Mesh, Token
 from .errors import ErrorCode, OmomiError
-from .protocol import MeshFrame, Request
+from .protocol import MeshFrame
+from .requests import Request
 
 
 @dataclass

@@ -34,12 +34,11 @@ from .protocol import (
     Message,
     Ping,
     Pong,
-    PoseRequest,
     Progress,
-    Request,
     Response,
     Shutdown,
 )
+from .requests import PoseRequest, Request
 from .tasks import Bench, perform
 from .wire import from_packet, job_of, to_packet
 

@@ -14,18 +14,16 @@ from .editing.shelf import Shelf
 from .engine import Engine, Mesh
 from .errors import ErrorCode, OmomiError
 from .job import Job
-from .protocol import (
+from .protocol import Done, FitDone, MeshFrame
+from .requests import (
     AlignRequest,
     ApplyRequest,
     AuditRequest,
     BlendRequest,
     Body,
     CheckRequest,
-    Done,
-    FitDone,
     FitRequest,
     LearnRequest,
-    MeshFrame,
     Outcome,
     PoseRequest,
     SampleRequest,

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from . import edits, results, shapekey, subjects, transfer
 from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol import ApplyRequest, Body, MeshFrame, Outcome
+from .backend.protocol import MeshFrame
+from .backend.requests import ApplyRequest, Body, Outcome
 from .fitting import Fitting
 from .messages import Refusal
 from .tasks import Client, Work

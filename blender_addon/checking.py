@@ -9,15 +9,8 @@ from numpy.typing import NDArray
 
 from . import edits, mesh_io, subjects
 from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol import (
-    BlendRequest,
-    Body,
-    CheckRequest,
-    MeshFrame,
-    SolveRequest,
-    SweepRequest,
-    TransferRequest,
-)
+from .backend.protocol import MeshFrame
+from .backend.requests import BlendRequest, Body, CheckRequest, SolveRequest, SweepRequest, TransferRequest
 from .fitting import Fitting, profile_path
 from .tasks import Client, Work
 

@@ -1,4 +1,4 @@
-"""What the panels share: where they are, and text that fits the width of the sidebar."""
+"""What the panels share: where they are, text that fits the width of the sidebar, and the files of the library."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 
 import bpy
 
-__all__ = ["Sidebar", "active_mesh", "lines", "wrapped"]
+from . import library, preferences
+
+__all__ = ["ClosedSidebar", "Sidebar", "active_mesh", "file_rows", "files", "lines", "wrapped"]
+
+# A sidebar is no file browser: what is beyond this is found by Import and in the folder.
+MOST_ROWS = 40
+FILE_BUTTONS = ("rename_file", "GREASEPENCIL"), ("export_file", "EXPORT"), ("delete_file", "TRASH")
 
 # Of a letter of Blender's own font, in pixels at scale 1, and of what stands left and right of a line of text.
 LETTER, MARGIN = 6.5, 56
@@ -21,6 +27,12 @@ class Sidebar:
     bl_category = "Omomi"
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
+
+
+class ClosedSidebar(Sidebar):
+    """Of panels that are closed until they are wanted."""
+
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
 
 def active_mesh(context: Any) -> Any | None:
@@ -45,6 +57,24 @@ def lines(layout: Any, text: str, icon: str = "NONE") -> None:
     column.scale_y = 0.8
     for number, line in enumerate(wrapped(text)):
         column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
+
+
+def files(suffix: str) -> list[str]:
+    """Names of the first files of a kind in the library."""
+    return [path.stem for path in library.listing(preferences.library_folder(), suffix)[:MOST_ROWS]]
+
+
+def file_rows(
+    layout: Any, kind: str, suffix: str, operator: str, icon: str, chosen: tuple[str, str] = ("", "")
+) -> None:
+    """A row for each file of a kind: its name, which calls an operator, and what can be done with any file. chosen: a
+    name, and its own icon."""
+    for name in files(suffix):
+        row = layout.row(align=True)
+        row.operator(operator, text=name, icon=chosen[1] if name == chosen[0] else icon).name = name
+        for action, sign in FILE_BUTTONS:
+            button = row.operator(f"omomi.{action}", text="", icon=sign)
+            button.kind, button.name = kind, name
 
 
 def _columns() -> int:

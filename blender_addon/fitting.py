@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import library, preferences
-from .backend.protocol import FitRequest
+from .backend.requests import FitRequest
 from .mesh_io import ScanArrays
 from .tasks import Client
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from . import edits, jobs, mesh_io, preview, process, shapekey, subjects
 from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol import Body
+from .backend.requests import Body
 from .fitting import Fitting, from_settings
 from .messages import Refusal, explain
 from .properties import FIT_OPTIONS

@@ -6,15 +6,12 @@ from typing import Any
 
 import bpy
 
-from . import edits, library, live, mesh_io, preferences, shapes
-from .drawing import Sidebar, active_mesh, lines
+from . import edits, library, live, mesh_io, shapes
+from .drawing import ClosedSidebar, Sidebar, active_mesh, file_rows, files, lines
 
-__all__ = ["CLASSES", "MOST_ROWS", "file_buttons"]
+__all__ = ["CLASSES"]
 
-# A sidebar is no file browser: what is beyond this is found by Import and in the folder.
-MOST_ROWS = 40
 ICONS = {"attribute": "MODIFIER", "shape": "MESH_MONKEY", "learned": "FILE"}
-FILE_BUTTONS = ("rename_file", "GREASEPENCIL"), ("export_file", "EXPORT"), ("delete_file", "TRASH")
 
 
 class OMOMI_UL_edits(bpy.types.UIList):
@@ -48,8 +45,8 @@ class OMOMI_MT_add_edit(bpy.types.Menu):
             add = layout.operator("omomi.add_edit", text=slider.name.capitalize(), icon=ICONS["shape"])
             add.kind, add.name = "shape", slider.name
         layout.separator()
-        for path in library.listing(preferences.library_folder(), library.EDIT)[:MOST_ROWS]:
-            layout.operator("omomi.add_from_library", text=path.stem, icon="FILE").name = path.stem
+        for name in files(library.EDIT):
+            layout.operator("omomi.add_from_library", text=name, icon="FILE").name = name
 
 
 class OMOMI_MT_presets(bpy.types.Menu):
@@ -61,8 +58,8 @@ class OMOMI_MT_presets(bpy.types.Menu):
         for name in library.BUILT_IN:
             layout.operator("omomi.load_preset", text=name, icon="LOCKED").name = name
         layout.separator()
-        for path in library.listing(preferences.library_folder(), library.PRESET)[:MOST_ROWS]:
-            layout.operator("omomi.load_preset", text=path.stem).name = path.stem
+        for name in files(library.PRESET):
+            layout.operator("omomi.load_preset", text=name).name = name
         layout.separator()
         layout.operator("omomi.save_preset", icon="ADD")
 
@@ -114,10 +111,9 @@ def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     row.operator("omomi.solve")
 
 
-class OMOMI_PT_learn(Sidebar, bpy.types.Panel):
+class OMOMI_PT_learn(ClosedSidebar, bpy.types.Panel):
     bl_idname = "OMOMI_PT_learn"
     bl_label = "Learn"
-    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout
@@ -133,27 +129,20 @@ class OMOMI_PT_learn(Sidebar, bpy.types.Panel):
         layout.operator("omomi.learn", icon="IMPORT")
 
 
-class OMOMI_PT_library(Sidebar, bpy.types.Panel):
+class OMOMI_PT_library(ClosedSidebar, bpy.types.Panel):
     bl_idname = "OMOMI_PT_library"
     bl_label = "Library"
-    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout
-        folder = preferences.library_folder()
-        for kind, suffix in (("EDIT", library.EDIT), ("PRESET", library.PRESET)):
-            for path in library.listing(folder, suffix)[:MOST_ROWS]:
-                row = layout.row(align=True)
-                use = "omomi.add_from_library" if kind == "EDIT" else "omomi.load_preset"
-                row.operator(use, text=path.stem, icon="FILE" if kind == "EDIT" else "PRESET").name = path.stem
-                file_buttons(row, kind, path.stem)
+        file_rows(layout, "EDIT", library.EDIT, "omomi.add_from_library", "FILE")
+        file_rows(layout, "PRESET", library.PRESET, "omomi.load_preset", "PRESET")
         layout.operator("omomi.import_file", icon="IMPORT")
 
 
-class OMOMI_PT_blend(Sidebar, bpy.types.Panel):
+class OMOMI_PT_blend(ClosedSidebar, bpy.types.Panel):
     bl_idname = "OMOMI_PT_blend"
     bl_label = "Blend"
-    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout
@@ -187,10 +176,3 @@ CLASSES = (
     OMOMI_UL_edits, OMOMI_MT_add_edit, OMOMI_MT_presets,
     OMOMI_PT_edits, OMOMI_PT_learn, OMOMI_PT_library, OMOMI_PT_blend, OMOMI_PT_check,
 )  # fmt: skip
-
-
-def file_buttons(row: Any, kind: str, name: str) -> None:
-    """Rename, export and delete, for a file of the library."""
-    for operator, icon in FILE_BUTTONS:
-        button = row.operator(f"omomi.{operator}", text="", icon=icon)
-        button.kind, button.name = kind, name

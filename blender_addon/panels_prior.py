@@ -6,17 +6,15 @@ from typing import Any
 
 import bpy
 
-from . import completions, library, origins, preferences
-from .drawing import Sidebar, active_mesh, lines
-from .panels_edits import MOST_ROWS, file_buttons
+from . import completions, library, origins
+from .drawing import ClosedSidebar, active_mesh, file_rows, lines
 
 __all__ = ["CLASSES"]
 
 
-class OMOMI_PT_completions(Sidebar, bpy.types.Panel):
+class OMOMI_PT_completions(ClosedSidebar, bpy.types.Panel):
     bl_idname = "OMOMI_PT_completions"
     bl_label = "Other Completions"
-    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout
@@ -37,19 +35,15 @@ class OMOMI_PT_completions(Sidebar, bpy.types.Panel):
         row.operator("omomi.complete_otherwise", text="Complete Otherwise")
 
 
-class OMOMI_PT_family(Sidebar, bpy.types.Panel):
+class OMOMI_PT_family(ClosedSidebar, bpy.types.Panel):
     bl_idname = "OMOMI_PT_family"
     bl_label = "Family"
-    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout
         settings = context.scene.omomi
-        for path in library.listing(preferences.library_folder(), library.PROFILE)[:MOST_ROWS]:
-            row = layout.row(align=True)
-            icon = "RADIOBUT_ON" if path.stem == settings.profile else "RADIOBUT_OFF"
-            row.operator("omomi.choose_family", text=path.stem, icon=icon).name = path.stem
-            file_buttons(row, "PROFILE", path.stem)
+        chosen = settings.profile, "RADIOBUT_ON"
+        file_rows(layout, "PROFILE", library.PROFILE, "omomi.choose_family", "RADIOBUT_OFF", chosen)
         layout.operator("omomi.import_file", icon="IMPORT")
         column = layout.column(align=True)
         column.prop(settings, "family_name")
@@ -57,10 +51,9 @@ class OMOMI_PT_family(Sidebar, bpy.types.Panel):
         lines(layout, settings.family_report, "INFO")
 
 
-class OMOMI_PT_imagine(Sidebar, bpy.types.Panel):
+class OMOMI_PT_imagine(ClosedSidebar, bpy.types.Panel):
     bl_idname = "OMOMI_PT_imagine"
     bl_label = "Imagine"
-    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout

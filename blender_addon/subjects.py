@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from . import edits, mesh_io
 from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol import Body, MeshFrame, PoseRequest, StackRequest
+from .backend.protocol import MeshFrame
+from .backend.requests import Body, PoseRequest, StackRequest
 from .fitting import Fitting
 from .messages import Refusal
 from .tasks import Client, Work

@@ -9,6 +9,8 @@ __all__ = ["aligned", "applied", "checked", "measures", "pieces", "plausible", "
 
 # Of kinds of shapes that are named.
 MOST_KINDS = 3
+# A smaller share of a shape that overlaps itself is not worth a line.
+LEAST_TANGLED = 0.001
 
 _UNITS = {"volume": "³", "area": "²", "thickness": ""}
 
@@ -43,12 +45,16 @@ def plausible(found: Any) -> list[str]:
 
     >>> plausible({"value": 0.83, "nearest": [{"family": "skull", "distance": 0.125}]})
     ['plausibility 0.83: 83 % of real shapes are no more usual', 'most like: skull (0.12)']
+    >>> plausible({"value": 0.0, "tangled": 0.034})[1]
+    'the edits push the surface through itself: 3.4 % of the shape'
     >>> plausible(None)
     []
     """
     if not isinstance(found, Mapping) or not isinstance(found.get("value"), int | float):
         return []
     lines = [f"plausibility {found['value']:.2f}: {100 * found['value']:.0f} % of real shapes are no more usual"]
+    if (tangled := found.get("tangled") or 0.0) >= LEAST_TANGLED:
+        lines.append(f"the edits push the surface through itself: {100 * tangled:.1f} % of the shape")
     named = [item for item in found.get("nearest") or () if isinstance(item, Mapping) and item.get("family")]
     kinds: dict[str, float] = {}
     for item in named:

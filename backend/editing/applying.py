@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
-from ..protocol import Outcome
+from ..requests import Outcome
 from ..shape.measure import measure
 from ..weights.guard import describe
 from ..weights.stack import Edited

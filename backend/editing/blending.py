@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
-from ..protocol import Body
+from ..requests import Body
 from ..scan.register import NORMAL_REACH, Matcher, Surface, register, register_nearby
 from ..scan.similarity import Similarity
 from ..shape.phase import phase_picture

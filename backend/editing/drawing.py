@@ -22,8 +22,9 @@ from .subject import Progress, Shell
 MOST_SEEDS = 1 << 31
 AT_ONCE = 16
 """Codes that are drawn for a seed; the first of them whose shape is whole is taken."""
-WHOLE = 0.98
-"""Share of the volume in one piece from which a shape is whole: less would be thrown away as crumbs."""
+WHOLE = 0.9999
+"""Share of the volume in one piece from which an outline is whole. What is apart would be thrown away, and a piece that
+is small in the outline may be large in the shape: with .98, one shape in ten came in pieces."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,14 @@
-"""How usual a shape is: its plausibility under the flow over codes, and the training shapes that it is most like."""
+"""How usual a shape is: its plausibility under the flow over codes, and the training shapes that it is most like.
+
+The code sees what is coarse. That an edit has pushed the surface through itself, or turned it inside out, it does not
+see, and no solid is like that: the plausibility falls with the share of the space that is enclosed so.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +18,9 @@ from ..engine import Engine
 from ..field.model import CancelToken, Model
 from ..prior import shipped
 from ..prior.archive import Archive
-from ..prior.codes import code_of_surface
+from ..prior.codes import code_of_surface, level0_winding
 from ..prior.shipped import Prior
+from ..shape.voxelise import tangled_share
 from .stacking import Piece
 from .subject import Shell
 
@@ -22,6 +28,8 @@ NEAREST = 3
 """Families that are named."""
 LOOKED_AT = 256
 """Training shapes, the nearest ones, among which these families are sought."""
+TANGLED = 0.005
+"""An edit after which this share of the space is enclosed twice or inside out has lost most of its plausibility."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +43,19 @@ class Near:
 @dataclass(frozen=True)
 class Verdict:
     """value: the share of real shapes that are no more usual, 0 .. 1; nearest: of each of the families nearest to the
-    shape, nearest first; empty where the model has no archive. code f32 (CODE,)."""
+    shape, nearest first; empty where the model has no archive. code f32 (CODE,). tangled: share of the enclosed space
+    that an edit has made the surface enclose more than once, or inside out."""
 
     value: float
     nearest: tuple[Near, ...]
     code: NDArray[np.float32]
+    tangled: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """{"value", "nearest": [{"family", "distance"}]}."""
+        """{"value", "tangled", "nearest": [{"family", "distance"}]}."""
         return {
             "value": self.value,
+            "tangled": self.tangled,
             "nearest": [{"family": one.family, "distance": one.distance} for one in self.nearest],
         }
 
@@ -72,7 +83,12 @@ def judge(shell: Shell, move: NDArray | None, prior: Prior, model: Model | None)
     """
     vertices = shell.vertices if move is None else shell.vertices + move
     if shell.closed:
-        return judge_code(prior.codes.of_mesh(vertices, shell.faces), prior)
+        verdict = judge_code(prior.codes.of_mesh(vertices, shell.outwards), prior)
+        if move is None:
+            return verdict
+        # some scans come with walls within walls: only what the edit has tangled counts
+        tangled = max(tangled_share(level0_winding(vertices, shell.outwards)) - shell.tangled, 0.0)
+        return replace(verdict, value=verdict.value * math.exp(-tangled / TANGLED), tangled=tangled)
     if model is None:
         return None
     finite = np.isfinite(vertices).all(axis=1)

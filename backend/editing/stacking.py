@@ -14,7 +14,7 @@ from ..engine import Engine
 from ..errors import ErrorCode, OmomiError
 from ..prior import shipped
 from ..prior.shaping import PLAUSIBLE, shape_edit
-from ..protocol import Body
+from ..requests import Body
 from ..weights.attributes import ATTRIBUTES, attribute
 from ..weights.learned import LearnedEdit
 from ..weights.masks import Mask, PaintedMask

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from ..engine import Result
 from ..errors import ErrorCode, OmomiError
-from ..protocol import Body
+from ..prior.codes import level0_winding
+from ..requests import Body
 from ..scan.prepare import PreparedScan
 from ..scan.raw import RawScan
+from ..shape.voxelise import tangled_share
 from ..weights.moving import encloses
 from ..weights.stack import normals_of
 
@@ -42,6 +44,18 @@ class Shell:
     def closed(self) -> bool:
         """Whether it has an inside."""
         return encloses(self.faces)
+
+    @cached_property
+    def outwards(self) -> NDArray[np.int32]:
+        """The faces of a closed mesh so that they enclose a volume above 0, as those of some scans do not."""
+        first, second, third = (self.vertices[self.faces[:, corner]] for corner in range(3))
+        volume = (first * np.cross(second, third)).sum()
+        return self.faces if volume >= 0 else np.ascontiguousarray(self.faces[:, ::-1])
+
+    @cached_property
+    def tangled(self) -> float:
+        """See `tangled_share`; of a closed mesh."""
+        return tangled_share(level0_winding(self.vertices, self.outwards))
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,9 @@ def recursion(
     when a level sees no surface anywhere. Raises OmomiError(CANCELLED).
     """
     level: Level | None = None
+    encodes = code is None
     # a code that was given or drawn cannot be turned round with the scan
-    sees_twice = code is None and variation is None
+    sees_twice = encodes and variation is None
     turned_code: np.ndarray | None = None
     for number in range(deepest + 1):
         resolution = BLOCK * 2**number
@@ -100,6 +101,11 @@ def recursion(
                 styles = np.repeat(model.style(*told, turned_code, cancel), len(batch), axis=0)
                 seen_again = model.field(*mirrored(evidence, parent, position), styles, cancel)
                 field = (field + seen_again[:, :, ::-1, ::-1, ::-1]) / 2
+            if number == 0 and encodes:
+                # what shapes are like moves the surface; how sure one can be the scan says alone, or its code would
+                # make sigma surer of what nobody saw, and on what everybody saw rank the errors worse
+                unmoved = model.style(*told, np.zeros_like(code), cancel)
+                field[:, 1] = model.field(evidence, parent, position, unmoved, cancel)[:, 1]
             blend.add(field, index)
             on_blocks(number, start + len(batch), len(blocks))
         grid = BrickGrid(coords, blend.mean())

@@ -15,7 +15,7 @@ from .uncertainty import CERTAIN, SATURATED, SCALE_TO_SD
 
 WAVES = 48
 """Random cosines in a draw of a field."""
-LENGTH = 4.0
+LENGTH = 8.0
 """Voxels over which a drawn field stays alike: rougher, and it would be crumbs; smoother, and it would only shift."""
 DEEPEST = 1
 """Finer levels follow what these drew."""

@@ -7,7 +7,7 @@ by the neighbours of a point, and by what it covers.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ErrorCode, OmomiError
-from ..weights.files import Flaw, read_bounded, unreadable, write_whole
-from ..weights.tensors import pack, unpack
+from ..weights.files import Flaw
+from ..weights.tables import load_tables, save_tables, table
 
 FILE = "archive.safetensors"
 """Beside the model."""
@@ -219,23 +219,12 @@ def save_archive(path: Path, archive: Archive) -> None:
         "pictures": np.frombuffer(zlib.compress(np.ascontiguousarray(archive.pictures).tobytes(), 9), np.uint8),
     }
     metadata = {"kind": KIND, "families": "\n".join(archive.families), "model": archive.model}
-    try:
-        data = pack(arrays, metadata)
-        if len(data) > LARGEST_FILE:
-            raise Flaw(f"it would be larger than {LARGEST_FILE >> 20} MiB")
-        _archive(*unpack(data))
-    except Flaw as flaw:
-        raise OmomiError(ErrorCode.BAD_OPTION, f"{Path(path).name} cannot be written: {flaw}.") from flaw
-    write_whole(path, data)
+    save_tables(path, arrays, metadata, LARGEST_FILE, _archive)
 
 
 def load_archive(path: Path) -> Archive:
     """Read an archive. Raises OmomiError(UNREADABLE_FILE) for anything that is not one, within the bounds."""
-    data = read_bounded(path, LARGEST_FILE)
-    try:
-        return _archive(*unpack(data))
-    except Flaw as flaw:
-        raise unreadable(Path(path).name, flaw) from flaw
+    return load_tables(path, LARGEST_FILE, _archive)
 
 
 def _archive(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Archive:
@@ -245,38 +234,24 @@ def _archive(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> A
     names = all(0 < len(name) <= LONGEST_NAME and name.isprintable() for name in families)
     if not names or len(families) > MOST_FAMILIES or len(set(families)) != len(families):
         raise Flaw("its families have no proper names")
-    codes = _table(arrays, "codes", np.float32, (None, None))
+    codes = table(arrays, "codes", (None, None), LARGEST_CODE)
     count, size = codes.shape
     if not (0 < count <= MOST_SHAPES and 0 < size <= MOST_NUMBERS):
         raise Flaw(f"it holds {count} codes of {size} numbers")
-    if np.abs(codes).max() > LARGEST_CODE:
-        raise Flaw("its codes are absurdly large")
-    family = _table(arrays, "family", np.int32, (count,))
+    family = table(arrays, "family", (count,), kind=np.int32)
     if family.min() < 0 or family.max() >= len(families):
         raise Flaw("a shape is of no family")
-    trained = _table(arrays, "trained", np.int32, (len(families),))
+    trained = table(arrays, "trained", (len(families),), kind=np.int32)
     if (trained < np.bincount(family, minlength=len(families))).any():
         raise Flaw("it holds more shapes of a family than there were")
-    places = _table(arrays, "places", np.float32, (count, 2))
-    if np.abs(places).max() > 1:
-        raise Flaw("a shape lies beside the map")
-    seeds = _table(arrays, "seeds", np.int32, (count,))
-    packed = _table(arrays, "pictures", np.uint8, (None,))
+    places = table(arrays, "places", (count, 2), 1)
+    seeds = table(arrays, "seeds", (count,), kind=np.int32)
+    packed = table(arrays, "pictures", (None,), kind=np.uint8)
     pictures = _unpacked(packed.tobytes(), count * PICTURE**2).reshape(count, PICTURE, PICTURE)
-    weights = _table({"weights": np.ones(size, np.float32), **arrays}, "weights", np.float32, (size,))
-    if weights.min() < 0 or not 0 < weights.max() <= LARGEST_CODE:
+    weights = table({"weights": np.ones(size, np.float32), **arrays}, "weights", (size,), LARGEST_CODE)
+    if weights.min() < 0 or not weights.any():
         raise Flaw("the weights of its codes are out of range")
     return Archive(codes, families, family, seeds, pictures, places, trained, weights, metadata.get("model", ""))
-
-
-def _table(arrays: Mapping[str, np.ndarray], name: str, kind: type, shape: Sequence[int | None]) -> np.ndarray:
-    """The array ``name`` of this type and shape, None for any length. Raises Flaw."""
-    found = arrays.get(name)
-    if found is None or found.dtype != kind or found.ndim != len(shape):
-        raise Flaw(f"it has no proper table {name}")
-    if any(wanted not in (None, length) for length, wanted in zip(found.shape, shape, strict=True)):
-        raise Flaw(f"its table {name} has the shape {found.shape}")
-    return found
 
 
 def _unpacked(data: bytes, size: int) -> np.ndarray:

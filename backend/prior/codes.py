@@ -6,6 +6,7 @@ trained on): it turns into a blurred field and back by one product.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from ..errors import ErrorCode, OmomiError
 from ..field.blocks import BLOCK, BLOCK_BRICKS, bricks_of, gather_evidence
 from ..field.bricks import OUTSIDE, BrickMap
 from ..field.evidence import splat
@@ -21,8 +21,8 @@ from ..field.model import CODE, CancelToken, Model
 from ..scan.sample import SPACING, sample_faces
 from ..shape.nearest import closest_on_triangles
 from ..shape.voxelise import winding_grid
-from ..weights.files import Flaw, read_bounded, unreadable, write_whole
-from ..weights.tensors import pack, unpack
+from ..weights.files import Flaw
+from ..weights.tables import load_tables, save_tables, table
 from .archive import COARSE, TRUNCATION, coarse
 
 FILE = "prior.safetensors"
@@ -69,15 +69,19 @@ class Codes:
         return moved.reshape(COARSE, COARSE, COARSE)
 
 
+def level0_winding(vertices: NDArray, faces: NDArray) -> NDArray[np.int16]:
+    """Winding number i16 (32, 32, 32) of a closed mesh at the voxels of level 0; vertices (n, 3), canonical."""
+    return winding_grid(_in_voxels(vertices), np.asarray(faces, np.int32), (BLOCK, BLOCK, BLOCK))
+
+
 def level0_field(vertices: NDArray, faces: NDArray) -> NDArray[np.float32]:
     """Signed distance f32 (32, 32, 32) of level 0, in voxels, truncated, of a closed mesh; vertices (n, 3), canonical.
 
     To a hundredth of a voxel, and a tenth beside slender triangles, in a twentieth of the time of
     `nearest_on_mesh`: it is asked for while an artist drags a slider.
     """
-    voxels = (np.asarray(vertices, np.float64) + 1) / VOXEL - 0.5
-    faces = np.asarray(faces, np.int32)
-    inside = winding_grid(voxels, faces, (BLOCK, BLOCK, BLOCK)) > 0
+    voxels, faces = _in_voxels(vertices), np.asarray(faces, np.int32)
+    inside = level0_winding(vertices, faces) > 0
     corners, scale = voxels[faces], SPACING / APART
     twice = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     spread, owner = sample_faces((scale * voxels).astype(np.float32), faces, (scale**2 * twice).astype(np.float32))
@@ -107,43 +111,30 @@ def code_of_surface(points: NDArray, normals: NDArray, model: Model, cancel: Can
     return model.encode(evidence, model.seed(evidence, cancel), cancel)[0]
 
 
+def _in_voxels(points: NDArray) -> NDArray[np.float64]:
+    return (np.asarray(points, np.float64) + 1) / VOXEL - 0.5
+
+
 def save_codes(path: Path, codes: Codes) -> None:
     """Write codes; equal ones give equal files. Raises OmomiError: BAD_OPTION for what `load_codes` would refuse,
     DISK."""
     arrays = {name: np.asarray(getattr(codes, name), np.float32) for name in ("mean", "basis", "scale", "directions")}
-    metadata = {"kind": KIND, "model": codes.model}
-    try:
-        data = pack(arrays, metadata)
-        _codes(arrays, metadata)
-    except Flaw as flaw:
-        raise OmomiError(ErrorCode.BAD_OPTION, f"{Path(path).name} cannot be written: {flaw}.") from flaw
-    write_whole(path, data)
+    save_tables(path, arrays, {"kind": KIND, "model": codes.model}, LARGEST_FILE, _codes)
 
 
 def load_codes(path: Path) -> Codes:
     """Read codes. Raises OmomiError(UNREADABLE_FILE) for anything else, within the bounds."""
-    data = read_bounded(path, LARGEST_FILE)
-    try:
-        return _codes(*unpack(data))
-    except Flaw as flaw:
-        raise unreadable(Path(path).name, flaw) from flaw
+    return load_tables(path, LARGEST_FILE, _codes)
 
 
-def _codes(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Codes:
+def _codes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Codes:
     if metadata.get("kind") != KIND:
         raise Flaw("it does not say what codes stand for, or in a way that this Omomi does not know")
     arrays = {"directions": np.zeros((0, CODE), np.float32), **arrays}
-    shapes = {"mean": (COARSE**3,), "basis": (COARSE**3, CODE), "scale": (CODE,)}
-    shapes["directions"] = (len(arrays["directions"]) if arrays["directions"].ndim else 0, CODE)
-    for name, shape in shapes.items():
-        array = arrays.get(name)
-        if array is None or array.shape != shape or array.dtype != np.float32:
-            raise Flaw(f"the array {name!r} is missing or has another shape or type")
-        if not (np.abs(array) <= LARGEST_NUMBER).all():
-            raise Flaw(f"the array {name!r} holds a number that is far too large")
-    if shapes["directions"][0] > MOST_DIRECTIONS:
+    shapes = {"mean": (COARSE**3,), "basis": (COARSE**3, CODE), "scale": (CODE,), "directions": (None, CODE)}
+    found = {name: np.ascontiguousarray(table(arrays, name, shape, LARGEST_NUMBER)) for name, shape in shapes.items()}
+    if len(found["directions"]) > MOST_DIRECTIONS:
         raise Flaw(f"it has more than {MOST_DIRECTIONS} directions")
-    if not (arrays["scale"] > 0).all():
+    if not (found["scale"] > 0).all():
         raise Flaw("a number of the code does not vary")
-    made = {name: np.ascontiguousarray(arrays[name]) for name in shapes}
-    return Codes(**made, model=metadata.get("model", ""))
+    return Codes(**found, model=metadata.get("model", ""))

@@ -20,7 +20,7 @@ from ..scan.prepare import PreparedScan
 from ..scan.register import Surface
 from ..scan.similarity import Similarity
 from ..weights.warp import spread_points
-from .deviation import BESIDE, Standing, departure, standing, usual_size
+from .deviation import BESIDE, Measured, departure, measured, rest_of, standing, usual_size
 from .gaussian import POSE, RANGES, ShapeGaussian
 from .posing import COARSE, FINE, NOISIEST, NORMAL_REACH, STIFF, Placed, Round, locate, place, settle, sigma_of
 from .profile import FEWEST_MEMBERS, MOST_MEMBERS, Profile
@@ -211,11 +211,13 @@ def learn_profile(members: Sequence[Member], on_progress: Callable[[float, str],
     on_progress(0.95, "comparing the members")
     judged = _judged(shape, displacements, members, placed, sided)
     found = learn_shape(shape, displacements)
-    usual = usual_size(found, judged.standing)
+    rest = rest_of(judged.measured)
+    standings = [standing(other, one, rest) for other, one in zip(judged.others, judged.measured, strict=True)]
+    usual = usual_size(found, standings)
     # of errors with the right sigma nine in ten lie within 1.645
     stretch = float(np.quantile(judged.error, 0.9)) / 1.645 if len(judged.error) else 1.0
     names = tuple(member.name for member in members)
-    return Profile(found, sided, judged.departures, usual, max(stretch, LEAST_STRETCH), names)
+    return Profile(found, sided, judged.departures, rest, usual, max(stretch, LEAST_STRETCH), names)
 
 
 def two_sided(members: Sequence[Member]) -> bool:
@@ -226,10 +228,12 @@ def two_sided(members: Sequence[Member]) -> bool:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What left-out members say; see `Profile`. error (k,): of their unseen surface, in standard deviations."""
+    """What left-out members say; see `Profile`. others: for every one of ``measured`` the shape that it was measured
+    by; error (k,): of their unseen surface, in standard deviations."""
 
     departures: NDArray[np.float64]
-    standing: list[Standing]
+    others: list[ShapeGaussian]
+    measured: list[Measured]
     error: NDArray[np.float64]
 
 
@@ -242,7 +246,7 @@ def _judged(
 ) -> Judgement:
     """Every member under what the others make a family."""
     folds = np.arange(len(members)) % min(FOLDS, len(members))
-    departures, found, errors = np.zeros(len(members)), [], []
+    departures, shapes, found, errors = np.zeros(len(members)), [], [], []
     for fold in np.unique(folds):
         others = learn_shape(shape, displacements[folds != fold])
         for number in np.flatnonzero(folds == fold):
@@ -250,10 +254,11 @@ def _judged(
             departures[number] = departure(others, member.surface, start, member.noise, sided)
             whole = settle(others, member.surface, start, member.noise, AGAIN, sided)
             sigma = np.full(len(member.surface.points), member.noise)
-            found.append(standing(others, whole, member.surface, sigma, sided))
+            shapes.append(others)
+            found.append(measured(others, whole, member.surface, sigma, sided))
             if number % EVERY == 0:
                 errors.append(unseen_error(others, member, start, sided, number))
-    return Judgement(departures, found, np.concatenate(errors))
+    return Judgement(departures, shapes, found, np.concatenate(errors))
 
 
 def unseen_error(

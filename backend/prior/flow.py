@@ -14,6 +14,7 @@ Downhill, all times bring a code back from afar almost to where it came from, an
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ErrorCode, OmomiError
-from ..weights.files import Flaw, read_bounded, unreadable, write_whole
-from ..weights.tensors import pack, unpack
+from ..weights.files import Flaw, write_whole
+from ..weights.tables import load_tables, table
+from ..weights.tensors import pack
 from .velocity import Block, Draws, Velocity, scores_of, slopes_of
 
 FILE = "flow.safetensors"
@@ -217,19 +219,12 @@ def _share_before(velocity: Velocity, point: np.ndarray, step: np.ndarray, draws
 
 def load_flow(path: Path) -> FlowPrior:
     """Read what `FlowPrior.save` wrote. Raises OmomiError(UNREADABLE_FILE) for anything else."""
-    path = Path(path)
-    data = read_bounded(path, LARGEST_FILE)
-    try:
-        arrays, metadata = unpack(data)
-        if metadata.get("kind") != KIND:
-            raise Flaw("it is not a flow over codes that this version knows")
-        return _assembled(arrays)
-    except Flaw as flaw:
-        raise unreadable(path.name, flaw) from flaw
+    return load_tables(path, LARGEST_FILE, _flow)
 
 
-def _assembled(arrays: dict[str, np.ndarray]) -> FlowPrior:
-    """The prior in the arrays of a file, once they fit together. Raises Flaw."""
+def _flow(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> FlowPrior:
+    if metadata.get("kind") != KIND:
+        raise Flaw("it is not a flow over codes that this version knows")
     blocks, rest = divmod(len(arrays) - 3 - len(_OUTER), len(_INNER))
     enter, first_time = arrays.get("enter", np.empty(0)), arrays.get("block.0.time", np.empty((0, 0)))
     if rest or blocks < 0 or enter.ndim != 2 or first_time.ndim != 2:
@@ -243,11 +238,7 @@ def _assembled(arrays: dict[str, np.ndarray]) -> FlowPrior:
     for index in range(blocks):
         shapes |= {f"block.{index}.{name}": shape for name, shape in zip(_INNER, inner, strict=True)}
     for name, shape in shapes.items():
-        array = arrays.get(name)
-        if array is None or array.shape != shape or array.dtype != np.float32:
-            raise Flaw(f"the array {name!r} is missing or has another shape or type")
-        if not (np.abs(array) < LARGEST_NUMBER).all():
-            raise Flaw(f"the array {name!r} holds a number that is far too large")
+        table(arrays, name, shape, LARGEST_NUMBER)
     if (np.diff(arrays["quantiles"]) < 0).any() or (arrays["quantiles"] < 0).any():
         raise Flaw("its quantiles do not rise")
     if not np.linalg.cond(arrays["whitening"].astype(np.float64)) < 1e6:

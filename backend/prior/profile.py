@@ -12,10 +12,11 @@ from scipy.stats import t as student
 
 from ..weights.files import Flaw, read_bounded, unreadable, write_whole
 from ..weights.tensors import LARGEST_FILE, pack, unpack
+from .deviation import REST_RANGES
 from .gaussian import RANGES, ShapeGaussian
 
 SUFFIX = ".profile"
-KIND = "shape profile, version 2"
+KIND = "shape profile, version 3"
 FEWEST_MEMBERS, MOST_MEMBERS = 3, 200
 MOST_POINTS, MOST_MODES = 50_000, 100
 _LARGEST = 1e2
@@ -28,12 +29,14 @@ LEAST_SPREAD = 0.05
 class Profile:
     """shape: the family's Gaussian; sided: its members are solids, so that the two sides of a wall are told apart,
     where a sheet without thickness faces either way; departures (N,): of every member from the others
-    (`deviation.departure`); usual (n,): root mean square of what members have for `deviation.standing` at each point;
+    (`deviation.departure`); rest (6,): variances of what the modes leave of a member (`deviation.rest_of`); usual (n,):
+    root mean square of what members have for `deviation.standing` at each point;
     stretch: how many times larger than the Gaussian says the error is where nothing was seen; members: their names."""
 
     shape: ShapeGaussian
     sided: bool
     departures: NDArray[np.float64]
+    rest: NDArray[np.float64]
     usual: NDArray[np.float64]
     stretch: float
     members: tuple[str, ...]
@@ -61,6 +64,7 @@ def save_profile(path: Path, profile: Profile) -> None:
         "amplitude": shape.amplitude,
         "shares": shape.shares,
         "departures": profile.departures,
+        "rest": profile.rest,
         "usual": profile.usual,
         "stretch": np.array([profile.stretch]),
     }
@@ -102,6 +106,9 @@ def _profile(arrays: Mapping[str, NDArray], metadata: Mapping[str, str]) -> Prof
     if not ((shares >= 0).all() and shares.sum() <= 1):
         raise Flaw("the shares of its residual are not shares")
     departures, usual = _numbers(arrays, "departures", (None,)), _numbers(arrays, "usual", (count,))
+    rest = _numbers(arrays, "rest", (len(REST_RANGES) + 1,))
+    if not ((rest >= 0).all() and rest[-1] > 0):
+        raise Flaw("the variances of its departures are not above 0")
     stretch = float(_numbers(arrays, "stretch", (1,))[0])
     if not ((usual > 0).all() and stretch > 0):
         raise Flaw("its calibration is not above 0")
@@ -112,7 +119,7 @@ def _profile(arrays: Mapping[str, NDArray], metadata: Mapping[str, str]) -> Prof
     if sided not in ("yes", "no"):
         raise Flaw("it does not say whether its members have two sides")
     shape = ShapeGaussian(points, normals / length, modes, amplitude, shares)
-    return Profile(shape, sided == "yes", departures, usual, stretch, members)
+    return Profile(shape, sided == "yes", departures, rest, usual, stretch, members)
 
 
 def _numbers(arrays: Mapping[str, NDArray], name: str, shape: tuple[int | None, ...]) -> NDArray[np.float64]:

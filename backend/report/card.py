@@ -9,7 +9,8 @@ The members of ``card.json`` that are shown, all of them optional:
   reach: for each reference shape, the strengths between which its topology stays (one pair is one shape); side_effect:
   mean change of what it is not meant to move; effect: mean change of each descriptor; both at one unit of the slider,
   in standard deviations over the reference shapes.
-- disentanglement: {metric: {ours: [mean, sd], pca: [mean, sd]}, seeds: count}; metric names as in `METRICS`.
+- disentanglement: {metric: {ours: [mean, sd], pca: [mean, sd]}, seeds: count}; metric names as in `METRICS`; of
+  sliders on the codes of one family. disentanglement_z: the same on z, which serves shapes of all kinds.
 - calibration_curve: {level: {nominal: [share, ...], observed: [share, ...]}}; few_shot: {nominal, observed, ...}.
 - prior: {name: number}; bench_NAME: {bar: {measured, bar, passed}}.
 """
@@ -125,7 +126,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says; ``raw`` is all of it."""
+    """What a card says; scores_z: on z, beside those on a family's own codes; ``raw`` is all of it."""
 
     hash: str = ""
     parameters: int | None = None
@@ -134,6 +135,7 @@ class Card:
     descriptors: tuple[str, ...] = ()
     sliders: tuple[Slider, ...] = ()
     scores: tuple[Score, ...] = ()
+    scores_z: tuple[Score, ...] = ()
     seeds: int | None = None
     calibration: tuple[Curve, ...] = ()
     few_shot: Curve | None = None
@@ -172,6 +174,7 @@ def card_of(raw: Mapping[str, Any]) -> Card:
         descriptors=tuple(map(_string, _array(raw.get("descriptors")))),
         sliders=tuple(filter(None, map(_slider, _array(raw.get("sliders"))))),
         scores=tuple(_scores(scores)),
+        scores_z=tuple(_scores(_object(raw.get("disentanglement_z")))),
         seeds=None if seeds is None else int(seeds),
         calibration=tuple(filter(None, calibration)),
         few_shot=_curve("few examples", raw.get("few_shot")),

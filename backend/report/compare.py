@@ -16,6 +16,7 @@ ALIKE = 0.5
 """Cosine between the effects of two sliders below which one did not become the other."""
 SETTINGS = ("hash", "parameters", "config", "train", "training", "data", "shards", "device", "seed", "history")
 """Members of a card that say how the model was made."""
+PREFIXES_APART = ("bench_", "calibration_", "disentanglement_")
 APART = (*SETTINGS, "sliders", "descriptors", "disentanglement", "few_shot")
 """Members of a card that hold no measures, or are read in a way of their own."""
 DRIFTED = 0.03
@@ -140,7 +141,7 @@ def _measures(card: Card) -> dict[str, tuple[float, bool | None]]:
     for curve in (*card.calibration, *([card.few_shot] if card.few_shot else [])):
         found[f"sigma: {curve.name}, 90 % range holds"] = curve.held(), None
     for path, value in leaves(card.raw or {}):
-        if not (isinstance(value, (bool, str)) or path[0] in APART or path[0].startswith(("bench_", "calibration_"))):
+        if not (isinstance(value, (bool, str)) or path[0] in APART or path[0].startswith(PREFIXES_APART)):
             name = ", ".join(path).replace("_", " ")
             found[name] = float(value), True if any(word in name.lower() for word in _SMALL) else None
     return found

@@ -47,7 +47,11 @@ def archive_part(archive: Archive | None, looks: Sequence[ScanLook], model: str)
             "them. Where a scan has no near relatives here, what is filled in is a guess.",
             class_="lead",
         ),
-        el("p", "Alike means here: of a similar coarse form, standing the same way.", class_="soft small"),
+        el(
+            "p",
+            "\u201cAlike\u201d and \u201crelative\u201d mean: of a similar coarse form, standing the same way.",
+            class_="soft small",
+        ),
         other,
         *(_scan(archive, look, standing) for look, standing in zip(looks, standings, strict=True)),
         el("h3", "The map"),
@@ -152,7 +156,7 @@ def _families(archive: Archive, families: Sequence[Coverage]) -> Markup:
     for number_, family in enumerate(families):
         picture = None
         if family.typical >= 0:
-            picture = el("img", src=thumbnail_uri(archive.pictures[family.typical]), alt="", loading="lazy")
+            picture = el("img", src=thumbnail_uri(archive.pictures[family.typical], 1), alt="", loading="lazy")
         near = family.covered
         style = "no" if near is None else "bad" if near < SPARSE else "good" if near >= COMMON else "warn"
         rows.append(

@@ -87,7 +87,7 @@ def _pictures(archive: Archive, spots: NDArray) -> Markup:
     parts = []
     for row in chosen:
         (x, y), family = spots[row] - PICTURE / 2, int(archive.family[row])
-        picture = thumbnail_uri(archive.pictures[row])
+        picture = thumbnail_uri(archive.pictures[row], 1)
         ring = el(
             "rect",
             x=round(x, 1),

@@ -97,7 +97,8 @@ def disentanglement_part(card: Card) -> Markup:
         el(
             "p",
             "A slider earns its name if it moves that one thing and leaves the rest. This is measured on shapes whose "
-            "properties are known, and compared with sliders that were found without any names (principal components).",
+            "properties are known, drawn mugs, and compared with sliders that were found without any names (principal "
+            "components).",
             class_="lead",
         )
     ]
@@ -111,6 +112,10 @@ def disentanglement_part(card: Card) -> Markup:
             class_="legend",
         )
         parts += [score_table(card.scores), legend]
+        if card.scores_z:
+            said = "The same for the code of the model itself, which has to serve shapes of all kinds:"
+            parts.append(el("details", el("summary", "Sliders for shapes of all kinds"), el("p", said),
+                            score_table(card.scores_z)))  # fmt: skip
     else:
         parts.append(el("p", "Not measured for this model.", class_="no"))
     effects = [slider for slider in card.sliders if slider.effect]
@@ -122,7 +127,11 @@ def disentanglement_part(card: Card) -> Markup:
             _effects(effects, card.descriptors),
         ]
     if known:
-        parts += [el("h3", "Side effects"), _side_effects(known)]
+        words = (
+            "What else a slider moves, on a single shape: the others stray by so much at one unit of it. Over many "
+            "shapes much of that cancels out, which is what its name was earned by."
+        )
+        parts += [el("h3", "Side effects"), el("p", words), _side_effects(known)]
     return el("div", *parts)
 
 
@@ -200,8 +209,7 @@ def _side_effects(sliders: Sequence[Slider]) -> Markup:
                 cell(", ".join(f"{name} {number(score)}" for name, score in slider.scores), class_="soft small"),
             ]
         )
-    head = f"Moves what it should not (sd, at most {limit:g})"
-    return table(["Slider", head, "", "Scores"], rows)
+    return table(["Slider", f"Side effect, at most {limit:g} sd is asked", "", "Beside that"], rows, (2,))
 
 
 def _kind(slider: Slider) -> Markup | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..editing.subject import Progress, Shell, Subject, ignore
 from ..prior.shaping import shape_edit
 from ..prior.shipped import Prior
-from ..protocol import Body
+from ..requests import Body
 from ..weights.attributes import ATTRIBUTES, attribute
 from ..weights.foretell import foretell_meeting
 from ..weights.guard import describe

@@ -13,6 +13,15 @@ HONEST = 0.05
 TITLES = {"fit": "Fitting scans", "edits": "Edits", "fewshot": "Edits by example", "guard": "The topology guard",
           "prior": "Shapes as a whole"}  # fmt: skip
 
+MADE_UP = "samples"
+PRIOR = {
+    "coverage": "Share of unseen shapes that are the nearest one of some made-up shape: more is better.",
+    "matching distance": "From an unseen shape to the nearest made-up one, on average: less is better.",
+    "nearest training shape": "How far they are from what the model learned from: copies would be at 0.",
+    "left out by a code": "What the numbers of a code cannot say of a shape, voxels of the coarsest level.",
+}
+"""What the measures of the prior mean."""
+
 
 def calibration_part(card: Card) -> Markup:
     """Curves of sigma by level, and of edits by example."""
@@ -107,8 +116,23 @@ def _bars(bars: Sequence[Bar], named: bool) -> Markup:
 
 
 def samples_part(card: Card) -> Markup | None:
-    """What was measured of the prior over whole shapes; None where nothing was."""
+    """What was measured of the prior over whole shapes, a row for figures of one name; None where nothing was."""
     if not card.prior:
         return None
-    rows = [[cell(name.replace("_", " ")), cell(number(value), class_="n")] for name, value in card.prior]
-    return el("div", el("h3", "Shapes as a whole"), table(["Measure", ""], rows, (1,), "narrow"))
+    figures: dict[str, dict[str, float]] = {}
+    for name, value in card.prior:
+        what, _, whose = name.replace("_", " ").rpartition(", ")
+        figures.setdefault(what or whose, {})[whose if what else ""] = value
+    rows = []
+    for name, values in figures.items():
+        made = values.pop(MADE_UP, values.pop("", None))
+        beside = ", ".join(f"{number(value)} ({whose})" for whose, value in values.items())
+        what = el("div", PRIOR[name], class_="soft small") if name in PRIOR else None
+        rows.append([cell(el("b", name), what), cell(number(made), class_="n"), cell(beside, class_="n soft")])
+    words = "Shapes that the model makes up from nothing, held against shapes that it has never seen."
+    return el(
+        "div",
+        el("h3", "Shapes as a whole"),
+        el("p", words),
+        table(["Measure", "Made up", "To compare with"], rows, (1, 2)),
+    )

@@ -39,6 +39,13 @@ def winding_grid(vertices: NDArray, faces: NDArray, shape: tuple[int, int, int])
     return np.cumsum(steps[:, :, :-1], axis=2, dtype=np.int16)
 
 
+def tangled_share(winding: NDArray[np.int16]) -> float:
+    """Share of the enclosed voxels of a winding number that are enclosed more than once or inside out: 0 for a solid,
+    more where its surface has been pushed through itself."""
+    enclosed = np.count_nonzero(winding)
+    return float(np.count_nonzero((winding < 0) | (winding > 1)) / max(enclosed, 1))
+
+
 def _columns(places: NDArray, faces: NDArray, side: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First row of voxels that each face reaches along one axis, and how many; ``places`` (n,) of the vertices."""
     low, high = (np.stack([rounded[faces[:, k]] for k in range(3)]) for rounded in (np.ceil(places), np.floor(places)))

@@ -11,6 +11,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..errors import ErrorCode, OmomiError
+from ..prior.codes import FILE as CODES
+from ..prior.codes import load_codes
+
+FEATURES = "features."
+"""Begins the names of what codes stand for, which a released model has in its codes too."""
+
 
 def save_checkpoint(
     path: Path, model: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer, progress: dict
@@ -36,13 +43,16 @@ def load_checkpoint(
     whole: bool = True,
 ) -> dict:
     """Restore what `save_checkpoint` wrote, in place; returns the progress. Not ``whole``: an older model may lack
-    parts, which stay as they are. Raises FileNotFoundError."""
+    parts, which stay as they are. Raises FileNotFoundError; OmomiError as `features_beside`, for a checkpoint that was
+    written without its features."""
     device = next(model.parameters()).device
     with safe_open(path, framework="pt", device=str(device)) as file:
-        progress = json.loads(file.metadata()["progress"])
+        metadata = file.metadata()
         names = list(file.keys())
         stored = {name: file.get_tensor(name) for name in names}
     weights = {name[7:]: value for name, value in stored.items() if name.startswith("weight/")}
+    if "features" in metadata:
+        weights |= {name: value.to(device) for name, value in features_beside(path).items()}
     model.load_state_dict(weights, strict=whole)
     # a checkpoint for release holds the average alone, as its weights
     averaged = {name[8:]: value for name, value in stored.items() if name.startswith("average/")} or weights
@@ -55,7 +65,7 @@ def load_checkpoint(
             if moments:
                 moments["step"] = moments["step"].cpu()
                 optimiser.state[parameter] = moments
-    return progress
+    return json.loads(metadata["progress"])
 
 
 def parameters_in(path: Path) -> set[str]:
@@ -65,11 +75,28 @@ def parameters_in(path: Path) -> set[str]:
 
 
 def save_average(path: Path, model: nn.Module, progress: dict) -> None:
-    """Write the weights alone: what is committed, and enough to train on from."""
-    tensors = {f"weight/{name}": value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    """Write the weights alone: what is committed, and enough to train on from. Features that the codes beside it hold
+    as well, a fifth of all numbers, are left out."""
+    state, metadata = model.state_dict(), {"progress": json.dumps(progress)}
+    beside = features_beside(path) if path.with_name(CODES).is_file() else {}
+    if beside and all(torch.equal(state[name].cpu(), value) for name, value in beside.items()):
+        state = {name: value for name, value in state.items() if name not in beside}
+        metadata["features"] = CODES
+    tensors = {f"weight/{name}": value.detach().cpu().contiguous() for name, value in state.items()}
     partial = path.with_suffix(".part")
-    save_file(tensors, partial, metadata={"progress": json.dumps(progress)})
+    save_file(tensors, partial, metadata=metadata)
     os.replace(partial, path)
+
+
+def features_beside(checkpoint: Path) -> dict[str, Tensor]:
+    """The features in the codes beside a checkpoint, named as in the model. Raises OmomiError: MODEL_MISSING;
+    UNREADABLE_FILE."""
+    path = checkpoint.with_name(CODES)
+    if not path.is_file():
+        sentence = f"{checkpoint} was written without its features, and {CODES}, which holds them, is not beside it."
+        raise OmomiError(ErrorCode.MODEL_MISSING, sentence)
+    codes = load_codes(path)
+    return {FEATURES + name: torch.from_numpy(getattr(codes, name)) for name in ("mean", "basis", "scale")}
 
 
 def average_weights(path: Path, model: nn.Module) -> dict:

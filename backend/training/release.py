@@ -19,8 +19,8 @@ from .archiving import build_archive
 from .batches import Bank
 from .calibrate import calibrate
 from .card import write_into
-from .checkpoint import average_weights
-from .export import export
+from .checkpoint import average_weights, save_average
+from .export import CHECKPOINT, export
 from .features import Features, turned_fields
 from .flow import export_flow
 from .latent import flow_of
@@ -41,10 +41,12 @@ def release(
     sliders of known factors, None for none. Raises ValueError as `export`."""
     card = export(checkpoint, folder, card)
     model = Recursion()
-    average_weights(checkpoint, model)
+    progress = average_weights(checkpoint, model)
     known, held_out = Bank(bank), Bank(bank, held_out=True)
     with torch.no_grad():
         found = release_prior(model.features, checkpoint.parent, known, held_out, folder, card["hash"])
+    # once more, without the features: they lie beside it now
+    save_average(folder / CHECKPOINT, model, progress)
     write_into(folder / "card.json", found)
     found = calibrate(folder, held_out, calibration_scans)
     if study is not None:

@@ -59,7 +59,8 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     missed = [f"{bar.bench}: {bar.name}" for bar in card.bars if bar.passed is False]
     summary = {"output": str(arguments.output), "model": card.hash, "scans": scans, "missed": missed}
     lines = [f"{scan['scan']}: {scan['verdict']}" for scan in scans]
-    return report(arguments, summary, *lines, f"{arguments.output}: {len(missed)} of {len(card.bars)} bars missed")
+    bars = f"{len(missed)} of {len(card.bars)} bars missed" if card.bars else "no benchmark was run on this model"
+    return report(arguments, summary, *lines, f"{arguments.output}: {bars}")
 
 
 def _told(path: Path, seen: ScanLook, archive: Archive | None) -> dict[str, Any]:

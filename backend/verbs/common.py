@@ -182,7 +182,7 @@ def opened(path: Path, engine: Engine, options: FitOptions, line: ProgressLine, 
 
 
 def shell_of(subject: Subject, keep_topology: bool) -> Shell:
-    from ..protocol import Body
+    from ..requests import Body
 
     return subject.shell(Body.SCAN if keep_topology else Body.FIT)
 
@@ -215,7 +215,7 @@ def placed(choices: Sequence[Choice], subject: Subject, level: int) -> list[Plac
 def _shape(choice: Choice, subject: Subject, strength: float, mask: Mask | None, before: Sequence[Placed]) -> Placed:
     """A slider of the shape; the way to the plausible starts where the edits before it bring the scan."""
     from ..prior import shaping, shipped
-    from ..protocol import Body
+    from ..requests import Body
     from ..weights.stack import Layer, apply
 
     moved = None
@@ -235,7 +235,7 @@ def needs_fit(choices: Sequence[Choice], keep_topology: bool) -> bool:
 
 
 def _mask(choice: Choice, subject: Subject, level: int) -> Mask | None:
-    from ..protocol import Body
+    from ..requests import Body
     from ..weights.masks import BoxMask, PaintedMask, SphereMask, mask_from_file
 
     mask = choice.entry.mask

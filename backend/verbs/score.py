@@ -63,7 +63,7 @@ def _scored(subject: Subject, engine: Engine, prior: Prior, profile: Path | None
     from ..editing.belonging import belonging
     from ..editing.judging import judge
     from ..editing.stacking import Piece
-    from ..protocol import Body
+    from ..requests import Body
 
     verdict = judge(subject.shell(Body.FIT), None, prior, engine.model)
     assert verdict is not None, "a fit is closed"

@@ -13,6 +13,7 @@ from ..scan.register import Surface
 from .files import Flaw, read_bounded, unreadable, write_whole
 from .learned import MOST_CENTRES, LearnedEdit
 from .recipe import check_model
+from .tables import table
 from .tensors import LARGEST_FILE, pack, unpack
 
 SUFFIX = ".omomi"
@@ -101,12 +102,7 @@ def _edit(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Lear
 
 
 def _rows(arrays: Mapping[str, np.ndarray], name: str, columns: int) -> np.ndarray:
-    array = arrays.get(name)
-    if array is None or array.dtype != np.float32 or array.ndim != 2 or array.shape[1] != columns:
-        raise Flaw(f"it has no table {name} with {columns} columns")
-    if array.size and np.abs(array).max() > _LARGEST:
-        raise Flaw(f"the numbers in {name} are absurdly large")
-    return array.astype(np.float64)
+    return table(arrays, name, (None, columns), _LARGEST).astype(np.float64)
 
 
 def _number(metadata: Mapping[str, str], name: str) -> float:

@@ -10,7 +10,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from .. import checking, jobs, library, live, mesh_io, results, subjects, words
 from ..backend.errors import OmomiError
-from ..backend.protocol import Body
+from ..backend.requests import Body
 from ..fitting import Fitting, profile_path
 from ..messages import Refusal
 from ..properties import BLEND_OPTIONS, SOLVE_OPTIONS, family

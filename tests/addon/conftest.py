@@ -59,7 +59,7 @@ def addon(package: Path) -> Iterator[Any]:
         "applying", "completions", "drawing", "edits", "fitting", "jobs", "library", "live", "mesh_io", "messages",
         "origins", "panels", "panels_edits", "panels_prior", "preferences", "preview", "process", "properties",
         "results", "shapekey", "shapes", "subjects", "words", "operators",
-        "backend.errors", "backend.protocol", "backend.client",
+        "backend.errors", "backend.protocol", "backend.requests", "backend.client",
     )})  # fmt: skip
     bpy.ops.preferences.addon_disable(module=MODULE)
     shutil.rmtree(PROFILE, ignore_errors=True)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.addon.test_engine_edits import bumpy, key
+
 bpy = pytest.importorskip("bpy")
 
 
@@ -70,6 +72,46 @@ def test_the_slider_toward_the_plausible_applies(prior: Any, make: Callable[...,
     bpy.ops.omomi.fit(result="NEW")
     bpy.ops.omomi.add_edit(kind="shape", name="plausible", strength=0.5)
     assert bpy.ops.omomi.apply() == {"FINISHED"}
+
+
+def test_a_shape_slider_moves_a_fit_both_ways_and_at_0_not_at_all(prior: Any, make: Callable[..., Any]) -> None:
+    half_egg(make)
+    bpy.ops.omomi.fit(result="NEW")
+    fit = bpy.data.objects["egg.fit"]
+    name = prior.shapes.sliders(prior.edits.CARD)[0].name
+    bpy.ops.omomi.add_edit(kind="shape", name=name)
+    moved = []
+    for strength in (1.0, -1.0, 0.0):
+        fit.omomi.edits[0].strength = strength
+        assert bpy.ops.omomi.apply() == {"FINISHED"}
+        moved.append(key(fit) - vertices(fit).astype(np.float32))
+    up, down, none = moved
+    # Seen by the eye, and still the egg, which is 2.6 long.
+    assert all(0.01 < np.linalg.norm(one, axis=1).max() < 0.8 for one in (up, down))
+    assert (up * down).sum() < 0 and (none == 0).all()
+
+
+def test_a_family_of_three_completes_a_scan_of_a_fourth_and_judges_it(
+    engine: Any, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A family of ten takes a minute.
+    monkeypatch.setattr(engine.operators.family, "FEWEST", 3)
+    for bump in (-0.1, 0.0, 0.15):
+        make(f"member {bump}", *bumpy(bump))
+    assert bpy.ops.omomi.align(name="eggs") == {"FINISHED"}
+    assert bpy.context.scene.omomi.family_report.startswith("eggs: 3 members")
+    bpy.ops.object.select_all(action="DESELECT")
+    points = bumpy(0.05, rings=40)[0]
+    make("fourth", points[points[:, 0] > -0.3])
+    assert bpy.ops.omomi.fit(result="NEW", profile="eggs", symmetry=False) == {"FINISHED"}
+    fit = bpy.data.objects["fourth.fit"]
+    assert engine.mesh_io.open_loops(fit.data) == 0
+    found = vertices(fit)
+    unseen = found[found[:, 0] < -0.6]
+    assert len(unseen) > 20 and np.quantile(abs(np.linalg.norm(unseen / (1.0, 0.8, 1.3), axis=1) - 1), 0.9) < 0.08
+    assert bpy.ops.omomi.check(profile="eggs") == {"FINISHED"}
+    assert "for eggs" in fit.omomi.check
+    assert len(fit.data.attributes["omomi_deviation"].data) == len(found)
 
 
 def test_what_is_imagined_is_closed_and_the_same_for_one_seed(prior: Any, scene: Any) -> None:

@@ -1,10 +1,13 @@
-"""What the benchmark asks of the figures, and how it shows them."""
+"""What the benchmarks ask of the figures, and how they show and keep them."""
 
 from __future__ import annotations
 
+import json
 import math
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 CHAMFER = {"A": 1.0, "B": 0.65, "C": 0.75, "D": 0.45, "E": 0.65}
 UNSEEN = {"B": 0.4, "D": 0.45}
@@ -61,6 +64,19 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
     )
+
+
+def write_report(path: Path, options: Namespace, measured: dict, found: Sequence[Bar]) -> None:
+    """Write what was asked for, what was measured, and the bars with their verdicts."""
+    asked = {name: str(value) for name, value in vars(options).items()}
+    report = {"options": asked, **measured, "bars": [bar.to_json() for bar in found]}
+    path.write_text(json.dumps(report, indent=1, default=str), encoding="utf-8")
+
+
+def verdict(tables: Sequence[str], found: Sequence[Bar]) -> int:
+    """Print the tables and the bars; the exit status, 1 when a bar is missed."""
+    print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))
+    return int(any(bar.passed is False for bar in found))
 
 
 def mean(values: Sequence[float]) -> float | None:

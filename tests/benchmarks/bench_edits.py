@@ -11,7 +11,6 @@ goes through its whole range. What it did is measured on the moved vertices, by 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -28,13 +27,13 @@ from scipy.stats import kendalltau
 from backend.client import BackendClient, default_command
 from backend.field.fit import Fit, FitOptions, fit
 from backend.field.model import Model, load_model
-from backend.protocol import Body
+from backend.requests import Body
 from backend.scan.load import load_scan
 from backend.scan.prepare import PreparedScan, prepare
 from backend.weights.attributes import ATTRIBUTES, attribute
 from backend.weights.masks import REACH, PaintedMask
 from backend.weights.stack import Layer, apply, normals_of
-from tests.benchmarks.bars import Bar, number, table
+from tests.benchmarks.bars import Bar, number, table, verdict, write_report
 from tests.benchmarks.bench_fit import say
 from tests.benchmarks.cases import ROOT, find_scans
 from tests.benchmarks.slider_latency import BACKEND, LATENCY_BARS, learned_bump, measure
@@ -258,27 +257,22 @@ def main(words: Sequence[str] | None = None) -> int:
     names = options.scans or SCANS
     options.out.mkdir(parents=True, exist_ok=True)
     model = load_model("cpu", options.threads)
-    report: dict = {"options": {name: str(value) for name, value in vars(options).items()}}
+    record = options.out / "bench_edits.json"
     per_scan = [part for part in options.parts if part in PARTS]
-    report |= {part: [] for part in per_scan}
+    report: dict = {part: [] for part in per_scan}
     found: list[Bar] = []
-
-    def save() -> None:
-        report["bars"] = [bar.to_json() for bar in found]
-        (options.out / "bench_edits.json").write_text(json.dumps(report, indent=1))
 
     for subject in subjects(folder, names[:3] if options.quick else names, model) if per_scan else ():
         for part in per_scan:
             report[part] += PARTS[part][0](subject, model)
         found = [bar for part in per_scan for bar in PARTS[part][1](report[part])]
-        save()
+        write_report(record, options, report, found)
     if LATENCY in options.parts:
         report[LATENCY], more = latency(folder, options)
         found += more
-        save()
+        write_report(record, options, report, found)
     tables = [slider_table(report["sliders"])] if "sliders" in options.parts else []
-    print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))
-    return int(any(bar.passed is False for bar in found))
+    return verdict(tables, found)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ from backend.scan.save import save_mesh
 from backend.weights.learned import LearnedEdit
 from backend.weights.placing import place
 from backend.weights.stack import MOVED, Edited, Layer, apply
-from tests.benchmarks.bars import Bar, mean, number, table
+from tests.benchmarks.bars import Bar, mean, number, table, verdict, write_report
 from tests.benchmarks.bench_fit import say
-from tests.benchmarks.cases import ROOT, CaseFailed, ScoringTool
+from tests.benchmarks.cases import CaseFailed, ScoringTool, arguments, prepared
 from tests.benchmarks.families import FAMILIES, member
 
 KINDS = ("push", "dent", "scale", "twist")
@@ -254,27 +254,20 @@ def skull_table(records: Sequence[dict]) -> str:
 
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, "fewshot")
     parser.add_argument("--parts", nargs="+", default=["skulls", "families"], choices=["skulls", "families"])
     parser.add_argument("--shots", nargs="+", type=int, default=[1, 3, 5], choices=sorted(BARS))
     parser.add_argument("--samples", type=int, default=20_000, help="surface samples of a score")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "fewshot")
-    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "bench" / "cache")
     parser.add_argument("--resume", action="store_true", help="go on where the last run was cut off")
-    parser.add_argument("--quick", action="store_true", help="fewer cases")
     return parser.parse_args(words)
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; status 1 when a bar is missed."""
     options = parse(words)
-    options.out, options.cache = options.out.resolve(), options.cache.resolve()
-    tool = ScoringTool.find(options.cache)
+    tool = prepared(options)
     if tool is None:
-        print("The benchmark needs the folder of scans (OMOMI_SCANS) with the scoring tool beside it: skipped.")
         return 0
-    options.out.mkdir(parents=True, exist_ok=True)
-    options.cache.mkdir(parents=True, exist_ok=True)
     found: list[Bar] = []
     tables: list[str] = []
     journal = Journal(options.out / "rows.json", options.resume)
@@ -286,13 +279,11 @@ def main(words: Sequence[str] | None = None) -> int:
     except CaseFailed as failure:
         print(f"The scoring tool failed: {failure}", file=sys.stderr)
         return 1
-    report = {"options": {name: str(value) for name, value in vars(options).items()}, "rows": journal.rows}
-    report["bars"] = [bar.to_json() for bar in found]
     curves = [row["posterior"] for row in journal.known(part="families") if row.get("posterior")]
-    report["posterior"] = {"nominal": NOMINAL, "observed": np.mean(curves, axis=0).tolist() if curves else []}
-    (options.out / "bench_fewshot.json").write_text(json.dumps(report, indent=1))
-    print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))
-    return int(any(bar.passed is False for bar in found))
+    posterior = {"nominal": NOMINAL, "observed": np.mean(curves, axis=0).tolist() if curves else []}
+    report = {"rows": journal.rows, "posterior": posterior}
+    write_report(options.out / "bench_fewshot.json", options, report, found)
+    return verdict(tables, found)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ ours. Times are measured fresh, ours and the peer's in turn, both pinned to the 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ from scipy.stats import spearmanr
 from backend.scan.load import load_scan
 from tests.benchmarks import bars
 from tests.benchmarks.bars import Bar, number, table
-from tests.benchmarks.cases import ROOT, Case, CaseFailed, ScoringTool, run_json
+from tests.benchmarks.cases import ROOT, Case, CaseFailed, ScoringTool, arguments, prepared, run_json
 
 TIMED = (Case("rocker_arm", "B"), Case("armadillo", "B"), Case("ycb_pitcher_base", "C"))
 RAW_SAMPLES = 50_000
@@ -213,39 +212,28 @@ def raw_table(records: list[dict]) -> str:
 
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, "latest", "one small case of each kind, coarse scores")
     parser.add_argument("--models", nargs="+", help="all with a known truth unless named")
     parser.add_argument("--conditions", nargs="+", default=list("ABCDE"), choices=list("ABCDE"))
     parser.add_argument("--levels", nargs="+", type=int, default=[2, 3], choices=[2, 3])
     parser.add_argument("--parts", nargs="+", default=["quality", "timing", "first", "raw"])
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "latest")
-    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "bench" / "cache")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--model", type=Path, help="folder of an exported model; the shipped one unless named")
     parser.add_argument("--cores", type=int, default=1, help="cores for the timed runs; the peer uses one thread")
-    parser.add_argument("--quick", action="store_true", help="one small case of each kind, coarse scores")
     return parser.parse_args(words)
-
-
-def _write(report: dict, folder: Path) -> None:
-    (folder / "bench_fit.json").write_text(json.dumps(report, indent=1))
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; status 1 when a bar is missed."""
     options = parse(words)
-    options.out, options.cache = options.out.resolve(), options.cache.resolve()
-    tool = ScoringTool.find(options.cache)
+    tool = prepared(options)
     if tool is None:
-        print("The benchmark needs the folder of scans (OMOMI_SCANS) with the scoring tool beside it: skipped.")
         return 0
-    options.out.mkdir(parents=True, exist_ok=True)
-    options.cache.mkdir(parents=True, exist_ok=True)
     if options.quick:
         options.models, options.conditions, options.levels = ["rocker_arm"], ["B"], [2]
     options.models = options.models or tool.models()
-
-    report: dict = {"options": {name: str(value) for name, value in vars(options).items()}}
+    record = options.out / "bench_fit.json"
+    report: dict = {}
     found: list[Bar] = []
     tables: list[str] = []
     if "quality" in options.parts:
@@ -259,7 +247,7 @@ def main(words: Sequence[str] | None = None) -> int:
                 Bar(f"{bar.name} [{32 * 2**level}^3]", bar.value, bar.limit, bar.at_most, bar.cases)
                 for bar in level_bars
             ]
-        _write(report, options.out)
+        bars.write_report(record, options, report, found)
     if "timing" in options.parts:
         report["timing"], more = timing(tool, options)
         found += more
@@ -270,10 +258,8 @@ def main(words: Sequence[str] | None = None) -> int:
         report["raw"], bar = raw_scans(tool, options)
         found.append(bar)
         tables.append(raw_table(report["raw"]))
-    report["bars"] = [bar.to_json() for bar in found]
-    _write(report, options.out)
-    print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))
-    return int(any(bar.passed is False for bar in found))
+    bars.write_report(record, options, report, found)
+    return bars.verdict(tables, found)
 
 
 if __name__ == "__main__":

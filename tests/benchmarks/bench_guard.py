@@ -26,7 +26,7 @@ from backend.scan.prepare import prepare
 from backend.shape.topology import betti_of_occupancy, euler_of_occupancy
 from backend.weights.moving import solid_voxels
 from backend.weights.stack import Unit
-from tests.benchmarks.bars import Bar, mean, number, table
+from tests.benchmarks.bars import Bar, mean, number, table, verdict
 from tests.benchmarks.cases import ROOT, find_scans
 from tests.benchmarks.guard_cases import MOVES, cases, fitted, shapes
 
@@ -278,8 +278,7 @@ def main(words: Sequence[str] | None = None) -> int:
         records = report["checks"]["records"]
         hidden = sum(row[f"truth_{FINER}"] for row in records if not (row["changed"] or row["unstable"]))
         tables = [kind_table(records), f"Not flagged, and changes at {FINER}^3 only: {hidden} of {len(records)}."]
-    print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))
-    return int(any(bar.passed is False for bar in found))
+    return verdict(tables, found)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ import numpy as np
 
 from backend.field.model import MODEL_FOLDER
 from tests.benchmarks.agreed import moved_from_measured
-from tests.benchmarks.bars import Bar, geometric_mean, mean, number, ratios, table
+from tests.benchmarks.bars import Bar, geometric_mean, mean, number, ratios, table, verdict, write_report
 from tests.benchmarks.bench_fit import quality, say
-from tests.benchmarks.cases import ROOT, Case, CaseFailed, ScoringTool
-from tests.benchmarks.shape_cases import imagined, likeness_bars, plausible
+from tests.benchmarks.cases import Case, CaseFailed, ScoringTool, arguments, prepared
+from tests.benchmarks.shape_cases import imagined, likeness_bars, plausible, slider_bars
 
 UNSEEN = 0.35
 MEASURED = 2.0
@@ -31,8 +31,6 @@ MEASURED = 2.0
 COVERAGE = (0.85, 0.95)
 AUROC = 0.9
 ONE_PIECE = 0.95
-SLIDERS = {"DCI-D": 0.8, "MIG": 0.4}
-SIDE_EFFECT = 0.15
 LEVEL = 2
 
 
@@ -87,7 +85,10 @@ def plausibility(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[B
     """Real shapes against the same ones with their sliders driven far out of range."""
     found = plausible(tool.scans, options.quick)
     rows = [[kind, str(len(values)), number(float(np.median(values)))] for kind, values in found.scores.items()]
-    bars = [Bar("plausibility: AUC, real against over-driven", found.auc, AUROC, False, found.pairs)]
+    bars = [
+        Bar("plausibility: AUC, real against over-driven", found.auc, AUROC, False, found.pairs),
+        Bar("plausibility: over-driven below what they were made from", found.of_itself, AUROC, False, found.pairs),
+    ]
     return bars, [table(["plausibility", "shapes", "median"], rows)], {"scores": found.scores}
 
 
@@ -100,18 +101,6 @@ def samples(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[Bar], 
         *likeness_bars(card()),
     ]
     return bars, [], found
-
-
-def sliders() -> list[Bar]:
-    """What training measured of the sliders with known factors."""
-    scores = card().get("disentanglement", {})
-    found = []
-    for name, limit in SLIDERS.items():
-        ours = scores.get(name, {}).get("ours")
-        found.append(Bar(f"sliders, known factors: {name}", None if ours is None else ours[0], limit, False, 5))
-    ours = scores.get("side effect", {}).get("ours")
-    found.append(Bar("sliders: side effect (sd)", None if ours is None else ours[0], SIDE_EFFECT, True, 5))
-    return found
 
 
 def card() -> dict:
@@ -131,32 +120,25 @@ PARTS = {"scans": scans, "plausibility": plausibility, "samples": samples, "prof
 
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, "prior")
     parser.add_argument("--parts", nargs="+", default=[*PARTS, "sliders"], choices=[*PARTS, "sliders"])
     parser.add_argument("--models", nargs="+", help="all with a known truth unless named")
     parser.add_argument("--samples", type=int, default=40)
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "prior")
-    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "bench" / "cache")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--model", type=Path, help="folder of an exported model; the shipped one unless named")
-    parser.add_argument("--quick", action="store_true", help="fewer cases")
     return parser.parse_args(words)
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; status 1 when a bar is missed."""
     options = parse(words)
-    options.out, options.cache = options.out.resolve(), options.cache.resolve()
-    tool = ScoringTool.find(options.cache)
+    tool = prepared(options)
     if tool is None:
-        print("The benchmark needs the folder of scans (OMOMI_SCANS) with the scoring tool beside it: skipped.")
         return 0
-    for folder in (options.out, options.cache):
-        folder.mkdir(parents=True, exist_ok=True)
     options.models = options.models or (["rocker_arm"] if options.quick else tool.models())
+    report: dict = {}
     found: list[Bar] = []
     tables: list[str] = []
-    report: dict = {"options": {name: str(value) for name, value in vars(options).items()}}
     for name, part in PARTS.items():
         if name not in options.parts:
             continue
@@ -169,11 +151,9 @@ def main(words: Sequence[str] | None = None) -> int:
         found += bars
         tables += shown
     if "sliders" in options.parts:
-        found += sliders()
-    report["bars"] = [bar.to_json() for bar in found]
-    (options.out / "bench_prior.json").write_text(json.dumps(report, indent=1, default=str))
-    print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))
-    return int(any(bar.passed is False for bar in found))
+        found += slider_bars(card())
+    write_report(options.out / "bench_prior.json", options, report, found)
+    return verdict(tables, found)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ native library in it costs one case and not the benchmark.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -18,6 +19,26 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PEER_DEPTH = {2: 7, 3: 8}
 """Depth of screened Poisson that has about the resolution of our level."""
+
+
+def arguments(about: str | None, name: str, quick: str = "fewer cases") -> argparse.ArgumentParser:
+    """With the options that all benchmarks have; name: of the folder of results. `prepared` makes their folders."""
+    found = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / name)
+    found.add_argument("--cache", type=Path, default=ROOT / "build" / "bench" / "cache")
+    found.add_argument("--quick", action="store_true", help=quick)
+    return found
+
+
+def prepared(options: argparse.Namespace) -> ScoringTool | None:
+    """The scoring tool, and folders to write into; None after saying that there is no tool."""
+    options.out, options.cache = options.out.resolve(), options.cache.resolve()
+    tool = ScoringTool.find(options.cache)
+    if tool is None:
+        print("The benchmark needs the folder of scans (OMOMI_SCANS) with the scoring tool beside it: skipped.")
+    for folder in (options.out, options.cache) if tool else ():
+        folder.mkdir(parents=True, exist_ok=True)
+    return tool
 
 
 class CaseFailed(Exception):

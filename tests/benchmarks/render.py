@@ -18,6 +18,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import trimesh
+from matplotlib.colors import Colormap
 from PIL import Image
 from trimesh.ray.ray_pyembree import RayMeshIntersector
 
@@ -25,6 +26,7 @@ BACKGROUND = np.array([0.96, 0.96, 0.97])
 GREY = np.array([0.80, 0.78, 0.74])
 BACK = np.array([0.85, 0.25, 0.20])
 SUPERSAMPLING = 2
+VALUES = matplotlib.colormaps["viridis"]
 
 
 def basis(towards_camera: np.ndarray) -> np.ndarray:
@@ -53,6 +55,7 @@ def draw_mesh(
     half: float,
     axes: np.ndarray,
     size: int,
+    colours: Colormap = VALUES,
 ) -> np.ndarray:
     """Orthographic picture (size, size, 3) in [0, 1], flat shaded; values (n,) in [0, 1] colour the
     vertices."""
@@ -64,11 +67,11 @@ def draw_mesh(
     hit = np.flatnonzero(face >= 0)
     face = face[hit]
     normals = mesh.face_normals[face]
-    colours = np.broadcast_to(GREY, normals.shape)
+    painted = np.broadcast_to(GREY, normals.shape)
     if values is not None:
-        colours = matplotlib.colormaps["viridis"](values[mesh.faces[face]].mean(axis=1))[:, :3]
+        painted = colours(values[mesh.faces[face]].mean(axis=1))[:, :3]
     picture = np.broadcast_to(BACKGROUND, (size * size, 3)).copy()
-    picture[hit] = shade(normals, colours, axes)
+    picture[hit] = shade(normals, painted, axes)
     return picture.reshape(size, size, 3)
 
 

@@ -9,22 +9,25 @@ import numpy as np
 import trimesh
 
 from backend.editing.drawing import AT_ONCE, drawn_code
-from backend.editing.judging import judge_code
-from backend.field.model import CancelToken, load_model
+from backend.editing.judging import judge
+from backend.editing.subject import Shell
+from backend.field.fit import FitOptions, fit
+from backend.field.model import CancelToken, Model, load_model
 from backend.field.recursion import recursion
 from backend.field.surface import extract
 from backend.prior.flow import auroc
 from backend.prior.imagining import SOFTNESS
 from backend.prior.shaping import heights_of
 from backend.prior.shipped import Prior, load_prior
+from backend.report.card import METRICS, card_of
 from backend.scan.load import load_scan
 from backend.scan.prepare import prepare
-from backend.weights.stack import normals_of
 from tests.benchmarks.bars import Bar
 
 FAMILIES = ("family_skulls", "family_teeth", "family_cups")
 MEMBERS = 5
 """Of each family, beside all single models."""
+FITTED_LEVEL = 2
 DRIVEN = 3.0
 """A slider is driven to this many times the end of its range."""
 SWOLLEN = 0.12
@@ -37,45 +40,49 @@ WHOLE = 0.99
 @dataclass(frozen=True)
 class Judged:
     """scores: plausibility of every shape, by kind; auc: chance that a real shape has more of it than an over-driven
-    one; pairs: over-driven shapes."""
+    one; of_itself: share of the over-driven that have less of it than the shape that they were made from; pairs:
+    over-driven shapes."""
 
     scores: dict[str, list[float]]
     auc: float
+    of_itself: float
     pairs: int
 
 
 def plausible(scans: Path, quick: bool) -> Judged:
-    """Plausibility of real shapes and of the same ones with each slider far beyond its range, both ways."""
-    prior = load_prior()
+    """Plausibility of fits of real scans, and of the same ones with each slider far beyond its range, both ways."""
+    prior, model = load_prior(), load_model("cpu")
     paths = sorted((scans / "clean").glob("*.ply"))
     for family in FAMILIES:
         paths += sorted((scans / family).glob("*.ply"))[:MEMBERS]
     scores: dict[str, list[float]] = {"real": []}
     for path in paths[:3] if quick else paths:
-        for kind, value in _of_shape(path, prior).items():
+        for kind, value in _of_shape(path, prior, model).items():
             scores.setdefault(kind, []).append(value)
-    driven = np.concatenate([values for kind, values in scores.items() if kind != "real"])
+    real = np.array(scores["real"])
+    driven = np.stack([values for kind, values in scores.items() if kind != "real"])
     # the measure is of what is odd: less plausible is more odd
-    return Judged(scores, auroc(-np.array(scores["real"]), -driven), len(driven))
+    return Judged(scores, auroc(-real, -driven.ravel()), float((driven < real).mean()), driven.size)
 
 
-def _of_shape(path: Path, prior: Prior) -> dict[str, float]:
-    raw = load_scan(path)
-    assert raw.faces is not None
-    frame = prepare(raw).frame
-    vertices, faces = (raw.points - frame.centre) * frame.scale, raw.faces
-    facing = normals_of(vertices, faces)
+def _of_shape(path: Path, prior: Prior, model: Model) -> dict[str, float]:
+    scan = prepare(load_scan(path))
+    fitted = fit(scan, model, FitOptions(level=FITTED_LEVEL)).mesh
+    vertices = (fitted.vertices - scan.frame.centre) * scan.frame.scale
+    shell = Shell(vertices, fitted.faces, np.zeros(len(vertices)))
 
-    def judged(moved: np.ndarray) -> float:
-        return judge_code(prior.codes.of_mesh(moved, faces), prior).value
+    def judged(heights: np.ndarray) -> float:
+        verdict = judge(shell, heights[:, None] * shell.normals, prior, model)
+        assert verdict is not None
+        return verdict.value
 
-    found = {"real": judged(vertices)}
+    found = {"real": judged(np.zeros(len(shell.vertices)))}
     for slider in prior.sliders.values():
         for end in (slider.low, slider.high):
-            heights = heights_of(prior.codes, DRIVEN * end * slider.delta, vertices)
-            found[f"{slider.name} {DRIVEN * end:+.1f}"] = judged(vertices + heights[:, None] * facing)
+            heights = heights_of(prior.codes, DRIVEN * end * slider.delta, shell.vertices)
+            found[f"{slider.name} {DRIVEN * end:+.1f}"] = judged(heights)
     for height in (SWOLLEN, -SWOLLEN / 2):
-        found[f"thickness {height / 0.016:+.1f}"] = judged(vertices + height * facing)
+        found[f"thickness {height / 0.016:+.1f}"] = judged(np.full(len(shell.vertices), height))
     return found
 
 
@@ -99,6 +106,20 @@ def imagined(count: int) -> dict:
         whole.append(max(areas) >= WHOLE * sum(areas))
     shares = {"watertight": sum(closed), "whole": sum(whole), "first": sum(first)}
     return {"count": count, "none": none} | {name: value / count for name, value in shares.items()}
+
+
+def slider_bars(card: dict) -> list[Bar]:
+    """What training measured of the sliders with known factors, against what the page of the audit asks of them."""
+    known = card_of(card)
+    scores = {score.key: score.ours for score in known.scores}
+    found = []
+    for key, metric in METRICS.items():
+        if metric.bar is not None:
+            ours = scores.get(key)
+            name = f"sliders, known factors: {metric.name}"
+            value = None if ours is None else ours.mean
+            found.append(Bar(name, value, metric.bar, metric.lower_is_better, known.seeds or 0))
+    return found
 
 
 def likeness_bars(card: dict) -> list[Bar]:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from backend.client import BackendClient
-from backend.protocol import Body, Done, LearnRequest, PoseRequest, StackRequest
+from backend.protocol import Done
+from backend.requests import Body, LearnRequest, PoseRequest, StackRequest
 from backend.scan.raw import RawScan
 
 STEPS = 200

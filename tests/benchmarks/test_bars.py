@@ -3,9 +3,14 @@ round."""
 
 from __future__ import annotations
 
+import json
+from argparse import Namespace
+from pathlib import Path
+
 import pytest
 
-from tests.benchmarks.bars import Bar, quality_bars, table
+from tests.benchmarks.bars import Bar, quality_bars, table, verdict, write_report
+from tests.benchmarks.shape_cases import slider_bars
 
 
 def scores(chamfer: float, unseen: float | None, handles: int, watertight: bool = True) -> dict:
@@ -53,3 +58,31 @@ def test_a_figure_on_the_bar_passes_from_either_side() -> None:
 def test_table_columns_line_up() -> None:
     lines = table(["a", "long head"], [["first cell", "1"], ["", "22"]]).splitlines()
     assert len(lines) == 4 and len({len(line) for line in lines}) == 1
+
+
+def test_a_missed_bar_is_the_exit_status_and_the_report_says_what_was_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, missed = Bar("kept", 1.0, 2.0, True, 3), Bar("missed", 1.0, 2.0, False, 3)
+    assert [verdict([], [kept]), verdict(["a table"], [kept, missed])] == [0, 1]
+    assert "a table\n\n" in capsys.readouterr().out
+    write_report(tmp_path / "r.json", Namespace(out=tmp_path), {"rows": [1]}, [missed])
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found["options"] == {"out": str(tmp_path)} and found["rows"] == [1]
+    assert [bar["passed"] for bar in found["bars"]] == [False]
+
+
+def test_the_scores_that_training_writes_of_sliders_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    release, probes = (pytest.importorskip(f"backend.training.{name}") for name in ("release", "probes"))
+    summary = {"mean": 0.5, "sd": 0.1}
+    scores = {kind: dict.fromkeys(probes.SCORES, summary) for kind in ("sliders", "components")}
+    side = {"decoded": {"bent": {"mean": 0.1, "sd": 0.0}, "components": summary}}
+    measured = {"space": "z", "settings": {}, "sliders": [], "cpu_seconds": 1.0}
+    monkeypatch.setattr(release, "experiment", lambda *_: measured | {"scores": scores, "side_effect": side})
+    found = slider_bars(release.slider_study(release.Recursion(), release.Settings(seeds=3)))
+    assert [(bar.value, bar.limit, bar.cases, bar.passed) for bar in found] == [
+        (0.5, 0.8, 3, False),
+        (0.5, 0.4, 3, True),
+        (0.1, 0.15, 3, True),
+    ]
+    assert [bar.passed for bar in slider_bars({})] == [None] * 3

@@ -106,7 +106,7 @@ def test_a_tunnel_that_closes_on_the_way_is_seen_and_drawn() -> None:
 
 def _unregistered(first: trimesh.Trimesh, second: trimesh.Trimesh):
     from backend.editing.mixing import Mix
-    from backend.protocol import Body
+    from backend.requests import Body
     from backend.scan.similarity import Similarity
 
     shells = [subject_of(mesh).shell(Body.FIT) for mesh in (first, second)]

@@ -64,6 +64,18 @@ def test_an_edit_that_goes_too_far_is_less_plausible_than_the_shape_itself(prior
     assert values[0] == rest.value > values[1] >= values[2]
 
 
+def test_an_edit_that_turns_a_shape_inside_out_is_implausible_and_a_scan_that_came_so_is_not(
+    prior: shipped.Prior,
+) -> None:
+    ball = trimesh.creation.icosphere(4, radius=0.8)
+    shell, turned = shell_of(ball), shell_of(trimesh.Trimesh(ball.vertices, ball.faces[:, ::-1], process=False))
+    through = judge(shell, -2 * shell.vertices, prior, None)
+    assert through is not None and through.tangled == 1 and through.value < 1e-6
+    rest, came = (judge(one, np.zeros_like(one.vertices), prior, None) for one in (shell, turned))
+    assert rest is not None and came is not None
+    assert rest.value == came.value > 0 and rest.tangled == came.tangled == 0
+
+
 def test_of_an_open_mesh_the_encoder_has_to_say(prior: shipped.Prior) -> None:
     ball = trimesh.creation.icosphere(3, radius=0.8)
     shell = shell_of(ball)
@@ -89,5 +101,5 @@ def test_a_stack_is_judged_as_it_stands_and_without_a_prior_nothing_is_said(
     assert judged(piece, [], ENGINE) is None
     monkeypatch.setattr(shipped, "installed_prior", lambda: prior)
     found = judged(piece, [], ENGINE)
-    assert found is not None and set(found) == {"value", "nearest"} and 0 <= found["value"] <= 1
+    assert found is not None and set(found) == {"value", "tangled", "nearest"} and 0 <= found["value"] <= 1
     assert set(found["nearest"][0]) == {"family", "distance"}

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from backend.errors import ErrorCode, OmomiError
 from backend.prior import family, posing
-from backend.prior.deviation import departure, deviations, standing, usual_size
+from backend.prior.deviation import REST_RANGES, departure, deviations, measured, rest_of, standing, usual_size
 from backend.prior.family import ASKED, Member, learn_profile, learn_shape, principal, two_sided, unseen_error
 from backend.prior.gaussian import POSE, RANGES, Posterior, ShapeGaussian
 from backend.prior.guessing import Membership, membership
@@ -50,7 +50,9 @@ def pear(factors: NDArray, count: int = 6000) -> Surface:
 def scan_of(surface: Surface, seed: int, name: str = "scan") -> PreparedScan:
     """Noisy points in some pose and scale."""
     rng = np.random.default_rng(seed)
-    turned = Similarity(Rotation.random(None, np.random.default_rng(seed)).as_matrix(), rng.uniform(0.2, 5), rng.normal(size=3))
+    turned = Similarity(
+        Rotation.random(None, np.random.default_rng(seed)).as_matrix(), rng.uniform(0.2, 5), rng.normal(size=3)
+    )
     noisy = surface.points + NOISE * rng.normal(size=(len(surface.points), 1)) * surface.normals
     points, normals = turned.points(noisy), turned.directions(surface.normals)
     return prepare(RawScan(points, None, normals.astype(np.float32), None, name))
@@ -153,7 +155,8 @@ def profile() -> Profile:
     for one in pears[12:]:
         noisy = one.points + NOISE * rng.normal(size=(2500, 1)) * one.normals
         departures.append(departure(shape, Surface(noisy, one.normals), here, NOISE, True))
-    return Profile(shape, True, np.array(departures), np.ones(2500), 1.0, tuple("abcd"))
+    rest = np.full(len(REST_RANGES) + 1, 1e-4)
+    return Profile(shape, True, np.array(departures), rest, np.ones(2500), 1.0, tuple("abcd"))
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +167,9 @@ def other(profile: Profile) -> tuple[PreparedScan, Surface, Membership]:
     scan = scan_of(Surface(whole.points[seen], whole.normals[seen]), 77)
     # the same pose as in scan_of
     rng = np.random.default_rng(77)
-    turned = Similarity(Rotation.random(None, np.random.default_rng(77)).as_matrix(), rng.uniform(0.2, 5), rng.normal(size=3))
+    turned = Similarity(
+        Rotation.random(None, np.random.default_rng(77)).as_matrix(), rng.uniform(0.2, 5), rng.normal(size=3)
+    )
     truth = Surface(
         scan.frame.to_canonical(turned.points(whole.points)).astype(np.float64), turned.directions(whole.normals)
     )
@@ -211,17 +216,17 @@ def test_a_planted_dent_stands_out() -> None:
     points = unit * 0.6 + 0.7 * stretch + (noise - 0.05 * dent)[:, None] * unit
     surface = Surface(points, shape.normals_of(points))
     placed = settle(shape, surface, Similarity.identity(), NOISE, (Round(0.1, 600, True),) * 3, True)
-    ones = np.ones(3000)
-    found = deviations(shape, placed, surface, np.full(3000, NOISE), True, ones)
+    ones, variances = np.ones(3000), 1e-4 * np.array([0.0, 0.5, 0.4, 0.0, 0.0, 0.1])
+    found = deviations(shape, placed, surface, np.full(3000, NOISE), True, variances, ones)
     assert np.median(found[dent > 0.7]) < -3 < -1.5 < -np.median(np.abs(found[rest]))
     ranks = np.abs(found).argsort().argsort()
     hollow = dent > 0.3
     wins = ranks[hollow].sum() - hollow.sum() * (hollow.sum() - 1) / 2
     assert wins / (hollow.sum() * (~hollow).sum()) > 0.95
     # noisier vertices say less, and so do places where departures are usual
-    unsure = deviations(shape, placed, surface, np.full(3000, 0.1), True, ones)
+    unsure = deviations(shape, placed, surface, np.full(3000, 0.1), True, variances, ones)
     assert np.abs(unsure).max() < 3
-    assert np.allclose(deviations(shape, placed, surface, np.full(3000, NOISE), True, 2 * ones), found / 2)
+    assert np.allclose(deviations(shape, placed, surface, np.full(3000, NOISE), True, variances, 2 * ones), found / 2)
 
 
 def test_a_surface_drawn_from_the_gaussian_stands_out_nowhere() -> None:
@@ -235,7 +240,10 @@ def test_a_surface_drawn_from_the_gaussian_stands_out_nowhere() -> None:
         surface = Surface(unit * (0.6 + offset[:, None]), unit)
         still = Posterior(np.zeros(0), np.zeros(POSE), everywhere, None, None)
         placed = Placed(Similarity.identity(), still, shape.points, unit, 0.0)
-        found.append(standing(shape, placed, surface, np.full(2000, NOISE), True))
+        found.append(measured(shape, placed, surface, np.zeros(2000), True))
+    rest = rest_of(found)
+    assert (rest >= 0).all() and np.isclose(rest.sum(), np.mean([(one.beyond**2).mean() for one in found]), rtol=0.1)
+    found = [standing(shape, one, rest) for one in found]
     values = np.concatenate([one.value for one in found])
     assert abs(values.mean()) < 0.2 and 0.7 < np.sqrt((values**2).mean()) < 1.3
     usual = usual_size(shape, found)

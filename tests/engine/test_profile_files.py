@@ -25,7 +25,9 @@ def profile() -> Profile:
         unit * 0.5, unit, rng.normal(size=(2, 50, 3)) * 0.01, np.full(50, 0.01), np.array([0.5, 0.2, 0.0, 0.1])
     )
     usual = rng.uniform(0.5, 2, 50)
-    return Profile(shape, True, np.array([0.1, -0.2, 0.3, 0.0]), usual, 1.25, ("a", "b", "c", "d"))
+    return Profile(
+        shape, True, np.array([0.1, -0.2, 0.3, 0.0]), rng.uniform(1e-5, 1e-3, 6), usual, 1.25, ("a", "b", "c", "d")
+    )
 
 
 def test_a_saved_profile_comes_back(profile: Profile, tmp_path: Path) -> None:
@@ -35,7 +37,8 @@ def test_a_saved_profile_comes_back(profile: Profile, tmp_path: Path) -> None:
     found = load_profile(tmp_path / "one.profile")
     assert found.members == profile.members and found.sided
     assert np.allclose(found.departures, profile.departures)
-    assert np.allclose(found.usual, profile.usual) and found.stretch == profile.stretch
+    assert np.allclose(found.usual, profile.usual) and np.allclose(found.rest, profile.rest)
+    assert found.stretch == profile.stretch
     for name in ("points", "normals", "modes", "amplitude", "shares"):
         assert np.allclose(getattr(found.shape, name), getattr(profile.shape, name), atol=1e-6)
 
@@ -87,9 +90,11 @@ def doubled(arrays: dict[str, np.ndarray], _: dict[str, str]) -> None:
         scaled("points", 1e6), scaled("points", 0.0), scaled("normals", 0.5), scaled("amplitude", -1.0),
         scaled("amplitude", 0.0), scaled("shares", 3.0), scaled("shares", -1.0), shortened("points"),
         shortened("normals"), shortened("amplitude"), shortened("shares"), shortened("departures"),
-        shortened("usual"), scaled("usual", 0.0), scaled("stretch", -1.0), shortened("stretch"),
+        shortened("usual"), scaled("usual", 0.0), shortened("rest"), scaled("rest", -1.0),
+        scaled("rest", 0.0), scaled("stretch", -1.0), shortened("stretch"),
         said("kind", "something else"), said("sided", "perhaps"), said("members", "a"), doubled,
-        *(without(name) for name in ("points", "normals", "modes", "amplitude", "shares", "departures", "usual")),
+        *(without(name) for name in ("points", "normals", "modes", "amplitude", "shares", "departures")),
+        without("rest"), without("usual"),
     ],
 )  # fmt: skip
 def test_what_is_not_a_profile_is_refused_with_a_reason(profile: Profile, tmp_path: Path, damage: Damage) -> None:

@@ -20,7 +20,7 @@ from backend.prior.codes import FILE, VOXEL, level0_field, load_codes, save_code
 from backend.prior.flow import FILE as FLOW
 from backend.prior.shaping import PLAUSIBLE, heights_of, shape_edit
 from backend.prior.shipped import load_prior, sliders_of
-from backend.protocol import Body
+from backend.requests import Body
 from backend.shape.nearest import nearest_on_mesh
 from backend.shape.voxelise import winding_grid
 from tests.engine.priors import STEP, codes_of, flow_of, prior_of

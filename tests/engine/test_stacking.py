@@ -22,7 +22,7 @@ from backend.editing.stacking import Laid, Piece, Placed, Stack
 from backend.editing.subject import Shell, Subject
 from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import FittedMesh
-from backend.protocol import Body, Outcome
+from backend.requests import Body, Outcome
 from backend.scan.prepare import prepare
 from backend.scan.raw import RawScan
 from backend.weights.stack import Layer, Unit

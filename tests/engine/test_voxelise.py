@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.shape.topology import betti_of_occupancy
-from backend.shape.voxelise import winding_grid
+from backend.shape.voxelise import tangled_share, winding_grid
 
 
 def grid_of(mesh: trimesh.Trimesh, size: int = 48) -> np.ndarray:
@@ -100,3 +100,13 @@ def test_parts_outside_the_grid_are_left_out() -> None:
 
 def test_nothing_is_inside_of_nothing() -> None:
     assert not winding_grid(np.zeros((0, 3)), np.zeros((0, 3), int), (3, 3, 3)).any()
+
+
+def test_a_solid_is_not_tangled_and_what_overlaps_or_is_inside_out_is() -> None:
+    one, other = (trimesh.creation.box(bounds=[[x, -0.5, -0.5], [x + 1, 0.5, 0.5]]) for x in (-0.75, -0.25))
+    assert tangled_share(grid_of(one)) == 0
+    # of one and a half boxes, half a box is enclosed twice
+    assert tangled_share(grid_of(joined(one, other))) == pytest.approx(1 / 3)
+    one.invert()
+    assert tangled_share(grid_of(one)) == 1
+    assert tangled_share(np.zeros((4, 4, 4), np.int16)) == 0

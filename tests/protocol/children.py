@@ -1,4 +1,4 @@
-"""How to run the toy backend, and to wait for what it does."""
+"""How to run the toy backend and commands, and to wait for what they do."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from backend.client import BackendClient
 from backend.protocol import Response
 
+Run: TypeAlias = Callable[..., tuple[int, dict[str, Any], str]]
+"""Runs a command; its exit code, the object on stdout, and stderr."""
 HERE = Path(__file__).parent
 BACKEND = HERE.parent.parent / "backend"
 FAKE_SERVER = [sys.executable, "-I", str(HERE / "fake_server.py"), str(BACKEND)]

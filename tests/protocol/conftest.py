@@ -1,15 +1,19 @@
-"""Clients of real child processes with a toy engine."""
+"""Clients of real child processes with a toy engine, and commands with the engine of a test."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from backend import cli
 from backend.client import BackendClient
-from tests.protocol.children import FAKE_SERVER
+from tests.engine.subjects import MeshEngine
+from tests.protocol.children import FAKE_SERVER, Run
 
 # How long one example takes says more about the machine than about the code.
 settings.register_profile("omomi", deadline=None)
@@ -33,3 +37,19 @@ def make_client() -> Iterator[Callable[..., BackendClient]]:
 @pytest.fixture
 def client(make_client: Callable[..., BackendClient]) -> BackendClient:
     return make_client()
+
+
+@pytest.fixture
+def omomi(engine: MeshEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> Run:
+    """Run a command in a folder with the meshes of the test's own engine."""
+    monkeypatch.chdir(tmp_path)
+    for name, mesh in engine.meshes.items():
+        mesh.export(f"{name}.ply")
+
+    def run(*words: object) -> tuple[int, dict[str, Any], str]:
+        capsys.readouterr()
+        code = cli.main([*map(str, words), "--json"], lambda device, threads: engine)
+        captured = capsys.readouterr()
+        return code, json.loads(captured.out), captured.err
+
+    return run

@@ -246,7 +246,7 @@ def test_cancel_ends_the_job_soon_and_the_process_lives_on(client: BackendClient
 
 
 def test_cancel_of_a_job_that_only_waits_leaves_the_running_one(client: BackendClient) -> None:
-    running, waiting = client.request_fit(cloud(), name="deaf"), client.request_fit(cloud(), name="echo")
+    running, waiting = client.request_fit(cloud(), name="brief"), client.request_fit(cloud(), name="echo")
     client.cancel(waiting)
     assert isinstance(response(client, waiting), Failure)
     assert isinstance(response(client, running), FitDone)

@@ -11,16 +11,8 @@ import pytest
 
 from backend.client import BackendClient, State
 from backend.errors import ErrorCode, OmomiError
-from backend.protocol import (
-    ApplyRequest,
-    Done,
-    Failure,
-    FitDone,
-    LearnRequest,
-    PoseRequest,
-    StackRequest,
-    TransferRequest,
-)
+from backend.protocol import Done, Failure, FitDone
+from backend.requests import ApplyRequest, LearnRequest, PoseRequest, StackRequest, TransferRequest
 from tests.protocol.children import LIVENESS, cloud, response
 
 MakeClient = Callable[..., BackendClient]

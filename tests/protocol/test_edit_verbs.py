@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ from backend import cli
 from backend.scan.load import load_scan
 from tests.engine.subjects import MODEL, MeshEngine
 from tests.engine.test_learned_edits import blob, pushed
-
-Run = Callable[..., tuple[int, dict[str, Any], str]]
+from tests.protocol.children import Run
 
 
 def engine_of_balls(device: str, threads: int) -> MeshEngine:
@@ -30,22 +28,6 @@ def ball() -> trimesh.Trimesh:
 @pytest.fixture
 def engine() -> MeshEngine:
     return MeshEngine(ball=ball(), blob=blob(0))
-
-
-@pytest.fixture
-def omomi(engine: MeshEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> Run:
-    """Run a command in a folder with ball.ply and blob.ply: exit code, the object on stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    for name, mesh in engine.meshes.items():
-        mesh.export(f"{name}.ply")
-
-    def run(*words: object) -> tuple[int, dict[str, Any], str]:
-        capsys.readouterr()
-        code = cli.main([*map(str, words), "--json"], lambda device, threads: engine)
-        captured = capsys.readouterr()
-        return code, json.loads(captured.out), captured.err
-
-    return run
 
 
 def test_an_attribute_moves_the_surface_in_world_units_and_a_recipe_reproduces_it(omomi: Run) -> None:

@@ -14,13 +14,12 @@ import pytest
 
 from backend.client import BackendClient, default_command
 from backend.errors import ErrorCode, OmomiError
-from backend.protocol import (
+from backend.protocol import Done, MeshFrame
+from backend.requests import (
     ApplyRequest,
     BlendRequest,
     CheckRequest,
-    Done,
     LearnRequest,
-    MeshFrame,
     PoseRequest,
     Request,
     SolveRequest,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,13 @@ from backend.errors import ErrorCode, OmomiError
 from backend.field.model import CODE
 from backend.job import Job
 from backend.prior import shipped
-from backend.protocol import (
+from backend.protocol import Done, FitDone, MeshFrame
+from backend.requests import (
     AlignRequest,
     AuditRequest,
     CheckRequest,
-    Done,
-    FitDone,
     FitRequest,
     LearnRequest,
-    MeshFrame,
     SampleRequest,
     StackRequest,
     SweepRequest,
@@ -35,8 +32,8 @@ from backend.scan.load import load_scan
 from backend.tasks import Bench, perform
 from tests.engine.priors import BallModel, prior_of
 from tests.engine.subjects import MeshEngine, subject_of
+from tests.protocol.children import Run
 
-Run = Callable[..., tuple[int, dict[str, Any], str]]
 BALL = trimesh.creation.icosphere(3, radius=2.0)
 POINTS, FACES = np.asarray(BALL.vertices, "<f8"), np.asarray(BALL.faces, "<i4")
 
@@ -61,22 +58,6 @@ def prior(monkeypatch: pytest.MonkeyPatch) -> shipped.Prior:
 @pytest.fixture
 def engine() -> PriorEngine:
     return PriorEngine(ball=BALL, box=trimesh.creation.box((1, 1, 3)).subdivide().subdivide().subdivide())
-
-
-@pytest.fixture
-def omomi(engine: PriorEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> Run:
-    """Run a command in a folder with the engine's meshes: exit code, the object on stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    for name, mesh in engine.meshes.items():
-        mesh.export(f"{name}.ply")
-
-    def run(*words: object) -> tuple[int, dict[str, Any], str]:
-        capsys.readouterr()
-        code = cli.main([*map(str, words), "--json"], lambda device, threads: engine)
-        captured = capsys.readouterr()
-        return code, json.loads(captured.out), captured.err
-
-    return run
 
 
 # The command line

@@ -15,24 +15,26 @@ from backend.errors import ErrorCode
 from backend.frames import Packet, encode, read_packets
 from backend.protocol import (
     PROTOCOL_VERSION,
-    ApplyRequest,
-    BlendRequest,
     Cancel,
-    CheckRequest,
     Done,
     Failure,
     FitDone,
-    FitRequest,
     Forget,
     Hello,
-    LearnRequest,
     MeshFrame,
     Message,
     Ping,
     Pong,
-    PoseRequest,
     Progress,
     Shutdown,
+)
+from backend.requests import (
+    ApplyRequest,
+    BlendRequest,
+    CheckRequest,
+    FitRequest,
+    LearnRequest,
+    PoseRequest,
     SolveRequest,
     StackRequest,
     SweepRequest,
@@ -68,6 +70,11 @@ class Conversation:
         while not isinstance(heard[-1], kind):
             heard.append(self.hear())
         return heard
+
+    def hear_half_way(self) -> None:
+        """Until the engine itself has said something: a job's first progress may come from the server."""
+        while getattr(self.hear_until(Progress)[-1], "fraction", 0) < 0.5:
+            pass
 
     def end(self) -> int:
         self.stdin.close()
@@ -117,13 +124,16 @@ def test_it_answers_a_ping_while_it_works(server: Conversation) -> None:
 
 def test_a_cancel_stops_the_engine_itself(server: Conversation) -> None:
     server.say(scan(1, "slow"))
-    server.hear_until(Progress)
-    time.sleep(0.3)
+    server.hear_half_way()
     start = time.monotonic()
+    server.say(Ping())
+    server.hear_until(Pong)
+    answered = time.monotonic()
     server.say(Cancel(1))
+    # The engine never ends by itself.
     failure = server.hear_until(Failure)[-1]
-    # Half a second is promised; the bound leaves room for a machine that is busy with other things.
-    assert time.monotonic() - start < 2.5
+    # Half a second is promised; a machine that is busy with other things is late with a ping, too.
+    assert time.monotonic() - answered < 2.5 + 10 * (answered - start)
     assert isinstance(failure, Failure) and (failure.id, failure.code) == (1, ErrorCode.CANCELLED)
     server.say(scan(2, "echo"))
     assert isinstance(server.hear_until(FitDone)[-1], FitDone)
@@ -135,9 +145,8 @@ def test_nothing_of_a_job_follows_its_response(server: Conversation) -> None:
     server.say(Cancel(1))
     server.hear_until(Failure)
     server.say(scan(2, "slow"))
-    deadline = time.monotonic() + 1.0
-    while time.monotonic() < deadline:
-        assert getattr(server.hear(), "id", 2) == 2
+    # The first one and some heartbeats.
+    assert [getattr(server.hear(), "id", 2) for _ in range(5)] == [2] * 5
 
 
 def test_cancels_of_jobs_that_are_over_or_never_were_are_ignored(server: Conversation) -> None:
@@ -275,9 +284,10 @@ def test_a_pose_with_the_number_of_the_one_that_waits_is_refused_and_ends_nothin
 
 
 def test_jobs_of_all_kinds_wait_their_turn_and_can_be_cancelled_while_they_do(server: Conversation) -> None:
-    server.say(scan(1, "deaf"), transfer(2), CheckRequest(5, 1, (), ""), transfer(3), Cancel(2))
+    server.say(scan(1, "slow"), transfer(2), CheckRequest(5, 1, (), ""), transfer(3), Cancel(2))
     cancelled = server.hear_until(Failure)[-1]
     assert isinstance(cancelled, Failure) and (cancelled.id, cancelled.code) == (2, ErrorCode.CANCELLED)
+    server.say(Cancel(1))
     done = server.hear_until(Done)[-1]
     assert isinstance(done, Done) and done.id == 3
 
