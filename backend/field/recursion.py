@@ -122,8 +122,7 @@ def _codes(
     variation: Variation | None,
     cancel: CancelToken,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """The code of the shape from the evidence of level 0; and, where the last level hears it and looks twice, the code of
-    the shape turned round."""
+    """The shape's code from the evidence of level 0, and when looking ``twice`` that of the shape turned round."""
     blocks, _ = _first_block()
     evidence = gather_evidence(sums, bricks.find(bricks_of(blocks)))
     code, sd = model.encode(evidence, model.seed(evidence, cancel), cancel)
