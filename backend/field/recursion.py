@@ -11,7 +11,7 @@ from .blocks import BLOCK, BLOCK_BRICKS, Blend, bricks_of, cover, distinct, gath
 from .bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap
 from .evidence import splat
 from .guess import Unmeasured
-from .model import CancelToken, Model
+from .model import CODED_LEVELS, CancelToken, Model
 from .variation import Variation
 
 ACTIVE = 1.0
@@ -85,7 +85,7 @@ def recursion(
         if suggested is not None:
             sums += np.float32(suggested.weight) * splat(suggested.points, suggested.normals, resolution, bricks)
         if code is None:
-            code, turned_code = _codes(model, sums, bricks, sees_twice and deepest <= MIRRORED, variation, cancel)
+            code, turned_code = _codes(model, sums, bricks, sees_twice and deepest < CODED_LEVELS, variation, cancel)
         told = noise * resolution / 2, filling, number
         style = model.style(*told, code, cancel)
         blend = Blend(len(coords), 2)
@@ -97,8 +97,9 @@ def recursion(
             position = _position(batch, number)
             styles = np.repeat(style, len(batch), axis=0)
             field = model.field(evidence, parent, position, styles, cancel)
-            if number == deepest and turned_code is not None:
-                styles = np.repeat(model.style(*told, turned_code, cancel), len(batch), axis=0)
+            if number == deepest <= MIRRORED and sees_twice:
+                if turned_code is not None:
+                    styles = np.repeat(model.style(*told, turned_code, cancel), len(batch), axis=0)
                 seen_again = model.field(*mirrored(evidence, parent, position), styles, cancel)
                 field = (field + seen_again[:, :, ::-1, ::-1, ::-1]) / 2
             if number == 0 and encodes:
@@ -121,7 +122,7 @@ def _codes(
     variation: Variation | None,
     cancel: CancelToken,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """The shape's code from the evidence of level 0, and, when looking twice, the code of the shape turned round."""
+    """The shape's code from the evidence of level 0, and when looking ``twice`` that of the shape turned round."""
     blocks, _ = _first_block()
     evidence = gather_evidence(sums, bricks.find(bricks_of(blocks)))
     code, sd = model.encode(evidence, model.seed(evidence, cancel), cancel)
