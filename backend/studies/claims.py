@@ -66,7 +66,7 @@ class Claim:
     @property
     def met(self) -> bool:
         """False for NaN too."""
-        return self.low <= self.measured <= self.high
+        return bool(self.low <= self.measured <= self.high)
 
     @property
     def target(self) -> str:

@@ -11,7 +11,7 @@ from ...editing.subject import Shell, Subject
 from ...engine import OnnxEngine
 from ...prior.shaping import shape_edit
 from ...prior.shipped import Prior
-from ...protocol import Body
+from ...requests import Body
 from ...report.scans import Reach, swept_reach
 from ...scan.raw import RawScan
 from ...training.bank import jittered
