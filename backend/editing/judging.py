@@ -18,7 +18,7 @@ from ..engine import Engine
 from ..field.model import CancelToken, Model
 from ..prior import shipped
 from ..prior.archive import Archive
-from ..prior.codes import code_of_surface, level0_winding
+from ..prior.codes import code_of_surface, level0_field, level0_winding
 from ..prior.shipped import Prior
 from ..shape.voxelise import tangled_share
 from .stacking import Piece
@@ -83,11 +83,12 @@ def judge(shell: Shell, move: NDArray | None, prior: Prior, model: Model | None)
     """
     vertices = shell.vertices if move is None else shell.vertices + move
     if shell.closed:
-        verdict = judge_code(prior.codes.of_mesh(vertices, shell.outwards), prior)
+        winding = level0_winding(vertices, shell.outwards)
+        verdict = judge_code(prior.codes.of_field(level0_field(vertices, shell.outwards, winding)), prior)
         if move is None:
             return verdict
         # some scans come with walls within walls: only what the edit has tangled counts
-        tangled = max(tangled_share(level0_winding(vertices, shell.outwards)) - shell.tangled, 0.0)
+        tangled = max(tangled_share(winding) - shell.tangled, 0.0)
         return replace(verdict, value=verdict.value * math.exp(-tangled / TANGLED), tangled=tangled)
     if model is None:
         return None

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from ..weights.files import Flaw, read_bounded, unreadable, write_whole
-from ..weights.tensors import LARGEST_FILE, pack, unpack
+from ..weights.files import Flaw, write_whole
+from ..weights.tables import load_tables, table
+from ..weights.tensors import LARGEST_FILE, pack
 from .deviation import REST_RANGES
 from .gaussian import RANGES, ShapeGaussian
 
@@ -75,18 +76,12 @@ def save_profile(path: Path, profile: Profile) -> None:
 
 def load_profile(path: Path) -> Profile:
     """Read a profile. Raises OmomiError(UNREADABLE_FILE) for a file that is not one in every part."""
-    path = Path(path)
-    data = read_bounded(path, LARGEST_FILE)
-    try:
-        arrays, metadata = unpack(data)
-        if metadata.get("kind") != KIND:
-            raise Flaw("it is not a profile that this Omomi knows")
-        return _profile(arrays, metadata)
-    except Flaw as flaw:
-        raise unreadable(path.name, flaw) from flaw
+    return load_tables(path, LARGEST_FILE, _profile)
 
 
 def _profile(arrays: Mapping[str, NDArray], metadata: Mapping[str, str]) -> Profile:
+    if metadata.get("kind") != KIND:
+        raise Flaw("it is not a profile that this Omomi knows")
     points = _numbers(arrays, "points", (None, 3))
     count = len(points)
     if not 32 <= count <= MOST_POINTS:
@@ -123,14 +118,4 @@ def _profile(arrays: Mapping[str, NDArray], metadata: Mapping[str, str]) -> Prof
 
 
 def _numbers(arrays: Mapping[str, NDArray], name: str, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
-    array = arrays.get(name)
-    if (
-        array is None
-        or array.dtype != np.float32
-        or array.ndim != len(shape)
-        or any(wanted not in (None, side) for wanted, side in zip(shape, array.shape, strict=True))
-    ):
-        raise Flaw(f"it has no table {name} of the right shape")
-    if array.size and np.abs(array).max() > _LARGEST:
-        raise Flaw(f"the numbers in {name} are absurdly large")
-    return array.astype(np.float64)
+    return table(arrays, name, shape, _LARGEST).astype(np.float64)

@@ -16,6 +16,7 @@ from ..prior.archive import save_archive
 from ..prior.codes import FILE as CODES
 from ..prior.codes import Codes, save_codes
 from .archiving import build_archive
+from .auditing import store_audit
 from .batches import Bank
 from .calibrate import calibrate
 from .card import write_into
@@ -37,8 +38,9 @@ HELD_OUT_TURNS = 24
 def release(
     checkpoint: Path, bank: Path, folder: Path, card: dict, calibration_scans: int, study: Settings | None = STUDY
 ) -> None:
-    """Write the model of a checkpoint and all that belongs to it into ``folder``; study: size of the experiment with
-    sliders of known factors, None for none. Raises ValueError as `export`."""
+    """Write the model of a checkpoint and all that belongs to it, its audit too, into ``folder``; study: size of the
+    experiment with sliders of known factors; None for none, nor for how far sliders reach. Raises ValueError as
+    `export`."""
     card = export(checkpoint, folder, card)
     model = Recursion()
     progress = average_weights(checkpoint, model)
@@ -51,6 +53,7 @@ def release(
     found = calibrate(folder, held_out, calibration_scans)
     if study is not None:
         write_into(folder / "card.json", slider_study(model.eval(), study))
+    store_audit(folder, None if study is None else bank)
     print(json.dumps(found["calibration"] | {"sigma_factors": found["sigma_factors"]}), flush=True)
 
 

@@ -44,6 +44,7 @@ def test_one_command_makes_a_model_that_fits(tmp_path: Path, monkeypatch: pytest
     prior = load_prior(out)
     assert prior.archive is not None and len(prior.flow.sample(2, 0)) == 2
     assert card["prior"]["left out by a code"] > 0
+    assert b"Audit of the model" in (out / "audit.html").read_bytes()
     direction = np.random.default_rng(0).normal(size=(5000, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     mesh = fit(RawScan(direction, None, direction.astype(np.float32), None, "ball"), model, FitOptions(level=0)).mesh
