@@ -20,7 +20,7 @@ from backend.editing.subject import Shell
 from backend.prior.archive import PICTURE, Archive, Neighbours, Standing
 from backend.studies.claims import Claim, Findings, Size
 from backend.studies.disentanglement import exact, moving
-from backend.studies.disentanglement.archived import Standings, archive_claims, share_in_order
+from backend.studies.disentanglement.archived import Standings, archive_claims
 from backend.studies.disentanglement.reaching import reach_claims, slid
 from backend.studies.disentanglement.study import study
 from backend.studies.disentanglement.styles import Styles, clean_spread, style_claims
@@ -49,13 +49,6 @@ def test_codes_are_what_their_names_say() -> None:
     np.testing.assert_array_equal(exact.code("doubled", factors)[:, 4:], factors)
     np.testing.assert_array_equal(np.sort(exact.code("shuffled", factors), axis=1), np.sort(factors, axis=1))
     assert not exact.code("constant", factors).any()
-
-
-def test_an_order_is_one_half_of_equals_and_one_of_what_is_apart() -> None:
-    assert share_in_order([1.0, 2.0], [3.0, 4.0]) == 1
-    assert share_in_order([3.0, 4.0], [1.0, 2.0]) == 0
-    assert share_in_order([1.0, 1.0], [1.0, 1.0]) == 0.5
-    assert share_in_order([1.0, 3.0], [2.0, 4.0]) == 0.75
 
 
 def test_spread_of_the_measures_is_that_of_shapes_that_are_measured() -> None:

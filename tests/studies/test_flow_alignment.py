@@ -18,7 +18,7 @@ from backend.prior.flow import LEVELS, FlowPrior, Plausibility
 from backend.prior.shipped import Prior
 from backend.prior.velocity import Block, Velocity
 from backend.studies.claims import Size, Source
-from backend.studies.flow_alignment.descending import descend, detached, losses, mean_loss, stopped
+from backend.studies.flow_alignment.descending import descend, detached, halted, levelled, losses, mean_loss, scattered
 from backend.studies.flow_alignment.drawing import errors, nearest, remeasured
 from backend.studies.flow_alignment.learned import sampled, unwhitened
 from backend.studies.flow_alignment.measures import agreement, modes_of
@@ -115,14 +115,27 @@ def test_descent_begins_at_the_start_goes_down_and_is_the_same_again():
 def test_latents_that_stop_leave_the_good_ones_alone():
     toy, start = five_gaussians(), torch.randn(80, 2, generator=seeded())
     real = toy.sample(500, seeded(1))
-    halted = stopped(start, toy.field, real, 80)
-    assert toy.surprise(halted).mean() < 0.5 * toy.surprise(start).mean()
-    settled = stopped(real[:100], toy.field, real, 5)
+    ends = halted(start, toy.field, real, 80)
+    assert toy.surprise(ends).mean() < 0.5 * toy.surprise(start).mean()
+    settled = halted(real[:100], toy.field, real, 5)
     better = losses(real[:100], toy.field, 64, seed=0) < float(losses(real, toy.field, 64, seed=0).median())
     late = losses(real[:100], toy.field, 64, (0.75, 1.0), seed=0)
     better &= late < float(losses(real, toy.field, 64, (0.75, 1.0), seed=0).median())
     assert better.any()
     assert torch.equal(settled[better], real[:100][better])
+
+
+def test_latents_at_levels_of_the_data_spread_more_than_at_one_level_and_those_led_out_again_as_the_data_do():
+    toy = five_gaussians()
+    real, start = toy.sample(600, seeded(1)), torch.randn(400, 2, generator=seeded())
+    ways = halted, levelled, scattered
+    one, some, out = (
+        modes_of(way(start, toy.field, real, 300, *(() if way is halted else (0,)), draws=32), toy) for way in ways
+    )
+    assert one.spread < some.spread < 1.1
+    assert out.spread == pytest.approx(1, abs=0.12)
+    assert abs(out.offset) < 0.12 < -some.offset
+    assert out.counts == pytest.approx(some.counts, abs=8)
 
 
 def test_modes_of_real_data_and_of_data_shrunk_and_drawn_inward():

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from ...prior.archive import COMMON, Archive, Standing
+from ...prior.flow import auroc
 from ...prior.shipped import Prior
 from ...training.families import FAMILIES
 from ..claims import Claim
@@ -39,8 +39,13 @@ def standings(prior: Prior, archive: Archive, members: int, seed: int) -> Standi
         [archive.standing(code) for code in table] for table in (codes, made[GAUSSIAN], made[OVERDRIVEN])
     )
     family = np.repeat([archive.families.index(name) for name in FAMILIES], members)
-    told = share_in_order(list(prior.flow.score(codes)), list(prior.flow.score(made[GAUSSIAN])))
+    told = auroc(prior.flow.score(codes), prior.flow.score(made[GAUSSIAN]))
     return Standings(fresh, random, driven, family, told)
+
+
+def distances(found: list[Standing]) -> NDArray[np.float64]:
+    """To the nearest training shape (n,)."""
+    return np.array([one.distance for one in found])
 
 
 def archive_claims(archive: Archive, found: list[Standings]) -> list[Claim]:
@@ -55,10 +60,7 @@ def archive_claims(archive: Archive, found: list[Standings]) -> list[Claim]:
     covered = [float(np.mean([near.neighbours.distances[0] <= archive.radius for near in some])) for some in known]
     ranks = [float(np.median([near.rank for near in some])) for some in known]
     random, driven = (
-        [
-            share_in_order([near.distance for near in some], [near.distance for near in getattr(one, kind)])
-            for some, one in zip(known, found, strict=True)
-        ]
+        [auroc(distances(some), distances(getattr(one, kind))) for some, one in zip(known, found, strict=True)]
         for kind in ("random", "driven")
     )
     return [
@@ -105,10 +107,3 @@ def archive_claims(archive: Archive, found: list[Standings]) -> list[Claim]:
         Claim("A7", "of the ten nearest shapes, share that the flat map keeps near", archive.kept_by_map()),
         Claim("A8", "families without a single training shape", float((~present).sum())),
     ]
-
-
-def share_in_order(first: list[float], second: list[float]) -> float:
-    """How often one of the first is less than one of the second: the area under the curve."""
-    ranks = rankdata([*first, *second])[: len(first)]
-    wins = ranks.sum() - len(first) * (len(first) + 1) / 2
-    return float(1 - wins / (len(first) * len(second)))

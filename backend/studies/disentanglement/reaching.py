@@ -11,8 +11,8 @@ from ...editing.subject import Shell, Subject
 from ...engine import OnnxEngine
 from ...prior.shaping import shape_edit
 from ...prior.shipped import Prior
-from ...requests import Body
 from ...report.scans import Reach, swept_reach
+from ...requests import Body
 from ...scan.raw import RawScan
 from ...training.bank import jittered
 from ...training.demo_scan import true_surface

@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ...field.model import load_model
 from ...prior.shipped import load_prior
 from ...training.sliders import Settings
 from ..claims import Claim, Findings, Say, Size
+from ..threads import one_thread
 from . import figures
 from .archived import archive_claims, standings
 from .exact import Protocol, code_claims, table_claims
@@ -47,8 +46,8 @@ EFFORTS = {
 }
 
 
+@one_thread()
 def study(size: Size, out: Path, say: Say) -> Findings:
-    torch.set_num_threads(1)
     effort, pictures, data = EFFORTS[size], [], {}
     claims = [
         *_measures(effort, data, say),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ...prior.flow import LATE, WHOLE
 from ...prior.velocity import Draws
@@ -16,6 +17,8 @@ from ...training.flow import Field, align, alignment, draw_pairs
 
 RATE = 1e-2
 """The paper's."""
+FARTHEST, HALVINGS = 1.0, 20
+"""How far out of a mode a level is looked for, and how often the way is halved."""
 ROWS = 1 << 16
 """Points times draws that pass through a field at a time."""
 
@@ -52,7 +55,7 @@ def detached(field: Field) -> Field:
     return lambda x, t: field(x.detach(), t)
 
 
-def stopped(start: Tensor, field: Field, real: Tensor, steps: int, draws: int = 64) -> Tensor:
+def halted(start: Tensor, field: Field, real: Tensor, steps: int, draws: int = 64) -> Tensor:
     """The product's remedy: downhill over all times and then over late ones, each until a point scores what the middle
     one of ``real`` does, and no farther."""
     moved = start
@@ -60,6 +63,35 @@ def stopped(start: Tensor, field: Field, real: Tensor, steps: int, draws: int = 
         own = float(losses(real, field, draws, span, seed=0).median())
         moved = align(moved, field, steps, 2 * RATE, own, draws, span=span)
     return moved
+
+
+def levelled(start: Tensor, field: Field, real: Tensor, steps: int, seed: int, draws: int = 64) -> Tensor:
+    """The same for a whole set: over all times as far as ``real`` reaches, then over late ones to a level for each,
+    drawn from those of ``real`` (n, d). One level for all would squeeze the set to a rim."""
+    reach = float(losses(real, field, draws, WHOLE, seed=0).max())
+    near = align(start, field, steps, 2 * RATE, reach, draws, span=WHOLE)
+    return align(near, field, steps, 2 * RATE, _levels(len(start), field, real, seed, draws), draws, span=LATE)
+
+
+def scattered(start: Tensor, field: Field, real: Tensor, steps: int, seed: int, draws: int = 64) -> Tensor:
+    """To the mode, and out of it again in a direction drawn at random to a level drawn from those of ``real``: what is
+    left of where a point came from is its mode alone."""
+    end = align(levelled(start, field, real, steps, seed, draws), field, steps, 2 * RATE, 0.0, draws, span=LATE)
+    levels = _levels(len(start), field, real, seed, draws)
+    generator = torch.Generator().manual_seed(seed)
+    way = functional.normalize(torch.randn(start.shape, generator=generator), dim=1)
+    low, high = torch.zeros(len(start)), torch.full((len(start),), FARTHEST)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        beyond = losses(end + middle[:, None] * way, field, draws, LATE, seed=0) > levels
+        low, high = torch.where(beyond, low, middle), torch.where(beyond, middle, high)
+    return end + low[:, None] * way
+
+
+def _levels(count: int, field: Field, real: Tensor, seed: int, draws: int) -> Tensor:
+    """Late L (count,) of points of ``real``, drawn at random."""
+    generator = torch.Generator().manual_seed(seed)
+    return losses(real, field, draws, LATE, seed=0)[torch.randint(len(real), (count,), generator=generator)]
 
 
 @torch.no_grad()

@@ -67,16 +67,20 @@ def draw_ways(path: Path, effort: Effort, runs: Sequence[Run], real: tuple[float
 
 def draw_ends(path: Path, toy: Toy, run: Run) -> tuple[Path, str]:
     """Where the latents of one run end up, by every way."""
-    figure = Figure(figsize=(10.5, 7.4), layout="constrained")
-    for axis, (name, points) in zip(figure.subplots(2, 3).flat, run.points.items(), strict=True):
+    figure = Figure(figsize=(13.5, 7.2), layout="constrained")
+    for axis, (name, points) in zip(figure.subplots(2, 4).flat, run.points.items(), strict=True):
         own = points * toy.scale
         axis.plot(*own.T, ".", color=RED if name == DETACHED else BLUE, markersize=2.5, alpha=0.5)
         rings(axis, toy, "black")
         found, surprise = modes_of(points, toy), float(toy.surprise(points).mean())
-        measured = f"NLL {surprise:.2f}, spread {found.spread:.2f} sd, outward {found.offset:+.2f} sd"
+        measured = f"NLL {surprise:.2f}, spread {found.spread:.2f}, outward {found.offset:+.2f} sd"
         axis.set_title(f"{name}\n{measured}", fontsize=10)
         frame(axis)
-    return save(figure, path, "Aligned to the end, latents shrink and sit inward of the modes (rings: 1 and 2 sd).")
+    caption = (
+        "Aligned to the end, latents shrink and sit inward of the modes (rings: 1 and 2 sd); stopped at levels of the "
+        "data's own, or led out of the modes again, they spread as the data do."
+    )
+    return save(figure, path, caption)
 
 
 def draw_learned(path: Path, found: Sequence[Learned]) -> tuple[Path, str]:
@@ -84,7 +88,7 @@ def draw_learned(path: Path, found: Sequence[Learned]) -> tuple[Path, str]:
     figure = Figure(figsize=(2.4 * len(found), 7.6), layout="constrained")
     axes = figure.subplots(3, len(found), squeeze=False)
     for column, one in enumerate(found):
-        ends = ("aligned to the end", one.whole, one.aligned), ("stopped", one.late, one.halted)
+        ends = ("aligned to the end", one.whole, one.aligned), ("each at a level of the data", one.late, one.levelled)
         rows = (("data", None, one.real), *ends)
         for axis, (name, value, points) in zip(axes[:, column], rows, strict=True):
             if value is not None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from ...prior.shipped import load_prior
 from ...training.families import FAMILIES
 from ...training.flow import FlowConfig
 from ..claims import Claim, Findings, Say, Size
+from ..threads import one_thread
 from . import drawing, exact, learned, scoring
 from .descending import mean_loss
 from .figures import draw_ends, draw_learned, draw_maps, draw_ways
@@ -68,17 +67,12 @@ SMALL = Effort(
 )
 
 
+@one_thread()
 def study(size: Size, out: Path, say: Say) -> Findings:
     """Every target of the paper's toy, and the same questions of the shipped model's codes of shapes."""
     effort = Effort() if size is Size.WHOLE else SMALL
-    threads = torch.get_num_threads()
-    # the networks are too small to be shared between threads
-    torch.set_num_threads(1)
-    try:
-        of_toys, toy_figures, toy_data = _toys(effort, out, say)
-        of_shapes, shape_figures, shape_data = _shapes(effort, out, say)
-    finally:
-        torch.set_num_threads(threads)
+    of_toys, toy_figures, toy_data = _toys(effort, out, say)
+    of_shapes, shape_figures, shape_data = _shapes(effort, out, say)
     return Findings(
         TITLE, PAPER, (*of_toys, *of_shapes), (*toy_figures, *shape_figures), {"toys": toy_data, "shapes": shape_data}
     )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..claims import Findings, Say, Size
+from ..threads import one_thread
 from . import rows
 from .contest import Contest, Effort, compete
 from .figures import bits_figure, gallery, levels_figure, overlap_figure
@@ -46,17 +47,10 @@ PLANS = {
 }
 
 
+@one_thread()
 def study(size: Size, out: Path, say: Say) -> Findings:
-    """Everything on one thread: the nets are too small for more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _study(PLANS[size], out, say)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _study(plan: Plan, out: Path, say: Say) -> Findings:
+    """The contest of likelihoods, then what is drawn, completed and learned by heart."""
+    plan = PLANS[size]
     train = draw_shapes(plan.rounds, plan.members, plan.poses, first_seed=10_000)
     held = draw_shapes(plan.held, plan.members, 1, first_seed=20_000)
     say(f"{len(train)} training shapes, {len(held)} held out")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ...report.pictures import mesh_picture
-from .guard import SIGNALS, Trial, roc, roc_auc
+from .guard import SIGNALS, Trial, roc
 from .solids import Mesh
 from .transition import Crossing
 
@@ -74,18 +74,20 @@ def between(kept: dict[str, Sequence[float]], halfway: Sequence[tuple[str, Mesh]
 
 
 def guards(trials: Sequence[Trial], path: Path) -> None:
-    """ROC curves of the signals over all seeds, and the mismatch of sound and broken mixes."""
+    """ROC curves of the signals over all banks together, and the mismatch of sound and broken mixes."""
     scores = np.concatenate([trial.scores for trial in trials], axis=1)
+    telling = [trial.areas() for trial in trials if trial.tells()] or [[np.nan] * len(SIGNALS)]
     broken = np.concatenate([trial.broken for trial in trials])
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for name, colour, score in zip(SIGNALS, SIGNAL_COLOURS, scores, strict=True):
-        left.plot(*roc(score, broken), color=colour, label=f"{name}: {roc_auc(score, broken):.3f}")
+    areas = np.mean(telling, axis=0)
+    for name, colour, score, area in zip(SIGNALS, SIGNAL_COLOURS, scores, areas, strict=True):
+        left.plot(*roc(score, broken), color=colour, label=f"{name}: {area:.3f}")
     left.plot((0, 1), (0, 1), ":", color="0.8")
     left.set(xlabel="sound mixes that are flagged", ylabel="broken mixes that are flagged", aspect="equal")
-    left.legend(frameon=False, title="area under the curve", loc="lower right", fontsize=9)
+    left.legend(frameon=False, title="mean area within a bank", loc="lower right", fontsize=9)
     _compare(right, np.log10(np.maximum(scores[0], 1e-6)), broken)
-    figure.suptitle("Four signals as forecasts of broken mixes of nets, all seeds")
+    figure.suptitle("Four signals as forecasts of broken mixes of nets, all banks")
     figure.savefig(path, dpi=100)
 
 

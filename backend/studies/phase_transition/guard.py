@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import Tensor
 
+from ...prior.flow import auroc
 from ...weights.foretell import foretell_meeting
 from ...weights.sweep import Solid
 from .alignment import Bank
@@ -22,8 +22,10 @@ from .families import FAMILIES
 from .net import distance, field_of
 from .solids import Field, Mesh, displacement, mesh_of, slopes
 
-FARTHEST = 3.0
+FARTHEST = 4.0
 """Spread of the coefficients of the wildest mixes."""
+FEWEST = 3
+"""Mixes of either kind, broken and sound, from which on a bank says how well a signal tells them apart."""
 FORESEEN = 4.0
 """Strengths within which walls are looked for that meet: at 1 the mix is reached."""
 POINTS = 4096
@@ -32,10 +34,18 @@ SIGNALS = ("linearity mismatch", "length of the coefficients", "walls that meet"
 
 @dataclass(frozen=True)
 class Trial:
-    """scores (len(SIGNALS), n): high where a break is expected; broken bool (n,)."""
+    """Of one bank. scores (len(SIGNALS), n): high where a break is expected; broken bool (n,)."""
 
     scores: NDArray[np.float64]
     broken: NDArray[np.bool_]
+
+    def tells(self, fewest: int = FEWEST) -> bool:
+        """Whether there are enough of both kinds to ask."""
+        return bool(fewest <= self.broken.sum() <= len(self.broken) - fewest)
+
+    def areas(self) -> list[float]:
+        """Area under the ROC curve of each signal."""
+        return [auroc(row[~self.broken], row[self.broken]) for row in self.scores]
 
 
 def coefficients(shapes: int, count: int, seed: int) -> Tensor:
@@ -84,14 +94,6 @@ def _meeting(base: Mesh, here: Field, there: Field) -> float:
     move = displacement(there, points)[:, None] * normals
     margin = foretell_meeting(base.vertices, normals.double().numpy(), move.double().numpy(), 0.0, FORESEEN).margin
     return 1 / margin[1] if margin[1] > 0 else np.inf
-
-
-def roc_auc(scores: NDArray, broken: NDArray[np.bool_]) -> float:
-    """Chance that a broken one scores higher than a sound one, ties counted as half (Mann and Whitney)."""
-    bad, good = int(broken.sum()), int((~broken).sum())
-    if not bad or not good:
-        return 0.5
-    return float((rankdata(scores)[broken].sum() - bad * (bad + 1) / 2) / (bad * good))
 
 
 def roc(scores: NDArray, broken: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

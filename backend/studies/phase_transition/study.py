@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from ..claims import Findings, Say, Size
+from ..threads import one_thread
 from . import figures, rows
 from .alignment import STARTS, Bank, banks, kept
 from .families import FAMILIES, draw
 from .fit import Pool, errors, fit_conditional
-from .guard import Trial, try_mixes
+from .guard import FEWEST, Trial, try_mixes
 from .locality import judge
 from .net import LENGTH, Conditional, field_of
 from .rows import Fitted
@@ -33,7 +34,8 @@ ALL = range(len(FAMILIES))
 class Scale:
     """How much is done: seeds; shapes of each family and steps of the conditional fit; voxels along an edge for C1 and
     C4; steps of a sweep, its two grids, and how finely t* is bisected; examples and random moves of C3; steps of
-    distillation; shapes, steps and mixes of the banks of single nets."""
+    distillation; shapes, steps, seeds and mixes of the banks of single nets; broken and sound mixes that a bank
+    needs to be asked."""
 
     seeds: int = 3
     shapes: int = 24
@@ -44,30 +46,24 @@ class Scale:
     tolerance: float = TOLERANCE
     examples: int = 12
     moves: int = 24
-    distil: int = 250
+    distil: int = 800
     bank: int = 3
     bank_steps: int = 300
-    mixes: int = 30
+    bank_seeds: int = 5
+    mixes: int = 40
+    fewest: int = FEWEST
 
 
 SCALES = {
     Size.WHOLE: Scale(),
-    Size.TEST: Scale(1, 6, 80, 32, 8, (32, 48), 1e-2, 5, 3, 12, 2, 40, 6),
+    Size.TEST: Scale(1, 6, 80, 32, 8, (32, 48), 1e-2, 5, 3, 12, 2, 40, 1, 6, 1),
 }
 
 
+@one_thread()
 def study(size: Size, out: Path, say: Say) -> Findings:
     """Claims C1 to C6 with four figures."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _study(SCALES[size], out, say)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _study(scale: Scale, out: Path, say: Say) -> Findings:
-    fits = []
+    scale, fits = SCALES[size], []
     for seed in range(scale.seeds):
         say(f"C1: fitting {scale.shapes} shapes of each family, seed {seed}")
         fits.append(fit(scale, seed))
@@ -83,12 +79,14 @@ def _study(scale: Scale, out: Path, say: Say) -> Findings:
     say("C4: an edit of one place")
     local = [judge(net, family, scale.distil, scale.grid) for family in ALL]
     say("C5 and C6: nets of single shapes")
-    nets = [[banks(family, scale.bank, seed, scale.bank_steps) for family in ALL] for seed in range(scale.seeds)]
+    nets = [[banks(family, scale.bank, seed, scale.bank_steps) for family in ALL] for seed in range(scale.bank_seeds)]
     sound = {
         start: [float(np.mean([kept(found[start], scale.sides[0]) for found in one])) for one in nets]
         for start in STARTS
     }
-    trials = [_trial([found[STARTS[0]] for found in one], scale, seed) for seed, one in enumerate(nets)]
+    trials = [
+        try_mixes(found[STARTS[0]], scale.mixes, seed, scale.sides[0]) for seed, one in enumerate(nets) for found in one
+    ]
     say("drawing")
     pictures = _draw(net, crossed, spaces[0], sound, nets[0], trials, scale, out)
     claims = (
@@ -97,7 +95,7 @@ def _study(scale: Scale, out: Path, say: Say) -> Findings:
         *rows.of_subspace(spaces),
         *rows.of_locality(local),
         *rows.of_alignment(sound),
-        *rows.of_guard(trials),
+        *rows.of_guard(trials, scale.fewest),
     )
     data = {
         "weights": LENGTH,
@@ -127,14 +125,6 @@ def fit(scale: Scale, seed: int) -> Fitted:
         for kind, one in zip(family.tolist(), shape, strict=True)
     ]
     return Fitted(net, float(errors(net, pool).mean()), float(np.mean(right)))
-
-
-def _trial(found: list[Bank], scale: Scale, seed: int) -> Trial:
-    """Mixes of the banks of all families."""
-    trials = [try_mixes(bank, scale.mixes, seed, scale.sides[0]) for bank in found]
-    return Trial(
-        np.concatenate([trial.scores for trial in trials], axis=1), np.concatenate([trial.broken for trial in trials])
-    )
 
 
 def _draw(

@@ -16,7 +16,7 @@ import math
 import torch
 from torch import Tensor
 
-from backend.training.losses import laplace_loss
+from ...training.losses import laplace_loss
 
 
 def wrapped(angle: Tensor) -> Tensor:

@@ -8,8 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.studies.claims import Claim, Source
-
+from ..claims import Claim, Source
 from .chain import QUANTITIES, Curves
 from .judge import Judged, Physics
 from .reference import CROSSING, ERRORS, PEAK, REFERENCE, T_KT, TEMPERATURES

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.studies.claims import Findings, Say, Size
-
+from ..claims import Findings, Say, Size
+from ..threads import one_thread
 from . import figures
 from .angles import drawn
 from .chain import Curves, measure
-from .judge import Physics, generated, judge
+from .judge import Judged, Physics, generated, judge
 from .model import Vae, train
 from .observables import upright
 from .rows import chain_rows, model_rows
@@ -47,10 +48,10 @@ PLANS = {
 }
 
 
+@one_thread()
 def study(size: Size, out: Path, say: Say) -> Findings:
     """Chains at both sizes, then both models on the smaller lattice for each seed."""
     plan = PLANS[size]
-    torch.set_num_threads(1)
     curves, learned, held_out = _chains(plan, say)
     at = np.array(plan.temperatures)
     plain, knowing, made, pictures = [], [], [], []
@@ -77,10 +78,10 @@ def study(size: Size, out: Path, say: Say) -> Findings:
     )
     claims = (*(row for one in curves for row in chain_rows(one)), *model_rows(plain, knowing, made))
     data = {
-        "chains": [{key: _plain(value) for key, value in asdict(one).items()} for one in curves],
-        "plain": [_plain(asdict(replace(one, code=one.code.mean(1), size=one.size.mean(1)))) for one in plain],
-        "with energy": [_plain(asdict(replace(one, code=one.code.mean(1), size=one.size.mean(1)))) for one in knowing],
-        "generated": [_plain(asdict(one)) for one in made],
+        "chains": [asdict(one) for one in curves],
+        "plain": [_by_temperature(one) for one in plain],
+        "with energy": [_by_temperature(one) for one in knowing],
+        "generated": [asdict(one) for one in made],
     }
     return Findings(TITLE, PAPER, claims, tuple(zip(paths, captions, strict=True)), data)
 
@@ -118,8 +119,6 @@ def _pictures(
     return [(name, view[0].double().numpy()) for name, view in views]
 
 
-def _plain(value: object) -> object:
-    """Arrays as lists, for JSON."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return value.tolist() if isinstance(value, np.ndarray) else value
+def _by_temperature(one: Judged) -> dict[str, Any]:
+    """What was judged, with means in place of a number per configuration."""
+    return asdict(replace(one, code=one.code.mean(1), size=one.size.mean(1)))
