@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import trapezoid
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from backend.shape.topology import Betti
 from backend.studies.claims import Size
@@ -56,7 +56,7 @@ def test_at_the_critical_t_the_field_vanishes_at_its_saddle(family: int) -> None
     def value(t: float) -> float:
         return float(field_of_shape(family, t, 0.4, 0.0)(place))
 
-    star = brentq(value, 0.01, 0.99)
+    star = float(root_scalar(value, bracket=(0.01, 0.99)).root)
     assert star == pytest.approx(FAMILIES[family].critical(0.4), abs=1e-4)
     assert float(slope(family, (star, 0.4, 0.0), place)) < 1e-2
 

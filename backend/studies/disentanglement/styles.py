@@ -154,7 +154,8 @@ def style_claims(found: Styles) -> list[Claim]:
             gap,
             low=0,
             note="Expected from a generator of pictures, whose style is all that it is given. Here the channels are "
-            "gains that the code moves by little, each a mixture of all of its numbers.",
+            "gains that the code moves by little, each a mixture of all of its numbers. The few channels with most "
+            "spread do worse than all together.",
         ),
         Claim("C4", "share of the surface that the most local channel moves", float(found.shares[0])),
         Claim("C5", "side effect of the most local quarter of the channels, median (sd)", float(np.median(local))),

@@ -65,20 +65,24 @@ def halted(start: Tensor, field: Field, real: Tensor, steps: int, draws: int = 6
     return moved
 
 
-def levelled(start: Tensor, field: Field, real: Tensor, steps: int, seed: int, draws: int = 64) -> Tensor:
+def levelled(
+    start: Tensor, field: Field, real: Tensor, steps: int, generator: torch.Generator, draws: int = 64
+) -> Tensor:
     """The same for a whole set: over all times as far as ``real`` reaches, then over late ones to a level for each,
-    drawn from those of ``real`` (n, d). One level for all would squeeze the set to a rim."""
+    drawn from those of ``real`` (n, d). One level for all would squeeze the set to a rim. Fewer than some 64 draws have
+    minima of their own, between the modes."""
     reach = float(losses(real, field, draws, WHOLE, seed=0).max())
     near = align(start, field, steps, 2 * RATE, reach, draws, span=WHOLE)
-    return align(near, field, steps, 2 * RATE, _levels(len(start), field, real, seed, draws), draws, span=LATE)
+    return align(near, field, steps, 2 * RATE, _levels(len(start), field, real, generator, draws), draws, span=LATE)
 
 
-def scattered(start: Tensor, field: Field, real: Tensor, steps: int, seed: int, draws: int = 64) -> Tensor:
+def scattered(
+    start: Tensor, field: Field, real: Tensor, steps: int, generator: torch.Generator, draws: int = 64
+) -> Tensor:
     """To the mode, and out of it again in a direction drawn at random to a level drawn from those of ``real``: what is
     left of where a point came from is its mode alone."""
-    end = align(levelled(start, field, real, steps, seed, draws), field, steps, 2 * RATE, 0.0, draws, span=LATE)
-    levels = _levels(len(start), field, real, seed, draws)
-    generator = torch.Generator().manual_seed(seed)
+    end = align(levelled(start, field, real, steps, generator, draws), field, steps, 2 * RATE, 0.0, draws, span=LATE)
+    levels = _levels(len(start), field, real, generator, draws)
     way = functional.normalize(torch.randn(start.shape, generator=generator), dim=1)
     low, high = torch.zeros(len(start)), torch.full((len(start),), FARTHEST)
     for _ in range(HALVINGS):
@@ -88,9 +92,8 @@ def scattered(start: Tensor, field: Field, real: Tensor, steps: int, seed: int, 
     return end + low[:, None] * way
 
 
-def _levels(count: int, field: Field, real: Tensor, seed: int, draws: int) -> Tensor:
+def _levels(count: int, field: Field, real: Tensor, generator: torch.Generator, draws: int) -> Tensor:
     """Late L (count,) of points of ``real``, drawn at random."""
-    generator = torch.Generator().manual_seed(seed)
     return losses(real, field, draws, LATE, seed=0)[torch.randint(len(real), (count,), generator=generator)]
 
 

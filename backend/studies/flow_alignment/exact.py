@@ -67,8 +67,8 @@ def run(toy: Toy, effort: Effort, seed: int) -> Run:
         DETACHED: cut[-1],
         LATER: descend(start, toy.field, steps, seed, span=LATE)[-1],
         HALTED: halted(start, toy.field, known, effort.halt_steps),
-        LEVELLED: levelled(start, toy.field, known, effort.halt_steps, seed),
-        SCATTERED: scattered(start, toy.field, known, effort.halt_steps, seed),
+        LEVELLED: levelled(start, toy.field, known, effort.halt_steps, generator),
+        SCATTERED: scattered(start, toy.field, known, effort.halt_steps, generator),
     }
     averaged = modes_of(descend(start, toy.field, steps, seed, draws=4)[-1], toy)
     surprise, cut_surprise = ([float(toy.surprise(at).mean()) for at in path] for path in (way, cut))

@@ -71,7 +71,7 @@ def learn(toy: Toy, effort: Effort, seed: int) -> Learned:
         losses(grid, velocity, effort.draws),
         losses(grid, velocity, effort.draws, LATE),
         unwhitened(velocity, descend(start, velocity, [effort.steps], seed)[-1]),
-        unwhitened(velocity, levelled(start, velocity, known, effort.steps // 5, seed, effort.draws // 2)),
+        unwhitened(velocity, levelled(start, velocity, known, effort.steps // 5, generator, effort.draws)),
         unwhitened(velocity, sampled(velocity, start)),
         agreement(losses(toy.grid(), toy.field, effort.draws), toy.surprise(toy.grid()))[0],
     )

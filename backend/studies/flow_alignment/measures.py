@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from torch import Tensor
 
+from ..ranks import spearman
 from .toys import Toy
 
 
@@ -44,9 +42,3 @@ def agreement(loss: Tensor, surprise: Tensor, below: float = math.inf) -> tuple[
     kept = surprise < below
     one, other = loss[kept].numpy(), surprise[kept].numpy()
     return spearman(one, other), float(np.corrcoef(one, other)[0, 1])
-
-
-def spearman(one: NDArray, other: NDArray) -> float:
-    """Spearman's correlation of two rows of numbers."""
-    # scipy's result has no declared type
-    return float(cast(Any, spearmanr(one, other)).statistic)

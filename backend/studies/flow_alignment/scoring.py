@@ -13,7 +13,7 @@ from ...prior.flow import FlowPrior, auroc
 from ...prior.shipped import Prior
 from ...prior.velocity import Velocity
 from ..claims import Claim
-from .measures import spearman
+from ..ranks import spearman
 from .shapes import BLENDED, GAUSSIAN, NOISY, OVERDRIVEN, REAL, SAMPLED, SHUFFLED, Table, made_up
 
 KL, TYPICAL, WHOLE, LATE = "Gaussian (KL)", "Gaussian, typical set", "L, all times", "L, late times"
@@ -75,7 +75,7 @@ def flow_surprise(velocity: Velocity, points: NDArray, steps: int, probes: int =
     log p(x1) = log N(x0) - integral of div v (Chen et al. 2018, arXiv 1806.07366).
     """
     count, size = points.shape
-    signs = np.random.default_rng(seed).choice(np.float32([-1, 1]), (probes, size))
+    signs = np.random.default_rng(seed).choice(np.array([-1, 1], np.float32), (probes, size))
 
     def moved(x: NDArray, t: float) -> tuple[NDArray, NDArray]:
         flow, pullback = velocity.with_pullback(np.repeat(x, probes, axis=0), np.full(count * probes, t, np.float32))

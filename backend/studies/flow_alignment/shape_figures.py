@@ -8,11 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter, SymmetricalLogLocator
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
+from scipy.ndimage import zoom
 
-from ...prior.outline import outline_of
+from ...field.bricks import BRICK, BrickGrid
+from ...field.surface import extract
 from ...prior.shipped import Prior
-from ...report.pictures import thumbnail
+from ...report.pictures import mesh_picture
 from .drawing import PULLED, SHRUNK, Drawn
 from .figures import BLUE, GREY, RED, save
 from .scoring import KL, LATE, TYPICAL, Told
@@ -20,7 +21,10 @@ from .scoring import WHOLE as WHOLE_TIME
 from .shapes import GAUSSIAN, REAL, SAMPLED
 
 SHOWN = 8
-PIXELS = 56
+PIXELS = 120
+FINER = 4
+"""Voxels drawn for each of a code's, along an edge."""
+SAMPLES = "Shapes drawn from each prior, by the coarse fields of their codes; nothing where a thin wall is lost."
 COLORS = {KL: GREY, TYPICAL: "#c9c9c9", WHOLE_TIME: "#7fa8d6", LATE: BLUE}
 
 
@@ -90,7 +94,7 @@ def draw_samples(path: Path, found: Drawn, prior: Prior) -> tuple[Path, str]:
         for axis in row:
             axis.axis("off")
         for axis, code in zip(row, chosen, strict=False):
-            axis.imshow(picture(code, prior), cmap="gray", vmin=0, vmax=255)
+            axis.imshow(picture(code, prior))
         row[0].set_title(kind, fontsize=10, loc="left")
     axis = lower.subplots()
     for kind, color in zip(kinds[:4], ("black", BLUE, GREY, RED), strict=True):
@@ -98,19 +102,17 @@ def draw_samples(path: Path, found: Drawn, prior: Prior) -> tuple[Path, str]:
         axis.plot(distances, (np.arange(len(distances)) + 1) / len(distances), color=color, label=kind)
     axis.set(xlabel="distance to the nearest training shape (rms voxels of level 0)", ylabel="share of shapes nearer")
     axis.legend(fontsize=9)
-    return save(figure, path, "Shapes drawn from each prior, by the coarse outlines of their codes.")
+    return save(figure, path, SAMPLES)
 
 
 def picture(code: NDArray, prior: Prior) -> NDArray[np.uint8]:
-    """Greys (PIXELS, PIXELS) of the outline of a code, white beside it."""
-    outline = outline_of(code, prior.codes)
-    if not len(outline.points):
-        return np.full((PIXELS, PIXELS), 255, np.uint8)
-    # a thumbnail is of dense points: those halfway to the neighbours close the gaps
-    near = np.asarray(KDTree(outline.points).query(outline.points, k=min(8, len(outline.points)))[1])
-    points, normals = ((table[:, None] + table[near]) / 2 for table in (outline.points, outline.normals))
-    grey = thumbnail(points.reshape(-1, 3), normals.reshape(-1, 3), PIXELS)
-    return np.where(grey == 0, 255, 0.85 * grey).astype(np.uint8)
+    """RGBA (PIXELS, PIXELS, 4) of the surface of a code's coarse field, clear where there is none."""
+    field = np.asarray(zoom(prior.codes.field_of(code), FINER, order=3, mode="nearest", grid_mode=True), np.float32)
+    bricks = len(field) // BRICK
+    values = field.reshape(bricks, BRICK, bricks, BRICK, bricks, BRICK).transpose(0, 2, 4, 1, 3, 5)
+    coords = np.argwhere(np.ones((bricks,) * 3)).astype(np.int32)
+    surface = extract(BrickGrid(coords, np.ascontiguousarray(values).reshape(-1, 1, BRICK, BRICK, BRICK)))
+    return mesh_picture(surface.vertices, surface.faces, PIXELS)
 
 
 def _broken(words: str) -> str:

@@ -54,6 +54,8 @@ class Atom(nn.Module):
     condition, prepended as in the paper. Each place also hears the condition in its own words: one projection for each
     of the eight, since a child needs other neighbours than its brother."""
 
+    sight: Tensor
+
     def __init__(self, config: AtomConfig) -> None:
         super().__init__()
         self.config = config

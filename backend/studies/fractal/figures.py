@@ -16,8 +16,8 @@ PICTURE = 170
 COLOURS = ("#1f4e79", "#4f81bd", "#8fb8de", "#c9dff2")
 
 
-def gallery(path: Path, title: str, rows: Sequence[tuple[str, Sequence[NDArray[np.bool_]]]]) -> Path:
-    """Rows of shapes (s, s, s), each row with its name."""
+def gallery(path: Path, title: str, rows: Sequence[tuple[str, NDArray[np.bool_]]]) -> Path:
+    """Rows of shapes (n, s, s, s), each row with its name."""
     columns = max(len(shapes) for _, shapes in rows)
     figure = Figure(figsize=(1.25 * columns + 1.3, 1.35 * len(rows) + 0.5), layout="constrained")
     axes = figure.subplots(len(rows), columns, squeeze=False)

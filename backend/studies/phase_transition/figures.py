@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +56,9 @@ def moves(rows: Sequence[tuple[str, Sequence[tuple[str, Mesh]]]], path: Path) ->
     figure.savefig(path, dpi=100)
 
 
-def between(kept: dict[str, Sequence[float]], halfway: Sequence[tuple[str, Mesh]], path: Path) -> None:
+def between(kept: Mapping[str, Sequence[float]], halfway: Sequence[tuple[str, Mesh]], path: Path) -> None:
     """Share of interpolated nets that are sound, by start, and what lies halfway between two nets."""
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
     panels = figure.subplots(1, 1 + len(halfway), width_ratios=(1.5, *(1 for _ in halfway)))
     places = np.arange(len(kept))
     panels[0].bar(places, [np.mean(shares) for shares in kept.values()], color="#9db9d6", width=0.6)

@@ -91,13 +91,14 @@ def of_locality(local: list[Locality]) -> list[Claim]:
         "distilled": "masked edit distilled back into weights",
         "masked": "edit behind a mask in space, as in the product",
     }
+    shared = "All places share the weights; longer training, up to four times as long, does not mend it. "
     leaks = [
         Claim(
             f"C4 {way}",
             f"Chamfer distance of the untouched region over the edited one's, worst; {text}",
             max(one.leaks[way] for one in local),
             high=0.01,
-            note="; ".join(f"{one.family} {one.leaks[way]:.4f}" for one in local),
+            note=(shared if way == "plain" else "") + "; ".join(f"{one.family} {one.leaks[way]:.4f}" for one in local),
         )
         for way, text in texts.items()
     ]

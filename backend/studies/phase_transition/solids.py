@@ -80,8 +80,8 @@ def mesh_of(field: Field, side: int = GRID) -> Mesh:
     half, bricks = side // 2, side // BRICK
     rough = sample(field, grid_points(half)).reshape(half, half, half).numpy()
     near = np.abs(rough) < NEAR * 2 / side
-    inside = ndimage.binary_dilation(rough < 0, np.ones((3, 3, 3))) & ~ndimage.binary_erosion(rough < 0)
-    near = ndimage.binary_dilation(near | inside)
+    grown, shrunk = ndimage.binary_dilation(rough < 0, np.ones((3, 3, 3))), ndimage.binary_erosion(rough < 0)
+    near = np.asarray(ndimage.binary_dilation(near | (grown & np.logical_not(shrunk))))
     split = BRICK // 2
     keep = near.reshape(bricks, split, bricks, split, bricks, split).any(axis=(1, 3, 5))
     if not keep.any():

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from ...prior.directions import Sliders, principal, whitening
+from ..ranks import spearman
 from .families import FAMILIES
 from .net import Conditional, field_of
 from .solids import Mesh, displacement, mesh_of
@@ -80,4 +80,4 @@ def _spearman(sliders: Sliders, number: int, base: Mesh) -> float:
     whole = moved[-1] - moved[0]
     own = whole.abs() >= whole.abs().quantile(MOST_MOVED)
     along = (moved[:, own] * whole[own].sign()).mean(dim=1)
-    return float(spearmanr(positions, along.numpy()).statistic)
+    return spearman(positions, along.numpy())
