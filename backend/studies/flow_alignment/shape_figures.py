@@ -10,7 +10,7 @@ from matplotlib.ticker import ScalarFormatter, SymmetricalLogLocator
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
-from ...field.bricks import BRICK, BrickGrid
+from ...field.bricks import BrickGrid
 from ...field.surface import extract
 from ...prior.shipped import Prior
 from ...report.pictures import mesh_picture
@@ -108,10 +108,7 @@ def draw_samples(path: Path, found: Drawn, prior: Prior) -> tuple[Path, str]:
 def picture(code: NDArray, prior: Prior) -> NDArray[np.uint8]:
     """RGBA (PIXELS, PIXELS, 4) of the surface of a code's coarse field, clear where there is none."""
     field = np.asarray(zoom(prior.codes.field_of(code), FINER, order=3, mode="nearest", grid_mode=True), np.float32)
-    bricks = len(field) // BRICK
-    values = field.reshape(bricks, BRICK, bricks, BRICK, bricks, BRICK).transpose(0, 2, 4, 1, 3, 5)
-    coords = np.argwhere(np.ones((bricks,) * 3)).astype(np.int32)
-    surface = extract(BrickGrid(coords, np.ascontiguousarray(values).reshape(-1, 1, BRICK, BRICK, BRICK)))
+    surface = extract(BrickGrid.from_dense(field[None]))
     return mesh_picture(surface.vertices, surface.faces, PIXELS)
 
 
