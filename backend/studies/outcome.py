@@ -44,6 +44,11 @@ class Outcome:
     def met(self) -> int:
         return sum(claim.met for claim in self.judged)
 
+    def reason(self, claim: Claim) -> str:
+        """Why a claim is missed."""
+        hardly = "at this size nothing is learned to the end." if self.size is Size.TEST else ""
+        return claim.note or hardly or "no reason is known."
+
 
 def find_study(name: str) -> Study:
     """The study of a name of STUDIES. Raises ImportError where it, or a package that it needs, is not installed."""

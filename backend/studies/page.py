@@ -78,7 +78,9 @@ def _section(outcome: Outcome) -> Markup:
         el("p", found.paper, class_="lead"),
         table(["", "Claim", "", "Measured", "To reach", "", "From"], list(map(_row, found.claims)), (3, 4)),
         el("h3", "What was missed") if missed else None,
-        el("ul", *(el("li", el("b", claim.key), ": ", _reason(claim)) for claim in missed)) if missed else None,
+        el("ul", *(el("li", el("b", claim.key), ": ", text(outcome.reason(claim), LONGEST_NOTE)) for claim in missed))
+        if missed
+        else None,
         *pictures,
         el("p", f"Measured in {outcome.seconds:.0f} s at the size “{outcome.size.value}”.", class_="soft small"),
     )
@@ -97,10 +99,6 @@ def _row(claim: Claim) -> list[Markup]:
         cell(el("span", word, class_=f"badge {STYLES[word]}")),
         cell(SOURCES[claim.source], class_="soft small"),
     ]
-
-
-def _reason(claim: Claim) -> Markup:
-    return text(claim.note or "no reason is known.", LONGEST_NOTE)
 
 
 def _chart(claim: Claim) -> Markup | None:

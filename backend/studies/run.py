@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..console import disk_errors, print_json
 from ..weights.files import write_whole
-from .claims import Claim, Findings, Say, Size
+from .claims import Claim, Say, Size
 from .outcome import STUDIES, Find, Outcome, as_plain, find_study, measured, run_study, verdict
 from .page import studies_page
 
@@ -69,7 +69,7 @@ def table(outcome: Outcome) -> list[str]:
         cells = (row[0], first, *row[2:])
         lines.append("  ".join(text.ljust(width) for text, width in zip(cells, wide, strict=True)).rstrip())
         lines += [" " * (wide[0] + 2) + line for line in more]
-    return [*lines, *_notes(found), f"{outcome.seconds:.0f} s, {_summary([outcome])}"]
+    return [*lines, *_notes(outcome, found.claims), f"{outcome.seconds:.0f} s, {_summary([outcome])}"]
 
 
 def _row(claim: Claim) -> tuple[str, ...]:
@@ -77,13 +77,13 @@ def _row(claim: Claim) -> tuple[str, ...]:
     return claim.key, claim.what, claim.target, measured(claim) + seeds, verdict(claim), claim.source.value
 
 
-def _notes(found: Findings) -> list[str]:
+def _notes(outcome: Outcome, claims: Sequence[Claim]) -> list[str]:
     """What is said of single claims; a claim that is missed always has a line."""
     lines = [""]
-    for claim in found.claims:
+    for claim in claims:
         word = verdict(claim)
         if claim.note or word == "missed":
-            told = f"{claim.key}, {word}: {claim.note or 'no reason is known.'}"
+            told = f"{claim.key}, {word}: {outcome.reason(claim)}"
             lines += textwrap.wrap(told, 2 * WIDTH, subsequent_indent="  ")
     return lines
 

@@ -81,6 +81,11 @@ def test_a_study_prints_every_claim_with_its_target_spread_verdict_and_source(
     assert "a stray print" not in printed and "fractal: looking" in errors
 
 
+def test_at_the_small_size_a_miss_is_put_down_to_the_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["fractal", "--out", str(tmp_path), "--size", "test"], only())
+    assert "C4, missed: at this size nothing is learned to the end." in capsys.readouterr().out
+
+
 def test_what_was_measured_is_kept_as_json_with_seconds_seeds_and_device(tmp_path: Path) -> None:
     main(["xy-model", "--out", str(tmp_path), "--size", "test"], only())
     kept = json.loads((tmp_path / "xy-model.json").read_text("utf-8"))
