@@ -43,6 +43,10 @@ PLATFORMS = {
 BPY_STUBS = "fake-bpy-module-latest==20261026"
 # A Blender that hangs must not hang the suite; the whole add-on suite takes a minute or two.
 SUITE_SECONDS = 1200
+# Several of these in Blender would share a profile, and the protocol's ask what happens within a time.
+ALONE = ("addon", "protocol")
+# A worker of the training tests takes a gigabyte.
+MOST_WORKERS = 4
 NOT_SHIPPED = shutil.ignore_patterns(
     "__pycache__", "training", "studies", "*.pyc", "checkpoint.safetensors", "audit.html"
 )
@@ -253,10 +257,14 @@ def test(fast: bool, only: Sequence[str]) -> int:
     )
     # The add-on finds its backend only where both are staged.
     tally.check("pyright: add-on", python, "-m", "pyright", "--pythonpath", python, "-p", addon_types())
-    folders = [
-        path for path in sorted((ROOT / "tests").iterdir()) if any(path.glob("test_*.py")) and path.name != "addon"
-    ]
-    tally.pytest("tests without Blender", python, *(only or folders))
+    if only:
+        tally.pytest("chosen tests", python, *only)
+    else:
+        folders = {path.name: path for path in sorted((ROOT / "tests").iterdir()) if any(path.glob("test_*.py"))}
+        shared = [path for name, path in folders.items() if name not in ALONE]
+        workers = ("-n", min(os.cpu_count() or 1, MOST_WORKERS), "--dist", "loadfile")
+        tally.pytest("tests without Blender", python, *workers, *shared, OMP_NUM_THREADS="1")
+        tally.pytest("tests of the protocol", python, folders["protocol"])
     for blender in (MAIN, *(() if fast else OTHERS)):
         name = f"add-on in Blender {blender.bpy}"
         addon = python if blender is MAIN else environment(blender, [f"bpy=={blender.bpy}", "pytest"])

@@ -30,6 +30,7 @@ _ELSEWHERE = {
     "train": ".training.train",
     "export": ".training.export",
     "ablate": ".training.ablation",
+    "study": ".studies.run",
     "bench": "tests.benchmarks",
 }
 

@@ -38,8 +38,13 @@ def cover(active: np.ndarray) -> np.ndarray:
 def _cover_at(active: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """A cover by blocks whose first bricks are ``shift`` plus multiples of the stride."""
     lattice, remainder = np.divmod(active - shift, STRIDE)
+    # room for the block before the first one
+    origin = lattice.min(axis=0) - 1
+    size = lattice.max(axis=0) - origin + 1
+    weight = np.array([size[1] * size[2], size[2], 1])
+    place = (lattice - origin) @ weight
     shared = remainder == 0
-    chosen = np.zeros(0, np.int64)
+    chosen = np.zeros(size.prod(), bool)
     # from bricks that only one block has to those at the corners of eight
     for axes in range(4):
         bricks = np.flatnonzero(shared.sum(axis=1) == axes)
@@ -47,9 +52,9 @@ def _cover_at(active: np.ndarray, shift: np.ndarray) -> np.ndarray:
         for before in itertools.product((0, 1), repeat=3):
             # the first brick of a block is the last brick of the block before it
             owns = shared[bricks][:, np.array(before, bool)].all(axis=1)
-            covered |= owns & np.isin(_keys(lattice[bricks] - np.array(before, np.int32)), chosen)
-        chosen = np.union1d(chosen, _keys(lattice[bricks[~covered]]))
-    return _unkeyed(chosen) * STRIDE + shift
+            covered |= owns & chosen[place[bricks] - before @ weight]
+        chosen[place[bricks[~covered]]] = True
+    return (np.argwhere(chosen.reshape(size)) + origin).astype(np.int32) * STRIDE + shift
 
 
 KEY_BITS = 20

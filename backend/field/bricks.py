@@ -62,10 +62,10 @@ class BrickMap:
 
     def find(self, coords: np.ndarray) -> np.ndarray:
         """Entries i32 (...) for brick coordinates (..., 3); OUTSIDE beyond the domain."""
-        place = coords + self.margin
-        held = np.clip(place, 0, len(self.index) - 1)
-        found = self.index[held[..., 0], held[..., 1], held[..., 2]]
-        return np.where((held == place).all(axis=-1), found, OUTSIDE)
+        place = [coords[..., axis] + self.margin for axis in range(3)]
+        held = [along.clip(0, len(self.index) - 1) for along in place]
+        within = (held[0] == place[0]) & (held[1] == place[1]) & (held[2] == place[2])
+        return np.where(within, self.index[tuple(held)], OUTSIDE)
 
     @property
     def coords(self) -> np.ndarray:

@@ -17,14 +17,15 @@ def sample(grid: BrickGrid, bricks: BrickMap, positions: np.ndarray, channel: in
     """
     values = grid.values.reshape(len(grid.coords), -1, BRICK**3)[:, channel]
     lower = np.floor(positions).astype(np.int32)
-    share = positions - lower
+    upper = positions - lower
+    shares = [(1 - along, along) for along in upper.T]
     total = np.zeros(len(positions), np.float32)
     for corner in itertools.product((0, 1), repeat=3):
         voxel = lower + np.array(corner, np.int32)
-        weight = np.prod(np.where(corner, share, 1 - share), axis=1)
+        in_x, in_y, in_z = (share[end] for share, end in zip(shares, corner, strict=True))
         index = bricks.find(voxel >> 3)
         x, y, z = (voxel & (BRICK - 1)).T
         value = values[np.maximum(index, 0), (x * BRICK + y) * BRICK + z]
         side = np.where((index == INSIDE) & (channel == 0), -absent, absent)
-        total += weight.astype(np.float32) * np.where(index >= 0, value, side).astype(np.float32)
+        total += (in_x * in_y * in_z).astype(np.float32) * np.where(index >= 0, value, side).astype(np.float32)
     return total

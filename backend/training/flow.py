@@ -209,12 +209,13 @@ def align(
     field: Field,
     steps: int,
     rate: float,
-    stop_at: float,
+    stop_at: float | Tensor,
     draws: int = 128,
     seed: int = 0,
     span: tuple[float, float] = WHOLE,
 ) -> Tensor:
-    """Move each point (B, d), whitened, down its L_align by Adam until it scores ``stop_at``: the data's own score.
+    """Move each point (B, d), whitened, down its L_align by Adam until it scores ``stop_at``: the data's own score, or
+    one (B,) for each.
 
     Going on to the minimum would draw all points into the modes (the paper's pitfall); ``stop_at`` = 0 does so. The
     draws are fixed by the seed and the same for all points, so a point that scores well enough stays where it is.

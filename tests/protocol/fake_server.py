@@ -127,6 +127,7 @@ class FakeEngine:
     def do_flood(self, mesh: FakeMesh, on_frame: Callable[[Any], None], cancel: Any) -> None:
         for level in range(300):
             on_frame(FakeMesh(mesh.vertices, mesh.faces, mesh.sigma, level))
+        print("flooded", file=sys.stderr, flush=True)
 
     def do_exit(self, mesh: FakeMesh, on_frame: Callable[[Any], None], cancel: Any) -> None:
         on_frame(mesh)

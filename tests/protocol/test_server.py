@@ -49,7 +49,7 @@ class Conversation:
 
     def __init__(self) -> None:
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(FAKE_SERVER, bufsize=0, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(FAKE_SERVER, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe)
         assert self.process.stdin is not None and self.process.stdout is not None
         self.stdin = self.process.stdin
         self._messages = map(from_packet, read_packets(self.process.stdout))
@@ -76,11 +76,17 @@ class Conversation:
         while getattr(self.hear_until(Progress)[-1], "fraction", 0) < 0.5:
             pass
 
+    def hear_aside(self, words: bytes) -> None:
+        """Until a line with these words comes on the error stream."""
+        assert self.process.stderr is not None
+        assert any(words in line for line in self.process.stderr)
+
     def end(self) -> int:
         self.stdin.close()
         code = self.process.wait(LIVENESS)
-        assert self.process.stdout is not None
+        assert self.process.stdout is not None and self.process.stderr is not None
         self.process.stdout.close()
+        self.process.stderr.close()
         return code
 
 
@@ -187,7 +193,7 @@ def test_bytes_that_are_no_packets_end_it_with_a_reason(server: Conversation) ->
 
 def test_a_reader_that_stops_listening_does_not_stop_the_work_and_gets_the_newest(server: Conversation) -> None:
     server.say(FitRequest(1, "flood", {}, "", cloud(20_000)))
-    time.sleep(1.5)
+    server.hear_aside(b"flooded")
     frames = [message for message in server.hear_until(FitDone) if isinstance(message, MeshFrame)]
     # 300 were made. What was in the pipe and the newest one of what waited came, the final one last.
     assert len(frames) < 100
@@ -197,7 +203,7 @@ def test_a_reader_that_stops_listening_does_not_stop_the_work_and_gets_the_newes
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_waiting_frames_do_not_pile_up_in_memory(server: Conversation) -> None:
     server.say(FitRequest(1, "flood", {}, "", cloud(100_000)))
-    time.sleep(2.0)
+    server.hear_aside(b"flooded")
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     (peak,) = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")]
     # All 300 meshes would be 480 MB.

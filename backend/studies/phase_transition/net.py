@@ -1,0 +1,93 @@
+"""A signed distance as a small perceptron whose weights are one vector, and the conditional one: weights
+theta_0 * (1 + Phi(c)) with the product's own Phi.
+
+As one vector theta, shapes can be added, projected and interpolated, which is all that the paper does to them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...training.atom import ATTRIBUTES, CODE, WAVES, AtomConfig, Phi
+from .families import FAMILIES, NUMBERS
+
+WIDTH = 128
+FEATURES = 3 * WAVES
+"""Of a position: itself, and the cosines of each coordinate that the atom's layer of the position sees."""
+SIZES = ((FEATURES, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, 1))
+"""Inputs and outputs of the layers."""
+LENGTH = sum((inputs + 1) * outputs for inputs, outputs in SIZES)
+"""Of theta."""
+PLACED = FEATURES * WIDTH
+"""Weights that see the position; they come first."""
+GAINS = 3 * WIDTH
+
+
+def start(seed: int) -> Tensor:
+    """A random theta (LENGTH,); the layers keep the size of what passes through them."""
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for inputs, outputs in SIZES:
+        parts += [torch.randn(inputs * outputs, generator=generator) * math.sqrt(2 / inputs), torch.zeros(outputs)]
+    return torch.cat(parts)
+
+
+def layers(theta: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Matrices (B, inputs, outputs) and biases (B, 1, outputs) of nets theta (B, LENGTH)."""
+    sizes = [size for inputs, outputs in SIZES for size in (inputs * outputs, outputs)]
+    parts = iter(theta.split(sizes, dim=1))
+    return [(next(parts).unflatten(1, size), next(parts)[:, None]) for size in SIZES]
+
+
+def distance(theta: Tensor, points: Tensor) -> Tensor:
+    """Signed distances (B, N) of nets theta (B, LENGTH) at points (B, N, 3)."""
+    angle = (points + 1) * (math.pi / 2)
+    hidden = torch.cat((points, *(torch.cos(wave * angle) for wave in range(1, WAVES))), dim=2)
+    for number, (matrix, bias) in enumerate(layers(theta)):
+        hidden = torch.baddbmm(bias, functional.silu(hidden) if number else hidden, matrix)
+    return hidden[..., 0]
+
+
+def field_of(theta: Tensor) -> Callable[[Tensor], Tensor]:
+    """The field of one net theta (LENGTH,): points (N, 3) -> distances (N,)."""
+    return lambda points: distance(theta[None], points[None])[0]
+
+
+class Conditional(nn.Module):
+    """Family and numbers of a shape -> theta, as in the atom: the style scales the outputs of every hidden layer, which
+    is the same as scaling rows of its weights; what is beyond the gains is added to the layer of the position.
+    """
+
+    lift: Tensor
+
+    def __init__(self, seed: int, inner: int = 96) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.phi = Phi(AtomConfig(phi_width=8, code_width=inner), GAINS, GAINS + PLACED)
+        self.theta = nn.Parameter(start(seed))
+        generator = torch.Generator().manual_seed(seed)
+        self.register_buffer("lift", torch.randn(len(FAMILIES) * (1 + NUMBERS), CODE, generator=generator))
+
+    def style(self, family: Tensor, shape: Tensor) -> Tensor:
+        """Phi(c) (B, GAINS + PLACED) of families (B,) and shapes (B, 3)."""
+        numbers = torch.cat((torch.ones_like(shape[:, :1]), 2 * shape[:, :1] - 1, shape[:, 1:]), dim=1)
+        own = functional.one_hot(family, len(FAMILIES)).to(shape)[:, :, None] * numbers[:, None]
+        return self.phi(shape.new_zeros(len(shape), ATTRIBUTES), own.flatten(1) @ self.lift)
+
+    def of_shapes(self, family: int, shape: Tensor) -> Tensor:
+        """theta (B, LENGTH) of shapes (B, 3) of one family."""
+        return self.weights(self.style(torch.full((len(shape),), family), shape))
+
+    def weights(self, style: Tensor) -> Tensor:
+        """theta (B, LENGTH) of styles (B, GAINS + PLACED)."""
+        gains = [1 + part[:, None] for part in style[:, :GAINS].split(WIDTH, dim=1)]
+        *hidden, last = layers(self.theta[None])
+        scaled = [part * gain for layer, gain in zip(hidden, gains, strict=True) for part in layer]
+        flat = [part.flatten(1) for part in (*scaled, *(part.expand(len(style), -1, -1) for part in last))]
+        return torch.cat((flat[0] + style[:, GAINS:], *flat[1:]), dim=1)
