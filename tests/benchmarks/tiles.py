@@ -20,9 +20,9 @@ from backend.training.scanner import ScanSettings, scan_points
 from backend.training.surface_points import surface_points, visible
 from tests.benchmarks.render import BACKGROUND, GREY, SUPERSAMPLING, basis, draw_mesh, draw_points
 
-DOUBT = LinearSegmentedColormap.from_list("doubt", [GREY, (0.93, 0.62, 0.30), (0.80, 0.30, 0.12)])
+DOUBT = LinearSegmentedColormap.from_list("doubt", np.array([GREY, (0.93, 0.62, 0.30), (0.80, 0.30, 0.12)]))
 """From plain clay to a warning."""
-DEPARTURE = LinearSegmentedColormap.from_list("departure", [(0.10, 0.34, 0.82), GREY, (0.80, 0.30, 0.12)])
+DEPARTURE = LinearSegmentedColormap.from_list("departure", np.array([(0.10, 0.34, 0.82), GREY, (0.80, 0.30, 0.12)]))
 """From what falls short to what stands out."""
 SURFACE_POINTS = 60_000
 LINE = 26
