@@ -38,8 +38,8 @@ class FitRequest:
     """Fit one scan, and keep it for edits under the number of the job.
 
     ``points`` (n, 3) in world units, f64 when they are far from the origin; ``faces`` (m, 3) indices into them;
-    ``normals`` and ``to_sensor`` (n, 3). ``options`` are the fields of ``FitOptions``. ``profile``: file of a family,
-    which completes what was not seen; empty for none.
+    ``normals`` and ``to_sensor`` (n, 3); ``sigma`` (n,) as of `scan.raw.RawScan`. ``options`` are the fields of
+    ``FitOptions``. ``profile``: file of a family, which completes what was not seen; empty for none.
     """
 
     id: int
@@ -50,6 +50,7 @@ class FitRequest:
     faces: np.ndarray | None = array_field("<i4", columns=3, optional=True)
     normals: np.ndarray | None = array_field("<f4", columns=3, optional=True)
     to_sensor: np.ndarray | None = array_field("<f4", columns=3, optional=True)
+    sigma: np.ndarray | None = array_field("<f4", columns=None, optional=True)
 
 
 @dataclass(frozen=True, eq=False)

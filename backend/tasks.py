@@ -70,7 +70,9 @@ def _fit(request: FitRequest, bench: Bench) -> FitDone:
             bench.send(job.frame(mesh, final=False))
 
     name = request.name or "The scan"
-    raw = RawScan(request.points.astype(np.float64), request.faces, request.normals, request.to_sensor, name)
+    raw = RawScan(
+        request.points.astype(np.float64), request.faces, request.normals, request.to_sensor, name, request.sigma
+    )
     bench.report(0.0, "reading the scan")
     scan = bench.engine.prepare(raw)
     assert job.token is not None

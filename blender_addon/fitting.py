@@ -44,7 +44,7 @@ class Fitting:
         """Ask for the fit of a scan; the number of the job. Raises OmomiError."""
         return client.request(
             FitRequest, name=name, options=self.options(), profile=profile_path(self.profile),
-            points=scan.points, faces=scan.faces, normals=scan.normals,
+            points=scan.points, faces=scan.faces, normals=scan.normals, sigma=scan.sigma,
         )  # fmt: skip
 
 

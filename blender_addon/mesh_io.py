@@ -26,6 +26,8 @@ __all__ = [
 ]  # fmt: skip
 
 SIGMA = "omomi_sigma"
+MADE = "omomi_made"
+"""Custom property of a mesh that Omomi made: its sigma is its own, and no check overwrites it."""
 COLOUR = "omomi_uncertainty"
 DEVIATION = "omomi_deviation"
 DEPARTURE = "omomi_departure"
@@ -45,11 +47,13 @@ MAX_CONDITION = 1e6
 
 
 class ScanArrays(NamedTuple):
-    """``points`` f64 (n, 3) posed; ``faces`` i32 (m, 3) wound as seen in the world; ``normals`` f32 (n, 3)"""
+    """``points`` f64 (n, 3) posed; ``faces`` i32 (m, 3) wound as seen in the world; ``normals`` f32 (n, 3);
+    ``sigma`` f32 (n,), of a mesh that Omomi made."""
 
     points: NDArray[np.float64]
     faces: NDArray[np.int32] | None
     normals: NDArray[np.float32] | None
+    sigma: NDArray[np.float32] | None = None
 
 
 def object_linear(obj: Any) -> NDArray[np.float64]:
@@ -98,7 +102,17 @@ def _arrays(obj: Any, mesh: Any, local: NDArray[np.float32] | None) -> ScanArray
     faces = _triangles(mesh)
     if faces is not None and np.linalg.det(linear) < 0:
         faces = faces[:, ::-1]
-    return ScanArrays(points, None if faces is None else np.ascontiguousarray(faces), _point_normals(mesh, linear))
+    wound = None if faces is None else np.ascontiguousarray(faces)
+    return ScanArrays(points, wound, _point_normals(mesh, linear), _own_sigma(mesh) if obj.data.get(MADE) else None)
+
+
+def _own_sigma(mesh: Any) -> NDArray[np.float32] | None:
+    attribute = mesh.attributes.get(SIGMA)
+    if attribute is None or (attribute.domain, attribute.data_type) != ("POINT", "FLOAT"):
+        return None
+    values = np.empty(len(attribute.data), np.float32)
+    attribute.data.foreach_get("value", values)
+    return values
 
 
 def _vectors(attribute: Any) -> NDArray[np.float32]:
@@ -219,9 +233,16 @@ def _drop_cached_bounds(mesh: Any) -> None:
         mesh.vertices[0].co = mesh.vertices[0].co
 
 
-def paint_sigma(mesh: Any, sigma: NDArray[np.float32], size: float) -> None:
-    """Store one standard deviation per vertex (world units) and its colour; ``size`` as in `uncertainty_colours`."""
-    _paint(mesh, SIGMA, sigma, COLOUR, uncertainty_colours(sigma, size))
+def paint_sigma(mesh: Any, sigma: NDArray[np.float32], size: float, made: bool = False) -> None:
+    """Store one standard deviation per vertex (world units) and its colour; ``size`` as in `uncertainty_colours`.
+
+    made: Omomi made the mesh, and this is its own sigma. A check of such a mesh changes the colours alone, or the next
+    one would take what it found, the doubt of edits included, for what was known before.
+    """
+    if made:
+        mesh[MADE] = True
+    stored = SIGMA if made or not mesh.get(MADE) else None
+    _paint(mesh, stored, sigma, COLOUR, uncertainty_colours(sigma, size))
 
 
 def paint_deviation(mesh: Any, deviation: NDArray[np.float32]) -> None:
@@ -229,8 +250,10 @@ def paint_deviation(mesh: Any, deviation: NDArray[np.float32]) -> None:
     _paint(mesh, DEVIATION, deviation, DEPARTURE, departure_colours(deviation))
 
 
-def _paint(mesh: Any, name: str, values: NDArray[np.float32], shown: str, colours: NDArray[np.float32]) -> None:
+def _paint(mesh: Any, name: str | None, values: NDArray[np.float32], shown: str, colours: NDArray[np.float32]) -> None:
     for attribute, kind in ((name, "FLOAT"), (shown, "FLOAT_COLOR")):
+        if attribute is None:
+            continue
         old = mesh.attributes.get(attribute)
         if old is not None and (old.domain, old.data_type) != ("POINT", kind):
             mesh.attributes.remove(old)
@@ -238,7 +261,8 @@ def _paint(mesh: Any, name: str, values: NDArray[np.float32], shown: str, colour
         if old is None:
             mesh.attributes.new(attribute, kind, "POINT")
     # Only now, for new() may move the storage of the others.
-    mesh.attributes[name].data.foreach_set("value", np.ascontiguousarray(values, np.float32))
+    if name is not None:
+        mesh.attributes[name].data.foreach_set("value", np.ascontiguousarray(values, np.float32))
     mesh.attributes[shown].data.foreach_set("color", colours.reshape(-1))
     mesh.color_attributes.active_color = mesh.attributes[shown]
 

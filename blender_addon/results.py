@@ -107,7 +107,7 @@ def _geometry(fitted: Fitted, name: str) -> Any:
     mesh = bpy.data.meshes.new(name)
     mesh_io.fill_mesh(mesh, *mesh_io.to_local(fitted.vertices, fitted.faces, fitted.linear))
     size = float(np.ptp(fitted.vertices, axis=0).max()) if len(fitted.vertices) else 0.0
-    mesh_io.paint_sigma(mesh, fitted.sigma, size)
+    mesh_io.paint_sigma(mesh, fitted.sigma, size, made=True)
     return mesh
 
 

@@ -200,5 +200,7 @@ def _surface(
     sigma = vertex_sigma(positions, surface.values[used, 0], levels, factors)
     if unmeasured is not None:
         sigma = np.maximum(sigma, unmeasured.sigma(positions))
+    if scan.doubt is not None:
+        sigma = np.hypot(sigma, scan.doubt.at(positions))
     sigma /= np.float32(scan.frame.scale)
     return FittedMesh(scan.frame.to_world(positions), faces, sigma, level.number, level.number == options.level)

@@ -25,9 +25,9 @@ def load_scan(path: Path) -> RawScan:
     """Read a PLY, OBJ, STL, GLB or NPZ file, as the suffix says.
 
     Polygons become triangles; several meshes become one, each where its scene puts it. Vertex normals are kept from
-    PLY and NPZ only: the other formats split vertices to hold them.
-    NPZ holds ``points`` (n, 3), and if wanted ``normals`` (n, 3), ``faces`` (m, 3), ``to_sensor`` (n, 3); or range
-    views in one frame: ``V0`` (n, 3), ``F0`` (m, 3), ``dir0`` (3,) towards the sensor, ``V1``, ...
+    PLY and NPZ only: the other formats split vertices to hold them. So is the ``sigma`` that a fit has written.
+    NPZ holds ``points`` (n, 3), and if wanted ``normals`` (n, 3), ``faces`` (m, 3), ``to_sensor`` (n, 3) and ``sigma``
+    (n,); or range views in one frame: ``V0`` (n, 3), ``F0`` (m, 3), ``dir0`` (3,) towards the sensor, ``V1``, ...
 
     Raises OmomiError: UNREADABLE_FILE (absent, unknown suffix, damaged), NOT_A_MESH (no mesh in it), EMPTY_SCAN,
     TOO_LARGE.
@@ -79,7 +79,7 @@ def _load_ply(path: Path) -> RawScan:
     except PlyError as error:
         raise _damaged(path, error) from error
     faces = ply.faces if ply.faces is not None and len(ply.faces) else None
-    return RawScan(ply.vertices, faces, ply.normals, name=path.stem)
+    return RawScan(ply.vertices, faces, ply.normals, name=path.stem, sigma=ply.sigma)
 
 
 def _load_npz(path: Path) -> RawScan:
@@ -89,7 +89,7 @@ def _load_npz(path: Path) -> RawScan:
                 raise OmomiError(ErrorCode.TOO_LARGE, f"{path.name} unpacks to more than {LARGEST_UNPACKED >> 30} GB.")
         with np.load(path, allow_pickle=False) as arrays:
             if "points" in arrays:
-                optional = {key: arrays[key] for key in ("faces", "normals", "to_sensor") if key in arrays}
+                optional = {key: arrays[key] for key in ("faces", "normals", "to_sensor", "sigma") if key in arrays}
                 return RawScan(arrays["points"], name=path.stem, **optional)
             if {"V0", "F0", "dir0"} <= set(arrays.files):
                 return _joined_views(arrays, path.stem)

@@ -27,11 +27,13 @@ class PlyError(ValueError):
 
 @dataclass(frozen=True)
 class Ply:
-    """vertices: (n, 3) float64; faces: (m, 3) int64, polygons as fans, indices unchecked; normals: (n, 3) float64."""
+    """vertices: (n, 3) float64; faces: (m, 3) int64, polygons as fans, indices unchecked; normals: (n, 3) float64;
+    sigma: (n,) float64, as `write_ply` is given it by `save.save_mesh`."""
 
     vertices: NDArray
     faces: NDArray | None
     normals: NDArray | None
+    sigma: NDArray | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def read_ply(data: bytes) -> Ply:
         if encoding == "ascii"
         else _BinaryBody(data, start, "<" if "little" in encoding else ">")
     )
-    vertices = faces = normals = None
+    vertices = faces = normals = sigma = None
     for element in elements:
         if element.name == "vertex":
             columns = body.table(element)
@@ -68,6 +70,7 @@ def read_ply(data: bytes) -> Ply:
             vertices = np.stack([columns[axis] for axis in "xyz"], axis=1)
             if {"nx", "ny", "nz"} <= columns.keys():
                 normals = np.stack([columns[axis] for axis in ("nx", "ny", "nz")], axis=1)
+            sigma = columns.get("sigma")
         elif element.name == "face":
             faces = body.polygons(element)
         elif vertices is not None and faces is not None:
@@ -76,7 +79,7 @@ def read_ply(data: bytes) -> Ply:
             body.skip(element)
     if vertices is None:
         raise PlyError("it has no vertices")
-    return Ply(vertices, faces, normals)
+    return Ply(vertices, faces, normals, sigma)
 
 
 def _header(data: bytes) -> tuple[str, list[_Element], int]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
 from .clean import CleanReport, clean
+from .doubt import Doubt
 from .frame import Frame, box, frame_of_box
 from .noise import noise_sd
 from .normals import fitted_normals, repaired
@@ -30,7 +31,8 @@ class PreparedScan:
     """What the network takes.
 
     points: (n, 3) float32, canonical; normals: (n, 3) float32, unit, outward.
-    noise: sd of the points along the normal, canonical units; frame: the way back to world units.
+    noise: sd of the points along the normal, canonical units; frame: the way back to world units. doubt: how unsure
+    the scan was before, where it says so.
     """
 
     points: NDArray[np.float32]
@@ -39,6 +41,7 @@ class PreparedScan:
     frame: Frame
     report: CleanReport
     name: str
+    doubt: Doubt | None = None
 
 
 def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:
@@ -97,7 +100,7 @@ def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:
         decimated=excess,
         added_samples=int((~oriented.measured).sum()),
     )
-    return PreparedScan(points, normals, noise, frame, report, raw.name)
+    return PreparedScan(points, normals, noise, frame, report, raw.name, Doubt.of(raw, frame))
 
 
 def _pieces(cells: Occupancy, keep: NDArray[np.bool_]) -> int:

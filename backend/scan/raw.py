@@ -18,6 +18,8 @@ class RawScan:
     points: (n, 3) float64, world units; may hold NaN or infinities.
     faces: (m, 3) int32 indices into points, or None for bare points.
     normals: (n, 3) float32, any length; to_sensor: (n, 3) float32, from each point towards the scanner.
+    sigma: (n,) float32, one standard deviation of the surface at each point, world units, where the mesh is known to be
+    unsure, as one is that a fit made; NaN where nothing is known.
     name: how messages call the scan.
 
     Raises OmomiError(NOT_A_MESH) where the arrays do not fit together.
@@ -28,6 +30,7 @@ class RawScan:
     normals: NDArray | None = None
     to_sensor: NDArray | None = None
     name: str = "scan"
+    sigma: NDArray | None = None
 
     def __post_init__(self) -> None:
         points = self._table("points", self.points, np.float64)
@@ -38,6 +41,13 @@ class RawScan:
                 raise OmomiError(
                     ErrorCode.NOT_A_MESH, f"{self.name} has {len(points)} points but {len(array)} {field}."
                 )
+        if self.sigma is not None:
+            sigma = np.asarray(self.sigma)
+            if sigma.shape != (len(points),) or sigma.dtype.kind not in "fiu":
+                raise OmomiError(ErrorCode.NOT_A_MESH, f"The sigma of {self.name} is not one number for each point.")
+            # what is beyond single precision is as good as unknown
+            with np.errstate(over="ignore"):
+                object.__setattr__(self, "sigma", np.ascontiguousarray(sigma, np.float32))
         if self.faces is None:
             return
         faces = np.asarray(self.faces)

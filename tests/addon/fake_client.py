@@ -90,7 +90,9 @@ class FakeClient:
                 return [protocol.Failure.of(number, error)]
         return getattr(self, f"_{kind.removesuffix('Request').lower()}")(number, **fields)
 
-    def _fit(self, number: int, name: str, options: Any, profile: str, points: Any, faces: Any, normals: Any) -> Any:
+    def _fit(
+        self, number: int, name: str, options: Any, profile: str, points: Any, faces: Any, normals: Any, sigma: Any
+    ) -> Any:
         low, high = points.min(0), points.max(0)
         origin = (low + high) / 2
         # What was not seen bulges more in every other completion.

@@ -66,6 +66,31 @@ def test_fill_decides_how_far_the_unseen_bottom_bulges(engine: Any, make: Callab
     assert volumes[1] > 1.01 * ball
 
 
+def test_what_a_fit_guessed_is_still_a_guess_when_the_fit_is_checked(engine: Any, make: Callable[..., Any]) -> None:
+    points = scanned_sphere()
+    make("half", points[points[:, 2] > 0])
+    bpy.ops.omomi.fit(level="1")
+    mesh = bpy.context.view_layer.objects.active.data
+    before = sigma_of(mesh)
+    for _ in range(2):
+        assert bpy.ops.omomi.check() == {"FINISHED"}
+        np.testing.assert_array_equal(sigma_of(mesh), before)
+    share = int(bpy.context.view_layer.objects.active.omomi.check.split(" % of the surface is guessed")[0].split()[-1])
+    assert share > 10
+    red, blue = colours_of(mesh)[:, [0, 2]].T
+    x, y, z = np.array([vertex.co for vertex in mesh.vertices]).T
+    lid = (z < 0.4) & (np.hypot(x, y) < 0.6)
+    assert (red - blue)[lid].mean() > 0.1 + (red - blue)[z > 0.5].mean()
+
+
+def sigma_of(mesh: Any) -> np.ndarray:
+    return np.array([item.value for item in mesh.attributes["omomi_sigma"].data])
+
+
+def colours_of(mesh: Any) -> np.ndarray:
+    return np.array([tuple(item.color) for item in mesh.color_attributes["omomi_uncertainty"].data])
+
+
 def test_the_same_scan_gives_the_same_mesh(engine: Any, make: Callable[..., Any]) -> None:
     meshes = []
     for _ in range(2):

@@ -150,6 +150,23 @@ def test_uncertainty_ramp_runs_from_sure_to_guessed_on_a_log_scale(addon: Any) -
     assert (colours[:, 3] == 1).all() and colours.dtype == np.float32
 
 
+def test_only_a_mesh_that_omomi_made_brings_its_sigma_and_no_check_overwrites_that(
+    addon: Any, make: Callable[..., Any]
+) -> None:
+    obj, sigma = make("m", TETRA, TETRA_FACES), np.array([0, 0.001, 0.01, 0.1], np.float32)
+    io = addon.mesh_io
+    io.paint_sigma(obj.data, sigma, 1.0)
+    assert io.read_own(obj).sigma is None
+    io.paint_sigma(obj.data, sigma, 1.0, made=True)
+    io.paint_sigma(obj.data, 10 * sigma, 1.0)
+    assert np.array_equal(io.read_own(obj).sigma, sigma)
+    assert np.array_equal(io.read_scan(obj, bpy.context.evaluated_depsgraph_get()).sigma, sigma)
+    shown = [c.color[:] for c in obj.data.color_attributes["omomi_uncertainty"].data]
+    assert np.allclose(shown, io.uncertainty_colours(10 * sigma, 1.0), atol=1e-6)
+    obj.data.attributes.remove(obj.data.attributes["omomi_sigma"])
+    assert io.read_own(obj).sigma is None
+
+
 def test_sigma_is_stored_in_world_units_with_its_colour(addon: Any, scene: Any) -> None:
     mesh = bpy.data.meshes.new("m")
     addon.mesh_io.fill_mesh(mesh, TETRA, TETRA_FACES)
