@@ -75,12 +75,14 @@ def symmetric_guess(scan: PreparedScan, level: Level) -> Guess | None:
     points, normals = thinned(scan.points, scan.normals, POINTS)
     known = Guess(points, normals, np.full(len(points), scan.noise, np.float32), "")
     parts: list[Guess] = []
+    planes: list[Mirror] = []
     for mirror in accepted(mirrors(scan.points, scan.normals, witness)):
         part = mirrored(known, mirror, witness)
         if part is not None:
             parts.append(part)
+            planes.append(mirror)
             known = joined([known, part])
-    return joined(parts) if parts else None
+    return joined(parts, describe(planes)) if parts else None
 
 
 def mirrored(known: Guess, mirror: Mirror, witness: Witness) -> Guess | None:
@@ -119,7 +121,7 @@ def mirrored(known: Guess, mirror: Mirror, witness: Witness) -> Guess | None:
     facing = (normals[open_] * known.normals[near]).sum(axis=1)
     beside, behind = np.abs(gap) < BESIDE * distance, (gap > 0) & (facing < 0)
     kept &= (distance > LEAST_APART) & (beside | behind | (distance > 2 * NEAR))
-    found = Guess(place, normals[open_], sigma.astype(np.float32), describe(mirror)).take(kept)
+    found = Guess(place, normals[open_], sigma.astype(np.float32), describe([mirror])).take(kept)
     return found if len(found) >= FEWEST else None
 
 
@@ -130,16 +132,19 @@ def _nearest(points: np.ndarray, known: Guess, tree: KDTree) -> tuple[np.ndarray
     return distance, near, ((known.points[near] - points) * known.normals[near]).sum(axis=1)
 
 
-def describe(mirror: Mirror) -> str:
-    """A mirror in words."""
-    return f"mirror symmetry (agrees on {mirror.agree:.0%}, contradicts on {mirror.contradict:.0%})"
+def describe(planes: list[Mirror]) -> str:
+    """Mirrors in words."""
+    agree, contradict = min(plane.agree for plane in planes), max(plane.contradict for plane in planes)
+    if len(planes) == 1:
+        return f"mirror symmetry (agrees on {agree:.0%}, contradicts on {contradict:.0%})"
+    return f"{len(planes)} mirror planes (each agrees on {agree:.0%} or more, contradicts on {contradict:.0%} or less)"
 
 
-def joined(parts: list[Guess]) -> Guess:
+def joined(parts: list[Guess], source: str = "") -> Guess:
     """Guesses put together."""
     return Guess(
         np.concatenate([part.points for part in parts]),
         np.concatenate([part.normals for part in parts]),
         np.concatenate([part.sigma for part in parts]),
-        ", ".join(part.source for part in parts if part.source),
+        source,
     )
