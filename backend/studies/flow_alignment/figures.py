@@ -88,7 +88,7 @@ def draw_learned(path: Path, found: Sequence[Learned]) -> tuple[Path, str]:
     figure = Figure(figsize=(2.4 * len(found), 7.6), layout="constrained")
     axes = figure.subplots(3, len(found), squeeze=False)
     for column, one in enumerate(found):
-        ends = ("aligned to the end", one.whole, one.aligned), ("each at a level of the data", one.late, one.levelled)
+        ends = ("aligned to the end", one.whole, one.aligned), ("levels of the data", one.late, one.levelled)
         rows = (("data", None, one.real), *ends)
         for axis, (name, value, points) in zip(axes[:, column], rows, strict=True):
             if value is not None:

@@ -159,7 +159,7 @@ def samples(drawn: Tensor, sharp: Tensor, one_shot: Tensor, train: Tensor, held:
         ),
         Claim(
             "E2",
-            f"the same with logits times {SHARP[0]:g}, the paper's temperature",
+            f"the same with logits times {SHARP[0]:g}, as the paper's temperature does by less",
             whole / max(usual_share, 1e-9),
             note=f"{whole:.2f} against {usual_share:.2f}; sharper draws are no longer draws of the model",
         ),
