@@ -16,6 +16,18 @@ def splat(points: np.ndarray, normals: np.ndarray, resolution: int, bricks: Bric
     points f32 (n, 3) canonical, normals f32 (n, 3); points outside the bricks are left out. `training.grids.splat` does
     the same for one block.
     """
+    sums = np.zeros((bricks.count, CHANNELS, BRICK, BRICK, BRICK), np.float32)
+    add_splat(sums, points, normals, resolution, bricks)
+    return sums
+
+
+def add_splat(
+    sums: np.ndarray, points: np.ndarray, normals: np.ndarray, resolution: int, bricks: BrickMap, weight: float = 1.0
+) -> None:
+    """Add to ``sums``, as of `splat`, those of further points, each of which counts ``weight``.
+
+    Only voxels that hold a point are touched: most of a level's hold none.
+    """
     position = (points + np.float32(1)) * np.float32(resolution / 2)
     voxel = np.floor(position).astype(np.int32)
     brick = voxel >> 3
@@ -26,8 +38,12 @@ def splat(points: np.ndarray, normals: np.ndarray, resolution: int, bricks: Bric
     flat = index[kept].astype(np.int64) * BRICK**3 + (inner[:, 0] * BRICK + inner[:, 1]) * BRICK + inner[:, 2]
     local = position - (brick * BRICK + BRICK // 2).astype(np.float32)
     moment = np.einsum("nk,nk->n", local, normal)
-    size = bricks.count * BRICK**3
-    sums = np.empty((bricks.count, CHANNELS, BRICK**3), np.float32)
-    for channel, weights in enumerate((None, normal[:, 0], normal[:, 1], normal[:, 2], moment)):
-        sums[:, channel] = np.bincount(flat, weights, size).reshape(bricks.count, -1)
-    return sums.reshape(bricks.count, CHANNELS, BRICK, BRICK, BRICK)
+    number = np.zeros(bricks.count * BRICK**3, np.int32)
+    number[flat] = 1
+    held = np.flatnonzero(number)
+    number[held] = np.arange(len(held))
+    rows, columns = np.divmod(held, BRICK**3)
+    table = sums.reshape(bricks.count, CHANNELS, BRICK**3)
+    for channel, values in enumerate((None, normal[:, 0], normal[:, 1], normal[:, 2], moment)):
+        found = np.bincount(number[flat], values, len(held)).astype(np.float32)
+        table[rows, channel, columns] += np.float32(weight) * found

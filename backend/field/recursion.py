@@ -9,7 +9,7 @@ import numpy as np
 
 from .blocks import BLOCK, BLOCK_BRICKS, Blend, bricks_of, cover, distinct, gather_evidence, gather_parent
 from .bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap
-from .evidence import splat
+from .evidence import add_splat, splat
 from .guess import Unmeasured
 from .model import CODED_LEVELS, CancelToken, Model
 from .variation import Variation
@@ -83,7 +83,7 @@ def recursion(
         bricks = BrickMap.of(coords, sides, margin)
         sums = splat(points, normals, resolution, bricks)
         if suggested is not None:
-            sums += np.float32(suggested.weight) * splat(suggested.points, suggested.normals, resolution, bricks)
+            add_splat(sums, suggested.points, suggested.normals, resolution, bricks, suggested.weight)
         if code is None:
             code, turned_code = _codes(model, sums, bricks, sees_twice and deepest < CODED_LEVELS, variation, cancel)
         told = noise * resolution / 2, filling, number
@@ -166,8 +166,8 @@ def _refined(level: Level, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     count = BLOCK_BRICKS * 2 ** (level.number + 1)
     margin = BLOCK_BRICKS
     place = np.arange(-margin, count + margin) // 2 + level.bricks.margin
-    held = np.clip(place, 0, len(level.bricks.index) - 1)
-    sides = level.bricks.index[np.ix_(held, held, held)]
+    known = np.clip(place, 0, len(level.bricks.index) - 1)
+    sides = level.bricks.index[np.ix_(known, known, known)]
     stored = (children + margin).reshape(-1, 3)
     in_domain = ((stored >= 0) & (stored < len(sides))).all(axis=1)
     x, y, z = stored[in_domain].T
@@ -175,6 +175,8 @@ def _refined(level: Level, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     beyond = (place < 0) | (place >= len(level.bricks.index))
     sides[beyond] = sides[:, beyond] = sides[:, :, beyond] = OUTSIDE
     measured = np.floor((points + np.float32(1)) * np.float32(count / 2)).astype(np.int32)
-    bricks, members = np.unique(measured, axis=0, return_counts=True)
-    active = distinct(np.concatenate([children[near], bricks[members >= LEAST_POINTS]]))
+    within = ((measured >= 0) & (measured < count)).all(axis=1)
+    members = np.bincount((measured[within] @ np.array([count * count, count, 1])), minlength=count**3)
+    held = np.argwhere(members.reshape((count,) * 3) >= LEAST_POINTS)
+    active = distinct(np.concatenate([children[near], held]))
     return cover(active[((active >= 0) & (active < count)).all(axis=1)]), sides
