@@ -114,9 +114,9 @@ class CheckRequest:
     """What the scan is like at these strengths. ``Done``: {"topology", "measures", "guessed", "plausibility": {"value"
     0 .. 1: the share of real shapes that are no more usual, less where the edits have "tangled" a share of the shape,
     "nearest": [{"family", "distance"}]}, "family": null or {"name", "typical" 0 .. 1, "outside": share of the surface
-    that departs}} and, as ``values``, the standard deviation of the surface at every vertex of the body, world units.
-    With the file of a family as ``profile`` also, as ``deviation``, by how many standard deviations every vertex
-    departs from that family, outwards positive."""
+    that departs}} and, as ``values``, the standard deviation of the surface at every point of the scan as it was sent,
+    world units. With the file of a family as ``profile`` also, as ``deviation``, by how many standard deviations the
+    surface there departs from that family, outwards positive. Both are NaN at points that are not finite."""
 
     id: int
     handle: int

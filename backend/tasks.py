@@ -155,6 +155,9 @@ def _check(request: CheckRequest, bench: Bench) -> Done:
     if request.profile:
         bench.report(0.9, "comparing with its family")
         summary["family"], deviation = belonging(_file(request.profile), piece, request.strengths)
+    sigma, deviation = (
+        None if values is None else piece.subject.on_scan(piece.stack.shell, values) for values in (sigma, deviation)
+    )
     return Done(request.id, jsonable(summary), values=sigma, deviation=deviation)
 
 

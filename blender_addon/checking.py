@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import edits, mesh_io, subjects
-from .backend.errors import ErrorCode, OmomiError
+from . import edits, subjects
 from .backend.protocol import MeshFrame
-from .backend.requests import BlendRequest, Body, CheckRequest, SolveRequest, SweepRequest, TransferRequest
+from .backend.requests import BlendRequest, Body, CheckRequest, SolveRequest, SweepRequest
 from .fitting import Fitting, profile_path
 from .tasks import Client, Work
 
@@ -18,7 +17,7 @@ __all__ = ["Blended", "Checked", "blend", "check", "solve", "sweep"]
 
 
 class Checked(NamedTuple):
-    """sigma, deviation f32 (n,): of the object's own vertices, None where it has no faces or there is none; size: the
+    """sigma, deviation f32 (n,): of the object's own vertices, None where there is none; size: the
     longest side, world units."""
 
     result: dict[str, Any]
@@ -46,24 +45,8 @@ def check(client: Client, uid: int, fitting: Fitting, family: str) -> Work:
         CheckRequest, handle=subject.handle, strengths=strengths, profile=profile_path(family)
     )
     result = answer.done.result
-    maps = answer.done.values, answer.done.deviation
-    rows = [values for values in maps if values is not None]
-    origin = np.asarray(subject.frame.origin)
     size = float(np.ptp(subject.frame.vertices, axis=0).max(initial=0.0))
-    scan = mesh_io.read_own(subjects.need(uid))
-    if not rows or scan.faces is None:
-        return Checked(result, None, None, size)
-    # From the fitted surface to the scan, which lies on it.
-    answer = yield client.request(
-        TransferRequest, channels=len(rows), layers=0,
-        points=subject.frame.vertices, faces=subject.frame.faces, values=np.stack(rows, axis=1).reshape(-1), uvs=None,
-        target_points=(scan.points - origin).astype(np.float32), target_faces=scan.faces,
-    )  # fmt: skip
-    if answer.done.values is None:
-        raise OmomiError(ErrorCode.PROTOCOL, "The backend process sent no values")
-    columns = iter(answer.done.values.reshape(-1, len(rows)).T)
-    sigma, deviation = (None if values is None else next(columns) for values in maps)
-    return Checked(result, sigma, deviation, size)
+    return Checked(result, answer.done.values, answer.done.deviation, size)
 
 
 def sweep(

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from ..engine import Result
 from ..errors import ErrorCode, OmomiError
@@ -78,6 +79,17 @@ class Subject:
     def to_world(self, canonical: NDArray) -> NDArray[np.float64]:
         """Points (n, 3) in world units."""
         return canonical / self.scan.frame.scale + self.scan.frame.centre
+
+    def on_scan(self, shell: Shell, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values f32 (m,) at the points of the scan as it was given, from those (n,) at the vertices of a body: each is
+        that of the nearest vertex, which is about a voxel away. NaN at points that are not finite."""
+        points = self.to_canonical(self.raw.points)
+        known = np.isfinite(points).all(axis=1)
+        finite = np.isfinite(shell.vertices).all(axis=1)
+        found = np.full(len(points), np.nan, np.float32)
+        nearest = KDTree(shell.vertices[finite]).query(points[known])[1]
+        found[known] = values[finite][np.asarray(nearest)]
+        return found
 
     @cached_property
     def _fitted(self) -> Shell:

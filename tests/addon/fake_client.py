@@ -161,15 +161,15 @@ class FakeClient:
 
     def _check(self, number: int, handle: int, strengths: Any, profile: str) -> list[Any]:
         scan = self._scans[handle]
-        vertices = scan[scan["body"]][0]
-        values = np.linspace(0, 0.1, len(vertices), dtype="<f4")
+        points = scan["scan"][0]
+        values = np.linspace(0, 0.1, len(points), dtype="<f4")
         result = {"topology": [1, 1, 0], "measures": {"volume": 2.0, "area": 8.0}, "guessed": 0.04, "family": None}
         result["plausibility"] = {"value": 0.83, "nearest": [{"family": "creature", "distance": 0.125}]}
         deviation = None
         if profile:
             result["family"] = {"name": Path(profile).stem, "typical": 0.7, "outside": 0.04}
             # A bump above, a dent below.
-            deviation = (8 * np.sign(vertices[:, 2])).astype("<f4")
+            deviation = (8 * np.sign(points[:, 2])).astype("<f4")
         return [self._protocol.Done(number, result, values=values, deviation=deviation)]
 
     def _align(self, number: int, name: str, path: str, names: Any, counts: Any, points: Any, faces: Any) -> list[Any]:

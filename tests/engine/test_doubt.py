@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backend.editing.subject import Subject
 from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import FitOptions, fit
 from backend.field.model import Model, load_model
+from backend.requests import Body
 from backend.scan.doubt import Doubt
 from backend.scan.frame import Frame
 from backend.scan.load import load_scan
@@ -90,3 +92,16 @@ def test_files_keep_it(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_array_equal(load_scan(tmp_path / f"mesh{suffix}").sigma, sigma)
     save_mesh(tmp_path / f"bare{suffix}", np.eye(3), [[0, 1, 2]])
     assert load_scan(tmp_path / f"bare{suffix}").sigma is None
+
+
+def test_values_of_a_body_are_told_at_the_points_of_the_scan_even_where_some_are_not_finite(model: Model) -> None:
+    points = np.concatenate([half_ball().points, [[np.nan, 0, 0]]])
+    raw = RawScan(points)
+    scan = prepare(raw)
+    subject = Subject(raw, scan, fit(scan, model, FitOptions(level=1)))
+    shell = subject.shell(Body.FIT)
+    height = subject.to_world(shell.vertices)[:, 2].astype(np.float32)
+    told = subject.on_scan(shell, height)
+    assert np.isnan(told[-1]) and told.shape == (len(points),)
+    # a voxel at level 1 is 2 / 51 wide
+    assert np.abs(told[:-1] - points[:-1, 2]).max() < 2 * 2 / 51
