@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import edits, subjects
+from . import edits, mesh_io, subjects
 from .backend.protocol import MeshFrame
 from .backend.requests import BlendRequest, Body, CheckRequest, SolveRequest, SweepRequest
 from .fitting import Fitting, profile_path
@@ -39,7 +39,9 @@ def check(client: Client, uid: int, fitting: Fitting, family: str) -> Work:
 
     Raises OmomiError.
     """
-    subject = yield from subjects.stacked(client, uid, fitting, Body.FIT)
+    # what Omomi made is looked at as it is, and anything else as the surface that a fit sees in it
+    made = mesh_io.read_own(subjects.need(uid)).sigma is not None
+    subject = yield from subjects.stacked(client, uid, fitting, Body.SCAN if made else Body.FIT)
     strengths = edits.strengths(subjects.need(uid))
     answer = yield client.request(
         CheckRequest, handle=subject.handle, strengths=strengths, profile=profile_path(family)

@@ -104,4 +104,6 @@ class Subject:
         faces = self.raw.faces
         if faces is None or not len(faces):
             raise OmomiError(ErrorCode.NOT_A_MESH, f"{self.scan.name} has no faces whose topology could be kept.")
-        return Shell(self.to_canonical(self.raw.points), np.asarray(faces, np.int32), np.zeros(len(self.raw.points)))
+        known = np.zeros(len(self.raw.points)) if self.raw.sigma is None else self.raw.sigma.astype(np.float64)
+        sigma = np.where(np.isfinite(known), known, 0.0).clip(0.0) * self.scan.frame.scale
+        return Shell(self.to_canonical(self.raw.points), np.asarray(faces, np.int32), sigma)

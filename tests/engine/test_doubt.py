@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
 from backend.editing.subject import Subject
 from backend.errors import ErrorCode, OmomiError
@@ -105,3 +106,14 @@ def test_values_of_a_body_are_told_at_the_points_of_the_scan_even_where_some_are
     assert np.isnan(told[-1]) and told.shape == (len(points),)
     # a voxel at level 1 is 2 / 51 wide
     assert np.abs(told[:-1] - points[:-1, 2]).max() < 2 * 2 / 51
+
+
+def test_the_own_mesh_of_a_scan_is_as_unsure_as_it_says() -> None:
+    ball = trimesh.creation.icosphere(3, 2.0)
+    sigma = np.linspace(0, 1, len(ball.vertices), dtype=np.float32)
+    sigma[7] = np.nan
+    raw = RawScan(ball.vertices, ball.faces, sigma=sigma)
+    subject = Subject(raw, prepare(raw))
+    found = subject.shell(Body.SCAN).sigma / subject.scan.frame.scale
+    np.testing.assert_allclose(found, np.nan_to_num(sigma), rtol=1e-6)
+    assert not Subject(RawScan(ball.vertices, ball.faces), prepare(raw)).shell(Body.SCAN).sigma.any()
