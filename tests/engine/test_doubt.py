@@ -90,7 +90,9 @@ def test_sigma_is_one_number_for_each_point(sigma: object) -> None:
 def test_files_keep_it(tmp_path: Path, suffix: str) -> None:
     sigma = np.array([0.1, 0.2, 0.3], np.float32)
     save_mesh(tmp_path / f"mesh{suffix}", np.eye(3), [[0, 1, 2]], sigma)
-    np.testing.assert_array_equal(load_scan(tmp_path / f"mesh{suffix}").sigma, sigma)
+    kept = load_scan(tmp_path / f"mesh{suffix}").sigma
+    assert kept is not None
+    np.testing.assert_array_equal(kept, sigma)
     save_mesh(tmp_path / f"bare{suffix}", np.eye(3), [[0, 1, 2]])
     assert load_scan(tmp_path / f"bare{suffix}").sigma is None
 
