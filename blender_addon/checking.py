@@ -40,8 +40,8 @@ def check(client: Client, uid: int, fitting: Fitting, family: str) -> Work:
     Raises OmomiError.
     """
     # what Omomi made is looked at as it is, and anything else as the surface that a fit sees in it
-    made = mesh_io.read_own(subjects.need(uid)).sigma is not None
-    subject = yield from subjects.stacked(client, uid, fitting, Body.SCAN if made else Body.FIT)
+    body = Body.SCAN if mesh_io.is_made(subjects.need(uid).data) else Body.FIT
+    subject = yield from subjects.stacked(client, uid, fitting, body)
     strengths = edits.strengths(subjects.need(uid))
     answer = yield client.request(
         CheckRequest, handle=subject.handle, strengths=strengths, profile=profile_path(family)

@@ -19,7 +19,7 @@ from .messages import Refusal
 
 __all__ = [
     "COLOUR", "DEPARTURE", "DEVIATION", "GUESSED", "SIGMA", "SURE", "ScanArrays",
-    "corner_vertices", "departure_colours", "fill_mesh", "group_weights", "material_indices", "move_vertices",
+    "corner_vertices", "departure_colours", "fill_mesh", "group_weights", "is_made", "material_indices", "move_vertices",
     "object_by_uid", "object_linear", "open_loops",
     "paint_deviation", "paint_sigma", "read_own", "read_scan", "rest_shape", "set_faces", "set_groups",
     "to_local", "triangle_corners", "uncertainty_colours",
@@ -106,10 +106,20 @@ def _arrays(obj: Any, mesh: Any, local: NDArray[np.float32] | None) -> ScanArray
     return ScanArrays(points, wound, _point_normals(mesh, linear), _own_sigma(mesh) if obj.data.get(MADE) else None)
 
 
-def _own_sigma(mesh: Any) -> NDArray[np.float32] | None:
+def is_made(mesh: Any) -> bool:
+    """Whether Omomi made the mesh, and it still has its sigma and its faces."""
+    return bool(mesh.get(MADE)) and _holds_sigma(mesh) and len(mesh.polygons) > 0
+
+
+def _holds_sigma(mesh: Any) -> bool:
     attribute = mesh.attributes.get(SIGMA)
-    if attribute is None or (attribute.domain, attribute.data_type) != ("POINT", "FLOAT"):
+    return attribute is not None and (attribute.domain, attribute.data_type) == ("POINT", "FLOAT")
+
+
+def _own_sigma(mesh: Any) -> NDArray[np.float32] | None:
+    if not _holds_sigma(mesh):
         return None
+    attribute = mesh.attributes[SIGMA]
     values = np.empty(len(attribute.data), np.float32)
     attribute.data.foreach_get("value", values)
     return values

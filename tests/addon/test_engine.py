@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 bpy = pytest.importorskip("bpy")
+bmesh = pytest.importorskip("bmesh")
 
 SCANS = Path(os.environ.get("OMOMI_SCANS", Path(__file__).resolve().parents[3] / "shared" / "scans"))
 
@@ -86,6 +87,19 @@ def test_what_a_fit_guessed_is_still_a_guess_when_the_fit_is_checked(engine: Any
     x, y, z = np.array([vertex.co for vertex in mesh.vertices]).T
     lid = (z < 0.4) & (np.hypot(x, y) < 0.6)
     assert (red - blue)[lid].mean() > 0.1 + (red - blue)[z > 0.5].mean()
+
+
+def test_a_fit_that_has_lost_its_faces_is_checked_as_points(engine: Any, make: Callable[..., Any]) -> None:
+    make("ball", scanned_sphere())
+    bpy.ops.omomi.fit(level="0")
+    mesh = bpy.context.view_layer.objects.active.data
+    edit = bmesh.new()
+    edit.from_mesh(mesh)
+    bmesh.ops.delete(edit, geom=list(edit.edges), context="EDGES_FACES")
+    edit.to_mesh(mesh)
+    edit.free()
+    assert len(mesh.vertices) and not len(mesh.polygons)
+    assert bpy.ops.omomi.check() == {"FINISHED"}
 
 
 def sigma_of(mesh: Any) -> np.ndarray:

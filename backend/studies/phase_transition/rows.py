@@ -8,7 +8,7 @@ import numpy as np
 
 from ..claims import Claim
 from .families import FAMILIES
-from .guard import Trial
+from .guard import SIGNALS, Trial
 from .locality import Locality
 from .net import Conditional
 from .subspace import Subspace
@@ -124,7 +124,7 @@ def of_alignment(sound: dict[str, list[float]]) -> list[Claim]:
 def of_guard(trials: list[Trial], fewest: int) -> list[Claim]:
     """Each bank for itself: how large a mismatch is usual depends on the family."""
     telling = [trial for trial in trials if trial.tells(fewest)]
-    areas = np.array([trial.areas() for trial in telling]).reshape(-1, 4).T.tolist()
+    areas = np.array([trial.areas() for trial in telling]).reshape(-1, len(SIGNALS)).T.tolist()
     broken = np.mean([trial.broken.mean() for trial in trials])
     asked = (
         f"{broken:.0%} of all mixes are broken; {len(telling)} of {len(trials)} banks have at least {fewest} of "
