@@ -19,8 +19,8 @@ from .messages import Refusal
 
 __all__ = [
     "COLOUR", "DEPARTURE", "DEVIATION", "GUESSED", "SIGMA", "SURE", "ScanArrays",
-    "corner_vertices", "departure_colours", "fill_mesh", "group_weights", "is_made", "material_indices", "move_vertices",
-    "object_by_uid", "object_linear", "open_loops",
+    "corner_vertices", "departure_colours", "fill_mesh", "group_weights", "is_made", "material_indices",
+    "move_vertices", "object_by_uid", "object_linear", "open_loops",
     "paint_deviation", "paint_sigma", "read_own", "read_scan", "rest_shape", "set_faces", "set_groups",
     "to_local", "triangle_corners", "uncertainty_colours",
 ]  # fmt: skip
