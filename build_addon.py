@@ -44,7 +44,7 @@ BPY_STUBS = "fake-bpy-module-latest==20261026"
 # A Blender that hangs must not hang the suite; the whole add-on suite takes a minute or two.
 SUITE_SECONDS = 1200
 # Several of these in Blender would share a profile, and the protocol's ask what happens within a time.
-ALONE = ("addon", "protocol")
+ALONE = ("addon", "protocol", "server", "cli")
 # A worker of the training tests takes a gigabyte.
 MOST_WORKERS = 4
 NOT_SHIPPED = shutil.ignore_patterns(
@@ -264,7 +264,7 @@ def test(fast: bool, only: Sequence[str]) -> int:
         shared = [path for name, path in folders.items() if name not in ALONE]
         workers = ("-n", min(os.cpu_count() or 1, MOST_WORKERS), "--dist", "loadfile")
         tally.pytest("tests without Blender", python, *workers, *shared, OMP_NUM_THREADS="1")
-        tally.pytest("tests of the protocol", python, folders["protocol"])
+        tally.pytest("tests of processes", python, *(folders[name] for name in ALONE[1:]))
     for blender in (MAIN, *(() if fast else OTHERS)):
         name = f"add-on in Blender {blender.bpy}"
         addon = python if blender is MAIN else environment(blender, [f"bpy=={blender.bpy}", "pytest"])
@@ -299,7 +299,7 @@ def demo(picture: Path | None) -> int:
     folder = BUILD / "demo"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    scan, truth = folder / "scan.ply", folder / "truth.ply"
+    scan, truth = folder / "formats.ply", folder / "truth.ply"
     run(python, "-m", "backend.training.demo_scan", scan, "--truth", truth)
     profile = folder / "profile"
     env = {**os.environ, "BLENDER_USER_RESOURCES": str(profile)}

@@ -29,4 +29,4 @@ if __name__ == "__main__":
         # Without -I Python puts the script's folder first, where our module names would hide others.
         sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != here]
         load_package(here)
-    sys.exit(importlib.import_module(".cli", __package__ or "backend").main())
+    sys.exit(importlib.import_module(".cli.main", __package__ or "backend").main())

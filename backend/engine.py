@@ -17,10 +17,10 @@ import numpy as np
 from .errors import ErrorCode, OmomiError
 
 if TYPE_CHECKING:
-    from .field.guess import Guess
-    from .field.model import Model
+    from .field.completion_prior import CompletionPrior
+    from .field.onnx_model import Model
+    from .formats.raw_scan import RawScan
     from .scan.prepare import PreparedScan
-    from .scan.raw import RawScan
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Engine(Protocol):
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
         cancel: Token,
-        guess: Guess | None = None,
+        guess: CompletionPrior | None = None,
     ) -> Result:
         """Fit one scan, which is prepared first where it is raw. ``options`` are fields of ``FitOptions``; ``guess`` is
         surface where nothing was measured, in place of what the engine would guess itself. Callbacks may raise
@@ -103,7 +103,7 @@ class Engine(Protocol):
 
 
 class OnnxEngine:
-    """The engine of the shipped model: ``prior.completing`` on ONNX Runtime."""
+    """The engine of the shipped model: ``prior.symmetry_completion`` on ONNX Runtime."""
 
     def __init__(self, device: str = "auto", threads: int = 0) -> None:
         self._device = device
@@ -122,7 +122,7 @@ class OnnxEngine:
         return EngineInfo(model.hash, model.device, tuple(model.providers), onnxruntime.__version__)
 
     def token(self) -> Token:
-        from .field.model import CancelToken
+        from .field.onnx_model import CancelToken
 
         return CancelToken()
 
@@ -138,10 +138,10 @@ class OnnxEngine:
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
         cancel: Token,
-        guess: Guess | None = None,
+        guess: CompletionPrior | None = None,
     ) -> Result:
         from .field.fit import FitOptions, fit
-        from .prior.completing import complete
+        from .prior.symmetry_completion import fit_with_symmetry
 
         known = {field.name for field in dataclasses.fields(FitOptions)}
         if unknown := sorted(set(options) - known):
@@ -155,14 +155,14 @@ class OnnxEngine:
             chosen = FitOptions(**options)
         except (TypeError, ValueError) as error:
             raise OmomiError(ErrorCode.BAD_OPTION, f"These options cannot be used: {error}.") from error
-        make = complete if guess is None else partial(fit, guess=guess)
+        make = fit_with_symmetry if guess is None else partial(fit, guess=guess)
         return make(raw, self._load(), chosen, on_frame=on_frame, on_progress=on_progress, cancel=cancel)  # type: ignore[arg-type]
 
     def _load(self) -> Model:
         with self._loading:
             if self._model is None:
                 try:
-                    from .field.model import load_model
+                    from .field.onnx_model import load_model
                 except ImportError as error:
                     sentence = f"A package that the backend needs cannot be loaded: {error}."
                     raise OmomiError(ErrorCode.BACKEND_START, sentence) from error

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from . import edits, results, shapekey, subjects, transfer
 from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol import MeshFrame
-from .backend.requests import ApplyRequest, Body, Outcome
+from .backend.protocol.messages import MeshFrame
+from .backend.protocol.requests import ApplyRequest, EditTarget, Outcome
 from .fitting import Fitting
 from .messages import Refusal
 from .tasks import Client, Work
@@ -53,7 +53,7 @@ def work(client: Client, uid: int, fitting: Fitting, result: str) -> Work:
 
 
 def _carried(client: Client, uid: int, fitting: Fitting) -> Work:
-    subject = yield from subjects.stacked(client, uid, fitting, Body.SCAN)
+    subject = yield from subjects.stacked(client, uid, fitting, EditTarget.SCAN)
     obj = subjects.need(uid)
     stamp, strengths = edits.stamp(obj), edits.strengths(obj)
     answer = yield client.request(
@@ -65,7 +65,7 @@ def _carried(client: Client, uid: int, fitting: Fitting) -> Work:
 
 
 def _remeshed(client: Client, uid: int, fitting: Fitting, result: str) -> Work:
-    subject = yield from subjects.stacked(client, uid, fitting, Body.FIT)
+    subject = yield from subjects.stacked(client, uid, fitting, EditTarget.FIT)
     obj = subjects.need(uid)
     stamp, strengths = edits.stamp(obj), edits.strengths(obj)
     answer = yield client.request(
@@ -74,7 +74,7 @@ def _remeshed(client: Client, uid: int, fitting: Fitting, result: str) -> Work:
     frame, carried = answer.mesh, None
     if len(subjects.need(uid).data.polygons) and len(frame.faces):
         # Attributes lie on the scan as the edits move it, so that they are found in their place.
-        subject = yield from subjects.stacked(client, uid, fitting, Body.SCAN)
+        subject = yield from subjects.stacked(client, uid, fitting, EditTarget.SCAN)
         moved = yield from subjects.posed(client, subject, strengths)
         target = (frame.world() - np.asarray(subject.frame.origin)).astype(np.float32)
         worn = transfer.worn(subjects.need(uid))

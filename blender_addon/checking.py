@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import edits, mesh_io, subjects
-from .backend.protocol import MeshFrame
-from .backend.requests import BlendRequest, Body, CheckRequest, SolveRequest, SweepRequest
+from .backend.protocol.messages import MeshFrame
+from .backend.protocol.requests import BlendRequest, CheckRequest, EditTarget, SolveRequest, SweepRequest
 from .fitting import Fitting, profile_path
 from .tasks import Client, Work
 
@@ -40,7 +40,7 @@ def check(client: Client, uid: int, fitting: Fitting, family: str) -> Work:
     Raises OmomiError.
     """
     # what Omomi made is looked at as it is, and anything else as the surface that a fit sees in it
-    body = Body.SCAN if mesh_io.is_made(subjects.need(uid).data) else Body.FIT
+    body = EditTarget.SCAN if mesh_io.is_made(subjects.need(uid).data) else EditTarget.FIT
     subject = yield from subjects.stacked(client, uid, fitting, body)
     strengths = edits.strengths(subjects.need(uid))
     answer = yield client.request(
@@ -52,7 +52,7 @@ def check(client: Client, uid: int, fitting: Fitting, family: str) -> Work:
 
 
 def sweep(
-    client: Client, uid: int, fitting: Fitting, body: Body, layer: int, low: float, high: float, steps: int
+    client: Client, uid: int, fitting: Fitting, body: EditTarget, layer: int, low: float, high: float, steps: int
 ) -> Work:
     """The result of a ``SweepRequest`` of one edit. Raises OmomiError."""
     subject = yield from subjects.stacked(client, uid, fitting, body)
@@ -63,7 +63,7 @@ def sweep(
     return answer.done.result
 
 
-def solve(client: Client, uid: int, fitting: Fitting, body: Body, layer: int, measure: str, value: float) -> Work:
+def solve(client: Client, uid: int, fitting: Fitting, body: EditTarget, layer: int, measure: str, value: float) -> Work:
     """The result of a ``SolveRequest`` for one edit. Raises OmomiError."""
     subject = yield from subjects.stacked(client, uid, fitting, body)
     answer = yield client.request(

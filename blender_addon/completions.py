@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 
 from . import edits, origins, results, subjects
-from .backend.protocol import MeshFrame
+from .backend.protocol.messages import MeshFrame
 from .fitting import Fitting
 from .messages import Refusal
 from .tasks import Client, Work

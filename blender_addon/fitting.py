@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import library, preferences
-from .backend.requests import FitRequest
+from .backend.protocol.requests import FitRequest
 from .mesh_io import ScanArrays
 from .tasks import Client
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from . import mesh_io, preview, results, subjects
 from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol import Failure, FitDone, MeshFrame, Progress
+from .backend.protocol.messages import Failure, FitDone, MeshFrame, Progress
 from .fitting import Fitting
 from .messages import Refusal
 from .tasks import Client, Task

@@ -17,7 +17,7 @@ import numpy as np
 
 from . import edits, jobs, mesh_io, preview, process, shapekey, subjects
 from .backend.errors import ErrorCode, OmomiError
-from .backend.requests import Body
+from .backend.protocol.requests import EditTarget
 from .fitting import Fitting, from_settings
 from .messages import Refusal, explain
 from .properties import FIT_OPTIONS
@@ -86,9 +86,9 @@ def fitting_of(scene: Any) -> Fitting:
     return from_settings({name: getattr(scene.omomi, name) for name in FIT_OPTIONS})
 
 
-def body_of(obj: Any, result: str) -> Body:
+def body_of(obj: Any, result: str) -> EditTarget:
     """Whose vertices the edits move."""
-    return Body.SCAN if result == "SHAPE_KEY" and len(obj.data.polygons) else Body.FIT
+    return EditTarget.SCAN if result == "SHAPE_KEY" and len(obj.data.polygons) else EditTarget.FIT
 
 
 def _tick() -> float | None:
@@ -170,7 +170,7 @@ def _poses(client: Client, uid: int) -> Work:
 def _show(uid: int, obj: Any, subject: subjects.Subject, vertices: Any, stamp: str) -> None:
     if obj.mode == "EDIT":
         raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab first.")
-    in_key = subject.body is Body.SCAN and shapekey.find(obj) is not None and shapekey.why_not(obj) is None
+    in_key = subject.body is EditTarget.SCAN and shapekey.find(obj) is not None and shapekey.why_not(obj) is None
     if in_key and len(vertices) == len(obj.data.vertices):
         shapekey.write(obj, vertices - subject.rest, subject.linear, stamp)
     else:

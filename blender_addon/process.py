@@ -9,9 +9,9 @@ from pathlib import Path
 import bpy
 
 from . import preferences
-from .backend.client import BackendClient, default_command
 from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol import Failure, Hello
+from .backend.protocol.client import BackendClient, default_command
+from .backend.protocol.messages import Failure, Hello
 
 __all__ = ["close", "command", "describe", "describe_device", "introduced", "running", "site_folder", "started"]
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from . import edits, mesh_io
 from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol import MeshFrame
-from .backend.requests import Body, PoseRequest, StackRequest
+from .backend.protocol.messages import MeshFrame
+from .backend.protocol.requests import EditTarget, PoseRequest, StackRequest
 from .fitting import Fitting
 from .messages import Refusal
 from .tasks import Client, Work
@@ -39,18 +39,18 @@ class Subject:
     own: NDArray[np.int32]
     frame: MeshFrame
     linear: NDArray[np.float64]
-    stack: tuple[Body, tuple[Any, ...]] | None = None
+    stack: tuple[EditTarget, tuple[Any, ...]] | None = None
     rest: NDArray[np.float32] | None = None
 
     @property
-    def body(self) -> Body:
+    def body(self) -> EditTarget:
         """Whose vertices the edits move."""
-        return Body.FIT if self.stack is None else self.stack[0]
+        return EditTarget.FIT if self.stack is None else self.stack[0]
 
     @property
     def faces(self) -> NDArray[np.int32]:
         """Of the body."""
-        return self.frame.faces if self.body is Body.FIT else self.own
+        return self.frame.faces if self.body is EditTarget.FIT else self.own
 
 
 _subjects: dict[int, Subject] = {}
@@ -106,11 +106,11 @@ def opened(client: Client, uid: int, fitting: Fitting) -> Work:
     return remember(client, uid, answer.job, scan, mark, answer.mesh, linear)
 
 
-def stacked(client: Client, uid: int, fitting: Fitting, body: Body) -> Work:
+def stacked(client: Client, uid: int, fitting: Fitting, body: EditTarget) -> Work:
     """A `Subject` whose ``stack`` and ``rest`` are those of the object's edits now. Raises OmomiError."""
     subject = yield from opened(client, uid, fitting)
     obj = need(uid)
-    if body is Body.SCAN and not len(obj.data.polygons):
+    if body is EditTarget.SCAN and not len(obj.data.polygons):
         raise Refusal(f"{obj.name} has no faces, so it can have no shape key. Choose New mesh as the result.")
     stack = edits.read(obj)
     if subject.stack != (body, stack.signature):

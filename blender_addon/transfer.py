@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import mesh_io
-from .backend.requests import TransferRequest
+from .backend.protocol.requests import TransferRequest
 from .tasks import Client, Work
 
 __all__ = ["Carried", "Worn", "carried", "dress", "worn"]

@@ -139,7 +139,7 @@ def blend_weights() -> np.ndarray:
     return line[:, None, None] * line[:, None] * line
 
 
-class Blend:
+class BlockAverage:
     """Weighted mean of overlapping blocks on ``count`` bricks, collected a batch at a time."""
 
     def __init__(self, count: int, channels: int) -> None:

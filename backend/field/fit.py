@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ErrorCode, OmomiError
+from ..formats.raw_scan import RawScan
 from ..scan.clean import CleanReport
 from ..scan.prepare import PreparedScan, prepare
-from ..scan.raw import RawScan
-from .guess import Guess, Unmeasured
-from .islands import compacted, kept_faces
+from .completion_prior import CompletionPoints, CompletionPrior
+from .components_filter import compacted, kept_faces
+from .isosurface import extract
 from .memory import peak_bytes
-from .model import CancelToken, Model
+from .onnx_model import CancelToken, Model
 from .recursion import Level, recursion
-from .surface import extract
 from .uncertainty import vertex_sigma
 from .variation import Variation
 
@@ -33,7 +33,7 @@ class FitOptions:
     measures. fill -1 .. 1: hole filling; 0 is the most likely surface, more closes openings that were not seen.
     keep_islands: keep every piece that the scan supports, not only the largest. variation: which completion of what was
     not seen; 0 is the most likely one. symmetry: where nothing was seen, believe the scan's own mirror symmetry (only
-    `prior.completing.complete` looks for it)."""
+    `prior.symmetry_completion.complete` looks for it)."""
 
     level: int = 2
     denoise: float = 0.0
@@ -91,7 +91,7 @@ class Fit:
     code: np.ndarray
 
 
-Guesser = Callable[[PreparedScan, Level], Guess | None]
+Guesser = Callable[[PreparedScan, Level], CompletionPrior | None]
 """Guesses from a scan and the field of its level 0."""
 
 
@@ -104,7 +104,7 @@ def fit(
     model: Model,
     options: FitOptions | None = None,
     *,
-    guess: Guess | Guesser | None = None,
+    guess: CompletionPrior | Guesser | None = None,
     on_frame: Callable[[FittedMesh], None] = ignore,
     on_progress: Callable[[float, str], None] = ignore,
     cancel: CancelToken | None = None,
@@ -132,7 +132,7 @@ def fit(
     if callable(guess) and options.level == 0:
         guess = None
 
-    def levels_with(unmeasured: Unmeasured | None) -> Iterator[Level]:
+    def levels_with(unmeasured: CompletionPoints | None) -> Iterator[Level]:
         seen = prepared.points, prepared.normals, noise, options.fill
         return recursion(*seen, options.level, model, cancel, progress, unmeasured, variation=variation)
 
@@ -165,8 +165,10 @@ def fit(
 
 
 def _guessed(
-    levels_with: Callable[[Unmeasured | None], Iterator[Level]], scan: PreparedScan, guess: Guess | Guesser | None
-) -> Iterator[tuple[Level, Unmeasured | None]]:
+    levels_with: Callable[[CompletionPoints | None], Iterator[Level]],
+    scan: PreparedScan,
+    guess: CompletionPrior | Guesser | None,
+) -> Iterator[tuple[Level, CompletionPoints | None]]:
     """Levels, each with the guess that it was made with."""
     if callable(guess):
         alone = levels_with(None)
@@ -179,13 +181,13 @@ def _guessed(
             for level in alone:
                 yield level, None
             return
-    unmeasured = None if guess is None else Unmeasured.beside(guess, scan.points)
+    unmeasured = None if guess is None else CompletionPoints.beside(guess, scan.points)
     for level in levels_with(unmeasured):
         yield level, unmeasured
 
 
 def _surface(
-    levels: Sequence[Level], scan: PreparedScan, options: FitOptions, model: Model, unmeasured: Unmeasured | None
+    levels: Sequence[Level], scan: PreparedScan, options: FitOptions, model: Model, unmeasured: CompletionPoints | None
 ) -> FittedMesh | None:
     """The mesh of the last of ``levels``; None where it has no inside, as thin walls may on coarse levels."""
     level = levels[-1]

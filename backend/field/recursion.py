@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .blocks import BLOCK, BLOCK_BRICKS, Blend, bricks_of, cover, distinct, gather_evidence, gather_parent
+from .blocks import BLOCK, BLOCK_BRICKS, BlockAverage, bricks_of, cover, distinct, gather_evidence, gather_parent
 from .bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap
+from .completion_prior import CompletionPoints
 from .evidence import add_splat, splat
-from .guess import Unmeasured
-from .model import CODED_LEVELS, CancelToken, Model
+from .onnx_model import CODED_LEVELS, CancelToken, Model
 from .variation import Variation
 
 ACTIVE = 1.0
@@ -55,7 +55,7 @@ def recursion(
     model: Model,
     cancel: CancelToken,
     on_blocks: Callable[[int, int, int], None],
-    guess: Unmeasured | None = None,
+    guess: CompletionPoints | None = None,
     code: np.ndarray | None = None,
     variation: Variation | None = None,
 ) -> Iterator[Level]:
@@ -88,7 +88,7 @@ def recursion(
             code, turned_code = _codes(model, sums, bricks, sees_twice and deepest < CODED_LEVELS, variation, cancel)
         told = noise * resolution / 2, filling, number
         style = model.style(*told, code, cancel)
-        blend = Blend(len(coords), 2)
+        blend = BlockAverage(len(coords), 2)
         for start in range(0, len(blocks), BATCH):
             batch = blocks[start : start + BATCH]
             index = bricks.find(bricks_of(batch))

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ErrorCode, OmomiError
-from ..weights.files import Flaw
-from ..weights.tables import load_tables, save_tables, table
+from ..formats.files import FormatError
+from ..formats.tables import load_tables, save_tables, table
 
 FILE = "archive.safetensors"
 """Beside the model."""
@@ -229,38 +229,38 @@ def load_archive(path: Path) -> Archive:
 
 def _archive(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Archive:
     if metadata.get("kind") != KIND:
-        raise Flaw("it is not an archive that this Omomi knows")
+        raise FormatError("it is not an archive that this Omomi knows")
     families = tuple(metadata.get("families", "").split("\n"))
     names = all(0 < len(name) <= LONGEST_NAME and name.isprintable() for name in families)
     if not names or len(families) > MOST_FAMILIES or len(set(families)) != len(families):
-        raise Flaw("its families have no proper names")
+        raise FormatError("its families have no proper names")
     codes = table(arrays, "codes", (None, None), LARGEST_CODE)
     count, size = codes.shape
     if not (0 < count <= MOST_SHAPES and 0 < size <= MOST_NUMBERS):
-        raise Flaw(f"it holds {count} codes of {size} numbers")
+        raise FormatError(f"it holds {count} codes of {size} numbers")
     family = table(arrays, "family", (count,), kind=np.int32)
     if family.min() < 0 or family.max() >= len(families):
-        raise Flaw("a shape is of no family")
+        raise FormatError("a shape is of no family")
     trained = table(arrays, "trained", (len(families),), kind=np.int32)
     if (trained < np.bincount(family, minlength=len(families))).any():
-        raise Flaw("it holds more shapes of a family than there were")
+        raise FormatError("it holds more shapes of a family than there were")
     places = table(arrays, "places", (count, 2), 1)
     seeds = table(arrays, "seeds", (count,), kind=np.int32)
     packed = table(arrays, "pictures", (None,), kind=np.uint8)
     pictures = _unpacked(packed.tobytes(), count * PICTURE**2).reshape(count, PICTURE, PICTURE)
     weights = table({"weights": np.ones(size, np.float32), **arrays}, "weights", (size,), LARGEST_CODE)
     if weights.min() < 0 or not weights.any():
-        raise Flaw("the weights of its codes are out of range")
+        raise FormatError("the weights of its codes are out of range")
     return Archive(codes, families, family, seeds, pictures, places, trained, weights, metadata.get("model", ""))
 
 
 def _unpacked(data: bytes, size: int) -> np.ndarray:
-    """Exactly ``size`` bytes that were packed, without room for more. Raises Flaw."""
+    """Exactly ``size`` bytes that were packed, without room for more. Raises FormatError."""
     opened = zlib.decompressobj()
     try:
         found = opened.decompress(data, size)
     except zlib.error as error:
-        raise Flaw("its pictures cannot be unpacked") from error
+        raise FormatError("its pictures cannot be unpacked") from error
     if len(found) != size or (not opened.eof and opened.decompress(opened.unconsumed_tail, 1)):
-        raise Flaw("its pictures are of another size")
+        raise FormatError("its pictures are of another size")
     return np.frombuffer(found, np.uint8)

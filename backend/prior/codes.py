@@ -17,12 +17,12 @@ from scipy.spatial import KDTree
 from ..field.blocks import BLOCK, BLOCK_BRICKS, bricks_of, gather_evidence
 from ..field.bricks import OUTSIDE, BrickMap
 from ..field.evidence import splat
-from ..field.model import CODE, CancelToken, Model
-from ..scan.sample import SPACING, sample_faces
-from ..shape.nearest import closest_on_triangles
-from ..shape.voxelise import winding_grid
-from ..weights.files import Flaw
-from ..weights.tables import load_tables, save_tables, table
+from ..field.onnx_model import CODE, CancelToken, Model
+from ..formats.files import FormatError
+from ..formats.tables import load_tables, save_tables, table
+from ..geometry.nearest import closest_on_triangles
+from ..geometry.winding_number import winding_grid
+from ..scan.face_samples import SPACING, sample_faces
 from .archive import COARSE, TRUNCATION, coarse
 
 FILE = "prior.safetensors"
@@ -130,12 +130,12 @@ def load_codes(path: Path) -> Codes:
 
 def _codes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Codes:
     if metadata.get("kind") != KIND:
-        raise Flaw("it does not say what codes stand for, or in a way that this Omomi does not know")
+        raise FormatError("it does not say what codes stand for, or in a way that this Omomi does not know")
     arrays = {"directions": np.zeros((0, CODE), np.float32), **arrays}
     shapes = {"mean": (COARSE**3,), "basis": (COARSE**3, CODE), "scale": (CODE,), "directions": (None, CODE)}
     found = {name: np.ascontiguousarray(table(arrays, name, shape, LARGEST_NUMBER)) for name, shape in shapes.items()}
     if len(found["directions"]) > MOST_DIRECTIONS:
-        raise Flaw(f"it has more than {MOST_DIRECTIONS} directions")
+        raise FormatError(f"it has more than {MOST_DIRECTIONS} directions")
     if not (found["scale"] > 0).all():
-        raise Flaw("a number of the code does not vary")
+        raise FormatError("a number of the code does not vary")
     return Codes(**found, model=metadata.get("model", ""))

@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ErrorCode, OmomiError
-from ..weights.files import Flaw, write_whole
-from ..weights.tables import load_tables, table
-from ..weights.tensors import pack
+from ..formats.files import FormatError, write_whole
+from ..formats.safetensors import pack
+from ..formats.tables import load_tables, table
 from .velocity import Block, Draws, Velocity, scores_of, slopes_of
 
 FILE = "flow.safetensors"
@@ -224,14 +224,14 @@ def load_flow(path: Path) -> FlowPrior:
 
 def _flow(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> FlowPrior:
     if metadata.get("kind") != KIND:
-        raise Flaw("it is not a flow over codes that this version knows")
+        raise FormatError("it is not a flow over codes that this version knows")
     blocks, rest = divmod(len(arrays) - 3 - len(_OUTER), len(_INNER))
     enter, first_time = arrays.get("enter", np.empty(0)), arrays.get("block.0.time", np.empty((0, 0)))
     if rest or blocks < 0 or enter.ndim != 2 or first_time.ndim != 2:
-        raise Flaw("it does not hold the arrays of a flow")
+        raise FormatError("it does not hold the arrays of a flow")
     (width, size), times = enter.shape, first_time.shape[1]
     if not all(0 < side <= LARGEST_SIZE for side in (width, size)) or times > LARGEST_SIZE:
-        raise Flaw(f"its layers do not have 1 to {LARGEST_SIZE} dimensions")
+        raise FormatError(f"its layers do not have 1 to {LARGEST_SIZE} dimensions")
     shapes = {"mean": (size,), "whitening": (size, size), "quantiles": (2, *LEVELS.shape)}
     shapes |= dict(zip(_OUTER, ((width, size), (width,), (size, width), (size,)), strict=True))
     inner = ((width, width), (width,), (width, times), (width, width), (width,))
@@ -240,15 +240,15 @@ def _flow(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Flow
     for name, shape in shapes.items():
         table(arrays, name, shape, LARGEST_NUMBER)
     if (np.diff(arrays["quantiles"]) < 0).any() or (arrays["quantiles"] < 0).any():
-        raise Flaw("its quantiles do not rise")
+        raise FormatError("its quantiles do not rise")
     if not np.linalg.cond(arrays["whitening"].astype(np.float64)) < 1e6:
-        raise Flaw("its whitening cannot be undone")
+        raise FormatError("its whitening cannot be undone")
     network = tuple(Block(*(arrays[f"block.{index}.{name}"] for name in _INNER)) for index in range(blocks))
     velocity = Velocity(arrays["enter"], arrays["enter_shift"], network, arrays["leave"], arrays["leave_shift"])
     prior = FlowPrior(arrays["mean"], arrays["whitening"], velocity, *map(Plausibility, arrays["quantiles"]))
     with np.errstate(over="ignore", invalid="ignore"):
         if not np.isfinite(prior.gradient(prior.mean[None])).all():
-            raise Flaw("its velocity is not finite")
+            raise FormatError("its velocity is not finite")
     return prior
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
+from ..edits.displacement import normals_of
 from ..field.bricks import BrickGrid
-from ..field.surface import extract
-from ..shape.components import label_faces, signed_volumes
-from ..weights.stack import normals_of
+from ..field.isosurface import extract
+from ..geometry.components import label_faces, signed_volumes
 from .codes import Codes
 
 FINER = 4

@@ -87,7 +87,7 @@ def thinned(points: np.ndarray, normals: np.ndarray, count: int) -> tuple[np.nda
         cell *= 1.2
 
 
-class Witness:
+class SymmetryScorer:
     """What the field of level 0 says about points that may be surface."""
 
     def __init__(self, level: Level) -> None:
@@ -126,7 +126,7 @@ def _dense(level: Level, channel: int) -> np.ndarray:
     return values.transpose(0, 3, 1, 4, 2, 5).reshape(level.resolution, level.resolution, level.resolution)
 
 
-def tried(points: np.ndarray, normals: np.ndarray, witness: Witness) -> list[tuple[np.ndarray, float]]:
+def tried(points: np.ndarray, normals: np.ndarray, witness: SymmetryScorer) -> list[tuple[np.ndarray, float]]:
     """Normals and offsets of the best distinct planes, best first."""
     directions = np.repeat(half_sphere(DIRECTIONS), len(OFFSETS), axis=0)
     offsets = np.tile(OFFSETS, DIRECTIONS)
@@ -145,7 +145,7 @@ def tried(points: np.ndarray, normals: np.ndarray, witness: Witness) -> list[tup
 
 
 def _scores(
-    points: np.ndarray, normals: np.ndarray, directions: np.ndarray, offsets: np.ndarray, witness: Witness
+    points: np.ndarray, normals: np.ndarray, directions: np.ndarray, offsets: np.ndarray, witness: SymmetryScorer
 ) -> np.ndarray:
     """Mean agreement less contradiction f32 (p,) of points and normals (n, 3) mirrored in p planes."""
     height = directions @ points.T - offsets[:, None]
@@ -168,7 +168,7 @@ def refined(
     normals: np.ndarray,
     tree: KDTree,
     scan_normals: np.ndarray,
-    witness: Witness,
+    witness: SymmetryScorer,
 ) -> Mirror:
     """The plane moved to where the mirrored points meet the scan best: Gauss-Newton on point-plane residuals."""
     normal, reach = normal.astype(np.float64), 2 * NEAR
@@ -207,7 +207,7 @@ def refined(
     return dataclasses.replace(mirror, contradict=float(contradict.mean()))
 
 
-def mirrors(points: np.ndarray, normals: np.ndarray, witness: Witness) -> list[Mirror]:
+def mirrors(points: np.ndarray, normals: np.ndarray, witness: SymmetryScorer) -> list[Mirror]:
     """Mirror planes of a scan, best first; points, normals f32 (n, 3), canonical."""
     many, facing = thinned(points, normals, MANY)
     tree = KDTree(many)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..prior.archive import Archive
-from .against import against_part
+from .calibration import bars_part, calibration_part, honesty, samples_part
 from .card import METRICS, Card
+from .card_diff import against_part
 from .html import Markup, el, number, page, percent, plural
-from .knows import archive_part, verdict
-from .moves import disentanglement_part, potential_part
+from .model_coverage import archive_part, verdict
 from .scans import ScanLook
-from .trust import bars_part, calibration_part, honesty, samples_part
+from .slider_limits import disentanglement_part, potential_part
 
 
 def audit_page(

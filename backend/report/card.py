@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..weights.files import Flaw, parse_json, read_bounded, unreadable
+from ..formats.files import FormatError, parse_json, read_bounded, unreadable
 
 LARGEST_CARD = 4 << 20
 MOST = 512
@@ -152,8 +152,8 @@ def read_card(path: Path) -> Card:
     try:
         found = parse_json(data, "it")
         if not isinstance(found, dict):
-            raise Flaw("it is not a card")
-    except Flaw as flaw:
+            raise FormatError("it is not a card")
+    except FormatError as flaw:
         raise unreadable(Path(path).name, flaw) from flaw
     return card_of(found)
 

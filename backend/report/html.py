@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TypeAlias
 
-from .sheet import SHEET
+from .stylesheet import SHEET
 
 LONGEST = 600
 """Characters of a text from a file; what is longer was not written for people."""

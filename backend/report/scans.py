@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..editing.subject import Progress, Shell, Subject, ignore
-from ..prior.shaping import shape_edit
-from ..prior.shipped import Prior
-from ..requests import Body
-from ..weights.attributes import ATTRIBUTES, attribute
-from ..weights.foretell import foretell_meeting
-from ..weights.guard import describe
-from ..weights.moving import enough_steps, moving_solid
-from ..weights.stack import Layer, Movement, units
-from ..weights.sweep import Solid, Sweep, refine, sweep
+from ..edits.attributes import ATTRIBUTES, attribute
+from ..edits.collision_margin import collision_margin
+from ..edits.displacement import Layer, Movement, units
+from ..edits.fitted_scan import EditableMesh, FittedScan, Progress, ignore
+from ..edits.shape_sliders import shape_edit
+from ..geometry.moving_solid import enough_steps, moving_solid
+from ..geometry.topology_sweep import Solid, Sweep, refine, sweep
+from ..geometry.topology_text import describe
+from ..prior.shape_prior import ShapePrior
+from ..protocol.requests import EditTarget
 from .pictures import mesh_picture
 
 STEPS = 8
@@ -57,10 +57,12 @@ class ScanLook:
     plausibility: float | None = None
 
 
-def look(subject: Subject, prior: Prior | None, quick: bool = False, on_progress: Progress = ignore) -> ScanLook:
+def look(
+    subject: FittedScan, prior: ShapePrior | None, quick: bool = False, on_progress: Progress = ignore
+) -> ScanLook:
     """Look at a fitted scan. prior: what the model knows of whole shapes; quick: foretell the reaches instead of trying
     them. on_progress may raise. Raises OmomiError where the scan is not fitted."""
-    shell = subject.shell(Body.FIT)
+    shell = subject.shell(EditTarget.FIT)
     on_progress(0.0, "drawing")
     picture = mesh_picture(shell.vertices, shell.faces)
     code, plausibility = None, None
@@ -79,26 +81,26 @@ def look(subject: Subject, prior: Prior | None, quick: bool = False, on_progress
     return ScanLook(subject.scan.name, picture, code, why_not, tuple(reaches), plausibility)
 
 
-def attribute_reach(subject: Subject, shell: Shell, name: str, quick: bool = False) -> Reach:
+def attribute_reach(subject: FittedScan, shell: EditableMesh, name: str, quick: bool = False) -> Reach:
     """How far a built-in attribute reaches on a fitted scan."""
     known = ATTRIBUTES[name]
     movement = attribute(name, subject.scan, subject.fit)
     return movement_reach(shell, movement, name, known.unit, known.low, known.high, quick)
 
 
-def shape_reach(subject: Subject, shell: Shell, name: str, prior: Prior, quick: bool = False) -> Reach:
+def shape_reach(subject: FittedScan, shell: EditableMesh, name: str, prior: ShapePrior, quick: bool = False) -> Reach:
     """How far a slider of the shape reaches on a fitted scan."""
     made = shape_edit(name, subject.scan, subject.fit, prior)
     return movement_reach(shell, made.movement, name, prior.sliders[name].unit, made.low, made.high, quick)
 
 
 def movement_reach(
-    shell: Shell, movement: Movement, name: str, unit: str, low: float, high: float, quick: bool = False
+    shell: EditableMesh, movement: Movement, name: str, unit: str, low: float, high: float, quick: bool = False
 ) -> Reach:
     """How far a movement reaches on a closed mesh, between strengths ``low`` <= 0 and ``high`` >= 0."""
     (whole,) = units([Layer(movement, 1.0)], shell.vertices, shell.normals)
     if quick:
-        told = foretell_meeting(shell.vertices, shell.normals, whole.move, low, high)
+        told = collision_margin(shell.vertices, shell.normals, whole.move, low, high)
         return Reach(name, unit, low, high, told.margin, foretold=True)
     path = (high - low) * float(np.linalg.norm(whole.move, axis=1).max(initial=0.0))
     solid = moving_solid(shell.vertices, shell.faces, whole.move)

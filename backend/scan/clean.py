@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
-from .raw import RawScan
+from ..formats.raw_scan import RawScan
 
 FARTHEST = 1e100
 """Coordinates beyond this are taken for damage, as NaN is: their differences would overflow."""

@@ -8,7 +8,7 @@ from scipy import sparse
 from scipy.spatial import KDTree
 
 from .frame import box
-from .spanning import spread_signs
+from .sign_propagation import spread_signs
 from .voxels import occupied_cells
 
 NEIGHBOURS, MOST_NEIGHBOURS = 24, 96

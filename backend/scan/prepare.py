@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
+from ..formats.raw_scan import RawScan
 from .clean import CleanReport, clean
-from .doubt import Doubt
 from .frame import Frame, box, frame_of_box
+from .input_sigma import InputSigma
 from .noise import noise_sd
 from .normals import fitted_normals, repaired
-from .oriented import from_mesh, from_points
+from .orient_faces import orient_faces
 from .outliers import Occupancy, core, occupancy, strays
-from .raw import RawScan
+from .surface_points import from_mesh, from_points
 from .voxels import clusters
-from .winding import wind
 
 FEWEST_POINTS = 32
 FLATTEST = 1e-4
@@ -41,7 +41,7 @@ class PreparedScan:
     frame: Frame
     report: CleanReport
     name: str
-    doubt: Doubt | None = None
+    doubt: InputSigma | None = None
 
 
 def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:
@@ -52,7 +52,7 @@ def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:
     FLAT_SCAN (all on one plane or line).
     """
     scan = clean(raw)
-    shell = None if scan.faces is None else wind(scan.points, scan.faces, scan.to_sensor)
+    shell = None if scan.faces is None else orient_faces(scan.points, scan.faces, scan.to_sensor)
     oriented = from_points(scan) if shell is None else from_mesh(scan, shell)
     excess = max(0, len(oriented.points) - max_points)
     if excess:
@@ -100,7 +100,7 @@ def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:
         decimated=excess,
         added_samples=int((~oriented.measured).sum()),
     )
-    return PreparedScan(points, normals, noise, frame, report, raw.name, Doubt.of(raw, frame))
+    return PreparedScan(points, normals, noise, frame, report, raw.name, InputSigma.of(raw, frame))
 
 
 def _pieces(cells: Occupancy, keep: NDArray[np.bool_]) -> int:

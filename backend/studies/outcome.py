@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ..wire import jsonable
+from ..protocol.codec import jsonable
 from .claims import Claim, Findings, Say, Size, Study
 
 STUDIES = ("phase-transition", "disentanglement", "xy-model", "flow-alignment", "fractal")

@@ -10,8 +10,8 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..console import disk_errors, print_json
-from ..weights.files import write_whole
+from ..cli.output import disk_errors, print_json
+from ..formats.files import write_whole
 from .claims import Claim, Say, Size
 from .outcome import STUDIES, Find, Outcome, as_plain, find_study, measured, run_study, verdict
 from .page import studies_page

@@ -16,8 +16,8 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from .atom import BLOCK, TRUNCATION
-from .families import FAMILIES, draw
 from .grids import block_points, resolution
+from .shapes.families import FAMILIES, draw
 from .surface_points import Distance, surface_points, view_directions, visible
 
 POINTS = 48_000

@@ -11,9 +11,9 @@ from scipy.stats import norm
 
 from ..errors import OmomiError
 from ..field.fit import FitOptions, fit
-from ..field.model import Model, load_model
-from ..prior.completing import symmetric_guess
-from ..scan.raw import RawScan
+from ..field.onnx_model import Model, load_model
+from ..formats.raw_scan import RawScan
+from ..prior.symmetry_completion import symmetry_prior
 from .batches import Bank
 from .card import write_into
 from .scanner import draw_settings, scan_points
@@ -69,7 +69,7 @@ def sigma_factors(model: Model, bank: Bank, scans: int) -> dict:
         ratios = []
         for raw, points, normals in chosen:
             try:
-                mesh = fit(raw, model, FitOptions(level=level), guess=symmetric_guess).mesh
+                mesh = fit(raw, model, FitOptions(level=level), guess=symmetry_prior).mesh
             except OmomiError:
                 # two views of a thin shape may leave nothing to calibrate on
                 continue

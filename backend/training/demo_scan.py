@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..field.bricks import BrickGrid
-from ..field.surface import extract
-from ..scan.save import save_mesh
-from .families import draw
+from ..field.isosurface import extract
+from ..formats.mesh_writer import save_mesh
 from .grids import grid_points
+from .shapes.families import draw
 from .surface_points import CAMERA_DISTANCE, TANGENT_OF_HALF_ANGLE, Distance, value_and_slope
 
 FAMILY, SEED = "vessel", 2

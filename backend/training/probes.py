@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score
 from sklearn.svm import LinearSVC
 
-from ..prior.disentanglement import (
+from .disentanglement_metrics import (
     BINS,
     VOTERS,
     dci,

@@ -15,8 +15,6 @@ from ..prior.archive import FILE as ARCHIVE
 from ..prior.archive import save_archive
 from ..prior.codes import FILE as CODES
 from ..prior.codes import Codes, save_codes
-from .archiving import build_archive
-from .auditing import store_audit
 from .batches import Bank
 from .calibrate import calibrate
 from .card import write_into
@@ -25,8 +23,10 @@ from .export import CHECKPOINT, export
 from .features import Features, turned_fields
 from .flow import export_flow
 from .latent import flow_of
-from .naming import MEASURES, named_directions
+from .model_audit import store_audit
 from .rollout import Recursion
+from .shape_archive import build_archive
+from .slider_names import MEASURES, named_directions
 from .sliders import Settings, experiment, field_components, space_of
 
 FLOW = "flow.safetensors"

@@ -20,12 +20,12 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..prior.directions import Sliders, labelled, locality, named, principal, targets
-from ..prior.disentanglement import SideEffects, linear_shares, side_effects
 from .atom import BLOCK, TRUNCATION
+from .disentanglement_metrics import SideEffects, linear_shares, side_effects
 from .grids import grid_points, splat
+from .latent_directions import Sliders, labelled, locality, named, principal, targets
 from .probes import SCORES, score
-from .programs.known import FACTORS, Mugs, descriptors, known_factors
+from .shapes.known import FACTORS, Mugs, descriptors, known_factors
 
 Table = NDArray[np.float64]
 Encoder = Callable[[Tensor], Tensor | NDArray]

@@ -17,12 +17,12 @@ from .atom import AtomConfig
 from .bank import DEEPEST, write_shard
 from .batches import WHOLLY_BLIND, Bank, Batch
 from .checkpoint import load_checkpoint, parameters_in, save_checkpoint
-from .families import FAMILIES
 from .latent import fitted_features, flow_of
 from .losses import EVENNESS
 from .objective import TrainConfig, evaluate, objective, rate_at
 from .release import STUDY, release
 from .rollout import Recursion
+from .shapes.families import FAMILIES
 
 
 def drawn_ahead(bank: Bank, config: TrainConfig, generator: torch.Generator) -> Iterator[Batch]:

@@ -10,7 +10,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from .. import checking, jobs, library, live, mesh_io, results, subjects, words
 from ..backend.errors import OmomiError
-from ..backend.requests import Body
+from ..backend.protocol.requests import EditTarget
 from ..fitting import Fitting, profile_path
 from ..messages import Refusal
 from ..properties import BLEND_OPTIONS, SOLVE_OPTIONS, family
@@ -151,7 +151,7 @@ class OMOMI_OT_sweep(Asks, bpy.types.Operator):
             low, high = reach
         body = live.body_of(obj, context.scene.omomi.result)
         # Only what encloses something has a topology that could change.
-        body = Body.FIT if mesh_io.open_loops(obj.data) else body
+        body = EditTarget.FIT if mesh_io.open_loops(obj.data) else body
         arguments = self._place, low, high, given.steps
         return lambda: checking.sweep(client, uid, fitting, body, *arguments)
 
@@ -179,7 +179,7 @@ class OMOMI_OT_solve(Asks, bpy.types.Operator):
     def _work(self, context: Any, client: Client, fitting: Fitting) -> Any:
         uid, self._place = self._uid, context.active_object.omomi.active
         wanted = chosen(self, context.scene, SOLVE_OPTIONS)
-        arguments = Body.FIT, self._place, wanted["measure"], wanted["value"]
+        arguments = EditTarget.FIT, self._place, wanted["measure"], wanted["value"]
         return lambda: checking.solve(client, uid, fitting, *arguments)
 
     def _tell(self, context: Any, obj: Any, result: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, StringProperty
 
 from .. import jobs, library, mesh_io, preferences, words
 from ..backend.errors import OmomiError
-from ..backend.requests import AlignRequest
+from ..backend.protocol.requests import AlignRequest
 from ..fitting import profile_path
 from ..messages import Refusal, explain
 from ..tasks import Client, Task, Work

@@ -13,8 +13,8 @@ from bpy.props import BoolProperty, StringProperty
 
 from .. import jobs, live, mesh_io, preview, results, subjects, words
 from ..backend.errors import ErrorCode, OmomiError
-from ..backend.protocol import MeshFrame
-from ..backend.requests import AuditRequest, SampleRequest
+from ..backend.protocol.messages import MeshFrame
+from ..backend.protocol.requests import AuditRequest, SampleRequest
 from ..fitting import Fitting
 from ..properties import samples_count, seed
 from ..tasks import Client, Task, Work

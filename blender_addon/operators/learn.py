@@ -9,7 +9,7 @@ import numpy as np
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from .. import jobs, library, mesh_io, preferences
-from ..backend.requests import LearnRequest
+from ..backend.protocol.requests import LearnRequest
 from ..messages import Refusal
 from ..tasks import Client, Task, Work
 from .running import WAIT, Runs, why_not_start

@@ -59,7 +59,7 @@ def addon(package: Path) -> Iterator[Any]:
         "applying", "completions", "drawing", "edits", "fitting", "jobs", "library", "live", "mesh_io", "messages",
         "origins", "panels", "panels_edits", "panels_prior", "preferences", "preview", "process", "properties",
         "results", "shapekey", "shapes", "subjects", "words", "operators",
-        "backend.errors", "backend.protocol", "backend.requests", "backend.client",
+        "backend.errors", "backend.protocol.messages", "backend.protocol.requests", "backend.protocol.client",
     )})  # fmt: skip
     bpy.ops.preferences.addon_disable(module=MODULE)
     shutil.rmtree(PROFILE, ignore_errors=True)
@@ -90,7 +90,7 @@ def fake(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     folder = Path(__file__).parent
     fakes = [load_file(folder / name) for name in ("fake_client.py", "fake_backend.py")]
     errors = getattr(addon, "backend.errors")
-    client = fakes[0].FakeClient(getattr(addon, "backend.protocol"), errors, fakes[1].sphere)
+    client = fakes[0].FakeClient(getattr(addon, "backend.protocol.messages"), errors, fakes[1].sphere)
     monkeypatch.setattr(addon.process, "started", lambda: client)
     monkeypatch.setattr(addon.process, "introduced", lambda: SimpleNamespace(model_hash="0123456789abcdef"))
     monkeypatch.setattr(addon.preferences, "library_folder", lambda: tmp_path / "library")

@@ -119,8 +119,8 @@ class ToyEngine:
 
 if __name__ == "__main__":
     load(Path(sys.argv[1]), sys.argv[2])
-    from backend.server import Server
-    from backend.stdio import claim_streams, die_with_parent, leave_interrupts_to_the_parent
+    from backend.server.server import Server
+    from backend.server.stdio import claim_streams, die_with_parent, leave_interrupts_to_the_parent
 
     reader, writer = claim_streams()
     die_with_parent()

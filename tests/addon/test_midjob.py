@@ -86,7 +86,7 @@ def test_cancelling_a_queue_keeps_what_is_finished(toy: Any, make: Any, start: A
 
 
 def test_late_results_of_a_cancelled_job_are_dropped(toy: Any, make: Any) -> None:
-    protocol = getattr(toy, "backend.protocol")
+    protocol = getattr(toy, "backend.protocol.messages")
     triangle = np.eye(3, dtype=np.float32), np.array([[0, 1, 2]], np.int32), np.zeros(3, np.float32)
 
     class LateClient:

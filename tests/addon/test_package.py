@@ -167,5 +167,5 @@ def test_log_lies_in_the_users_folder_and_not_in_the_extension(addon: Any, scene
     ],
 )
 def test_device_line_says_why_not_the_gpu(addon: Any, device: str, providers: Any, asked: str, expected: str) -> None:
-    hello = getattr(addon, "backend.protocol").Hello(1, "0", 1, "m", device, providers, "2", "1", {})
+    hello = getattr(addon, "backend.protocol.messages").Hello(1, "0", 1, "m", device, providers, "2", "1", {})
     assert expected in addon.process.describe_device(hello, asked)

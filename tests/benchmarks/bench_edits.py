@@ -24,15 +24,15 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.stats import kendalltau
 
-from backend.client import BackendClient, default_command
+from backend.edits.attributes import ATTRIBUTES, attribute
+from backend.edits.displacement import Layer, apply, normals_of
+from backend.edits.masks import REACH, PaintedMask
 from backend.field.fit import Fit, FitOptions, fit
-from backend.field.model import Model, load_model
-from backend.requests import Body
-from backend.scan.load import load_scan
+from backend.field.onnx_model import Model, load_model
+from backend.formats.mesh_reader import load_scan
+from backend.protocol.client import BackendClient, default_command
+from backend.protocol.requests import EditTarget
 from backend.scan.prepare import PreparedScan, prepare
-from backend.weights.attributes import ATTRIBUTES, attribute
-from backend.weights.masks import REACH, PaintedMask
-from backend.weights.stack import Layer, apply, normals_of
 from tests.benchmarks.bars import Bar, number, table, verdict, write_report
 from tests.benchmarks.bench_fit import say
 from tests.benchmarks.cases import ROOT, find_scans
@@ -214,7 +214,7 @@ def latency(folder: Path, options: argparse.Namespace) -> tuple[list[dict], list
     with BackendClient(default_command(sys.executable, BACKEND)) as client, tempfile.TemporaryDirectory() as place:
         path = Path(place) / "bump.omomi"
         learned_bump(client, raw, path)
-        for body in Body:
+        for body in EditTarget:
             row = asdict(measure(client, raw, {"path": str(path)}, {"level": 3}, body))
             rows.append({"body": body.value, **row})
             for name, most in LATENCY_BARS.items():

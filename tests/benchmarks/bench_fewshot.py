@@ -23,16 +23,16 @@ import point_cloud_utils as pcu
 import trimesh
 from scipy.stats import norm
 
-from backend.editing.checking import check_topology
-from backend.editing.learning import learn_from
-from backend.editing.subject import Shell, ignore
+from backend.edits.apply_learned import apply_learned
+from backend.edits.displacement import MOVED, Edited, Layer, apply
+from backend.edits.fitted_scan import EditableMesh, ignore
+from backend.edits.learn import learn_from
+from backend.edits.learned import LearnedEdit
+from backend.edits.topology_check import check_topology
 from backend.errors import OmomiError
-from backend.scan.load import load_scan
+from backend.formats.mesh_reader import load_scan
+from backend.formats.mesh_writer import save_mesh
 from backend.scan.prepare import prepare
-from backend.scan.save import save_mesh
-from backend.weights.learned import LearnedEdit
-from backend.weights.placing import place
-from backend.weights.stack import MOVED, Edited, Layer, apply
 from tests.benchmarks.bars import Bar, mean, number, table, verdict, write_report
 from tests.benchmarks.bench_fit import say
 from tests.benchmarks.cases import CaseFailed, ScoringTool, arguments, prepared
@@ -70,10 +70,10 @@ def edited(edit: LearnedEdit, scan: Path, after: Path, result: Path) -> dict:
     assert raw.faces is not None
     centre, scale = prepared.frame.centre, prepared.frame.scale
     vertices = (raw.points - centre) * scale
-    change = apply([Layer(place(edit, prepared), 1.0)], vertices, raw.faces)
+    change = apply([Layer(apply_learned(edit, prepared), 1.0)], vertices, raw.faces)
     save_mesh(result, raw.points + change.move / scale, raw.faces)
     seconds = time.perf_counter() - started
-    topology = check_topology(Shell(vertices, raw.faces, np.zeros(len(vertices))), change.move)
+    topology = check_topology(EditableMesh(vertices, raw.faces, np.zeros(len(vertices))), change.move)
     return {
         "seconds": seconds,
         "topology_kept": None if topology is None else topology["change"] == "",

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.editing.checking import check_topology, foretell
-from backend.editing.subject import Shell
-from backend.editing.sweeping import sweep_layer
-from backend.scan.load import load_scan
+from backend.edits.displacement import Displacement
+from backend.edits.fitted_scan import EditableMesh
+from backend.edits.sweep import sweep_layer
+from backend.edits.topology_check import check_topology, layer_margin
+from backend.formats.mesh_reader import load_scan
+from backend.geometry.moving_solid import solid_voxels
+from backend.geometry.topology import betti_of_occupancy, euler_of_occupancy
 from backend.scan.prepare import prepare
-from backend.shape.topology import betti_of_occupancy, euler_of_occupancy
-from backend.weights.moving import solid_voxels
-from backend.weights.stack import Unit
 from tests.benchmarks.bars import Bar, mean, number, table, verdict
 from tests.benchmarks.cases import ROOT, find_scans
 from tests.benchmarks.guard_cases import MOVES, cases, fitted, shapes
@@ -61,7 +61,7 @@ def checks(scans: Path, options: argparse.Namespace, save) -> tuple[list[dict], 
     shell, base = None, {}
     for case in cases(scans, options.moves, options.quick):
         if shell is None or shell.vertices is not case.vertices:
-            shell, base = Shell(case.vertices, case.faces, np.zeros(len(case.vertices))), {}
+            shell, base = EditableMesh(case.vertices, case.faces, np.zeros(len(case.vertices))), {}
             if not shell.closed:
                 raise ValueError(f"{case.shape} is not closed")
             check_topology(shell, np.zeros_like(case.vertices))
@@ -129,10 +129,10 @@ def sweeps(scans: Path, options: argparse.Namespace, save) -> tuple[list[dict], 
         (name, *fitted(scans / f"{name}.ply")) for name in SWEPT_SCANS[: 0 if options.quick else None]
     ]
     for name, vertices, faces in chosen:
-        shell = Shell(vertices, faces, np.zeros(len(vertices)))
-        unit = Unit(shell.normals, np.zeros(len(vertices)))
+        shell = EditableMesh(vertices, faces, np.zeros(len(vertices)))
+        unit = Displacement(shell.normals, np.zeros(len(vertices)))
         started = time.process_time()
-        told = foretell(shell, unit, -WIDEST, WIDEST)
+        told = layer_margin(shell, unit, -WIDEST, WIDEST)
         told_seconds = time.process_time() - started
         ends = [abs(end) for end in told.margin if abs(end) < WIDEST]
         reach = min(1.5 * max(ends, default=WIDEST), WIDEST)
@@ -212,7 +212,7 @@ def timing(scans: Path, options: argparse.Namespace, save) -> tuple[list[dict], 
     scan = prepare(load_scan(scans / "clean" / "igea.ply"))
     raw = load_scan(scans / "clean" / "igea.ply")
     vertices = (np.asarray(raw.points, np.float64) - scan.frame.centre) * scan.frame.scale
-    shell = Shell(vertices, np.asarray(raw.faces, np.int32), np.zeros(len(vertices)))
+    shell = EditableMesh(vertices, np.asarray(raw.faces, np.int32), np.zeros(len(vertices)))
     rng = np.random.default_rng(0)
     records: list[dict] = []
     check_topology(shell, np.zeros_like(vertices))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.field.model import MODEL_FOLDER
+from backend.field.onnx_model import MODEL_FOLDER
 from tests.benchmarks.agreed import moved_from_measured
 from tests.benchmarks.bars import Bar, geometric_mean, mean, number, ratios, table, verdict, write_report
 from tests.benchmarks.bench_fit import quality, say

@@ -139,7 +139,7 @@ class ScoringTool:
     def scan(self, case: Case) -> tuple[Path, Path]:
         """Scan (points with normals) and truth of a case, as PLY files."""
         place = self._place(case)
-        scan, truth = place / "scan.ply", place / "truth.ply"
+        scan, truth = place / "formats.ply", place / "truth.ply"
         model = str(self.scans / "clean" / f"{case.model}.ply")
         command = ["scan", model, "--condition", case.condition, "--seed", str(case.seed)]
         self._once(place / "scan.json", [*command, "-o", str(scan), "--truth-out", str(truth)])

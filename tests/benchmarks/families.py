@@ -13,7 +13,7 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from backend.field.bricks import BRICK, BrickGrid
-from backend.field.surface import extract
+from backend.field.isosurface import extract
 
 Distance = Callable[[np.ndarray], np.ndarray]
 RESOLUTION = 160

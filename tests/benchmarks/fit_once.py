@@ -16,10 +16,10 @@ import numpy as np
 
 from backend.errors import OmomiError
 from backend.field.fit import FitOptions, FittedMesh
-from backend.field.model import load_model
-from backend.prior.completing import complete
-from backend.scan.load import load_scan
-from backend.scan.save import save_mesh
+from backend.field.onnx_model import load_model
+from backend.formats.mesh_reader import load_scan
+from backend.formats.mesh_writer import save_mesh
+from backend.prior.symmetry_completion import fit_with_symmetry
 
 
 def fit_once(arguments: argparse.Namespace) -> dict:
@@ -27,7 +27,7 @@ def fit_once(arguments: argparse.Namespace) -> dict:
     raw = load_scan(arguments.scan)
     model = load_model(arguments.device, arguments.threads, arguments.model)
     if arguments.repeat > 1:
-        complete(raw, model, FitOptions(level=min(arguments.level, 1), symmetry=arguments.symmetry))
+        fit_with_symmetry(raw, model, FitOptions(level=min(arguments.level, 1), symmetry=arguments.symmetry))
     seconds, network, first = [], [], []
     for _ in range(arguments.repeat):
         started = time.perf_counter()
@@ -37,7 +37,7 @@ def fit_once(arguments: argparse.Namespace) -> dict:
             frames.append(time.perf_counter() - started)
 
         chosen = FitOptions(level=arguments.level, symmetry=arguments.symmetry)
-        done = complete(raw, model, chosen, on_frame=on_frame)
+        done = fit_with_symmetry(raw, model, chosen, on_frame=on_frame)
         seconds.append(time.perf_counter() - started)
         network.append(done.stats.network_seconds)
         first.append(frames[0])

@@ -11,14 +11,14 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import KDTree
 
+from backend.edits.displacement import normals_of
 from backend.engine import OnnxEngine
 from backend.field.bricks import BRICK, BrickGrid
-from backend.field.surface import extract
-from backend.scan.load import load_scan
+from backend.field.isosurface import extract
+from backend.formats.mesh_reader import load_scan
+from backend.registration.icp import Surface, register
+from backend.registration.warp import Bumps, Warp
 from backend.scan.prepare import prepare
-from backend.scan.register import Surface, register
-from backend.weights.stack import normals_of
-from backend.weights.warp import Bumps, Warp
 from tests.benchmarks.families import FAMILIES, member
 
 SIDE = 128

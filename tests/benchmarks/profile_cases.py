@@ -15,16 +15,16 @@ from scipy.spatial import KDTree
 from scipy.stats import rankdata
 
 from backend.field.fit import FitOptions, fit
-from backend.field.model import MODEL_FOLDER, Model, load_model
-from backend.prior.family import Member, learn_profile
-from backend.prior.guessing import UNLIKE, Membership, membership
-from backend.prior.profile import KIND, Profile, load_profile, save_profile
-from backend.scan.load import load_scan
+from backend.field.onnx_model import MODEL_FOLDER, Model, load_model
+from backend.formats.mesh_reader import load_scan
+from backend.formats.mesh_writer import save_mesh
+from backend.formats.raw_scan import RawScan
+from backend.prior.profile.family import Member, learn_profile
+from backend.prior.profile.membership import UNLIKE, Membership, membership
+from backend.prior.profile.profile import KIND, Profile, load_profile, save_profile
+from backend.registration.icp import Matcher, Surface
+from backend.registration.match import mismatch
 from backend.scan.prepare import PreparedScan, prepare
-from backend.scan.raw import RawScan
-from backend.scan.register import Matcher, Surface
-from backend.scan.save import save_mesh
-from backend.weights.match import mismatch
 
 from .bars import Bar, number, table
 from .bench_fit import say

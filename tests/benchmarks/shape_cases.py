@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from backend.editing.drawing import AT_ONCE, drawn_code
-from backend.editing.judging import judge
-from backend.editing.subject import Shell
+from backend.edits.fitted_scan import EditableMesh
+from backend.edits.plausibility import plausibility_of
+from backend.edits.sample_shape import AT_ONCE, drawn_code
+from backend.edits.shape_sliders import heights_of
 from backend.field.fit import FitOptions, fit
-from backend.field.model import CancelToken, Model, load_model
+from backend.field.isosurface import extract
+from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.field.recursion import recursion
-from backend.field.surface import extract
+from backend.formats.mesh_reader import load_scan
+from backend.prior.decode_shape import SOFTNESS
 from backend.prior.flow import auroc
-from backend.prior.imagining import SOFTNESS
-from backend.prior.shaping import heights_of
-from backend.prior.shipped import Prior, load_prior
+from backend.prior.shape_prior import ShapePrior, load_prior
 from backend.report.card import METRICS, card_of
-from backend.scan.load import load_scan
 from backend.scan.prepare import prepare
 from tests.benchmarks.bars import Bar
 
@@ -65,14 +65,14 @@ def plausible(scans: Path, quick: bool) -> Judged:
     return Judged(scores, auroc(-real, -driven.ravel()), float((driven < real).mean()), driven.size)
 
 
-def _of_shape(path: Path, prior: Prior, model: Model) -> dict[str, float]:
+def _of_shape(path: Path, prior: ShapePrior, model: Model) -> dict[str, float]:
     scan = prepare(load_scan(path))
     fitted = fit(scan, model, FitOptions(level=FITTED_LEVEL)).mesh
     vertices = (fitted.vertices - scan.frame.centre) * scan.frame.scale
-    shell = Shell(vertices, fitted.faces, np.zeros(len(vertices)))
+    shell = EditableMesh(vertices, fitted.faces, np.zeros(len(vertices)))
 
     def judged(heights: np.ndarray) -> float:
-        verdict = judge(shell, heights[:, None] * shell.normals, prior, model)
+        verdict = plausibility_of(shell, heights[:, None] * shell.normals, prior, model)
         assert verdict is not None
         return verdict.value
 

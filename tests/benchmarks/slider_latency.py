@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.client import BackendClient
-from backend.protocol import Done
-from backend.requests import Body, LearnRequest, PoseRequest, StackRequest
-from backend.scan.raw import RawScan
+from backend.formats.raw_scan import RawScan
+from backend.protocol.client import BackendClient
+from backend.protocol.messages import Done
+from backend.protocol.requests import EditTarget, LearnRequest, PoseRequest, StackRequest
 
 STEPS = 200
 LATENCY_BARS = {"median": 33.0, "p95": 60.0}
@@ -32,7 +32,12 @@ class Latency:
 
 
 def measure(
-    client: BackendClient, raw: RawScan, layer: dict[str, str], options: dict[str, int], body: Body, steps: int = STEPS
+    client: BackendClient,
+    raw: RawScan,
+    layer: dict[str, str],
+    options: dict[str, int],
+    body: EditTarget,
+    steps: int = STEPS,
 ) -> Latency:
     """Fit a scan, put one edit on it, and ask for ``steps`` poses, one after the other, as a slider does.
 

@@ -12,15 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.client import BackendClient, State, default_command
 from backend.errors import ErrorCode, OmomiError
-from backend.protocol import (
-    Failure,
-    FitDone,
-    MeshFrame,
-    Progress,
-)
-from tests.protocol.children import BACKEND, FAKE_SERVER, LIVENESS, cloud, response, until
+from backend.protocol.client import BackendClient, State, default_command
+from backend.protocol.messages import Failure, FitDone, MeshFrame, Progress
+from tests.children import BACKEND, FAKE_SERVER, LIVENESS, cloud, response, until
 
 MakeClient = Callable[..., BackendClient]
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -190,7 +185,7 @@ def test_a_missing_model_is_what_the_job_fails_with(make_client: MakeClient) -> 
     code = (
         f"import sys; sys.path.insert(0, {str(BACKEND.parent)!r})\n"
         "from backend.errors import ErrorCode, OmomiError\n"
-        "from backend.server import serve\n"
+        "from backend.server.server import serve\n"
         "class Bare:\n"
         "    def info(self): raise OmomiError(ErrorCode.MODEL_MISSING, 'There is no model.')\n"
         "serve(Bare())"
@@ -269,7 +264,7 @@ def test_late_frames_of_a_cancelled_job_are_dropped(client: BackendClient) -> No
 def test_a_job_that_ignores_its_cancel_costs_the_process_and_not_the_client(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.client._CANCEL_SECONDS", 0.3)
+    monkeypatch.setattr("backend.protocol.client._CANCEL_SECONDS", 0.3)
     client = make_client()
     job = client.request_fit(cloud(), name="stuck")
     until(lambda: any(isinstance(event, MeshFrame) for event in client.poll()), "work")
@@ -337,7 +332,7 @@ def test_the_child_dies_when_the_parent_is_killed(tmp_path: Path) -> None:
     code = (
         f"import sys, time; sys.path.insert(0, {str(BACKEND.parent)!r})\n"
         "import numpy as np\n"
-        "from backend.client import BackendClient\n"
+        "from backend.protocol.client import BackendClient\n"
         f"client = BackendClient({FAKE_SERVER!r})\n"
         "client.request_fit(np.ones((9, 3)), name='stuck')\n"
         "while not client.poll(): time.sleep(.01)\n"

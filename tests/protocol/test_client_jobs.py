@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.client import BackendClient, State
 from backend.errors import ErrorCode, OmomiError
-from backend.protocol import Done, Failure, FitDone
-from backend.requests import ApplyRequest, LearnRequest, PoseRequest, StackRequest, TransferRequest
-from tests.protocol.children import LIVENESS, cloud, response
+from backend.protocol.client import BackendClient, State
+from backend.protocol.messages import Done, Failure, FitDone
+from backend.protocol.requests import ApplyRequest, LearnRequest, PoseRequest, StackRequest, TransferRequest
+from tests.children import LIVENESS, cloud, response
 
 MakeClient = Callable[..., BackendClient]
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals")

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from backend.errors import ErrorCode, OmomiError
-from backend.frames import Decoder, Packet, encode
-from backend.mailbox import Mailbox
-from backend.protocol import (
+from backend.protocol.codec import MOST_ITEMS, from_packet, job_of, jsonable, to_packet
+from backend.protocol.framing import Decoder, Packet, encode
+from backend.protocol.mailbox import Mailbox
+from backend.protocol.messages import (
     PROTOCOL_VERSION,
     Cancel,
     Done,
@@ -29,7 +30,7 @@ from backend.protocol import (
     Progress,
     Shutdown,
 )
-from backend.requests import (
+from backend.protocol.requests import (
     AlignRequest,
     ApplyRequest,
     AuditRequest,
@@ -45,7 +46,6 @@ from backend.requests import (
     SweepRequest,
     TransferRequest,
 )
-from backend.wire import MOST_ITEMS, from_packet, job_of, jsonable, to_packet
 
 HELLO = Hello(PROTOCOL_VERSION, "1.2", 42, "abc", "cpu", ("A", "B"), "2.0", "1.2", {"head": 1})
 POINTS = np.arange(12, dtype="<f8").reshape(4, 3)

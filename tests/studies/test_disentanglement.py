@@ -16,7 +16,7 @@ pytest.importorskip("onnxruntime")
 
 import trimesh
 
-from backend.editing.subject import Shell
+from backend.edits.fitted_scan import EditableMesh
 from backend.prior.archive import PICTURE, Archive, Neighbours, Standing
 from backend.studies.claims import Claim, Findings, Size
 from backend.studies.disentanglement import exact, moving
@@ -24,7 +24,7 @@ from backend.studies.disentanglement.archived import Standings, archive_claims
 from backend.studies.disentanglement.reaching import reach_claims, slid
 from backend.studies.disentanglement.study import study
 from backend.studies.disentanglement.styles import Styles, clean_spread, style_claims
-from backend.training.programs.known import descriptors, known_factors
+from backend.training.shapes.known import descriptors, known_factors
 from backend.training.sliders import level0
 
 
@@ -93,10 +93,10 @@ def test_families_that_the_archive_lacks_do_not_count_against_it() -> None:
     assert found["A1"].measured == 1
 
 
-def bar_with_a_hole() -> Shell:
+def bar_with_a_hole() -> EditableMesh:
     """A ring around z whose hole, of radius .2, closes when its wall grows by that."""
     ring = trimesh.creation.annulus(0.2, 0.6, 0.5, sections=64)
-    return Shell(np.asarray(ring.vertices), np.asarray(ring.faces, np.int32), np.zeros(len(ring.vertices)))
+    return EditableMesh(np.asarray(ring.vertices), np.asarray(ring.faces, np.int32), np.zeros(len(ring.vertices)))
 
 
 class Inward:

@@ -11,11 +11,11 @@ import torch
 import trimesh
 from scipy.spatial import KDTree
 
-from backend.field.model import CODE
+from backend.field.onnx_model import CODE
 from backend.prior.archive import COARSE, coarse
 from backend.prior.codes import Codes, level0_field
 from backend.prior.flow import LEVELS, FlowPrior, Plausibility
-from backend.prior.shipped import Prior
+from backend.prior.shape_prior import ShapePrior
 from backend.prior.velocity import Block, Velocity
 from backend.studies.claims import Size, Source
 from backend.studies.flow_alignment.descending import descend, detached, halted, levelled, losses, mean_loss, scattered
@@ -47,7 +47,7 @@ def still(size: int, drift: float = 0.0) -> Velocity:
     return Velocity(none, few, (Block(one, few, one, one, few),), none.T.copy(), np.full(size, drift, np.float32))
 
 
-def gaussian_prior() -> Prior:
+def gaussian_prior() -> ShapePrior:
     """Codes in a random basis, and N(0, I) for a flow."""
     rng = np.random.default_rng(0)
     basis = np.linalg.qr(rng.standard_normal((COARSE**3, CODE)))[0].astype(np.float32)
@@ -56,7 +56,7 @@ def gaussian_prior() -> Prior:
     codes = Codes(mean, basis, scale, np.eye(CODE, dtype=np.float32)[:2])
     blank = Plausibility(np.zeros(len(LEVELS), np.float32))
     unit = np.eye(CODE, dtype=np.float32)
-    return Prior(codes, FlowPrior(np.zeros(CODE, np.float32), unit, still(CODE), blank, blank))
+    return ShapePrior(codes, FlowPrior(np.zeros(CODE, np.float32), unit, still(CODE), blank, blank))
 
 
 @pytest.mark.parametrize("toy", [five_gaussians(), *toys()], ids=lambda toy: toy.name)

@@ -10,7 +10,7 @@ import torch
 from scipy.integrate import trapezoid
 from scipy.optimize import root_scalar
 
-from backend.shape.topology import Betti
+from backend.geometry.topology import Betti
 from backend.studies.claims import Size
 from backend.studies.phase_transition import guard, locality, net, solids, subspace, transition
 from backend.studies.phase_transition.families import FAMILIES, draw

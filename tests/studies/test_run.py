@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend import cli
+from backend.cli.main import main as command_line
 from backend.report.pictures import png
 from backend.studies import outcome as outcomes
 from backend.studies.claims import Claim, Findings, Say, Size, Source, Study
@@ -166,12 +166,12 @@ def test_hyphens_of_a_name_are_underscores_of_its_package(monkeypatch: pytest.Mo
 
 def test_the_command_line_knows_studies(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main(["study", "alchemy"])
+        command_line(["study", "alchemy"])
     assert ended.value.code == 2
     assert "phase-transition" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "taken").write_text("")
-    assert cli.main(["study", "fractal", "--out", str(tmp_path / "taken")]) == 1
+    assert command_line(["study", "fractal", "--out", str(tmp_path / "taken")]) == 1
     assert "A file cannot be written" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import torch
 from backend.field.blocks import bricks_of, distinct, gather_evidence, gather_parent
 from backend.field.bricks import OUTSIDE, BrickGrid, BrickMap
 from backend.field.evidence import splat as engine_splat
-from backend.field.model import CODE, CODED_LEVELS, ENCODER_NOISE, CancelToken, load_model
+from backend.field.onnx_model import CODE, CODED_LEVELS, ENCODER_NOISE, CancelToken, load_model
 from backend.training import atom, encoder
 from backend.training.checkpoint import save_checkpoint
 from backend.training.export import export

@@ -10,8 +10,8 @@ import torch
 pytest.importorskip("torch")
 
 
-from backend.training import primitives as prim
-from backend.training.families import FAMILIES, SIDE, Shapes, draw
+from backend.training.shapes import primitives as prim
+from backend.training.shapes.families import FAMILIES, SIDE, Shapes, draw
 
 COUNT = 3
 Surface = tuple[torch.Tensor, torch.Tensor, torch.Tensor]

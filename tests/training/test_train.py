@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from backend.field.fit import FitOptions, fit
-from backend.field.model import CODE, load_model
-from backend.prior.shipped import load_prior
-from backend.scan.raw import RawScan
+from backend.field.onnx_model import CODE, load_model
+from backend.formats.raw_scan import RawScan
+from backend.prior.shape_prior import load_prior
 from backend.training import bank as bank_module
 from backend.training import latent as latent_module
 from backend.training import release as release_module

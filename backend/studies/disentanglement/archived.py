@@ -10,8 +10,8 @@ from scipy.spatial import KDTree
 
 from ...prior.archive import COMMON, Archive, Standing
 from ...prior.flow import auroc
-from ...prior.shipped import Prior
-from ...training.families import FAMILIES
+from ...prior.shape_prior import ShapePrior
+from ...training.shapes.families import FAMILIES
 from ..claims import Claim
 from ..flow_alignment.shapes import GAUSSIAN, OVERDRIVEN, fresh_codes, made_up, turned
 
@@ -34,7 +34,7 @@ class Standings:
     told: float
 
 
-def standings(prior: Prior, archive: Archive, members: int, seed: int) -> Standings:
+def standings(prior: ShapePrior, archive: Archive, members: int, seed: int) -> Standings:
     """Where ``members`` shapes of one new program of each family lie, and as many codes of the other two kinds."""
     codes = fresh_codes(prior.codes, len(FAMILIES), members, ROUND + seed)
     made = made_up(codes, prior, seed)

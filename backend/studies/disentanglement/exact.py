@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...prior.disentanglement import dci, factor_vae, information, mig, modularity, sap
+from ...training.disentanglement_metrics import dci, factor_vae, information, mig, modularity, sap
 from ...training.probes import beta_vae, importances
 from ..claims import Claim, Source
 

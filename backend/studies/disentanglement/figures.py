@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...prior.archive import Archive
-from ...prior.directions import SIDE_EFFECT
-from ...report.maps import colour
+from ...report.archive_map import colour
+from ...training.latent_directions import SIDE_EFFECT
 from ...training.probes import SCORES
-from ...training.programs.known import FACTORS
+from ...training.shapes.known import FACTORS
 from .archived import Standings
 from .reaching import Slid
 from .styles import Styles

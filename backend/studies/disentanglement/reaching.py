@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...editing.subject import Shell, Subject
+from ...edits.attributes import ATTRIBUTES, attribute
+from ...edits.collision_margin import collision_margin
+from ...edits.displacement import Layer, Movement, units
+from ...edits.fitted_scan import EditableMesh, FittedScan
+from ...edits.shape_sliders import shape_edit
 from ...engine import OnnxEngine
-from ...prior.shaping import shape_edit
-from ...prior.shipped import Prior
+from ...formats.raw_scan import RawScan
+from ...geometry.moving_solid import moving_solid
+from ...prior.shape_prior import ShapePrior
+from ...protocol.requests import EditTarget
 from ...report.scans import Reach, swept_reach
-from ...requests import Body
-from ...scan.raw import RawScan
 from ...training.bank import jittered
 from ...training.demo_scan import true_surface
-from ...training.families import draw
-from ...weights.attributes import ATTRIBUTES, attribute
-from ...weights.foretell import foretell_meeting
-from ...weights.moving import moving_solid
-from ...weights.stack import Layer, Movement, units
+from ...training.shapes.families import draw
 from ..claims import Claim, Say
 from ..flow_alignment.shapes import FRESH
 
@@ -52,30 +52,30 @@ class Slid:
         return (self.reach.safe[1] - self.reach.safe[0]) / (self.reach.high - self.reach.low)
 
 
-def slid_shapes(prior: Prior, count: int, sliders: int | None, say: Say) -> list[Slid]:
+def slid_shapes(prior: ShapePrior, count: int, sliders: int | None, say: Say) -> list[Slid]:
     """Every slider, or the first ``sliders`` of each kind, on new shapes of the first families of SHAPES."""
     engine, found = OnnxEngine("cpu", 1), []
     names = (*tuple(ATTRIBUTES)[:sliders], *tuple(prior.sliders)[:sliders])
     for number, family in enumerate(SHAPES[:count]):
         subject = fitted(engine, family, FRESH + number)
-        shell = subject.shell(Body.FIT)
+        shell = subject.shell(EditTarget.FIT)
         for name in names:
             found.append(slid(family, shell, name, *movement_of(subject, name, prior)))
         say(f"{family}: {np.mean([one.share for one in found if one.shape == family]):.0%} of the sliders is safe")
     return found
 
 
-def fitted(engine: OnnxEngine, family: str, seed: int) -> Subject:
+def fitted(engine: OnnxEngine, family: str, seed: int) -> FittedScan:
     """A new shape of a family, scanned all around without noise, and fitted by the shipped model."""
     generator = torch.Generator().manual_seed(seed)
     vertices, faces = true_surface(jittered(draw(family, 1, seed).sdf, 1, generator), SURFACE)
     raw = RawScan(vertices.astype(np.float64), faces, name=family)
     scan = engine.prepare(raw)
     fit = engine.fit(scan, {"level": LEVEL}, lambda mesh: None, lambda share, text: None, engine.token())
-    return Subject(raw, scan, fit)
+    return FittedScan(raw, scan, fit)
 
 
-def movement_of(subject: Subject, name: str, prior: Prior) -> tuple[Movement, str, float, float]:
+def movement_of(subject: FittedScan, name: str, prior: ShapePrior) -> tuple[Movement, str, float, float]:
     """What a slider does to a fitted scan, its unit, and its ends."""
     if name in ATTRIBUTES:
         known = ATTRIBUTES[name]
@@ -84,10 +84,10 @@ def movement_of(subject: Subject, name: str, prior: Prior) -> tuple[Movement, st
     return made.movement, prior.sliders[name].unit, made.low, made.high
 
 
-def slid(shape: str, shell: Shell, name: str, movement: Movement, unit: str, low: float, high: float) -> Slid:
+def slid(shape: str, shell: EditableMesh, name: str, movement: Movement, unit: str, low: float, high: float) -> Slid:
     """How far a movement goes, foretold and counted."""
     (whole,) = units([Layer(movement, 1.0)], shell.vertices, shell.normals)
-    told = foretell_meeting(shell.vertices, shell.normals, whole.move, low, high).margin
+    told = collision_margin(shell.vertices, shell.normals, whole.move, low, high).margin
     solid = moving_solid(shell.vertices, shell.faces, whole.move, GRID)
     still = solid.betti(0.0)
     kept = tuple(solid.betti(SAFE * end) == still for end in told)

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...field.model import load_model
-from ...prior.shipped import load_prior
+from ...field.onnx_model import load_model
+from ...prior.shape_prior import load_prior
 from ...training.sliders import Settings
 from ..claims import Claim, Findings, Say, Size
 from ..threads import one_thread

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...field.model import ENCODER_NOISE, WHOLE, CancelToken, Model
-from ...prior.directions import locality, targets
-from ...prior.disentanglement import dci, side_effects
+from ...field.onnx_model import ENCODER_NOISE, WHOLE, CancelToken, Model
 from ...training.atom import BLOCK, EVIDENCE, Atom
+from ...training.disentanglement_metrics import dci, side_effects
+from ...training.latent_directions import locality, targets
 from ...training.probes import importances
-from ...training.programs.known import FACTORS, HIGH, LOW, Mugs, descriptors, known_factors
+from ...training.shapes.known import FACTORS, HIGH, LOW, Mugs, descriptors, known_factors
 from ...training.sliders import evidence
 from ..claims import Claim
 

@@ -15,7 +15,7 @@ from ...prior.archive import COARSE, TRUNCATION
 from ...prior.codes import VOXEL, Codes
 from ...prior.flow import FlowPrior
 from ...prior.outline import outline_of
-from ...prior.shipped import Prior
+from ...prior.shape_prior import ShapePrior
 from ..claims import Claim
 from .shapes import GAUSSIAN, REAL, SAMPLED, Table, turned
 
@@ -40,7 +40,7 @@ class Drawn:
     doubt: dict[float, tuple[float, float]]
 
 
-def drawn(real: Table, prior: Prior, made: dict[str, Table], outlined: int, pulled: int) -> Drawn:
+def drawn(real: Table, prior: ShapePrior, made: dict[str, Table], outlined: int, pulled: int) -> Drawn:
     """outlined: shapes of a kind whose pieces are counted; pulled: draws of N(0, I) that are brought to the plausible,
     and as many by KL: straight to the mean, as far."""
     assert prior.archive is not None, "the shipped model has an archive"

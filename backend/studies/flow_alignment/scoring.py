@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...prior.flow import FlowPrior, auroc
-from ...prior.shipped import Prior
+from ...prior.shape_prior import ShapePrior
 from ...prior.velocity import Velocity
 from ..claims import Claim
 from ..ranks import spearman
@@ -44,7 +44,7 @@ class Told:
     rank: dict[str, float]
 
 
-def tell(real: Table, prior: Prior, seeds: int, followed: int, steps: int) -> Told:
+def tell(real: Table, prior: ShapePrior, seeds: int, followed: int, steps: int) -> Told:
     """followed: codes of each kind whose likelihood is computed, in this many steps."""
     asked = judges(prior.flow)
     sets = [made_up(real, prior, seed) for seed in range(seeds)]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
 from ...field.bricks import BrickGrid
-from ...field.surface import extract
-from ...prior.shipped import Prior
+from ...field.isosurface import extract
+from ...prior.shape_prior import ShapePrior
 from ...report.pictures import mesh_picture
 from .drawing import PULLED, SHRUNK, Drawn
 from .figures import BLUE, GREY, RED, save
@@ -81,7 +81,7 @@ def draw_likelihood(path: Path, told: Told) -> tuple[Path, str]:
     return save(figure, path, "Scores of codes against the flow's own likelihood, by its change of variables.")
 
 
-def draw_samples(path: Path, found: Drawn, prior: Prior) -> tuple[Path, str]:
+def draw_samples(path: Path, found: Drawn, prior: ShapePrior) -> tuple[Path, str]:
     """The first shapes of every kind by their outlines, and how far all are from training shapes."""
     kinds = (REAL, SAMPLED, GAUSSIAN, PULLED, SHRUNK)
     figure = Figure(figsize=(11, 9.4), layout="constrained")
@@ -105,7 +105,7 @@ def draw_samples(path: Path, found: Drawn, prior: Prior) -> tuple[Path, str]:
     return save(figure, path, SAMPLES)
 
 
-def picture(code: NDArray, prior: Prior) -> NDArray[np.uint8]:
+def picture(code: NDArray, prior: ShapePrior) -> NDArray[np.uint8]:
     """RGBA (PIXELS, PIXELS, 4) of the surface of a code's coarse field, clear where there is none."""
     field = np.asarray(zoom(prior.codes.field_of(code), FINER, order=3, mode="nearest", grid_mode=True), np.float32)
     surface = extract(BrickGrid.from_dense(field[None]))

@@ -11,9 +11,9 @@ from scipy.spatial import KDTree
 
 from ...prior.archive import COARSE
 from ...prior.codes import Codes
-from ...prior.shipped import Prior
+from ...prior.shape_prior import ShapePrior
 from ...training.bank import block_field, jittered
-from ...training.families import FAMILIES, draw
+from ...training.shapes.families import FAMILIES, draw
 from ...training.surface_points import surface_points
 
 FRESH = 1_000_000
@@ -62,7 +62,7 @@ def turned(codes: Codes, table: Table) -> Table:
     return np.concatenate(found).astype(np.float32)
 
 
-def made_up(real: Table, prior: Prior, seed: int) -> dict[str, Table]:
+def made_up(real: Table, prior: ShapePrior, seed: int) -> dict[str, Table]:
     """Codes that are of no shape, or of none that was seen, as many of each kind as there are real ones (n, CODE).
 
     Shuffled: every number from another real code, so that each alone is distributed as in real ones. Noise is per

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...prior.shipped import load_prior
-from ...training.families import FAMILIES
+from ...prior.shape_prior import load_prior
 from ...training.flow import FlowConfig
+from ...training.shapes.families import FAMILIES
 from ..claims import Claim, Findings, Say, Size
 from ..threads import one_thread
 from . import drawing, exact, learned, scoring

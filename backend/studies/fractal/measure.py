@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...shape.topology import betti_of_occupancy
+from ...geometry.topology import betti_of_occupancy
 from .atom import Atom, Ladder, certain, surprise
 from .octree import CHILDREN, children_of, context, pyramid
 from .shapes import symmetries

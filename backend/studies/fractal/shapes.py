@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ...training.bank import jittered
-from ...training.families import FAMILIES, draw
 from ...training.grids import grid_points
+from ...training.shapes.families import FAMILIES, draw
 
 SIDE = 16
 HALF_CELL = 1 / SIDE

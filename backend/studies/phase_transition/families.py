@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...shape.topology import Betti
-from ...training.primitives import box, capsule, length, sphere, union
+from ...geometry.topology import Betti
+from ...training.shapes.primitives import box, capsule, length, sphere, union
 
 NUMBERS = 3
 """Of a shape: t in 0 .. 1, girth and knob in -1 .. 1."""

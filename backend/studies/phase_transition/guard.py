@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...edits.collision_margin import collision_margin
+from ...geometry.topology_sweep import Solid
 from ...prior.flow import auroc
-from ...weights.foretell import foretell_meeting
-from ...weights.sweep import Solid
 from .alignment import Bank
 from .families import FAMILIES
 from .net import distance, field_of
@@ -92,7 +92,7 @@ def _meeting(base: Mesh, here: Field, there: Field) -> float:
         return 0.0
     normals = torch.nn.functional.normalize(slopes(here, points)[1], dim=1)
     move = displacement(there, points)[:, None] * normals
-    margin = foretell_meeting(base.vertices, normals.double().numpy(), move.double().numpy(), 0.0, FORESEEN).margin
+    margin = collision_margin(base.vertices, normals.double().numpy(), move.double().numpy(), 0.0, FORESEEN).margin
     return 1 / margin[1] if margin[1] > 0 else np.inf
 
 

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...shape.nearest import nearest_on_mesh
-from ...weights.masks import SphereMask
+from ...edits.masks import SphereMask
+from ...geometry.nearest import nearest_on_mesh
 from .families import FAMILIES
 from .fit import descend
 from .net import Conditional, distance, field_of

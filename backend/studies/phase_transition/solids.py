@@ -13,9 +13,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from ...field.bricks import BRICK, BrickGrid
-from ...field.surface import extract
-from ...shape.measure import volume_and_area
-from ...shape.topology import Betti, betti_of_mesh
+from ...field.isosurface import extract
+from ...geometry.measure import volume_and_area
+from ...geometry.topology import Betti, betti_of_mesh
 
 GRID = 64
 CHUNK = 1 << 14

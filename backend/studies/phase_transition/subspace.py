@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...prior.directions import Sliders, principal, whitening
+from ...training.latent_directions import Sliders, principal, whitening
 from ..ranks import spearman
 from .families import FAMILIES
 from .net import Conditional, field_of

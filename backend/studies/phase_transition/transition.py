@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...weights.sweep import Solid, Sweep, refine, sweep
+from ...geometry.topology_sweep import Solid, Sweep, refine, sweep
 from .families import FAMILIES
 from .net import Conditional, field_of
 from .solids import Mesh, mesh_of

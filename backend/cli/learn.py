@@ -1,0 +1,43 @@
+"""``omomi learn``: an edit from examples."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from .arguments import MakeEngine, progress, report
+
+
+def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
+    learn = verbs.add_parser("learn", parents=parents, help="learn an edit from examples of before and after")
+    learn.add_argument("--before", type=Path, action="append", required=True, metavar="A.ply")
+    learn.add_argument("--after", type=Path, action="append", required=True, metavar="B.ply")
+    learn.add_argument("-o", "--output", type=Path, required=True, metavar="NAME.omomi")
+    learn.set_defaults(run=_run, misuse=learn.error)
+
+
+def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
+    from ..edits.edit_file import SUFFIX, save_edit
+    from ..edits.learn import MOST_EXAMPLES, learn_from
+    from ..formats.mesh_reader import load_scan
+
+    if len(arguments.before) != len(arguments.after):
+        arguments.misuse("every --before needs its --after")
+    if len(arguments.before) > MOST_EXAMPLES:
+        arguments.misuse(f"at most {MOST_EXAMPLES} examples")
+    if arguments.output.suffix.lower() != SUFFIX:
+        arguments.misuse(f"NAME must end in {SUFFIX}")
+    with progress(arguments.output.stem) as line:
+        model = make_engine(arguments.device, arguments.threads).info().model_hash
+        started = time.perf_counter()
+        pairs = [(load_scan(a), load_scan(b)) for a, b in zip(arguments.before, arguments.after, strict=True)]
+        names = [path.stem for path in arguments.before]
+        edit, found = learn_from(pairs, names, line.show)
+        stored = save_edit(arguments.output, edit, model, ", ".join(names))
+    seconds = time.perf_counter() - started
+    summary = {
+        "output": str(arguments.output), "sha256": stored.sha256, "model": model, **found, "seconds": seconds,
+    }  # fmt: skip
+    return report(arguments, summary, f"{arguments.output}: learned from {edit.examples} example(s) in {seconds:.1f} s")

@@ -1,0 +1,233 @@
+"""The built-in edits: attributes that act on any scan, each a movement of the fitted surface along its normals.
+
+At strength 1 a vertex moves by its height: thickness adds the same distance everywhere, which is a step of the bias of
+the atom's head (a field d everywhere smaller by t is the same solid grown by t). The others are linear filters of the
+fitted surface's heights. Deltas of the head's weights, solved by ridge regression on exact procedural pairs, predicted
+such changes of held-out shapes worse than a filter of the fitted field does; along the surface, a filter also spares
+walls that are thin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ErrorCode, OmomiError
+from ..field.onnx_model import Model
+from ..geometry.nearest import nearest_on_mesh
+from ..geometry.smoothing import SmoothedMesh
+from ..scan.frame import LONGEST_SIDE
+from ..scan.normals import unit
+from ..scan.prepare import PreparedScan
+
+PERCENT = LONGEST_SIDE / 100
+"""Canonical length of one per cent of a scan's longest side, about a voxel at 128^3. Filters are measured in it, so
+that an attribute does the same at every level of detail."""
+FACING = 0.5
+"""Normals are averaged over this radius (per cent): those of single vertices would make the surface ragged."""
+NEAR = 2.0
+"""What is farther than this from the fitted surface (voxels, or three times the scan's noise) moves less, and not at
+all at twice that."""
+
+LEAST_FOLDED, FOLDED = 0.004, 0.12
+"""Variance of the normals across an edge that is surely one, at least and at most; a fold by 40 degrees has the larger,
+noise mostly less than the smaller."""
+SHARPEST = 95.0
+"""Percentile of it above which a place is an edge of this scan."""
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """What an artist sees of an attribute. low, high: range of the slider; one: what strength 1 does; heights: of a
+    surface's vertices (n,) at strength 1, canonical; flattens: whether it also takes away how far the scan's own
+    vertices lie beside the fitted surface."""
+
+    description: str
+    unit: str
+    low: float
+    high: float
+    one: str
+    heights: Callable[[SmoothedMesh, NDArray], NDArray[np.float64]]
+    flattens: bool = False
+
+
+class FittedVertices(Protocol):
+    """See ``field.fit.FittedVertices``."""
+
+    @property
+    def vertices(self) -> np.ndarray: ...
+    @property
+    def faces(self) -> np.ndarray: ...
+    @property
+    def level(self) -> int: ...
+
+
+class Fitted(Protocol):
+    """See ``field.fit.Fit``."""
+
+    @property
+    def mesh(self) -> FittedVertices: ...
+
+
+def attribute(name: str, scan: PreparedScan, fit: Fitted | None, model: Model | None = None) -> SurfaceMovement:
+    """An attribute on one scan. model: what made the fit; none of these attributes has weights of its own.
+
+    Raises OmomiError(BAD_OPTION) where there is no such attribute or the scan is not fitted.
+    """
+    if name not in ATTRIBUTES:
+        known = ", ".join(ATTRIBUTES)
+        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no built-in edit '{name:.80}': there are {known}.")
+    if fit is None:
+        raise OmomiError(ErrorCode.BAD_OPTION, f"{name} needs a fit of {scan.name}.")
+    chosen, surface = ATTRIBUTES[name], surface_of(scan, fit)
+    facing = facing_of(surface)
+    reach, heights = reach_of(scan, fit), chosen.heights(surface, facing)
+    return SurfaceMovement(surface.vertices, surface.faces, facing, heights, reach, chosen.flattens)
+
+
+def surface_of(scan: PreparedScan, fit: Fitted) -> SmoothedMesh:
+    """The fitted surface, canonical."""
+    vertices = (np.asarray(fit.mesh.vertices, np.float64) - scan.frame.centre) * scan.frame.scale
+    return SmoothedMesh(vertices, np.asarray(fit.mesh.faces, np.int32))
+
+
+def facing_of(surface: SmoothedMesh) -> NDArray[np.float64]:
+    """Unit normals (n, 3) of the surface, averaged over FACING."""
+    return unit(surface.smoothed(surface.normals, FACING * PERCENT))[0].astype(np.float64)
+
+
+def reach_of(scan: PreparedScan, fit: Fitted) -> float:
+    """How far from the fitted surface (canonical) points still move as it does."""
+    return NEAR * max(2.0 / (32 * 2**fit.mesh.level), 1.5 * scan.noise)
+
+
+@dataclass(frozen=True)
+class SurfaceMovement:
+    """Movement along the normals of a fitted surface: vertices f64 (n, 3), faces i32 (m, 3), facing: unit normals
+    (n, 3), heights (n,) at strength 1, all canonical. Other points move as the nearest point of the surface does, less
+    beyond ``reach``, not at all beyond twice that; flattens: what lies within half the reach, as noise does, also comes
+    to lie on the surface."""
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int32]
+    facing: NDArray[np.float64]
+    heights: NDArray[np.float64]
+    reach: float
+    flattens: bool
+
+    def displacement(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
+        """Displacement (n, 3) of points (n, 3) at strength 1. Their normals do not matter: those of a scan may be
+        wrong, those of the fitted surface are not."""
+        if np.array_equal(points, self.vertices):
+            return self.heights[:, None] * self.facing
+        nearest = nearest_on_mesh(self.vertices, self.faces, points)
+        corners, share = self.faces[nearest.face], nearest.barycentric
+        facing = unit(np.einsum("nk,nka->na", share, self.facing[corners]))[0]
+        height = np.einsum("nk,nk->n", share, self.heights[corners])
+        if self.flattens:
+            foot = np.einsum("nk,nka->na", share, self.vertices[corners])
+            beside = np.einsum("na,na->n", points - foot, facing)
+            height -= _fade(2 * nearest.distance / self.reach - 1) * beside
+        return (_fade(nearest.distance / self.reach - 1) * height)[:, None] * facing
+
+    def evaluate(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The displacement; nothing is learned from examples here, so none of it is in doubt."""
+        return self.displacement(points, normals), np.zeros(len(points))
+
+
+def _fade(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 up to 0, smoothly down to 0 at 1."""
+    share = share.clip(0.0, 1.0)
+    return 1 - share * share * (3 - 2 * share)
+
+
+def _thickness(surface: SmoothedMesh, facing: NDArray) -> NDArray[np.float64]:
+    return np.full(len(surface.vertices), PERCENT)
+
+
+def _smoothness(surface: SmoothedMesh, facing: NDArray) -> NDArray[np.float64]:
+    # the last of the roughness would come off with something of the shape
+    return -0.85 * _bounded(_along(facing, _roughness(surface, surface.vertices, 1.5)), 0.6)
+
+
+def _detail(surface: SmoothedMesh, facing: NDArray) -> NDArray[np.float64]:
+    # what is finer than this is the grid's, and noise
+    clean = surface.smoothed(surface.vertices, 0.8 * PERCENT)
+    return _bounded(_along(facing, _roughness(surface, clean, 2.5)), 1.0)
+
+
+def _sharpness(surface: SmoothedMesh, facing: NDArray) -> NDArray[np.float64]:
+    clean = surface.smoothed(surface.vertices, 0.5 * PERCENT)
+    peak = clean - surface.smoothed(clean, 1.2 * PERCENT)
+    return 1.2 * _bounded(_creases(surface) * _along(facing, peak), 0.6)
+
+
+def _creases(surface: SmoothedMesh) -> NDArray[np.float64]:
+    """How much a vertex lies on an edge (n,), 0 to 1: there the normals around it lie in a plane, not along a line.
+
+    The second eigenvalue of their mean outer product says so (tensor voting, Medioni et al. 2000). What counts as an
+    edge is relative to the scan: its sharpest places do, up to FOLDED.
+    """
+    normals = surface.normals
+    outer = (normals[:, :, None] * normals[:, None, :]).reshape(-1, 9)
+    second = np.linalg.eigvalsh(surface.smoothed(outer, PERCENT).reshape(-1, 3, 3))[:, 1]
+    sure = float(np.clip(np.percentile(second, SHARPEST), LEAST_FOLDED, FOLDED)) if len(second) else FOLDED
+    share = 1 - _fade((second / sure - 0.25) / 0.75)
+    return surface.smoothed(share[:, None], 0.6 * PERCENT)[:, 0]
+
+
+def _roughness(surface: SmoothedMesh, points: NDArray, radius: float) -> NDArray[np.float64]:
+    """What smoothing by ``radius`` (per cent) takes from points (n, 3), smoothed twice so that round parts keep their
+    size: a wavelength loses the square of what one smoothing takes."""
+    rough = points - surface.smoothed(points, radius * PERCENT)
+    return rough - surface.smoothed(rough, radius * PERCENT)
+
+
+def _along(facing: NDArray, vectors: NDArray) -> NDArray[np.float64]:
+    return np.einsum("na,na->n", facing, vectors)
+
+
+def _bounded(heights: NDArray, most: float) -> NDArray[np.float64]:
+    """Heights that level off towards ``most`` (per cent): what stands out farther is a part and no relief."""
+    return most * PERCENT * np.tanh(heights / (most * PERCENT))
+
+
+ATTRIBUTES: dict[str, Attribute] = {
+    "thickness": Attribute(
+        "grows or shrinks the solid by the same distance everywhere",
+        "% of the longest side",
+        -2.0,
+        2.0,
+        "the surface moves out by 1 % of the longest side",
+        _thickness,
+    ),
+    "smoothness": Attribute(
+        "takes away roughness, or brings it out",
+        "",
+        -1.0,
+        1.0,
+        "most of what is rougher than 1.5 % of the longest side is smoothed away",
+        _smoothness,
+        flattens=True,
+    ),
+    "detail": Attribute(
+        "makes relief deeper or shallower",
+        "",
+        -1.0,
+        1.0,
+        "relief between 0.8 and 2.5 % of the longest side is twice as high",
+        _detail,
+    ),
+    "sharpness": Attribute(
+        "sharpens edges and leaves the rest, or rounds them",
+        "",
+        -1.0,
+        1.0,
+        "edges that the fit rounded stand out as they would without",
+        _sharpness,
+    ),
+}

@@ -1,0 +1,109 @@
+"""A scan opened for editing: what was given, what was fitted, and whose vertices an edit moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from ..engine import Result
+from ..errors import ErrorCode, OmomiError
+from ..formats.raw_scan import RawScan
+from ..geometry.moving_solid import encloses
+from ..geometry.winding_number import tangled_share
+from ..prior.codes import level0_winding
+from ..protocol.requests import EditTarget
+from ..scan.prepare import PreparedScan
+from .displacement import normals_of
+
+Progress = Callable[[float, str], None]
+"""Takes a share 0 .. 1 of what is done and words; raises where the work is to end."""
+
+
+def ignore(share: float, text: str) -> None:
+    """For those who do not follow the progress."""
+
+
+@dataclass(frozen=True)
+class EditableMesh:
+    """Canonical vertices f64 (n, 3) of a mesh with faces i32 (m, 3); sigma f64 (n,): standard deviation, canonical."""
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int32]
+    sigma: NDArray[np.float64]
+
+    @cached_property
+    def normals(self) -> NDArray[np.float64]:
+        """Unit normals (n, 3); zero where a vertex has no face."""
+        return normals_of(self.vertices, self.faces)
+
+    @cached_property
+    def closed(self) -> bool:
+        """Whether it has an inside."""
+        return encloses(self.faces)
+
+    @cached_property
+    def outwards(self) -> NDArray[np.int32]:
+        """The faces of a closed mesh so that they enclose a volume above 0, as those of some scans do not."""
+        first, second, third = (self.vertices[self.faces[:, corner]] for corner in range(3))
+        volume = (first * np.cross(second, third)).sum()
+        return self.faces if volume >= 0 else np.ascontiguousarray(self.faces[:, ::-1])
+
+    @cached_property
+    def tangled(self) -> float:
+        """See `tangled_share`; of a closed mesh."""
+        return tangled_share(level0_winding(self.vertices, self.outwards))
+
+
+@dataclass(frozen=True)
+class FittedScan:
+    """raw: the scan as given; scan: prepared; fit: what the engine made of it, None where only the scan's own mesh is
+    edited."""
+
+    raw: RawScan
+    scan: PreparedScan
+    fit: Result | None = None
+
+    def shell(self, body: EditTarget) -> EditableMesh:
+        """The mesh that is edited. Raises OmomiError(NOT_A_MESH) for the scan's own where it has no faces."""
+        return self._fitted if body is EditTarget.FIT else self._own
+
+    def to_canonical(self, world: NDArray) -> NDArray[np.float64]:
+        """Points (n, 3) in the canonical frame, with the precision of f64."""
+        return (np.asarray(world, np.float64) - self.scan.frame.centre) * self.scan.frame.scale
+
+    def to_world(self, canonical: NDArray) -> NDArray[np.float64]:
+        """Points (n, 3) in world units."""
+        return canonical / self.scan.frame.scale + self.scan.frame.centre
+
+    def on_scan(self, shell: EditableMesh, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values f32 (m,) at the points of the scan as it was given, from those (n,) at the vertices of a body: each is
+        that of the nearest vertex, which is about a voxel away. NaN at points that are not finite."""
+        points = self.to_canonical(self.raw.points)
+        known = np.isfinite(points).all(axis=1)
+        finite = np.isfinite(shell.vertices).all(axis=1)
+        found = np.full(len(points), np.nan, np.float32)
+        nearest = KDTree(shell.vertices[finite]).query(points[known])[1]
+        found[known] = values[finite][np.asarray(nearest)]
+        return found
+
+    @cached_property
+    def _fitted(self) -> EditableMesh:
+        if self.fit is None:
+            raise OmomiError(ErrorCode.BAD_OPTION, f"{self.scan.name} is not fitted.")
+        mesh = self.fit.mesh
+        sigma = np.asarray(mesh.sigma, np.float64) * self.scan.frame.scale
+        return EditableMesh(self.to_canonical(mesh.vertices), np.asarray(mesh.faces, np.int32), sigma)
+
+    @cached_property
+    def _own(self) -> EditableMesh:
+        faces = self.raw.faces
+        if faces is None or not len(faces):
+            raise OmomiError(ErrorCode.NOT_A_MESH, f"{self.scan.name} has no faces whose topology could be kept.")
+        known = np.zeros(len(self.raw.points)) if self.raw.sigma is None else self.raw.sigma.astype(np.float64)
+        sigma = np.where(np.isfinite(known), known, 0.0).clip(0.0) * self.scan.frame.scale
+        return EditableMesh(self.to_canonical(self.raw.points), np.asarray(faces, np.int32), sigma)

@@ -1,0 +1,98 @@
+"""What a pair of before and after shows: which part of the surface moved, and how far. No correspondence is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from ..errors import ErrorCode, OmomiError
+from ..registration.icp import NORMAL_REACH, Matcher, Surface, register, register_nearby
+from ..registration.match import match_warp, mismatch
+from ..scan.prepare import PreparedScan
+
+POINTS = 20_000
+"""Points of the before surface that carry the change."""
+AFTER_POINTS = 150_000
+CHANGED = 4.0
+"""A point changed when the after surface is this many times farther off than the median point's."""
+LEAST_CHANGE = 0.003
+"""Never take less than this for a change, in sizes of the scan (the sampling of the surfaces tells no finer)."""
+NEIGHBOURS, AGREEING = 16, 0.6
+"""A change is believed where this share of the nearest points sees one too: sharp edges fake single ones."""
+AROUND = 0.12
+"""The warp reaches this far (sizes) beyond what changed: a slide along the surface shows only at its ends."""
+RADII = (0.25, 0.12, 0.07)
+REACH = 0.4
+SAME_SURFACE = 0.02
+"""Two scans with a larger median distance (sizes) than this after registration are not one object."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """surface: points of the before scan, canonical; displacement (n, 3), canonical; changed bool (n,): where it is not
+    zero; unexplained: share 0 .. 1 of the change that no displacement explains (a new tunnel, a cut part)."""
+
+    surface: Surface
+    displacement: NDArray[np.float64]
+    changed: NDArray[np.bool_]
+    unexplained: float
+
+
+def surface_of(scan: PreparedScan, count: int) -> Surface:
+    """About ``count`` canonical points of a scan, each with its normal."""
+    whole = Surface(scan.points.astype(np.float64), scan.normals.astype(np.float64))
+    return whole.thinned(count)
+
+
+def pair_difference(before: PreparedScan, after: PreparedScan) -> Change:
+    """The change that a pair shows, in the canonical frame of ``before``.
+
+    The scans may differ in meshing and a little in pose and scale. Raises OmomiError(NOT_REGISTERED) when they are not
+    the same object.
+    """
+    surface = surface_of(before, POINTS)
+    there = surface_of(after, AFTER_POINTS)
+    there = Surface(before.frame.to_canonical(after.frame.to_world(there.points)).astype(np.float64), there.normals)
+    size = surface.size
+    matcher = Matcher(there, NORMAL_REACH * size)
+    # most of the object did not change, so the right pose is the one in which it coincides
+    there_from_here = register_nearby(surface, there)
+    moved = surface.moved(there_from_here)
+    distance = mismatch(moved, matcher)
+    if np.median(distance) > SAME_SURFACE * size:
+        there_from_here = register(surface, there).transform
+        moved = surface.moved(there_from_here)
+        distance = mismatch(moved, matcher)
+    middle = float(np.median(distance))
+    if middle > SAME_SURFACE * size:
+        raise OmomiError(
+            ErrorCode.NOT_REGISTERED,
+            f"{before.name} and {after.name} do not look like one object before and after a change.",
+        )
+    changed = _believed(moved.points, distance > max(CHANGED * middle, LEAST_CHANGE * size))
+    displacement = np.zeros_like(moved.points)
+    unexplained = 0.0
+    if changed.any():
+        from_change = KDTree(moved.points[changed]).query(moved.points, workers=-1)[0] / size
+        near = from_change < AROUND
+        part = Surface(moved.points[near], moved.normals[near])
+        warp = match_warp(part, matcher, [radius * size for radius in RADII], reach=REACH * size)
+        fade = np.exp(-0.5 * (np.maximum(from_change[near] - AROUND / 4, 0) / (AROUND / 3)) ** 2)
+        displacement[near] = warp.displacement(part.points) * fade[:, None]
+        reached = mismatch(Surface(warp(part.points), warp.normals(part.points, part.normals)), matcher)
+        unexplained = float(min(1.0, reached[changed[near]].sum() / distance[changed].sum()))
+    back = there_from_here.inverse()
+    return Change(surface, back.vectors(displacement), changed, unexplained)
+
+
+def _believed(points: NDArray, changed: NDArray) -> NDArray[np.bool_]:
+    """The changed points most of whose neighbours changed."""
+    if not changed.any():
+        return changed
+    _, neighbours = KDTree(points).query(points[changed], k=NEIGHBOURS, workers=-1)
+    believed = np.zeros(len(points), bool)
+    believed[changed] = changed[neighbours].mean(axis=1) > AGREEING
+    return believed

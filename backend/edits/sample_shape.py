@@ -1,0 +1,72 @@
+"""Shapes that the model makes up: drawn from the flow, decoded, and judged as any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine import Engine
+from ..errors import ErrorCode, OmomiError
+from ..field.fit import FittedMesh, ignore
+from ..field.onnx_model import CancelToken
+from ..prior import shape_prior
+from ..prior.decode_shape import decode_shape
+from ..prior.outline import Outline, outline_of
+from ..prior.shape_prior import ShapePrior
+from .fitted_scan import EditableMesh, Progress
+from .plausibility import Plausibility, plausibility_of
+
+MOST_SEEDS = 1 << 31
+AT_ONCE = 16
+"""Codes that are drawn for a seed; the first of them whose shape is whole is taken."""
+WHOLE = 0.9999
+"""Share of the volume in one piece from which an outline is whole. What is apart would be thrown away, and a piece that
+is small in the outline may be large in the shape: with .98, one shape in ten came in pieces."""
+
+
+@dataclass(frozen=True)
+class SampledShape:
+    """mesh: canonical; verdict: on the surface that was made, not on the code that was drawn."""
+
+    mesh: FittedMesh
+    verdict: Plausibility
+
+
+def sample_shape(
+    engine: Engine,
+    seed: int,
+    level: int,
+    on_frame: Callable[[FittedMesh], None] = ignore,
+    on_progress: Progress = ignore,
+    cancel: CancelToken | None = None,
+) -> SampledShape:
+    """The shape of a seed, the same every time on one device; on_frame and on_progress as in `decode_shape`.
+
+    Raises OmomiError: MODEL_MISSING where the model has no prior over shapes; BAD_OPTION; those of `decode_shape`.
+    """
+    if not 0 <= seed < MOST_SEEDS:
+        raise OmomiError(ErrorCode.BAD_OPTION, f"The seed must lie between 0 and {MOST_SEEDS - 1}, not at {seed}.")
+    prior = shape_prior.shipped_prior()
+    code, outline = drawn_code(prior, seed)
+    listening = {"on_frame": on_frame, "on_progress": on_progress, "cancel": cancel}
+    mesh = decode_shape(code, engine.model, level, outline=outline, **listening)
+    shell = EditableMesh(np.asarray(mesh.vertices, np.float64), mesh.faces, np.asarray(mesh.sigma, np.float64))
+    verdict = plausibility_of(shell, None, prior, engine.model)
+    assert verdict is not None, "what is imagined is closed"
+    return SampledShape(mesh, verdict)
+
+
+def drawn_code(prior: ShapePrior, seed: int) -> tuple[NDArray[np.float32], Outline]:
+    """The first code of a seed whose outline is in one piece, the most nearly whole one where none is."""
+    best: tuple[NDArray[np.float32], Outline] | None = None
+    for code in prior.flow.sample(AT_ONCE, seed):
+        outline = outline_of(code, prior.codes)
+        if best is None or outline.whole > best[1].whole:
+            best = code, outline
+        if outline.whole >= WHOLE:
+            break
+    assert best is not None
+    return best

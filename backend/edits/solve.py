@@ -1,0 +1,146 @@
+"""The strength of an edit at which a measure of the moved mesh has a wanted value."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from ..errors import ErrorCode, OmomiError
+from ..geometry.measure import mean_thickness, volume_and_area
+from ..geometry.moving_solid import enough_steps, moving_solid
+from ..geometry.topology_sweep import sweep
+from .displacement import Displacement
+from .fitted_scan import EditableMesh, Progress, ignore
+
+SAMPLES = 8
+"""Strengths at which a range is looked at before a root is sought: a measure need not rise all along."""
+FINENESS = 1e-4
+"""The strength is found to this part of the range."""
+CLOSE = 1e-3
+"""The measure counts as reached within this part of the wanted value."""
+AXES = ("length_x", "length_y", "length_z")
+MEASURES = ("thickness", "volume", "area", *AXES)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """strength: where the measure is ``measured``, reached: which is what was wanted. safe: the strengths around 0
+    between which the topology stays, None where that is not known."""
+
+    strength: float
+    reached: bool
+    measured: float
+    safe: tuple[float, float] | None
+    warnings: tuple[str, ...]
+
+
+def solve_strength(
+    measure_at: Callable[[float], float],
+    target: float,
+    low: float,
+    high: float,
+    safe: tuple[float, float] | Callable[[float], tuple[float, float] | None] | None = None,
+) -> Solution:
+    """The strength nearest to 0, from ``low`` to ``high``, at which a measure has the value ``target``.
+
+    safe: the strengths between which the topology stays, or a function that finds them out for a strength. Raises
+    OmomiError: BAD_OPTION for an empty range or a target that is no number, NO_SOLUTION where the measure does not
+    reach the target.
+    """
+    if not (np.isfinite([target, low, high]).all() and low < high):
+        raise OmomiError(ErrorCode.BAD_OPTION, f"No strength from {low:g} to {high:g} can be sought for {target:g}.")
+    # the present strength is one of them, so that a value that is there already needs no edit
+    strengths = np.union1d(np.linspace(low, high, SAMPLES + 1), [min(max(0.0, low), high)])
+    values = np.array([measure_at(strength) for strength in strengths.tolist()])
+    over = values - target
+    roots = [float(strengths[row]) for row in np.flatnonzero(over == 0)]
+    for row in np.flatnonzero(over[:-1] * over[1:] < 0):
+        ends = float(strengths[row]), float(strengths[row + 1])
+        # scipy's annotations allow for a second result, which comes only when asked for
+        root = brentq(lambda strength: measure_at(strength) - target, *ends, xtol=FINENESS * (high - low))
+        roots.append(float(root))  # type: ignore[arg-type]
+    if not roots:
+        raise OmomiError(
+            ErrorCode.NO_SOLUTION,
+            f"Strengths from {low:.3g} to {high:.3g} reach values from {np.nanmin(values):.4g} to "
+            f"{np.nanmax(values):.4g}, not {target:.4g}.",
+        )
+    strength = min(roots, key=abs)
+    measured = measure_at(strength)
+    bounds = safe(strength) if callable(safe) else safe
+    reached = abs(measured - target) <= CLOSE * max(abs(target), float(np.ptp(values)))
+    warnings = []
+    if bounds is not None and not bounds[0] <= strength <= bounds[1]:
+        warnings.append(
+            f"The topology changes before this strength: it stays as it is from {bounds[0]:.3g} to {bounds[1]:.3g}."
+        )
+    if not reached:
+        warnings.append(f"The measure jumps over {target:.4g}: {measured:.4g} is as near as it comes.")
+    return Solution(strength, reached, measured, bounds, tuple(warnings))
+
+
+def solve_layer(
+    shell: EditableMesh,
+    units: Sequence[Displacement],
+    strengths: Sequence[float],
+    layer: int,
+    measure: str,
+    target: float,
+    low: float,
+    high: float,
+    scale: float = 1.0,
+    on_progress: Progress = ignore,
+) -> Solution:
+    """The strength of one layer of edits on a mesh, the others staying at their ``strengths``.
+
+    measure: one of MEASURES, of the moved mesh, and target: its value, both in world units; scale: canonical units in a
+    world unit; on_progress may raise. Raises OmomiError: as `solve_strength`; BAD_OPTION for an unknown measure or
+    layer; NOT_A_MESH where the measure needs an inside and the mesh has none.
+    """
+    if measure not in MEASURES:
+        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no measure '{measure:.80}': there are {', '.join(MEASURES)}.")
+    if not 0 <= layer < len(units):
+        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no layer {layer}.")
+    if measure in ("thickness", "volume") and not shell.closed:
+        raise OmomiError(ErrorCode.NOT_A_MESH, f"This mesh is not closed, so that it has no {measure}.")
+    move = units[layer].move
+    start = shell.vertices.copy()
+    for number, (unit, strength) in enumerate(zip(units, strengths, strict=True)):
+        if number != layer:
+            start += strength * unit.move
+
+    looks = itertools.count(1)
+
+    def look() -> None:
+        # how many there will be is not known before
+        number = next(looks)
+        on_progress(number / (number + 10), "looking for the strength")
+
+    def measure_at(strength: float) -> float:
+        look()
+        return measured(start + strength * move, shell.faces, measure, scale)
+
+    def safe(strength: float) -> tuple[float, float] | None:
+        if not shell.closed or strength == 0:
+            return None
+        ends = min(strength, 0.0), max(strength, 0.0)
+        path = (ends[1] - ends[0]) * float(np.linalg.norm(move, axis=1).max(initial=0.0))
+        return sweep(moving_solid(start, shell.faces, move).watched(look), *ends, enough_steps(path)).safe_interval(0.0)
+
+    return solve_strength(measure_at, target, low, high, safe)
+
+
+def measured(vertices: NDArray, faces: NDArray, measure: str, scale: float = 1.0) -> float:
+    """One of MEASURES of a mesh with canonical vertices, in world units."""
+    if measure in AXES:
+        axis = AXES.index(measure)
+        return float(np.ptp(vertices[np.unique(faces), axis])) / scale
+    if measure == "thickness":
+        return mean_thickness(vertices, faces) / scale
+    volume, area = volume_and_area(vertices, faces)
+    return area / scale**2 if measure == "area" else volume / scale**3

@@ -1,0 +1,131 @@
+"""The topology, volume and area of a mesh while one layer of its edits goes through its strengths."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ErrorCode, OmomiError
+from ..geometry.measure import volume_and_area
+from ..geometry.moving_solid import enough_steps, moving_solid
+from ..geometry.phase_diagram import phase_picture
+from ..geometry.topology import Betti
+from ..geometry.topology_sweep import refine, sweep
+from ..geometry.topology_text import describe
+from .displacement import Displacement
+from .fitted_scan import EditableMesh, Progress, ignore
+
+FINENESS = 256
+"""Changes are found to this part of the range."""
+EXPLAINED = 8
+"""So many changes, the nearest ones, are looked at for whether the solid grows there; it takes longer than finding
+them."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A change of topology at a strength, known to within ``give`` on both sides; grows: whether the solid gains or
+    loses material there, None where it cannot be told; change: a sentence."""
+
+    strength: float
+    give: float
+    before: Betti
+    after: Betti
+    grows: bool | None
+    change: str
+
+
+@dataclass(frozen=True)
+class LayerSweep:
+    """strengths f64 (n,), rising; betti i64 (n, 3): pieces, tunnels and hollows there; unstable bool (n,): rows that
+    depend on the grid; safe: strengths around the present one between which the topology stays; volume and area
+    f64 (n,), world units; picture: SVG, UTF-8."""
+
+    strengths: NDArray[np.float64]
+    betti: NDArray[np.int64]
+    unstable: NDArray[np.bool_]
+    safe: tuple[float, float]
+    transitions: tuple[Turn, ...]
+    volume: NDArray[np.float64]
+    area: NDArray[np.float64]
+    picture: bytes
+
+    def to_json(self) -> dict[str, Any]:
+        """{"safe", "transitions": [{"strength", "change"}], "unstable": strengths, "rows": [{"strength", "b0", "b1",
+        "b2", "volume", "area"}], "picture": SVG}."""
+        columns = (self.strengths, *self.betti.T, self.volume, self.area)
+        names = ("strength", "b0", "b1", "b2", "volume", "area")
+        return {
+            "safe": list(self.safe),
+            "transitions": [{"strength": turn.strength, "change": turn.change} for turn in self.transitions],
+            "unstable": self.strengths[self.unstable].tolist(),
+            "rows": [dict(zip(names, row, strict=True)) for row in zip(*(c.tolist() for c in columns), strict=True)],
+            "picture": self.picture.decode(),
+        }
+
+
+def sweep_layer(
+    shell: EditableMesh,
+    units: Sequence[Displacement],
+    strengths: Sequence[float],
+    layer: int,
+    low: float,
+    high: float,
+    steps: int,
+    scale: float = 1.0,
+    title: str = "Topology along the slider",
+    on_progress: Progress = ignore,
+) -> LayerSweep:
+    """What happens while ``layer`` goes from ``low`` to ``high`` in at least ``steps`` steps, the others staying at
+    their ``strengths``; its own, brought into the range, is the present one. scale: canonical units in a world unit;
+    on_progress may raise.
+
+    Raises OmomiError: NOT_A_MESH where the mesh has no inside; BAD_OPTION for a layer that is not there, an empty range
+    or no steps.
+    """
+    if not shell.closed:
+        raise OmomiError(
+            ErrorCode.NOT_A_MESH, "This mesh is not closed, so that it has no inside: edit its fit instead."
+        )
+    if not 0 <= layer < len(units):
+        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no layer {layer}.")
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise OmomiError(ErrorCode.BAD_OPTION, f"A sweep needs two rising strengths, not {low:g} and {high:g}.")
+    move = units[layer].move
+    start = shell.vertices - strengths[layer] * move
+    for unit, strength in zip(units, strengths, strict=True):
+        start = start + strength * unit.move
+    path = (high - low) * float(np.linalg.norm(move, axis=1).max(initial=0.0))
+    count = max(steps, enough_steps(path)) if steps > 0 else steps
+    looks = itertools.count(1)
+
+    def look() -> None:
+        # how many more there are once changes are found is not known before
+        number = next(looks)
+        on_progress(number / (number + count / 3), f"strength {number} of {max(number, count + 1)}")
+
+    solid = moving_solid(start, shell.faces, move).watched(look)
+    rough = sweep(solid, low, high, count, check=True)
+    found = refine(solid, rough, (high - low) / FINENESS)
+    present = min(max(strengths[layer], low), high)
+    safe, unstable = found.safe_interval(present), found.unstable
+    assert unstable is not None and solid.grows is not None
+    changes = found.transitions
+    near = sorted(changes, key=lambda change: abs(change.strength - present))[:EXPLAINED]
+    turns = []
+    for change in changes:
+        grows = solid.grows(change.low, change.high) if change in near else None
+        sentence = describe(change.before, change.after, grows=grows)
+        give = (change.high - change.low) / 2
+        turns.append(Turn(change.strength, give, change.before, change.after, grows, sentence))
+    sizes = [volume_and_area(start + strength * move, shell.faces) for strength in found.strengths.tolist()]
+    volume, area = np.array(sizes).T
+    picture = phase_picture(found.strengths, found.betti, safe, unstable, title, at=present)
+    return LayerSweep(
+        found.strengths, found.betti, unstable, safe, tuple(turns), volume / scale**3, area / scale**2, picture
+    )

@@ -1,0 +1,194 @@
+"""Zero set of a sparse grid as a closed triangle mesh: marching cubes, vectorised over all cells.
+
+Written here because no library takes sparse bricks and promises a manifold: scikit-image and trimesh want a
+dense array, and tables with a fixed choice per case leave edges with four triangles on noisy fields. The
+promise holds for any finite field on any set of bricks. Every sign change between neighbouring voxels has one
+vertex, found again by its number in the brick that owns it, so seams are welded exactly; cells agree on their
+common faces (see ``cubes``); and bricks that are not stored have a sign (see ``neighbours``). On an ambiguous
+face the bilinear interpolant decides which corners are joined.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .bricks import BRICK, BrickGrid, BrickMap
+from .cube_table import CENTRE, CORNERS, EDGES, FACES, CubeTable, cube_table
+from .neighbours import BrickTable, extend
+
+CLOSEST = 1e-3
+"""Vertices keep this distance (voxels) from the voxel centres, so that no triangle is degenerate."""
+SIDE = BRICK + 1
+STRIDES = np.array([SIDE * SIDE, SIDE, 1])
+"""Steps in a flattened extended brick along each axis."""
+VOLUME = SIDE**3
+
+
+@dataclass(frozen=True)
+class Isosurface:
+    """A closed surface.
+
+    vertices: f32 (n, 3) in voxels, the centre of voxel (i, j, k) being (i, j, k). faces: i32 (m, 3), wound so
+    that normals point to positive values. values: f32 (n, c - 1), the grid's other channels, linear along the
+    grid's edges.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    values: np.ndarray
+
+
+def extract(grid: BrickGrid, fill: float = 3.0, sides: BrickMap | None = None) -> Isosurface:
+    """Surface on which channel 0 changes its sign; negative is inside, zero counts as outside.
+
+    Watertight, edge- and vertex-manifold and consistently wound for any finite field. fill: the size that
+    absent bricks give to their value; other channels go on unchanged there, and are as large as anywhere
+    where nothing is stored at either end. sides: on which side absent bricks lie; without it that is guessed
+    from the stored ones. Empty when nothing is inside. Memory grows with the number of bricks that the
+    surface crosses. Raises ValueError for values that are not finite or bricks too far apart.
+    """
+    channels = grid.values.shape[1]
+    if not np.isfinite(grid.values).all():
+        raise ValueError("the field has values that are not finite")
+    inside = grid.values[:, 0] < 0
+    if not inside.any():
+        return Isosurface(
+            np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros((0, channels - 1), np.float32)
+        )
+    table = BrickTable.around(grid.coords, inside, sides)
+    coords = np.concatenate([grid.coords, table.absent_crossed()])
+    octant = table.find_octant(coords)
+    signs = extend(inside, octant, (False, True))
+    flat = signs.reshape(len(signs), -1)
+    crossed = np.flatnonzero(flat.any(axis=1) & ~flat.all(axis=1))
+    coords, octant, signs = coords[crossed], octant[crossed], signs[crossed]
+
+    field = extend(grid.values[:, 0], octant, (fill, -fill)).reshape(-1)
+    number, start, axis = _number_edges(table, coords, signs)
+    end = start + STRIDES[axis]
+    first, second = field[start].astype(np.float64), field[end].astype(np.float64)
+    share = np.clip(first / (first - second), CLOSEST, 1 - CLOSEST)
+    vertices = _positions(coords, start)
+    vertices[np.arange(len(axis)), axis] += share
+    values = np.empty((len(start), channels - 1), np.float32)
+    for channel in range(1, channels):
+        extended = extend(grid.values[:, channel], octant, (np.nan, np.nan)).reshape(-1)
+        values[:, channel - 1] = _interpolate(extended[start], extended[end], share, grid.values[:, channel].max())
+
+    cells, configuration = _cells(signs, field)
+    cubes = cube_table()
+    faces, centre_cells = _triangles(cubes, cells, configuration, number, len(start))
+    if len(centre_cells):
+        around = cubes.centres[configuration[centre_cells], 0]
+        corners = number.reshape(-1)[cells[centre_cells, None] + _edge_offsets(number)]
+        weights = around / around.sum(axis=1, keepdims=True)
+        corners = np.where(around, corners, 0)
+        vertices = np.concatenate([vertices, np.einsum("ne,nea->na", weights, vertices[corners])])
+        values = np.concatenate([values, np.einsum("ne,nea->na", weights, values[corners]).astype(np.float32)])
+    return Isosurface(vertices.astype(np.float32), faces, values)
+
+
+def _number_edges(
+    table: BrickTable, coords: np.ndarray, signs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Numbers of the grid edges on which the sign changes.
+
+    Returns number i32 (3, n, 9, 9, 9), the vertex on the edge from that voxel along that axis; and per vertex
+    its voxel as an index into the flattened extended bricks and its axis.
+    """
+    count = len(coords)
+    core = signs[:, :BRICK, :BRICK, :BRICK]
+    changes = np.stack(
+        [
+            core != signs[:, 1:, :BRICK, :BRICK],
+            core != signs[:, :BRICK, 1:, :BRICK],
+            core != signs[:, :BRICK, :BRICK, 1:],
+        ],
+        axis=1,
+    )
+    edges = np.flatnonzero(changes)
+    owned = np.full(changes.shape, -1, np.int32)
+    owned.reshape(-1)[edges] = np.arange(len(edges), dtype=np.int32)
+    rows = np.full_like(table.rows, count)
+    x, y, z = (coords - table.origin).T
+    rows[x, y, z] = np.arange(count, dtype=np.int32)
+    octant = BrickTable(table.origin, rows, count).find_octant(coords)
+    number = np.stack([extend(owned[:, axis], octant, (-1, -1)) for axis in range(3)])
+    brick_axis, voxel = np.divmod(edges, BRICK**3)
+    brick, axis = np.divmod(brick_axis, 3)
+    return number, _extended_index(brick, voxel), axis
+
+
+def _extended_index(brick: np.ndarray, voxel: np.ndarray) -> np.ndarray:
+    """Index into flattened extended bricks (n, 9, 9, 9) of voxels numbered in a brick (8, 8, 8)."""
+    return brick * VOLUME + (voxel >> 6) * STRIDES[0] + (voxel >> 3 & 7) * STRIDES[1] + (voxel & 7)
+
+
+def _positions(coords: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Voxel coordinates f64 (n, 3) of indices into flattened extended bricks."""
+    brick, voxel = np.divmod(index, VOLUME)
+    i, rest = np.divmod(voxel, STRIDES[0])
+    j, k = np.divmod(rest, STRIDES[1])
+    return (coords[brick] * BRICK + np.stack([i, j, k], axis=1)).astype(np.float64)
+
+
+def _interpolate(first: np.ndarray, second: np.ndarray, share: np.ndarray, unknown: float) -> np.ndarray:
+    """Linear interpolation in which a NaN end takes the other end's value; ``unknown`` where both are NaN."""
+    first, second = np.where(np.isnan(first), second, first), np.where(np.isnan(second), first, second)
+    between = first + (second - first) * share
+    return np.where(np.isnan(between), unknown, between)
+
+
+def _cells(signs: np.ndarray, field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cells that the surface crosses, as indices into flattened extended bricks, and their configurations."""
+    code = np.zeros((len(signs), BRICK, BRICK, BRICK), np.uint8)
+    for corner, (dx, dy, dz) in enumerate(CORNERS):
+        part = signs[:, dx : dx + BRICK, dy : dy + BRICK, dz : dz + BRICK].view(np.uint8)
+        code |= part << np.uint8(corner)
+    code = code.reshape(-1)
+    mixed = np.flatnonzero((code != 0) & (code != 255))
+    code = code[mixed]
+    cells = _extended_index(*np.divmod(mixed, BRICK**3))
+    cubes = cube_table()
+    joined = np.zeros(len(cells), np.uint8)
+    unsure = np.flatnonzero(cubes.ambiguous[code])
+    corners = field[cells[unsure, None] + np.array(CORNERS) @ STRIDES].astype(np.float64)
+    for face, (a, b, c, d) in enumerate(FACES):
+        # The bilinear saddle (ac - bd) / (a + c - b - d) is negative: then the inside is connected across the
+        # face.
+        straight, across = corners[:, a] * corners[:, c], corners[:, b] * corners[:, d]
+        inside_first = corners[:, a] < 0
+        connected = np.where(inside_first, straight > across, across > straight)
+        joined[unsure] |= (connected << np.uint8(face)).astype(np.uint8)
+    return cells, cubes.configuration[code, joined & cubes.ambiguous[code]]
+
+
+def _edge_offsets(number: np.ndarray) -> np.ndarray:
+    """Steps (12,) from a cell to its edges in the flattened ``number`` (3, n, 9, 9, 9)."""
+    per_axis = number[0].size
+    return np.array([axis * per_axis + int(np.array(CORNERS[low]) @ STRIDES) for low, axis in EDGES])
+
+
+def _triangles(
+    cubes: CubeTable, cells: np.ndarray, configuration: np.ndarray, number: np.ndarray, centres_from: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles i32 (m, 3) of all cells, and the cells (rows) that need a centre vertex, numbered on from
+    ``centres_from``."""
+    begin = cubes.first[configuration]
+    amount = cubes.first[configuration + 1] - begin
+    owner = np.repeat(np.arange(len(cells)), amount)
+    ends = np.cumsum(amount)
+    row = np.arange(len(owner)) + (begin - ends + amount)[owner]
+    local = cubes.triangles[row]
+    # Centres have no edge; they read the cell's first one here and are overwritten below.
+    offsets = np.append(_edge_offsets(number), 0)
+    faces = number.reshape(-1)[cells[owner, None] + offsets[local]]
+    centre_cells = np.flatnonzero(np.any(cubes.centres, axis=(1, 2))[configuration])
+    if len(centre_cells):
+        centre_of = np.zeros(len(cells), np.int32)
+        centre_of[centre_cells] = np.arange(centres_from, centres_from + len(centre_cells), dtype=np.int32)
+        which, place = np.nonzero(local >= CENTRE)
+        faces[which, place] = centre_of[owner[which]]
+    return faces, centre_cells

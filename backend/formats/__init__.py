@@ -1,0 +1,1 @@
+"""Files: meshes, named arrays, and writing whole files."""

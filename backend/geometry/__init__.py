@@ -1,0 +1,1 @@
+"""Meshes and solids: normals, distances, winding numbers, topology, measures."""

@@ -1,0 +1,111 @@
+"""The solid that a mesh encloses while an edit moves it: what the topology guard looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .topology import Betti, betti_of_occupancy, edge_report, euler_of_occupancy
+from .topology_sweep import Solid
+from .winding_number import winding_grid
+
+RESOLUTION = 256
+"""Voxels along the canonical cube: two for each one of the usual detail."""
+STRIDE = 128
+"""A step of a sweep moves no vertex farther than half a voxel of this resolution."""
+MOST_STEPS = 512
+CRUMB = (RESOLUTION // 128) ** 3
+"""Pieces and hollows of fewer voxels are crumbs that folds leave behind: too small for the usual detail."""
+ROOM = 2.37
+"""Empty voxels around the mesh; not a whole number, for a tunnel around a column of voxel centres never closes."""
+SHIFT = np.array([0.44, 0.76, 0.21])
+"""Of the second grid, in voxels."""
+
+
+def encloses(faces: NDArray) -> bool:
+    """Whether a mesh with faces (m, 3) has an inside at all: closed and consistently wound."""
+    report = edge_report(faces)
+    return report.watertight and report.winding_consistent
+
+
+def enough_steps(path: float) -> int:
+    """Steps of a sweep over which vertices move by ``path`` (canonical) at most: none is longer than half a voxel of
+    128^3, unless that takes more than MOST_STEPS.
+
+    A tunnel whose walls have passed through one another is open again, so that larger steps could miss that it closed.
+    """
+    return min(max(1, int(np.ceil(path * STRIDE))), MOST_STEPS)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A solid as grids show it. betti: on one grid, without crumbs; eulers: Euler numbers, crumbs and all, on that grid
+    and on a shifted one, each with both ways to join voxels. Walls that meet or break by less than a voxel do so for
+    some of them only."""
+
+    betti: Betti
+    eulers: tuple[int, ...]
+
+    def odd(self, base: Reading) -> int | None:
+        """An Euler number that contradicts ``betti`` on what has changed since ``base``: it changed the other way, or
+        one of the two did not change, or they differ by more than the change. None where there is none. Walls that are
+        too thin for the grid in both solids cancel out."""
+        start = _euler(base.betti)
+        change = _euler(self.betti) - start
+        found = [here - there for here, there in zip(self.eulers, base.eulers, strict=True)]
+        odd = (other for other in found if np.sign(other) != np.sign(change) or abs(other - change) > abs(change))
+        return next((start + other for other in odd), None)
+
+
+def read_solid(vertices: NDArray, faces: NDArray, resolution: int = RESOLUTION) -> Reading:
+    """What the solid inside a closed mesh looks like; vertices (n, 3), canonical, faces (m, 3)."""
+    first, second = (
+        solid_voxels([vertices + shift], faces, resolution)[0] for shift in (0.0, SHIFT * (2 / resolution))
+    )
+    return Reading(betti_of_occupancy(first, CRUMB), (*euler_of_occupancy(first), *euler_of_occupancy(second)))
+
+
+def _euler(betti: Betti) -> int:
+    return betti.b0 - betti.b1 + betti.b2
+
+
+def solid_voxels(poses: Sequence[NDArray], faces: NDArray, resolution: int = RESOLUTION) -> list[NDArray[np.bool_]]:
+    """Which voxels (x, y, z) the mesh encloses in each pose, vertices (n, 3), canonical; one grid around them all."""
+    scaled = [np.asarray(pose, np.float64) * (resolution / 2) for pose in poses]
+    low = np.floor(np.min([pose.min(axis=0) for pose in scaled], axis=0)) - ROOM
+    x, y, z = (np.ceil(np.max([pose.max(axis=0) for pose in scaled], axis=0) - low) + ROOM).astype(int).tolist()
+    return [winding_grid(pose - low, faces, (x, y, z)) > 0 for pose in scaled]
+
+
+def moving_solid(vertices: NDArray, faces: NDArray, move: NDArray, resolution: int = RESOLUTION) -> Solid:
+    """The solid inside vertices + strength * move; vertices and move (n, 3), canonical; faces (m, 3) of a closed mesh.
+
+    Parts that come to overlap are joined, and walls that pass through one another open, though the mesh itself keeps
+    its faces. Where readings of the grid disagree on what changes from strength 0, the check says what another one
+    sees, as if it were a matter of tunnels.
+    """
+
+    @cache
+    def read(strength: float) -> Reading:
+        return read_solid(vertices + strength * move, faces, resolution)
+
+    def other(strength: float) -> Betti:
+        found = read(strength)
+        euler = found.odd(read(0.0))
+        if euler is None:
+            return found.betti
+        return Betti(found.betti.b0, found.betti.b0 + found.betti.b2 - euler, found.betti.b2)
+
+    def grows(low: float, high: float) -> bool | None:
+        first, last = solid_voxels([vertices + low * move, vertices + high * move], faces, resolution)
+        before, after = (betti_of_occupancy(inside, CRUMB) for inside in (first, last))
+        either, common = (betti_of_occupancy(inside, CRUMB) for inside in (first | last, first & last))
+        if (either, common) == (after, before):
+            return True
+        return False if (either, common) == (before, after) else None
+
+    return Solid(lambda strength: read(strength).betti, other, grows)

@@ -1,0 +1,198 @@
+"""The topology along a slider, a blend or a recipe: a table over the strength, its changes, and the safe interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ErrorCode, OmomiError
+from .topology import Betti, betti_of_mesh, betti_of_occupancy
+
+FINENESS = 1024
+"""Without a tolerance, changes are found to this part of the range."""
+
+Field = Callable[[float], NDArray[np.floating]]
+"""From a strength to a signed distance (x, y, z), negative inside."""
+Mesh = Callable[[float], tuple[NDArray[np.floating], NDArray[np.integer]]]
+"""From a strength to a closed mesh, vertices (n, 3) and faces (m, 3)."""
+
+
+class Stability(NamedTuple):
+    """Betti numbers of one solid at its resolution and at another one."""
+
+    betti: Betti
+    other: Betti
+
+    @property
+    def unstable(self) -> bool:
+        """Whether the topology depends on the resolution, so that it is the grid's as much as the shape's."""
+        return self.betti != self.other
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A solid that changes with a strength. betti: its Betti numbers; check: the same at another resolution, or as the
+    grid can be read otherwise, if it can be had, to tell results that depend on the grid; grows: whether what changes
+    between two strengths does so because the solid gains material or because it loses some, None where it cannot be
+    told."""
+
+    betti: Callable[[float], Betti]
+    check: Callable[[float], Betti] | None = None
+    grows: Callable[[float, float], bool | None] | None = None
+
+    def other(self, strength: float) -> Betti:
+        """Betti numbers at the other resolution. Raises OmomiError(BAD_OPTION) when there is none."""
+        if self.check is None:
+            raise OmomiError(
+                ErrorCode.BAD_OPTION, "This shape is known at one resolution only; nothing can be compared."
+            )
+        return self.check(strength)
+
+    def watched(self, look: Callable[[], None]) -> Solid:
+        """The same solid; ``look`` is called before its Betti numbers are, and may raise to end what asks for them."""
+
+        def betti(strength: float) -> Betti:
+            look()
+            return self.betti(strength)
+
+        return replace(self, betti=betti)
+
+    def stability(self, strength: float) -> Stability:
+        """Betti numbers at both resolutions. Raises as ``other`` does."""
+        return Stability(self.betti(strength), self.other(strength))
+
+    @classmethod
+    def of_field(cls, field: Field, other: Field | None = None) -> Solid:
+        """The negative set of a dense field; ``other`` is the same field on another grid, without it every second voxel
+        is left out. Asking for Betti numbers raises ValueError where the field is not finite."""
+        coarser = other or (lambda strength: field(strength)[::2, ::2, ::2])
+        return cls(
+            lambda strength: _betti_of_field(field(strength)), lambda strength: _betti_of_field(coarser(strength))
+        )
+
+    @classmethod
+    def of_mesh(cls, mesh: Mesh, other: Mesh | None = None) -> Solid:
+        """What a closed mesh bounds; ``other`` is the mesh at another resolution. A mesh without faces bounds nothing.
+        Asking for Betti numbers raises ValueError where the mesh is not closed."""
+        check = None if other is None else lambda strength: _betti_of_mesh(*other(strength))
+        return cls(lambda strength: _betti_of_mesh(*mesh(strength)), check)
+
+
+def _betti_of_field(field: NDArray[np.floating]) -> Betti:
+    if not np.isfinite(field).all():
+        raise ValueError("the field has values that are not finite")
+    return betti_of_occupancy(field < 0)
+
+
+def _betti_of_mesh(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> Betti:
+    return betti_of_mesh(vertices, faces) if len(faces) else Betti(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A change of topology somewhere between two strengths, with the Betti numbers at both."""
+
+    low: float
+    high: float
+    before: Betti
+    after: Betti
+
+    @property
+    def strength(self) -> float:
+        """The middle; off by half of high - low at most."""
+        return (self.low + self.high) / 2
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Betti numbers i64 (n, 3) at rising strengths f64 (n,). unstable bool (n,): they differ at another resolution;
+    None when that was not looked at."""
+
+    strengths: NDArray[np.float64]
+    betti: NDArray[np.int64]
+    unstable: NDArray[np.bool_] | None = None
+
+    def at(self, row: int) -> Betti:
+        return Betti(*self.betti[row].tolist())
+
+    @property
+    def changes(self) -> NDArray[np.int64]:
+        """Rows after which the Betti numbers differ from the next row's."""
+        return np.flatnonzero((self.betti[1:] != self.betti[:-1]).any(axis=1))
+
+    @property
+    def transitions(self) -> list[Transition]:
+        """Every change between neighbouring rows, by rising strength."""
+        return [
+            Transition(float(self.strengths[row]), float(self.strengths[row + 1]), self.at(row), self.at(row + 1))
+            for row in self.changes.tolist()
+        ]
+
+    def safe_interval(self, at: float = 0.0) -> tuple[float, float]:
+        """The largest interval around ``at`` in which every row has one topology; its ends are rows, so that the
+        topology is known there. Just ``at`` inside a transition. Raises OmomiError(BAD_OPTION) beyond the sweep."""
+        if not self.strengths[0] <= at <= self.strengths[-1]:
+            raise OmomiError(
+                ErrorCode.BAD_OPTION,
+                f"The strength {at:g} is not in the range that was swept, {self.strengths[0]:g} to "
+                f"{self.strengths[-1]:g}.",
+            )
+        row = int(np.searchsorted(self.strengths, at, side="right")) - 1
+        if self.strengths[row] != at and row in self.changes:
+            return at, at
+        edges = np.concatenate([[-1], self.changes, [len(self.strengths) - 1]])
+        run = int(np.searchsorted(edges, row))
+        return float(self.strengths[edges[run - 1] + 1]), float(self.strengths[edges[run]])
+
+
+def sweep(solid: Solid, low: float, high: float, steps: int, check: bool = False) -> Sweep:
+    """Betti numbers at ``steps`` + 1 strengths from ``low`` to ``high``; check: also look at the other resolution.
+
+    Raises OmomiError(BAD_OPTION) for an empty range, no steps, or a check where there is no other resolution.
+    """
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise OmomiError(ErrorCode.BAD_OPTION, f"A sweep needs two rising strengths, not {low:g} and {high:g}.")
+    if steps < 1:
+        raise OmomiError(ErrorCode.BAD_OPTION, "A sweep needs at least one step.")
+    return _table(solid, {}, {}, np.linspace(low, high, steps + 1).tolist(), check)
+
+
+def refine(solid: Solid, rough: Sweep, tolerance: float | None = None) -> Sweep:
+    """The sweep with rows added around every change until both sides are within ``tolerance`` (by default the range /
+    1024). Several changes between two rows come apart when they are farther apart than that.
+
+    Raises OmomiError(BAD_OPTION) for a tolerance that is not positive.
+    """
+    if tolerance is None:
+        tolerance = float(rough.strengths[-1] - rough.strengths[0]) / FINENESS
+    if not tolerance > 0:
+        raise OmomiError(ErrorCode.BAD_OPTION, "The tolerance of a sweep must be positive.")
+    known = {strength: rough.at(row) for row, strength in enumerate(rough.strengths.tolist())}
+    flags = {} if rough.unstable is None else dict(zip(known, rough.unstable.tolist(), strict=True))
+    waiting = [(change.low, change.high) for change in rough.transitions]
+    while waiting:
+        low, high = waiting.pop()
+        middle = (low + high) / 2
+        if known[low] == known[high] or high - low <= tolerance or not low < middle < high:
+            continue
+        known[middle] = solid.betti(middle)
+        waiting += [(low, middle), (middle, high)]
+    return _table(solid, known, flags, sorted(known), rough.unstable is not None)
+
+
+def _table(
+    solid: Solid, known: dict[float, Betti], flags: dict[float, bool], strengths: list[float], check: bool
+) -> Sweep:
+    """Rows at ``strengths``; Betti numbers and flags that are known already are not computed again."""
+    betti = [known[strength] if strength in known else solid.betti(strength) for strength in strengths]
+    unstable = None
+    if check:
+        unstable = [
+            flags[strength] if strength in flags else solid.other(strength) != found
+            for strength, found in zip(strengths, betti, strict=True)
+        ]
+    return Sweep(np.array(strengths), np.array(betti, np.int64), None if unstable is None else np.array(unstable))

@@ -1,0 +1,1 @@
+"""Profiles: the shapes of one family of scans."""

@@ -1,0 +1,302 @@
+"""A family's profile from scans of its members, in any pose and scale, some of them partial.
+
+One member lends its points; its shape, give or take a smooth warp, is brought to every other scan. The displacements
+make a first Gaussian, under which all scans are looked at again: what a partial one did not see is then the mean that
+the rest of it and the others foretell, as in expectation maximisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+from scipy.spatial import KDTree
+
+from ...errors import ErrorCode, OmomiError
+from ...registration.icp import Surface
+from ...registration.similarity import Similarity
+from ...registration.warp import spread_points
+from ...scan.prepare import PreparedScan
+from .deviation import BESIDE, Measured, departure, measured, rest_of, standing, usual_size
+from .fitting import (
+    COARSE,
+    FINE,
+    NOISIEST,
+    NORMAL_REACH,
+    STIFF,
+    FittedShape,
+    Round,
+    fit_shape,
+    locate,
+    settle,
+    sigma_of,
+)
+from .gaussian import POSE, RANGES, ShapeGaussian
+from .profile import FEWEST_MEMBERS, MOST_MEMBERS, Profile
+
+POINTS = 12_000
+MOST_MODES = 40
+FOLDS = 6
+"""Parts of the members that are left out in turn, to see what the others say about them."""
+FIRST_AMPLITUDES = np.array([0.06, 0.05, 0.025, 0.012])
+"""Standard deviation of the residual in each of the RANGES before anything is known about the family (canonical)."""
+LEAST_AMPLITUDE = 0.002
+CANDIDATES, JUDGES = 3, 5
+"""Members that may lend their points, and others that tell how well each of them serves."""
+JUDGED = (*STIFF, Round(0.15, 400, True))
+AGAIN = FINE[2:]
+"""How a member is placed whose pose is known."""
+EVERY, HIDDEN, BEYOND, ASKED = 2, (0.1, 0.5), 0.05, 400
+"""Of so many members one is asked for its unseen surface; share that is hidden from it; how far from the shown one a
+point has to be (sizes); points that are asked for."""
+LEAST_STRETCH = 0.5
+STRAY = 1.5
+"""A member whose misfit is this many times the median one's may have been matched in a wrong pose."""
+UNLIKE = 0.12
+"""Scans whose surfaces stay farther apart than this (sizes) are no family."""
+CLOSED = 0.1
+"""Longest mean normal of a closed surface."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A scan of a member: its surface, canonical, and the noise of its points."""
+
+    name: str
+    surface: Surface
+    noise: float
+
+    @classmethod
+    def of(cls, scan: PreparedScan, count: int = 20_000) -> Member:
+        whole = Surface(scan.points.astype(np.float64), scan.normals.astype(np.float64))
+        return cls(scan.name, whole.thinned(count), min(scan.noise, NOISIEST))
+
+
+def thinned_evenly(surface: Surface, count: int) -> Surface:
+    """About ``count`` points (at most), evenly spread."""
+    spacing = surface.size * np.sqrt(10 / count)
+    while True:
+        # cells are split by side, so that both walls of a thin sheet stay
+        side = (surface.normals @ np.array([0.48, 0.6, 0.64]) > 0) * 1e3
+        chosen = spread_points(surface.points + side[:, None], spacing)
+        if len(chosen) <= count:
+            return Surface(surface.points[chosen], surface.normals[chosen])
+        spacing *= 1.05
+
+
+def first_shape(member: Member) -> ShapeGaussian:
+    """What is known before any other member was seen: the shape of one, give or take a smooth warp."""
+    surface = thinned_evenly(member.surface, POINTS)
+    amplitude = float(np.sqrt((FIRST_AMPLITUDES**2).sum()))
+    shares = 0.999 * FIRST_AMPLITUDES**2 / amplitude**2
+    none = np.zeros((0, len(surface.points), 3))
+    return ShapeGaussian(surface.points, surface.normals, none, np.full(len(surface.points), amplitude), shares)
+
+
+def learn_shape(shape: ShapeGaussian, displacements: NDArray) -> ShapeGaussian:
+    """The Gaussian of displacements (N, n, 3) of a shape's points."""
+    free = _without_pose(shape.points, displacements)
+    middle = free.mean(axis=0)
+    points = shape.points + middle
+    modes = principal(free - middle)
+    residual = np.zeros_like(free)
+    folds = np.arange(len(free)) % min(FOLDS, len(free))
+    for fold in np.unique(folds):
+        rest = free[folds != fold]
+        centre = rest.mean(axis=0)
+        residual[folds == fold] = unexplained(principal(rest - centre), free[folds == fold] - centre)
+    amplitude = np.sqrt((residual**2).mean(axis=(0, 2)))
+    near = KDTree(points).query(points, k=min(16, len(points)))[1]
+    amplitude = np.maximum(np.sqrt((amplitude[near] ** 2).mean(axis=1)), LEAST_AMPLITUDE)
+    shares = correlation_shares(points, residual / amplitude[:, None])
+    return ShapeGaussian(points, shape.normals_of(points), modes, amplitude, shares)
+
+
+def principal(centred: NDArray) -> NDArray[np.float64]:
+    """Principal modes (q, n, 3) of centred displacements (N, n, 3), each one standard deviation long."""
+    count = len(centred)
+    flat = centred.reshape(count, -1)
+    values, vectors = np.linalg.eigh(flat @ flat.T)
+    kept = values > 1e-6 * values.sum()
+    kept[: max(0, count - MOST_MODES)] = False
+    # for N - 1 degrees of freedom: mode = flat' v / sqrt(N - 1)
+    return (vectors[:, kept][:, ::-1].T @ flat / np.sqrt(max(count - 1, 1))).reshape(-1, *centred.shape[1:])
+
+
+def unexplained(modes: NDArray, centred: NDArray) -> NDArray[np.float64]:
+    """What (k, n, 3) the modes (q, n, 3) leave of displacements (k, n, 3)."""
+    if len(modes) == 0:
+        return centred
+    flat, axes = centred.reshape(len(centred), -1), modes.reshape(len(modes), -1)
+    gram = axes @ axes.T
+    ridge = 1e-3 * np.trace(gram) / max(len(gram), 1) * np.eye(len(gram))
+    return (flat - np.linalg.solve(gram + ridge, axes @ flat.T).T @ axes).reshape(centred.shape)
+
+
+def correlation_shares(points: NDArray, residual: NDArray, pairs: int = 200_000) -> NDArray[np.float64]:
+    """Shares (4,) of the RANGES that come nearest to the correlation of residuals (N, n, 3), of unit variance."""
+    rng = np.random.default_rng(0)
+    one = rng.integers(len(points), size=pairs)
+    # as many near pairs as far ones
+    tree = KDTree(points)
+    near = np.asarray(tree.query(points, k=min(64, len(points)))[1])
+    neighbour = near[one, rng.integers(near.shape[1], size=pairs)]
+    other = np.where(rng.random(pairs) < 0.5, neighbour, rng.integers(len(points), size=pairs))
+    keep = one != other
+    one, other = one[keep], other[keep]
+    distance = np.linalg.norm(points[one] - points[other], axis=1)
+    product = np.zeros(len(one))
+    for field in residual:
+        product += (field[one] * field[other]).sum(axis=1)
+    product /= 3 * len(residual)
+    edges = np.geomspace(max(distance.min(), 1e-3), 0.8, 25)
+    fit_shape = np.digitize(distance, edges)
+    rows, wanted = [], []
+    for bin in range(1, len(edges)):
+        inside = fit_shape == bin
+        if inside.sum() > 50:
+            rows.append(np.exp(-0.5 * (np.sqrt((distance[inside] ** 2).mean()) / np.array(RANGES)) ** 2))
+            wanted.append(product[inside].mean())
+    shares = nnls(np.array(rows), np.array(wanted))[0]
+    return shares / max(1.0, shares.sum() / 0.999)
+
+
+def _without_pose(points: NDArray, displacements: NDArray) -> NDArray[np.float64]:
+    """Displacements (N, n, 3) less what turn, shift and growth of points (n, 3) make of them."""
+    x, y, z = points.T
+    zero = np.zeros(len(points))
+    turns = [np.stack(row, axis=1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))]
+    shifts = [np.broadcast_to(axis, points.shape) for axis in np.eye(3)]
+    pose = np.stack([*turns, *shifts, points]).reshape(POSE, -1)
+    flat = displacements.reshape(len(displacements), -1)
+    return (flat - np.linalg.solve(pose @ pose.T, pose @ flat.T).T @ pose).reshape(displacements.shape)
+
+
+def choose_template(members: Sequence[Member], sided: bool) -> int:
+    """The member that some others lie on best; one that lacks a part does not come first."""
+    order = np.random.default_rng(0).permutation(len(members))
+    candidates, others = order[:CANDIDATES], order[-JUDGES:]
+    scores = []
+    for candidate in candidates:
+        shape = first_shape(members[candidate]).part(COARSE)
+        found = [
+            locate(shape, members[other].surface, members[other].noise, sided, JUDGED)[0].misfit
+            for other in others
+            if other != candidate
+        ]
+        scores.append(float(np.mean(found)))
+    return int(candidates[int(np.argmin(scores))])
+
+
+def learn_profile(members: Sequence[Member], on_progress: Callable[[float, str], None] = lambda *_: None) -> Profile:
+    """The profile of a family; on_progress(share, words) may raise.
+
+    Raises OmomiError: BAD_OPTION for too few or too many members, NOT_REGISTERED where they have no shape in common.
+    """
+    count = len(members)
+    if not FEWEST_MEMBERS <= count <= MOST_MEMBERS:
+        raise OmomiError(
+            ErrorCode.BAD_OPTION, f"A profile takes {FEWEST_MEMBERS} to {MOST_MEMBERS} scans of a family, not {count}."
+        )
+    on_progress(0.0, "choosing a template")
+    sided = two_sided(members)
+    shape = first_shape(members[choose_template(members, sided)])
+    placed: list[FittedShape] = []
+    for number, member in enumerate(members):
+        on_progress(0.1 + 0.6 * number / count, f"matching {member.name}")
+        placed.append(fit_shape(shape, member.surface, member.noise, sided))
+    middle = float(np.median([one.misfit for one in placed]))
+    if middle > UNLIKE * shape.size:
+        raise OmomiError(ErrorCode.NOT_REGISTERED, "These scans have no shape in common.")
+    shape = learn_shape(shape, np.stack([one.points - shape.points for one in placed]))
+    for number, member in enumerate(members):
+        on_progress(0.7 + 0.25 * number / count, f"matching {member.name} again")
+        one = placed[number]
+        if one.misfit > STRAY * middle:
+            placed[number] = fit_shape(shape, member.surface, member.noise, sided)
+        else:
+            placed[number] = settle(shape, member.surface, one.similarity, member.noise, FINE, sided)
+    displacements = np.stack([one.points - shape.points for one in placed])
+    on_progress(0.95, "comparing the members")
+    judged = _judged(shape, displacements, members, placed, sided)
+    found = learn_shape(shape, displacements)
+    rest = rest_of(judged.measured)
+    standings = [standing(other, one, rest) for other, one in zip(judged.others, judged.measured, strict=True)]
+    usual = usual_size(found, standings)
+    # of errors with the right sigma nine in ten lie within 1.645
+    stretch = float(np.quantile(judged.error, 0.9)) / 1.645 if len(judged.error) else 1.0
+    names = tuple(member.name for member in members)
+    return Profile(found, sided, judged.departures, rest, usual, max(stretch, LEAST_STRETCH), names)
+
+
+def two_sided(members: Sequence[Member]) -> bool:
+    """Whether the members are solids: the mean normal of a closed surface vanishes. One closed member is enough, for
+    others may be partial."""
+    return min(float(np.linalg.norm(member.surface.normals.mean(axis=0))) for member in members) < CLOSED
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What left-out members say; see `Profile`. others: for every one of ``measured`` the shape that it was measured
+    by; error (k,): of their unseen surface, in standard deviations."""
+
+    departures: NDArray[np.float64]
+    others: list[ShapeGaussian]
+    measured: list[Measured]
+    error: NDArray[np.float64]
+
+
+def _judged(
+    shape: ShapeGaussian,
+    displacements: NDArray,
+    members: Sequence[Member],
+    placed: Sequence[FittedShape],
+    sided: bool,
+) -> Judgement:
+    """Every member under what the others make a family."""
+    folds = np.arange(len(members)) % min(FOLDS, len(members))
+    departures, shapes, found, errors = np.zeros(len(members)), [], [], []
+    for fold in np.unique(folds):
+        others = learn_shape(shape, displacements[folds != fold])
+        for number in np.flatnonzero(folds == fold):
+            member, start = members[number], placed[number].similarity
+            departures[number] = departure(others, member.surface, start, member.noise, sided)
+            whole = settle(others, member.surface, start, member.noise, AGAIN, sided)
+            sigma = np.full(len(member.surface.points), member.noise)
+            shapes.append(others)
+            found.append(measured(others, whole, member.surface, sigma, sided))
+            if number % EVERY == 0:
+                errors.append(unseen_error(others, member, start, sided, number))
+    return Judgement(departures, shapes, found, np.concatenate(errors))
+
+
+def unseen_error(
+    shape: ShapeGaussian, member: Member, start: Similarity, sided: bool, seed: int
+) -> NDArray[np.float64]:
+    """Errors (k,), in standard deviations, of the shape where the surface of a member is hidden from it: all on one
+    side of a plane."""
+    rng = np.random.default_rng(seed)
+    surface = member.surface
+    height = surface.points @ rng.normal(size=3)
+    shown = height >= np.quantile(height, rng.uniform(*HIDDEN))
+    placed = settle(shape, Surface(surface.points[shown], surface.normals[shown]), start, member.noise, AGAIN, sided)
+    moved = surface.moved(placed.similarity)
+    away = KDTree(moved.points[shown]).query(placed.points)[0]
+    index = np.flatnonzero(away > BEYOND * shape.size)
+    if len(index) == 0:
+        return np.zeros(0)
+    index = rng.choice(index, ASKED)
+    # members may be partial: where there is no surface beside the guess, there is nothing to judge it by
+    reach = NORMAL_REACH * shape.size
+    codes = [
+        np.concatenate([moved.points, sign * reach * moved.normals], axis=1) for sign in ((1,) if sided else (1, -1))
+    ]
+    here = np.concatenate([placed.points[index], reach * placed.normals[index]], axis=1)
+    match = KDTree(np.concatenate(codes)).query(here)[1] % len(moved.points)
+    gap = placed.points[index] - moved.points[match]
+    error = np.abs((gap * moved.normals[match]).sum(axis=1))
+    beside = np.linalg.norm(gap, axis=1) < BESIDE * error + 3 * shape.spacing
+    return error[beside] / sigma_of(shape, placed, index[beside])

@@ -1,0 +1,207 @@
+"""Bringing a family's shape to a scan of one of its members: pose, scale and form, whatever the scan has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+from scipy.spatial.transform import Rotation
+
+from ...registration import pose_search
+from ...registration.icp import Surface
+from ...registration.similarity import Similarity, angle_between
+from .gaussian import Posterior, ShapeGaussian
+
+NORMAL_REACH = 0.15
+"""A turn of one radian between two normals counts like this distance, in sizes."""
+GROWTHS = (0.85, 1.0, 1.15)
+"""A partial scan is smaller or larger than the whole by about these factors."""
+SEARCHED = 250
+"""Points of either side in the search over all poses."""
+LIKELY, SAME_POSE = 8, np.radians(20)
+"""Poses of the search that are looked at, no two of them nearer to each other than this."""
+SLACK = 0.25
+"""How far a match may lie beside the surface because points stand for it, in spacings."""
+COMPARED, FAR = 1000, 0.2
+"""Points of the scan that tell the misfit, and what one without a counterpart counts (family's units)."""
+NOISIEST = 0.005
+"""No scan is taken for noisier than this (canonical): fine relief looks like noise to who does not know the family, and
+the shape would not follow it."""
+DENSE, COARSE = 20_000, 3000
+"""Most points of the scan that the shape is matched to, and points of the shape in all rounds but the last."""
+POSE_SD = np.array([0.3, 0.3, 0.3, 0.2, 0.2, 0.2, 0.2])
+"""How far a pose from the search may be off: turn (radians), shift (canonical), growth."""
+
+
+@dataclass(frozen=True)
+class FittedShape:
+    """similarity: from the scan's canonical frame to the family's; posterior; points, normals (n, 3): the family's
+    shape as it lies on the scan, in the family's frame; misfit: mean distance of the scan from it, bounded, the turn
+    between normals counted in, in the scan's units."""
+
+    similarity: Similarity
+    posterior: Posterior
+    points: NDArray[np.float64]
+    normals: NDArray[np.float64]
+    misfit: float
+
+
+def search(shape: ShapeGaussian, scan: Surface, sided: bool) -> list[Similarity]:
+    """Likely poses of a scan in the family's frame, best first."""
+    whole = Surface(shape.points, shape.normals).thinned(SEARCHED)
+    there = whole.standard
+    target = whole.moved(there)
+    few = scan.thinned(SEARCHED)
+    found = []
+    for sign in (1,) if sided else (1, -1):
+        for growth in GROWTHS:
+            standard = few.standard
+            here = Similarity(np.eye(3), standard.scale * growth, standard.shift * growth)
+            source = few.moved(here)
+            for turn, shift, error in pose_search.search(
+                (source.points, sign * source.normals), (target.points, target.normals)
+            ):
+                found.append((there.inverse().after(Similarity(turn, 1.0, shift)).after(here), error / growth))
+    likely: list[Similarity] = []
+    for pose, _ in sorted(found, key=lambda one: one[1]):
+        if all(angle_between(pose.rotation, other.rotation) > SAME_POSE for other in likely):
+            likely.append(pose)
+    return likely[:LIKELY]
+
+
+def undone(pose: NDArray, similarity: Similarity) -> Similarity:
+    """The scan moved back by the pose (7,) that the shape would have had to take."""
+    turn, shift, growth = pose[:3], pose[3:6], float(np.exp(pose[6]))
+    return Similarity(Rotation.from_rotvec(turn).as_matrix(), growth, shift).inverse().after(similarity)
+
+
+@dataclass(frozen=True)
+class Round:
+    """reach: matches farther off than this are doubted (canonical); count: points of the scan; smooth: whether the
+    residual is let in."""
+
+    reach: float
+    count: int
+    smooth: bool
+
+
+STIFF = (Round(0.3, 300, False), Round(0.2, 300, False), Round(0.2, 300, False))
+"""Modes alone: tells which poses are worth more."""
+ROUGH = (Round(0.2, 400, True), Round(0.15, 400, True), Round(0.1, 400, True))
+FINE = (Round(0.1, 600, True), Round(0.06, 600, True), Round(0.05, 600, True), Round(0.05, 1500, True))
+REFINED = 4
+"""Poses that come through the first rounds."""
+MOST_RIVALS, RIVAL = 3, 1.3
+"""Poses that are refined to the end: so many at most, and none with a misfit that many times the best one's."""
+
+
+class Template:
+    """A family's shape where it lies now, to be matched."""
+
+    def __init__(self, shape: ShapeGaussian, points: NDArray, sided: bool) -> None:
+        self.points, self.normals = points, shape.normals_of(points)
+        self.sided, self.reach = sided, NORMAL_REACH * shape.size
+        self._tree = KDTree(np.concatenate([points, self.reach * self.normals], axis=1))
+
+    def match(self, surface: Surface) -> tuple[NDArray, NDArray]:
+        """Distance (n,), with the turn between normals counted in, and index (n,) of the match of every point."""
+        distance, index = self._tree.query(np.concatenate([surface.points, self.reach * surface.normals], axis=1))
+        if not self.sided:
+            other, back = self._tree.query(np.concatenate([surface.points, -self.reach * surface.normals], axis=1))
+            nearer = other < distance
+            distance, index = np.where(nearer, other, distance), np.where(nearer, back, index)
+        return np.asarray(distance), np.asarray(index)
+
+
+def matches(
+    template: Template, few: Surface, dense: Surface, back: int, spacing: float
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Index (m,) of points of the template, what they match (m, 3), and how far off (m,) that is.
+
+    From the scan to the template, and back where both choose each other: what was not seen must not be drawn to the
+    scan's border.
+    """
+    distance, index = template.match(few)
+    chosen = np.random.default_rng(0).permutation(len(template.points))[:back]
+    tree = KDTree(np.concatenate([dense.points, template.reach * dense.normals], axis=1))
+    here = np.concatenate([template.points, template.reach * template.normals], axis=1)[chosen]
+    there, other = (np.asarray(part) for part in tree.query(here))
+    if not template.sided:
+        turned, match = tree.query(
+            np.concatenate([template.points, -template.reach * template.normals], axis=1)[chosen]
+        )
+        other, there = np.where(turned < there, match, other), np.minimum(turned, there)
+    again = template.match(Surface(dense.points[other], dense.normals[other]))[1]
+    astray = np.linalg.norm(template.points[chosen] - template.points[again], axis=1)
+    mutual = astray < 2 * spacing + 0.25 * there
+    return (
+        np.concatenate([index, chosen[mutual]]),
+        np.concatenate([few.points, dense.points[other[mutual]]]),
+        np.concatenate([distance, there[mutual]]),
+    )
+
+
+def settle(
+    shape: ShapeGaussian,
+    scan: Surface,
+    start: Similarity,
+    noise: float,
+    rounds: Sequence[Round],
+    sided: bool,
+    pose_sd: NDArray = POSE_SD,
+) -> FittedShape:
+    """The shape brought to a scan from a pose near the right one; noise: standard deviation of the scan's points along
+    their normals, in the scan's units."""
+    similarity, current, points = start, shape.part(COARSE), None
+    posterior: Posterior | None = None
+    dense = scan.thinned(min(DENSE, 12 * max(step.count for step in rounds)))
+    for step in rounds:
+        if step is rounds[-1]:
+            # the rounds before need not know the shape everywhere
+            current = shape
+        points = current.points if posterior is None else current.points + current.displacement(posterior)
+        few = scan.thinned(step.count)
+        template = Template(current, points, sided)
+        found = matches(template, few.moved(similarity), dense.moved(similarity), step.count // 2, current.spacing)
+        index, targets, distance = found
+        normals = template.normals[index]
+        offset = ((targets - current.points[index]) * normals).sum(axis=1)
+        doubt = 1 + (distance / step.reach) ** 2
+        variance = ((noise * similarity.scale) ** 2 + (SLACK * current.spacing) ** 2) * doubt**2
+        posterior = current.condition(current.along(index, normals, pose_sd), offset, variance, pose_sd, step.smooth)
+        similarity = undone(posterior.pose, similarity)
+    assert posterior is not None
+    points = shape.points + shape.displacement(posterior)
+    template = Template(shape, points, sided)
+    distance, _ = template.match(scan.thinned(COMPARED).moved(similarity))
+    misfit = float(np.minimum(distance, FAR).mean() / similarity.scale)
+    return FittedShape(similarity, posterior, points, template.normals, misfit)
+
+
+def locate(
+    shape: ShapeGaussian, scan: Surface, noise: float, sided: bool, rounds: Sequence[Round] | None = None
+) -> list[FittedShape]:
+    """The shape roughly brought to a scan in any pose, best first."""
+    shape = shape.part(COARSE)
+    found = [settle(shape, scan, start, noise, STIFF, sided) for start in search(shape, scan, sided)]
+    found = sorted(found, key=lambda one: one.misfit)[:REFINED]
+    found = [settle(shape, scan, one.similarity, noise, rounds or ROUGH, sided) for one in found]
+    return sorted(found, key=lambda one: one.misfit)
+
+
+def fit_shape(shape: ShapeGaussian, scan: Surface, noise: float, sided: bool) -> FittedShape:
+    """The shape brought to a scan in any pose."""
+    rough = locate(shape, scan, noise, sided)
+    likely = [one for one in rough[:MOST_RIVALS] if one.misfit < RIVAL * rough[0].misfit]
+    found = [settle(shape, scan, one.similarity, noise, FINE, sided) for one in likely]
+    return min(found, key=lambda one: one.misfit)
+
+
+def sigma_of(shape: ShapeGaussian, placed: FittedShape, index: NDArray) -> NDArray[np.float64]:
+    """Standard deviation (m,) along the normal of the placed shape at points (m,) of it, in the family's frame."""
+    variance = shape.variance(placed.posterior, shape.along(index, placed.normals[index], POSE_SD))
+    # points stand for the surface, which may lie a little beside them
+    return np.sqrt(variance + (SLACK * shape.spacing) ** 2)

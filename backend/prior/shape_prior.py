@@ -1,0 +1,120 @@
+"""What the shipped model knows of whole shapes, read once: codes, flow, archive, and the sliders that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ErrorCode, OmomiError
+from ..field.onnx_model import CODE, MODEL_FOLDER
+from ..formats.files import FormatError, parse_json, read_bounded, unreadable
+from ..protocol.recipe import check_model, is_file_name
+from .archive import FILE as ARCHIVE
+from .archive import Archive, load_archive
+from .codes import FILE as CODES
+from .codes import Codes, load_codes
+from .flow import FILE as FLOW
+from .flow import FlowPrior, load_flow
+
+CARD = "card.json"
+LARGEST_CARD = 4 << 20
+MOST_SLIDERS = 64
+FARTHEST = 10.0
+"""Units of a slider: beyond them nothing is like any shape."""
+
+
+@dataclass(frozen=True)
+class ShapeSlider:
+    """A direction of the code that earned a name. delta f32 (CODE,): what one unit, one standard deviation, adds to a
+    code; low, high: range in units, around 0; unit: in words."""
+
+    name: str
+    delta: NDArray[np.float32]
+    low: float
+    high: float
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class ShapePrior:
+    """archive: None where it is not installed; sliders: by name, in the card's order."""
+
+    codes: Codes
+    flow: FlowPrior
+    archive: Archive | None = None
+    sliders: Mapping[str, ShapeSlider] = field(default_factory=dict)
+
+
+def load_prior(folder: Path = MODEL_FOLDER) -> ShapePrior:
+    """The prior beside a model. Raises OmomiError: MODEL_MISSING; UNREADABLE_FILE; MODEL_MISMATCH for files of another
+    model."""
+    missing = [name for name in (CODES, FLOW, CARD) if not (folder / name).is_file()]
+    if missing:
+        raise OmomiError(
+            ErrorCode.MODEL_MISSING, f"This model knows nothing of whole shapes: {', '.join(missing)} is not installed."
+        )
+    card = _card(folder / CARD)
+    codes, flow = load_codes(folder / CODES), load_flow(folder / FLOW)
+    archive = load_archive(folder / ARCHIVE) if (folder / ARCHIVE).is_file() else None
+    if flow.size != CODE:
+        raise unreadable(FLOW, f"its codes have {flow.size} numbers, not {CODE}")
+    for name, made_with in ((CODES, codes.model), (ARCHIVE, archive.model if archive else "")):
+        if made_with and card.get("hash"):
+            check_model(made_with, str(card["hash"]), name)
+    return ShapePrior(codes, flow, archive, {slider.name: slider for slider in sliders_of(card, codes)})
+
+
+@lru_cache(maxsize=1)
+def shipped_prior() -> ShapePrior:
+    """`load_prior` of the shipped model, read once. Raises as it does."""
+    return load_prior()
+
+
+def installed_prior() -> ShapePrior | None:
+    """`shipped_prior`, or None where the model came without one."""
+    try:
+        return shipped_prior()
+    except OmomiError as error:
+        if error.code is ErrorCode.MODEL_MISSING:
+            return None
+        raise
+
+
+def sliders_of(card: Mapping[str, Any], codes: Codes) -> list[ShapeSlider]:
+    """The sliders of the kind "shape" that a card names, see `report.card`; what is not as it should be is left out."""
+    given = card.get("sliders")
+    found: dict[str, ShapeSlider] = {}
+    for entry in given[:MOST_SLIDERS] if isinstance(given, list) else []:
+        if not isinstance(entry, dict) or entry.get("kind") != "shape":
+            continue
+        name, row, unit = entry.get("name"), entry.get("direction"), entry.get("unit")
+        ends = _range(entry.get("range"))
+        known = type(row) is int and 0 <= row < len(codes.directions)
+        if known and ends is not None and isinstance(name, str) and is_file_name(name) and name not in found:
+            words = unit if isinstance(unit, str) else ""
+            found[name] = ShapeSlider(name, codes.directions[row], *ends, words)
+    return list(found.values())
+
+
+def _range(value: Any) -> tuple[float, float] | None:
+    if not isinstance(value, list) or len(value) != 2 or any(type(end) not in (int, float) for end in value):
+        return None
+    low, high = value
+    return (float(low), float(high)) if -FARTHEST <= low <= 0 <= high <= FARTHEST and low < high else None
+
+
+def _card(path: Path) -> Mapping[str, Any]:
+    data = read_bounded(path, LARGEST_CARD)
+    try:
+        found = parse_json(data, "it")
+        if not isinstance(found, dict):
+            raise FormatError("it is not a card")
+    except FormatError as flaw:
+        raise unreadable(path.name, flaw) from flaw
+    return found

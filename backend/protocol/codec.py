@@ -1,0 +1,261 @@
+"""Messages to packets and back.
+
+The head follows JSON-RPC 2.0: a job is a request with an ``id``; ``FitDone``, ``Done`` and ``Failure`` are the
+responses, all else are notifications. Fields that hold arrays travel as arrays of the packet (see ``frames``). What
+comes in is hostile until every member has been checked. Standard library and numpy only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..errors import ErrorCode, OmomiError
+from .framing import Packet
+from .messages import (
+    PROTOCOL_VERSION,
+    Cancel,
+    Done,
+    Failure,
+    FitDone,
+    Forget,
+    Hello,
+    MeshFrame,
+    Message,
+    Method,
+    Ping,
+    Pong,
+    Progress,
+    Shutdown,
+)
+from .requests import (
+    AlignRequest,
+    ApplyRequest,
+    AuditRequest,
+    BlendRequest,
+    CheckRequest,
+    FitRequest,
+    LearnRequest,
+    PoseRequest,
+    Request,
+    SampleRequest,
+    SolveRequest,
+    StackRequest,
+    SweepRequest,
+    TransferRequest,
+)
+
+_JSON_RPC = "2.0"
+# JSON-RPC wants an integer code; ours is a name and travels in the error's data.
+_RPC_ERROR = -32000
+# Far more than any member needs; a head has room for a million numbers.
+MOST_ITEMS = 4096
+
+_CLASSES: dict[Method, type] = {
+    Method.HELLO: Hello,
+    Method.FIT: FitRequest,
+    Method.STACK: StackRequest,
+    Method.POSE: PoseRequest,
+    Method.APPLY: ApplyRequest,
+    Method.SWEEP: SweepRequest,
+    Method.CHECK: CheckRequest,
+    Method.SOLVE: SolveRequest,
+    Method.BLEND: BlendRequest,
+    Method.LEARN: LearnRequest,
+    Method.TRANSFER: TransferRequest,
+    Method.ALIGN: AlignRequest,
+    Method.SAMPLE: SampleRequest,
+    Method.AUDIT: AuditRequest,
+    Method.PROGRESS: Progress,
+    Method.FRAME: MeshFrame,
+    Method.CANCEL: Cancel,
+    Method.FORGET: Forget,
+    Method.PING: Ping,
+    Method.PONG: Pong,
+    Method.SHUTDOWN: Shutdown,
+}
+_METHODS = {cls: method for method, cls in _CLASSES.items()}
+# What a result says that it is, in a member "method" of its own.
+_RESULTS: dict[Method, type] = {Method.FIT: FitDone, Method.DONE: Done}
+_RESULT_NAMES = {cls: method for method, cls in _RESULTS.items()}
+
+
+def to_packet(message: Message) -> Packet:
+    """The packet that carries ``message``. Raises OmomiError(PROTOCOL) for arrays of another type or shape."""
+    head: dict[str, Any] = {"jsonrpc": _JSON_RPC}
+    arrays: dict[str, np.ndarray] = {}
+    if isinstance(message, Failure):
+        data = {"code": message.code.value, "detail": message.detail}
+        error = {"code": _RPC_ERROR, "message": message.message, "data": data}
+        return Packet({**head, "id": message.id, "error": error})
+    params: dict[str, Any] = {}
+    for field in dataclasses.fields(message):
+        value = getattr(message, field.name)
+        if field.metadata:
+            array = _checked_array(field, value)
+            if array is not None:
+                arrays[field.name] = array
+        else:
+            params[field.name] = value
+    if (name := _RESULT_NAMES.get(type(message))) is not None:
+        return Packet({**head, "id": params.pop("id"), "result": {"method": name.value, **params}}, arrays)
+    if isinstance(message, Request):
+        head["id"] = params.pop("id")
+    return Packet({**head, "method": _METHODS[type(message)].value, "params": params}, arrays)
+
+
+def from_packet(packet: Packet) -> Message:
+    """The typed message in ``packet``.
+
+    Raises OmomiError: ``PROTOCOL`` when a member is missing or of another type, ``PROTOCOL_VERSION`` for a hello of
+    another version, naming both.
+    """
+    head = packet.head
+    if head.get("jsonrpc") != _JSON_RPC:
+        _refuse("not a JSON-RPC 2.0 message")
+    if "error" in head:
+        return _failure(head)
+    if "result" in head:
+        result = _object(head["result"])
+        kind = _RESULTS[_known(result.pop("method", None), _RESULTS)]
+        return _build(kind, {**result, "id": head.get("id")}, packet.arrays)
+    method = _known(head.get("method"), _CLASSES)
+    params = _object(head.get("params", {}))
+    if method is Method.HELLO and params.get("protocol") != PROTOCOL_VERSION:
+        raise OmomiError(
+            ErrorCode.PROTOCOL_VERSION,
+            f"The backend speaks protocol {str(params.get('protocol'))[:20]}, this add-on speaks {PROTOCOL_VERSION}: "
+            "reinstall Omomi so that both come from one version.",
+        )
+    kind = _CLASSES[method]
+    if issubclass(kind, Request):
+        params["id"] = head.get("id")
+    return _build(kind, params, packet.arrays)
+
+
+def job_of(packet: Packet) -> int | None:
+    """The job that a packet speaks of, if it names one; for answering a request that cannot be understood."""
+    job = packet.head.get("id")
+    return job if type(job) is int else None
+
+
+def jsonable(value: Any) -> Any:
+    """``value`` with dataclasses, tuples and numpy numbers made plain, for a head. NaN and infinities become None."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return jsonable(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _known(name: Any, methods: Mapping[Method, type]) -> Method:
+    """The one of ``methods`` with this name."""
+    if not isinstance(name, str) or name not in methods:
+        _refuse("an unknown method")
+    return Method(name)
+
+
+def _failure(head: dict[str, Any]) -> Failure:
+    error = _object(head["error"])
+    data = _object(error.get("data", {}))
+    job, code, message = head.get("id"), data.get("code"), error.get("message")
+    if (job is not None and type(job) is not int) or not isinstance(message, str):
+        _refuse("an error without a message")
+    # A newer backend may know codes that this side does not.
+    known = code if code in tuple(ErrorCode) else ErrorCode.INTERNAL
+    return Failure(job, ErrorCode(known), message, str(data.get("detail", "")))
+
+
+def _build(cls: type, params: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> Any:
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):
+        if field.metadata:
+            values[field.name] = _checked_array(field, arrays.get(field.name))
+        elif field.name not in params:
+            _refuse(f"{cls.__name__} without {field.name}")
+        else:
+            values[field.name] = _CONVERTERS[str(field.type)](params[field.name])
+    return cls(**values)
+
+
+def _checked_array(field: dataclasses.Field[Any], value: Any) -> np.ndarray | None:
+    rules = field.metadata
+    if value is None and rules["optional"]:
+        return None
+    if not isinstance(value, np.ndarray) or value.dtype not in [np.dtype(d) for d in rules["dtypes"]]:
+        _refuse(f"{field.name} is not an array of {' or '.join(rules['dtypes'])}")
+    columns = rules["columns"]
+    if value.ndim != (1 if columns is None else 2) or (columns is not None and value.shape[1] != columns):
+        _refuse(f"{field.name} has the shape {value.shape}")
+    return value
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        _refuse("a member that is not an object")
+    return dict(value)
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int or abs(value) >= 1 << 63:
+        _refuse("a member that is not an integer")
+    return value
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or abs(value) > 1e300:
+        _refuse("a member that is not a number")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        _refuse("a member that is not a string")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        _refuse("a member that is not true or false")
+    return value
+
+
+def _list_of(convert: Callable[[Any], Any], count: int | None = None) -> Callable[[Any], tuple[Any, ...]]:
+    """Converter of lists whose items ``convert`` takes, ``count`` of them or any number within the bound."""
+
+    def convert_all(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            _refuse("a member that is not a list")
+        if len(value) > MOST_ITEMS or (count is not None and len(value) != count):
+            _refuse(f"a list of {len(value)} items")
+        return tuple(map(convert, value))
+
+    return convert_all
+
+
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {
+    "int": _integer,
+    "float": _number,
+    "str": _text,
+    "bool": _flag,
+    "dict[str, Any]": _object,
+    "tuple[str, ...]": _list_of(_text),
+    "tuple[int, ...]": _list_of(_integer),
+    "tuple[float, ...]": _list_of(_number),
+    "tuple[dict[str, Any], ...]": _list_of(_object),
+    "tuple[float, float, float]": _list_of(_number, 3),
+}
+
+
+def _refuse(what: str) -> NoReturn:
+    raise OmomiError(ErrorCode.PROTOCOL, f"Message not understood: {what}.")

@@ -1,0 +1,272 @@
+"""Recipes: an ordered stack of edits with strengths and masks. With the model's hash it reproduces a result."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..errors import ErrorCode, OmomiError
+from ..field.fit import FitOptions
+from ..formats.files import FormatError, parse_json, read_bounded, unreadable, write_whole
+
+VERSION = 1
+LARGEST_FILE = 1 << 20
+"""Bytes. The longest recipe within the bounds below takes less."""
+MOST_ENTRIES = 256
+LONGEST_NAME = 64
+LARGEST_NUMBER = 1e9
+"""Of strengths and positions: beyond any use, and products of a few of them stay finite in single precision."""
+
+SHAPE = "shape"
+
+Point = tuple[float, float, float]
+
+_PARTS = {"vertex_group": ("name",), "file": ("name",), "box": ("low", "high"), "sphere": ("centre", "radius")}
+_FORBIDDEN = frozenset('/\\:*?"<>|')
+# Windows opens devices under these names, whatever the suffix.
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_MODEL_HASH = re.compile(r"[0-9a-f]{8,64}")
+_SHA256 = re.compile(r"([0-9a-f]{64})?")
+
+
+@dataclass(frozen=True)
+class MaskRef:
+    """Where an edit acts: 1 inside, falling to 0 over ``falloff``. Positions and lengths are in the canonical frame.
+
+    kind: 'vertex_group' or 'file', found by ``name``; 'box' from ``low`` to ``high``; 'sphere' by ``centre`` and
+    ``radius``. What a kind does not need stays None. Raises OmomiError(BAD_OPTION).
+    """
+
+    kind: str
+    name: str | None = None
+    low: Point | None = None
+    high: Point | None = None
+    centre: Point | None = None
+    radius: float | None = None
+    falloff: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kind, str) or self.kind not in _PARTS:
+            _refuse(f"a mask must be one of {', '.join(_PARTS)}")
+        wanted = _PARTS[self.kind]
+        given = {part for parts in _PARTS.values() for part in parts if getattr(self, part) is not None}
+        if given != set(wanted):
+            _refuse(f"a mask of the kind {self.kind} takes {' and '.join(wanted)}, and none of the other parts")
+        if self.kind == "vertex_group":
+            _label("the name of a vertex group", self.name)
+        elif self.kind == "file":
+            _file_name("the name of a mask", self.name)
+        elif self.kind == "box":
+            low, high = _point("low", self.low), _point("high", self.high)
+            if any(a > b for a, b in zip(low, high, strict=True)):
+                _refuse("the low corner of a box must not lie above its high corner")
+            _settle(self, low=low, high=high)
+        else:
+            _settle(self, centre=_point("centre", self.centre), radius=_number("radius", self.radius, 0.0))
+        _settle(self, falloff=_number("falloff", self.falloff, 0.0))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One edit of the stack. edit: its name; sha256: hex digest of its file, '' for what is built in; kind: SHAPE for a
+    slider of the model's shape code, None for an attribute or a file.
+
+    Raises OmomiError(BAD_OPTION).
+    """
+
+    edit: str
+    strength: float
+    sha256: str = ""
+    mute: bool = False
+    mask: MaskRef | None = None
+    kind: str | None = None
+
+    def __post_init__(self) -> None:
+        _file_name("the name of an edit", self.edit)
+        if not isinstance(self.sha256, str) or not _SHA256.fullmatch(self.sha256):
+            _refuse("sha256 must be 64 hexadecimal digits, or empty for a built-in attribute")
+        if self.mask is not None and not isinstance(self.mask, MaskRef):
+            _refuse("mask must be a mask or absent")
+        if self.kind is not None and (self.kind != SHAPE or self.sha256):
+            _refuse(f"kind must be {SHAPE}, of an edit that has no file, or absent")
+        _settle(self, strength=_number("strength", self.strength), mute=_flag("mute", self.mute))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """model: hash of the model that it was made with; fit: how the scan is fitted before the edits.
+
+    Equal recipes have equal texts, and reading what `to_json` wrote gives an equal recipe, to the last bit.
+    Raises OmomiError(BAD_OPTION).
+    """
+
+    model: str
+    fit: FitOptions = field(default_factory=FitOptions)
+    entries: tuple[Entry, ...] = ()
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        if type(self.version) is not int or self.version != VERSION:
+            _refuse(f"it is not of version {VERSION}, the only one that this Omomi knows")
+        if not isinstance(self.model, str) or not _MODEL_HASH.fullmatch(self.model):
+            _refuse("the hash of its model must be 8 to 64 hexadecimal digits")
+        if len(self.entries) > MOST_ENTRIES:
+            _refuse(f"it has more than {MOST_ENTRIES} entries")
+        _settle(self, fit=_fit_options(asdict(self.fit)), entries=tuple(self.entries))
+
+    def to_json(self) -> str:
+        """The recipe as text, the same for equal recipes."""
+        members = {"version": self.version, **asdict(self, dict_factory=_given)}
+        return json.dumps(members, indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, name: str = "The recipe") -> Recipe:
+        """The recipe in a text, which may come from anywhere; errors call it ``name``.
+
+        Raises OmomiError(UNREADABLE_FILE).
+        """
+        try:
+            if len(text) > LARGEST_FILE:
+                raise FormatError(f"it is larger than {LARGEST_FILE >> 20} MiB")
+            return _recipe(parse_json(text, "it"))
+        except FormatError as flaw:
+            raise unreadable(name, flaw) from flaw
+        except OmomiError as error:
+            raise unreadable(name, error.message[0].lower() + error.message[1:].rstrip(".")) from error
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Raises OmomiError(UNREADABLE_FILE)."""
+    path = Path(path)
+    return Recipe.from_json(read_bounded(path, LARGEST_FILE), path.name)
+
+
+def write_recipe(path: Path, recipe: Recipe) -> None:
+    """Raises OmomiError(DISK); what was at ``path`` is untouched then."""
+    write_whole(Path(path), recipe.to_json().encode("ascii"))
+
+
+def check_model(made_with: Recipe | str, model_hash: str, name: str = "The recipe") -> None:
+    """Raises OmomiError(MODEL_MISMATCH) unless a recipe or hash belongs to the model with ``model_hash``."""
+    theirs = made_with.model if isinstance(made_with, Recipe) else made_with
+    if theirs != model_hash:
+        # the hash may stand in a file from anywhere
+        shown = theirs if _MODEL_HASH.fullmatch(theirs) else f"{theirs!r:.66}"
+        raise OmomiError(
+            ErrorCode.MODEL_MISMATCH, f"{name} was made with the model {shown}, not with {model_hash}, which is in use."
+        )
+
+
+def _recipe(value: Any) -> Recipe:
+    version = value.get("version") if isinstance(value, dict) else None
+    # first of all, for what follows may differ in another version
+    if type(version) is int and version != VERSION:
+        raise FormatError(f"it is of version {str(version)[:20]}, and this Omomi knows version {VERSION}")
+    members = _members(Recipe, value, "the recipe")
+    entries = members.get("entries", [])
+    if not isinstance(entries, list) or len(entries) > MOST_ENTRIES:
+        raise FormatError(f"its entries are not a list of at most {MOST_ENTRIES}")
+    members["entries"] = tuple(_entry(entry) for entry in entries)
+    members["fit"] = _fit_options(members.get("fit", {}))
+    return Recipe(**members)
+
+
+def _entry(value: Any) -> Entry:
+    members = _members(Entry, value, "an entry")
+    mask = members.get("mask")
+    if mask is not None:
+        members["mask"] = MaskRef(**_members(MaskRef, mask, "a mask"))
+    return Entry(**members)
+
+
+def _fit_options(value: Any) -> FitOptions:
+    members = _members(FitOptions, value, "fit")
+    converters = {"int": _integer, "float": _number, "bool": _flag}
+    types = {item.name: str(item.type) for item in fields(FitOptions)}
+    return FitOptions(**{key: converters[types[key]](key, item) for key, item in members.items()})
+
+
+def _members(cls: type, value: Any, what: str) -> dict[str, Any]:
+    """What a JSON object gives for the fields of a dataclass: no other, and all that have no default."""
+    if not isinstance(value, Mapping):
+        raise FormatError(f"{what} is not an object")
+    known = {item.name: item for item in fields(cls)}
+    for key in value:
+        if key not in known:
+            raise FormatError(f"{what} has the unknown key {key!r:.80}")
+    for key, item in known.items():
+        if key not in value and item.default is MISSING and item.default_factory is MISSING:
+            raise FormatError(f"{what} has no {key}")
+    return dict(value)
+
+
+def _given(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in pairs if value is not None}
+
+
+def _settle(made: object, **values: Any) -> None:
+    """Replace fields of a frozen dataclass by what its checks made of them."""
+    for key, value in values.items():
+        object.__setattr__(made, key, value)
+
+
+def _refuse(why: str) -> NoReturn:
+    raise OmomiError(ErrorCode.BAD_OPTION, f"{why[0].upper()}{why[1:]}.")
+
+
+def _number(what: str, value: Any, low: float = -LARGEST_NUMBER) -> float:
+    # written so that NaN fails too, and before any conversion, which overflows on long integers
+    numeric = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not numeric or not low <= value <= LARGEST_NUMBER:
+        _refuse(f"{what} must be a number between {low:g} and {LARGEST_NUMBER:g}")
+    return float(value)
+
+
+def _integer(what: str, value: Any) -> int:
+    if type(value) is not int or abs(value) > LARGEST_NUMBER:
+        _refuse(f"{what} must be a whole number")
+    return value
+
+
+def _flag(what: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        _refuse(f"{what} must be true or false")
+    return value
+
+
+def _point(what: str, value: Any) -> Point:
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        _refuse(f"{what} must be three numbers")
+    x, y, z = (_number(what, item) for item in value)
+    return x, y, z
+
+
+def _label(what: str, value: Any) -> str:
+    """Vertex groups are looked up, never opened, and artists do call them arm/left."""
+    # printable leaves out line ends, direction marks and halves of surrogate pairs
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME or not value.isprintable():
+        _refuse(f"{what} must have 1 to {LONGEST_NAME} printable characters")
+    return value
+
+
+def is_file_name(value: Any) -> bool:
+    """Whether an edit can have this name."""
+    try:
+        _file_name("the name of an edit", value)
+    except OmomiError:
+        return False
+    return True
+
+
+def _file_name(what: str, value: Any) -> str:
+    """A name that is the stem of a file on any system, and never leads out of its folder."""
+    name = _label(what, value)
+    if _FORBIDDEN & set(name) or name != name.strip(" .") or _DEVICE.fullmatch(name):
+        _refuse(f"{what} must do as the name of a file, and {name!r} does not")
+    return name

@@ -1,0 +1,1 @@
+"""Bringing one surface to another: similarities, ICP, smooth warps."""

@@ -1,0 +1,1 @@
+"""The backend process: reads requests, runs jobs, streams meshes."""

@@ -1,0 +1,56 @@
+"""One job that the server owes an answer: its request, whether it was cancelled, how its meshes travel."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..engine import Mesh, Token
+from ..errors import ErrorCode, OmomiError
+from ..protocol.messages import MeshFrame
+from ..protocol.requests import Request
+
+
+@dataclass
+class Job:
+    """A request that has no response yet."""
+
+    request: Request
+    running: bool = False
+    cancelled: bool = False
+    token: Token | None = None
+    origin: tuple[float, float, float] | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, token: Token) -> None:
+        with self.lock:
+            self.token = token
+        self.raise_if_cancelled()
+
+    def cancel(self) -> None:
+        with self.lock:
+            self.cancelled = True
+            if self.token is not None:
+                self.token.cancel()
+
+    def raise_if_cancelled(self) -> None:
+        if self.cancelled:
+            raise OmomiError(ErrorCode.CANCELLED, "The job was cancelled.")
+
+    def frame(self, mesh: Mesh, final: bool) -> MeshFrame:
+        """A mesh as it travels: around the centre of the job's first one, so that f32 suffices."""
+        vertices = np.asarray(mesh.vertices, np.float64).reshape(-1, 3)
+        if self.origin is None:
+            centre = (vertices.min(0) + vertices.max(0)) / 2 if len(vertices) else np.zeros(3)
+            self.origin = (float(centre[0]), float(centre[1]), float(centre[2]))
+        return MeshFrame(
+            self.request.id,
+            int(mesh.level),
+            final,
+            self.origin,
+            (vertices - self.origin).astype("<f4"),
+            np.asarray(mesh.faces, "<i4").reshape(-1, 3),
+            np.asarray(mesh.sigma, "<f4").reshape(-1),
+        )

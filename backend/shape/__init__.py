@@ -1,1 +1,0 @@
-"""Topology and measures of triangle meshes."""

@@ -1,0 +1,99 @@
+"""The audit that ships with a model: how far its sliders reach on shapes that it has not seen, and the page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..edits.attributes import ATTRIBUTES
+from ..edits.fitted_scan import FittedScan
+from ..errors import ErrorCode, OmomiError
+from ..field.fit import FitOptions
+from ..field.onnx_model import MODEL_FOLDER, load_model
+from ..formats.files import write_whole
+from ..formats.raw_scan import RawScan
+from ..prior.shape_prior import ShapePrior, load_prior
+from ..prior.symmetry_completion import fit_with_symmetry
+from ..protocol.requests import EditTarget
+from ..report.audit import audit_page
+from ..report.card import read_card
+from ..report.scans import Reach, attribute_reach, shape_reach
+from ..scan.prepare import prepare
+from .batches import Bank
+from .calibrate import held_out_scans
+from .card import write_into
+
+PAGE = "audit.html"
+"""Beside the card. The extension does not carry it: the add-on writes a page of its own."""
+REFERENCES = 6
+"""Shapes; each takes about a minute of a core."""
+LEVEL = 1
+
+
+def store_audit(folder: Path, bank: Path | None = None, against: Path | None = None) -> Path:
+    """Write the page of the model in ``folder`` beside its card, and return where it is.
+
+    bank: with its held-out shapes the reach of every slider is measured first and put into the card; without, the card
+    stays as it is. against: card of an older model. Raises OmomiError.
+    """
+    prior = load_prior(folder)
+    if bank is not None:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        references = held_out_scans(Bank(bank, held_out=True))
+        chosen = [raw for raw, *_ in references[:: max(1, len(references) // REFERENCES)]]
+        reaches = reach_of_sliders(folder, prior, chosen)
+        write_into(folder / "card.json", {"sliders": with_reach(card.get("sliders", []), reaches)})
+    old = None if against is None else read_card(against)
+    page = audit_page(read_card(folder / "card.json"), prior.archive, against=old)
+    write_whole(folder / PAGE, page)
+    return folder / PAGE
+
+
+def reach_of_sliders(folder: Path, prior: ShapePrior, references: Sequence[RawScan]) -> dict[str, list[Reach]]:
+    """By slider, built in and of the shape, how far it reaches on each of some scans before the topology changes."""
+    model = load_model("cpu", folder=folder)
+    found: dict[str, list[Reach]] = {name: [] for name in (*ATTRIBUTES, *prior.sliders)}
+    for raw in references:
+        try:
+            scan = prepare(raw)
+            subject = FittedScan(raw, scan, fit_with_symmetry(scan, model, FitOptions(level=LEVEL)))
+        except OmomiError as error:
+            # a thin shape that two views hardly saw may have no surface
+            if error.code is not ErrorCode.NO_SURFACE:
+                raise
+            continue
+        shell = subject.shell(EditTarget.FIT)
+        for name, reaches in found.items():
+            if name in ATTRIBUTES:
+                reaches.append(attribute_reach(subject, shell, name))
+            else:
+                reaches.append(shape_reach(subject, shell, name, prior))
+    return found
+
+
+def with_reach(sliders: Sequence[dict], reaches: dict[str, list[Reach]]) -> list[dict]:
+    """The card's sliders with their reach, those that are built in added to them."""
+    known = {slider["name"]: slider for slider in sliders}
+    rows = []
+    for name, found in reaches.items():
+        built_in = ATTRIBUTES.get(name)
+        row = {"name": name, "kind": "attribute", "unit": built_in.unit} if built_in is not None else known[name]
+        low, high = (found[0].low, found[0].high) if found else (-1.0, 1.0)
+        pairs = [[round(end, 3) for end in reach.safe] for reach in found]
+        rows.append({"range": [low, high]} | row | {"reach": pairs})
+    return [*(row for row in sliders if row["name"] not in reaches), *rows]
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="auditing", description="Write the audit that ships with a model.")
+    parser.add_argument("folder", type=Path, nargs="?", default=MODEL_FOLDER)
+    parser.add_argument("--bank", type=Path, help="measure how far the sliders reach on its held-out shapes")
+    parser.add_argument("--against", type=Path, help="card of an older model")
+    options = parser.parse_args(argv)
+    print(store_audit(options.folder, options.bank, options.against))
+
+
+if __name__ == "__main__":
+    main()

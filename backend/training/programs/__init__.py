@@ -1,1 +1,0 @@
-"""Programs of the families: each reads `Draws` and returns a field over points in about [-1, 1]^3."""

@@ -1,0 +1,1 @@
+"""Procedural shapes to train on, as signed distances in torch."""

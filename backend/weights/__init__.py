@@ -1,1 +1,0 @@
-"""Edits as movements of the weights: learned, stored, applied, guarded."""

@@ -1,0 +1,44 @@
+"""How to run the toy backend and commands, and to wait for what they do."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from backend.protocol.client import BackendClient
+from backend.protocol.messages import Response
+
+Run: TypeAlias = Callable[..., tuple[int, dict[str, Any], str]]
+"""Runs a command; its exit code, the object on stdout, and stderr."""
+HERE = Path(__file__).parent
+BACKEND = HERE.parent / "backend"
+FAKE_SERVER = [sys.executable, "-I", str(HERE / "fake_server.py"), str(BACKEND)]
+# Far beyond what any step takes: only a hang gets there.
+LIVENESS = 60.0
+
+
+def cloud(count: int = 50) -> np.ndarray:
+    return np.random.default_rng(7).normal(size=(count, 3)).astype(np.float32)
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + LIVENESS
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for: {what}"
+        time.sleep(0.01)
+
+
+def response(client: BackendClient, job: int) -> Response:
+    """Poll until the job ends; what else arrives is dropped."""
+    deadline = time.monotonic() + LIVENESS
+    while time.monotonic() < deadline:
+        for event in client.poll():
+            if isinstance(event, Response) and event.id == job:
+                return event
+        time.sleep(0.01)
+    raise AssertionError(f"job {job} never ended")

@@ -1,0 +1,421 @@
+"""Scans that are kept for edits, the edits that lie on them, and what becomes of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.edits import stack
+from backend.edits.apply import apply_stack, check_stack
+from backend.edits.displacement import Displacement, Layer
+from backend.edits.fitted_scan import EditableMesh, FittedScan
+from backend.edits.layer import LayerSpec, specs_of
+from backend.edits.learn import learn_from
+from backend.edits.stack import EditSession, EvaluatedLayer, FittedEdit, Stack
+from backend.errors import ErrorCode, OmomiError
+from backend.field.fit import FittedMesh
+from backend.formats.raw_scan import RawScan
+from backend.protocol.requests import EditTarget, Outcome
+from backend.scan.prepare import prepare
+from backend.server.fit_cache import FitCache, nbytes
+from tests.scan_shapes import cube, globe
+
+ENGINE: Any = SimpleNamespace(model=None, info=lambda: SimpleNamespace(model_hash="0123456789abcdef"))
+
+
+def ignore(share: float, text: str) -> None:
+    assert 0 <= share <= 1 and text
+
+
+def piece_of(scale: float = 1.0, where: float = 0.0) -> EditSession:
+    """A ball, fitted as it is."""
+    points, faces = globe(16, 32)
+    world = scale * points + where
+    raw = RawScan(world, faces, name="ball")
+    mesh = FittedMesh(world, faces, np.full(len(world), 0.01 * scale, np.float32), 2, True)
+    fit: Any = SimpleNamespace(mesh=mesh, stats=None, report=None)
+    return EditSession(FittedScan(raw, prepare(raw), fit), (where, where, where))
+
+
+def stack_of(moves: np.ndarray, muted: int | None = None) -> Stack:
+    """A stack on a cube with displacements (k, 8, 3), canonical and world units being the same."""
+    points, faces = cube()
+    shell = EditableMesh(points, faces, np.zeros(8))
+    layers = [
+        EvaluatedLayer(
+            LayerSpec("thickness", None, mute=k == muted), None if k == muted else FittedEdit(Flat(), (-1, 2)), unit
+        )
+        for k, unit in enumerate(Displacement(move, np.abs(move[:, 0])) for move in moves)
+    ]
+    rows = np.array([layer.unit.move.reshape(-1) for layer in layers], np.float32).reshape(len(moves), 24)
+    return Stack(shell, tuple(layers), points.astype(np.float32), rows)
+
+
+class Flat:
+    """Moves everything to the right."""
+
+    def evaluate(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.broadcast_to([0.1, 0.0, 0.0], points.shape).copy(), np.full(len(points), 0.01)
+
+
+def refusal(call: Callable[[], object]) -> OmomiError:
+    with pytest.raises(OmomiError) as caught:
+        call()
+    return caught.value
+
+
+# The shelf
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 40), st.booleans()), max_size=30))
+def test_the_shelf_keeps_the_most_recently_used_that_fit(steps: list[tuple[int, int, bool]]) -> None:
+    shelf, order = FitCache(most_bytes=100, most_pieces=4), []
+    for handle, size, take in steps:
+        if take and handle in order:
+            shelf.take(handle)
+            order.append(order.pop(order.index(handle)))
+        else:
+            piece: Any = SimpleNamespace(array=np.zeros(size, np.uint8))
+            shelf.put(handle, piece)
+            order = [other for other in order if other != handle] + [handle]
+        while len(order) > 4 or sum(shelf_size(shelf, other) for other in order if other in shelf) > 100:
+            order.pop(0)
+        order = [other for other in order if other in shelf]
+        assert len(shelf) == len(order) and all(other in shelf for other in order)
+        assert handle in shelf
+
+
+def shelf_size(shelf: FitCache, handle: int) -> int:
+    return nbytes(shelf._pieces[handle])
+
+
+def test_what_is_too_large_for_the_shelf_stays_as_long_as_it_is_the_last() -> None:
+    shelf = FitCache(most_bytes=10)
+    large, small = (SimpleNamespace(array=np.zeros(size, np.uint8)) for size in (1000, 1))
+    shelf.put(1, large)  # type: ignore[arg-type]
+    assert shelf.take(1) is large
+    shelf.put(2, small)  # type: ignore[arg-type]
+    assert 1 not in shelf and 2 in shelf
+
+
+def test_what_grows_on_the_shelf_pushes_others_off_it() -> None:
+    shelf = FitCache(most_bytes=100)
+    pieces = [SimpleNamespace(arrays=[np.zeros(10, np.uint8)]) for _ in range(3)]
+    for handle, piece in enumerate(pieces):
+        shelf.put(handle, piece)  # type: ignore[arg-type]
+    shelf.take(0)
+    pieces[0].arrays.append(np.zeros(75, np.uint8))
+    shelf.trim()
+    assert [handle in shelf for handle in range(3)] == [True, False, True]
+
+
+def test_a_scan_that_was_forgotten_is_unknown_and_can_be_forgotten_again() -> None:
+    shelf = FitCache()
+    shelf.put(1, piece_of())
+    shelf.forget(1)
+    shelf.forget(1)
+    assert refusal(lambda: shelf.take(1)).code is ErrorCode.UNKNOWN_SCAN
+
+
+def test_bytes_are_counted_once_through_views_caches_and_cycles() -> None:
+    class Holder:
+        def __init__(self) -> None:
+            self.whole = np.zeros((10, 3))
+            self.views = [self.whole[2:5], self.whole.T, {"again": self.whole}]
+            self.itself = self
+
+        @cached_property
+        def more(self) -> np.ndarray:
+            return np.zeros(7, np.uint8)
+
+    holder = Holder()
+    assert nbytes(holder) == 240
+    assert len(holder.more) and nbytes(holder) == 247
+    assert nbytes([holder.whole[:1]]) == 240
+
+
+def test_a_piece_grows_with_its_edits() -> None:
+    piece = piece_of()
+    before = nbytes(piece)
+    assert before > piece.subject.raw.points.nbytes
+    piece.lay(EditTarget.FIT, [LayerSpec("thickness", None)] * 3, ENGINE, ignore)
+    assert nbytes(piece) >= before + 3 * 12 * len(piece.subject.raw.points)
+
+
+# Poses
+
+moves = st.integers(0, 4).flatmap(
+    lambda k: st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).normal(size=(k, 8, 3)))
+)
+
+
+@given(moves, st.data())
+def test_a_pose_is_the_body_and_the_sum_of_its_layers(moved: np.ndarray, data: st.DataObject) -> None:
+    stack = stack_of(moved)
+    strengths = data.draw(st.lists(st.floats(-3, 3), min_size=len(moved), max_size=len(moved)))
+    expected = stack.shell.vertices + np.tensordot(strengths, moved, 1)
+    assert np.allclose(stack.pose(strengths), expected, atol=1e-5)
+    assert np.allclose(stack.edited(strengths).move, expected - stack.shell.vertices, atol=1e-9)
+
+
+@given(moves, st.integers(0, 1))
+def test_strength_0_gives_the_bits_of_the_body_even_its_negative_zeros(moved: np.ndarray, sign: int) -> None:
+    stack = stack_of(moved)
+    stack = replace(stack, base=np.where(stack.base == 0, np.float32(-0.0), stack.base))
+    zeros = [[0.0, -0.0][sign]] * len(moved)
+    assert stack.pose(zeros).tobytes() == stack.base.tobytes()
+    assert not stack.edited(zeros).move.any()
+
+
+def test_a_pose_is_the_callers_own() -> None:
+    stack = stack_of(np.ones((1, 8, 3)))
+    for strengths in ([0.0], [1.0]):
+        before = stack.pose(strengths).tobytes()
+        stack.pose(strengths)[:] = 7
+        assert stack.pose(strengths).tobytes() == before
+
+
+def test_a_muted_layer_does_nothing_at_any_strength_and_no_slider_moves_it() -> None:
+    stack = stack_of(np.ones((2, 8, 3)), muted=0)
+    assert stack.pose([5.0, 0.0]).tobytes() == stack.base.tobytes()
+    assert stack.warnings([100.0, 0.0]) == []
+    assert "muted" in refusal(lambda: stack.layer(0)).message
+    assert stack.layer(1)[0].name == "thickness"
+
+
+@pytest.mark.parametrize("strengths", [[], [1.0], [1.0] * 3, [np.nan, 0], [np.inf, 0], [0, 1e10]])
+def test_strengths_that_do_not_fit_the_stack_are_refused(strengths: list[float]) -> None:
+    stack = stack_of(np.ones((2, 8, 3)))
+    for call in (stack.pose, stack.edited, stack.warnings):
+        assert refusal(lambda call=call: call(strengths)).code is ErrorCode.BAD_OPTION
+    for number in (-1, 2):
+        assert refusal(lambda number=number: stack.layer(number)).code is ErrorCode.BAD_OPTION
+
+
+def test_strengths_outside_of_what_was_seen_are_flagged_by_name() -> None:
+    stack = stack_of(np.ones((2, 8, 3)))
+    assert stack.warnings([-1.0, 2.0]) == []
+    (text,) = stack.warnings([0.5, -1.5])
+    assert "thickness" in text and "-1.5" in text
+
+
+# Laying edits on a scan
+
+
+def test_a_scan_without_edits_is_itself() -> None:
+    piece = piece_of(3.0, 1e6)
+    assert piece.stack.layers == ()
+    assert np.allclose(piece.stack.pose([]) + 1e6, piece.subject.raw.points, atol=1e-6)
+    for body in EditTarget:
+        assert piece.lay(body, [], ENGINE, ignore).pose([]).shape == piece.subject.raw.points.shape
+
+
+def test_an_artist_is_told_where_walls_will_meet_before_anything_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Shrinking:
+        def evaluate(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return -0.4 * normals, np.zeros(len(points))
+
+    monkeypatch.setattr(stack, "attribute", lambda *_: Shrinking())
+    piece = piece_of()
+    shell = piece.subject.shell(EditTarget.FIT)
+    radius = np.linalg.norm(shell.vertices, axis=1).mean()
+    (layer,) = piece.lay(EditTarget.FIT, [LayerSpec("thickness", None, strength=5.0)], ENGINE, ignore).layers
+    low, high = layer.summary["foretold"]
+    assert low == -2.0
+    assert high == pytest.approx(radius / 0.4, rel=0.1)
+
+
+def test_an_edit_is_placed_and_evaluated_once_whatever_its_strength_and_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    class Counting(Flat):
+        def evaluate(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            calls.append("evaluated")
+            return super().evaluate(points, normals)
+
+    def counted(name: str, *rest: Any) -> Counting:
+        calls.append("placed")
+        return Counting()
+
+    monkeypatch.setattr(stack, "attribute", counted)
+    piece = piece_of()
+    half = np.linspace(0, 1, len(piece.subject.raw.points)).astype(np.float32)
+    spec = LayerSpec("thickness", None)
+    variants = [spec, replace(spec, strength=2.0), replace(spec, mask=half), replace(spec, mute=True), spec]
+    for variant in variants:
+        piece.lay(EditTarget.SCAN, [variant], ENGINE, ignore)
+    assert calls == ["placed", "evaluated"]
+    piece.lay(EditTarget.FIT, [spec, replace(spec, mask=half)], ENGINE, ignore)
+    assert calls == ["placed", "evaluated", "evaluated"]
+
+
+def test_a_masked_layer_is_what_the_mask_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "attribute", lambda *_: Flat())
+    piece = piece_of()
+    weights = np.random.default_rng(0).random(len(piece.subject.raw.points)).astype(np.float32)
+    spec = LayerSpec("thickness", None, mask=weights)
+    (unit,) = piece.lay(EditTarget.SCAN, [spec], ENGINE, ignore).units
+    shell = piece.subject.shell(EditTarget.SCAN)
+    expected = Layer(Flat(), 1.0, piece._painted(weights)).unit(shell.vertices, shell.normals)
+    assert np.array_equal(unit.move, expected.move) and np.array_equal(unit.doubt, expected.doubt)
+    assert np.allclose(unit.move[:, 0], 0.1 * weights, atol=1e-3)
+
+
+def test_vertices_without_a_place_do_not_move_and_spoil_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "attribute", lambda *_: Flat())
+    points, faces = globe(16, 32)
+    raw = RawScan(np.concatenate([points, [[np.nan, 0, 0]]]), faces, name="ball")
+    piece = EditSession(FittedScan(raw, prepare(raw)), (0.0, 0.0, 0.0))
+    spec = LayerSpec("thickness", None, mask=np.ones(len(raw.points), np.float32))
+    pose = piece.lay(EditTarget.SCAN, [spec], ENGINE, ignore).pose([1.0])
+    assert np.isfinite(pose[:-1]).all() and (pose[:-1] - points)[:, 0].min() > 0
+    assert np.isnan(pose[-1, 0])
+
+
+def test_an_edit_that_fails_is_named_and_leaves_the_old_stack() -> None:
+    piece = piece_of()
+    kept = piece.lay(EditTarget.FIT, [LayerSpec("thickness", None)], ENGINE, ignore)
+    error = refusal(lambda: piece.lay(EditTarget.FIT, [LayerSpec("charm", None)], ENGINE, ignore))
+    assert error.code is ErrorCode.BAD_OPTION and error.message.startswith("charm: ")
+    assert piece.stack is kept
+
+
+def test_too_many_edits_are_refused_before_any_is_looked_at() -> None:
+    error = refusal(lambda: piece_of().lay(EditTarget.FIT, [LayerSpec("charm", None)] * 257, ENGINE, ignore))
+    assert error.code is ErrorCode.BAD_OPTION and "256" in error.message
+
+
+def test_places_of_edits_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "attribute", lambda *_: Flat())
+    names = [f"edit {number}" for number in range(40)]
+    monkeypatch.setattr(stack, "ATTRIBUTES", dict.fromkeys(names, SimpleNamespace(low=-1, high=1)))
+    piece = piece_of()
+    for name in names:
+        piece.lay(EditTarget.FIT, [LayerSpec(name, None)], ENGINE, ignore)
+    assert list(piece.placed) == names[-stack.MOST_PLACED :]
+
+
+def test_a_stop_between_two_edits_leaves_the_old_stack() -> None:
+    piece, seen = piece_of(), []
+
+    def stop(share: float, text: str) -> None:
+        seen.append(text)
+        if len(seen) == 2:
+            raise OmomiError(ErrorCode.CANCELLED, "stop")
+
+    specs = [LayerSpec("thickness", None), LayerSpec("detail", None)]
+    assert refusal(lambda: piece.lay(EditTarget.FIT, specs, ENGINE, stop)).code is ErrorCode.CANCELLED
+    assert piece.stack.layers == ()
+
+
+@given(st.integers(0, 4), st.integers(0, 3), st.integers(-1, 3))
+def test_masks_are_cut_from_one_row(points: int, count: int, number: int) -> None:
+    masks = np.arange(points * count, dtype=np.float32)
+    layer = {"attribute": "thickness", "mask": number}
+    if points and 0 <= number < count:
+        (spec,) = specs_of([layer], masks, points)
+        assert spec.mask is not None and spec.mask.tolist() == list(range(number * points, (number + 1) * points))
+    else:
+        assert refusal(lambda: specs_of([layer], masks, points)).code is ErrorCode.BAD_OPTION
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["attribute", "path", "strength", "mute", "mask", "x"]), json))
+def test_any_layer_is_understood_or_refused(layer: dict[str, Any]) -> None:
+    try:
+        (spec,) = specs_of([layer], np.ones(6, np.float32), 3)
+    except OmomiError as error:
+        assert error.code is ErrorCode.BAD_OPTION
+    else:
+        assert spec.name and np.isfinite(spec.strength) and type(spec.mute) is bool
+
+
+# What becomes of them
+
+
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_what_is_said_of_a_result_is_in_the_units_of_the_scan(scale: float) -> None:
+    piece = piece_of(scale, 5 * scale)
+    piece.lay(EditTarget.FIT, [LayerSpec("thickness", None)], ENGINE, ignore)
+    carried = apply_stack(piece, [2.0], Outcome.CARRIED, ignore)
+    assert carried.vertices.tobytes() == piece.stack.pose([2.0]).tobytes()
+    # thickness moves the surface by a hundredth of the longest side
+    assert np.isclose(carried.summary["largest"], 0.02 * scale, rtol=0.05)
+    assert carried.summary["moved"] == 1 and carried.summary["folded"] == 0 and carried.summary["warnings"] == []
+    assert np.allclose(carried.sigma, 0.01 * scale, rtol=1e-4)
+    made = apply_stack(piece, [2.0], Outcome.REMESHED, ignore)
+    radii = [np.linalg.norm(one.vertices, axis=1) / scale for one in (carried, made)]
+    assert np.allclose(radii[0], 0.52, atol=2e-3) and np.allclose(radii[1], 0.52, atol=1e-2)
+    assert made.faces.max() == len(made.vertices) - 1 and np.allclose(made.sigma, 0.01 * scale, rtol=1e-4)
+
+
+def test_a_check_measures_the_moved_mesh_in_world_units_wherever_it_is() -> None:
+    piece = piece_of(2.0, 1e7)
+    piece.lay(EditTarget.FIT, [LayerSpec("thickness", None)], ENGINE, ignore)
+    found, sigma = check_stack(piece, [3.0], ignore)
+    measures = found["measures"]
+    assert np.isclose(measures.volume, 4 / 3 * np.pi * 1.06**3, rtol=0.03)
+    assert np.allclose(measures.bounds, [[1e7 - 1.06] * 3, [1e7 + 1.06] * 3], atol=0.02)
+    assert np.allclose(sigma, 0.02, rtol=1e-4)
+    assert tuple(found["topology"]["after"]) == (1, 0, 0)
+
+
+def test_guesses_and_strengths_beyond_what_was_seen_are_warned_of() -> None:
+    piece = piece_of()
+
+    class Doubtful(Flat):
+        def evaluate(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return super().evaluate(points, normals)[0], np.full(len(points), 0.06)
+
+    piece.placed["thickness"] = FittedEdit(Doubtful(), (-1, 2))
+    piece.lay(EditTarget.FIT, [LayerSpec("thickness", None)], ENGINE, ignore)
+    summary = apply_stack(piece, [9.0], Outcome.CARRIED, ignore).summary
+    assert summary["guessed"] == 1
+    assert [text for text in summary["warnings"] if "guess" in text] and "9" in summary["warnings"][0]
+
+
+# Learning
+
+
+def pair(change: float) -> tuple[RawScan, RawScan]:
+    points, faces = globe(24, 48)
+    before = points * [1.0, 0.8, 0.6]
+    after = before + change * np.exp(-20 * ((points - points[100]) ** 2).sum(axis=1))[:, None] * points[100]
+    return RawScan(before, faces, name="before"), RawScan(after, faces, name="after")
+
+
+def test_identical_pairs_teach_nothing_and_say_so() -> None:
+    edit, summary = learn_from([pair(0.0)], ["ball"], ignore)
+    assert edit.changes_nothing and summary["changed_share"] == [0.0]
+    assert any("no change" in text for text in summary["warnings"])
+
+
+@pytest.mark.parametrize("count", [0, 6])
+def test_no_pair_and_too_many_are_refused(count: int) -> None:
+    error = refusal(lambda: learn_from([pair(0.1)] * count, ["ball"] * count, ignore))
+    assert error.code is ErrorCode.BAD_OPTION
+
+
+def test_learning_can_be_stopped_at_every_step() -> None:
+    texts: list[str] = []
+
+    def stop(share: float, text: str) -> None:
+        texts.append(text)
+        raise OmomiError(ErrorCode.CANCELLED, "stop")
+
+    assert refusal(lambda: learn_from([pair(0.1)], ["ball"], stop)).code is ErrorCode.CANCELLED
+    assert texts == ["reading ball"]

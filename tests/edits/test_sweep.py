@@ -1,0 +1,174 @@
+"""Checks and sweeps of edits on a shell: topology, volume and area, in words and pictures."""
+
+from __future__ import annotations
+
+import gc
+import json
+from typing import cast
+
+import numpy as np
+import pytest
+import trimesh
+
+from backend.edits import topology_check
+from backend.edits.displacement import Displacement
+from backend.edits.fitted_scan import EditableMesh
+from backend.edits.sweep import sweep_layer
+from backend.edits.topology_check import check_topology, layer_margin
+from backend.errors import ErrorCode, OmomiError
+from backend.geometry.moving_solid import Reading, read_solid
+from backend.geometry.topology import Betti
+
+
+def shell_of(mesh: trimesh.Trimesh) -> EditableMesh:
+    vertices = np.array(mesh.vertices)
+    return EditableMesh(vertices, np.asarray(mesh.faces, np.int32), np.zeros(len(vertices)))
+
+
+def unit(move: np.ndarray) -> Displacement:
+    return Displacement(move, np.zeros(len(move)))
+
+
+def balls(radius: float = 0.2, x: float = 0.3) -> EditableMesh:
+    pair = [trimesh.creation.icosphere(4, radius=radius).apply_translation([side * x, 0, 0]) for side in (-1, 1)]
+    return shell_of(cast(trimesh.Trimesh, trimesh.util.concatenate(pair)))
+
+
+def torus() -> EditableMesh:
+    return shell_of(trimesh.creation.torus(0.5, 0.2, major_sections=96, minor_sections=48))
+
+
+def apart(shell: EditableMesh) -> Displacement:
+    """Both balls approach the middle by .2 at strength 1."""
+    return unit(np.sign(shell.vertices[:, :1]) * [-0.2, 0.0, 0.0])
+
+
+def test_a_check_says_what_one_pose_changes() -> None:
+    shell = balls()
+    near, far = (check_topology(shell, strength * apart(shell).move) for strength in (0.3, 0.8))
+    assert near == {"before": Betti(2, 0, 0), "after": Betti(2, 0, 0), "change": "", "unstable": False}
+    assert far is not None and (far["after"], far["unstable"]) == (Betti(1, 0, 0), False)
+    assert far["change"] == "Pieces join or vanish (2 before, 1 after)."
+    assert json.loads(json.dumps(far))["before"] == [2, 0, 0]
+
+
+def test_a_pose_in_which_walls_nearly_touch_is_unstable_or_a_change() -> None:
+    shell = balls()
+    for gap in (0.002, -0.002):
+        found = check_topology(shell, (0.2 - gap) / 0.4 * apart(shell).move)
+        assert found is not None and (found["unstable"] or found["change"])
+
+
+def test_nothing_moved_is_nothing_changed_even_where_walls_are_thinner_than_the_grid() -> None:
+    shell = shell_of(trimesh.creation.box((1.2, 1.2, 0.003)).subdivide().subdivide())
+    still = check_topology(shell, np.zeros_like(shell.vertices))
+    assert still is not None and still["change"] == "" and not still["unstable"]
+
+
+def test_thin_walls_elsewhere_do_not_make_a_check_unstable() -> None:
+    sheet = trimesh.creation.box((0.6, 0.6, 0.004)).subdivide().subdivide().subdivide()
+    sheet.apply_transform(trimesh.transformations.euler_matrix(0.3, 0.4, 0.5)).apply_translation([0, 0, -0.5])
+    both = cast(trimesh.Trimesh, trimesh.util.concatenate([trimesh.creation.icosphere(4, radius=0.2), sheet]))
+    shell = shell_of(both)
+    alone = read_solid(shell.vertices, shell.faces)
+    assert len({*alone.eulers}) > 1
+    ball = np.linalg.norm(shell.vertices, axis=1) < 0.25
+    found = check_topology(shell, np.where(ball[:, None], 0.1 * shell.vertices, 0.0))
+    assert found is not None and found["change"] == "" and not found["unstable"]
+
+
+def test_the_unmoved_shell_is_looked_at_once_and_forgotten_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def counted(vertices: np.ndarray, faces: np.ndarray) -> Reading:
+        seen.append(len(vertices))
+        return read_solid(vertices, faces)
+
+    monkeypatch.setattr(topology_check, "read_solid", counted)
+    shell = balls()
+    for _ in range(3):
+        check_topology(shell, 0.5 * apart(shell).move)
+    assert len(seen) == 4
+    known = len(topology_check._unmoved)
+    del shell
+    gc.collect()
+    assert len(topology_check._unmoved) == known - 1
+
+
+def test_a_mesh_without_an_inside_has_no_topology_to_check() -> None:
+    closed = balls()
+    opened = EditableMesh(closed.vertices, closed.faces[1:], closed.sigma)
+    assert check_topology(opened, np.zeros_like(closed.vertices)) is None
+    with pytest.raises(OmomiError) as caught:
+        sweep_layer(opened, [apart(closed)], [0.0], 0, 0, 1, 4)
+    assert caught.value.code is ErrorCode.NOT_A_MESH
+
+
+def test_crumbs_are_not_pieces_but_make_a_reading_odd() -> None:
+    speck = trimesh.creation.icosphere(1, radius=0.008).apply_translation([0.4, 0.1, 0.2])
+    ball = trimesh.creation.icosphere(4, radius=0.3)
+    both = cast(trimesh.Trimesh, trimesh.util.concatenate([ball, speck]))
+    alone = read_solid(np.asarray(ball.vertices), ball.faces)
+    found = read_solid(np.asarray(both.vertices), both.faces)
+    assert found.betti == alone.betti == Betti(1, 0, 0)
+    assert found.odd(alone) is not None and alone.odd(alone) is None
+
+
+def test_a_sweep_finds_where_parts_join_and_knows_that_the_solid_grows_there() -> None:
+    shell = balls()
+    found = sweep_layer(shell, [apart(shell)], [0.0], 0, -1.0, 1.0, 8, scale=2.0)
+    (turn,) = found.transitions
+    assert turn.strength == pytest.approx(0.5, abs=1 / 128 / 0.2 / 2)
+    assert (turn.before, turn.after, turn.grows) == (Betti(2, 0, 0), Betti(1, 0, 0), True)
+    assert turn.change == "Pieces join (2 before, 1 after)."
+    assert turn.give <= 2.0 / 256
+    low, high = found.safe
+    assert low == -1.0 and abs(high - turn.strength) <= turn.give
+    # the mesh itself keeps both balls, whatever overlaps
+    ball = trimesh.creation.icosphere(4, radius=0.2)
+    np.testing.assert_allclose(found.volume, 2 * ball.volume / 8)
+    np.testing.assert_allclose(found.area, 2 * ball.area / 4)
+
+
+def test_a_sweep_that_shrinks_says_so() -> None:
+    plate = shell_of(trimesh.creation.box((1.0, 1.0, 0.2)).subdivide().subdivide().subdivide().subdivide())
+    dent = np.exp(-0.5 * ((plate.vertices[:, :2] / 0.2) ** 2).sum(axis=1))
+    inwards = -np.sign(plate.vertices[:, 2:]) * dent[:, None] * [0, 0, 0.1]
+    found = sweep_layer(plate, [unit(inwards)], [0.0], 0, 0.6, 1.4, 4)
+    (turn,) = found.transitions
+    # the walls meet at 1; less than half a voxel, 1 / 256, from the middle plane there may be no voxel's centre
+    assert turn.strength == pytest.approx(1.0, abs=1 / 256 / 0.1)
+    assert turn.grows is False and turn.change == "A tunnel through it opens (0 before, 1 after)."
+    assert found.safe == pytest.approx((0.6, turn.strength - turn.give))
+
+
+def test_the_other_layers_stay_at_their_strengths() -> None:
+    shell = balls()
+    alone = sweep_layer(shell, [apart(shell)], [0.0], 0, 0.0, 1.0, 4)
+    helped = sweep_layer(shell, [apart(shell), apart(shell)], [0.9, 0.25], 0, 0.0, 1.0, 4)
+    assert helped.transitions[0].strength == pytest.approx(alone.transitions[0].strength - 0.25, abs=1 / 64)
+    assert helped.safe[1] == 1.0 and helped.safe[0] > 0.2
+
+
+def test_a_sweep_travels_as_json() -> None:
+    shell = balls()
+    told = json.loads(json.dumps(sweep_layer(shell, [apart(shell)], [0.0], 0, 0.0, 1.0, 4).to_json()))
+    assert set(told) == {"safe", "transitions", "unstable", "rows", "picture"}
+    assert set(told["rows"][0]) == {"strength", "b0", "b1", "b2", "volume", "area"}
+    assert told["transitions"][0]["change"].startswith("Pieces join")
+    assert told["picture"].startswith("<svg")
+
+
+def test_what_cannot_be_swept_is_refused() -> None:
+    shell = balls()
+    for layer, low, high, steps in ((1, 0, 1, 4), (-1, 0, 1, 4), (0, 1, 1, 4), (0, 0, np.inf, 4), (0, 0, 1, 0)):
+        with pytest.raises(OmomiError) as caught:
+            sweep_layer(shell, [apart(shell)], [0.0], layer, low, high, steps)
+        assert caught.value.code is ErrorCode.BAD_OPTION
+
+
+def test_what_is_foretold_of_a_layer_is_where_its_sweep_changes() -> None:
+    shell = balls()
+    told = layer_margin(shell, apart(shell), -1.0, 1.0)
+    assert told.margin == pytest.approx((-1.0, 0.5), abs=0.02)
+    assert told.mismatch is not None and told.mismatch < 0.1

@@ -1,0 +1,65 @@
+"""Subjects and an engine whose fits are the scans' own meshes: what is tested needs a surface, not a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import trimesh
+
+from backend.edits.fitted_scan import FittedScan
+from backend.engine import EngineInfo, Mesh, Result, Token
+from backend.field.completion_prior import CompletionPrior
+from backend.field.fit import Fit, FitStats, FittedMesh
+from backend.field.onnx_model import CODE, CancelToken
+from backend.formats.raw_scan import RawScan
+from backend.scan.prepare import PreparedScan, prepare
+
+MODEL = "0123456789abcdef"
+
+
+def fit_of(scan: PreparedScan, vertices: np.ndarray, faces: np.ndarray) -> Fit:
+    sigma = np.full(len(vertices), 1e-3, np.float32)
+    mesh = FittedMesh(np.asarray(vertices, np.float64), np.asarray(faces, np.int32), sigma, 2, True)
+    return Fit(mesh, FitStats(0.0, 0.0, 1, 0, ()), scan.report, np.zeros(CODE, np.float32))
+
+
+def subject_of(mesh: trimesh.Trimesh, name: str = "scan") -> FittedScan:
+    raw = RawScan(np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int32), name=name)
+    scan = prepare(raw)
+    return FittedScan(raw, scan, fit_of(scan, raw.points, mesh.faces))
+
+
+class MeshEngine:
+    """Fits a scan by looking up its mesh by name; counts the fits, and keeps the options of the last one."""
+
+    def __init__(self, **meshes: trimesh.Trimesh) -> None:
+        self.meshes, self.fits, self.options = meshes, 0, {}
+
+    @property
+    def model(self) -> Any:
+        return None
+
+    def info(self) -> EngineInfo:
+        return EngineInfo(MODEL, "cpu", (), "0")
+
+    def token(self) -> Token:
+        return CancelToken()
+
+    def prepare(self, raw: RawScan) -> PreparedScan:
+        return prepare(raw)
+
+    def fit(
+        self,
+        raw: RawScan | PreparedScan,
+        options: Mapping[str, Any],
+        on_frame: Callable[[Mesh], None],
+        on_progress: Callable[[float, str], None],
+        cancel: Token,
+        guess: CompletionPrior | None = None,
+    ) -> Result:
+        scan = raw if isinstance(raw, PreparedScan) else prepare(raw)
+        self.fits, self.options = self.fits + 1, dict(options)
+        mesh = self.meshes[scan.name]
+        return fit_of(scan, np.asarray(mesh.vertices), np.asarray(mesh.faces))

@@ -1,0 +1,129 @@
+"""A guess speaks where nothing was measured, is never surer than it says, and leaves measured surface alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backend.field.completion_prior import LEAST_APART, CompletionPoints, CompletionPrior
+from backend.field.fit import FitOptions, FittedMesh, fit
+from backend.field.onnx_model import Model, load_model
+from backend.field.recursion import Level
+from backend.formats.raw_scan import RawScan
+from backend.scan.prepare import PreparedScan, prepare
+
+LID = 0.7
+"""The sphere is seen below this height."""
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model("cpu")
+
+
+def directions(count: int = 20_000) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    found = rng.normal(size=(count, 3))
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def scan() -> PreparedScan:
+    seen = directions()[directions()[:, 2] < LID]
+    return prepare(RawScan(seen, None, seen.astype(np.float32), None, "bowl"))
+
+
+def cap(scan: PreparedScan, height: float = 1.0, sigma: float = 0.02) -> CompletionPrior:
+    """The unseen cap, moved up or down to ``height`` at its top."""
+    cut = directions()[directions()[:, 2] > LID - 0.1]
+    growth = (height - LID) / (1 - LID)
+    moved = np.column_stack([cut[:, :2], LID + (cut[:, 2] - LID) * growth])
+    # normals of a surface that grows along z shrink there
+    normals = cut / [1, 1, growth]
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    points, sure = scan.frame.to_canonical(moved), np.full(len(cut), sigma, np.float32)
+    return CompletionPrior(points, normals.astype(np.float32), sure, "a cap")
+
+
+def test_without_a_guess_nothing_changes(model: Model, scan: PreparedScan) -> None:
+    asked: list[int] = []
+
+    def silent(_: PreparedScan, level: Level) -> None:
+        asked.append(level.number)
+
+    nothing = cap(scan).take(np.zeros(0, int))
+    plain, *others = (fit(scan, model, FitOptions(level=1), guess=guess) for guess in (None, silent, nothing))
+    for other in others:
+        assert np.array_equal(plain.mesh.vertices, other.mesh.vertices)
+        assert np.array_equal(plain.mesh.faces, other.mesh.faces)
+        assert np.array_equal(plain.mesh.sigma, other.mesh.sigma)
+    assert asked == [0] and plain.stats.guess == ""
+
+
+def test_the_surface_follows_the_guess_where_nothing_was_measured(model: Model, scan: PreparedScan) -> None:
+    def top(points: np.ndarray) -> float:
+        return float(points[(np.hypot(*points.T[:2]) < 0.1) & (points[:, 2] > 0), 2].mean())
+
+    # the two differ by about two voxels at the top
+    for height in (0.9, 1.1):
+        guess = cap(scan, height)
+        result = fit(scan, model, FitOptions(level=1), guess=guess)
+        assert top(result.mesh.vertices) == pytest.approx(top(scan.frame.to_world(guess.points)), abs=0.02)
+        assert result.stats.guess == "a cap"
+
+
+def test_measured_surface_is_not_moved(model: Model, scan: PreparedScan) -> None:
+    with_guess, without = (fit(scan, model, FitOptions(level=1), guess=g).mesh for g in (cap(scan, 1.1), None))
+    for mesh in (with_guess, without):
+        measured = mesh.vertices[mesh.vertices[:, 2] < LID - 0.1]
+        assert np.abs(np.linalg.norm(measured, axis=1) - 1).max() < 0.03
+
+
+def test_a_guess_on_measured_surface_is_not_heard(model: Model, scan: PreparedScan) -> None:
+    points = scan.points[::3]
+    wrong = CompletionPrior(
+        points + np.float32(0.01), -scan.normals[::3], np.full(len(points), 0.1, np.float32), "nonsense"
+    )
+    said, silent = (fit(scan, model, FitOptions(level=1), guess=guess).mesh for guess in (wrong, None))
+    assert np.array_equal(said.vertices, silent.vertices) and np.array_equal(said.sigma, silent.sigma)
+
+
+def test_sigma_is_never_below_that_of_the_guess(model: Model, scan: PreparedScan) -> None:
+    mesh = fit(scan, model, FitOptions(level=2), guess=cap(scan, sigma=0.2)).mesh
+    guessed = mesh.vertices[:, 2] > LID + 0.1
+    assert guessed.any()
+    assert (mesh.sigma[guessed] * scan.frame.scale >= 0.2 - 1e-6).all()
+    assert np.median(mesh.sigma[mesh.vertices[:, 2] < LID - 0.1]) < 0.01
+
+
+def test_a_function_is_asked_after_level_0_which_then_comes_again(model: Model, scan: PreparedScan) -> None:
+    frames: list[FittedMesh] = []
+    seen_before_asking: list[int] = []
+
+    def guesser(prepared: PreparedScan, level: Level) -> CompletionPrior:
+        assert prepared is scan and level.number == 0
+        seen_before_asking.append(len(frames))
+        return cap(scan)
+
+    asked = fit(scan, model, FitOptions(level=1), guess=guesser, on_frame=frames.append)
+    assert seen_before_asking == [1]
+    assert [frame.level for frame in frames] == [0, 0, 1]
+    assert [row["level"] for row in asked.stats.levels] == [0, 1]
+    given = fit(scan, model, FitOptions(level=1), guess=cap(scan))
+    assert np.array_equal(asked.mesh.vertices, given.mesh.vertices)
+
+
+def test_a_fit_that_ends_at_level_0_asks_nobody(model: Model, scan: PreparedScan) -> None:
+    def guesser(*_: object) -> CompletionPrior:
+        raise AssertionError("asked")
+
+    assert fit(scan, model, FitOptions(level=0), guess=guesser).mesh.final
+
+
+def test_points_near_the_scan_are_left_out_and_more_of_them_on_coarse_levels(scan: PreparedScan) -> None:
+    unmeasured = CompletionPoints.beside(cap(scan), scan.points)
+    counts = [len(unmeasured.at(2 / resolution)) for resolution in (32, 64, 128, 256, 512)]
+    assert counts == sorted(counts) and 0 < counts[0] < counts[2]
+    assert counts[2] <= counts[3] == counts[4] == len(unmeasured.guess) < len(cap(scan))
+    away = np.linalg.norm(unmeasured.guess.points[:, None] - scan.points[::50], axis=2)
+    assert away.min() >= LEAST_APART

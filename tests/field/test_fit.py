@@ -1,0 +1,170 @@
+"""A fit with the shipped model: closed, in place, deterministic, cancellable, sure where it was measured."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from backend.errors import ErrorCode, OmomiError
+from backend.field.components_filter import compacted, kept_faces
+from backend.field.fit import FitOptions, FittedMesh, fit
+from backend.field.onnx_model import CancelToken, Model, load_model
+from backend.formats.raw_scan import RawScan
+from backend.geometry.measure import measure
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model("cpu")
+
+
+def sphere_scan(radius: float = 1.0, centre: tuple[float, float, float] = (0, 0, 0), hole: bool = False) -> RawScan:
+    rng = np.random.default_rng(0)
+    direction = rng.normal(size=(20_000, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    if hole:
+        direction = direction[direction[:, 2] < 0.7]
+    return RawScan(direction * radius + np.array(centre), None, direction.astype(np.float32), None, "sphere")
+
+
+def test_a_sphere_comes_back_closed_in_place_and_in_size(model: Model) -> None:
+    result = fit(sphere_scan(2.5, (10, -20, 30)), model, FitOptions(level=1))
+    vertices, faces = result.mesh.vertices, result.mesh.faces
+    report = measure(vertices, faces)
+    assert report.watertight and report.edge_manifold and report.winding_consistent
+    assert (report.b0, report.b1, report.b2) == (1, 0, 0)
+    radius = np.linalg.norm(vertices - np.array([10, -20, 30]), axis=1)
+    # a voxel at level 1 is 5 / 51 wide
+    assert np.abs(radius - 2.5).mean() < 0.05
+    assert report.volume == pytest.approx(4 / 3 * np.pi * 2.5**3, rel=0.05)
+
+
+def test_frames_come_coarse_to_fine_and_the_last_is_the_result(model: Model) -> None:
+    frames: list[FittedMesh] = []
+    shares: list[float] = []
+    result = fit(
+        sphere_scan(),
+        model,
+        FitOptions(level=2),
+        on_frame=frames.append,
+        on_progress=lambda share, _: shares.append(share),
+    )
+    assert [frame.level for frame in frames] == [0, 1, 2]
+    assert [frame.final for frame in frames] == [False, False, True]
+    assert frames[-1] is result.mesh
+    assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
+    assert len(frames[0].faces) < len(frames[1].faces) < len(frames[2].faces)
+
+
+def test_the_same_scan_gives_the_same_bits(model: Model) -> None:
+    one, other = (fit(sphere_scan(), model, FitOptions(level=1)).mesh for _ in range(2))
+    assert np.array_equal(one.vertices, other.vertices)
+    assert np.array_equal(one.faces, other.faces) and np.array_equal(one.sigma, other.sigma)
+
+
+def test_what_was_not_seen_is_less_sure(model: Model) -> None:
+    mesh = fit(sphere_scan(hole=True), model, FitOptions(level=1)).mesh
+    # whatever lid it puts there, bulging or flat
+    unseen = (np.linalg.norm(mesh.vertices[:, :2], axis=1) < 0.4) & (mesh.vertices[:, 2] > 0)
+    assert unseen.any()
+    assert np.median(mesh.sigma[unseen]) > 2 * np.median(mesh.sigma[~unseen])
+    assert (mesh.sigma > 0).all() and np.isfinite(mesh.sigma).all()
+
+
+def test_an_offset_of_ten_to_the_twelfth_costs_no_detail(model: Model) -> None:
+    near = fit(sphere_scan(), model, FitOptions(level=1)).mesh
+    far = fit(sphere_scan(1000.0, (1e12, -1e12, 1e12)), model, FitOptions(level=1)).mesh
+    back = (far.vertices - np.array([1e12, -1e12, 1e12])) / 1000
+    assert abs(np.linalg.norm(back, axis=1).mean() - np.linalg.norm(near.vertices, axis=1).mean()) < 1e-3
+
+
+def test_cancel_stops_inside_half_a_second(model: Model) -> None:
+    cancel, started = CancelToken(), threading.Event()
+    ended: list[float] = []
+
+    def run() -> None:
+        with pytest.raises(OmomiError) as caught:
+            fit(sphere_scan(), model, FitOptions(level=4), cancel=cancel, on_progress=lambda *_: started.set())
+        assert caught.value.code == ErrorCode.CANCELLED
+        ended.append(time.monotonic())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert started.wait(20)
+    time.sleep(0.5)
+    asked = time.monotonic()
+    cancel.cancel()
+    thread.join(20)
+    # the bound on a quiet machine is 0.5 s; tests may share theirs
+    assert ended and ended[0] - asked < 3
+    assert fit(sphere_scan(), model, FitOptions(level=0)).mesh.final
+
+
+@pytest.mark.parametrize("options", [{"level": 6}, {"level": -1}, {"denoise": float("nan")}, {"fill": 2.0}])
+def test_options_out_of_range_are_refused_by_name(options: dict[str, float]) -> None:
+    with pytest.raises(OmomiError) as caught:
+        FitOptions(**options)  # type: ignore[arg-type]
+    assert caught.value.code == ErrorCode.BAD_OPTION and next(iter(options)) in caught.value.message
+
+
+def test_an_unusable_cuda_is_an_error_that_says_why() -> None:
+    try:
+        model = load_model("cuda")
+    except OmomiError as error:
+        assert error.code == ErrorCode.DEVICE_UNAVAILABLE and "CUDA" in error.message
+    else:
+        assert model.device == "cuda"
+
+
+def test_a_missing_model_is_named(tmp_path: object) -> None:
+    with pytest.raises(OmomiError) as caught:
+        load_model("cpu", folder=tmp_path)  # type: ignore[arg-type]
+    assert caught.value.code == ErrorCode.MODEL_MISSING and "atom.onnx" in caught.value.message
+
+
+def box(centre: float, half: float, inward: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    corners = np.array(np.meshgrid(*[[-half, half]] * 3, indexing="ij")).reshape(3, -1).T + [centre, 0, 0]
+    faces = np.array(
+        [
+            [0, 1, 3],
+            [0, 3, 2],
+            [4, 6, 7],
+            [4, 7, 5],
+            [0, 4, 5],
+            [0, 5, 1],
+            [2, 3, 7],
+            [2, 7, 6],
+            [0, 2, 6],
+            [0, 6, 4],
+            [1, 5, 7],
+            [1, 7, 3],
+        ]
+    )
+    return corners.astype(np.float32), faces[:, ::-1] if inward else faces
+
+
+def test_pieces_without_scan_points_go_and_supported_ones_stay() -> None:
+    parts = [box(-0.4, 0.3), box(0.3, 0.1), box(0.7, 0.1)]
+    vertices = np.concatenate([part[0] for part in parts])
+    faces = np.concatenate([part[1] + 8 * number for number, part in enumerate(parts)]).astype(np.int32)
+    points = np.concatenate([parts[0][0], parts[2][0]])
+    assert len(kept_faces(vertices, faces, points, False)) == 24
+    assert len(kept_faces(vertices, faces, points, True)) == 12
+    used, renumbered = compacted(vertices, kept_faces(vertices, faces, points, False))
+    assert np.array_equal(vertices[used], np.concatenate([parts[0][0], parts[2][0]]))
+    assert renumbered.max() == 15
+
+
+def test_a_wall_thinner_than_a_coarse_voxel_is_found_by_the_finer_levels(model: Model) -> None:
+    rng = np.random.default_rng(1)
+    flat = rng.uniform(-1, 1, (60_000, 2))
+    side = np.where(np.arange(60_000) % 2, 1.0, -1.0)
+    points = np.column_stack([flat, side * 0.02])
+    normals = np.column_stack([np.zeros((60_000, 2)), side]).astype(np.float32)
+    mesh = fit(RawScan(points, None, normals, None, "sheet"), model, FitOptions(level=2)).mesh
+    # 0.04 thick: two thirds of a voxel at level 0, two and a half at level 2
+    middle = np.abs(mesh.vertices[:, :2]).max(axis=1) < 0.7
+    assert np.median(np.abs(np.abs(mesh.vertices[middle, 2]) - 0.02)) < 0.008
