@@ -1,6 +1,6 @@
 """The README's picture of the audit: the top of its page, as a browser shows it.
 
-python -m tests.docs_pictures.audit [-o tests/pictures/audit.png] [--model FOLDER]
+python -m tests.docs_pictures.audit [-o tests/docs_pictures/audit.png] [--model FOLDER]
 
 Needs the `bench` extra and Chromium or Chrome.
 """
@@ -31,7 +31,7 @@ COLOURS = 256
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/pictures/audit.png"))
+    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/audit.png"))
     parser.add_argument("--model", type=Path, default=MODEL_FOLDER, metavar="FOLDER")
     options = parser.parse_args()
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)

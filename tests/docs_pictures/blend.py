@@ -1,6 +1,6 @@
 """The README's phase picture: a plate with one hole turns into one with two, so that a tunnel has to open.
 
-python -m tests.docs_pictures.blend [-o tests/pictures/phase.svg]
+python -m tests.docs_pictures.blend [-o tests/docs_pictures/phase.svg]
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def bracket(holes: tuple[tuple[float, float, float], ...], seed: int) -> RawScan
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/pictures/phase.svg"))
+    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/phase.svg"))
     options = parser.parse_args()
     engine = OnnxEngine("cpu")
 

@@ -1,6 +1,6 @@
 """The README's picture of completion: creatures scanned from one side, and guesses of the other side.
 
-python -m tests.docs_pictures.completion [-o tests/pictures/completion.png] [--model FOLDER]
+python -m tests.docs_pictures.completion [-o tests/docs_pictures/completion.png] [--model FOLDER]
 
 Needs the `bench` and `train` extras. The shapes are procedural, so the picture is free of anyone's licence. The warmer
 the colour, the more it is a guess (sigma).
@@ -61,7 +61,7 @@ def row(family: str, seed: int, look: tuple[float, float, float], folder: Path) 
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/pictures/completion.png"))
+    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/completion.png"))
     parser.add_argument("--model", type=Path, default=MODEL_FOLDER, metavar="FOLDER")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,6 +1,6 @@
 """The README's picture of a family: a profile learned from twelve bottles completes another one, and finds a dent.
 
-python -m tests.docs_pictures.family [-o tests/pictures/family.png] [--model FOLDER]
+python -m tests.docs_pictures.family [-o tests/docs_pictures/family.png] [--model FOLDER]
 
 Needs the `bench` and `train` extras. The bottles are procedural, no two alike, each in a pose of its own; four of the
 twelve are scanned from one side only. Completion: the warmer, the more it is a guess. Dent: orange stands out, blue
@@ -105,7 +105,7 @@ def compared(profile: Profile) -> list[np.ndarray]:
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/pictures/family.png"))
+    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/family.png"))
     parser.add_argument("--model", type=Path, default=MODEL_FOLDER, metavar="FOLDER")
     options = parser.parse_args()
     torch.set_num_threads(1)

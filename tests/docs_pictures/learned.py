@@ -1,6 +1,6 @@
 """The README's picture of an edit learned from two mugs and applied to others: examples above, results below.
 
-python -m tests.docs_pictures.learned [-o tests/pictures/learned.png]
+python -m tests.docs_pictures.learned [-o tests/docs_pictures/learned.png]
 
 Needs the `bench` extra. Each pair is before and after.
 """
@@ -47,7 +47,7 @@ def tile(mesh: trimesh.Trimesh) -> np.ndarray:
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/pictures/learned.png"))
+    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/learned.png"))
     options = parser.parse_args()
     examples = [member("mug", seed) for seed in EXAMPLES]
     edit = learn_edit([pair_difference(scan_of(pair.before), scan_of(pair.after)) for pair in examples])

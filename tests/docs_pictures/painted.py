@@ -1,6 +1,6 @@
 """The README's picture of a painted edit: a mug with the painted mask, and the same edit without and with it.
 
-python -m tests.docs_pictures.painted [-o tests/pictures/painted.png]
+python -m tests.docs_pictures.painted [-o tests/docs_pictures/painted.png]
 
 Needs the `bench` extra. Left to right: the mug as it is, painted where the edit may act; the edit everywhere; the edit
 within the paint.
@@ -55,7 +55,7 @@ def painted_rim(vertices: np.ndarray) -> np.ndarray:
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/pictures/painted.png"))
+    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/painted.png"))
     options = parser.parse_args()
     before = member(FAMILY, MEMBER).before
     raw = RawScan(np.asarray(before.vertices), np.asarray(before.faces))

@@ -1,6 +1,6 @@
 """The README's picture of a family's profile: specimens that it has not seen, completed.
 
-python -m tests.docs_pictures.profile [-o tests/pictures/profile.png] [--bench build/bench]
+python -m tests.docs_pictures.profile [-o tests/docs_pictures/profile.png] [--bench build/bench]
 
 Needs the `bench` extra, the folder of scans, and a run of ``bench prior --parts profile``, whose meshes it shows. A row
 per specimen: its partial scan, screened Poisson, our fit without and with the profile, the truth.
@@ -51,7 +51,7 @@ def completed(tool: ScoringTool, folder: Path, name: str, view: np.ndarray) -> l
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/pictures/profile.png"))
+    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/profile.png"))
     parser.add_argument("--bench", type=Path, default=ROOT / "build" / "bench")
     options = parser.parse_args()
     tool = ScoringTool.find(options.bench / "cache")

@@ -1,6 +1,6 @@
 """The README's picture of shapes that the model makes up: the first eight seeds, none left out.
 
-python -m tests.docs_pictures.samples [-o tests/pictures/samples.png] [--model FOLDER]
+python -m tests.docs_pictures.samples [-o tests/docs_pictures/samples.png] [--model FOLDER]
 
 Needs the `bench` and `train` extras. In the corner of each stands the training shape that is nearest to it; below, how
 far that one is from it, 1 being what is usual between relatives.
@@ -44,7 +44,7 @@ def thumbnail(grey: np.ndarray) -> np.ndarray:
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/pictures/samples.png"))
+    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/samples.png"))
     parser.add_argument("--model", type=Path, default=MODEL_FOLDER, metavar="FOLDER")
     parser.add_argument("--first", type=int, default=SEEDS.start, metavar="SEED")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """The README's picture of shape sliders: two fits, each moved along named sliders.
 
-python -m tests.docs_pictures.shape_sliders [-o tests/pictures/shape_sliders.png] [--model FOLDER]
+python -m tests.docs_pictures.shape_sliders [-o tests/docs_pictures/shape_sliders.png] [--model FOLDER]
 
 Needs the `bench` and `train` extras. The scans are of procedural shapes, so the picture is free of anyone's licence.
 """
@@ -40,7 +40,7 @@ VIEW = (-0.9, -0.6, 0.3)
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/pictures/shape_sliders.png"))
+    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/shape_sliders.png"))
     parser.add_argument("--model", type=Path, default=MODEL_FOLDER, metavar="FOLDER")
     options = parser.parse_args()
     torch.set_num_threads(1)

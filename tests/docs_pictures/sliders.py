@@ -1,6 +1,6 @@
 """The README's picture of three sliders: a row each, at -1, 0 and 1, on a fit of a virtual scan.
 
-python -m tests.docs_pictures.sliders [-o tests/pictures/sliders.png]
+python -m tests.docs_pictures.sliders [-o tests/docs_pictures/sliders.png]
 
 Needs the `bench` and `train` extras. The scan is of a procedural shape, so the picture is free of anyone's licence.
 """
@@ -39,7 +39,7 @@ VIEW = np.array([-0.9, -0.6, 0.3])
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/pictures/sliders.png"))
+    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/sliders.png"))
     parser.add_argument("--family", default=FAMILY)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--view", type=float, nargs=3, default=VIEW)
