@@ -299,7 +299,7 @@ def demo(picture: Path | None) -> int:
     folder = BUILD / "demo"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    scan, truth = folder / "formats.ply", folder / "truth.ply"
+    scan, truth = folder / "scan.ply", folder / "truth.ply"
     run(python, "-m", "backend.training.demo_scan", scan, "--truth", truth)
     profile = folder / "profile"
     env = {**os.environ, "BLENDER_USER_RESOURCES": str(profile)}
