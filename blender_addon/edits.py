@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import library, mesh_io, shapes
+from .backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef
 from .messages import Refusal
 
 __all__ = [
@@ -43,7 +44,7 @@ CARD = Path(__file__).parent / "backend" / "models" / "card.json"
 class Stack(NamedTuple):
     """What a ``StackRequest`` wants. ``signature`` is equal for stacks that do the same at the same strengths."""
 
-    layers: tuple[dict[str, Any], ...]
+    layers: tuple[Layer, ...]
     masks: NDArray[np.float32] | None
     signature: tuple[Any, ...]
 
@@ -95,14 +96,13 @@ def read(obj: Any) -> Stack:
     layers, marks = [], []
     for edit, strength in zip(edits, strengths(obj), strict=True):
         path = bpy.path.abspath(edit.path) if edit.kind == "learned" else ""
-        named = "shape" if edit.kind == "shape" else "attribute"
-        layer: dict[str, Any] = {"path": path} if path else {named: edit.name}
-        layer |= {"strength": strength, "mute": edit.mute}
+        mask: MaskRef | None = None
         mark: tuple[Any, ...] = (edit.kind, edit.name, path, library.version(path), edit.mute)
         if edit.mask and masks is not None:
-            layer["mask"] = names.index(edit.mask)
-            mark += (zlib.crc32(masks[layer["mask"]].tobytes()),)
-        layers.append(layer)
+            mask = MaskRef(ROW, row=names.index(edit.mask))
+            mark += (zlib.crc32(masks[mask.row].tobytes()),)
+        name, kind = Path(path).stem if path else edit.name, SHAPE if edit.kind == SHAPE else None
+        layers.append(Layer(name, strength, mute=edit.mute, mask=mask, kind=kind, path=path))
         marks.append(mark)
     return Stack(tuple(layers), None if masks is None else masks.reshape(-1), tuple(marks))
 

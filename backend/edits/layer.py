@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
-
-_KINDS = ("attribute", "path", "shape")
+from ..protocol.recipe import Layer
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class LayerSpec:
         return "attribute" if self.attribute else "shape" if self.shape else "learned"
 
 
-def specs_of(layers: Sequence[Mapping[str, Any]], masks: NDArray[np.float32] | None, points: int) -> list[LayerSpec]:
+def specs_of(layers: Sequence[Layer], masks: NDArray[np.float32] | None, points: int) -> list[LayerSpec]:
     """The layers of a `StackRequest` on a scan of ``points`` points. Raises OmomiError(BAD_OPTION)."""
     if masks is None:
         masks = np.zeros(0, np.float32)
@@ -47,23 +45,14 @@ def specs_of(layers: Sequence[Mapping[str, Any]], masks: NDArray[np.float32] | N
     return [_spec(layer, rows) for layer in layers]
 
 
-def _spec(layer: Mapping[str, Any], masks: NDArray[np.float32]) -> LayerSpec:
-    if unknown := sorted(set(layer) - {*_KINDS, "strength", "mute", "mask"}):
-        _refuse(f"an edit has no {unknown[0]!r:.80}")
-    given = [layer[kind] for kind in _KINDS if layer.get(kind) is not None]
-    strength, mute, mask = layer.get("strength", 1.0), layer.get("mute", False), layer.get("mask")
-    name = given[0] if len(given) == 1 else None
-    if not isinstance(name, str) or not name or "\0" in name:
-        _refuse("an edit is the name of an attribute or of a shape slider, or the path of a file")
-    if type(strength) not in (int, float) or not math.isfinite(strength):
-        _refuse(f"the strength of {name} is not a number")
-    if not isinstance(mute, bool):
-        _refuse(f"whether {name} is muted must be true or false")
-    if mask is not None and (type(mask) is not int or not 0 <= mask < len(masks)):
-        _refuse(f"the mask of {name} was not sent")
-    weights = None if mask is None else masks[mask]
-    path = None if layer.get("path") is None else Path(name)
-    return LayerSpec(layer.get("attribute"), path, float(strength), mute, weights, layer.get("shape"))
+def _spec(layer: Layer, masks: NDArray[np.float32]) -> LayerSpec:
+    row = None if layer.mask is None else layer.mask.row
+    if layer.mask is not None and (row is None or not row < len(masks)):
+        _refuse(f"the mask of {layer.edit} was not sent")
+    weights = None if row is None else masks[row]
+    path = Path(layer.path) if layer.path else None
+    attribute = layer.edit if layer.source == "attribute" else None
+    return LayerSpec(attribute, path, layer.strength, layer.mute, weights, layer.edit if layer.kind else None)
 
 
 def _refuse(why: str) -> NoReturn:

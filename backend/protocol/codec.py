@@ -32,6 +32,7 @@ from .messages import (
     Progress,
     Shutdown,
 )
+from .recipe import Layer
 from .requests import (
     AlignRequest,
     ApplyRequest,
@@ -100,7 +101,7 @@ def to_packet(message: Message) -> Packet:
             if array is not None:
                 arrays[field.name] = array
         else:
-            params[field.name] = value
+            params[field.name] = _layers(value) if field.type == "tuple[Layer, ...]" else value
     if (name := _RESULT_NAMES.get(type(message))) is not None:
         return Packet({**head, "id": params.pop("id"), "result": {"method": name.value, **params}}, arrays)
     if isinstance(message, Request):
@@ -156,6 +157,12 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _layers(value: Any) -> list[dict[str, Any]]:
+    if not all(isinstance(layer, Layer) for layer in value):
+        _refuse("an edit that is no Layer")
+    return [layer.to_json() for layer in value]
 
 
 def _known(name: Any, methods: Mapping[Method, type]) -> Method:
@@ -252,7 +259,7 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "tuple[str, ...]": _list_of(_text),
     "tuple[int, ...]": _list_of(_integer),
     "tuple[float, ...]": _list_of(_number),
-    "tuple[dict[str, Any], ...]": _list_of(_object),
+    "tuple[Layer, ...]": _list_of(lambda value: Layer.from_json(_object(value))),
     "tuple[float, float, float]": _list_of(_number, 3),
 }
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import ErrorCode, OmomiError
 from .requests import Request, array_field
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 
 # Keeps a failure, tracebacks included, well inside the bound of a head.
 _LONGEST_TEXT = 20_000

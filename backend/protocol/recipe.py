@@ -27,7 +27,11 @@ SHAPE = "shape"
 
 Point = tuple[float, float, float]
 
-_PARTS = {"vertex_group": ("name",), "file": ("name",), "box": ("low", "high"), "sphere": ("centre", "radius")}
+ROW = "row"
+
+_PARTS = {
+    "vertex_group": ("name",), "file": ("name",), "box": ("low", "high"), "sphere": ("centre", "radius"), ROW: ("row",),
+}  # fmt: skip
 _FORBIDDEN = frozenset('/\\:*?"<>|')
 # Windows opens devices under these names, whatever the suffix.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -39,17 +43,17 @@ _SHA256 = re.compile(r"([0-9a-f]{64})?")
 class MaskRef:
     """Where an edit acts: 1 inside, falling to 0 over ``falloff``. Positions and lengths are in the canonical frame.
 
-    kind: 'vertex_group' or 'file', found by ``name``; 'box' from ``low`` to ``high``; 'sphere' by ``centre`` and
-    ``radius``. What a kind does not need stays None. Raises OmomiError(BAD_OPTION).
+    Each kind takes its own parts, and the others stay None. Raises OmomiError(BAD_OPTION).
     """
 
-    kind: str
+    kind: str  # "vertex_group" or "file" (both by name), "box", "sphere", or "row" of the masks that a request brings
     name: str | None = None
-    low: Point | None = None
+    low: Point | None = None  # corners of a box
     high: Point | None = None
-    centre: Point | None = None
+    centre: Point | None = None  # of a sphere
     radius: float | None = None
     falloff: float = 0.0
+    row: int | None = None  # number of a mask in the request; a recipe has none
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str) or self.kind not in _PARTS:
@@ -67,35 +71,60 @@ class MaskRef:
             if any(a > b for a, b in zip(low, high, strict=True)):
                 _refuse("the low corner of a box must not lie above its high corner")
             _settle(self, low=low, high=high)
+        elif self.kind == ROW:
+            if _integer("the number of a mask", self.row) < 0:
+                _refuse("masks are counted from 0")
         else:
             _settle(self, centre=_point("centre", self.centre), radius=_number("radius", self.radius, 0.0))
         _settle(self, falloff=_number("falloff", self.falloff, 0.0))
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One edit of the stack. edit: its name; sha256: hex digest of its file, '' for what is built in; kind: SHAPE for a
-    slider of the model's shape code, None for an attribute or a file.
+class Layer:
+    """One edit of a stack, as recipes, presets, requests and the command line carry it.
 
     Raises OmomiError(BAD_OPTION).
     """
 
-    edit: str
+    edit: str  # name of an attribute or of a shape slider; stem of the edit's file
     strength: float
-    sha256: str = ""
+    sha256: str = ""  # hex digest of the edit's file in a recipe; empty for what is built in
     mute: bool = False
-    mask: MaskRef | None = None
-    kind: str | None = None
+    mask: MaskRef | None = None  # None: everywhere
+    kind: str | None = None  # SHAPE for a slider of the model's shape code, None for an attribute or a file
+    path: str = ""  # of the edit's file in a request; the files of a recipe lie beside it
 
     def __post_init__(self) -> None:
         _file_name("the name of an edit", self.edit)
         if not isinstance(self.sha256, str) or not _SHA256.fullmatch(self.sha256):
             _refuse("sha256 must be 64 hexadecimal digits, or empty for a built-in attribute")
+        if not isinstance(self.path, str) or "\0" in self.path:
+            _refuse("the path of an edit must be a text without a null character")
         if self.mask is not None and not isinstance(self.mask, MaskRef):
             _refuse("mask must be a mask or absent")
-        if self.kind is not None and (self.kind != SHAPE or self.sha256):
+        if self.kind is not None and (self.kind != SHAPE or self.sha256 or self.path):
             _refuse(f"kind must be {SHAPE}, of an edit that has no file, or absent")
         _settle(self, strength=_number("strength", self.strength), mute=_flag("mute", self.mute))
+
+    @property
+    def source(self) -> str:
+        """Where the edit comes from: "attribute", "shape" or "learned"."""
+        return "shape" if self.kind == SHAPE else "learned" if self.sha256 or self.path else "attribute"
+
+    def to_json(self) -> dict[str, Any]:
+        """The members that are given."""
+        members = asdict(self, dict_factory=_given)
+        if not self.path:
+            del members["path"]
+        return members
+
+    @classmethod
+    def from_json(cls, value: Any) -> Layer:
+        """The layer in a JSON object, which may come from anywhere. Raises OmomiError(BAD_OPTION)."""
+        try:
+            return _layer(value)
+        except FormatError as error:
+            raise OmomiError(ErrorCode.BAD_OPTION, f"An edit cannot be understood: {error}.") from error
 
 
 @dataclass(frozen=True)
@@ -108,7 +137,7 @@ class Recipe:
 
     model: str
     fit: FitOptions = field(default_factory=FitOptions)
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[Layer, ...] = ()
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -118,11 +147,14 @@ class Recipe:
             _refuse("the hash of its model must be 8 to 64 hexadecimal digits")
         if len(self.entries) > MOST_ENTRIES:
             _refuse(f"it has more than {MOST_ENTRIES} entries")
+        if any(layer.path or (layer.mask is not None and layer.mask.kind == ROW) for layer in self.entries):
+            _refuse("its edits and masks must be named, as files or vertex groups")
         _settle(self, fit=_fit_options(asdict(self.fit)), entries=tuple(self.entries))
 
     def to_json(self) -> str:
         """The recipe as text, the same for equal recipes."""
         members = {"version": self.version, **asdict(self, dict_factory=_given)}
+        members["entries"] = [layer.to_json() for layer in self.entries]
         return json.dumps(members, indent=1, allow_nan=False) + "\n"
 
     @classmethod
@@ -172,17 +204,17 @@ def _recipe(value: Any) -> Recipe:
     entries = members.get("entries", [])
     if not isinstance(entries, list) or len(entries) > MOST_ENTRIES:
         raise FormatError(f"its entries are not a list of at most {MOST_ENTRIES}")
-    members["entries"] = tuple(_entry(entry) for entry in entries)
+    members["entries"] = tuple(_layer(entry) for entry in entries)
     members["fit"] = _fit_options(members.get("fit", {}))
     return Recipe(**members)
 
 
-def _entry(value: Any) -> Entry:
-    members = _members(Entry, value, "an entry")
+def _layer(value: Any) -> Layer:
+    members = _members(Layer, value, "an entry")
     mask = members.get("mask")
     if mask is not None:
         members["mask"] = MaskRef(**_members(MaskRef, mask, "a mask"))
-    return Entry(**members)
+    return Layer(**members)
 
 
 def _fit_options(value: Any) -> FitOptions:

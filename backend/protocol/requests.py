@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .recipe import Layer
+
 
 class EditTarget(StrEnum):
     """Whose vertices an edit moves: those of the fitted mesh, or the scan's own, which keeps its faces and UVs."""
@@ -57,9 +59,9 @@ class FitRequest:
 class StackRequest:
     """Put edits on the scan that the job ``handle`` fitted, in place of those that it has.
 
-    layers: one object each, {"attribute": NAME}, {"shape": NAME} or {"path": FILE.omomi}, with "strength", "mute" and,
-    where the edit is painted, "mask": which of the masks. ``masks`` holds them end to end, each with one weight 0 .. 1
-    for every point of the scan as it was sent. A muted layer is not looked at and does nothing. Answered by ``Done``:
+    layers: see `Layer`; a learned edit has a ``path``, a painted one a mask of the kind "row". ``masks`` holds these
+    masks end to end, each with one weight 0 .. 1 for every point of the scan as it was sent. A muted layer is not
+    looked at and does nothing. Answered by ``Done``:
     {"layers": [{"name", "kind": "attribute", "shape" or "learned", "misfit", "foretold", "warnings"}]}; foretold: [low,
     high], strengths between which no walls are expected to meet, None where the body has no inside. When this fails
     the scan keeps the edits that it had.
@@ -68,7 +70,7 @@ class StackRequest:
     id: int
     handle: int
     body: str
-    layers: tuple[dict[str, Any], ...]
+    layers: tuple[Layer, ...]
     masks: np.ndarray | None = array_field("<f4", columns=None, optional=True)
 
 

@@ -118,10 +118,10 @@ class FakeClient:
         rows = np.zeros((0, scan["count"])) if masks is None else masks.reshape(-1, scan["count"])
         moves = []
         for layer in layers:
-            share = SHARES[layer["attribute"]] if "attribute" in layer else 1.5 if "shape" in layer else 3.0
-            weight = rows[layer["mask"]] if "mask" in layer and body == "scan" else np.ones(len(vertices))
+            share = {"attribute": SHARES.get(layer.edit, 0.0), "shape": 1.5, "learned": 3.0}[layer.source]
+            weight = rows[layer.mask.row] if layer.mask and body == "scan" else np.ones(len(vertices))
             outwards = vertices / np.maximum(np.linalg.norm(vertices, axis=1, keepdims=True), 1e-9)
-            moves.append((0.1 * share * weight[:, None] * outwards * (not layer["mute"])).astype("<f4"))
+            moves.append((0.1 * share * weight[:, None] * outwards * (not layer.mute)).astype("<f4"))
         scan |= {"body": body, "moves": moves}
         told = [
             {"name": str(i), "kind": "", "misfit": None, "foretold": [-0.75, 1.5], "warnings": []}

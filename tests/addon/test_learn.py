@@ -48,7 +48,7 @@ def test_learning_writes_a_file_that_is_in_the_library_at_once(fake: Any, addon:
     edit.strength = 1.0
     bpy.ops.omomi.apply()
     layers = next(fields["layers"] for kind, _, fields in fake.requests if kind == "StackRequest")
-    assert layers[0]["path"] == str(folder / "handle fix.omomi")
+    assert layers[0].path == str(folder / "handle fix.omomi")
 
 
 def test_the_name_comes_from_the_scene_and_a_second_of_that_name_is_refused(addon: Any, pair: Any) -> None:

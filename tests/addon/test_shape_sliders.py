@@ -43,10 +43,8 @@ def test_a_shape_slider_is_an_edit_and_travels_by_its_name(fake: Any, card: Any,
     assert (edit.kind, edit.name, edit.strength, tuple(edit.reach)) == ("shape", "elongation", 0.5, (-1.5, 2.5))
     assert bpy.ops.omomi.apply() == {"FINISHED"}
     (asked,) = [fields for kind, _, fields in fake.requests if kind == "StackRequest"]
-    assert asked["layers"] == (
-        {"shape": "elongation", "strength": 0.5, "mute": False},
-        {"shape": "plausible", "strength": 0.25, "mute": False},
-    )
+    told = [(layer.edit, layer.kind, layer.strength, layer.mute) for layer in asked["layers"]]
+    assert told == [("elongation", "shape", 0.5, False), ("plausible", "shape", 0.25, False)]
 
 
 def test_a_slider_that_the_model_does_not_have_is_refused(fake: Any, card: Any, make: Callable[..., Any]) -> None:

@@ -17,6 +17,7 @@ from backend.field.onnx_model import CODE
 from backend.formats.mesh_reader import load_scan
 from backend.prior import shape_prior
 from backend.protocol.messages import Done, FitDone, MeshFrame
+from backend.protocol.recipe import Layer
 from backend.protocol.requests import (
     AlignRequest,
     AuditRequest,
@@ -203,8 +204,12 @@ def test_a_sample_streams_and_says_what_it_is_like(engine: PriorEngine) -> None:
     assert refused(engine, SampleRequest(9, 3, 1)) is ErrorCode.NO_SURFACE
 
 
+def slider(name: str) -> Layer:
+    return Layer(name, 1.0, kind="shape")
+
+
 def test_a_check_tells_the_plausibility_of_the_shape_as_edited(engine: PriorEngine, shelf: FitCache) -> None:
-    ask(engine, StackRequest(2, 1, "fit", ({"shape": "bend"},)), shelf)
+    ask(engine, StackRequest(2, 1, "fit", (slider("bend"),)), shelf)
     rest, driven = (ask(engine, CheckRequest(3, 1, (strength,), ""), shelf)[0] for strength in (0.0, 20.0))
     assert isinstance(rest, Done) and isinstance(driven, Done)
     assert rest.result["plausibility"]["value"] > driven.result["plausibility"]["value"]
@@ -213,16 +218,13 @@ def test_a_check_tells_the_plausibility_of_the_shape_as_edited(engine: PriorEngi
 
 
 def test_a_stack_takes_shape_sliders_and_refuses_what_is_none(engine: PriorEngine, shelf: FitCache) -> None:
-    done, _ = ask(
-        engine, StackRequest(2, 1, "fit", ({"shape": "plausible", "strength": 0.5}, {"shape": "size"})), shelf
-    )
+    done, _ = ask(engine, StackRequest(2, 1, "fit", (slider("plausible"), slider("size"))), shelf)
     assert isinstance(done, Done)
     assert [(layer["name"], layer["kind"]) for layer in done.result["layers"]] == [
         ("plausible", "shape"),
         ("size", "shape"),
     ]
-    for layer in ({"shape": "charm"}, {"shape": 3}, {"shape": "size", "path": "a.omomi"}):
-        assert refused(engine, StackRequest(2, 1, "fit", (layer,)), shelf) is ErrorCode.BAD_OPTION
+    assert refused(engine, StackRequest(2, 1, "fit", (slider("charm"),)), shelf) is ErrorCode.BAD_OPTION
     # beyond the plausible there is nothing to sweep
     assert refused(engine, SweepRequest(3, 1, (0.0, 0.0), 0, 2.0, 3.0, 2), shelf) is ErrorCode.BAD_OPTION
 

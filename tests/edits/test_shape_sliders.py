@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from backend.edits.layer import LayerSpec, specs_of
+from backend.edits.layer import LayerSpec
 from backend.edits.shape_sliders import PLAUSIBLE, heights_of, shape_edit
 from backend.edits.stack import EditSession
 from backend.errors import ErrorCode, OmomiError
@@ -22,6 +22,7 @@ from backend.prior import shape_prior
 from backend.prior.codes import FILE, VOXEL, level0_field, load_codes, save_codes
 from backend.prior.flow import FILE as FLOW
 from backend.prior.shape_prior import load_prior, sliders_of
+from backend.protocol.recipe import Layer
 from backend.protocol.requests import EditTarget
 from tests.edits.test_stack import ENGINE, ignore
 from tests.fake_priors import STEP, codes_of, flow_of, prior_of
@@ -124,12 +125,11 @@ def test_a_slider_that_is_not_there_is_refused_by_name_and_so_is_a_scan_without_
     assert error.code is ErrorCode.BAD_OPTION and "needs a fit" in error.message
 
 
-@pytest.mark.parametrize(
-    "layer", [{"shape": ""}, {"shape": 1}, {"shape": ["a"]}, {"shape": "a\0"}, {"shape": "a", "attribute": "thickness"},
-              {"shape": "a", "path": "b"}]
-)  # fmt: skip
-def test_a_layer_that_is_no_shape_slider_is_refused(layer: dict[str, Any]) -> None:
-    assert refusal(specs_of, [layer], None, 0).code is ErrorCode.BAD_OPTION
+@pytest.mark.parametrize("edit", ["", 1, ["a"], "a\0"])
+def test_a_layer_that_is_no_shape_slider_is_refused(edit: Any) -> None:
+    for more in ({}, {"path": "b.omomi"}):
+        value = {"edit": edit if not more else "a", "strength": 1.0, "kind": "shape", **more}
+        assert refusal(Layer.from_json, value).code is ErrorCode.BAD_OPTION
 
 
 def test_codes_come_back_from_their_file_and_what_is_none_is_refused(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.edits import stack
+from backend.edits import displacement, stack
 from backend.edits.apply import apply_stack, check_stack
-from backend.edits.displacement import Displacement, Layer
+from backend.edits.displacement import Displacement
 from backend.edits.fitted_scan import EditableMesh, FittedScan
 from backend.edits.layer import LayerSpec, specs_of
 from backend.edits.learn import learn_from
@@ -23,6 +23,7 @@ from backend.edits.stack import EditSession, EvaluatedLayer, FittedEdit, Stack
 from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import FittedMesh
 from backend.formats.raw_scan import RawScan
+from backend.protocol.recipe import Layer, MaskRef
 from backend.protocol.requests import EditTarget, Outcome
 from backend.scan.prepare import prepare
 from backend.server.fit_cache import FitCache, nbytes
@@ -264,7 +265,7 @@ def test_a_masked_layer_is_what_the_mask_makes_of_it(monkeypatch: pytest.MonkeyP
     spec = LayerSpec("thickness", None, mask=weights)
     (unit,) = piece.lay(EditTarget.SCAN, [spec], ENGINE, ignore).units
     shell = piece.subject.shell(EditTarget.SCAN)
-    expected = Layer(Flat(), 1.0, piece._painted(weights)).unit(shell.vertices, shell.normals)
+    expected = displacement.Layer(Flat(), 1.0, piece._painted(weights)).unit(shell.vertices, shell.normals)
     assert np.array_equal(unit.move, expected.move) and np.array_equal(unit.doubt, expected.doubt)
     assert np.allclose(unit.move[:, 0], 0.1 * weights, atol=1e-3)
 
@@ -319,7 +320,10 @@ def test_a_stop_between_two_edits_leaves_the_old_stack() -> None:
 @given(st.integers(0, 4), st.integers(0, 3), st.integers(-1, 3))
 def test_masks_are_cut_from_one_row(points: int, count: int, number: int) -> None:
     masks = np.arange(points * count, dtype=np.float32)
-    layer = {"attribute": "thickness", "mask": number}
+    if number < 0:
+        assert refusal(lambda: MaskRef("row", row=number)).code is ErrorCode.BAD_OPTION
+        return
+    layer = Layer("thickness", 1.0, mask=MaskRef("row", row=number))
     if points and 0 <= number < count:
         (spec,) = specs_of([layer], masks, points)
         assert spec.mask is not None and spec.mask.tolist() == list(range(number * points, (number + 1) * points))
@@ -334,14 +338,18 @@ json = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(["attribute", "path", "strength", "mute", "mask", "x"]), json))
-def test_any_layer_is_understood_or_refused(layer: dict[str, Any]) -> None:
+keys = ["edit", "strength", "sha256", "mute", "mask", "kind", "path", "x"]
+
+
+@given(st.dictionaries(st.sampled_from(keys), json | st.sampled_from(["thickness", "shape", "a" * 64, "a.omomi"])))
+def test_any_layer_is_understood_or_refused(value: dict[str, Any]) -> None:
     try:
-        (spec,) = specs_of([layer], np.ones(6, np.float32), 3)
+        layer = Layer.from_json(value)
     except OmomiError as error:
         assert error.code is ErrorCode.BAD_OPTION
     else:
-        assert spec.name and np.isfinite(spec.strength) and type(spec.mute) is bool
+        assert layer.edit and np.isfinite(layer.strength) and type(layer.mute) is bool
+        assert Layer.from_json(layer.to_json()) == layer
 
 
 # What becomes of them

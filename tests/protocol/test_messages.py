@@ -30,6 +30,7 @@ from backend.protocol.messages import (
     Progress,
     Shutdown,
 )
+from backend.protocol.recipe import Layer, MaskRef
 from backend.protocol.requests import (
     AlignRequest,
     ApplyRequest,
@@ -52,6 +53,7 @@ POINTS = np.arange(12, dtype="<f8").reshape(4, 3)
 FACES = np.array([[0, 1, 2]], "<i4")
 SINGLES = POINTS.astype("<f4")
 MESH = MeshFrame(3, 1, True, (1e12, 0.0, -1.0), POINTS.astype("<f4"), FACES, np.ones(4, "<f4"))
+LAYERS = (Layer("é", 0.5, mask=MaskRef("row", row=0), path="é.omomi"), Layer("a", 1.0, kind="shape"))
 MESSAGES: list[Message] = [
     HELLO,
     FitRequest(1, "ジャグ", {"level": 2, "keep_islands": True}, "/home/é/teeth.profile", POINTS),
@@ -66,9 +68,7 @@ MESSAGES: list[Message] = [
     Ping(),
     Pong(),
     Shutdown(),
-    StackRequest(
-        4, 1, "scan", ({"path": "é.omomi", "strength": 0.5, "mask": 0}, {"attribute": "a"}), np.ones(4, "<f4")
-    ),
+    StackRequest(4, 1, "scan", LAYERS, np.ones(4, "<f4")),
     StackRequest(4, 1, "fit", ()),
     PoseRequest(5, 1, (0.5, -1e9, 0.0)),
     ApplyRequest(6, 1, (), "carried"),

@@ -18,7 +18,7 @@ from backend.protocol import recipe as recipe_module
 from backend.protocol.recipe import (
     LONGEST_NAME,
     MOST_ENTRIES,
-    Entry,
+    Layer,
     MaskRef,
     Recipe,
     check_model,
@@ -68,7 +68,7 @@ masks = st.one_of(
     st.builds(box, st.tuples(pairs, pairs, pairs), lengths),
     st.builds(lambda c, r, falloff: MaskRef("sphere", centre=c, radius=r, falloff=falloff), points, lengths, lengths),
 )
-entries = st.builds(Entry, file_names, numbers, st.sampled_from(["", HASH]), st.booleans(), st.none() | masks)
+entries = st.builds(Layer, file_names, numbers, st.sampled_from(["", HASH]), st.booleans(), st.none() | masks)
 fits = st.builds(FitOptions, st.integers(0, 5), st.floats(-2, 2), st.floats(-1, 1), st.booleans())
 recipes = st.builds(Recipe, st.sampled_from([MODEL, HASH]), fits, st.lists(entries, max_size=3).map(tuple))
 
@@ -76,10 +76,10 @@ ONE = Recipe(
     MODEL,
     FitOptions(level=3, fill=0.1),
     (
-        Entry("thickness", 0.8, mask=MaskRef("vertex_group", "rim/left", falloff=0.02)),
-        Entry("handle-fix", -1 / 3, HASH, True, MaskRef("box", low=(-1.0, -0.5, 0.0), high=(0.1, 0.2, 0.3))),
-        Entry("handle-fix", 2.0, HASH, mask=MaskRef("sphere", centre=(0.0, 0.1, 0.2), radius=0.5)),
-        Entry("grow", 5e-324, HASH, mask=MaskRef("file", "growth v2")),
+        Layer("thickness", 0.8, mask=MaskRef("vertex_group", "rim/left", falloff=0.02)),
+        Layer("handle-fix", -1 / 3, HASH, True, MaskRef("box", low=(-1.0, -0.5, 0.0), high=(0.1, 0.2, 0.3))),
+        Layer("handle-fix", 2.0, HASH, mask=MaskRef("sphere", centre=(0.0, 0.1, 0.2), radius=0.5)),
+        Layer("grow", 5e-324, HASH, mask=MaskRef("file", "growth v2")),
     ),
 )
 
@@ -97,15 +97,15 @@ def test_a_recipe_returns_to_the_last_bit(tmp_path, recipe):
 
 
 def test_numbers_of_numpy_and_whole_numbers_are_kept_as_floats():
-    assert repr(Entry("a", np.float32(0.5)).strength) == "0.5"  # pyright: ignore[reportArgumentType]
-    assert Recipe(MODEL, FitOptions(fill=1), (Entry("a", 1),)).to_json() == (
-        Recipe(MODEL, FitOptions(fill=1.0), (Entry("a", 1.0),)).to_json()
+    assert repr(Layer("a", np.float32(0.5)).strength) == "0.5"  # pyright: ignore[reportArgumentType]
+    assert Recipe(MODEL, FitOptions(fill=1), (Layer("a", 1),)).to_json() == (
+        Recipe(MODEL, FitOptions(fill=1.0), (Layer("a", 1.0),)).to_json()
     )
 
 
 def test_what_a_recipe_leaves_out_takes_its_default():
     text = json.dumps({"version": 1, "model": MODEL, "entries": [{"edit": "thickness", "strength": 1}]})
-    with_defaults = Recipe(MODEL, FitOptions(), (Entry("thickness", 1.0),))
+    with_defaults = Recipe(MODEL, FitOptions(), (Layer("thickness", 1.0),))
     assert Recipe.from_json(text) == dataclasses.replace(with_defaults, version=recipe_module.VERSION)
 
 
@@ -113,7 +113,7 @@ def test_the_longest_recipe_can_be_read_again(tmp_path):
     name = "\U00020000" * LONGEST_NAME
     far = (-1e9 / 3, -1e9 / 3, -1e9 / 3)
     long = [MaskRef("file", name, falloff=1e9 / 3), MaskRef("box", low=far, high=far, falloff=1e9 / 3)]
-    recipe = Recipe(MODEL, FitOptions(), tuple(Entry(name, 1e9 / 3, HASH, True, long[k % 2]) for k in range(256)))
+    recipe = Recipe(MODEL, FitOptions(), tuple(Layer(name, 1e9 / 3, HASH, True, long[k % 2]) for k in range(256)))
     write_recipe(tmp_path / "r.json", recipe)
     assert read_recipe(tmp_path / "r.json") == recipe
 
@@ -204,7 +204,7 @@ def test_a_recipe_of_another_version_names_both_versions():
      "\u202eabc", "\ud800", None, 7, ["a"]],
 )  # fmt: skip
 def test_names_that_are_no_names_of_files_are_refused(name):
-    for make in (lambda: Entry(name, 1.0), lambda: MaskRef("file", name)):
+    for make in (lambda: Layer(name, 1.0), lambda: MaskRef("file", name)):
         with pytest.raises(OmomiError) as caught:
             make()
         assert caught.value.code is ErrorCode.BAD_OPTION and caught.value.message.isprintable()
@@ -224,18 +224,24 @@ def test_names_that_are_no_names_of_files_are_refused(name):
         lambda: MaskRef("vertex_group", "a\tb"),
         lambda: MaskRef("vertex_group", "rim", falloff=-0.1),
         lambda: MaskRef("vertex_group", "rim", falloff=np.inf),
-        lambda: Entry("a", np.nan),
-        lambda: Entry("a", 1e10),
-        lambda: Entry("a", "1"),  # pyright: ignore[reportArgumentType]
-        lambda: Entry("a", 1.0, HASH.upper()),
-        lambda: Entry("a", 1.0, HASH[1:]),
-        lambda: Entry("a", 1.0, HASH + "\n"),
-        lambda: Entry("a", 1.0, mute=1),  # pyright: ignore[reportArgumentType]
-        lambda: Entry("a", 1.0, mask="rim"),  # pyright: ignore[reportArgumentType]
+        lambda: Layer("a", np.nan),
+        lambda: Layer("a", 1e10),
+        lambda: Layer("a", "1"),  # pyright: ignore[reportArgumentType]
+        lambda: Layer("a", 1.0, HASH.upper()),
+        lambda: Layer("a", 1.0, HASH[1:]),
+        lambda: Layer("a", 1.0, HASH + "\n"),
+        lambda: Layer("a", 1.0, mute=1),  # pyright: ignore[reportArgumentType]
+        lambda: Layer("a", 1.0, path="a\0b"),
+        lambda: Layer("a", 1.0, kind="shape", path="a.omomi"),
+        lambda: MaskRef("row", row=-1),
+        lambda: MaskRef("row"),
+        lambda: Recipe(MODEL, entries=(Layer("a", 1.0, mask=MaskRef("row", row=0)),)),
+        lambda: Recipe(MODEL, entries=(Layer("a", 1.0, path="a.omomi"),)),
+        lambda: Layer("a", 1.0, mask="rim"),  # pyright: ignore[reportArgumentType]
         lambda: Recipe("shipped"),
         lambda: Recipe(MODEL, version=2),
         lambda: Recipe(MODEL, FitOptions(level=2.0)),  # pyright: ignore[reportArgumentType]
-        lambda: Recipe(MODEL, entries=(Entry("a", 1.0),) * (MOST_ENTRIES + 1)),
+        lambda: Recipe(MODEL, entries=(Layer("a", 1.0),) * (MOST_ENTRIES + 1)),
     ],
 )
 def test_values_out_of_bounds_are_refused_when_they_are_made(make):

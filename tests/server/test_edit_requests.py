@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from backend.errors import ErrorCode, OmomiError
 from backend.protocol.client import BackendClient, default_command
 from backend.protocol.messages import Done, MeshFrame
+from backend.protocol.recipe import Layer, MaskRef
 from backend.protocol.requests import (
     ApplyRequest,
     BlendRequest,
@@ -51,6 +53,10 @@ def pushed() -> np.ndarray:
     summit = POINTS[POINTS[:, 0].argmax()]
     away = np.linalg.norm(POINTS - summit, axis=1)
     return POINTS + 0.2 * np.exp(-0.5 * (away / 0.3) ** 2)[:, None] * [1.0, 0.0, 0.0]
+
+
+def thickness(mask: int | None = None, mute: bool = False) -> Layer:
+    return Layer("thickness", 1.0, mute=mute, mask=None if mask is None else MaskRef("row", row=mask))
 
 
 class Session:
@@ -94,7 +100,7 @@ def session() -> Iterator[Session]:
 
 
 @pytest.fixture(scope="module")
-def edit(session: Session, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def edit(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Layer:
     """A layer with an edit that was learned over the protocol."""
     path = tmp_path_factory.mktemp("edits") / "bump.omomi"
     points, faces = np.concatenate([POINTS, pushed()]), np.concatenate([FACES, FACES])
@@ -102,7 +108,7 @@ def edit(session: Session, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     done = session.do(LearnRequest, name="bump", path=str(path), counts=counts, points=points, faces=faces)
     assert path.is_file() and len(done.result["sha256"]) == 64
     assert done.result["examples"] == 1 and done.result["warnings"] == []
-    return {"path": str(path)}
+    return Layer("bump", 1.0, path=str(path))
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +116,7 @@ def handle(session: Session) -> int:
     return session.fit()
 
 
-def test_an_edit_learned_over_the_protocol_moves_what_it_was_shown(
-    session: Session, edit: dict[str, Any], handle: int
-) -> None:
+def test_an_edit_learned_over_the_protocol_moves_what_it_was_shown(session: Session, edit: Layer, handle: int) -> None:
     stacked = session.do(StackRequest, handle=handle, body="scan", layers=[edit])
     (layer,) = stacked.result["layers"]
     assert (layer["name"], layer["kind"], layer["warnings"]) == ("bump", "learned", [])
@@ -125,12 +129,12 @@ def test_an_edit_learned_over_the_protocol_moves_what_it_was_shown(
     assert np.abs(moved - rest)[far].max() < 1e-3
 
 
-def test_strength_0_is_the_body_bit_for_bit_and_a_preview_is_the_result(session: Session, edit: dict[str, Any]) -> None:
+def test_strength_0_is_the_body_bit_for_bit_and_a_preview_is_the_result(session: Session, edit: Layer) -> None:
     handle = session.fit()
     final = session.frames[-1]
     assert final.final
     assert session.pose(handle).tobytes() == final.vertices.tobytes()
-    session.do(StackRequest, handle=handle, body="fit", layers=[edit, {"attribute": "thickness"}])
+    session.do(StackRequest, handle=handle, body="fit", layers=[edit, thickness()])
     assert session.pose(handle, 0.0, -0.0).tobytes() == final.vertices.tobytes()
     preview = session.pose(handle, 0.7, -0.5)
     done = session.do(ApplyRequest, handle=handle, strengths=[0.7, -0.5], outcome="carried")
@@ -156,7 +160,7 @@ def test_the_scans_own_vertices_come_back_far_from_the_origin(session: Session, 
 
 def test_a_mask_says_where_an_edit_acts(session: Session, handle: int) -> None:
     left = (POINTS[:, 0] < POINTS[:, 0].mean()).astype(np.float32)
-    layers = [{"attribute": "thickness", "mask": 1}, {"attribute": "thickness", "mask": 0, "mute": True}]
+    layers = [thickness(mask=1), thickness(mask=0, mute=True)]
     masks = np.concatenate([np.ones_like(left), left])
     session.do(StackRequest, handle=handle, body="scan", layers=layers, masks=masks)
     moved = np.linalg.norm(session.pose(handle, 1.0, 5.0) - session.pose(handle, 0.0, 0.0), axis=1)
@@ -164,7 +168,7 @@ def test_a_mask_says_where_an_edit_acts(session: Session, handle: int) -> None:
 
 
 def test_a_new_mesh_encloses_what_the_moved_one_did(session: Session, handle: int) -> None:
-    session.do(StackRequest, handle=handle, body="fit", layers=[{"attribute": "thickness"}])
+    session.do(StackRequest, handle=handle, body="fit", layers=[thickness()])
     session.do(ApplyRequest, handle=handle, strengths=[2.0], outcome="carried")
     carried = session.frames[-1]
     session.do(ApplyRequest, handle=handle, strengths=[2.0], outcome="remeshed")
@@ -175,7 +179,7 @@ def test_a_new_mesh_encloses_what_the_moved_one_did(session: Session, handle: in
 
 
 def test_checks_sweeps_and_solutions_come_as_the_protocol_says(session: Session, handle: int) -> None:
-    session.do(StackRequest, handle=handle, body="fit", layers=[{"attribute": "thickness"}])
+    session.do(StackRequest, handle=handle, body="fit", layers=[thickness()])
     check = session.do(CheckRequest, handle=handle, strengths=[0.0], profile="")
     assert set(check.result) == {"topology", "measures", "guessed", "plausibility", "family"}
     assert check.values is not None and len(check.values) == len(POINTS)
@@ -205,32 +209,27 @@ def test_a_blend_with_itself_is_itself(session: Session, handle: int) -> None:
 
 
 def test_what_cannot_be_stacked_is_refused_and_the_old_stack_stays(
-    session: Session, edit: dict[str, Any], handle: int, tmp_path: Path
+    session: Session, edit: Layer, handle: int, tmp_path: Path
 ) -> None:
-    session.do(StackRequest, handle=handle, body="fit", layers=[{"attribute": "thickness"}])
+    session.do(StackRequest, handle=handle, body="fit", layers=[thickness()])
     before = session.pose(handle, 0.5)
     other = tmp_path / "other.omomi"
-    other.write_bytes(Path(edit["path"]).read_bytes()[:-5])
+    other.write_bytes(Path(edit.path).read_bytes()[:-5])
     bad, unreadable = ErrorCode.BAD_OPTION, ErrorCode.UNREADABLE_FILE
+    masked = replace(edit, mask=MaskRef("row", row=0))
     cases: list[tuple[dict[str, Any], ErrorCode]] = [
-        ({"layers": [{"attribute": "charm"}]}, bad),
-        ({"layers": [{"attribute": "thickness", "path": "a"}]}, bad),
-        ({"layers": [{}]}, bad),
-        ({"layers": [{**edit, "strength": "1"}]}, bad),
-        ({"layers": [{**edit, "strength": 1e12}]}, bad),
-        ({"layers": [{**edit, "mute": 1}]}, bad),
-        ({"layers": [{**edit, "colour": 1}]}, bad),
-        ({"layers": [{**edit, "mask": 0}]}, bad),
-        ({"layers": [{**edit, "mask": 0}], "masks": np.ones(len(POINTS) - 1)}, bad),
-        ({"layers": [{**edit, "mask": 1}], "masks": np.ones(len(POINTS))}, bad),
-        ({"layers": [{**edit, "mask": 0}], "masks": np.full(len(POINTS), np.nan)}, bad),
-        ({"layers": [{**edit, "mask": 0}], "masks": np.full(len(POINTS), 2.0)}, bad),
-        ({"layers": [{"attribute": "thickness"}] * 257}, bad),
+        ({"layers": [Layer("charm", 1.0)]}, bad),
+        ({"layers": [masked]}, bad),
+        ({"layers": [masked], "masks": np.ones(len(POINTS) - 1)}, bad),
+        ({"layers": [replace(edit, mask=MaskRef("row", row=1))], "masks": np.ones(len(POINTS))}, bad),
+        ({"layers": [masked], "masks": np.full(len(POINTS), np.nan)}, bad),
+        ({"layers": [masked], "masks": np.full(len(POINTS), 2.0)}, bad),
+        ({"layers": [replace(edit, mask=MaskRef("vertex_group", "rim"))]}, bad),
+        ({"layers": [thickness()] * 257}, bad),
         ({"layers": [], "body": "soul"}, bad),
-        ({"layers": [{"path": str(tmp_path / "none.omomi")}]}, unreadable),
-        ({"layers": [{"path": "a\0.omomi"}]}, bad),
-        ({"layers": [{"path": str(tmp_path)}]}, unreadable),
-        ({"layers": [{"path": str(other)}]}, unreadable),
+        ({"layers": [Layer("none", 1.0, path=str(tmp_path / "none.omomi"))]}, unreadable),
+        ({"layers": [Layer("folder", 1.0, path=str(tmp_path))]}, unreadable),
+        ({"layers": [Layer("other", 1.0, path=str(other))]}, unreadable),
     ]
     for fields, code in cases:
         error = session.refusal(StackRequest, **{"handle": handle, "body": "fit", **fields})
@@ -242,10 +241,8 @@ def test_what_cannot_be_stacked_is_refused_and_the_old_stack_stays(
     assert session.refusal(SweepRequest, handle=handle, strengths=[0.5], layer=1, low=0, high=1, steps=2).code is bad
 
 
-def test_a_strength_that_was_never_seen_is_allowed_and_flagged(
-    session: Session, edit: dict[str, Any], handle: int
-) -> None:
-    stacked = session.do(StackRequest, handle=handle, body="fit", layers=[{**edit, "strength": 50.0}])
+def test_a_strength_that_was_never_seen_is_allowed_and_flagged(session: Session, edit: Layer, handle: int) -> None:
+    stacked = session.do(StackRequest, handle=handle, body="fit", layers=[replace(edit, strength=50.0)])
     assert "bump" in stacked.result["layers"][0]["warnings"][-1]
     assert np.isfinite(session.pose(handle, 1e9)).all()
 
@@ -253,7 +250,7 @@ def test_a_strength_that_was_never_seen_is_allowed_and_flagged(
 def test_points_without_faces_are_fitted_and_edited_but_keep_no_faces(session: Session) -> None:
     handle = session.fit(POINTS, None)
     mask = (POINTS[:, 2] > POINTS[:, 2].mean()).astype(np.float32)
-    layers = [{"attribute": "thickness", "mask": 0}]
+    layers = [thickness(mask=0)]
     session.do(StackRequest, handle=handle, body="fit", layers=layers, masks=mask)
     moved = np.linalg.norm(session.pose(handle, 1.0) - session.pose(handle, 0.0), axis=1)
     assert (moved > 0).any() and (moved == 0).any()
@@ -264,7 +261,7 @@ def test_points_without_faces_are_fitted_and_edited_but_keep_no_faces(session: S
 
 
 def test_a_flood_of_poses_ends_with_the_newest(session: Session, handle: int) -> None:
-    session.do(StackRequest, handle=handle, body="fit", layers=[{"attribute": "thickness"}])
+    session.do(StackRequest, handle=handle, body="fit", layers=[thickness()])
     jobs = [session.client.request(PoseRequest, handle=handle, strengths=[step / 300]) for step in range(301)]
     ends = {job: response(session.client, job) for job in jobs[-1:]}
     last = ends[jobs[-1]]
@@ -277,7 +274,7 @@ def test_a_process_killed_in_between_costs_its_fits_and_no_more() -> None:
     with BackendClient(default_command(sys.executable, BACKEND, device="cpu", threads=1)) as client:
         session = Session(client)
         handle = session.fit()
-        session.do(StackRequest, handle=handle, body="fit", layers=[{"attribute": "thickness"}])
+        session.do(StackRequest, handle=handle, body="fit", layers=[thickness()])
         assert client.pid is not None
         os.kill(client.pid, signal.SIGKILL)
         with pytest.raises(OmomiError) as caught:
