@@ -25,7 +25,7 @@ from .disentanglement_metrics import SideEffects, linear_shares, side_effects
 from .grids import grid_points, splat
 from .latent_directions import Sliders, labelled, locality, named, principal, targets
 from .probes import SCORES, score
-from .shapes.known import FACTORS, Mugs, descriptors, known_factors
+from .shapes.mugs import FACTORS, Mugs, descriptors, known_factors
 
 Table = NDArray[np.float64]
 Encoder = Callable[[Tensor], Tensor | NDArray]

@@ -24,7 +24,7 @@ from backend.studies.disentanglement.archived import Standings, archive_claims
 from backend.studies.disentanglement.reaching import reach_claims, slid
 from backend.studies.disentanglement.study import study
 from backend.studies.disentanglement.styles import Styles, clean_spread, style_claims
-from backend.training.shapes.known import descriptors, known_factors
+from backend.training.shapes.mugs import descriptors, known_factors
 from backend.training.sliders import level0
 
 

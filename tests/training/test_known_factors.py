@@ -10,7 +10,7 @@ import torch
 pytest.importorskip("sklearn")
 
 from backend.training import sliders
-from backend.training.shapes.known import FACTORS, HIGH, LOW, Mugs, descriptors, known_factors
+from backend.training.shapes.mugs import FACTORS, HIGH, LOW, Mugs, descriptors, known_factors
 
 COUNT = 20
 

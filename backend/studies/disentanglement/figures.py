@@ -14,7 +14,7 @@ from ...prior.archive import Archive
 from ...report.archive_map import colour
 from ...training.latent_directions import SIDE_EFFECT
 from ...training.probes import SCORES
-from ...training.shapes.known import FACTORS
+from ...training.shapes.mugs import FACTORS
 from .archived import Standings
 from .reaching import Slid
 from .styles import Styles

@@ -14,7 +14,7 @@ from ...training.atom import BLOCK, EVIDENCE, Atom
 from ...training.disentanglement_metrics import dci, side_effects
 from ...training.latent_directions import locality, targets
 from ...training.probes import importances
-from ...training.shapes.known import FACTORS, HIGH, LOW, Mugs, descriptors, known_factors
+from ...training.shapes.mugs import FACTORS, HIGH, LOW, Mugs, descriptors, known_factors
 from ...training.sliders import evidence
 from ..claims import Claim
 

@@ -9,34 +9,35 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool3d
 
-from .craft import craft
-from .creature import creature
-from .csg import csg
-from .draws import COLUMNS, Draws
-from .flake import flake
-from .furniture import furniture
-from .lathe import bottle, vessel
-from .machine import mechanical
+from .artefacts import bottle, craft, furniture, sheet, vessel
+from .creatures import bust, creature, skull, tooth
+from .machines import mechanical
 from .primitives import Field, bend, place, ripple, taper, twist
-from .relief import detail
-from .rock import rock
-from .sheet import sheet
-from .skull import skull
-from .sweep import sweep
+from .program import COLUMNS, ProgramDraws, detail
+from .solids import csg, flake, stone, sweep
 
 SIDE = 1.6
+"""Longest side of a shape's bounding box (canonical)."""
 REACH = 1.7
+"""Before it is fitted into the canonical frame, a shape has to lie within this distance of the origin on every axis."""
 MIN_FILL = 0.003
+"""Share of its bounding box that a shape fills at least."""
 MIN_DEPTH = 0.008
+"""Depth (canonical) that a shape reaches at least: thinner ones are no use to a grid."""
 
 
 @dataclass(frozen=True)
 class Family:
     """How to draw a program, and how often it is warped and covered with fine detail."""
 
-    build: Callable[[Draws], Field]
+    build: Callable[[ProgramDraws], Field]
     warp: float
     detail: float
+
+
+def rock(draws: ProgramDraws) -> Field:
+    """A rock, a bust or a tooth: lumps under a relief."""
+    return draws.choice((stone, stone, bust, bust, tooth))(draws)
 
 
 _BUILDERS = {
@@ -100,7 +101,7 @@ def draw(family: str, count: int, seed: int, device: str | torch.device = "cpu")
 
 @torch.no_grad()
 def _fitted(family: str, recipe: Family, program: int, table: Tensor) -> tuple[Shapes, Tensor]:
-    draws = Draws(program, table)
+    draws = ProgramDraws(program, table)
     field = _posed(draws, _detailed(draws, recipe, _warped(draws, recipe, recipe.build(draws))))
     low, high = _bounds(Shapes(family, draws.count, field), table.device)
     centre, scale = (low + high) / 2, SIDE / (high - low).amax(1, keepdim=True).clamp(min=1e-3)
@@ -160,7 +161,7 @@ def _extremes(shapes: Shapes, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor
     return -best[:, 3:], best[:, :3]
 
 
-def _posed(draws: Draws, field: Field) -> Field:
+def _posed(draws: ProgramDraws, field: Field) -> Field:
     upright = draws.choice(((0, 1, 2), (0, 1, 2), (1, 2, 0), (2, 0, 1)))
     fixed = torch.eye(3, device=draws.device)[list(upright)].expand(draws.count, 3, 3)
     rotation = torch.where(draws.raw(1)[..., None] < 0.7, draws.rotation(), fixed)
@@ -168,7 +169,7 @@ def _posed(draws: Draws, field: Field) -> Field:
     return lambda p: field(place(p, rotation, origin))
 
 
-def _warped(draws: Draws, recipe: Family, field: Field) -> Field:
+def _warped(draws: ProgramDraws, recipe: Family, field: Field) -> Field:
     if not draws.chance(recipe.warp):
         return field
     kind = draws.choice(("twist", "bend", "taper", "ripple"))
@@ -182,7 +183,7 @@ def _warped(draws: Draws, recipe: Family, field: Field) -> Field:
     return lambda p: field(warp(p, rate))
 
 
-def _detailed(draws: Draws, recipe: Family, field: Field) -> Field:
+def _detailed(draws: ProgramDraws, recipe: Family, field: Field) -> Field:
     if not draws.chance(recipe.detail):
         return field
     relief = detail(draws)

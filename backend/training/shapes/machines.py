@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .draws import Draws
 from .primitives import (
     Field,
     box,
@@ -21,14 +20,15 @@ from .primitives import (
     tube,
     union,
 )
+from .program import ProgramDraws
 
 
-def mechanical(draws: Draws) -> Field:
+def mechanical(draws: ProgramDraws) -> Field:
     """One of the kinds of parts."""
     return draws.choice((_plate, _bracket, _arm, _arm, _link, _link, _wheel, _flange))(draws)
 
 
-def _drilled(draws: Draws, count: int, room: Tensor, top: Tensor) -> Field:
+def _drilled(draws: ProgramDraws, count: int, room: Tensor, top: Tensor) -> Field:
     """Cutter of `count` holes through a plate of half sides `room`; some are slots, some counterbored."""
     at = draws.uniform(-0.85, 0.85, 2 * count).reshape(-1, count, 2) * (room[:, None] - 0.08)
     radius = draws.uniform(0.04, 0.14, count)
@@ -52,7 +52,7 @@ def _drilled(draws: Draws, count: int, room: Tensor, top: Tensor) -> Field:
     return field
 
 
-def _plate(draws: Draws) -> Field:
+def _plate(draws: ProgramDraws) -> Field:
     """Plate with rounded edges, ribs and holes."""
     half = torch.cat((draws.uniform(0.5, 0.9), draws.uniform(0.2, 0.8), draws.uniform(0.04, 0.2)), 1)
     rounding = draws.uniform(0.0, 0.035)
@@ -86,7 +86,7 @@ def _plate(draws: Draws) -> Field:
     return field
 
 
-def _bracket(draws: Draws) -> Field:
+def _bracket(draws: ProgramDraws) -> Field:
     """Two plates at a right angle, with gussets and holes in both."""
     half = torch.cat((draws.uniform(0.4, 0.8), draws.uniform(0.2, 0.7), draws.uniform(0.04, 0.14)), 1)
     width, high = draws.uniform(0.04, 0.14), draws.uniform(0.3, 0.7)
@@ -117,7 +117,7 @@ def _bracket(draws: Draws) -> Field:
     return field
 
 
-def _arm(draws: Draws) -> Field:
+def _arm(draws: ProgramDraws) -> Field:
     """Rocker arm: a hub with a bore, arms of changing section, drilled bosses at their ends."""
     count = draws.integer(2, 4)
     thick, fillet = draws.uniform(0.05, 0.2), draws.uniform(0.02, 0.12)
@@ -164,7 +164,7 @@ def _arm(draws: Draws) -> Field:
     return field
 
 
-def _link(draws: Draws) -> Field:
+def _link(draws: ProgramDraws) -> Field:
     """Flat link: a thick outline around two or three eyes, with a pocket or a window."""
     count = draws.integer(2, 3)
     thick = draws.uniform(0.05, 0.2)
@@ -207,7 +207,7 @@ def _link(draws: Draws) -> Field:
     return field
 
 
-def _wheel(draws: Draws) -> Field:
+def _wheel(draws: ProgramDraws) -> Field:
     """Wheel or gear: hub, spokes or a web, rim with teeth by chance."""
     thick, fillet = draws.uniform(0.05, 0.2), draws.uniform(0.02, 0.1)
     rim, width = draws.uniform(0.6, 0.8), draws.uniform(0.05, 0.13)
@@ -242,7 +242,7 @@ def _wheel(draws: Draws) -> Field:
     return field
 
 
-def _flange(draws: Draws) -> Field:
+def _flange(draws: ProgramDraws) -> Field:
     """Flanged pipe or stepped shaft with a circle of bolt holes, keyway and cross holes."""
     flange, thick = draws.uniform(0.5, 0.75), draws.uniform(0.05, 0.14)
     pipe = flange * draws.uniform(0.35, 0.65)
