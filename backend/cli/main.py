@@ -237,8 +237,7 @@ def _fit_one(
 
 def _measure(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     from ..formats.mesh_reader import load_scan
-    from ..geometry.energies import energies
-    from ..geometry.measure import measure
+    from ..geometry.measure import energies, measure
     from ..protocol.codec import jsonable
 
     with contextlib.redirect_stdout(sys.stderr):

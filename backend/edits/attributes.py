@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from ..errors import ErrorCode, OmomiError
 from ..field.onnx_model import Model
 from ..geometry.nearest import nearest_on_mesh
+from ..geometry.normals import unit
 from ..geometry.smoothing import SmoothedMesh
 from ..scan.frame import LONGEST_SIDE
-from ..scan.normals import unit
 from ..scan.prepare import PreparedScan
 
 PERCENT = LONGEST_SIDE / 100

@@ -22,9 +22,8 @@ from ..geometry.topology_sweep import Solid, refine, sweep
 from ..geometry.topology_text import describe
 from ..protocol.requests import EditTarget
 from ..registration.icp import NORMAL_REACH, Matcher, Surface, register, register_nearby
-from ..registration.match import match_warp, mismatch
 from ..registration.similarity import Similarity
-from ..registration.warp import Bumps, Ridge, Warp, kernel, spread_points
+from ..registration.warp import Bumps, Ridge, Warp, kernel, match_warp, mismatch, spread_points
 from .blend_solid import RESOLUTION, Mix
 from .fitted_scan import EditableMesh, FittedScan, Progress
 

@@ -9,8 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..scan.normals import unit, vertex_normals
-from ..scan.orient_faces import face_normals
+from ..geometry.normals import face_normals, normals_of
 from .masks import Mask
 
 MOVED = 0.05
@@ -64,12 +63,6 @@ class Edited:
     largest: float
     guessed: float
     folded: int
-
-
-def normals_of(vertices: NDArray, faces: NDArray) -> NDArray[np.float64]:
-    """Displacement vertex normals (n, 3) of a mesh, weighted by area; zero where a vertex has no face with an area."""
-    points = np.asarray(vertices, np.float32)
-    return unit(vertex_normals(len(points), faces, face_normals(points, faces)))[0].astype(np.float64)
 
 
 def units(layers: Sequence[Layer], vertices: NDArray, normals: NDArray) -> list[Displacement]:

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry.normals import face_normals, normals_of
 from ..prior.profile.deviation import departure
 from ..prior.profile.membership import Membership, membership
 from ..prior.profile.profile import load_profile
 from ..registration.icp import Surface
-from ..scan.orient_faces import face_normals
 from ..scan.prepare import PreparedScan
-from .displacement import normals_of
 from .stack import EditSession
 
 POINTS = 20_000

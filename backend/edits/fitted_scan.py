@@ -14,11 +14,11 @@ from ..engine import Result
 from ..errors import ErrorCode, OmomiError
 from ..formats.raw_scan import RawScan
 from ..geometry.moving_solid import encloses
+from ..geometry.normals import normals_of
 from ..geometry.winding_number import tangled_share
 from ..prior.codes import level0_winding
 from ..protocol.requests import EditTarget
 from ..scan.prepare import PreparedScan
-from .displacement import normals_of
 
 Progress = Callable[[float, str], None]
 """Takes a share 0 .. 1 of what is done and words; raises where the work is to end."""

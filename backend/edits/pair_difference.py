@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
 from ..registration.icp import NORMAL_REACH, Matcher, Surface, register, register_nearby
-from ..registration.match import match_warp, mismatch
+from ..registration.warp import match_warp, mismatch
 from ..scan.prepare import PreparedScan
 
 POINTS = 20_000

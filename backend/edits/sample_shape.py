@@ -13,8 +13,7 @@ from ..errors import ErrorCode, OmomiError
 from ..field.fit import FittedMesh, ignore
 from ..field.onnx_model import CancelToken
 from ..prior import shape_prior
-from ..prior.decode_shape import decode_shape
-from ..prior.outline import Outline, outline_of
+from ..prior.decode_shape import Outline, decode_shape, outline_of
 from ..prior.shape_prior import ShapePrior
 from .fitted_scan import EditableMesh, Progress
 from .plausibility import Plausibility, plausibility_of

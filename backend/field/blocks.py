@@ -10,10 +10,8 @@ import itertools
 
 import numpy as np
 
-from .bricks import BRICK, OUTSIDE, BrickGrid, BrickMap
+from .bricks import BLOCK, BLOCK_BRICKS, BRICK, OUTSIDE, BrickGrid, BrickMap
 
-BLOCK_BRICKS = 4
-BLOCK = BLOCK_BRICKS * BRICK
 STRIDE = BLOCK_BRICKS - 1
 """Bricks from one block to the next."""
 PARENT = BLOCK // 2 + 2
@@ -84,29 +82,16 @@ def distinct(coords: np.ndarray) -> np.ndarray:
     return _unkeyed(np.unique(_keys(coords.reshape(-1, 3))))
 
 
-def joined(bricks: np.ndarray) -> np.ndarray:
+def join_bricks(bricks: np.ndarray) -> np.ndarray:
     """Bricks (b, 4, 4, 4, c, 8, 8, 8) of each block, put together: (b, c, 32, 32, 32), contiguous."""
     count, channels = len(bricks), bricks.shape[4]
     return bricks.transpose(0, 4, 1, 5, 2, 6, 3, 7).reshape(count, channels, BLOCK, BLOCK, BLOCK)
 
 
-def split(blocks: np.ndarray) -> np.ndarray:
-    """The reverse of `joined`, a view: (b, c, 32, 32, 32) -> (b, 4, 4, 4, c, 8, 8, 8)."""
+def split_blocks(blocks: np.ndarray) -> np.ndarray:
+    """The reverse of `join_bricks`, a view: (b, c, 32, 32, 32) -> (b, 4, 4, 4, c, 8, 8, 8)."""
     count, channels = blocks.shape[:2]
     return blocks.reshape(count, channels, *[BLOCK_BRICKS, BRICK] * 3).transpose(0, 2, 4, 6, 1, 3, 5, 7)
-
-
-def gather_evidence(sums: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """The atom's evidence f32 (b, 5, 32, 32, 32) from the bricks' sums (m, 5, 8, 8, 8); index (b, 4, 4, 4) into them.
-
-    Moments are taken about the centre of each brick; here they move to the centre of the block.
-    """
-    evidence = joined(sums[index])
-    centre = np.repeat((np.arange(BLOCK_BRICKS, dtype=np.float32) - (BLOCK_BRICKS - 1) / 2) * BRICK, BRICK)
-    evidence[:, 4] += evidence[:, 1] * centre[:, None, None]
-    evidence[:, 4] += evidence[:, 2] * centre[:, None]
-    evidence[:, 4] += evidence[:, 3] * centre
-    return evidence
 
 
 def gather_parent(grid: BrickGrid, bricks: BrickMap, blocks: np.ndarray) -> np.ndarray:
@@ -146,12 +131,12 @@ class BlockAverage:
         self._sums = np.zeros((count, channels, BRICK, BRICK, BRICK), np.float32)
         self._weights = np.zeros((count, 1, BRICK, BRICK, BRICK), np.float32)
         self._weight = blend_weights()
-        self._weight_bricks = split(self._weight[None, None])[0]
+        self._weight_bricks = split_blocks(self._weight[None, None])[0]
 
     def add(self, blocks: np.ndarray, index: np.ndarray) -> None:
         """blocks f32 (b, c, 32, 32, 32), overwritten; index i32 (b, 4, 4, 4): their bricks' numbers."""
         blocks *= self._weight
-        bricks = split(blocks)
+        bricks = split_blocks(blocks)
         for place in np.ndindex(BLOCK_BRICKS, BLOCK_BRICKS, BLOCK_BRICKS):
             # at one place the bricks of different blocks differ, so plain indexing adds each of them once
             at = (slice(None), *place)

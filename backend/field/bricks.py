@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
 BRICK = 8
+BLOCK_BRICKS = 4
+BLOCK = BLOCK_BRICKS * BRICK
+
+
+def resolution(level: int) -> int:
+    """Voxels along the canonical cube on a level: one block on level 0, twice as many on each level below."""
+    return BLOCK * 2**level
+
+
+def voxel_size(level: int) -> float:
+    """Canonical width of a voxel on a level."""
+    return 2.0 / resolution(level)
 
 
 @dataclass(frozen=True)
@@ -73,3 +86,46 @@ class BrickMap:
         place = np.argwhere(self.index >= 0)
         order = np.argsort(self.index[tuple(place.T)])
         return (place[order] - self.margin).astype(np.int32)
+
+
+def sample(grid: BrickGrid, bricks: BrickMap, positions: np.ndarray, channel: int, absent: float) -> np.ndarray:
+    """Values f32 (n,) of a channel at ``positions`` f32 (n, 3), in voxels with centres at whole numbers.
+
+    Bricks that are not stored count as ``absent`` on the outside and as -``absent`` inside for channel 0, and as
+    ``absent`` for the others.
+    """
+    values = grid.values.reshape(len(grid.coords), -1, BRICK**3)[:, channel]
+    lower = np.floor(positions).astype(np.int32)
+    upper = positions - lower
+    shares = [(1 - along, along) for along in upper.T]
+    total = np.zeros(len(positions), np.float32)
+    for corner in itertools.product((0, 1), repeat=3):
+        voxel = lower + np.array(corner, np.int32)
+        in_x, in_y, in_z = (share[end] for share, end in zip(shares, corner, strict=True))
+        index = bricks.find(voxel >> 3)
+        x, y, z = (voxel & (BRICK - 1)).T
+        value = values[np.maximum(index, 0), (x * BRICK + y) * BRICK + z]
+        side = np.where((index == INSIDE) & (channel == 0), -absent, absent)
+        total += (in_x * in_y * in_z).astype(np.float32) * np.where(index >= 0, value, side).astype(np.float32)
+    return total
+
+
+@dataclass(frozen=True)
+class Level:
+    """The field at one level: mean and log scale, in voxels, on the stored bricks; ``bricks`` also knows the sides;
+    code f32 (CODE,): of the shape, as the level was told."""
+
+    number: int
+    grid: BrickGrid
+    bricks: BrickMap
+    blocks: int
+    code: np.ndarray
+
+    @property
+    def resolution(self) -> int:
+        return BLOCK * 2**self.number
+
+    @property
+    def voxel(self) -> float:
+        """Canonical size of a voxel."""
+        return 2.0 / self.resolution

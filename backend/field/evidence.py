@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .bricks import BRICK, BrickMap
+from .blocks import join_bricks
+from .bricks import BLOCK_BRICKS, BRICK, BrickMap
 
 CHANNELS = 5
 """Number of points, sum of normals (3), sum of normal . position (voxels from the centre of the brick)."""
@@ -47,3 +48,16 @@ def add_splat(
     for channel, values in enumerate((None, normal[:, 0], normal[:, 1], normal[:, 2], moment)):
         found = np.bincount(number[flat], values, len(held)).astype(np.float32)
         table[rows, channel, columns] += np.float32(weight) * found
+
+
+def gather_evidence(sums: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The atom's evidence f32 (b, 5, 32, 32, 32) from the bricks' sums (m, 5, 8, 8, 8); index (b, 4, 4, 4) into them.
+
+    Moments are taken about the centre of each brick; here they move to the centre of the block.
+    """
+    evidence = join_bricks(sums[index])
+    centre = np.repeat((np.arange(BLOCK_BRICKS, dtype=np.float32) - (BLOCK_BRICKS - 1) / 2) * BRICK, BRICK)
+    evidence[:, 4] += evidence[:, 1] * centre[:, None, None]
+    evidence[:, 4] += evidence[:, 2] * centre[:, None]
+    evidence[:, 4] += evidence[:, 3] * centre
+    return evidence

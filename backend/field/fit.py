@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,21 +11,26 @@ import numpy as np
 
 from ..errors import ErrorCode, OmomiError
 from ..formats.raw_scan import RawScan
+from ..geometry.topology import label_faces, signed_volumes
 from ..scan.clean import CleanReport
 from ..scan.prepare import PreparedScan, prepare
+from .bricks import Level
 from .completion_prior import CompletionPoints, CompletionPrior
-from .components_filter import compacted, kept_faces
 from .isosurface import extract
-from .memory import peak_bytes
 from .onnx_model import CancelToken, Model
-from .recursion import Level, recursion
-from .uncertainty import vertex_sigma
-from .variation import Variation
+from .recursion import recursion
+from .uncertainty import Variation, vertex_sigma
 
 DEEPEST_LEVEL = 5
 MOST_VARIATIONS = 9999
 FINEST_SHARE = 4.0
 """A level has about four times the blocks of the one above."""
+SUPPORT_RESOLUTION = 64
+"""Grid (cells along [-1, 1]) on which a vertex near a scan point counts as supported."""
+SUPPORTED_SHARE = 0.5
+"""A piece stays when at least this share of its vertices is supported."""
+LEAST_VOLUME = 1e-3
+"""Supported pieces smaller than this share of the largest are crumbs of noise."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ def fit(
     for level, unmeasured in _guessed(levels_with, prepared, guess):
         # level 0 may come again
         levels[level.number :] = [level]
-        mesh = _surface(levels, prepared, options, model, unmeasured)
+        mesh = _mesh(levels, prepared, options, model, unmeasured)
         cancel.raise_if_cancelled()
         seconds = time.perf_counter() - started
         rows[level.number :] = [{"level": level.number, "blocks": level.blocks, "seconds": seconds}]
@@ -186,23 +192,94 @@ def _guessed(
         yield level, unmeasured
 
 
-def _surface(
+def _mesh(
     levels: Sequence[Level], scan: PreparedScan, options: FitOptions, model: Model, unmeasured: CompletionPoints | None
 ) -> FittedMesh | None:
-    """The mesh of the last of ``levels``; None where it has no inside, as thin walls may on coarse levels."""
-    level = levels[-1]
-    surface = extract(level.grid, sides=level.bricks)
-    if len(surface.faces) == 0:
-        return None
-    positions = (surface.vertices + np.float32(0.5)) * np.float32(level.voxel) - np.float32(1)
+    """The mesh of the last of ``levels``, in world units; None where it has no inside."""
     known = scan.points if unmeasured is None else np.concatenate([scan.points, unmeasured.guess.points])
-    used, faces = compacted(positions, kept_faces(positions, surface.faces, known, not options.keep_islands))
-    positions = positions[used]
-    factors = model.card.get("sigma_factors", [1.0])
-    sigma = vertex_sigma(positions, surface.values[used, 0], levels, factors)
+    surface = level_surface(levels, known, model, largest_only=not options.keep_islands)
+    if surface is None:
+        return None
+    positions, faces, sigma = surface
     if unmeasured is not None:
         sigma = np.maximum(sigma, unmeasured.sigma(positions))
     if scan.doubt is not None:
         sigma = np.hypot(sigma, scan.doubt.at(positions))
     sigma /= np.float32(scan.frame.scale)
-    return FittedMesh(scan.frame.to_world(positions), faces, sigma, level.number, level.number == options.level)
+    number = levels[-1].number
+    return FittedMesh(scan.frame.to_world(positions), faces, sigma, number, number == options.level)
+
+
+def level_surface(
+    levels: Sequence[Level], points: np.ndarray, model: Model, largest_only: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Vertices f32 (n, 3), faces i32 (m, 3) and sigma f32 (n,) of the last of ``levels``, canonical.
+
+    levels: coarse to fine, from level 0 on. points f32 (p, 3), canonical: pieces of the surface that have none of them
+    go, see `kept_faces`. None where the field has no inside, as thin walls may have none on coarse levels.
+    """
+    level = levels[-1]
+    surface = extract(level.grid, sides=level.bricks)
+    if len(surface.faces) == 0:
+        return None
+    positions = (surface.vertices + np.float32(0.5)) * np.float32(level.voxel) - np.float32(1)
+    used, faces = compacted(positions, kept_faces(positions, surface.faces, points, largest_only))
+    factors = model.card.get("sigma_factors", [1.0])
+    return positions[used], faces, vertex_sigma(positions[used], surface.values[used, 0], levels, factors)
+
+
+def kept_faces(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, largest_only: bool) -> np.ndarray:
+    """Faces i32 (k, 3) of the pieces that stay; vertices and scan points canonical, f32 (n, 3).
+
+    Pieces are closed. The largest outer piece always stays; other outer pieces and the walls of cavities stay when the
+    scan has points there. A cavity goes with the piece around it only if nothing supports it.
+    """
+    labels, count = label_faces(faces)
+    if count <= 1:
+        return faces
+    volume = signed_volumes(vertices, faces, labels, count)
+    largest = int(np.argmax(volume))
+    keep = np.zeros(count, bool)
+    keep[largest] = True
+    if not largest_only:
+        others = np.flatnonzero(labels != largest)
+        corner = faces[others, 0]
+        supported = _supported(vertices[corner], points)
+        total = np.bincount(labels[others], minlength=count)
+        share = np.bincount(labels[others], supported, minlength=count) / np.maximum(total, 1)
+        keep |= (share >= SUPPORTED_SHARE) & (np.abs(volume) >= LEAST_VOLUME * volume[largest])
+    return faces[keep[labels]]
+
+
+def compacted(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers (k,) of the vertices that ``faces`` use, ascending, and the faces with the new numbering."""
+    used = np.zeros(len(vertices), bool)
+    used[faces] = True
+    number = np.cumsum(used) - 1
+    return np.flatnonzero(used), number[faces].astype(np.int32)
+
+
+def _supported(vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Whether each vertex (n, 3) has a scan point in its cell or in one of the 26 around it."""
+    cells = np.zeros((SUPPORT_RESOLUTION + 4,) * 3, bool)
+    at = _cells(points)
+    for offset in np.ndindex(3, 3, 3):
+        x, y, z = (at + np.array(offset) - 1).T
+        cells[x, y, z] = True
+    x, y, z = _cells(vertices).T
+    return cells[x, y, z]
+
+
+def _cells(positions: np.ndarray) -> np.ndarray:
+    cell = np.floor((positions + 1) * (SUPPORT_RESOLUTION / 2)).astype(np.int32)
+    return np.clip(cell, 0, SUPPORT_RESOLUTION - 1) + 2
+
+
+def peak_bytes() -> int:
+    """Largest resident size of the process so far; 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

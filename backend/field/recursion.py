@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
-from .blocks import BLOCK, BLOCK_BRICKS, BlockAverage, bricks_of, cover, distinct, gather_evidence, gather_parent
-from .bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap
+from .blocks import BlockAverage, bricks_of, cover, distinct, gather_parent
+from .bricks import BLOCK, BLOCK_BRICKS, BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap, Level
 from .completion_prior import CompletionPoints
-from .evidence import add_splat, splat
+from .evidence import add_splat, gather_evidence, splat
 from .onnx_model import CODED_LEVELS, CancelToken, Model
-from .variation import Variation
+from .uncertainty import Variation
 
 ACTIVE = 1.0
 """A brick is refined when the level above comes this close (its voxels) to the surface somewhere in the brick."""
@@ -23,27 +22,6 @@ MIRRORED = 2
 errors that the network makes itself differ between the two. On finer levels that would take longer than it is worth."""
 BATCH = 8
 """Blocks in one run of the network: the largest batch that still helps on the CPU, and small enough to stop between."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """The field at one level: mean and log scale, in voxels, on the stored bricks; ``bricks`` also knows the sides;
-    code f32 (CODE,): of the shape, as the level was told."""
-
-    number: int
-    grid: BrickGrid
-    bricks: BrickMap
-    blocks: int
-    code: np.ndarray
-
-    @property
-    def resolution(self) -> int:
-        return BLOCK * 2**self.number
-
-    @property
-    def voxel(self) -> float:
-        """Canonical size of a voxel."""
-        return 2.0 / self.resolution
 
 
 def recursion(

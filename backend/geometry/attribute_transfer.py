@@ -11,7 +11,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import ErrorCode, OmomiError
-from .nearest import Nearest, closest_on_triangles, face_normals, nearest_on_mesh
+from .nearest import Nearest, closest_on_triangles, nearest_on_mesh
+from .normals import unit_normals
 
 STRETCH = 3.0
 """UVs that run this many times faster over a face than over the faces that they come from have crossed a seam."""
@@ -118,7 +119,7 @@ class Transfer:
 
     @cached_property
     def _faces(self) -> Nearest:
-        normals = face_normals(self.vertices[self.faces])
+        normals = unit_normals(self.vertices[self.faces])[0]
         return nearest_on_mesh(self.source_vertices, self.source_faces, self._middles, normals)
 
     @cached_property
@@ -128,7 +129,7 @@ class Transfer:
     @cached_property
     def _normals(self) -> NDArray[np.float64]:
         """Normals (w, 3) of the target's vertices: the sum of those of the faces around."""
-        of_faces = np.repeat(face_normals(self.vertices[self.faces]), 3, axis=0)
+        of_faces = np.repeat(unit_normals(self.vertices[self.faces])[0], 3, axis=0)
         corner = self.faces.reshape(-1)
         sums = [np.bincount(corner, axis, minlength=len(self.vertices)) for axis in of_faces.T]
         return np.stack(sums, axis=1).astype(np.float64)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from .components import label_faces, signed_volumes
-from .topology import betti_of_mesh, edge_report
+from .normals import face_normals, unit_normals
+from .topology import betti_of_mesh, edge_report, label_faces, signed_volumes
 
 SURFACE_SAMPLES = 20_000
 BALLS = 1_000
 SAME_WALL = np.cos(np.radians(40))
 """Cosine of the angle between the two points that a ball touches, seen from its centre. A ball is not shrunk
 to a point at a smaller angle: noise or a bend of the same wall, not the wall across."""
+LARGEST_COTANGENT = 10.0
+"""Of the angle of a face: slivers, which a grid leaves where it only just cuts a surface, would drown all others."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def measure(vertices: np.ndarray, faces: np.ndarray) -> Measures:
     """
     vertices, faces = weld(np.asarray(vertices, np.float64), np.asarray(faces))
     corners = vertices[faces]
-    area = float(_normals(corners)[1].sum()) if len(faces) else 0.0
+    area = float(unit_normals(corners)[1].sum()) if len(faces) else 0.0
     if not area > 0:
         raise ValueError("the mesh has no face with an area")
     report = edge_report(faces)
@@ -86,9 +89,38 @@ def weld(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def volume_and_area(vertices: np.ndarray, faces: np.ndarray) -> tuple[float, float]:
     """Signed volume and area of a closed mesh, vertices (n, 3) and faces (m, 3), cubes and squares of their unit."""
-    corners = vertices[faces]
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    return float(np.einsum("na,na->", corners[:, 0], across) / 6), float(np.linalg.norm(across, axis=1).sum() / 2)
+    across = face_normals(vertices, faces)
+    return float(np.einsum("na,na->", vertices[faces[:, 0]], across) / 6), float(
+        np.linalg.norm(across, axis=1).sum() / 2
+    )
+
+
+def energies(vertices: NDArray, faces: NDArray) -> dict[str, float]:
+    """{"area", "bending"} of a mesh with vertices (n, 3) and faces (m, 3).
+
+    area: in squared units of the vertices. bending: integral of the squared mean curvature, which does not depend on
+    the size; 4 pi of a sphere, and no closed surface has less (Willmore). Borders do not count.
+    """
+    vertices, faces = weld(np.asarray(vertices, np.float64), np.asarray(faces))
+    double = np.linalg.norm(face_normals(vertices, faces), axis=1)
+    normal, share = np.zeros_like(vertices), np.zeros(len(vertices))
+    for k in range(3):
+        a, b, c = (faces[:, (k + step) % 3] for step in range(3))
+        one, other = vertices[b] - vertices[a], vertices[c] - vertices[a]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cotangent = np.einsum("na,na->n", one, other) / double
+        cotangent = np.clip(np.nan_to_num(cotangent), -LARGEST_COTANGENT, LARGEST_COTANGENT)
+        pull = cotangent[:, None] * (vertices[b] - vertices[c])
+        np.add.at(normal, b, pull)
+        np.add.at(normal, c, -pull)
+        share += np.bincount(a, double / 6, len(vertices))
+    edges = np.sort(np.concatenate([faces[:, [k, (k + 1) % 3]] for k in range(3)]), axis=1)
+    pairs, uses = np.unique(edges, axis=0, return_counts=True)
+    share[pairs[uses == 1]] = 0
+    inner = share > 0
+    # the mean curvature times its normal is a quarter of the pull over the vertex's share of the area
+    bending = (normal[inner] ** 2).sum(axis=1) / (16 * share[inner])
+    return {"area": float(double.sum() / 2), "bending": float(bending.sum())}
 
 
 def mean_thickness(vertices: np.ndarray, faces: np.ndarray, seed: int = 0) -> float:
@@ -102,7 +134,7 @@ def mean_thickness(vertices: np.ndarray, faces: np.ndarray, seed: int = 0) -> fl
     """
     rng = np.random.default_rng(seed)
     corners = vertices[faces].astype(np.float64)
-    normals, areas = _normals(corners)
+    normals, areas = unit_normals(corners)
     chosen = rng.choice(len(faces), SURFACE_SAMPLES, p=areas / areas.sum())
     u, v = rng.random((2, SURFACE_SAMPLES, 1))
     u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
@@ -121,10 +153,3 @@ def mean_thickness(vertices: np.ndarray, faces: np.ndarray, seed: int = 0) -> fl
         active = active[shrinks]
         radius[active] = touching[shrinks]
     return float(2 * radius.mean())
-
-
-def _normals(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unit normals (m, 3) and areas (m,) of triangles (m, 3, 3); zero normals where there is no area."""
-    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    length = np.linalg.norm(cross, axis=1)
-    return cross / np.where(length > 0, length, 1)[:, None], length / 2

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from .normals import unit_normals
+
 FAN = 8
 """Children of a node of the tree of boxes."""
 CHUNK = 1 << 14
@@ -17,8 +19,6 @@ MOST_PAIRS = 1 << 16
 """Pairs of query and node that are looked at together."""
 TURNED = 0.05
 """A face turned away from the query counts as farther by this share of the mesh's diagonal."""
-
-
 ABSENT = 1e150
 """Corner of the boxes that fill up a group; finite, because normals that are 0 are multiplied by it."""
 
@@ -59,7 +59,7 @@ def nearest_on_mesh(
     if len(kept) == 0:
         raise ValueError("the mesh has no faces")
     penalty = TURNED * float(np.linalg.norm(np.ptp(corners.reshape(-1, 3), axis=0)))
-    turns = np.zeros((len(corners), 0)) if normals is None else face_normals(corners)
+    turns = np.zeros((len(corners), 0)) if normals is None else unit_normals(corners)[0]
     facing = np.zeros((len(points), 0)) if normals is None else np.asarray(normals, np.float64)
     if labels is not None:
         corners, points = _lift(corners, points, labels[0][kept], labels[1])
@@ -70,13 +70,6 @@ def nearest_on_mesh(
     ]
     face, barycentric, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Nearest(kept[face], barycentric, distance)
-
-
-def face_normals(corners: NDArray) -> NDArray[np.float64]:
-    """Unit normals (m, 3) of triangles (m, 3, 3); zero where there is no area."""
-    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    length = np.linalg.norm(cross, axis=1, keepdims=True)
-    return cross / np.where(length > 0, length, 1)
 
 
 def closest_on_triangles(corners: NDArray, points: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

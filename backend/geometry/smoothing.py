@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..edits.displacement import normals_of
+from .normals import face_normals, normals_of
 
 MOST_STEPS = 200
 """Of one smoothing: beyond, a mesh is so fine that its filters act on smaller features than was asked for."""
@@ -61,8 +61,6 @@ class SmoothedMesh:
     @cached_property
     def _areas(self) -> NDArray[np.float64]:
         """Area (n,) around each vertex; nowhere nothing."""
-        corners = self.vertices[self.faces]
-        across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        third = np.linalg.norm(across, axis=1) / 6
+        third = np.linalg.norm(face_normals(self.vertices, self.faces), axis=1) / 6
         area = np.bincount(self.faces.reshape(-1), np.repeat(third, 3), len(self.vertices))
         return np.maximum(area.astype(np.float64), 1e-3 * area.mean() + 1e-30, dtype=np.float64)

@@ -14,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from ..field.blocks import BLOCK, BLOCK_BRICKS, bricks_of, gather_evidence
-from ..field.bricks import OUTSIDE, BrickMap
-from ..field.evidence import splat
+from ..field.blocks import bricks_of
+from ..field.bricks import BLOCK, BLOCK_BRICKS, OUTSIDE, BrickMap
+from ..field.evidence import gather_evidence, splat
 from ..field.onnx_model import CODE, CancelToken, Model
 from ..formats.files import FormatError
 from ..formats.tables import load_tables, save_tables, table
 from ..geometry.nearest import closest_on_triangles
+from ..geometry.normals import triangle_normals
 from ..geometry.winding_number import winding_grid
-from ..scan.face_samples import SPACING, sample_faces
+from ..scan.surface_points import SPACING, sample_faces
 from .archive import COARSE, TRUNCATION, coarse
 
 FILE = "prior.safetensors"
@@ -84,8 +85,9 @@ def level0_field(vertices: NDArray, faces: NDArray, winding: NDArray[np.int16] |
     voxels, faces = _in_voxels(vertices), np.asarray(faces, np.int32)
     inside = (level0_winding(vertices, faces) if winding is None else winding) > 0
     corners, scale = voxels[faces], SPACING / APART
-    twice = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    spread, owner = sample_faces((scale * voxels).astype(np.float32), faces, (scale**2 * twice).astype(np.float32))
+    spread, owner = sample_faces(
+        (scale * voxels).astype(np.float32), faces, (scale**2 * triangle_normals(corners)).astype(np.float32)
+    )
     places = np.concatenate([spread / scale, corners.mean(axis=1)])
     owner = np.concatenate([owner, np.arange(len(faces))])
     centres = np.stack(np.meshgrid(*[np.arange(BLOCK)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import zoom
 
 from ..errors import ErrorCode, OmomiError
-from ..field.components_filter import compacted, kept_faces
-from ..field.fit import DEEPEST_LEVEL, FINEST_SHARE, FittedMesh, ignore
+from ..field.bricks import BrickGrid, Level
+from ..field.fit import DEEPEST_LEVEL, FINEST_SHARE, FittedMesh, ignore, level_surface
 from ..field.isosurface import extract
 from ..field.onnx_model import CancelToken, Model
-from ..field.recursion import Level, recursion
-from ..field.uncertainty import vertex_sigma
-from ..field.variation import Variation
-from .outline import Outline
+from ..field.recursion import recursion
+from ..field.uncertainty import Variation
+from ..geometry.normals import normals_of
+from ..geometry.topology import label_faces, signed_volumes
+from .codes import Codes
 
 SOFTNESS = 0.01
 """Noise (canonical) that the atom is told: an outline is soft."""
+FINER = 4
+"""The coarse field is interpolated to this many times its resolution, by cubic splines."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """points, normals f32 (n, 3), canonical, normals outwards; whole: share of the volume that is in the largest
+    piece, 0 where there is no surface."""
+
+    points: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    whole: float
+
+
+def outline_of(code: NDArray, codes: Codes) -> Outline:
+    """The outline of a code (CODE,)."""
+    fine = np.asarray(zoom(codes.field_of(code), FINER, order=3, mode="nearest", grid_mode=True), np.float32)
+    surface = extract(BrickGrid.from_dense(fine[None]))
+    if not len(surface.faces):
+        return Outline(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), 0.0)
+    points = (surface.vertices + np.float32(0.5)) * np.float32(2 / len(fine)) - np.float32(1)
+    labels, count = label_faces(surface.faces)
+    # hollows count against the piece around them
+    volumes = signed_volumes(points, surface.faces, labels, count)
+    whole = float(volumes.max() / np.maximum(volumes, 0).sum())
+    return Outline(points, normals_of(points, surface.faces).astype(np.float32), whole)
 
 
 def decode_shape(
@@ -53,24 +83,14 @@ def decode_shape(
     asked = *known, SOFTNESS, 0.0, level, model, cancel, progress
     for found in recursion(*asked, code=np.asarray(code, np.float32), variation=variation):
         levels.append(found)
-        mesh = _surface(levels, model, found.number == level)
+        surface = level_surface(levels, nothing, model, largest_only=True)
         cancel.raise_if_cancelled()
-        if mesh is not None:
+        mesh = None
+        if surface is not None:
+            positions, faces, sigma = surface
+            mesh = FittedMesh(positions.astype(np.float64), faces, sigma, found.number, found.number == level)
             on_frame(mesh)
     if mesh is None or not mesh.final:
         raise OmomiError(ErrorCode.NO_SURFACE, "The model imagines no surface for this code: draw another one.")
     on_progress(1.0, "done")
     return mesh
-
-
-def _surface(levels: list[Level], model: Model, final: bool) -> FittedMesh | None:
-    """The largest piece of the last of ``levels``; None where there is no inside, as of thin walls on coarse levels."""
-    level = levels[-1]
-    surface = extract(level.grid, sides=level.bricks)
-    if len(surface.faces) == 0:
-        return None
-    positions = (surface.vertices + np.float32(0.5)) * np.float32(level.voxel) - np.float32(1)
-    used, faces = compacted(positions, kept_faces(positions, surface.faces, positions[:0], largest_only=True))
-    factors = model.card.get("sigma_factors", [1.0])
-    sigma = vertex_sigma(positions[used], surface.values[used, 0], levels, factors)
-    return FittedMesh(positions[used].astype(np.float64), faces, sigma, level.number, final)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import KDTree
 
-from ..field.recursion import Level
+from ..field.bricks import Level
 from ..field.uncertainty import SCALE_TO_SD
 
 DIRECTIONS = 300

@@ -12,10 +12,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy.spatial import KDTree
 
+from ..field.bricks import Level
 from ..field.completion_prior import LEAST_APART, CompletionPrior
 from ..field.fit import Fit, FitOptions, FittedMesh, fit, ignore
 from ..field.onnx_model import CancelToken, Model
-from ..field.recursion import Level
 from ..formats.raw_scan import RawScan
 from ..scan.prepare import PreparedScan
 from .symmetry import FACING, NEAR, Mirror, SymmetryScorer, mirrors, thinned

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .icp import NORMAL_REACH, Matcher, Surface, register
-from .match import match_warp, mismatch
 from .similarity import Similarity
-from .warp import Warp
+from .warp import Warp, match_warp, mismatch
 
 RADII, STIFFNESS = (0.5, 0.25, 0.12), 0.1
 """Of the smooth warp that follows the rigid registration, in sizes."""

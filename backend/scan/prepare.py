@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
 from ..formats.raw_scan import RawScan
 from .clean import CleanReport, clean
 from .frame import Frame, box, frame_of_box
-from .input_sigma import InputSigma
 from .noise import noise_sd
-from .normals import fitted_normals, repaired
-from .orient_faces import orient_faces
+from .orientation import fitted_normals, orient_faces, repaired
 from .outliers import Occupancy, core, occupancy, strays
 from .surface_points import from_mesh, from_points
 from .voxels import clusters
@@ -24,6 +24,37 @@ FLATTEST = 1e-4
 """A scan thinner than this share of its longest side is flat."""
 WIDEST_NEIGHBOURHOOD = 0.1
 """Vertices whose neighbourhoods are wider than this share of a mesh tell its shape, not its noise."""
+
+
+@dataclass(frozen=True)
+class InputSigma:
+    """How unsure a scan was before it was fitted: that of a mesh which a fit made, where parts of the surface are
+    guesses. Fitted again, as it is for edits and checks, such a mesh looks measured all around; without this a guess
+    would become a fact.
+
+    sigma f32 (n,): one standard deviation of the surface at points f32 (n, 3); both canonical, all finite.
+    """
+
+    points: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, raw: RawScan, frame: Frame) -> InputSigma | None:
+        """What a scan says of itself; None where it says nothing. A point whose sigma is not a number is not asked."""
+        if raw.sigma is None:
+            return None
+        known = np.isfinite(raw.points).all(axis=1) & np.isfinite(raw.sigma) & (raw.sigma >= 0)
+        if not known.any():
+            return None
+        return cls(frame.to_canonical(raw.points[known]), raw.sigma[known] * np.float32(frame.scale))
+
+    @cached_property
+    def _tree(self) -> KDTree:
+        return KDTree(self.points)
+
+    def at(self, positions: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Sigma f32 (m,) of the points nearest to ``positions`` (m, 3), canonical."""
+        return self.sigma[np.asarray(self._tree.query(positions)[1])]
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,12 @@ from scipy.spatial import KDTree
 from scipy.stats import kendalltau
 
 from backend.edits.attributes import ATTRIBUTES, attribute
-from backend.edits.displacement import Layer, apply, normals_of
+from backend.edits.displacement import Layer, apply
 from backend.edits.masks import REACH, PaintedMask
 from backend.field.fit import Fit, FitOptions, fit
 from backend.field.onnx_model import Model, load_model
 from backend.formats.mesh_reader import load_scan
+from backend.geometry.normals import normals_of
 from backend.protocol.client import BackendClient, default_command
 from backend.protocol.requests import EditTarget
 from backend.scan.prepare import PreparedScan, prepare

@@ -11,11 +11,11 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from backend.edits.displacement import normals_of
 from backend.engine import OnnxEngine
 from backend.field.bricks import BRICK, BrickGrid
 from backend.field.isosurface import extract
 from backend.formats.mesh_reader import load_scan
+from backend.geometry.normals import normals_of
 from backend.registration.icp import Surface, register
 from backend.registration.warp import Bumps, Warp
 from backend.scan.prepare import prepare

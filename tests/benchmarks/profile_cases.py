@@ -23,7 +23,7 @@ from backend.prior.profile.family import Member, learn_profile
 from backend.prior.profile.membership import UNLIKE, Membership, membership
 from backend.prior.profile.profile import KIND, Profile, load_profile, save_profile
 from backend.registration.icp import Matcher, Surface
-from backend.registration.match import mismatch
+from backend.registration.warp import mismatch
 from backend.scan.prepare import PreparedScan, prepare
 
 from .bars import Bar, number, table

@@ -9,11 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from backend.edits.attributes import ATTRIBUTES, PERCENT, SurfaceMovement, attribute
-from backend.edits.displacement import Layer, apply, normals_of
+from backend.edits.displacement import Layer, apply
 from backend.edits.masks import SphereMask
 from backend.errors import ErrorCode, OmomiError
 from backend.field.bricks import BrickGrid
 from backend.field.isosurface import extract
+from backend.geometry.normals import normals_of
 from backend.geometry.smoothing import SmoothedMesh
 from backend.scan.clean import CleanReport
 from backend.scan.frame import Frame

@@ -9,7 +9,7 @@ import pytest
 import trimesh
 
 from backend.edits.collision_margin import CollisionMargin, collision_margin
-from backend.edits.displacement import normals_of
+from backend.geometry.normals import normals_of
 
 TORUS = trimesh.creation.torus(0.6, 0.2, major_sections=96, minor_sections=48)
 

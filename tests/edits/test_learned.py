@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from backend.cli.main import main
 from backend.edits.apply_learned import apply_learned, learn_edit
-from backend.edits.displacement import Layer, apply, normals_of
+from backend.edits.displacement import Layer, apply
 from backend.edits.edit_file import load_edit, save_edit
 from backend.edits.learned import LearnedEdit
 from backend.edits.pair_difference import Change, pair_difference
@@ -19,6 +19,7 @@ from backend.errors import ErrorCode, OmomiError
 from backend.formats.mesh_reader import load_scan
 from backend.formats.mesh_writer import save_mesh
 from backend.formats.raw_scan import RawScan
+from backend.geometry.normals import normals_of
 from backend.registration.icp import Surface, register
 from backend.registration.similarity import Similarity, angle_between, best_similarity
 from backend.registration.warp import Bumps, Warp

@@ -12,7 +12,7 @@ from backend.edits.displacement import Displacement
 from backend.edits.fitted_scan import EditableMesh
 from backend.edits.solve import solve_layer, solve_strength
 from backend.errors import ErrorCode, OmomiError
-from backend.geometry.energies import energies
+from backend.geometry.measure import energies
 
 
 def shell_of(mesh: trimesh.Trimesh) -> EditableMesh:

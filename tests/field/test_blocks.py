@@ -7,21 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.field.blocks import (
-    BLOCK,
     BlockAverage,
     blend_weights,
     bricks_of,
     cover,
     distinct,
-    gather_evidence,
     gather_parent,
-    joined,
-    split,
+    join_bricks,
+    split_blocks,
 )
-from backend.field.bricks import INSIDE, OUTSIDE, BrickGrid, BrickMap
-from backend.field.evidence import splat
+from backend.field.bricks import BLOCK, INSIDE, OUTSIDE, BrickGrid, BrickMap, sample
+from backend.field.evidence import gather_evidence, splat
 from backend.field.recursion import mirrored
-from backend.field.sampling import sample
 
 coordinates = st.lists(st.tuples(*[st.integers(-3, 9)] * 3), min_size=1, max_size=40, unique=True)
 
@@ -40,7 +37,7 @@ def test_every_active_brick_is_covered_and_shared_ones_by_both_where_the_surface
     coords = distinct(bricks_of(line))
     numbers = BrickMap.of(coords, np.full((40, 40, 40), OUTSIDE, np.int32), 12)
     weight = np.zeros((len(coords), 8, 8, 8), np.float32)
-    parts = split(blend_weights()[None, None])[0]
+    parts = split_blocks(blend_weights()[None, None])[0]
     for index in numbers.find(bricks_of(line)):
         for place in np.ndindex(4, 4, 4):
             weight[index[place]] += parts[place][0]
@@ -70,7 +67,7 @@ def test_blend_of_blocks_that_agree_is_what_they_agree_on() -> None:
 
 def test_split_undoes_joined() -> None:
     bricks = np.random.default_rng(0).normal(size=(2, 4, 4, 4, 3, 8, 8, 8)).astype(np.float32)
-    assert np.array_equal(split(joined(bricks)), bricks)
+    assert np.array_equal(split_blocks(join_bricks(bricks)), bricks)
 
 
 def test_moments_are_taken_about_the_centre_of_the_block() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from backend.field.bricks import Level
 from backend.field.completion_prior import LEAST_APART, CompletionPoints, CompletionPrior
 from backend.field.fit import FitOptions, FittedMesh, fit
 from backend.field.onnx_model import Model, load_model
-from backend.field.recursion import Level
 from backend.formats.raw_scan import RawScan
 from backend.scan.prepare import PreparedScan, prepare
 

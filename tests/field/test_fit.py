@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from backend.errors import ErrorCode, OmomiError
-from backend.field.components_filter import compacted, kept_faces
-from backend.field.fit import FitOptions, FittedMesh, fit
+from backend.field.fit import FitOptions, FittedMesh, compacted, fit, kept_faces
 from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.formats.raw_scan import RawScan
 from backend.geometry.measure import measure

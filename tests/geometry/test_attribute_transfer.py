@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from backend.errors import ErrorCode, OmomiError
 from backend.geometry.attribute_transfer import Transfer, label_charts
-from backend.geometry.nearest import closest_on_triangles, face_normals, nearest_on_mesh
+from backend.geometry.nearest import closest_on_triangles, nearest_on_mesh
+from backend.geometry.normals import unit_normals
 
 Mesh = tuple[NDArray, NDArray]
 
@@ -52,7 +53,7 @@ def cube(cuts: int) -> Mesh:
 def cube_uvs(vertices: NDArray, faces: NDArray) -> NDArray[np.float64]:
     """Each side of the unit cube in a column of its own, far from the others."""
     corners = vertices[faces]
-    normal = face_normals(corners)
+    normal = unit_normals(corners)[0]
     axis = np.abs(normal).argmax(axis=1)
     side = 2 * axis + (normal[np.arange(len(faces)), axis] > 0)
     plane = np.array([[1, 2], [0, 2], [0, 1]])[axis]
@@ -119,7 +120,7 @@ def test_nearest_on_mesh_equals_brute_force(parts: tuple[int, int, str], turned:
     cost = brute_force(corners, points)
     np.testing.assert_allclose(found.distance, cost[np.arange(len(points)), found.face], rtol=1e-12)
     if normals is not None:
-        away = normals @ face_normals(corners).T <= 0
+        away = normals @ unit_normals(corners)[0].T <= 0
         cost = cost + away * 0.05 * np.linalg.norm(np.ptp(corners.reshape(-1, 3), axis=0))
     np.testing.assert_allclose(cost[np.arange(len(points)), found.face], cost.min(axis=1), rtol=1e-9, atol=1e-12)
 
@@ -220,9 +221,9 @@ def test_a_cube_with_six_charts() -> None:
     (vertices, faces), new = cube(1), cube(3)
     found = Transfer(vertices, faces, *new).corner_uvs(cube_uvs(vertices, faces))
     np.testing.assert_allclose(found, cube_uvs(*new), atol=1e-6)
-    material = np.abs(face_normals(vertices[faces])).argmax(axis=1)
+    material = np.abs(unit_normals(vertices[faces])[0]).argmax(axis=1)
     np.testing.assert_array_equal(
-        Transfer(vertices, faces, *new).face_values(material), np.abs(face_normals(new[0][new[1]])).argmax(axis=1)
+        Transfer(vertices, faces, *new).face_values(material), np.abs(unit_normals(new[0][new[1]])[0]).argmax(axis=1)
     )
 
 

@@ -11,8 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from backend.geometry.components import label_faces, signed_volumes
-from backend.geometry.topology import Betti, betti_of_mesh, betti_of_occupancy, edge_report, euler_of_occupancy
+from backend.geometry.topology import (
+    Betti,
+    betti_of_mesh,
+    betti_of_occupancy,
+    edge_report,
+    euler_of_occupancy,
+    label_faces,
+    signed_volumes,
+)
 
 
 def joined(*meshes: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray]:

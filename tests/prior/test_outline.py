@@ -10,7 +10,7 @@ import pytest
 from backend.edits.sample_shape import WHOLE, drawn_code
 from backend.field.onnx_model import CODE
 from backend.prior.codes import Codes
-from backend.prior.outline import outline_of
+from backend.prior.decode_shape import outline_of
 from tests.fake_priors import COARSE, codes_of, prior_of
 
 NOTHING = np.zeros(CODE, np.float32)

@@ -20,8 +20,8 @@ from backend.prior.profile.gaussian import POSE, RANGES, Posterior, ShapeGaussia
 from backend.prior.profile.membership import Membership, membership
 from backend.prior.profile.profile import Profile
 from backend.registration.icp import Matcher, Surface
-from backend.registration.match import mismatch
 from backend.registration.similarity import Similarity
+from backend.registration.warp import mismatch
 from backend.scan.prepare import PreparedScan, prepare
 
 NOISE = 0.002

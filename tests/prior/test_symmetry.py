@@ -8,10 +8,11 @@ import trimesh
 
 from backend.engine import OnnxEngine
 from backend.errors import ErrorCode, OmomiError
+from backend.field.bricks import Level
 from backend.field.completion_prior import LEAST_APART
 from backend.field.fit import FitOptions
 from backend.field.onnx_model import CancelToken, Model, load_model
-from backend.field.recursion import Level, recursion
+from backend.field.recursion import recursion
 from backend.formats.raw_scan import RawScan
 from backend.prior.symmetry import Mirror, SymmetryScorer, half_sphere, mirrors, same, thinned
 from backend.prior.symmetry_completion import LEAST_WORTH, accepted, fit_with_symmetry, symmetry_prior

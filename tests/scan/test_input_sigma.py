@@ -17,8 +17,7 @@ from backend.formats.mesh_writer import save_mesh
 from backend.formats.raw_scan import RawScan
 from backend.protocol.requests import EditTarget
 from backend.scan.frame import Frame
-from backend.scan.input_sigma import InputSigma
-from backend.scan.prepare import prepare
+from backend.scan.prepare import InputSigma, prepare
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from backend.field.blocks import bricks_of, distinct, gather_evidence, gather_parent
+from backend.field.blocks import bricks_of, distinct, gather_parent
 from backend.field.bricks import OUTSIDE, BrickGrid, BrickMap
+from backend.field.evidence import gather_evidence
 from backend.field.evidence import splat as engine_splat
 from backend.field.onnx_model import CODE, CODED_LEVELS, ENCODER_NOISE, CancelToken, load_model
 from backend.training import atom, encoder

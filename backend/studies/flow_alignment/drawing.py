@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import zoom
 from scipy.spatial import KDTree
 
-from ...field.blocks import BLOCK
+from ...field.bricks import BLOCK
 from ...prior.archive import COARSE, TRUNCATION
 from ...prior.codes import VOXEL, Codes
+from ...prior.decode_shape import outline_of
 from ...prior.flow import FlowPrior
-from ...prior.outline import outline_of
 from ...prior.shape_prior import ShapePrior
 from ..claims import Claim
 from .shapes import GAUSSIAN, REAL, SAMPLED, Table, turned

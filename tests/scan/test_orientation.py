@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from backend.formats.raw_scan import RawScan
-from backend.scan.orient_faces import orient_faces
+from backend.scan.orientation import orient_faces, spread_signs
 from backend.scan.prepare import PreparedScan, prepare
-from backend.scan.sign_propagation import spread_signs
 from tests.scan_shapes import box, cube, globe, sphere, volume
 
 

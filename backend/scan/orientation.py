@@ -1,4 +1,4 @@
-"""The edges of a triangle mesh: its pieces and open boundaries, and faces that all turn the same way."""
+"""Which way the surface faces: faces of a mesh and normals of points, all turned outward."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
+from scipy.spatial import KDTree
 
-from .sign_propagation import spread_signs
+from ..geometry.normals import face_normals, unit
+from .frame import box
+from .voxels import occupied_cells
+
+NEIGHBOURS, MOST_NEIGHBOURS = 24, 96
+LINKS = 10
+"""Neighbours along which an orientation may spread."""
+MOST_FITTED = 300_000
+"""Larger scans are thinned to about so many points for fitting; the rest take the normal of the nearest of those."""
+SHEET = 3.0
+"""Radius of a fitted neighbourhood against the sd of the noise."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +81,6 @@ def orient_faces(
         reverse = flip[piece]
         faces, normals = _reversed(faces, reverse), np.where(reverse[:, None], -normals, normals)
     return OrientedMesh(faces, normals, pieces, _loops(low, high))
-
-
-def face_normals(points: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.float32]:
-    """(m, 3) normals of length twice the area."""
-    a, b, c = (points.take(faces[:, corner], axis=0) for corner in range(3))
-    u, v = b - a, c - a
-    x, y, z = u.T
-    p, q, r = v.T
-    return np.stack([y * r - z * q, z * p - x * r, x * q - y * p], axis=1)
 
 
 def _edges(count: int, faces: NDArray[np.int32]) -> _Edges:
@@ -192,3 +194,135 @@ def _boxes(
     np.minimum.at(low, owner, corners)
     np.maximum.at(high, owner, corners)
     return low, high
+
+
+def repaired(points: NDArray[np.float32], normals: NDArray) -> NDArray[np.float32]:
+    """Unit normals (n, 3); a point without a direction takes that of the nearest point (n, 3) that has one.
+
+    At least one normal must have a direction.
+    """
+    normals, good = unit(normals)
+    if not good.all():
+        nearest = KDTree(points[good]).query(points[~good])[1]
+        normals[~good] = normals[good][nearest]
+    return normals
+
+
+def fitted_normals(
+    points: NDArray[np.float32], noise: float, to_sensor: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Normals (n, 3) of local planes, turned to the sensor if it is known, else by propagation and then outward.
+
+    points: (n, 3); noise: sd along the normal in the same units; to_sensor: (n, 3) unit directions.
+    """
+    chosen = _fitted_points(points)
+    some = points[chosen]
+    tree = KDTree(some)
+    distance, near = _nearest(tree, some, NEIGHBOURS)
+    # Wider neighbourhoods where noise is large against the spacing, so that each is still a sheet.
+    width = max(float(np.median(distance[:, -1])), np.finfo(np.float32).tiny)
+    wanted = int(min(NEIGHBOURS * (SHEET * noise / width) ** 2, MOST_NEIGHBOURS))
+    normals = _plane_normals(some, near if wanted <= NEIGHBOURS else _nearest(tree, some, wanted)[1])
+    if to_sensor is None:
+        normals = _propagated(some, normals, near[:, 1 : LINKS + 1])
+    else:
+        normals[np.einsum("ij,ij->i", normals, to_sensor[chosen]) < 0] *= -1
+    if len(chosen) < len(points):
+        return normals[_nearest(tree, points, 1)[1][:, 0]]
+    everywhere = np.empty_like(normals)
+    everywhere[chosen] = normals
+    return everywhere
+
+
+def _nearest(tree: KDTree, points: NDArray, count: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Distances and indices, both (n, count or as many as there are), of the nearest points of ``tree``."""
+    distance, index = tree.query(points, k=min(count, tree.n), workers=-1)
+    return np.reshape(distance, (len(points), -1)), np.reshape(index, (len(points), -1))
+
+
+def _fitted_points(points: NDArray[np.float32]) -> NDArray[np.intp]:
+    """All points, or one per cell of a grid fine enough for about MOST_FITTED of them, cell by cell.
+
+    Points near each other in space are then near each other in memory, which makes the search several times faster.
+    """
+    low, high = box(points)
+    cells = occupied_cells(points, float((high - low).max()) * np.sqrt(2 / min(len(points), MOST_FITTED)))
+    if len(points) <= MOST_FITTED:
+        return np.argsort(cells.cell_of, kind="stable")
+    first = np.full(len(cells.keys), len(points))
+    np.minimum.at(first, cells.cell_of, np.arange(len(points)))
+    return first
+
+
+def _plane_normals(points: NDArray[np.float32], near: NDArray[np.intp]) -> NDArray[np.float32]:
+    """(n, 3) direction of least spread of each neighbourhood ``near`` (n, k)."""
+    normals = np.empty_like(points)
+    for start in range(0, len(points), 50_000):  # in blocks, to bound the memory of the gathered neighbourhoods
+        block = slice(start, start + 50_000)
+        local = points[near[block]].astype(np.float64)
+        local -= local.mean(axis=1, keepdims=True)
+        normals[block] = np.linalg.eigh(local.transpose(0, 2, 1) @ local)[1][:, :, 0]
+    return normals
+
+
+def _propagated(
+    points: NDArray[np.float32], normals: NDArray[np.float32], near: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Spread an orientation over each connected part, along links of near-parallel normals (Hoppe et al. 1992).
+
+    Each part is then turned so that it encloses a positive volume about the middle of the scan.
+    """
+    count = len(points)
+    tail, head = np.repeat(np.arange(count), near.shape[1]), near.ravel()
+    link = np.unique(np.minimum(tail, head) * count + np.maximum(tail, head))
+    pairs = np.stack([link // count, link % count], axis=1)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    turn = np.einsum("ij,ij->i", normals[pairs[:, 0]], normals[pairs[:, 1]])
+    sign, part = spread_signs(count, pairs, np.where(turn < 0, -1, 1), cost=1.001 - np.minimum(np.abs(turn), 1.0))
+    normals = normals * sign[:, None]
+    middle = (points.max(axis=0) + points.min(axis=0)) / 2
+    outward = np.bincount(part, weights=np.einsum("ij,ij->i", points - middle, normals))
+    return normals * np.where(outward < 0, -1, 1).astype(np.float32)[part, None]
+
+
+def spread_signs(
+    count: int, pairs: NDArray, relation: NDArray, cost: NDArray | None = None
+) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+    """Choose a sign for each of ``count`` nodes so that the pairs of a spanning forest hold.
+
+    pairs: (p, 2) node indices, each pair once; relation: (p,) +1 where both nodes of the pair should have the same
+    sign, else -1; cost: (p,) positive, makes the forest the cheapest one (minimum spanning trees) in place of a
+    breadth-first one.
+    Returns signs (count,), +1 at one root per component, and component labels (count,).
+    """
+    tail, head = pairs[:, 0], pairs[:, 1]
+    weight = np.ones(len(pairs)) if cost is None else cost
+    graph = sparse.csr_matrix((weight, (tail, head)), shape=(count, count))
+    parts, labels = csgraph.connected_components(graph, directed=False)
+    if cost is not None:
+        graph = csgraph.minimum_spanning_tree(graph)
+    # One extra node is tied to the first node of every component, so that one walk visits the whole forest.
+    roots = np.full(parts, count)
+    np.minimum.at(roots, labels, np.arange(count))
+    kept = graph.tocoo()
+    ties = np.full(parts, count)
+    forest = sparse.csr_matrix(
+        (np.ones(kept.nnz + parts), (np.concatenate([kept.row, ties]), np.concatenate([kept.col, roots]))),
+        shape=(count + 1, count + 1),
+    )
+    parent = csgraph.breadth_first_order(forest, count, directed=False)[1][:count].astype(np.int64)
+
+    key_of_pair = np.minimum(tail, head).astype(np.int64) * (count + 1) + np.maximum(tail, head)
+    order = np.argsort(key_of_pair)
+    node = np.arange(count)
+    wanted = np.minimum(node, parent) * (count + 1) + np.maximum(node, parent)
+    place = np.minimum(np.searchsorted(key_of_pair, wanted, sorter=order), max(len(order) - 1, 0))
+    sign = np.ones(count + 1, np.int8)
+    inner = parent < count
+    sign[:count][inner] = relation[order[place[inner]]]
+    # Pointer jumping: each round doubles how far up the tree a sign already reaches.
+    parent = np.append(parent, count)
+    while np.any(parent != count):
+        sign *= sign[parent]
+        parent = parent[parent]
+    return sign[:count], labels
