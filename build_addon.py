@@ -281,7 +281,7 @@ def test(fast: bool, only: Sequence[str]) -> int:
 def addon_types() -> Path:
     """A pyright configuration for the staged add-on without its backend, which is checked where it comes from."""
     config = BUILD / "pyrightconfig.json"
-    modules = [path for path in STAGE.iterdir() if path.suffix == ".py"] + [STAGE / "operators"]
+    modules = [STAGE / path.name for path in (ROOT / "blender_addon").iterdir() if path.suffix in ("", ".py")]
     settings = {
         "include": sorted(str(path.relative_to(BUILD)) for path in modules),
         "pythonVersion": "3.11",

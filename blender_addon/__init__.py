@@ -9,17 +9,19 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import jobs, live, operators, panels, panels_edits, panels_prior, preferences, process, properties, subjects
+from . import operators
+from .session import backend_fit, fits, live, process
+from .ui import edit_panels, panels, preferences, prior_panels, properties
 
 CLASSES = (
     *properties.CLASSES,
     preferences.OmomiPreferences,
     *operators.CLASSES,
     panels.OMOMI_PT_scan,
-    panels_prior.OMOMI_PT_completions,
-    *panels_edits.CLASSES,
-    panels_prior.OMOMI_PT_family,
-    panels_prior.OMOMI_PT_imagine,
+    prior_panels.OMOMI_PT_completions,
+    *edit_panels.CLASSES,
+    prior_panels.OMOMI_PT_family,
+    prior_panels.OMOMI_PT_imagine,
     panels.OMOMI_PT_result,
 )
 
@@ -27,18 +29,18 @@ CLASSES = (
 @persistent
 def _on_load_pre(*_: Any) -> None:
     live.stop()
-    jobs.abort()
-    subjects.forget_all()
+    fits.abort()
+    backend_fit.forget_all()
 
 
 @persistent
 def _on_load(*_: Any) -> None:
-    jobs.sweep_previews()
+    fits.sweep_previews()
 
 
 @persistent
 def _on_history(*_: Any) -> None:
-    jobs.sweep_previews()
+    fits.sweep_previews()
     live.after_history()
 
 
@@ -70,7 +72,7 @@ def register() -> None:
 
 def unregister() -> None:
     live.stop()
-    jobs.abort()
+    fits.abort()
     process.close()
     atexit.unregister(process.close)
     for handlers, function in _handlers():

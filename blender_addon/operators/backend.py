@@ -6,9 +6,10 @@ from typing import Any
 
 import bpy
 
-from .. import jobs, live, preferences, process
 from ..backend.errors import OmomiError
-from ..messages import explain
+from ..session import fits, live, process
+from ..text import explain
+from ..ui import preferences
 
 __all__ = ["CLASSES"]
 
@@ -21,10 +22,10 @@ class OMOMI_OT_cancel(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return jobs.current() is not None
+        return fits.current() is not None
 
     def execute(self, context: Any) -> Any:
-        run = jobs.current()
+        run = fits.current()
         if run is not None:
             run.cancel()
         return {"FINISHED"}
@@ -55,7 +56,7 @@ class OMOMI_OT_restart(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        if jobs.current() is not None:
+        if fits.current() is not None:
             cls.poll_message_set("A fit is running; cancel it first")
             return False
         return True

@@ -8,15 +8,16 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
-from .. import checking, jobs, library, live, mesh_io, results, subjects, words
 from ..backend.errors import OmomiError
 from ..backend.protocol.requests import EditTarget
-from ..fitting import Fitting, profile_path
-from ..messages import Refusal
-from ..properties import BLEND_OPTIONS, SOLVE_OPTIONS, family
-from ..tasks import Client, Task
+from ..scene import mesh_io, results
+from ..session import backend_fit, checks, fits, library, live
+from ..session.fit_settings import FitSettings, profile_path
+from ..session.task import Client, Task
+from ..text import Refusal, measure_lines, plausibility_lines, topology_text, transition_lines, typicality_lines
+from ..ui.properties import BLEND_OPTIONS, SOLVE_OPTIONS, family
 from .edits import OfEdits, why_not_editable
-from .running import WAIT, Runs, chosen, why_not_start
+from .modal import WAIT, Runs, chosen, why_not_start
 
 __all__ = ["CLASSES", "COLOURS"]
 
@@ -40,13 +41,13 @@ class Asks(OfEdits, Runs):
     def why_not(cls, context: Any) -> str:
         return why_not_start(context) or super().why_not(context)
 
-    def _work(self, context: Any, client: Client, fitting: Fitting) -> Any:
+    def _work(self, context: Any, client: Client, fitting: FitSettings) -> Any:
         raise NotImplementedError
 
-    def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
         self._uid = context.active_object.session_uid
         make = self._work(context, client, live.fitting_of(context.scene))
-        return Task(client, subjects.retried(self._uid, make), "opening the scan")
+        return Task(client, backend_fit.retried(self._uid, make), "opening the scan")
 
     def _tell(self, context: Any, obj: Any, result: Any) -> None:
         """Put what came of it in the scene, and report. Raises OmomiError."""
@@ -56,7 +57,7 @@ class Asks(OfEdits, Runs):
         if run.result is None:
             return {"CANCELLED"}
         try:
-            self._tell(context, subjects.need(self._uid), run.result)
+            self._tell(context, backend_fit.need(self._uid), run.result)
         except OmomiError as error:
             run.errors.append(error)
             return {"CANCELLED"}
@@ -76,16 +77,16 @@ class OMOMI_OT_check(Asks, bpy.types.Operator):
     wants = "object"
     __annotations__ = {"profile": family(), **WAIT}
 
-    def _work(self, context: Any, client: Client, fitting: Fitting) -> Any:
+    def _work(self, context: Any, client: Client, fitting: FitSettings) -> Any:
         uid, name = self._uid, chosen(self, context.scene, ["profile"])["profile"]
         profile_path(name)
-        return lambda: checking.check(client, uid, fitting, name)
+        return lambda: checks.check(client, uid, fitting, name)
 
-    def _tell(self, context: Any, obj: Any, result: checking.Checked) -> None:
+    def _tell(self, context: Any, obj: Any, result: checks.CheckResult) -> None:
         said = result.result
-        text = words.checked(said.get("topology"), said.get("guessed"))
-        usual = [*words.plausible(said.get("plausibility")), *words.typical(said.get("family"))]
-        obj.omomi.check = "\n".join([text, *usual, *words.measures(said.get("measures") or {})])
+        text = topology_text(said.get("topology"), said.get("guessed"))
+        usual = [*plausibility_lines(said.get("plausibility")), *typicality_lines(said.get("family"))]
+        obj.omomi.check = "\n".join([text, *usual, *measure_lines(said.get("measures") or {})])
         if obj.data.library is None and obj.data.override_library is None:
             count = len(obj.data.vertices)
             if result.sigma is not None and len(result.sigma) == count:
@@ -141,7 +142,7 @@ class OMOMI_OT_sweep(Asks, bpy.types.Operator):
     }
     _place = 0
 
-    def _work(self, context: Any, client: Client, fitting: Fitting) -> Any:
+    def _work(self, context: Any, client: Client, fitting: FitSettings) -> Any:
         given: Any = self
         uid, obj = self._uid, context.active_object
         self._place = obj.omomi.active
@@ -153,13 +154,13 @@ class OMOMI_OT_sweep(Asks, bpy.types.Operator):
         # Only what encloses something has a topology that could change.
         body = EditTarget.FIT if mesh_io.open_loops(obj.data) else body
         arguments = self._place, low, high, given.steps
-        return lambda: checking.sweep(client, uid, fitting, body, *arguments)
+        return lambda: checks.sweep(client, uid, fitting, body, *arguments)
 
     def _tell(self, context: Any, obj: Any, result: dict[str, Any]) -> None:
         given: Any = self
         edit = _edit_at(obj, self._place)
         edit.safe_low, edit.safe_high = result["safe"]
-        edit.transitions, edit.safe = words.swept(result), True
+        edit.transitions, edit.safe = transition_lines(result), True
         if result.get("unstable"):
             self._report({"WARNING"}, "At some strengths the topology depends on the resolution")
         if given.picture and result.get("picture"):
@@ -176,11 +177,11 @@ class OMOMI_OT_solve(Asks, bpy.types.Operator):
     __annotations__ = {**{name: make() for name, make in SOLVE_OPTIONS.items()}, **WAIT}
     _place = 0
 
-    def _work(self, context: Any, client: Client, fitting: Fitting) -> Any:
+    def _work(self, context: Any, client: Client, fitting: FitSettings) -> Any:
         uid, self._place = self._uid, context.active_object.omomi.active
         wanted = chosen(self, context.scene, SOLVE_OPTIONS)
         arguments = EditTarget.FIT, self._place, wanted["measure"], wanted["value"]
-        return lambda: checking.solve(client, uid, fitting, *arguments)
+        return lambda: checks.solve(client, uid, fitting, *arguments)
 
     def _tell(self, context: Any, obj: Any, result: dict[str, Any]) -> None:
         edit = _edit_at(obj, self._place)
@@ -214,7 +215,7 @@ class OMOMI_OT_blend(Asks, bpy.types.Operator):
     def why_not(cls, context: Any) -> str:
         return why_not_start(context) or super().why_not(context)
 
-    def _work(self, context: Any, client: Client, fitting: Fitting) -> Any:
+    def _work(self, context: Any, client: Client, fitting: FitSettings) -> Any:
         given: Any = self
         other: Any = bpy.data.objects.get(given.other) if given.other else context.scene.omomi.other
         reason = why_not_editable(other) if other is not None else "Choose the other object"
@@ -224,13 +225,13 @@ class OMOMI_OT_blend(Asks, bpy.types.Operator):
             raise Refusal(f"{reason}.")
         uids = self._uid, other.session_uid
         wanted = chosen(self, context.scene, BLEND_OPTIONS)
-        return lambda: checking.blend(client, uids, fitting, wanted["share"], wanted["guarded"], 0)
+        return lambda: checks.blend(client, uids, fitting, wanted["share"], wanted["guarded"], 0)
 
-    def _tell(self, context: Any, obj: Any, result: checking.Blended) -> None:
+    def _tell(self, context: Any, obj: Any, result: checks.BlendResult) -> None:
         frame = result.frame
-        fitted = results.Fitted(frame.world(), frame.faces, frame.sigma, result.linear)
+        fitted = results.ResultMesh(frame.world(), frame.faces, frame.sigma, result.linear)
         made = results.place(obj, fitted, replace=False, suffix="blend", hide=False)
-        text = words.checked(result.result.get("topology"), None)
+        text = topology_text(result.result.get("topology"), None)
         made.omomi.check = text
         self._report({"INFO"}, f"{made.name}: {text}")
 

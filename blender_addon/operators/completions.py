@@ -7,14 +7,15 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from .. import completions, jobs, origins, preview
 from ..backend.errors import OmomiError
-from ..drawing import active_mesh
-from ..messages import Refusal, explain
-from ..properties import completions_count
-from ..tasks import Client, Task
+from ..scene import completions, fit_provenance, preview
+from ..session import fits
+from ..session.task import Client, Task
+from ..text import Refusal, explain
+from ..ui.properties import completions_count
+from ..ui.widgets import active_mesh
 from .edits import prepare, settle
-from .running import WAIT, Runs, count_of, why_not_start
+from .modal import WAIT, Runs, count_of, why_not_start
 
 __all__ = ["CLASSES"]
 
@@ -33,7 +34,7 @@ class OMOMI_OT_complete_otherwise(Runs, bpy.types.Operator):
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {"count": completions_count(), **WAIT}
     _uid = 0
-    _original: origins.Original | None = None
+    _original: fit_provenance.OriginalScan | None = None
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -41,21 +42,21 @@ class OMOMI_OT_complete_otherwise(Runs, bpy.types.Operator):
         obj = active_mesh(context)
         if not reason and obj is None:
             reason = "Make a fitted scan active"
-        if not reason and obj is not None and origins.result_of(obj) is None:
+        if not reason and obj is not None and fit_provenance.result_of(obj) is None:
             reason = f"{obj.name} has not been fitted; press Fit first"
         if reason:
             cls.poll_message_set(reason)
         return not reason
 
-    def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
-        result = origins.result_of(context.active_object)
+    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
+        result = fit_provenance.result_of(context.active_object)
         assert result is not None
         if reason := completions.why_not(result):
             raise Refusal(reason)
         count = count_of(self, context.scene, "completions")
-        fitting = origins.fitting_of(result)
-        self._uid, self._original = result.session_uid, origins.read(result)
-        key, name, offset = str(self._uid), origins.name_of(result), self._original.offset
+        fitting = fit_provenance.fitting_of(result)
+        self._uid, self._original = result.session_uid, fit_provenance.read(result)
+        key, name, offset = str(self._uid), fit_provenance.name_of(result), self._original.offset
 
         def show(frame: Any) -> None:
             preview.show(key, name, frame.world() + offset, frame.faces)

@@ -7,12 +7,13 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
-from .. import applying, edits, jobs, live, shapekey, shapes, subjects, words
 from ..backend.errors import OmomiError
-from ..messages import Refusal, explain
-from ..properties import KINDS, RESULTS
-from ..tasks import Client, Task
-from .running import WAIT, Runs, chosen, why_not_start
+from ..scene import shape_key
+from ..session import apply, backend_fit, edits, fits, live, shape_sliders
+from ..session.task import Client, Task
+from ..text import Refusal, edit_report, explain
+from ..ui.properties import KINDS, RESULTS
+from .modal import WAIT, Runs, chosen, why_not_start
 
 __all__ = ["CLASSES", "OfEdits", "prepare", "settle", "why_not_editable"]
 
@@ -68,7 +69,7 @@ class OMOMI_OT_add_edit(OfEdits, bpy.types.Operator):
     @classmethod
     def description(cls, context: Any, properties: Any) -> str:
         """The tooltip: what a built-in edit does."""
-        slider = shapes.find(edits.CARD, properties.name) if properties.kind == "shape" else None
+        slider = shape_sliders.find(edits.CARD, properties.name) if properties.kind == "shape" else None
         known = slider or next((known for known in edits.ATTRIBUTES if known.name == properties.name), None)
         return known.description if known is not None else cls.__doc__ or ""
 
@@ -141,8 +142,8 @@ class OMOMI_OT_reset_edits(OfEdits, bpy.types.Operator):
             obj.omomi.edits.clear()
             obj.omomi.active = 0
         settle(obj)
-        if options.remove and shapekey.find(obj) is not None:
-            shapekey.remove(obj)
+        if options.remove and shape_key.find(obj) is not None:
+            shape_key.remove(obj)
         return {"FINISHED"}
 
 
@@ -180,23 +181,23 @@ class OMOMI_OT_apply(OfEdits, Runs, bpy.types.Operator):
     def _result(self, context: Any) -> str:
         return chosen(self, context.scene, ["result"])["result"]
 
-    def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
         uid, fitting, result = context.active_object.session_uid, live.fitting_of(context.scene), self._result(context)
-        reason = applying.why_not(context.active_object, result)
+        reason = apply.why_not(context.active_object, result)
         if reason:
             raise Refusal(reason)
-        work = subjects.retried(uid, lambda: applying.work(client, uid, fitting, result))
+        work = backend_fit.retried(uid, lambda: apply.work(client, uid, fitting, result))
         return Task(client, work, "opening the scan")
 
     def _done(self, context: Any, run: Any) -> set[str]:
         if run.result is None:
             return {"CANCELLED"}
         try:
-            obj = applying.commit(run.result)
+            obj = apply.commit(run.result)
         except OmomiError as error:
             run.errors.append(error)
             return {"CANCELLED"}
-        text, warnings = words.applied(run.result.report)
+        text, warnings = edit_report(run.result.report)
         obj.omomi.report = "\n".join([text, *warnings])
         self._report({"INFO"}, f"{obj.name}: {text}")
         if warnings:
@@ -212,12 +213,12 @@ def prepare(obj: Any, scene: Any) -> None:
 
     It is made here, in an operator with its undo step, since nothing may be added to the file between two of them.
     """
-    if scene.omomi.result == "SHAPE_KEY" and shapekey.why_not(obj) is None:
-        shapekey.ensure(obj)
+    if scene.omomi.result == "SHAPE_KEY" and shape_key.why_not(obj) is None:
+        shape_key.ensure(obj)
 
 
 def settle(obj: Any) -> None:
     """Show a changed stack: at once where it does nothing, else as soon as the backend has answered."""
-    if edits.is_neutral(obj) and shapekey.find(obj) is not None:
-        shapekey.reset(obj)
+    if edits.is_neutral(obj) and shape_key.find(obj) is not None:
+        shape_key.reset(obj)
     live.mark(obj)

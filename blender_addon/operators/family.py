@@ -8,13 +8,15 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, StringProperty
 
-from .. import jobs, library, mesh_io, preferences, words
 from ..backend.errors import OmomiError
 from ..backend.protocol.requests import AlignRequest
-from ..fitting import profile_path
-from ..messages import Refusal, explain
-from ..tasks import Client, Task, Work
-from .running import WAIT, Runs, why_not_start
+from ..scene import mesh_io
+from ..session import fits, library
+from ..session.fit_settings import profile_path
+from ..session.task import Client, Task, Work
+from ..text import Refusal, explain, family_report
+from ..ui import preferences
+from .modal import WAIT, Runs, why_not_start
 
 __all__ = ["CLASSES", "FEWEST", "MOST"]
 
@@ -46,7 +48,7 @@ class OMOMI_OT_align(Runs, bpy.types.Operator):
             cls.poll_message_set(reason)
         return not reason
 
-    def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
         options: Any = self
         self._name = library.check_name(options.name or context.scene.omomi.family_name)
         folder = preferences.library_folder()
@@ -58,7 +60,7 @@ class OMOMI_OT_align(Runs, bpy.types.Operator):
     def _done(self, context: Any, run: Any) -> set[str]:
         if run.result is None:
             return {"CANCELLED"}
-        learned, *warnings = words.aligned(self._name, run.result)
+        learned, *warnings = family_report(self._name, run.result)
         context.scene.omomi.family_report = "\n".join([learned, *warnings])
         if warnings:
             self._report({"WARNING"}, "\n".join(warnings))

@@ -6,11 +6,11 @@ from typing import Any
 
 import bpy
 
-from .. import jobs
-from ..fitting import from_settings
-from ..properties import FIT_OPTIONS
-from ..tasks import Client
-from .running import WAIT, Runs, chosen
+from ..session import fits
+from ..session.fit_settings import from_settings
+from ..session.task import Client
+from ..ui.properties import FIT_OPTIONS
+from .modal import WAIT, Runs, chosen
 
 __all__ = ["CLASSES"]
 
@@ -38,8 +38,10 @@ class OMOMI_OT_fit(Runs, bpy.types.Operator):
             cls.poll_message_set(reason)
         return not reason
 
-    def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
-        return jobs.FitRun(client, _targets(context), self._settings(context), stream=stream)
+    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
+        options = chosen(self, context.scene, FIT_OPTIONS)
+        replace = options["result"] == "REPLACE"
+        return fits.FitRun(client, _targets(context), from_settings(options), replace=replace, stream=stream)
 
     def _done(self, context: Any, run: Any) -> set[str]:
         placed = run.commit()
@@ -51,10 +53,6 @@ class OMOMI_OT_fit(Runs, bpy.types.Operator):
             self._report({"INFO"}, f"{names}: {vertices:,} vertices in {run.seconds:.1f} s{unseen}")
         return {"FINISHED"} if placed else {"CANCELLED"}
 
-    def _settings(self, context: Any) -> jobs.Settings:
-        options = chosen(self, context.scene, FIT_OPTIONS)
-        return jobs.Settings(from_settings(options), options["result"] == "REPLACE")
-
 
 CLASSES = (OMOMI_OT_fit,)
 
@@ -64,7 +62,7 @@ def _targets(context: Any) -> list[Any]:
 
 
 def _why_not(context: Any) -> str:
-    if jobs.current() is not None:
+    if fits.current() is not None:
         return "A fit is running; cancel it with Esc first"
     if context.mode.startswith("EDIT"):
         return "Leave Edit Mode first (Tab), then Fit"

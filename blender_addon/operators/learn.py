@@ -8,11 +8,13 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
-from .. import jobs, library, mesh_io, preferences
 from ..backend.protocol.requests import LearnRequest
-from ..messages import Refusal
-from ..tasks import Client, Task, Work
-from .running import WAIT, Runs, why_not_start
+from ..scene import mesh_io
+from ..session import fits, library
+from ..session.task import Client, Task, Work
+from ..text import Refusal
+from ..ui import preferences
+from .modal import WAIT, Runs, why_not_start
 
 __all__ = ["CLASSES"]
 
@@ -84,7 +86,7 @@ class OMOMI_OT_learn(Runs, bpy.types.Operator):
             cls.poll_message_set(reason)
         return not reason
 
-    def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
         options: Any = self
         self._name = library.check_name(options.name or context.scene.omomi.learn_name)
         path = library.room_for(preferences.library_folder(), self._name, library.EDIT, overwrite=options.overwrite)

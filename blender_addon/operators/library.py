@@ -9,9 +9,11 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
-from .. import edits, library, live, preferences, preview, process, shapes
 from ..backend.errors import OmomiError
-from ..messages import Refusal, explain
+from ..scene import preview
+from ..session import edits, library, live, process, shape_sliders
+from ..text import Refusal, explain
+from ..ui import preferences
 from .edits import OfEdits, prepare, settle
 
 __all__ = ["CLASSES"]
@@ -225,7 +227,7 @@ CLASSES = (
 def _file(step: library.Step, folder: Path) -> str:
     """The file of a step of a preset, empty for what is built in. Raises `Refusal`."""
     if not step.sha256:
-        shape = shapes.find(edits.CARD, step.name) if step.kind == "shape" else None
+        shape = shape_sliders.find(edits.CARD, step.name) if step.kind == "shape" else None
         if shape is None and (step.kind or step.name not in {known.name for known in edits.ATTRIBUTES}):
             raise Refusal(f"There is no built-in edit '{step.name}'. The preset was made with another Omomi.")
         return ""

@@ -22,6 +22,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "bl_ext.user_default.omomi"
+# What the tests reach into, by its last name.
+MODULES = (
+    "operators", "text", "backend.errors", "backend.protocol.messages",
+    "scene.mesh_io", "session.backend_fit", "session.edits", "session.fits", "session.library", "session.live",
+    "session.process", "session.shape_sliders", "ui.edit_panels", "ui.preferences", "ui.properties", "ui.widgets",
+)  # fmt: skip
 # An accent and spaces, as in the home folder of many an artist. Set before bpy is imported.
 PROFILE = Path(tempfile.mkdtemp(prefix="omomi é ü 重み "))
 os.environ["BLENDER_USER_RESOURCES"] = str(PROFILE)
@@ -55,12 +61,8 @@ def addon(package: Path) -> Iterator[Any]:
     bpy.ops.extensions.package_install_files(filepath=str(package), repo="user_default", enable_on_install=True)
     # The operator says FINISHED even where it failed.
     assert MODULE in bpy.context.preferences.addons
-    yield SimpleNamespace(name=MODULE, **{name: importlib.import_module(f"{MODULE}.{name}") for name in (
-        "applying", "completions", "drawing", "edits", "fitting", "jobs", "library", "live", "mesh_io", "messages",
-        "origins", "panels", "panels_edits", "panels_prior", "preferences", "preview", "process", "properties",
-        "results", "shapekey", "shapes", "subjects", "words", "operators",
-        "backend.errors", "backend.protocol.messages", "backend.protocol.requests", "backend.protocol.client",
-    )})  # fmt: skip
+    modules = {path.rpartition(".")[2]: importlib.import_module(f"{MODULE}.{path}") for path in MODULES}
+    yield SimpleNamespace(name=MODULE, **modules)
     bpy.ops.preferences.addon_disable(module=MODULE)
     shutil.rmtree(PROFILE, ignore_errors=True)
 
@@ -71,7 +73,7 @@ def scene(addon: Any) -> Iterator[Any]:
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     yield bpy.context.scene
     addon.live.stop()
-    addon.jobs.abort()
+    addon.fits.abort()
     addon.process.close()
 
 
@@ -89,12 +91,11 @@ def fake(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     """A `FakeClient` in place of the backend process, and an empty library."""
     folder = Path(__file__).parent
     fakes = [load_file(folder / name) for name in ("fake_client.py", "fake_backend.py")]
-    errors = getattr(addon, "backend.errors")
-    client = fakes[0].FakeClient(getattr(addon, "backend.protocol.messages"), errors, fakes[1].sphere)
+    client = fakes[0].FakeClient(addon.messages, addon.errors, fakes[1].sphere)
     monkeypatch.setattr(addon.process, "started", lambda: client)
     monkeypatch.setattr(addon.process, "introduced", lambda: SimpleNamespace(model_hash="0123456789abcdef"))
     monkeypatch.setattr(addon.preferences, "library_folder", lambda: tmp_path / "library")
-    addon.subjects.forget_all()
+    addon.backend_fit.forget_all()
     return client
 
 

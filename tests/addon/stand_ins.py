@@ -96,10 +96,8 @@ class Layout:
         return [args[0] for name, args, _ in self.drawn if name == "operator"]
 
 
-def draw(addon: Any, name: str) -> Layout:
+def draw(name: str) -> Layout:
     """What the panel or menu of this name draws."""
     layout = Layout()
-    modules = addon.panels, addon.panels_edits, addon.panels_prior
-    cls = next(getattr(module, name) for module in modules if hasattr(module, name))
-    cls.draw(SimpleNamespace(layout=layout), bpy.context)
+    getattr(bpy.types, name).draw(SimpleNamespace(layout=layout), bpy.context)
     return layout

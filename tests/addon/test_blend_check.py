@@ -78,7 +78,7 @@ def test_solve_sets_the_strength(fake: Any, scan: Any) -> None:
 
 
 def test_no_solution_leaves_the_strength(fake: Any, addon: Any, scan: Any) -> None:
-    errors = getattr(addon, "backend.errors")
+    errors = addon.errors
     fake.failures["SolveRequest"] = [errors.OmomiError("no_solution", "No strength gives a volume of 9.")]
     with pytest.raises(RuntimeError, match=r"No strength gives a volume of 9\. Ask for a value nearer"):
         bpy.ops.omomi.solve(value=9)
@@ -113,7 +113,7 @@ def test_a_dead_backend_changes_nothing(fake: Any, addon: Any, scan: Any, make: 
     bpy.context.scene.omomi.other = make("crow")
     bpy.context.view_layer.objects.active = scan
     names = [obj.name for obj in bpy.data.objects]
-    errors = getattr(addon, "backend.errors")
+    errors = addon.errors
     for kind in ("CheckRequest", "SweepRequest", "SolveRequest", "BlendRequest", "ApplyRequest"):
         fake.failures[kind] = [errors.OmomiError("backend_died", "The backend stopped unexpectedly.")]
     with pytest.raises(RuntimeError, match="stopped unexpectedly"):
@@ -139,7 +139,7 @@ def test_all_that_the_panels_draw_exists_and_drawing_starts_nothing(fake: Any, a
     (folder / "beak.omomi").write_bytes(b"")
     bpy.context.scene.omomi.pairs.add()
     for panel in PANELS:
-        for kind, args, _ in draw(addon, panel).drawn:
+        for kind, args, _ in draw(panel).drawn:
             if kind in ("prop", "prop_search"):
                 assert hasattr(args[0], args[1]), (panel, args[1])
             if kind == "operator":
@@ -151,16 +151,16 @@ def test_all_that_the_panels_draw_exists_and_drawing_starts_nothing(fake: Any, a
 
 def test_panels_draw_without_an_object(fake: Any, addon: Any, scene: Any) -> None:
     for panel in PANELS:
-        draw(addon, panel)
-    assert "Make a mesh object active" in draw(addon, "OMOMI_PT_edits").texts()
+        draw(panel)
+    assert "Make a mesh object active" in draw("OMOMI_PT_edits").texts()
 
 
 def test_a_strength_outside_of_the_safe_range_is_warned_of(fake: Any, addon: Any, scan: Any) -> None:
     bpy.ops.omomi.sweep()
     edit = scan.omomi.edits[0]
-    assert "safe -0.5 .. 1.25" in draw(addon, "OMOMI_PT_edits").texts()
+    assert "safe -0.5 .. 1.25" in draw("OMOMI_PT_edits").texts()
     layout = Layout()
-    item = addon.panels_edits.OMOMI_UL_edits.draw_item
+    item = addon.edit_panels.OMOMI_UL_edits.draw_item
     item(None, bpy.context, layout, None, edit, 0, None, "")
     assert not any(options.get("icon") == "ERROR" for _, _, options in layout.drawn)
     edit.strength = 2.0

@@ -217,7 +217,7 @@ def test_a_fit_that_was_deleted_is_said(fitted: Any) -> None:
 
 @pytest.mark.parametrize("code", ["no_surface", "cancelled", "backend_died", "out_of_memory"])
 def test_a_failure_leaves_everything_as_it_was(fitted: Any, fake: Any, addon: Any, code: str) -> None:
-    errors = getattr(addon, "backend.errors")
+    errors = addon.errors
     fake.failures["FitRequest"] = [errors.OmomiError(code, "It did not work.")]
     with pytest.raises(RuntimeError, match=r"It did not work\."):
         bpy.ops.omomi.complete_otherwise()
@@ -229,7 +229,7 @@ def running(fitted: Any, fake: Any, addon: Any, monkeypatch: pytest.MonkeyPatch)
     """The operator in a window, while the backend is at the second completion."""
     module = importlib.import_module(f"{addon.name}.operators.completions")
     stand_in = SimpleNamespace(app=SimpleNamespace(background=False), types=bpy.types)
-    monkeypatch.setattr(importlib.import_module(f"{addon.name}.operators.running"), "bpy", stand_in)
+    monkeypatch.setattr(importlib.import_module(f"{addon.name}.operators.modal"), "bpy", stand_in)
     operator = Operator(module.OMOMI_OT_complete_otherwise, Window(), count=2)
     assert operator.start() == {"RUNNING_MODAL"}
     operator.run(lambda _: len(asked(fake)) == 3)
@@ -246,7 +246,7 @@ def test_a_completion_streams_and_its_preview_goes(running: Operator, fake: Any)
 
 def test_escape_drops_all_of_them(running: Operator, addon: Any) -> None:
     assert running.event("ESC", "PRESS") == {"CANCELLED"}
-    assert names() == ["owl", "owl.fit"] and addon.jobs.current() is None and running.window.status is None
+    assert names() == ["owl", "owl.fit"] and addon.fits.current() is None and running.window.status is None
     assert not bpy.data.objects["owl.fit"].hide_get()
 
 

@@ -211,7 +211,7 @@ def test_a_backend_that_let_go_of_the_scan_fits_it_again_without_a_word(
 ) -> None:
     make("owl")
     edit()
-    errors = getattr(addon, "backend.errors")
+    errors = addon.errors
     fake.failures[kind] = [errors.OmomiError("unknown_scan", "Gone.")]
     assert apply() == {"FINISHED"} and fake.kinds["FitRequest"] == 2
 
@@ -224,14 +224,14 @@ def test_whatever_fails_in_the_middle_the_scan_is_as_it_was(
 ) -> None:
     scan = attributes(make("owl"))
     edit()
-    errors = getattr(addon, "backend.errors")
+    errors = addon.errors
     before, worn, mesh = basis(scan), clothes(scan), scan.data
     fake.failures[kind] = [errors.OmomiError(code, "Something happened.")]
     with pytest.raises(RuntimeError, match="Something happened"):
         apply(result=result)
     assert scan.data is mesh and clothes(scan) == worn and np.array_equal(basis(scan), before)
     assert np.array_equal(key(scan), before) and list(bpy.data.objects) == [scan] and not scan.hide_get()
-    assert scan.omomi.edits[0].strength == 0.5 and addon.jobs.current() is None
+    assert scan.omomi.edits[0].strength == 0.5 and addon.fits.current() is None
     assert apply(result=result) == {"FINISHED"}
 
 

@@ -97,7 +97,7 @@ def test_a_member_without_faces_and_a_taken_name_are_refused(fake: Any, stocked:
 
 def test_a_failure_leaves_no_family(fake: Any, addon: Any, folder: Path, members: Any) -> None:
     members(10)
-    errors = getattr(addon, "backend.errors")
+    errors = addon.errors
     fake.failures["AlignRequest"] = [errors.OmomiError("not_registered", "They are of different kinds.")]
     with pytest.raises(RuntimeError, match="They are of different kinds"):
         bpy.ops.omomi.align(name="skulls")
@@ -242,8 +242,8 @@ def audit(fake: Any, addon: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     stand_in = SimpleNamespace(
         app=SimpleNamespace(background=False), types=bpy.types, path=bpy.path, ops=SimpleNamespace(wm=window)
     )
-    module = importlib.import_module(f"{addon.name}.operators.knowing")
-    for place in (module, importlib.import_module(f"{addon.name}.operators.running")):
+    module = importlib.import_module(f"{addon.name}.operators.sample_audit")
+    for place in (module, importlib.import_module(f"{addon.name}.operators.modal")):
         monkeypatch.setattr(place, "bpy", stand_in)
     monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
     return Operator(module.OMOMI_OT_audit, Window(), filepath="", against="", place=True), opened
@@ -268,7 +268,7 @@ def test_a_cancelled_audit_opens_nothing_and_leaves_no_file(audit: Any, fake: An
 
 @pytest.mark.parametrize("operator", ["sample", "audit"])
 def test_a_dead_backend_is_one_sentence(fake: Any, addon: Any, scene: Any, operator: str) -> None:
-    errors = getattr(addon, "backend.errors")
+    errors = addon.errors
     for kind in ("SampleRequest", "AuditRequest"):
         fake.failures[kind] = [errors.OmomiError("backend_died", "The backend stopped unexpectedly.")]
     label = "Imagine" if operator == "sample" else "Audit"
@@ -284,7 +284,7 @@ def test_all_that_the_panels_draw_exists_and_drawing_starts_nothing(
     fake: Any, addon: Any, stocked: Path, make: Callable[..., Any]
 ) -> None:
     for panel in PANELS:
-        draw(addon, panel)
+        draw(panel)
     make("owl")
     bpy.ops.omomi.fit(result="NEW")
     bpy.ops.omomi.complete_otherwise(count=2)
@@ -295,23 +295,23 @@ def test_all_that_the_panels_draw_exists_and_drawing_starts_nothing(
         set(bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items.keys()),
     )
     for panel in (*PANELS, "OMOMI_PT_scan", "OMOMI_PT_edits", "OMOMI_PT_check", "OMOMI_MT_add_edit"):
-        for kind, args, options in draw(addon, panel).drawn:
+        for kind, args, options in draw(panel).drawn:
             if kind == "prop":
                 assert hasattr(args[0], args[1]), (panel, args[1])
             if kind == "operator":
                 assert args[0].removeprefix("omomi.") in dir(bpy.ops.omomi), (panel, args[0])
             assert options.get("icon", "NONE") in icons, (panel, options)
     assert len(fake.requests) == count
-    texts = draw(addon, "OMOMI_PT_completions").texts().splitlines()
+    texts = draw("OMOMI_PT_completions").texts().splitlines()
     assert {"The fit", "Completion 2", "Completion 3"} <= set(texts)
-    assert {"skulls", "teeth"} <= set(draw(addon, "OMOMI_PT_family").texts().splitlines())
+    assert {"skulls", "teeth"} <= set(draw("OMOMI_PT_family").texts().splitlines())
 
 
 def test_a_family_that_is_gone_is_marked_in_the_panel(fake: Any, addon: Any, stocked: Path, scene: Any) -> None:
     scene.omomi.profile = "skulls"
-    assert "has no" not in draw(addon, "OMOMI_PT_scan").texts()
+    assert "has no" not in draw("OMOMI_PT_scan").texts()
     (stocked / "skulls.profile").unlink()
-    assert "The library has no 'skulls'" in draw(addon, "OMOMI_PT_scan").texts()
+    assert "The library has no 'skulls'" in draw("OMOMI_PT_scan").texts()
 
 
 def test_no_line_is_wider_than_the_sidebar(fake: Any, addon: Any, stocked: Path, make: Callable[..., Any]) -> None:
@@ -321,10 +321,10 @@ def test_no_line_is_wider_than_the_sidebar(fake: Any, addon: Any, stocked: Path,
     words = random.Random(0).choices(["open", "tunnel", "folded"], k=60)
     scan.omomi.report = " ".join(words)
     for panel in ("OMOMI_PT_scan", "OMOMI_PT_edits", "OMOMI_PT_check", *PANELS):
-        for kind, _, options in draw(addon, panel).drawn:
+        for kind, _, options in draw(panel).drawn:
             if kind == "label":
-                assert len(options["text"]) <= addon.drawing.COLUMNS, (panel, options["text"])
-    shown = "".join(addon.drawing.wrapped(scan.omomi.check)).replace(" ", "")
+                assert len(options["text"]) <= addon.widgets.COLUMNS, (panel, options["text"])
+    shown = "".join(addon.widgets.wrapped(scan.omomi.check)).replace(" ", "")
     assert shown == scan.omomi.check.replace("\n", "").replace(" ", "")
 
 

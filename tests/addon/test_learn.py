@@ -103,7 +103,7 @@ def test_a_mesh_without_faces_is_named(fake: Any, make: Callable[..., Any]) -> N
 
 @pytest.mark.parametrize("code", ["not_registered", "ambiguous_pose", "backend_died", "disk"])
 def test_a_failure_leaves_no_file(fake: Any, addon: Any, pair: Any, code: str) -> None:
-    errors = getattr(addon, "backend.errors")
+    errors = addon.errors
     fake.failures["LearnRequest"] = [errors.OmomiError(code, "It went wrong.")]
     with pytest.raises(RuntimeError, match="It went wrong"):
         bpy.ops.omomi.learn()

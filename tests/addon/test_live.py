@@ -132,7 +132,7 @@ def test_deleting_the_object_in_the_middle_of_a_drag_is_silent(fake: Any, addon:
 def test_a_failure_is_one_sentence_and_the_next_touch_tries_again(
     fake: Any, addon: Any, scan: Any, settle: Any, kind: str
 ) -> None:
-    errors = getattr(addon, "backend.errors")
+    errors = addon.errors
     fake.failures[kind] = [errors.OmomiError("out_of_memory", "Too large.")]
     scan.omomi.edits[0].strength = 0.5
     settle()
@@ -199,10 +199,10 @@ def test_a_run_has_the_backend_for_itself(fake: Any, addon: Any, scan: Any, sett
     scan.omomi.edits[0].strength = 0.5
     for _ in range(10):
         addon.live.pump()
-    run = addon.jobs.FitRun(fake, [scan], addon.jobs.Settings(), stream=False)
-    addon.jobs.set_current(run)
+    run = addon.fits.FitRun(fake, [scan], addon.fits.FitSettings(), stream=False)
+    addon.fits.set_current(run)
     assert addon.live.pump() and fake.cancelled
-    addon.jobs.set_current(None)
+    addon.fits.set_current(None)
     fake.slow.clear()
     settle()
     assert length(scan) == pytest.approx(0.05, abs=1e-6)

@@ -113,7 +113,7 @@ def test_blender_reports_no_policy_violation(addon: Any) -> None:
 
 
 def test_every_error_code_has_a_sentence_and_a_next_step(addon: Any) -> None:
-    ADVICE, errors = addon.messages.ADVICE, getattr(addon, "backend.errors")
+    ADVICE, errors = addon.text.ADVICE, addon.errors
     assert set(ADVICE) == set(errors.ErrorCode)
     for advice in ADVICE.values():
         assert advice.sentence[0].isupper() and advice.next_step[0].isupper()
@@ -121,7 +121,7 @@ def test_every_error_code_has_a_sentence_and_a_next_step(addon: Any) -> None:
 
 
 def test_explain_is_one_line_and_falls_back_to_the_table(addon: Any) -> None:
-    errors, explain = getattr(addon, "backend.errors"), addon.messages.explain
+    errors, explain = addon.errors, addon.text.explain
     text = explain(errors.OmomiError(errors.ErrorCode.NO_SURFACE, "Nothing\n was found."))
     assert text.startswith("Nothing was found. ") and "\n" not in text
     assert explain(errors.OmomiError(errors.ErrorCode.DISK, "")).startswith("A file could not be written. ")
@@ -167,5 +167,5 @@ def test_log_lies_in_the_users_folder_and_not_in_the_extension(addon: Any, scene
     ],
 )
 def test_device_line_says_why_not_the_gpu(addon: Any, device: str, providers: Any, asked: str, expected: str) -> None:
-    hello = getattr(addon, "backend.protocol.messages").Hello(1, "0", 1, "m", device, providers, "2", "1", {})
+    hello = addon.messages.Hello(1, "0", 1, "m", device, providers, "2", "1", {})
     assert expected in addon.process.describe_device(hello, asked)

@@ -32,7 +32,7 @@ def card(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def found(addon: Any) -> list[str]:
-    return [slider.name for slider in addon.shapes.sliders(addon.edits.CARD)]
+    return [slider.name for slider in addon.shape_sliders.sliders(addon.edits.CARD)]
 
 
 def test_a_shape_slider_is_an_edit_and_travels_by_its_name(fake: Any, card: Any, make: Callable[..., Any]) -> None:
@@ -100,7 +100,7 @@ def test_a_sweep_goes_over_the_reach_unless_told_otherwise(fake: Any, card: Any,
 def test_what_is_no_slider_is_left_out(addon: Any, card: Any, sliders: Any) -> None:
     card(sliders)
     assert found(addon) == ["plausible"]
-    assert addon.shapes.find(addon.edits.CARD, "plausible")[2:] == (0.0, 1.0)
+    assert addon.shape_sliders.find(addon.edits.CARD, "plausible")[2:] == (0.0, 1.0)
 
 
 def test_a_missing_card_and_one_that_is_too_large_have_none(addon: Any, card: Any) -> None:
@@ -127,7 +127,7 @@ def test_a_missing_card_and_one_that_is_too_large_have_none(addon: Any, card: An
 )
 def test_the_reach_is_what_all_shapes_have(addon: Any, card: Any, given: Any, expected: Any) -> None:
     card([{"name": "elongation", "kind": "shape", **given}])
-    assert addon.shapes.find(addon.edits.CARD, "elongation")[2:] == expected
+    assert addon.shape_sliders.find(addon.edits.CARD, "elongation")[2:] == expected
 
 
 def test_the_list_follows_a_new_card_and_names_come_once(addon: Any, card: Any) -> None:
@@ -145,7 +145,7 @@ def test_the_shipped_card_can_be_read(addon: Any, scene: Any) -> None:
 
 def test_the_menu_offers_the_sliders_with_a_tooltip(fake: Any, addon: Any, card: Any, make: Any) -> None:
     make("owl")
-    assert {"Elongation", "Plausible", "Thickness"} <= set(draw(addon, "OMOMI_MT_add_edit").texts().splitlines())
+    assert {"Elongation", "Plausible", "Thickness"} <= set(draw("OMOMI_MT_add_edit").texts().splitlines())
     tip = addon.operators.edits.OMOMI_OT_add_edit.description
     said = {
         name: tip(bpy.context, SimpleNamespace(kind=kind, name=name))

@@ -21,7 +21,7 @@ bpy = pytest.importorskip("bpy")
 @pytest.fixture
 def operator(toy: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Operator]:
     module = importlib.import_module(f"{toy.name}.operators.fit")
-    running = importlib.import_module(f"{toy.name}.operators.running")
+    running = importlib.import_module(f"{toy.name}.operators.modal")
     # The real bpy, but with a window.
     monkeypatch.setattr(running, "bpy", SimpleNamespace(app=SimpleNamespace(background=False), types=bpy.types))
     return lambda **given: Operator(module.OMOMI_OT_fit, Window(), **given)
@@ -115,7 +115,7 @@ def applying(fake: Any, addon: Any, make: Any, monkeypatch: pytest.MonkeyPatch) 
     """A scan with one edit, and the Apply operator in a window. The backend does not answer the last request."""
     scan = make("owl")
     bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.5)
-    running = importlib.import_module(f"{addon.name}.operators.running")
+    running = importlib.import_module(f"{addon.name}.operators.modal")
     module = importlib.import_module(f"{addon.name}.operators.edits")
     monkeypatch.setattr(running, "bpy", SimpleNamespace(app=SimpleNamespace(background=False), types=bpy.types))
     fake.slow.add("ApplyRequest")
@@ -143,7 +143,7 @@ def test_escape_in_the_middle_of_apply_changes_nothing(applying: Any, fake: Any,
     apply.start()
     apply.run(lambda _: fake.kinds["ApplyRequest"] == 1)
     assert apply.event("ESC", "PRESS") == {"CANCELLED"}
-    assert not moved(scan) and apply.window.timers == [] and addon.jobs.current() is None
+    assert not moved(scan) and apply.window.timers == [] and addon.fits.current() is None
     assert fake.cancelled == [fake.requests[-1][1]]
 
 
@@ -192,7 +192,7 @@ def test_apply_at_rest_needs_no_backend(applying: Any, fake: Any) -> None:
 def test_scan_panel_tells_vertices_holes_and_device_without_starting_anything(toy: Any, make: Any) -> None:
     grid = [(x, y, 0) for x in range(3) for y in range(3)]
     make("cloth", grid, [(0, 1, 4, 3), (1, 2, 5, 4), (3, 4, 7, 6), (4, 5, 8, 7)])
-    layout = draw(toy, "OMOMI_PT_scan")
+    layout = draw("OMOMI_PT_scan")
     assert "cloth: 9 vertices, open (1 hole)" in layout.texts()
     assert "starts with the first fit" in layout.texts()
     assert layout.operators() == ["omomi.fit"] and toy.process.running() is None
@@ -203,7 +203,7 @@ def test_scan_panel_shows_progress_and_cancel_while_a_fit_runs(operator: Any, to
     fit = operator()
     fit.start()
     fit.run(lambda _: "step" in (fit.window.status or ""))
-    layout = draw(toy, "OMOMI_PT_scan")
+    layout = draw("OMOMI_PT_scan")
     assert layout.operators() == ["omomi.cancel"] and "step" in layout.texts() and "Runs on the CPU" in layout.texts()
     assert any(name == "progress" and 0 <= options["factor"] <= 1 for name, _, options in layout.drawn)
     fit.cancel(fit.context)
@@ -212,7 +212,7 @@ def test_scan_panel_shows_progress_and_cancel_while_a_fit_runs(operator: Any, to
 def test_every_property_that_a_panel_draws_exists(toy: Any, make: Any) -> None:
     make("owl")
     for panel in ("OMOMI_PT_scan", "OMOMI_PT_result"):
-        for name, args, _ in draw(toy, panel).drawn:
+        for name, args, _ in draw(panel).drawn:
             if name == "prop":
                 assert hasattr(args[0], args[1])
     layout = Layout()

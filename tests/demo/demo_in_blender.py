@@ -125,8 +125,8 @@ def aim(obj: Any, place: tuple[float, float, float], target: tuple[float, float,
 
 
 def describe(scan: Any, result: Any, seconds: float) -> list[str]:
-    module = importlib.import_module(f"{MODULE}.mesh_io")
-    process = importlib.import_module(f"{MODULE}.process")
+    module = importlib.import_module(f"{MODULE}.scene.mesh_io")
+    process = importlib.import_module(f"{MODULE}.session.process")
     sigma = np.empty(len(result.data.vertices), np.float32)
     result.data.attributes[module.SIGMA].data.foreach_get("value", sigma)
     size = max(result.dimensions)

@@ -14,19 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import edits, mesh_io
-from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol.messages import MeshFrame
-from .backend.protocol.requests import EditTarget, PoseRequest, StackRequest
-from .fitting import Fitting
-from .messages import Refusal
-from .tasks import Client, Work
+from ..backend.errors import ErrorCode, OmomiError
+from ..backend.protocol.messages import MeshFrame
+from ..backend.protocol.requests import EditTarget, PoseRequest, StackRequest
+from ..scene import mesh_io
+from ..text import Refusal
+from . import edits
+from .fit_settings import FitSettings
+from .task import Client, Work
 
-__all__ = ["Subject", "forget_all", "known", "need", "opened", "posed", "remember", "retried", "stacked"]
+__all__ = ["BackendFit", "forget_all", "known", "need", "opened", "posed", "remember", "retried", "stacked"]
 
 
 @dataclass
-class Subject:
+class BackendFit:
     """A fitted scan.
 
     own i32 (m, 3): its faces; frame: the final mesh of its fit; linear: as of `mesh_io.object_linear`; stack: body and
@@ -53,10 +54,10 @@ class Subject:
         return self.frame.faces if self.body is EditTarget.FIT else self.own
 
 
-_subjects: dict[int, Subject] = {}
+_subjects: dict[int, BackendFit] = {}
 
 
-def known(uid: int) -> Subject | None:
+def known(uid: int) -> BackendFit | None:
     """What is known of the object with this ``session_uid``."""
     return _subjects.get(uid)
 
@@ -74,13 +75,13 @@ def remember(
     mark: tuple[Any, ...],
     frame: MeshFrame,
     linear: NDArray[np.float64],
-) -> Subject:
+) -> BackendFit:
     """The backend has fitted this scan of the object; mark: as of `Fitting.mark`."""
     old = _subjects.get(uid)
     if old is not None and old.pid == client.pid:
         client.forget(old.handle)
     own = np.empty((0, 3), np.int32) if scan.faces is None else scan.faces
-    _subjects[uid] = Subject(client.pid, handle, _fingerprint(scan, mark), own, frame, linear)
+    _subjects[uid] = BackendFit(client.pid, handle, _fingerprint(scan, mark), own, frame, linear)
     return _subjects[uid]
 
 
@@ -92,8 +93,8 @@ def need(uid: int, name: str = "The object") -> Any:
     return obj
 
 
-def opened(client: Client, uid: int, fitting: Fitting) -> Work:
-    """A `Subject` for the object's own mesh, fitted where that has not been done. Raises OmomiError."""
+def opened(client: Client, uid: int, fitting: FitSettings) -> Work:
+    """A `BackendFit` for the object's own mesh, fitted where that has not been done. Raises OmomiError."""
     obj = need(uid)
     scan = mesh_io.read_own(obj)
     mark = fitting.mark()
@@ -106,8 +107,8 @@ def opened(client: Client, uid: int, fitting: Fitting) -> Work:
     return remember(client, uid, answer.job, scan, mark, answer.mesh, linear)
 
 
-def stacked(client: Client, uid: int, fitting: Fitting, body: EditTarget) -> Work:
-    """A `Subject` whose ``stack`` and ``rest`` are those of the object's edits now. Raises OmomiError."""
+def stacked(client: Client, uid: int, fitting: FitSettings, body: EditTarget) -> Work:
+    """A `BackendFit` whose ``stack`` and ``rest`` are those of the object's edits now. Raises OmomiError."""
     subject = yield from opened(client, uid, fitting)
     obj = need(uid)
     if body is EditTarget.SCAN and not len(obj.data.polygons):
@@ -124,7 +125,7 @@ def stacked(client: Client, uid: int, fitting: Fitting, body: EditTarget) -> Wor
     return subject
 
 
-def posed(client: Client, subject: Subject, strengths: tuple[float, ...]) -> Work:
+def posed(client: Client, subject: BackendFit, strengths: tuple[float, ...]) -> Work:
     """Vertices f32 (n, 3) of the body at these strengths, posed minus the origin of the fit."""
     answer = yield client.request(PoseRequest, handle=subject.handle, strengths=strengths)
     return _vertices(answer.done)

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Collection, Generator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol.messages import Done, Failure, FitDone, MeshFrame, Progress
+from ..backend.errors import ErrorCode, OmomiError
+from ..backend.protocol.messages import Done, Failure, FitDone, MeshFrame, Progress
 
 __all__ = ["Answer", "Client", "Task", "Work"]
 

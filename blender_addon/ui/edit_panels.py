@@ -6,8 +6,9 @@ from typing import Any
 
 import bpy
 
-from . import edits, library, live, mesh_io, shapes
-from .drawing import ClosedSidebar, Sidebar, active_mesh, file_rows, files, lines
+from ..scene import mesh_io
+from ..session import edits, library, live, shape_sliders
+from .widgets import ClosedSidebar, Sidebar, active_mesh, file_rows, files, lines
 
 __all__ = ["CLASSES"]
 
@@ -41,7 +42,7 @@ class OMOMI_MT_add_edit(bpy.types.Menu):
             add = layout.operator("omomi.add_edit", text=known.label, icon="MODIFIER")
             add.kind, add.name = "attribute", known.name
         layout.separator()
-        for slider in shapes.sliders(edits.CARD):
+        for slider in shape_sliders.sliders(edits.CARD):
             add = layout.operator("omomi.add_edit", text=slider.name.capitalize(), icon=ICONS["shape"])
             add.kind, add.name = "shape", slider.name
         layout.separator()

@@ -8,14 +8,15 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import edits, mesh_io, origins
-from .fitting import Fitting
-from .transfer import Carried, dress
+from ..session import edits
+from ..session.fit_settings import FitSettings
+from . import fit_provenance, mesh_io
+from .attributes import TransferredAttributes, apply_attributes
 
-__all__ = ["Fitted", "double", "keep_mesh", "new", "place", "why_not_replace"]
+__all__ = ["ResultMesh", "double", "keep_mesh", "new", "place", "why_not_replace"]
 
 
-class Fitted(NamedTuple):
+class ResultMesh(NamedTuple):
     """``vertices`` f64 (n, 3) posed (see `mesh_io`), ``faces`` i32 (m, 3), ``sigma`` f32 (n,) world units"""
 
     vertices: NDArray[np.float64]
@@ -37,13 +38,13 @@ def why_not_replace(obj: Any) -> str | None:
 
 def place(
     source: Any,
-    fitted: Fitted,
+    fitted: ResultMesh,
     *,
     replace: bool,
     suffix: str = "fit",
     hide: bool = True,
-    carried: Carried | None = None,
-    fitting: Fitting | None = None,
+    carried: TransferredAttributes | None = None,
+    fitting: FitSettings | None = None,
 ) -> Any:
     """Put the result over ``source``, as NAME.suffix or in its place, and return the object that shows it.
 
@@ -55,18 +56,18 @@ def place(
     acting = [modifier.name for modifier in source.modifiers if modifier.show_viewport]
     target = _replace(source, mesh, keep) if replace else _add(source, mesh, suffix, keep, hide)
     if fitting is None:
-        origins.clear(target)
+        fit_provenance.clear(target)
     elif replace:
-        origins.note(target, fitting, None, original, acting)
+        fit_provenance.note(target, fitting, None, original, acting)
     else:
-        origins.note(target, fitting, source, None, [])
+        fit_provenance.note(target, fitting, source, None, [])
     if carried is not None:
-        dress(target, carried, bool(np.linalg.det(fitted.linear) < 0))
+        apply_attributes(target, carried, bool(np.linalg.det(fitted.linear) < 0))
     edits.settle([target])
     return target
 
 
-def new(fitted: Fitted, name: str, place: tuple[float, float, float]) -> Any:
+def new(fitted: ResultMesh, name: str, place: tuple[float, float, float]) -> Any:
     """A new object that shows a mesh at this place, selected and active."""
     obj = bpy.data.objects.new(name, _geometry(fitted, name))
     obj.location = place
@@ -76,7 +77,7 @@ def new(fitted: Fitted, name: str, place: tuple[float, float, float]) -> Any:
     return obj
 
 
-def double(result: Any, fitted: Fitted, name: str) -> Any:
+def double(result: Any, fitted: ResultMesh, name: str) -> Any:
     """A copy of the object of a fit with another mesh and nothing else of its own. It is in no collection yet."""
     mesh = _mesh(result, fitted, name)
     copy = _bare(result, mesh, keep_modifiers=False)
@@ -96,14 +97,14 @@ def keep_mesh(obj: Any) -> None:
             mesh.name = f"{obj.name}.original"
 
 
-def _mesh(source: Any, fitted: Fitted, name: str) -> Any:
+def _mesh(source: Any, fitted: ResultMesh, name: str) -> Any:
     mesh = _geometry(fitted, name)
     for material in source.data.materials:
         mesh.materials.append(material)
     return mesh
 
 
-def _geometry(fitted: Fitted, name: str) -> Any:
+def _geometry(fitted: ResultMesh, name: str) -> Any:
     mesh = bpy.data.meshes.new(name)
     mesh_io.fill_mesh(mesh, *mesh_io.to_local(fitted.vertices, fitted.faces, fitted.linear))
     size = float(np.ptp(fitted.vertices, axis=0).max()) if len(fitted.vertices) else 0.0
@@ -142,7 +143,7 @@ def _bare(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
         copy.modifiers.clear()
     copy.vertex_groups.clear()
     copy.omomi.completes = None
-    origins.clear(copy)
+    fit_provenance.clear(copy)
     return copy
 
 

@@ -15,13 +15,14 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import edits, jobs, mesh_io, preview, process, shapekey, subjects
-from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol.requests import EditTarget
-from .fitting import Fitting, from_settings
-from .messages import Refusal, explain
-from .properties import FIT_OPTIONS
-from .tasks import Client, Task, Work
+from ..backend.errors import ErrorCode, OmomiError
+from ..backend.protocol.requests import EditTarget
+from ..scene import mesh_io, preview, shape_key
+from ..text import Refusal, explain
+from ..ui.properties import FIT_OPTIONS
+from . import backend_fit, edits, fits, process
+from .fit_settings import FitSettings, from_settings
+from .task import Client, Task, Work
 
 __all__ = ["after_history", "body_of", "error", "fitting_of", "mark", "pump", "status", "stop"]
 
@@ -66,7 +67,7 @@ def stop() -> None:
     if _task is not None:
         _task.abandon()
     _task, _error, _trusted = None, "", ()
-    jobs.sweep_previews()
+    fits.sweep_previews()
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
 
@@ -76,12 +77,12 @@ def after_history() -> None:
     objects: Any = bpy.data.objects
     for obj in objects:
         if obj.type == "MESH" and len(obj.omomi.edits):
-            stale = shapekey.find(obj) is not None and not shapekey.shows(obj)
+            stale = shape_key.find(obj) is not None and not shape_key.shows(obj)
             if stale or obj.session_uid in _previewed:
                 mark(obj)
 
 
-def fitting_of(scene: Any) -> Fitting:
+def fitting_of(scene: Any) -> FitSettings:
     """How a scan is fitted when it is opened for editing. Raises `Refusal`."""
     return from_settings({name: getattr(scene.omomi, name) for name in FIT_OPTIONS})
 
@@ -98,7 +99,7 @@ def _tick() -> float | None:
 def pump() -> bool:
     """One step; whether anything is left to do. Never blocks."""
     global _task, _error
-    if jobs.current() is not None:
+    if fits.current() is not None:
         # A run has the backend for itself; what is still marked comes after it.
         if _task is not None:
             _task.abandon()
@@ -139,25 +140,25 @@ def _follow(uid: int) -> Work:
         _marked.pop(uid, None)
         _show_rest(uid, obj)
     else:
-        yield from subjects.retried(uid, lambda: _poses(process.started(), uid))
+        yield from backend_fit.retried(uid, lambda: _poses(process.started(), uid))
 
 
 def _poses(client: Client, uid: int) -> Work:
     global _trusted, _trusted_until
-    obj, scene = subjects.need(uid), bpy.context.scene
+    obj, scene = backend_fit.need(uid), bpy.context.scene
     fitting, body = fitting_of(scene), body_of(obj, scene.omomi.result)
     trusted = (uid, client.pid, edits.structure(obj), body, fitting)
-    subject = subjects.known(uid)
+    subject = backend_fit.known(uid)
     if subject is None or subject.stack is None or trusted != _trusted or time.monotonic() > _trusted_until:
-        subject = yield from subjects.stacked(client, uid, fitting, body)
+        subject = yield from backend_fit.stacked(client, uid, fitting, body)
         _trusted = trusted
     while uid in _marked:
-        obj, number = subjects.need(uid), _marked[uid]
+        obj, number = backend_fit.need(uid), _marked[uid]
         if edits.structure(obj) != _trusted[2]:
             return
         strengths, stamp = edits.strengths(obj), edits.stamp(obj)
-        vertices = (yield from subjects.posed(client, subject, strengths)) if any(strengths) else None
-        obj = subjects.need(uid)
+        vertices = (yield from backend_fit.posed(client, subject, strengths)) if any(strengths) else None
+        obj = backend_fit.need(uid)
         if vertices is None:
             _show_rest(uid, obj)
         else:
@@ -167,12 +168,12 @@ def _poses(client: Client, uid: int) -> Work:
         _trusted_until = time.monotonic() + TRUST_SECONDS
 
 
-def _show(uid: int, obj: Any, subject: subjects.Subject, vertices: Any, stamp: str) -> None:
+def _show(uid: int, obj: Any, subject: backend_fit.BackendFit, vertices: Any, stamp: str) -> None:
     if obj.mode == "EDIT":
         raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab first.")
-    in_key = subject.body is EditTarget.SCAN and shapekey.find(obj) is not None and shapekey.why_not(obj) is None
+    in_key = subject.body is EditTarget.SCAN and shape_key.find(obj) is not None and shape_key.why_not(obj) is None
     if in_key and len(vertices) == len(obj.data.vertices):
-        shapekey.write(obj, vertices - subject.rest, subject.linear, stamp)
+        shape_key.write(obj, vertices - subject.rest, subject.linear, stamp)
     else:
         place = np.asarray(subject.frame.origin) + np.array(obj.matrix_world, np.float64)[:3, 3]
         preview.show(str(uid), obj.name, vertices + place, subject.faces)
@@ -181,8 +182,8 @@ def _show(uid: int, obj: Any, subject: subjects.Subject, vertices: Any, stamp: s
 
 
 def _show_rest(uid: int, obj: Any | None) -> None:
-    if obj is not None and shapekey.find(obj) is not None and not shapekey.shows(obj):
-        shapekey.reset(obj)
+    if obj is not None and shape_key.find(obj) is not None and not shape_key.shows(obj):
+        shape_key.reset(obj)
     if uid in _previewed:
         _previewed.discard(uid)
         preview.remove(str(uid))

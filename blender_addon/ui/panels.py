@@ -6,8 +6,10 @@ from typing import Any
 
 import bpy
 
-from . import jobs, library, mesh_io, preferences, process
-from .drawing import Sidebar, lines
+from ..scene import mesh_io
+from ..session import fits, library, process
+from . import preferences
+from .widgets import Sidebar, lines
 
 __all__ = ["CLASSES"]
 
@@ -35,7 +37,7 @@ class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
         row.prop(settings, "profile")
         if missing:
             lines(column, f"The library has no '{settings.profile}'", "ERROR")
-        run = jobs.current()
+        run = fits.current()
         if run is None:
             layout.operator("omomi.fit", icon="MOD_REMESH")
         else:

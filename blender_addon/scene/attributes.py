@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backend.protocol.requests import TransferRequest
+from ..session.task import Client, Work
 from . import mesh_io
-from .backend.protocol.requests import TransferRequest
-from .tasks import Client, Work
 
-__all__ = ["Carried", "Worn", "carried", "dress", "worn"]
+__all__ = ["MeshAttributes", "TransferredAttributes", "apply_attributes", "carried", "worn"]
 
 
-class Worn(NamedTuple):
+class MeshAttributes(NamedTuple):
     """What a mesh wears, in the order of its triangles as `mesh_io.read_own` has them.
 
     values f32 (n, channels): colours, then vertex groups; uvs f32 (layers * m * 3, 2); materials, smooth (m,).
@@ -31,16 +31,19 @@ class Worn(NamedTuple):
     active: tuple[str, str]
 
 
-class Carried(NamedTuple):
-    """`Worn` and what became of it on a new mesh: values (w, channels), uvs (layers, k, 3, 2), sources (k,)."""
+class TransferredAttributes(NamedTuple):
+    """`MeshAttributes` and what became of them on a new mesh of w vertices and k triangles."""
 
-    worn: Worn
+    worn: MeshAttributes
     values: NDArray[np.float32]
+    """(w, channels)"""
     uvs: NDArray[np.float32]
+    """(layers, k, 3, 2)"""
     sources: NDArray[np.int32]
+    """(k,): the source triangle of each triangle."""
 
 
-def worn(obj: Any) -> Worn:
+def worn(obj: Any) -> MeshAttributes:
     """Everything that the own mesh of an object with faces wears and that can be carried to another."""
     mesh = obj.data
     corners, polygons = mesh_io.triangle_corners(mesh)
@@ -54,7 +57,7 @@ def worn(obj: Any) -> Worn:
     flat = np.zeros(len(mesh.polygons), bool)
     mesh.polygons.foreach_get("use_smooth", flat)
     active = mesh.uv_layers.active, mesh.color_attributes.active_color
-    return Worn(
+    return MeshAttributes(
         np.concatenate(columns, axis=1),
         np.concatenate(uvs) if uvs else np.zeros((0, 2), np.float32),
         mesh_io.material_indices(mesh)[polygons],
@@ -68,13 +71,13 @@ def worn(obj: Any) -> Worn:
 
 def carried(
     client: Client,
-    worn: Worn,
+    worn: MeshAttributes,
     points: NDArray[np.float32],
     faces: NDArray[np.int32],
     target_points: NDArray[np.float32],
     target_faces: NDArray[np.int32],
 ) -> Work:
-    """`Carried` to the target mesh, which lies in the same frame. Raises OmomiError."""
+    """`TransferredAttributes` to the target mesh, which lies in the same frame. Raises OmomiError."""
     channels, layers = worn.values.shape[1], len(worn.layers)
     answer = yield client.request(
         TransferRequest, channels=channels, layers=layers, points=points, faces=faces,
@@ -82,7 +85,7 @@ def carried(
         values=worn.values.reshape(-1) if channels else None, uvs=worn.uvs if layers else None,
     )  # fmt: skip
     done = answer.done
-    return Carried(
+    return TransferredAttributes(
         worn,
         np.zeros((len(target_points), 0), np.float32) if done.values is None else done.values.reshape(-1, channels),
         np.zeros((0, len(target_faces), 3, 2), np.float32)
@@ -92,7 +95,7 @@ def carried(
     )
 
 
-def dress(obj: Any, carried: Carried, mirrored: bool) -> None:
+def apply_attributes(obj: Any, carried: TransferredAttributes, mirrored: bool) -> None:
     """Put on the triangle mesh of ``obj`` what was carried to it; ``mirrored``: its faces run the other way round."""
     mesh, source = obj.data, carried.worn
     for row, name in enumerate(source.layers):

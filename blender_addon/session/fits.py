@@ -14,31 +14,24 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import mesh_io, preview, results, subjects
-from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol.messages import Failure, FitDone, MeshFrame, Progress
-from .fitting import Fitting
-from .messages import Refusal
-from .tasks import Client, Task
+from ..backend.errors import ErrorCode, OmomiError
+from ..backend.protocol.messages import Failure, FitDone, MeshFrame, Progress
+from ..scene import mesh_io, preview, results
+from ..text import Refusal
+from . import backend_fit
+from .fit_settings import FitSettings
+from .task import Client, Task
 
 __all__ = [
-    "FitRun", "Run", "Settings",
+    "FitRun", "Run",
     "abort", "current", "preview_keys", "run_to_end", "set_current", "sweep_previews",
 ]  # fmt: skip
 
 POLL_SECONDS = 0.01
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Of a run. replace: give the scan's object the fitted mesh, in place of its own."""
-
-    fitting: Fitting = field(default_factory=Fitting)
-    replace: bool = False
-
-
 @dataclass
-class Job:
+class ObjectFit:
     """One object. ``uid`` is its ``session_uid``; ``linear`` and ``offset`` are its world matrix at the start;
     ``mark``: as of `Fitting.mark`."""
 
@@ -65,9 +58,13 @@ class Job:
 class FitRun:
     """Fits objects one after the other. Call `step` until `over`, then `commit`."""
 
-    def __init__(self, client: Client, objects: Iterable[Any], settings: Settings, *, stream: bool) -> None:
+    def __init__(
+        self, client: Client, objects: Iterable[Any], settings: FitSettings, *, replace: bool = False, stream: bool
+    ) -> None:
+        """replace: give the scan's object the fitted mesh, in place of its own; stream: show previews."""
         self.settings = settings
-        self.jobs = [Job(obj.session_uid, obj.name) for obj in objects]
+        self.replace = replace
+        self.jobs = [ObjectFit(obj.session_uid, obj.name) for obj in objects]
         self.cancelled = False
         self.fraction = 0.0
         self.text = "starting"
@@ -132,30 +129,29 @@ class FitRun:
             if job.done is None or job.frame is None:
                 continue
             source = mesh_io.object_by_uid(job.uid)
-            reason = results.why_not_replace(source) if source is not None and self.settings.replace else None
+            reason = results.why_not_replace(source) if source is not None and self.replace else None
             if source is None:
                 job.error = OmomiError(ErrorCode.CANCELLED, f"{job.name} was deleted before its fit was complete")
             elif reason is not None:
                 job.error = Refusal(reason)
             else:
-                fitted = results.Fitted(job.frame.world(), job.frame.faces, job.frame.sigma, job.linear)
-                how = self.settings.fitting
-                placed.append(results.place(source, fitted, replace=self.settings.replace, fitting=how))
+                fitted = results.ResultMesh(job.frame.world(), job.frame.faces, job.frame.sigma, job.linear)
+                placed.append(results.place(source, fitted, replace=self.replace, fitting=self.settings))
         return placed
 
-    def _send(self, job: Job, obj: Any) -> None:
+    def _send(self, job: ObjectFit, obj: Any) -> None:
         try:
-            if self.settings.replace and (reason := results.why_not_replace(obj)):
+            if self.replace and (reason := results.why_not_replace(obj)):
                 raise Refusal(reason)
             job.linear = mesh_io.object_linear(obj)
             job.offset = np.array(obj.matrix_world, np.float64)[:3, 3]
             job.scan = mesh_io.read_scan(obj, bpy.context.evaluated_depsgraph_get())
-            job.mark = self.settings.fitting.mark()
-            job.request = self.settings.fitting.ask(self._client, job.scan, job.name)
+            job.mark = self.settings.mark()
+            job.request = self.settings.ask(self._client, job.scan, job.name)
         except OmomiError as error:
             job.error = error
 
-    def _receive(self, job: Job) -> None:
+    def _receive(self, job: ObjectFit) -> None:
         newest: MeshFrame | None = None
         for event in self._client.poll():
             match event:
@@ -173,16 +169,16 @@ class FitRun:
                 preview.show(job.key, job.name, newest.world() + job.offset, newest.faces)
         if job.done is not None and job.frame is not None and job.scan is not None:
             # Where no modifier is between the two, the sliders find the scan fitted.
-            subjects.remember(self._client, job.uid, job.done.id, job.scan, job.mark, job.frame, job.linear)
+            backend_fit.remember(self._client, job.uid, job.done.id, job.scan, job.mark, job.frame, job.linear)
             job.scan = None
 
-    def _report(self, job: Job, event: Progress) -> None:
+    def _report(self, job: ObjectFit, event: Progress) -> None:
         place = self.jobs.index(job)
         self.fraction = (place + event.fraction) / len(self.jobs)
         several = f"{job.name} ({place + 1} of {len(self.jobs)}): " if len(self.jobs) > 1 else ""
         self.text = several + event.text
 
-    def _withdraw(self, job: Job) -> None:
+    def _withdraw(self, job: ObjectFit) -> None:
         if job.request is not None:
             self._client.cancel(job.request)
 

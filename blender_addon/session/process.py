@@ -8,14 +8,14 @@ from pathlib import Path
 
 import bpy
 
-from . import preferences
-from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol.client import BackendClient, default_command
-from .backend.protocol.messages import Failure, Hello
+from ..backend.errors import ErrorCode, OmomiError
+from ..backend.protocol.client import BackendClient, default_command
+from ..backend.protocol.messages import Failure, Hello
+from ..ui import preferences
 
 __all__ = ["close", "command", "describe", "describe_device", "introduced", "running", "site_folder", "started"]
 
-BACKEND = Path(__file__).parent / "backend"
+BACKEND = Path(__file__).parents[1] / "backend"
 
 _client: BackendClient | None = None
 _client_settings: tuple[list[str], Path] | None = None

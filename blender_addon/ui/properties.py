@@ -17,7 +17,8 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import library, preferences
+from ..session import library
+from . import preferences
 
 __all__ = [
     "BLEND_OPTIONS", "CLASSES", "FIT_OPTIONS", "KINDS", "RESULTS", "SOLVE_OPTIONS", "add_to_blender",
@@ -160,7 +161,7 @@ class OmomiEdit(bpy.types.PropertyGroup):
 
 
 class OmomiOrigin(bpy.types.PropertyGroup):
-    """What a fit was made of, and how (see `origins`)."""
+    """What a fit was made of, and how (see `scene.fit_provenance`)."""
 
     __annotations__ = {
         **{name: make() for name, make in FIT_OPTIONS.items() if name != "result"},

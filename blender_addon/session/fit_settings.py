@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import library, preferences
-from .backend.protocol.requests import FitRequest
-from .mesh_io import ScanArrays
-from .tasks import Client
+from ..backend.protocol.requests import FitRequest
+from ..scene.mesh_io import ScanArrays
+from ..ui import preferences
+from . import library
+from .task import Client
 
-__all__ = ["Fitting", "from_settings", "profile_path"]
+__all__ = ["FitSettings", "from_settings", "profile_path"]
 
 
 @dataclass(frozen=True)
-class Fitting:
+class FitSettings:
     """Frozen at the start of a run, so that moving a slider meanwhile changes nothing.
 
     The fields of ``FitOptions``, and profile: name of a family of the library, or empty.
@@ -48,11 +49,11 @@ class Fitting:
         )  # fmt: skip
 
 
-def from_settings(values: Mapping[str, Any]) -> Fitting:
+def from_settings(values: Mapping[str, Any]) -> FitSettings:
     """From properties of these names; others are passed over. Raises as `profile_path`."""
     fields = {name: values[name] for name in ("denoise", "fill", "keep_islands", "symmetry", "profile")}
     profile_path(fields["profile"])
-    return Fitting(int(values["level"]), **fields)
+    return FitSettings(int(values["level"]), **fields)
 
 
 def profile_path(name: str) -> str:

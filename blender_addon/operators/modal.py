@@ -7,10 +7,11 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty
 
-from .. import jobs, live, preview, process
 from ..backend.errors import OmomiError
-from ..messages import explain
-from ..tasks import Client
+from ..scene import preview
+from ..session import fits, live, process
+from ..session.task import Client
+from ..text import explain
 
 __all__ = ["WAIT", "Runs", "chosen", "count_of", "why_not_start"]
 
@@ -28,7 +29,7 @@ class Runs:
     scene, reports, and returns what the operator returns."""
 
     _timer: Any = None
-    _run: jobs.Run | None = None
+    _run: fits.Run | None = None
 
     def invoke(self, context: Any, event: Any) -> Any:
         operator: Any = self
@@ -49,14 +50,14 @@ class Runs:
             return {"CANCELLED"}
         assert self._run is not None
         try:
-            jobs.run_to_end(self._run)
+            fits.run_to_end(self._run)
         finally:
             outcome = self._finish(context)
         return outcome
 
     def modal(self, context: Any, event: Any) -> Any:
         run = self._run
-        if run is None or jobs.current() is not run:
+        if run is None or fits.current() is not run:
             self._stop_timer(context)
             return {"CANCELLED"}
         if event.type == "ESC" and event.value == "PRESS":
@@ -83,7 +84,7 @@ class Runs:
         """What the operator returns where there is nothing to ask the backend, which may be what is broken."""
         return None
 
-    def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
         raise NotImplementedError
 
     def _done(self, context: Any, run: Any) -> set[str]:
@@ -97,15 +98,15 @@ class Runs:
         except OmomiError as error:
             self._report({"ERROR"}, explain(error))
             return False
-        jobs.set_current(self._run)
+        fits.set_current(self._run)
         return True
 
     def _finish(self, context: Any) -> Any:
         run, self._run = self._run, None
         assert run is not None
         self._stop_timer(context)
-        jobs.set_current(None)
-        jobs.sweep_previews()
+        fits.set_current(None)
+        fits.sweep_previews()
         outcome = self._done(context, run)
         operator: Any = self
         if run.errors:
@@ -136,7 +137,7 @@ def count_of(operator: Any, scene: Any, setting: str) -> int:
 
 def why_not_start(context: Any) -> str:
     """The reason why nothing can be started now, or an empty text."""
-    if jobs.current() is not None:
+    if fits.current() is not None:
         return "Omomi is at work; cancel that with Esc first"
     if context.mode.startswith("EDIT"):
         return "Leave Edit Mode first (Tab)"

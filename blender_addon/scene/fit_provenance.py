@@ -8,15 +8,15 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from ..session.fit_settings import FitSettings, from_settings
 from . import mesh_io
-from .fitting import Fitting, from_settings
 
-__all__ = ["OPTIONS", "Original", "clear", "fitting_of", "name_of", "note", "read", "result_of"]
+__all__ = ["OPTIONS", "OriginalScan", "clear", "fitting_of", "name_of", "note", "read", "result_of"]
 
 OPTIONS = ("level", "denoise", "fill", "keep_islands", "symmetry", "profile")
 
 
-class Original(NamedTuple):
+class OriginalScan(NamedTuple):
     """A scan as it was fitted; linear: as of `mesh_io.object_linear`; offset (3,): of its place in the world."""
 
     scan: mesh_io.ScanArrays
@@ -24,7 +24,7 @@ class Original(NamedTuple):
     offset: NDArray[np.float64]
 
 
-def note(obj: Any, fitting: Fitting, scan: Any, mesh: Any, modifiers: list[str]) -> None:
+def note(obj: Any, fitting: FitSettings, scan: Any, mesh: Any, modifiers: list[str]) -> None:
     """``obj`` shows the fit of another object, ``scan``, or of the mesh that it had, with the modifiers of these names.
     One of the two is None."""
     origin = obj.omomi.origin
@@ -39,8 +39,8 @@ def clear(obj: Any) -> None:
     origin.scan = origin.mesh = None
 
 
-def fitting_of(obj: Any) -> Fitting:
-    """How the fit that ``obj`` shows was made. Raises as `fitting.from_settings`."""
+def fitting_of(obj: Any) -> FitSettings:
+    """How the fit that ``obj`` shows was made. Raises as `fit_settings.from_settings`."""
     return from_settings({name: getattr(obj.omomi.origin, name) for name in OPTIONS})
 
 
@@ -60,7 +60,7 @@ def result_of(obj: Any) -> Any | None:
     return next(fits, None)
 
 
-def read(obj: Any) -> Original:
+def read(obj: Any) -> OriginalScan:
     """The scan of the fit that ``obj`` shows. Raises as `mesh_io.read_scan`."""
     origin = obj.omomi.origin
     # Blender does not evaluate what is hidden, as the scan is by now, but a copy for the moment.
@@ -77,6 +77,6 @@ def read(obj: Any) -> Original:
         bpy.context.scene.collection.objects.link(copy)
         bpy.context.view_layer.update()
         scan = mesh_io.read_scan(copy, bpy.context.evaluated_depsgraph_get())
-        return Original(scan, mesh_io.object_linear(copy), np.array(copy.matrix_world, np.float64)[:3, 3])
+        return OriginalScan(scan, mesh_io.object_linear(copy), np.array(copy.matrix_world, np.float64)[:3, 3])
     finally:
         bpy.data.objects.remove(copy)

@@ -6,8 +6,9 @@ from typing import Any
 
 import bpy
 
-from . import completions, library, origins
-from .drawing import ClosedSidebar, active_mesh, file_rows, lines
+from ..scene import completions, fit_provenance
+from ..session import library
+from .widgets import ClosedSidebar, active_mesh, file_rows, lines
 
 __all__ = ["CLASSES"]
 
@@ -19,7 +20,7 @@ class OMOMI_PT_completions(ClosedSidebar, bpy.types.Panel):
     def draw(self, context: Any) -> None:
         layout: Any = self.layout
         obj = active_mesh(context)
-        result = None if obj is None else origins.result_of(obj)
+        result = None if obj is None else fit_provenance.result_of(obj)
         if result is None:
             lines(layout, "Make a fitted scan active", "INFO")
             return

@@ -11,15 +11,17 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, StringProperty
 
-from .. import jobs, live, mesh_io, preview, results, subjects, words
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame
 from ..backend.protocol.requests import AuditRequest, SampleRequest
-from ..fitting import Fitting
-from ..properties import samples_count, seed
-from ..tasks import Client, Task, Work
+from ..scene import mesh_io, preview, results
+from ..session import backend_fit, fits, live
+from ..session.fit_settings import FitSettings
+from ..session.task import Client, Task, Work
+from ..text import plausibility_lines
+from ..ui.properties import samples_count, seed
 from .edits import why_not_editable
-from .running import WAIT, Runs, chosen, count_of, why_not_start
+from .modal import WAIT, Runs, chosen, count_of, why_not_start
 
 __all__ = ["CLASSES"]
 
@@ -50,7 +52,7 @@ class OMOMI_OT_sample(Starts, bpy.types.Operator):
     _seed = 1
     _cursor: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
-    def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
         self._cursor, count = tuple(context.scene.cursor.location), count_of(self, context.scene, "samples")
         self._seed = chosen(self, context.scene, ["seed"])["seed"]
         made: list[tuple[MeshFrame, dict[str, Any]]] = []
@@ -70,9 +72,9 @@ class OMOMI_OT_sample(Starts, bpy.types.Operator):
         for obj in context.selected_objects:
             obj.select_set(False)
         for number, (frame, said) in enumerate(run.result):
-            fitted = results.Fitted(frame.world(), frame.faces, frame.sigma, np.eye(3))
+            fitted = results.ResultMesh(frame.world(), frame.faces, frame.sigma, np.eye(3))
             obj = results.new(fitted, f"Imagined {self._seed + number}", tuple(self._place(number).tolist()))
-            obj.omomi.check = "\n".join(words.plausible({**said, "value": said.get("plausibility")}))
+            obj.omomi.check = "\n".join(plausibility_lines({**said, "value": said.get("plausibility")}))
         count = len(run.result)
         self._report({"INFO"}, f"{count} {'shape' if count == 1 else 'shapes'} imagined in {run.seconds:.1f} s")
         return {"FINISHED"}
@@ -102,7 +104,7 @@ class OMOMI_OT_audit(Starts, bpy.types.Operator):
     # A temporary file that is still empty.
     _spare: Path | None = None
 
-    def _make(self, context: Any, client: Client, stream: bool) -> jobs.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
         options: Any = self
         obj = context.active_object if options.place and not why_not_editable(context.active_object) else None
         path = Path(bpy.path.abspath(options.filepath)) if options.filepath else _temporary()
@@ -114,7 +116,7 @@ class OMOMI_OT_audit(Starts, bpy.types.Operator):
         arguments = client, uid, fitting, str(path), against
         if uid is None:
             return Task(client, _audit(*arguments), "reading the card")
-        return Task(client, subjects.retried(uid, lambda: _audit(*arguments)), "opening the scan")
+        return Task(client, backend_fit.retried(uid, lambda: _audit(*arguments)), "opening the scan")
 
     def _done(self, context: Any, run: Any) -> set[str]:
         if run.result is None:
@@ -138,11 +140,11 @@ def _samples(client: Client, seed: int, count: int, level: int, made: list[tuple
     return made
 
 
-def _audit(client: Client, uid: int | None, fitting: Fitting, path: str, against: str) -> Work:
+def _audit(client: Client, uid: int | None, fitting: FitSettings, path: str, against: str) -> Work:
     """The path of the page. Raises OmomiError."""
     handle = -1
-    if uid is not None and len(mesh_io.read_own(subjects.need(uid)).points):
-        handle = (yield from subjects.opened(client, uid, fitting)).handle
+    if uid is not None and len(mesh_io.read_own(backend_fit.need(uid)).points):
+        handle = (yield from backend_fit.opened(client, uid, fitting)).handle
     answer = yield client.request(AuditRequest, handle=handle, path=path, against=against)
     return answer.done.result.get("path") or path
 

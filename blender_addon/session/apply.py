@@ -10,18 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import edits, results, shapekey, subjects, transfer
-from .backend.errors import ErrorCode, OmomiError
-from .backend.protocol.messages import MeshFrame
-from .backend.protocol.requests import ApplyRequest, EditTarget, Outcome
-from .fitting import Fitting
-from .messages import Refusal
-from .tasks import Client, Work
+from ..backend.errors import ErrorCode, OmomiError
+from ..backend.protocol.messages import MeshFrame
+from ..backend.protocol.requests import ApplyRequest, EditTarget, Outcome
+from ..scene import attributes, results, shape_key
+from ..text import Refusal
+from . import backend_fit, edits
+from .fit_settings import FitSettings
+from .task import Client, Work
 
-__all__ = ["Applied", "commit", "why_not", "work"]
+__all__ = ["EditResult", "commit", "why_not", "work"]
 
 
-class Applied(NamedTuple):
+class EditResult(NamedTuple):
     """What the backend made of a stack. ``moved`` f32 (n, 3): displacements of the object's own vertices, where they
     become a shape key; ``report``: see ``ApplyRequest``."""
 
@@ -32,19 +33,19 @@ class Applied(NamedTuple):
     report: dict[str, Any]
     frame: MeshFrame
     moved: NDArray[np.float32] | None
-    carried: transfer.Carried | None
+    carried: attributes.TransferredAttributes | None
 
 
 def why_not(obj: Any, result: str) -> str | None:
     """The reason why this object cannot have this result, or None."""
     if result == "SHAPE_KEY":
-        return shapekey.why_not(obj)
+        return shape_key.why_not(obj)
     return results.why_not_replace(obj) if result == "REPLACE" else None
 
 
-def work(client: Client, uid: int, fitting: Fitting, result: str) -> Work:
-    """`Applied` for an object. Raises OmomiError."""
-    reason = why_not(subjects.need(uid), result)
+def work(client: Client, uid: int, fitting: FitSettings, result: str) -> Work:
+    """`EditResult` for an object. Raises OmomiError."""
+    reason = why_not(backend_fit.need(uid), result)
     if reason is not None:
         raise Refusal(reason)
     if result == "SHAPE_KEY":
@@ -52,47 +53,47 @@ def work(client: Client, uid: int, fitting: Fitting, result: str) -> Work:
     return (yield from _remeshed(client, uid, fitting, result))
 
 
-def _carried(client: Client, uid: int, fitting: Fitting) -> Work:
-    subject = yield from subjects.stacked(client, uid, fitting, EditTarget.SCAN)
-    obj = subjects.need(uid)
+def _carried(client: Client, uid: int, fitting: FitSettings) -> Work:
+    subject = yield from backend_fit.stacked(client, uid, fitting, EditTarget.SCAN)
+    obj = backend_fit.need(uid)
     stamp, strengths = edits.stamp(obj), edits.strengths(obj)
     answer = yield client.request(
         ApplyRequest, handle=subject.handle, strengths=strengths, outcome=str(Outcome.CARRIED)
     )
     # Measured from where the backend has the vertices at rest, so that those that do not move stay to the last bit.
     moved = answer.mesh.vertices - subject.rest
-    return Applied(uid, "SHAPE_KEY", stamp, subject.linear, answer.done.result, answer.mesh, moved, None)
+    return EditResult(uid, "SHAPE_KEY", stamp, subject.linear, answer.done.result, answer.mesh, moved, None)
 
 
-def _remeshed(client: Client, uid: int, fitting: Fitting, result: str) -> Work:
-    subject = yield from subjects.stacked(client, uid, fitting, EditTarget.FIT)
-    obj = subjects.need(uid)
+def _remeshed(client: Client, uid: int, fitting: FitSettings, result: str) -> Work:
+    subject = yield from backend_fit.stacked(client, uid, fitting, EditTarget.FIT)
+    obj = backend_fit.need(uid)
     stamp, strengths = edits.stamp(obj), edits.strengths(obj)
     answer = yield client.request(
         ApplyRequest, handle=subject.handle, strengths=strengths, outcome=str(Outcome.REMESHED)
     )
     frame, carried = answer.mesh, None
-    if len(subjects.need(uid).data.polygons) and len(frame.faces):
+    if len(backend_fit.need(uid).data.polygons) and len(frame.faces):
         # Attributes lie on the scan as the edits move it, so that they are found in their place.
-        subject = yield from subjects.stacked(client, uid, fitting, EditTarget.SCAN)
-        moved = yield from subjects.posed(client, subject, strengths)
+        subject = yield from backend_fit.stacked(client, uid, fitting, EditTarget.SCAN)
+        moved = yield from backend_fit.posed(client, subject, strengths)
         target = (frame.world() - np.asarray(subject.frame.origin)).astype(np.float32)
-        worn = transfer.worn(subjects.need(uid))
-        carried = yield from transfer.carried(client, worn, moved, subject.own, target, frame.faces)
-    return Applied(uid, result, stamp, subject.linear, answer.done.result, frame, None, carried)
+        worn = attributes.worn(backend_fit.need(uid))
+        carried = yield from attributes.carried(client, worn, moved, subject.own, target, frame.faces)
+    return EditResult(uid, result, stamp, subject.linear, answer.done.result, frame, None, carried)
 
 
-def commit(applied: Applied) -> Any:
+def commit(applied: EditResult) -> Any:
     """Put the result in the scene and return the object that shows it. Raises OmomiError; nothing has changed then."""
-    obj = subjects.need(applied.uid)
+    obj = backend_fit.need(applied.uid)
     reason = why_not(obj, applied.result)
     if reason is not None:
         raise Refusal(reason)
     if applied.moved is not None:
         if len(applied.moved) != len(obj.data.vertices):
             raise OmomiError(ErrorCode.CANCELLED, f"{obj.name} was changed meanwhile")
-        shapekey.ensure(obj)
-        shapekey.write(obj, applied.moved, applied.linear, applied.stamp)
+        shape_key.ensure(obj)
+        shape_key.write(obj, applied.moved, applied.linear, applied.stamp)
         return obj
-    fitted = results.Fitted(applied.frame.world(), applied.frame.faces, applied.frame.sigma, applied.linear)
+    fitted = results.ResultMesh(applied.frame.world(), applied.frame.faces, applied.frame.sigma, applied.linear)
     return results.place(obj, fitted, replace=applied.result == "REPLACE", suffix="edit", carried=applied.carried)

@@ -10,11 +10,13 @@ from typing import Any
 
 import bpy
 
-from . import edits, origins, results, subjects
-from .backend.protocol.messages import MeshFrame
-from .fitting import Fitting
-from .messages import Refusal
-from .tasks import Client, Work
+from ..backend.protocol.messages import MeshFrame
+from ..session import backend_fit, edits
+from ..session.fit_settings import FitSettings
+from ..session.task import Client, Work
+from ..text import Refusal
+from . import fit_provenance, results
+from .fit_provenance import OriginalScan
 
 __all__ = ["MOST", "commit", "complete", "of", "pick", "show", "why_not"]
 
@@ -38,7 +40,7 @@ def of(result: Any) -> list[Any]:
     return sorted(found, key=lambda obj: obj.omomi.variation)
 
 
-def complete(client: Client, name: str, original: origins.Original, fitting: Fitting, count: int) -> Work:
+def complete(client: Client, name: str, original: OriginalScan, fitting: FitSettings, count: int) -> Work:
     """A final ``MeshFrame`` for each of ``count`` other completions. Raises OmomiError."""
     made: list[MeshFrame] = []
     for variation in range(1, count + 1):
@@ -48,16 +50,16 @@ def complete(client: Client, name: str, original: origins.Original, fitting: Fit
     return made
 
 
-def commit(uid: int, original: origins.Original, frames: list[MeshFrame]) -> list[Any]:
+def commit(uid: int, original: OriginalScan, frames: list[MeshFrame]) -> list[Any]:
     """Put the completions of a fit in the scene, in place of those that it had. Raises OmomiError."""
-    result = subjects.need(uid, "The fit")
+    result = backend_fit.need(uid, "The fit")
     reason = why_not(result)
     if reason is not None:
         raise Refusal(reason)
     _remove(of(result))
-    name, home = origins.name_of(result), _collection()
+    name, home = fit_provenance.name_of(result), _collection()
     for variation, frame in enumerate(frames, 1):
-        fitted = results.Fitted(frame.world(), frame.faces, frame.sigma, original.linear)
+        fitted = results.ResultMesh(frame.world(), frame.faces, frame.sigma, original.linear)
         obj = results.double(result, fitted, f"{name}.completion.{variation + 1}")
         obj.omomi.completes, obj.omomi.variation = result, variation
         home.objects.link(obj)

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
-from .backend.errors import ErrorCode, OmomiError
-from .messages import Refusal
+from ..backend.errors import ErrorCode, OmomiError
+from ..text import Refusal
 
 __all__ = [
     "BUILT_IN", "EDIT", "PRESET", "PROFILE", "Step", "check_name", "delete", "digest", "export", "find", "import_file",

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import edits, mesh_io
+from ..session import edits
+from . import mesh_io
 
 __all__ = ["NAME", "ensure", "find", "remove", "reset", "shows", "why_not", "write"]
 

@@ -14,8 +14,8 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from .backend.errors import ErrorCode, OmomiError
-from .messages import Refusal
+from ..backend.errors import ErrorCode, OmomiError
+from ..text import Refusal
 
 __all__ = [
     "COLOUR", "DEPARTURE", "DEVIATION", "GUESSED", "SIGMA", "SURE", "ScanArrays",

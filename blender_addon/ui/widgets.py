@@ -7,7 +7,8 @@ from typing import Any
 
 import bpy
 
-from . import library, preferences
+from ..session import library
+from . import preferences
 
 __all__ = ["ClosedSidebar", "Sidebar", "active_mesh", "file_rows", "files", "lines", "wrapped"]
 

@@ -11,12 +11,13 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import library, mesh_io, shapes
-from .backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef
-from .messages import Refusal
+from ..backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef
+from ..scene import mesh_io
+from ..text import Refusal
+from . import library, shape_sliders
 
 __all__ = [
-    "ATTRIBUTES", "CARD", "Attribute", "Stack", "add", "is_neutral", "move", "outside", "read", "remove",
+    "ATTRIBUTES", "CARD", "Attribute", "StackSnapshot", "add", "is_neutral", "move", "outside", "read", "remove",
     "safe_text", "settle", "stamp", "strengths", "structure",
 ]  # fmt: skip
 
@@ -38,10 +39,10 @@ ATTRIBUTES = (
 
 
 # What the shipped model can do.
-CARD = Path(__file__).parent / "backend" / "models" / "card.json"
+CARD = Path(__file__).parents[1] / "backend" / "models" / "card.json"
 
 
-class Stack(NamedTuple):
+class StackSnapshot(NamedTuple):
     """What a ``StackRequest`` wants. ``signature`` is equal for stacks that do the same at the same strengths."""
 
     layers: tuple[Layer, ...]
@@ -52,7 +53,7 @@ class Stack(NamedTuple):
 def add(obj: Any, kind: str, name: str, path: str = "") -> Any:
     """A new edit at the end of the stack; it becomes the active one. Raises `Refusal` for a shape slider that the
     model does not have."""
-    slider = shapes.find(CARD, name) if kind == "shape" else None
+    slider = shape_sliders.find(CARD, name) if kind == "shape" else None
     if kind == "shape" and slider is None:
         raise Refusal(f"The model has no shape slider '{name}'. Choose one of the list.")
     edits = obj.omomi.edits
@@ -88,7 +89,7 @@ def structure(obj: Any) -> tuple[Any, ...]:
     return tuple((edit.kind, edit.name, edit.path, edit.mask, edit.mute) for edit in obj.omomi.edits)
 
 
-def read(obj: Any) -> Stack:
+def read(obj: Any) -> StackSnapshot:
     """The stack with its masks, one weight for each vertex of the object's own mesh."""
     edits = obj.omomi.edits
     names = list(dict.fromkeys(edit.mask for edit in edits if edit.mask))
@@ -104,7 +105,7 @@ def read(obj: Any) -> Stack:
         name, kind = Path(path).stem if path else edit.name, SHAPE if edit.kind == SHAPE else None
         layers.append(Layer(name, strength, mute=edit.mute, mask=mask, kind=kind, path=path))
         marks.append(mark)
-    return Stack(tuple(layers), None if masks is None else masks.reshape(-1), tuple(marks))
+    return StackSnapshot(tuple(layers), None if masks is None else masks.reshape(-1), tuple(marks))
 
 
 def outside(edit: Any) -> bool:

@@ -1,0 +1,225 @@
+"""Text for the artist: what an error means and what to do next, and what the backend found out. No bpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from .backend.errors import ErrorCode, OmomiError
+
+__all__ = [
+    "ADVICE", "Advice", "Refusal", "betti_text", "edit_report", "explain", "family_report", "measure_lines",
+    "plausibility_lines", "topology_text", "transition_lines", "typicality_lines",
+]  # fmt: skip
+
+# Of kinds of shapes that are named.
+MOST_KINDS = 3
+# A smaller share of a shape that overlaps itself is not worth a line.
+LEAST_TANGLED = 0.001
+
+_UNITS = {"volume": "³", "area": "²", "thickness": ""}
+
+
+class Advice(NamedTuple):
+    """``sentence`` stands in when the error brings no message of its own; ``next_step`` is always added.
+    "Press Fit" in it stands for whatever starts the work again."""
+
+    sentence: str
+    next_step: str
+
+
+class Refusal(OmomiError):
+    """What the add-on itself will not do. ``message`` is complete: it says the next step too."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.BAD_OPTION, message)
+
+
+FIT = "Press Fit"
+LOG = "open the log from the Omomi preferences"
+
+ADVICE: dict[ErrorCode, Advice] = {
+    ErrorCode.EMPTY_SCAN: Advice("The scan has no points", "Select a mesh object that has vertices"),
+    ErrorCode.TOO_FEW_POINTS: Advice("The scan has too few usable points", "Select a denser scan"),
+    ErrorCode.FLAT_SCAN: Advice(
+        "The scan is flat, so it encloses nothing", "Check its scale and its shape in the viewport"
+    ),
+    ErrorCode.BAD_COORDINATES: Advice("No point of the scan has a finite position", "Import the scan again"),
+    ErrorCode.UNREADABLE_FILE: Advice("The file cannot be read", "Check that it is complete and export it again"),
+    ErrorCode.NOT_A_MESH: Advice("This is neither a mesh nor a point cloud", "Convert it to a mesh first"),
+    ErrorCode.TOO_LARGE: Advice("The scan is too large", "Decimate it or split it into parts"),
+    ErrorCode.BAD_OPTION: Advice("A setting is out of range", "Set it to its default value"),
+    ErrorCode.MODEL_MISSING: Advice("The model of the extension is missing", "Install the extension again"),
+    ErrorCode.MODEL_MISMATCH: Advice("The model does not belong to this version", "Install the extension again"),
+    ErrorCode.DEVICE_UNAVAILABLE: Advice(
+        "The device asked for cannot be used", "Choose Automatic in the Omomi preferences"
+    ),
+    ErrorCode.OUT_OF_MEMORY: Advice("There was not enough memory", "Choose a lower detail, or close other programs"),
+    ErrorCode.CANCELLED: Advice("It was cancelled", "Press Fit to start again"),
+    ErrorCode.BACKEND_START: Advice("The backend process did not start", f"Press Restart, or {LOG}"),
+    ErrorCode.BACKEND_DIED: Advice("The backend process ended unexpectedly", f"Press Fit to try again, or {LOG}"),
+    ErrorCode.BACKEND_TIMEOUT: Advice("The backend process stopped answering", f"Press Fit to try again, or {LOG}"),
+    ErrorCode.PROTOCOL: Advice("The backend process sent something that makes no sense", f"Press Restart, or {LOG}"),
+    ErrorCode.PROTOCOL_VERSION: Advice(
+        "The backend process is of another version", "Restart Blender to finish the update"
+    ),
+    ErrorCode.DISK: Advice("A file could not be written", "Free some space, or choose another folder"),
+    ErrorCode.NO_SURFACE: Advice(
+        "No surface was found in the scan", "Raise Fill, lower Denoise, or clean the scan of stray points"
+    ),
+    ErrorCode.NOT_REGISTERED: Advice(
+        "The scan does not look like the examples", "Use it on scans of the same kind of object"
+    ),
+    ErrorCode.AMBIGUOUS_POSE: Advice(
+        "The scan fits the examples in more than one pose", "Turn it the way the first example stands"
+    ),
+    ErrorCode.UNKNOWN_SCAN: Advice("The backend process has this scan no longer", "Press Fit to open it again"),
+    ErrorCode.NO_SOLUTION: Advice(
+        "No strength reaches this measure", "Ask for a value nearer to the present one, or use another edit"
+    ),
+    ErrorCode.INTERNAL: Advice("Something unforeseen failed in the backend process", f"Please report it: {LOG}"),
+}
+
+
+def explain(error: OmomiError, again: str = FIT) -> str:
+    """One line for the status bar or an exception: what happened, then what to do.
+
+    >>> explain(OmomiError(ErrorCode.EMPTY_SCAN, "owl has no vertices"))
+    'owl has no vertices. Select a mesh object that has vertices.'
+    """
+    if isinstance(error, Refusal):
+        return error.message
+    sentence, next_step = ADVICE[error.code]
+    happened = " ".join(error.message.split()).rstrip(".") or sentence
+    return f"{happened}. {next_step.replace(FIT, again)}."
+
+
+def betti_text(betti: Sequence[int] | None) -> str:
+    """
+    >>> betti_text([1, 2, 0])
+    '1 piece, 2 tunnels, closed'
+    >>> betti_text(None)
+    'open: it encloses nothing'
+    """
+    if betti is None:
+        return "open: it encloses nothing"
+    words = ("piece", "pieces"), ("tunnel", "tunnels"), ("hollow", "hollows")
+    found = [f"{count} {one if count == 1 else many}" for count, (one, many) in zip(betti, words, strict=False)]
+    return ", ".join([found[0], *(text for text in found[1:] if not text.startswith("0 ")), "closed"])
+
+
+def topology_text(topology: Any, guessed: float | None) -> str:
+    """
+    >>> topology_text([1, 1, 0], 0.04)
+    '1 piece, 1 tunnel, closed - 4 % of the surface is guessed'
+    """
+    text = betti_text(_betti(topology))
+    if guessed is not None:
+        text += f" - {100 * guessed:.0f} % of the surface is guessed"
+    return text
+
+
+def plausibility_lines(found: Any) -> list[str]:
+    """How usual a shape is, and which kinds of shapes are like it; nothing where it was not told.
+
+    >>> plausibility_lines({"value": 0.83, "nearest": [{"family": "skull", "distance": 0.125}]})
+    ['plausibility 0.83: 83 % of real shapes are no more usual', 'most like: skull (0.12)']
+    >>> plausibility_lines({"value": 0.0, "tangled": 0.034})[1]
+    'the edits push the surface through itself: 3.4 % of the shape'
+    >>> plausibility_lines(None)
+    []
+    """
+    if not isinstance(found, Mapping) or not isinstance(found.get("value"), int | float):
+        return []
+    lines = [f"plausibility {found['value']:.2f}: {100 * found['value']:.0f} % of real shapes are no more usual"]
+    if (tangled := found.get("tangled") or 0.0) >= LEAST_TANGLED:
+        lines.append(f"the edits push the surface through itself: {100 * tangled:.1f} % of the shape")
+    named = [item for item in found.get("nearest") or () if isinstance(item, Mapping) and item.get("family")]
+    kinds: dict[str, float] = {}
+    for item in named:
+        kinds.setdefault(str(item["family"]), item.get("distance") or 0.0)
+    if kinds:
+        nearest = list(kinds.items())[:MOST_KINDS]
+        lines.append("most like: " + ", ".join(f"{family} ({distance:.2f})" for family, distance in nearest))
+    return lines
+
+
+def typicality_lines(found: Any) -> list[str]:
+    """How typical of a family a shape is; nothing where it was not compared with one.
+
+    >>> typicality_lines({"name": "skulls", "typical": 0.7, "outside": 0.04})
+    ['typical 0.7 for skulls, 4 % of the surface departs']
+    >>> typicality_lines(None)
+    []
+    """
+    if not isinstance(found, Mapping):
+        return []
+    share = f", {100 * found['outside']:.0f} % of the surface departs" if found.get("outside") is not None else ""
+    return [f"typical {found.get('typical') or 0.0:.2g} for {found.get('name')}{share}"]
+
+
+def family_report(name: str, result: Mapping[str, Any]) -> list[str]:
+    """What came of learning a family, in one line, and what is to be known of it.
+
+    >>> left_out = [{"name": "owl", "why": "it fits no pose"}]
+    >>> family_report("skulls", {"members": 12, "left_out": left_out, "explained": 0.873})
+    ['skulls: 12 members, explains 87 % of how they differ', 'left out owl: it fits no pose']
+    """
+    explained = result.get("explained")
+    share = f", explains {100 * explained:.0f} % of how they differ" if explained is not None else ""
+    lines = [f"{name}: {result.get('members', 0)} members{share}"]
+    left_out = {item["name"]: item["why"].rstrip(".") for item in result.get("left_out") or ()}
+    lines += [f"left out {member}: {why}" for member, why in left_out.items()]
+    told = tuple(f"{member} is left out" for member in left_out)
+    return lines + [_sentence(text) for text in result.get("warnings") or () if not text.startswith(told)]
+
+
+def measure_lines(found: Mapping[str, Any]) -> list[str]:
+    """Lines with the measures in world units that there are.
+
+    >>> measure_lines({"volume": 2.0, "area": None, "bounds": [[0, 0, 0], [1, 2, 0.5]]})
+    ['volume 2³', 'size 1 × 2 × 0.5']
+    """
+    lines = [f"{name} {found[name]:.4g}{unit}" for name, unit in _UNITS.items() if found.get(name) is not None]
+    if found.get("bounds"):
+        low, high = found["bounds"]
+        lines.append("size " + " × ".join(f"{b - a:.4g}" for a, b in zip(low, high, strict=True)))
+    return lines
+
+
+def edit_report(report: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """What a stack of edits did, and the warnings that go with it.
+
+    >>> edit_report({"moved": 0.25, "largest": 0.5, "warnings": ["Careful."]})
+    ('25 % of the vertices moved, by 0.5 at most', ['Careful.'])
+    """
+    text = f"{100 * report.get('moved', 0.0):.0f} % of the vertices moved, by {report.get('largest', 0.0):.3g} at most"
+    topology = report.get("topology")
+    warnings = list(report.get("warnings", ()))
+    if isinstance(topology, Mapping):
+        if topology.get("change"):
+            warnings.append(f"Topology: {topology['change']}")
+        elif _betti(topology) is not None:
+            text += f"; {betti_text(_betti(topology))}, as before"
+        if topology.get("unstable"):
+            warnings.append("The topology is on the brink: it depends on the resolution")
+    return text, [_sentence(line) for line in warnings]
+
+
+def transition_lines(result: Mapping[str, Any]) -> str:
+    """The transitions of a sweep, one a line.
+
+    >>> transition_lines({"transitions": [{"strength": 1.25, "change": "a tunnel closes"}]})
+    'at 1.25: a tunnel closes'
+    """
+    return "\n".join(f"at {item['strength']:.3g}: {item['change']}" for item in result.get("transitions", ()))
+
+
+def _betti(topology: Any) -> Sequence[int] | None:
+    if isinstance(topology, Mapping):
+        topology = topology.get("after") or topology.get("betti") or topology.get("before")
+    return topology if isinstance(topology, Sequence) and len(topology) == 3 else None
+
+
+def _sentence(text: str) -> str:
+    return f"{text.rstrip('.')}."

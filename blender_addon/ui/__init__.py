@@ -1,0 +1,1 @@
+"""Settings, preferences and panels. Drawing starts nothing."""
