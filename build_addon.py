@@ -48,7 +48,7 @@ ALONE = ("addon", "protocol", "server", "cli")
 # A worker of the training tests takes a gigabyte.
 MOST_WORKERS = 4
 NOT_SHIPPED = shutil.ignore_patterns(
-    "__pycache__", "training", "studies", "*.pyc", "checkpoint.safetensors", "audit.html"
+    "__pycache__", "training", "studies", "*.pyc", "checkpoint.safetensors", "audit.html", "README.md"
 )
 
 

@@ -38,7 +38,8 @@ class Bar:
         """None where there is no figure."""
         if self.value is None:
             return None
-        return self.value <= self.limit if self.at_most else self.value >= self.limit
+        # numpy's own truth values would not be JSON
+        return bool(self.value <= self.limit if self.at_most else self.value >= self.limit)
 
     def row(self) -> list[str]:
         """Cells for a table."""
@@ -66,10 +67,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def write_report(path: Path, options: Namespace, measured: dict, found: Sequence[Bar]) -> None:
-    """Write what was asked for, what was measured, and the bars with their verdicts."""
+def write_report(
+    path: Path, options: Namespace, measured: dict, found: Sequence[Bar], tables: Sequence[str] = ()
+) -> None:
+    """Write what was asked for, what was measured, the tables, and the bars with their verdicts."""
     asked = {name: str(value) for name, value in vars(options).items()}
-    report = {"options": asked, **measured, "bars": [bar.to_json() for bar in found]}
+    report = {"options": asked, **measured, "tables": list(tables), "bars": [bar.to_json() for bar in found]}
     path.write_text(json.dumps(report, indent=1, default=str), encoding="utf-8")
 
 

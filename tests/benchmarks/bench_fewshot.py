@@ -1,9 +1,13 @@
-"""Benchmark of edits learned from examples: real skulls against copying, and procedural families in any pose.
+"""Edits learned from examples: real skulls against copying, and procedural families in any pose.
 
-omomi bench fewshot [--parts skulls families] [--shots 1 3 5] [--out DIR] [--resume] [--quick]
+omomi bench fewshot [--parts skulls families] [--shots 1 3 5] [--resume] [--quick]
+
+The method sees the training pairs and the scan to edit, nothing else; its result keeps the scan's mesh. E_in is the
+share of the wanted change that is wrong (1: nothing done). Copying moves the nearest voxel's change over after
+registration.
 
 Needs the `bench` extra, the folder of scans (OMOMI_SCANS) and the scoring tool beside it; without them it says so and
-does nothing. The method sees the training pairs and the scan to edit, nothing else. Its result keeps the scan's mesh.
+does nothing.
 """
 
 # The benchmark has an environment of its own; the checks run in the one with Blender.
@@ -282,7 +286,7 @@ def main(words: Sequence[str] | None = None) -> int:
     curves = [row["posterior"] for row in journal.known(part="families") if row.get("posterior")]
     posterior = {"nominal": NOMINAL, "observed": np.mean(curves, axis=0).tolist() if curves else []}
     report = {"rows": journal.rows, "posterior": posterior}
-    write_report(options.out / "bench_fewshot.json", options, report, found)
+    write_report(options.out / "bench_fewshot.json", options, report, found, tables)
     return verdict(tables, found)
 
 

@@ -1,10 +1,12 @@
-"""Benchmark of the topology guard: its verdicts on slider moves and blend frames, its transitions and its forecasts.
+"""The topology guard: its verdicts on slider moves and blend frames, its transitions and its forecasts.
 
-python -m tests.benchmarks.bench_guard [--parts checks sweeps time] [--moves N] [--out DIR] [--quick]
+omomi bench guard [--parts checks sweeps time] [--moves N] [--quick]
 
-Needs the folder of scans (OMOMI_SCANS); without it it says so and does nothing. The truth is the topology of the moved
-solid on a grid of 256^3 that lies elsewhere than the guard's, and on one of 384^3: a change that only one of them sees,
-or only one of the two ways to join voxels, depends on the grid. Positions are held against those at 512^3.
+The truth is the topology of the moved solid on a grid of 256^3 that lies elsewhere than the guard's, and on one of
+384^3: a change that only one of them sees, or only one of the two ways to join voxels, depends on the grid. Positions
+are held against those at 512^3. `flagged`: said to change, or called unstable.
+
+Needs the folder of scans (OMOMI_SCANS); without it it says so and does nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from backend.formats.mesh_reader import load_scan
 from backend.geometry.moving_solid import solid_voxels
 from backend.geometry.topology import betti_of_occupancy, euler_of_occupancy
 from backend.scan.prepare import prepare
-from tests.benchmarks.bars import Bar, mean, number, table, verdict
+from tests.benchmarks.bars import Bar, mean, number, table, verdict, write_report
 from tests.benchmarks.cases import ROOT, find_scans
 from tests.benchmarks.guard_cases import MOVES, cases, fitted, shapes
 
@@ -261,7 +263,8 @@ def main(words: Sequence[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     record = options.out / "bench_guard.json"
     # the parts that are not run now stay as they were
-    report: dict = json.loads(record.read_text()) if record.exists() else {}
+    before = json.loads(record.read_text()) if record.exists() else {}
+    report: dict = {part: before[part] for part in PARTS if part in before}
     found: list[Bar] = []
     for part in options.parts:
 
@@ -278,6 +281,7 @@ def main(words: Sequence[str] | None = None) -> int:
         records = report["checks"]["records"]
         hidden = sum(row[f"truth_{FINER}"] for row in records if not (row["changed"] or row["unstable"]))
         tables = [kind_table(records), f"Not flagged, and changes at {FINER}^3 only: {hidden} of {len(records)}."]
+    write_report(record, options, report, found, tables)
     return verdict(tables, found)
 
 

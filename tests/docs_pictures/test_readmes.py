@@ -1,0 +1,74 @@
+"""The READMEs: figures come from commands, pictures from scripts, links lead somewhere, and the first page stays short."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests import docs_tables
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURES = Path(__file__).parent
+PAGES = [ROOT / name / "README.md" for name in (".", "blender_addon", "backend")] + [*docs_tables.PAGES]
+ON_THE_FIRST_PAGE = 8192
+"""Bytes."""
+LINK = re.compile(r"\]\(([^)#]+)")
+
+
+@pytest.mark.parametrize("page", docs_tables.PAGES, ids=lambda page: page.parent.name)
+def test_tables_are_what_their_command_writes(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert docs_tables.filled(text) == text, "run python -m tests.docs_tables"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+def test_links_and_pictures_are_there(page: Path) -> None:
+    for target in LINK.findall(page.read_text("utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_every_picture_is_shown() -> None:
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    shown = {Path(target).name for target in LINK.findall(text)}
+    assert {path.name for path in PICTURES.iterdir() if path.suffix in (".png", ".svg")} <= shown
+
+
+def test_the_first_page_is_short() -> None:
+    assert (ROOT / "README.md").stat().st_size <= ON_THE_FIRST_PAGE
+
+
+def test_a_stored_run_fills_its_table_and_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docs_tables, "CARD", tmp_path / "card.json")
+    monkeypatch.setattr(docs_tables, "RESULTS", tmp_path / "results")
+    (tmp_path / "card.json").write_text('{"hash": "abc"}')
+    bar = {"name": "time", "value": 0.5, "limit": 1.0, "at_most": True, "cases": 3, "passed": True}
+    run = tmp_path / "bench_fit.json"
+    page = "<!-- table: bars fit -->\n<!-- end -->"
+    assert "run `python3.11 build_addon.py bench fit`" in docs_tables.filled(page)
+    run.write_text(json.dumps({"options": {"quick": "True"}, "tables": ["| a |"], "bars": [bar]}))
+    with pytest.raises(SystemExit, match="quick run"):
+        docs_tables.keep(run)
+    run.write_text(json.dumps({"options": {"quick": "False"}, "tables": ["| a |"], "bars": [bar]}))
+    docs_tables.keep(run)
+    told = docs_tables.filled(page)
+    assert "Model `abc`" in told and "| a |" in told and "not measured" not in told
+    assert re.search(r"\| time +\| ≤ 1 +\| 0.5 +\| 3 +\| pass", told)
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card == {"hash": "abc", "bench_fit": {"time": {"measured": 0.5, "bar": 1.0, "passed": True}}}
+
+
+def test_a_stored_study_fills_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docs_tables, "RESULTS", tmp_path / "results")
+    claim = {"key": "C1", "what": "|x|", "measured": 0.5, "spread": 0.1, "target": "≥ 1", "verdict": "missed"}
+    run = {"study": "fractal", "size": "test", "seconds": 1.0, "device": {}, "met": 0, "judged": 1, "claims": [claim]}
+    page = "<!-- table: study fractal -->\n<!-- end -->"
+    assert "run `omomi study fractal`" in docs_tables.filled(page)
+    (tmp_path / "fractal.json").write_text(json.dumps(run))
+    with pytest.raises(SystemExit, match="not a whole run"):
+        docs_tables.keep(tmp_path / "fractal.json")
+    (tmp_path / "fractal.json").write_text(json.dumps(run | {"size": "whole"}))
+    docs_tables.keep(tmp_path / "fractal.json")
+    assert "| C1: \\|x\\| " in docs_tables.filled(page) and "**missed**" in docs_tables.filled(page)
