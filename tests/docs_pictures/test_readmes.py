@@ -1,4 +1,4 @@
-"""The READMEs: figures come from commands, pictures from scripts, links lead somewhere, and the first page stays short."""
+"""READMEs: figures come from commands, pictures from scripts, links lead somewhere, the first page is short."""
 
 from __future__ import annotations
 
@@ -72,3 +72,8 @@ def test_a_stored_study_fills_its_table(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "fractal.json").write_text(json.dumps(run | {"size": "whole"}))
     docs_tables.keep(tmp_path / "fractal.json")
     assert "| C1: \\|x\\| " in docs_tables.filled(page) and "**missed**" in docs_tables.filled(page)
+
+
+def test_the_backend_page_names_what_is_there() -> None:
+    named = re.findall(r"`([\w/]+(?:/|\.py|\.json))`", (ROOT / "backend" / "README.md").read_text("utf-8"))
+    assert len(named) > 20 and not [name for name in named if not (ROOT / "backend" / name).exists()]
