@@ -5,9 +5,8 @@ Importing this module is cheap; scipy and onnxruntime load with the model.
 
 from __future__ import annotations
 
-import dataclasses
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from .field.completion_prior import CompletionPrior
     from .field.onnx_model import Model
     from .formats.raw_scan import RawScan
+    from .protocol.fit_options import FitOptions
     from .scan.prepare import PreparedScan
 
 
@@ -90,13 +90,13 @@ class Engine(Protocol):
     def fit(
         self,
         raw: RawScan | PreparedScan,
-        options: Mapping[str, Any],
+        options: FitOptions,
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
         cancel: Token,
         guess: CompletionPrior | None = None,
     ) -> Result:
-        """Fit one scan, which is prepared first where it is raw. ``options`` are fields of ``FitOptions``; ``guess`` is
+        """Fit one scan, which is prepared first where it is raw. ``guess`` is
         surface where nothing was measured, in place of what the engine would guess itself. Callbacks may raise
         OmomiError(CANCELLED), which must pass through. Raises OmomiError."""
         ...
@@ -134,29 +134,17 @@ class OnnxEngine:
     def fit(
         self,
         raw: RawScan | PreparedScan,
-        options: Mapping[str, Any],
+        options: FitOptions,
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
         cancel: Token,
         guess: CompletionPrior | None = None,
     ) -> Result:
-        from .field.fit import FitOptions, fit
+        from .field.fit import fit
         from .prior.symmetry_completion import fit_with_symmetry
 
-        known = {field.name for field in dataclasses.fields(FitOptions)}
-        if unknown := sorted(set(options) - known):
-            raise OmomiError(ErrorCode.BAD_OPTION, f"There is no option {', '.join(map(repr, unknown))}.")
-        for name in ("level", "variation"):
-            if type(options.get(name, 0)) is not int:
-                raise OmomiError(ErrorCode.BAD_OPTION, f"The {name} must be a whole number.")
-        if type(options.get("symmetry", True)) is not bool:
-            raise OmomiError(ErrorCode.BAD_OPTION, "The symmetry is either on or off.")
-        try:
-            chosen = FitOptions(**options)
-        except (TypeError, ValueError) as error:
-            raise OmomiError(ErrorCode.BAD_OPTION, f"These options cannot be used: {error}.") from error
         make = fit_with_symmetry if guess is None else partial(fit, guess=guess)
-        return make(raw, self._load(), chosen, on_frame=on_frame, on_progress=on_progress, cancel=cancel)  # type: ignore[arg-type]
+        return make(raw, self._load(), options, on_frame=on_frame, on_progress=on_progress, cancel=cancel)  # type: ignore[arg-type]
 
     def _load(self) -> Model:
         with self._loading:

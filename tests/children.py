@@ -11,7 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from backend.protocol.client import BackendClient
+from backend.protocol.fit_options import FitOptions
 from backend.protocol.messages import Response
+from backend.protocol.requests import FitRequest
 
 Run: TypeAlias = Callable[..., tuple[int, dict[str, Any], str]]
 """Runs a command; its exit code, the object on stdout, and stderr."""
@@ -24,6 +26,18 @@ LIVENESS = 60.0
 
 def cloud(count: int = 50) -> np.ndarray:
     return np.random.default_rng(7).normal(size=(count, 3)).astype(np.float32)
+
+
+def ask_fit(
+    client: BackendClient,
+    points: np.ndarray,
+    faces: np.ndarray | None = None,
+    name: str = "",
+    options: FitOptions | None = None,
+) -> int:
+    """Ask for a fit; the number of the job."""
+    fields = {"name": name, "options": options or FitOptions(), "profile": "", "points": points, "faces": faces}
+    return client.request(FitRequest, **fields)
 
 
 def until(condition: Callable[[], object], what: str) -> None:

@@ -6,13 +6,14 @@ python -I fake_server.py BACKEND_FOLDER
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.util
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class FakeEngine:
     def fit(
         self,
         raw: Any,
-        options: Mapping[str, Any],
+        options: Any,
         on_frame: Callable[[Any], None],
         on_progress: Callable[[float, str], None],
         cancel: Any,
@@ -86,7 +87,9 @@ class FakeEngine:
         on_progress(0.5, "half way")
         getattr(self, "do_" + raw.name.split(":")[0])(mesh, on_frame, cancel)
         stats = FakeStats(float("nan"), list(sys.path), tuple(thread.name for thread in threading.enumerate()))
-        return FakeFit(mesh, stats, {"options": dict(options), "pid": os.getpid(), "sockets": open_sockets()})
+        return FakeFit(
+            mesh, stats, {"options": dataclasses.asdict(options), "pid": os.getpid(), "sockets": open_sockets()}
+        )
 
     def do_echo(self, mesh: FakeMesh, on_frame: Callable[[Any], None], cancel: Any) -> None:
         for level in range(2):

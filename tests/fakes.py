@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from backend.field.completion_prior import CompletionPrior
 from backend.field.fit import Fit, FitStats, FittedMesh
 from backend.field.onnx_model import CODE, CancelToken
 from backend.formats.raw_scan import RawScan
+from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import PreparedScan, prepare
 
 MODEL = "0123456789abcdef"
@@ -35,7 +36,7 @@ class MeshEngine:
     """Fits a scan by looking up its mesh by name; counts the fits, and keeps the options of the last one."""
 
     def __init__(self, **meshes: trimesh.Trimesh) -> None:
-        self.meshes, self.fits, self.options = meshes, 0, {}
+        self.meshes, self.fits, self.options = meshes, 0, FitOptions()
 
     @property
     def model(self) -> Any:
@@ -53,13 +54,13 @@ class MeshEngine:
     def fit(
         self,
         raw: RawScan | PreparedScan,
-        options: Mapping[str, Any],
+        options: FitOptions,
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
         cancel: Token,
         guess: CompletionPrior | None = None,
     ) -> Result:
         scan = raw if isinstance(raw, PreparedScan) else prepare(raw)
-        self.fits, self.options = self.fits + 1, dict(options)
+        self.fits, self.options = self.fits + 1, options
         mesh = self.meshes[scan.name]
         return fit_of(scan, np.asarray(mesh.vertices), np.asarray(mesh.faces))

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..edits.fitted_scan import EditableMesh, FittedScan
     from ..edits.masks import Mask
     from ..engine import Engine
-    from ..field.fit import FitOptions
+    from ..protocol.fit_options import FitOptions
     from ..protocol.recipe import Entry
 
 MakeEngine: TypeAlias = "Callable[[str, int], Engine]"
@@ -179,7 +179,7 @@ def opened(path: Path, engine: Engine, options: FitOptions, line: ProgressLine, 
     scan = prepare(raw)
     if not fitted:
         return FittedScan(raw, scan)
-    return FittedScan(raw, scan, engine.fit(scan, asdict(options), lambda _: None, line.show, engine.token()))
+    return FittedScan(raw, scan, engine.fit(scan, options, lambda _: None, line.show, engine.token()))
 
 
 def shell_of(subject: FittedScan, keep_topology: bool) -> EditableMesh:

@@ -27,10 +27,10 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     from dataclasses import replace
 
-    from ..field.fit import FitOptions
     from ..field.onnx_model import MODEL_FOLDER
     from ..formats.files import write_whole
     from ..prior.shape_prior import load_prior
+    from ..protocol.fit_options import FitOptions
     from ..report.audit import audit_page
     from ..report.card import read_card
     from ..report.scans import look

@@ -30,9 +30,9 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     import numpy as np
 
     from ..edits.blend import blend, sweep_blend
-    from ..field.fit import FitOptions
     from ..formats.files import write_whole
     from ..formats.mesh_writer import save_mesh
+    from ..protocol.fit_options import FitOptions
 
     engine = make_engine(arguments.device, arguments.threads)
     options = FitOptions() if arguments.level is None else replace(FitOptions(), level=arguments.level)

@@ -24,7 +24,7 @@ from .arguments import (
 
 if TYPE_CHECKING:
     from ..engine import Engine
-    from ..field.fit import FitOptions
+    from ..protocol.fit_options import FitOptions
     from .output import ProgressLine
 
 
@@ -39,7 +39,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
-    from ..field.fit import FitOptions
+    from ..protocol.fit_options import FitOptions
     from ..protocol.recipe import Recipe, write_recipe
 
     if not (arguments.edit or arguments.set or arguments.recipe):

@@ -9,6 +9,7 @@ import importlib.util
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -30,6 +31,7 @@ from .output import ProgressLine, disk_errors, print_json, print_lines
 
 if TYPE_CHECKING:
     from ..engine import Engine, Mesh
+    from ..protocol.fit_options import FitOptions
 
 MakeEngine: TypeAlias = "Callable[[str, int], Engine]"
 
@@ -125,12 +127,12 @@ def _doctor(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
 
 
 def _fit(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
+    from ..protocol.fit_options import FitOptions
+
     outputs = _outputs(arguments)
     given = {name: getattr(arguments, name) for name in ("level", "denoise", "fill")}
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    options["keep_islands"] = not arguments.largest_only
-    if arguments.no_symmetry:
-        options["symmetry"] = False
+    chosen = {name: value for name, value in given.items() if value is not None}
+    options = FitOptions(**chosen, keep_islands=not arguments.largest_only, symmetry=not arguments.no_symmetry)
     engine = make_engine(arguments.device, arguments.threads)
     results: list[dict[str, Any]] = []
     errors: list[OmomiError] = []
@@ -187,7 +189,7 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def _fit_one(
-    engine: Engine, scan: Path, outputs: list[Path], options: dict[str, Any], frames: Path | None, profile: Path | None
+    engine: Engine, scan: Path, outputs: list[Path], options: FitOptions, frames: Path | None, profile: Path | None
 ) -> list[dict[str, Any]]:
     """Fit a scan and write it: the most likely completion first, then others, as many as there are outputs."""
     from ..formats.mesh_reader import load_scan
@@ -214,8 +216,9 @@ def _fit_one(
                         save_mesh(path, mesh.vertices, mesh.faces, mesh.sigma)
                         written.append(str(path))
 
-                chosen = options | ({"variation": number} if number else {})
-                result = engine.fit(prepared, chosen, on_frame, line.show, engine.token(), **family)
+                result = engine.fit(
+                    prepared, replace(options, variation=number), on_frame, line.show, engine.token(), **family
+                )
                 mesh = result.mesh
                 save_mesh(output, mesh.vertices, mesh.faces, mesh.sigma)
                 results.append(

@@ -29,8 +29,8 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     from dataclasses import replace
 
-    from ..field.fit import FitOptions
     from ..prior.shape_prior import shipped_prior
+    from ..protocol.fit_options import FitOptions
 
     prior = shipped_prior()
     engine = make_engine(arguments.device, arguments.threads)

@@ -69,7 +69,7 @@ def one_edit(
     arguments: argparse.Namespace, make_engine: MakeEngine, line: ProgressLine
 ) -> tuple[FittedScan, EditableMesh, Placed]:
     """The scan, what is moved of it, and the one edit. Raises OmomiError."""
-    from ..field.fit import FitOptions
+    from ..protocol.fit_options import FitOptions
 
     engine = make_engine(arguments.device, arguments.threads)
     settings = [(arguments.set, 1.0)] if arguments.set else []

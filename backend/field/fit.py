@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import ErrorCode, OmomiError
 from ..formats.raw_scan import RawScan
 from ..geometry.topology import label_faces, signed_volumes
+from ..protocol.fit_options import FitOptions
 from ..scan.clean import CleanReport
 from ..scan.prepare import PreparedScan, prepare
 from .bricks import Level
@@ -21,8 +22,6 @@ from .onnx_model import CancelToken, Model
 from .recursion import recursion
 from .uncertainty import Variation, vertex_sigma
 
-DEEPEST_LEVEL = 5
-MOST_VARIATIONS = 9999
 FINEST_SHARE = 4.0
 """A level has about four times the blocks of the one above."""
 SUPPORT_RESOLUTION = 64
@@ -31,35 +30,6 @@ SUPPORTED_SHARE = 0.5
 """A piece stays when at least this share of its vertices is supported."""
 LEAST_VOLUME = 1e-3
 """Supported pieces smaller than this share of the largest are crumbs of noise."""
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """level 0 .. 5: resolution 32 * 2^level. denoise -2 .. 2: octaves by which the scan is taken for noisier than it
-    measures. fill -1 .. 1: hole filling; 0 is the most likely surface, more closes openings that were not seen.
-    keep_islands: keep every piece that the scan supports, not only the largest. variation: which completion of what was
-    not seen; 0 is the most likely one. symmetry: where nothing was seen, believe the scan's own mirror symmetry (only
-    `prior.symmetry_completion.complete` looks for it)."""
-
-    level: int = 2
-    denoise: float = 0.0
-    fill: float = 0.0
-    keep_islands: bool = True
-    variation: int = 0
-    symmetry: bool = True
-
-    def __post_init__(self) -> None:
-        """Raises OmomiError(BAD_OPTION)."""
-        ranges = (
-            ("level", self.level, 0, DEEPEST_LEVEL),
-            ("denoise", self.denoise, -2, 2),
-            ("fill", self.fill, -1, 1),
-            ("variation", self.variation, 0, MOST_VARIATIONS),
-        )
-        for name, value, low, high in ranges:
-            # written so that NaN fails too
-            if not low <= value <= high:
-                raise OmomiError(ErrorCode.BAD_OPTION, f"{name} must lie between {low} and {high}, not {value}.")
 
 
 @dataclass(frozen=True)

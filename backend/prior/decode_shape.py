@@ -11,13 +11,14 @@ from scipy.ndimage import zoom
 
 from ..errors import ErrorCode, OmomiError
 from ..field.bricks import BrickGrid, Level
-from ..field.fit import DEEPEST_LEVEL, FINEST_SHARE, FittedMesh, ignore, level_surface
+from ..field.fit import FINEST_SHARE, FittedMesh, ignore, level_surface
 from ..field.isosurface import extract
 from ..field.onnx_model import CancelToken, Model
 from ..field.recursion import recursion
 from ..field.uncertainty import Variation
 from ..geometry.normals import normals_of
 from ..geometry.topology import label_faces, signed_volumes
+from ..protocol.fit_options import DEEPEST_LEVEL
 from .codes import Codes
 
 SOFTNESS = 0.01

@@ -14,9 +14,10 @@ from scipy.spatial import KDTree
 
 from ..field.bricks import Level
 from ..field.completion_prior import LEAST_APART, CompletionPrior
-from ..field.fit import Fit, FitOptions, FittedMesh, fit, ignore
+from ..field.fit import Fit, FittedMesh, fit, ignore
 from ..field.onnx_model import CancelToken, Model
 from ..formats.raw_scan import RawScan
+from ..protocol.fit_options import FitOptions
 from ..scan.prepare import PreparedScan
 from .symmetry import FACING, NEAR, Mirror, SymmetryScorer, mirrors, thinned
 

@@ -23,7 +23,7 @@ from .framing import encode
 from .mailbox import Mailbox
 from .messages import Cancel, Done, Failure, FitDone, Forget, Hello, MeshFrame, Message, Progress, Response
 from .process import ChildProcess, default_command
-from .requests import FitRequest, Request
+from .requests import Request
 
 __all__ = ["BackendClient", "Event", "State", "default_command"]
 
@@ -119,25 +119,6 @@ class BackendClient:
         self._pump()
         if self._child is None and not self._given_up:
             self._spawn()
-
-    def request_fit(
-        self,
-        points: np.ndarray,
-        faces: np.ndarray | None = None,
-        normals: np.ndarray | None = None,
-        to_sensor: np.ndarray | None = None,
-        *,
-        options: Mapping[str, Any] | None = None,
-        name: str = "",
-        profile: str = "",
-    ) -> int:
-        """Ask for a fit of ``points`` (n, 3), f32 or f64, world units; the number of the job.
-
-        ``faces`` (m, 3) are indices into the points, ``normals`` and ``to_sensor`` are (n, 3), ``options`` are fields
-        of ``FitOptions``, ``profile`` is the file of a family. For the rest see ``request``.
-        """
-        arrays = {"points": points, "faces": faces, "normals": normals, "to_sensor": to_sensor}
-        return self.request(FitRequest, name=name, options=dict(options or {}), profile=profile, **arrays)
 
     def request(self, kind: type[Request], **fields: Any) -> int:
         """Ask for a job of this kind; its number. ``fields`` are the request's own but for the id.

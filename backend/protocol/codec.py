@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import ErrorCode, OmomiError
+from .fit_options import FitOptions
 from .framing import Packet
 from .messages import (
     PROTOCOL_VERSION,
@@ -100,8 +101,10 @@ def to_packet(message: Message) -> Packet:
             array = _checked_array(field, value)
             if array is not None:
                 arrays[field.name] = array
+        elif field.type == "tuple[Layer, ...]":
+            params[field.name] = _layers(value)
         else:
-            params[field.name] = _layers(value) if field.type == "tuple[Layer, ...]" else value
+            params[field.name] = dataclasses.asdict(value) if isinstance(value, FitOptions) else value
     if (name := _RESULT_NAMES.get(type(message))) is not None:
         return Packet({**head, "id": params.pop("id"), "result": {"method": name.value, **params}}, arrays)
     if isinstance(message, Request):
@@ -113,7 +116,7 @@ def from_packet(packet: Packet) -> Message:
     """The typed message in ``packet``.
 
     Raises OmomiError: ``PROTOCOL`` when a member is missing or of another type, ``PROTOCOL_VERSION`` for a hello of
-    another version, naming both.
+    another version, naming both, ``BAD_OPTION`` for options that a fit cannot have.
     """
     head = packet.head
     if head.get("jsonrpc") != _JSON_RPC:
@@ -256,6 +259,7 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "str": _text,
     "bool": _flag,
     "dict[str, Any]": _object,
+    "FitOptions": lambda value: FitOptions.of(_object(value)),
     "tuple[str, ...]": _list_of(_text),
     "tuple[int, ...]": _list_of(_integer),
     "tuple[float, ...]": _list_of(_number),

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import ErrorCode, OmomiError
-from ..field.fit import FitOptions
 from ..formats.files import FormatError, parse_json, read_bounded, unreadable, write_whole
+from .fit_options import FitOptions
 
 VERSION = 1
 LARGEST_FILE = 1 << 20

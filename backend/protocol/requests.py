@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .fit_options import FitOptions
 from .recipe import Layer
 
 
@@ -40,13 +41,13 @@ class FitRequest:
     """Fit one scan, and keep it for edits under the number of the job.
 
     ``points`` (n, 3) in world units, f64 when they are far from the origin; ``faces`` (m, 3) indices into them;
-    ``normals`` and ``to_sensor`` (n, 3); ``sigma`` (n,) as of `formats.raw_scan.RawScan`. ``options`` are the fields of
-    ``FitOptions``. ``profile``: file of a family, which completes what was not seen; empty for none.
+    ``normals`` and ``to_sensor`` (n, 3); ``sigma`` (n,) as of `formats.raw_scan.RawScan`. ``profile``: file of
+    a family, which completes what was not seen; empty for none.
     """
 
     id: int
     name: str
-    options: dict[str, Any]
+    options: FitOptions
     profile: str
     points: np.ndarray = array_field("<f4", "<f8", columns=3)
     faces: np.ndarray | None = array_field("<i4", columns=3, optional=True)

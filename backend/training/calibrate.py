@@ -10,10 +10,11 @@ from scipy.spatial import KDTree
 from scipy.stats import norm
 
 from ..errors import OmomiError
-from ..field.fit import FitOptions, fit
+from ..field.fit import fit
 from ..field.onnx_model import Model, load_model
 from ..formats.raw_scan import RawScan
 from ..prior.symmetry_completion import symmetry_prior
+from ..protocol.fit_options import FitOptions
 from .batches import Bank
 from .card import write_into
 from .scanner import draw_settings, scan_points

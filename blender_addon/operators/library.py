@@ -3,6 +3,7 @@ too."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,8 @@ class OMOMI_OT_save_preset(OfEdits, OnFiles, bpy.types.Operator):
         if path.exists() and not options.overwrite:
             raise Refusal(f"There is a preset '{name}' already. Choose another name, or allow overwriting.")
         steps = [_step(edit) for edit in context.active_object.omomi.edits]
-        library.write_preset(path, process.introduced().model_hash, live.fitting_of(context.scene).options(), steps)
+        fit = asdict(live.fitting_of(context.scene).options())
+        library.write_preset(path, process.introduced().model_hash, fit, steps)
         return f"Saved '{name}'"
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
+from ..backend.protocol.fit_options import FitOptions
 from ..backend.protocol.requests import FitRequest
 from ..scene.mesh_io import ScanArrays
 from ..ui import preferences
@@ -19,7 +20,7 @@ __all__ = ["FitSettings", "from_settings", "profile_path"]
 class FitSettings:
     """Frozen at the start of a run, so that moving a slider meanwhile changes nothing.
 
-    The fields of ``FitOptions``, and profile: name of a family of the library, or empty.
+    The fields of `FitOptions`, and profile: name of a family of the library, or empty.
     """
 
     level: int = 2
@@ -30,16 +31,16 @@ class FitSettings:
     variation: int = 0
     profile: str = ""
 
-    def options(self) -> dict[str, Any]:
-        return {
-            "level": self.level, "denoise": self.denoise, "fill": self.fill,
-            "keep_islands": self.keep_islands, "symmetry": self.symmetry, "variation": self.variation,
-        }  # fmt: skip
+    def options(self) -> FitOptions:
+        """Raises OmomiError(BAD_OPTION)."""
+        given = asdict(self)
+        del given["profile"]
+        return FitOptions(**given)
 
     def mark(self) -> tuple[Any, ...]:
         """Equal for those that give the same fit. Raises as `profile_path`."""
         path = profile_path(self.profile)
-        return (*self.options().values(), path, library.version(path))
+        return (*astuple(self), path, library.version(path))
 
     def ask(self, client: Client, scan: ScanArrays, name: str) -> int:
         """Ask for the fit of a scan; the number of the job. Raises OmomiError."""

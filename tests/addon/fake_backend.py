@@ -95,7 +95,7 @@ class ToyEngine:
             from backend.scan.prepare import prepare
 
             prepare(raw)
-        steps = 100 if "slow" in raw.name else options["level"] + 1
+        steps = 100 if "slow" in raw.name else options.level + 1
         low, high = raw.points.min(0), raw.points.max(0)
         for step in range(steps):
             on_progress(step / steps, f"step {step + 1} of {steps}")

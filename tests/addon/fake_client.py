@@ -96,8 +96,8 @@ class FakeClient:
         low, high = points.min(0), points.max(0)
         origin = (low + high) / 2
         # What was not seen bulges more in every other completion.
-        radii = (high - low) / 2 * (1 + options["variation"] / 10)
-        body, body_faces = self._sphere(np.zeros(3), radii, 6 + options["variation"])
+        radii = (high - low) / 2 * (1 + options.variation / 10)
+        body, body_faces = self._sphere(np.zeros(3), radii, 6 + options.variation)
         scan = {
             "origin": tuple(origin.tolist()), "count": len(points),
             "fit": (body.astype("<f4"), body_faces), "scan": ((points - origin).astype("<f4"), faces),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,9 +59,9 @@ def test_the_scan_is_fitted_as_it_was_but_for_the_variation(fitted: Any, fake: A
     bpy.context.scene.omomi.symmetry = False
     bpy.ops.omomi.complete_otherwise(count=2)
     first, *others = asked(fake)
-    assert (first["options"]["level"], first["options"]["fill"], first["options"]["variation"]) == (1, 0.5, 0)
+    assert (first["options"].level, first["options"].fill, first["options"].variation) == (1, 0.5, 0)
     for variation, fields in enumerate(others, 1):
-        assert fields["options"] == {**first["options"], "variation": variation}
+        assert fields["options"] == replace(first["options"], variation=variation)
         assert np.array_equal(fields["points"], first["points"]) and np.array_equal(fields["faces"], first["faces"])
         assert fields["name"] == "owl"
     # The backend need not keep what is only to be looked at.
@@ -293,11 +294,11 @@ def test_symmetry_and_family_reach_the_fit(
     assert "what was not seen follows the family's profile" in capfd.readouterr().out
     bpy.ops.omomi.complete_otherwise(count=2)
     for fields in asked(fake):
-        assert fields["profile"] == str(folder / "skulls.profile") and fields["options"]["symmetry"] is False
+        assert fields["profile"] == str(folder / "skulls.profile") and fields["options"].symmetry is False
     bpy.ops.object.select_all(action="DESELECT")
     make("crow")
     bpy.ops.omomi.fit(profile="")
-    assert asked(fake)[-1]["profile"] == "" and asked(fake)[-1]["options"]["symmetry"] is True
+    assert asked(fake)[-1]["profile"] == "" and asked(fake)[-1]["options"].symmetry is True
 
 
 def test_a_family_that_is_gone_is_said_before_anything_is_asked(fake: Any, make: Callable[..., Any]) -> None:

@@ -30,11 +30,12 @@ from scipy.stats import kendalltau
 from backend.edits.attributes import ATTRIBUTES, attribute
 from backend.edits.displacement import Layer, apply
 from backend.edits.masks import REACH, PaintedMask
-from backend.field.fit import Fit, FitOptions, fit
+from backend.field.fit import Fit, fit
 from backend.field.onnx_model import Model, load_model
 from backend.formats.mesh_reader import load_scan
 from backend.geometry.normals import normals_of
 from backend.protocol.client import BackendClient, default_command
+from backend.protocol.fit_options import FitOptions
 from backend.protocol.requests import EditTarget
 from backend.scan.prepare import PreparedScan, prepare
 from tests.benchmarks.bars import Bar, number, table, verdict, write_report
@@ -219,7 +220,7 @@ def latency(folder: Path, options: argparse.Namespace) -> tuple[list[dict], list
         path = Path(place) / "bump.omomi"
         learned_bump(client, raw, path)
         for body in EditTarget:
-            row = asdict(measure(client, raw, {"path": str(path)}, {"level": 3}, body))
+            row = asdict(measure(client, raw, {"path": str(path)}, FitOptions(3), body))
             rows.append({"body": body.value, **row})
             for name, most in LATENCY_BARS.items():
                 title = f"slider step, {name}, {row['vertices']:,} vertices of the {body.value} (ms)"

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from backend.errors import OmomiError
-from backend.field.fit import FitOptions, FittedMesh
+from backend.field.fit import FittedMesh
 from backend.field.onnx_model import load_model
 from backend.formats.mesh_reader import load_scan
 from backend.formats.mesh_writer import save_mesh
 from backend.prior.symmetry_completion import fit_with_symmetry
+from backend.protocol.fit_options import FitOptions
 
 
 def fit_once(arguments: argparse.Namespace) -> dict:

@@ -16,6 +16,7 @@ from backend.field.bricks import BRICK, BrickGrid
 from backend.field.isosurface import extract
 from backend.formats.mesh_reader import load_scan
 from backend.geometry.normals import normals_of
+from backend.protocol.fit_options import FitOptions
 from backend.registration.icp import Surface, register
 from backend.registration.warp import Bumps, Warp
 from backend.scan.prepare import prepare
@@ -96,7 +97,7 @@ def fitted(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Canonical vertices and faces of a scan as it is fitted."""
     engine = OnnxEngine("cpu")
     scan = prepare(load_scan(path))
-    fit = engine.fit(scan, {"level": LEVEL}, lambda _: None, lambda *_: None, engine.token()).mesh
+    fit = engine.fit(scan, FitOptions(LEVEL), lambda _: None, lambda *_: None, engine.token()).mesh
     vertices = (np.asarray(fit.vertices, np.float64) - scan.frame.centre) * scan.frame.scale
     return vertices, np.asarray(fit.faces, np.int32)
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial import KDTree
 from scipy.stats import rankdata
 
-from backend.field.fit import FitOptions, fit
+from backend.field.fit import fit
 from backend.field.onnx_model import MODEL_FOLDER, Model, load_model
 from backend.formats.mesh_reader import load_scan
 from backend.formats.mesh_writer import save_mesh
@@ -22,6 +22,7 @@ from backend.formats.raw_scan import RawScan
 from backend.prior.profile.family import Member, learn_profile
 from backend.prior.profile.membership import UNLIKE, Membership, membership
 from backend.prior.profile.profile import KIND, Profile, load_profile, save_profile
+from backend.protocol.fit_options import FitOptions
 from backend.registration.icp import Matcher, Surface
 from backend.registration.warp import mismatch
 from backend.scan.prepare import PreparedScan, prepare

@@ -12,7 +12,7 @@ from backend.edits.fitted_scan import EditableMesh
 from backend.edits.plausibility import plausibility_of
 from backend.edits.sample_shape import AT_ONCE, drawn_code
 from backend.edits.shape_sliders import heights_of
-from backend.field.fit import FitOptions, fit
+from backend.field.fit import fit
 from backend.field.isosurface import extract
 from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.field.recursion import recursion
@@ -20,6 +20,7 @@ from backend.formats.mesh_reader import load_scan
 from backend.prior.decode_shape import SOFTNESS
 from backend.prior.flow import auroc
 from backend.prior.shape_prior import ShapePrior, load_prior
+from backend.protocol.fit_options import FitOptions
 from backend.report.card import METRICS, card_of
 from backend.scan.prepare import prepare
 from tests.benchmarks.bars import Bar

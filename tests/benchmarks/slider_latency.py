@@ -11,8 +11,15 @@ import numpy as np
 
 from backend.formats.raw_scan import RawScan
 from backend.protocol.client import BackendClient
+from backend.protocol.fit_options import FitOptions
 from backend.protocol.messages import Done
-from backend.protocol.requests import EditTarget, LearnRequest, PoseRequest, StackRequest
+from backend.protocol.requests import (
+    EditTarget,
+    FitRequest,
+    LearnRequest,
+    PoseRequest,
+    StackRequest,
+)
 
 STEPS = 200
 LATENCY_BARS = {"median": 33.0, "p95": 60.0}
@@ -35,7 +42,7 @@ def measure(
     client: BackendClient,
     raw: RawScan,
     layer: dict[str, str],
-    options: dict[str, int],
+    options: FitOptions,
     body: EditTarget,
     steps: int = STEPS,
 ) -> Latency:
@@ -43,7 +50,7 @@ def measure(
 
     layer: {"attribute": NAME} or {"path": FILE}; options: of the fit. Raises OmomiError.
     """
-    handle = client.request_fit(raw.points, raw.faces, options=options, name=raw.name)
+    handle = client.request(FitRequest, name=raw.name, options=options, profile="", points=raw.points, faces=raw.faces)
     client.wait(handle)
     client.wait(client.request(StackRequest, handle=handle, body=body.value, layers=[layer]))
     took, vertices = [], 0

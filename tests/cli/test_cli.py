@@ -13,6 +13,7 @@ import pytest
 from backend.cli import main
 from backend.errors import ErrorCode
 from backend.protocol.client import BackendClient, State, default_command
+from backend.protocol.fit_options import FitOptions
 from tests.children import BACKEND, until
 from tests.fake_server import FakeEngine, FakeFit, FakeMesh
 
@@ -24,10 +25,10 @@ class BoxEngine(FakeEngine):
     """Ignores the scan's name and returns its mesh, after a coarse one."""
 
     def __init__(self) -> None:
-        self.options: dict[str, Any] = {}
+        self.options = FitOptions()
 
     def fit(self, raw: Any, options: Any, on_frame: Any, on_progress: Any, cancel: Any, guess: Any = None) -> Any:
-        self.options = dict(options)
+        self.options = options
         print("a stray print")
         on_progress(0.5, "level 1 of 2")
         for level in range(2):
@@ -79,9 +80,9 @@ def test_fit_writes_the_mesh_with_sigma_and_one_json_object(omomi: Omomi, box: P
 
 def test_fit_passes_on_only_what_was_asked_for(omomi: Omomi, engine: BoxEngine, box: Path, tmp_path: Path) -> None:
     omomi("fit", box, "-o", tmp_path / "o.ply")
-    assert engine.options == {"keep_islands": True}
+    assert engine.options == FitOptions()
     omomi("fit", box, "-o", tmp_path / "o.ply", "--level", 3, "--denoise", -0.5, "--fill", 1, "--largest-only")
-    assert engine.options == {"level": 3, "denoise": -0.5, "fill": 1.0, "keep_islands": False}
+    assert engine.options == FitOptions(level=3, denoise=-0.5, fill=1.0, keep_islands=False)
 
 
 def test_frames_are_written_in_order(omomi: Omomi, box: Path, tmp_path: Path) -> None:

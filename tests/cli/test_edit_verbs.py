@@ -43,7 +43,7 @@ def test_an_attribute_moves_the_surface_in_world_units_and_a_recipe_reproduces_i
 def test_what_belongs_to_the_fit_goes_to_the_fit_and_into_the_recipe(omomi: Run, engine: MeshEngine) -> None:
     words = ["--set", "fill=0.5", "--set", "denoise=-1", "--level", 1, "--save-recipe", "r.json"]
     assert omomi("edit", "ball.ply", "-o", "a.ply", *words)[0] == 0
-    assert (engine.options["fill"], engine.options["denoise"], engine.options["level"]) == (0.5, -1.0, 1)
+    assert (engine.options.fill, engine.options.denoise, engine.options.level) == (0.5, -1.0, 1)
     assert json.loads(Path("r.json").read_text())["fit"]["fill"] == 0.5
     assert np.array_equal(load_scan(Path("a.ply")).points, load_scan(Path("ball.ply")).points)
 

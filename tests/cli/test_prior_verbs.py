@@ -16,6 +16,7 @@ from backend.errors import ErrorCode, OmomiError
 from backend.field.onnx_model import CODE
 from backend.formats.mesh_reader import load_scan
 from backend.prior import shape_prior
+from backend.protocol.fit_options import FitOptions
 from backend.protocol.messages import Done, FitDone, MeshFrame
 from backend.protocol.recipe import Layer
 from backend.protocol.requests import (
@@ -147,19 +148,19 @@ def test_a_shape_slider_is_swept_over_its_own_range_and_solved_for(omomi: Run) -
 def test_other_completions_are_written_beside_the_first_and_symmetry_can_be_off(
     omomi: Run, engine: PriorEngine, monkeypatch: Any
 ) -> None:
-    asked: list[dict[str, Any]] = []
+    asked: list[FitOptions] = []
     plain = engine.fit
 
     def fit(raw: Any, options: Any, *rest: Any, **more: Any) -> Any:
-        asked.append(dict(options))
+        asked.append(options)
         return plain(raw, options, *rest, **more)
 
     monkeypatch.setattr(engine, "fit", fit)
     code, found, _ = omomi("fit", "ball.ply", "-o", "out.ply", "--variations", 2, "--no-symmetry")
     assert code == 0 and [row["output"] for row in found["results"]] == ["out.ply", "out-1.ply", "out-2.ply"]
     assert all(Path(row["output"]).is_file() for row in found["results"])
-    assert [options.get("variation") for options in asked] == [None, 1, 2]
-    assert all(options["symmetry"] is False for options in asked)
+    assert [options.variation for options in asked] == [0, 1, 2]
+    assert all(options.symmetry is False for options in asked)
 
 
 def test_completions_of_scans_with_one_name_do_not_overwrite_each_other(omomi: Run) -> None:
@@ -239,7 +240,7 @@ def test_files_that_a_request_names_are_looked_at_before_anything_else(
         (str(tmp_path), unreadable),
     ):
         assert refused(engine, CheckRequest(3, 1, (), profile), shelf) is code
-        assert refused(engine, FitRequest(3, "ball", {}, profile, POINTS, FACES)) is code
+        assert refused(engine, FitRequest(3, "ball", FitOptions(), profile, POINTS, FACES)) is code
     assert engine.fits == 0
     for path in ("", "a\0.html", str(tmp_path / "page.exe")):
         assert refused(engine, AuditRequest(4, -1, path, "")) is bad

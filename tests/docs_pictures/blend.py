@@ -16,6 +16,7 @@ from backend.edits.fitted_scan import FittedScan
 from backend.engine import OnnxEngine
 from backend.field.fit import ignore
 from backend.formats.raw_scan import RawScan
+from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import prepare
 
 POINTS = 40_000
@@ -55,7 +56,7 @@ def main() -> int:
 
     def fitted(raw: RawScan) -> FittedScan:
         scan = prepare(raw)
-        return FittedScan(raw, scan, engine.fit(scan, {}, ignore, ignore, engine.token()))
+        return FittedScan(raw, scan, engine.fit(scan, FitOptions(), ignore, ignore, engine.token()))
 
     first = fitted(bracket(((-0.45, 0.1, 0.25),), 0))
     second = fitted(bracket(((-0.45, 0.1, 0.25), (0.5, -0.05, 0.3)), 1))

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 import trimesh
 
-from backend.field.fit import FitOptions
 from backend.field.onnx_model import MODEL_FOLDER, load_model
 from backend.prior.symmetry_completion import fit_with_symmetry
+from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import prepare
 from backend.training.demo_scan import true_surface
 from backend.training.shapes.families import draw

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 import trimesh
 
-from backend.field.fit import FitOptions
 from backend.field.fit import fit as fitted
 from backend.field.onnx_model import MODEL_FOLDER, load_model
 from backend.formats.raw_scan import RawScan
@@ -27,6 +26,7 @@ from backend.prior.profile.family import Member, learn_profile
 from backend.prior.profile.membership import membership
 from backend.prior.profile.profile import Profile
 from backend.prior.symmetry_completion import fit_with_symmetry
+from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import prepare
 from tests.benchmarks.families import member
 from tests.docs_pictures.render import basis

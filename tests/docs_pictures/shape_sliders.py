@@ -19,11 +19,11 @@ import trimesh
 
 from backend.edits.displacement import Layer, apply
 from backend.edits.shape_sliders import shape_edit
-from backend.field.fit import FitOptions
 from backend.field.onnx_model import MODEL_FOLDER, load_model
 from backend.formats.raw_scan import RawScan
 from backend.prior.shape_prior import load_prior
 from backend.prior.symmetry_completion import fit_with_symmetry
+from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import prepare
 from backend.training.demo_scan import RangeMaps, range_maps
 from backend.training.shapes.families import draw

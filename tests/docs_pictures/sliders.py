@@ -20,9 +20,10 @@ from PIL import Image
 
 from backend.edits.attributes import attribute
 from backend.edits.displacement import Layer, apply
-from backend.field.fit import FitOptions, fit
+from backend.field.fit import fit
 from backend.field.onnx_model import load_model
 from backend.formats.raw_scan import RawScan
+from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import prepare
 from backend.training.demo_scan import RangeMaps, range_maps
 from backend.training.shapes.families import draw

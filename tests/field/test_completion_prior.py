@@ -7,9 +7,10 @@ import pytest
 
 from backend.field.bricks import Level
 from backend.field.completion_prior import LEAST_APART, CompletionPoints, CompletionPrior
-from backend.field.fit import FitOptions, FittedMesh, fit
+from backend.field.fit import FittedMesh, fit
 from backend.field.onnx_model import Model, load_model
 from backend.formats.raw_scan import RawScan
+from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import PreparedScan, prepare
 
 LID = 0.7

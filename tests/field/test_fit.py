@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from backend.errors import ErrorCode, OmomiError
-from backend.field.fit import FitOptions, FittedMesh, compacted, fit, kept_faces
+from backend.field.fit import FittedMesh, compacted, fit, kept_faces
 from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.formats.raw_scan import RawScan
 from backend.geometry.measure import measure
+from backend.protocol.fit_options import FitOptions
 
 
 @pytest.fixture(scope="module")

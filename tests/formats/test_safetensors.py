@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from backend.errors import ErrorCode, OmomiError
-from backend.field.fit import FitOptions
 from backend.formats import safetensors as tensors_module
 from backend.formats.files import FormatError
 from backend.formats.safetensors import pack, read_tensors, unpack, write_tensors
+from backend.protocol.fit_options import FitOptions
 from backend.protocol.recipe import Recipe, read_recipe, write_recipe
 
 MODEL = "500a390ab7d8e85b"

@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 import trimesh
 
-from backend.engine import OnnxEngine
 from backend.errors import ErrorCode, OmomiError
 from backend.field.bricks import Level
 from backend.field.completion_prior import LEAST_APART
-from backend.field.fit import FitOptions
 from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.field.recursion import recursion
 from backend.formats.raw_scan import RawScan
 from backend.prior.symmetry import Mirror, SymmetryScorer, half_sphere, mirrors, same, thinned
 from backend.prior.symmetry_completion import LEAST_WORTH, accepted, fit_with_symmetry, symmetry_prior
+from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import PreparedScan, prepare
 
 NOISE = 0.004
@@ -187,14 +186,7 @@ def test_thinning_is_even_and_keeps_at_most_as_many_as_asked() -> None:
     assert 0.45 < right < 0.55
 
 
-def test_the_engine_takes_the_option_and_refuses_another_type() -> None:
-    engine = OnnxEngine("cpu")
+def test_symmetry_is_either_on_or_off() -> None:
     with pytest.raises(OmomiError) as refused:
-        engine.fit(
-            RawScan(SYMMETRIC[0], None, SYMMETRIC[1].astype(np.float32), None, "shape"),
-            {"symmetry": "perhaps"},
-            lambda _: None,
-            lambda *_: None,
-            engine.token(),
-        )
+        FitOptions(symmetry="perhaps")  # type: ignore[arg-type]
     assert refused.value.code == ErrorCode.BAD_OPTION

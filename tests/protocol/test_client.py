@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ import pytest
 
 from backend.errors import ErrorCode, OmomiError
 from backend.protocol.client import BackendClient, State, default_command
+from backend.protocol.fit_options import FitOptions
 from backend.protocol.messages import Failure, FitDone, MeshFrame, Progress
-from tests.children import BACKEND, FAKE_SERVER, LIVENESS, cloud, response, until
+from tests.children import BACKEND, FAKE_SERVER, LIVENESS, ask_fit, cloud, response, until
 
 MakeClient = Callable[..., BackendClient]
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -39,7 +41,7 @@ def python(code: str) -> list[str]:
 
 
 def fit(client: BackendClient, name: str, points: np.ndarray | None = None, faces: np.ndarray | None = None) -> FitDone:
-    job = client.request_fit(cloud() if points is None else points, faces, name=name)
+    job = ask_fit(client, cloud() if points is None else points, faces, name=name)
     done = client.wait(job, timeout=LIVENESS)
     assert isinstance(done, FitDone)
     return done
@@ -49,7 +51,7 @@ def fit(client: BackendClient, name: str, points: np.ndarray | None = None, face
 def test_a_scan_comes_back_bit_for_bit(client: BackendClient, points: np.ndarray) -> None:
     faces = np.array([[0, 1, 2], [2, 3, 4]], np.int32) if len(points) else np.zeros((0, 3), np.int32)
     frames: list[MeshFrame] = []
-    job = client.request_fit(points, faces, name="echo", options={"level": 3, "fill": -0.5})
+    job = ask_fit(client, points, faces, name="echo", options=FitOptions(level=3, fill=-0.5))
     done = client.wait(job, lambda event: frames.append(event) if isinstance(event, MeshFrame) else None)
     assert isinstance(done, FitDone)
     final = frames[-1]
@@ -58,7 +60,7 @@ def test_a_scan_comes_back_bit_for_bit(client: BackendClient, points: np.ndarray
     assert np.array_equal(final.sigma, np.arange(len(points), dtype=np.float32))
     # The vertices travel around an origin in f32: exact to a ulp of the extent, wherever the scan lies.
     assert np.allclose(final.world(), points, rtol=1e-15, atol=1e-5)
-    assert done.report["options"] == {"level": 3, "fill": -0.5}
+    assert done.report["options"] == asdict(FitOptions(level=3, fill=-0.5))
     assert done.stats["seconds"] is None
 
 
@@ -69,7 +71,7 @@ def test_the_state_follows_the_process(client: BackendClient) -> None:
     until(lambda: client.poll() or client.state is State.READY, "a hello")
     hello = client.hello
     assert hello is not None and hello.pid == client.pid and hello.model_hash == "0123456789abcdef"
-    job = client.request_fit(cloud(), name="slow")
+    job = ask_fit(client, cloud(), name="slow")
     assert client.state is State.BUSY
     client.cancel(job)
     assert client.state is State.READY
@@ -79,7 +81,7 @@ def test_the_state_follows_the_process(client: BackendClient) -> None:
 
 def test_jobs_queue_and_each_has_one_response(client: BackendClient) -> None:
     names = ["echo", "empty", "bug", "memory", "allocate", "echo"]
-    jobs = [client.request_fit(cloud(), name=name) for name in names]
+    jobs = [ask_fit(client, cloud(), name=name) for name in names]
     ended: dict[int | None, FitDone | Failure] = {}
 
     def all_ended() -> bool:
@@ -104,7 +106,7 @@ def test_faces_that_point_nowhere_fail_the_job_and_not_the_process(client: Backe
 @pytest.mark.parametrize("points", [np.zeros((4, 2)), np.zeros(3), np.zeros((2, 3, 3))])
 def test_a_request_of_a_wrong_shape_is_refused_before_it_leaves(client: BackendClient, points: np.ndarray) -> None:
     with pytest.raises(OmomiError) as caught:
-        client.request_fit(points)
+        ask_fit(client, points)
     assert caught.value.code is ErrorCode.PROTOCOL
     assert client.state is State.STOPPED
 
@@ -121,7 +123,7 @@ def test_stray_prints_do_not_corrupt_the_stream(make_client: MakeClient, tmp_pat
 @posix_only
 @pytest.mark.parametrize("way", ["exit", "kill"])
 def test_a_death_mid_job_fails_that_job_and_the_next_one_works(client: BackendClient, way: str) -> None:
-    failing, waiting = client.request_fit(cloud(), name=way), client.request_fit(cloud(), name="echo")
+    failing, waiting = ask_fit(client, cloud(), name=way), ask_fit(client, cloud(), name="echo")
     failure = response(client, failing)
     assert isinstance(failure, Failure) and failure.code is ErrorCode.BACKEND_DIED
     assert "the last words" in failure.detail
@@ -145,7 +147,7 @@ def test_a_process_that_always_dies_is_started_three_times_and_then_left(
 ) -> None:
     starts = tmp_path / "starts"
     client = make_client(python(f"open({str(starts)!r}, 'a').write('x'); raise SystemExit('no luck')"))
-    failures = [response(client, client.request_fit(cloud())) for _ in range(6)]
+    failures = [response(client, ask_fit(client, cloud())) for _ in range(6)]
     assert starts.read_text() == "xxx"
     assert client.state is State.FAILED and client.failure is not None
     for failure in failures:
@@ -153,7 +155,7 @@ def test_a_process_that_always_dies_is_started_three_times_and_then_left(
         assert "no luck" in failure.detail
     client.reset()
     assert client.state is State.STOPPED
-    response(client, client.request_fit(cloud()))
+    response(client, ask_fit(client, cloud()))
     assert starts.read_text() == "xxxx"
 
 
@@ -176,7 +178,7 @@ def test_what_would_fail_the_same_again_is_not_tried_again(
     make_client: MakeClient, command: list[str], code: ErrorCode
 ) -> None:
     client = make_client(command)
-    failure = response(client, client.request_fit(cloud()))
+    failure = response(client, ask_fit(client, cloud()))
     assert isinstance(failure, Failure) and failure.code is code
     assert client.state is State.FAILED
 
@@ -191,14 +193,14 @@ def test_a_missing_model_is_what_the_job_fails_with(make_client: MakeClient) -> 
         "serve(Bare())"
     )
     client = make_client(python(code))
-    failure = response(client, client.request_fit(cloud()))
+    failure = response(client, ask_fit(client, cloud()))
     assert isinstance(failure, Failure)
     assert (failure.code, failure.message) == (ErrorCode.MODEL_MISSING, "There is no model.")
 
 
 def test_a_process_that_never_says_hello_is_given_up(make_client: MakeClient) -> None:
     client = make_client(python("import time; time.sleep(60)"), start_timeout=0.3)
-    failure = response(client, client.request_fit(cloud()))
+    failure = response(client, ask_fit(client, cloud()))
     assert isinstance(failure, Failure) and failure.code is ErrorCode.BACKEND_START
     assert "0.3 s" in failure.message
 
@@ -209,7 +211,7 @@ def test_a_process_that_falls_silent_over_a_job_is_killed(make_client: MakeClien
     client.start()
     until(lambda: client.poll() or client.hello, "a hello")
     pid = client.pid
-    failure = response(client, client.request_fit(cloud(), name="stop"))
+    failure = response(client, ask_fit(client, cloud(), name="stop"))
     assert isinstance(failure, Failure) and failure.code is ErrorCode.BACKEND_TIMEOUT
     assert pid is not None and not alive(pid)
     assert fit(client, "echo")
@@ -218,7 +220,7 @@ def test_a_process_that_falls_silent_over_a_job_is_killed(make_client: MakeClien
 def test_a_busy_engine_shows_signs_of_life_by_itself(make_client: MakeClient) -> None:
     client = make_client(silence_timeout=2.0)
     beats: list[float] = []
-    job = client.request_fit(cloud(), name="slow")
+    job = ask_fit(client, cloud(), name="slow")
     with pytest.raises(OmomiError) as caught:
         client.wait(job, lambda event: beats.append(time.monotonic()), timeout=3.0)
     assert caught.value.code is ErrorCode.BACKEND_TIMEOUT and "did not end" in caught.value.message
@@ -228,7 +230,7 @@ def test_a_busy_engine_shows_signs_of_life_by_itself(make_client: MakeClient) ->
 
 def test_cancel_ends_the_job_soon_and_the_process_lives_on(client: BackendClient) -> None:
     first = fit(client, "echo").report["pid"]
-    job = client.request_fit(cloud(), name="slow")
+    job = ask_fit(client, cloud(), name="slow")
     until(lambda: any(isinstance(event, Progress) and event.fraction > 0 for event in client.poll()), "work")
     start = time.monotonic()
     client.cancel(job)
@@ -241,14 +243,14 @@ def test_cancel_ends_the_job_soon_and_the_process_lives_on(client: BackendClient
 
 
 def test_cancel_of_a_job_that_only_waits_leaves_the_running_one(client: BackendClient) -> None:
-    running, waiting = client.request_fit(cloud(), name="brief"), client.request_fit(cloud(), name="echo")
+    running, waiting = ask_fit(client, cloud(), name="brief"), ask_fit(client, cloud(), name="echo")
     client.cancel(waiting)
     assert isinstance(response(client, waiting), Failure)
     assert isinstance(response(client, running), FitDone)
 
 
 def test_late_frames_of_a_cancelled_job_are_dropped(client: BackendClient) -> None:
-    job = client.request_fit(cloud(), name="deaf")
+    job = ask_fit(client, cloud(), name="deaf")
     until(lambda: any(isinstance(event, MeshFrame) for event in client.poll()), "a frame")
     client.cancel(job)
     events = client.poll()
@@ -266,7 +268,7 @@ def test_a_job_that_ignores_its_cancel_costs_the_process_and_not_the_client(
 ) -> None:
     monkeypatch.setattr("backend.protocol.client._CANCEL_SECONDS", 0.3)
     client = make_client()
-    job = client.request_fit(cloud(), name="stuck")
+    job = ask_fit(client, cloud(), name="stuck")
     until(lambda: any(isinstance(event, MeshFrame) for event in client.poll()), "work")
     pid = client.pid
     client.cancel(job)
@@ -276,7 +278,7 @@ def test_a_job_that_ignores_its_cancel_costs_the_process_and_not_the_client(
 
 
 def test_newest_frame_wins_over_a_slow_reader(client: BackendClient) -> None:
-    job = client.request_fit(cloud(20_000), name="flood")
+    job = ask_fit(client, cloud(20_000), name="flood")
     time.sleep(1.0)
     deadline, frames = time.monotonic() + LIVENESS, []
     while time.monotonic() < deadline:
@@ -292,7 +294,7 @@ def test_newest_frame_wins_over_a_slow_reader(client: BackendClient) -> None:
 
 
 def test_wait_leaves_the_events_of_other_jobs(client: BackendClient) -> None:
-    first, second = client.request_fit(cloud(), name="echo"), client.request_fit(cloud(), name="echo")
+    first, second = ask_fit(client, cloud(), name="echo"), ask_fit(client, cloud(), name="echo")
     client.wait(second, timeout=LIVENESS)
     assert any(isinstance(event, FitDone) and event.id == first for event in client.poll())
 
@@ -301,7 +303,7 @@ def test_an_interrupted_wait_cancels_its_job(client: BackendClient) -> None:
     def interrupt(event: object) -> None:
         raise KeyboardInterrupt
 
-    job = client.request_fit(cloud(), name="slow")
+    job = ask_fit(client, cloud(), name="slow")
     with pytest.raises(KeyboardInterrupt):
         client.wait(job, interrupt)
     assert client.state is not State.BUSY
@@ -310,7 +312,7 @@ def test_an_interrupted_wait_cancels_its_job(client: BackendClient) -> None:
 
 @pytest.mark.parametrize("name", ["slow", "stuck"])
 def test_close_ends_the_process_even_mid_job_and_fails_the_job(client: BackendClient, name: str) -> None:
-    job = client.request_fit(cloud(), name=name)
+    job = ask_fit(client, cloud(), name=name)
     until(lambda: any(isinstance(event, Progress) for event in client.poll()), "work")
     pid = client.pid
     client.close()
@@ -333,8 +335,9 @@ def test_the_child_dies_when_the_parent_is_killed(tmp_path: Path) -> None:
         f"import sys, time; sys.path.insert(0, {str(BACKEND.parent)!r})\n"
         "import numpy as np\n"
         "from backend.protocol.client import BackendClient\n"
+        "from tests.children import ask_fit\n"
         f"client = BackendClient({FAKE_SERVER!r})\n"
-        "client.request_fit(np.ones((9, 3)), name='stuck')\n"
+        "ask_fit(client, np.ones((9, 3)), name='stuck')\n"
         "while not client.poll(): time.sleep(.01)\n"
         "print(client.pid, flush=True); time.sleep(60)"
     )

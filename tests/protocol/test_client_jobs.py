@@ -13,14 +13,14 @@ from backend.errors import ErrorCode, OmomiError
 from backend.protocol.client import BackendClient, State
 from backend.protocol.messages import Done, Failure, FitDone
 from backend.protocol.requests import ApplyRequest, LearnRequest, PoseRequest, StackRequest, TransferRequest
-from tests.children import LIVENESS, cloud, response
+from tests.children import LIVENESS, ask_fit, cloud, response
 
 MakeClient = Callable[..., BackendClient]
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
 
 def fit(client: BackendClient, name: str, points: np.ndarray | None = None, faces: np.ndarray | None = None) -> FitDone:
-    job = client.request_fit(cloud() if points is None else points, faces, name=name)
+    job = ask_fit(client, cloud() if points is None else points, faces, name=name)
     done = client.wait(job, timeout=LIVENESS)
     assert isinstance(done, FitDone)
     return done
@@ -84,10 +84,10 @@ def test_numbers_of_numpy_and_arrays_of_other_types_travel(client: BackendClient
 @posix_only
 @pytest.mark.parametrize("kind", [PoseRequest, ApplyRequest])
 def test_a_death_fails_every_kind_of_job_and_what_it_kept_is_gone(client: BackendClient, kind: type) -> None:
-    handle = client.request_fit(cloud(), name="echo")
+    handle = ask_fit(client, cloud(), name="echo")
     client.wait(handle, timeout=LIVENESS)
     more = {"outcome": "carried"} if kind is ApplyRequest else {}
-    dying = client.request_fit(cloud(), name="kill")
+    dying = ask_fit(client, cloud(), name="kill")
     waiting = client.request(kind, handle=handle, strengths=[], **more)
     for job in (dying, waiting):
         with pytest.raises(OmomiError) as caught:
@@ -99,7 +99,7 @@ def test_a_death_fails_every_kind_of_job_and_what_it_kept_is_gone(client: Backen
 
 
 def test_every_kind_of_job_is_cancelled_by_close_and_by_cancel(client: BackendClient) -> None:
-    client.request_fit(cloud(), name="slow")
+    ask_fit(client, cloud(), name="slow")
     jobs = [client.request(PoseRequest, handle=1, strengths=[]) for _ in range(2)]
     client.cancel(jobs[0])
     failure = response(client, jobs[0])
@@ -117,7 +117,7 @@ def test_a_backend_that_cannot_start_fails_every_kind_of_job(make_client: MakeCl
 
 
 def test_forgetting_a_fit_that_still_goes_on_cancels_it(client: BackendClient) -> None:
-    job = client.request_fit(cloud(), name="slow")
+    job = ask_fit(client, cloud(), name="slow")
     client.forget(job)
     failure = response(client, job)
     assert isinstance(failure, Failure) and failure.code is ErrorCode.CANCELLED
@@ -130,7 +130,7 @@ def test_forgetting_without_a_process_does_not_start_one(client: BackendClient) 
 
 
 def test_a_forgotten_scan_is_gone(client: BackendClient) -> None:
-    handle = client.request_fit(cloud(), name="echo")
+    handle = ask_fit(client, cloud(), name="echo")
     client.wait(handle, timeout=LIVENESS)
     client.forget(handle)
     with pytest.raises(OmomiError) as caught:

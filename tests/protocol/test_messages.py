@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from backend.errors import ErrorCode, OmomiError
 from backend.protocol.codec import MOST_ITEMS, from_packet, job_of, jsonable, to_packet
+from backend.protocol.fit_options import FitOptions
 from backend.protocol.framing import Decoder, Packet, encode
 from backend.protocol.mailbox import Mailbox
 from backend.protocol.messages import (
@@ -56,9 +57,9 @@ MESH = MeshFrame(3, 1, True, (1e12, 0.0, -1.0), POINTS.astype("<f4"), FACES, np.
 LAYERS = (Layer("é", 0.5, mask=MaskRef("row", row=0), path="é.omomi"), Layer("a", 1.0, kind="shape"))
 MESSAGES: list[Message] = [
     HELLO,
-    FitRequest(1, "ジャグ", {"level": 2, "keep_islands": True}, "/home/é/teeth.profile", POINTS),
-    FitRequest(2, "", {}, "", POINTS.astype("<f4"), FACES, np.ones((4, 3), "<f4"), np.ones((4, 3), "<f4")),
-    FitRequest(2, "", {}, "", np.zeros((0, 3), "<f4"), np.zeros((0, 3), "<i4")),
+    FitRequest(1, "ジャグ", FitOptions(3, -0.5, 1.0, False, 7, False), "/home/é/teeth.profile", POINTS),
+    FitRequest(2, "", FitOptions(), "", POINTS.astype("<f4"), FACES, np.ones((4, 3), "<f4"), np.ones((4, 3), "<f4")),
+    FitRequest(2, "", FitOptions(), "", np.zeros((0, 3), "<f4"), np.zeros((0, 3), "<i4")),
     Progress(1, 0.25, "level 1 of 3"),
     MESH,
     FitDone(1, {"seconds": 1.5, "levels": [{"a": 1}]}, {"dropped": 0}),
@@ -124,6 +125,15 @@ MEMBERS: dict[str, st.SearchStrategy[Any]] = {
     "tuple[int, ...]": st.lists(st.integers(-9, 10**12), max_size=9).map(tuple),
     "dict[str, Any]": st.dictionaries(st.text("abc"), st.none() | st.integers() | st.lists(st.booleans())),
 }
+MEMBERS["FitOptions"] = st.builds(
+    FitOptions,
+    st.integers(0, 5),
+    st.floats(-2, 2),
+    st.floats(-1, 1),
+    st.booleans(),
+    st.integers(0, 9999),
+    st.booleans(),
+)
 MEMBERS["tuple[str, ...]"] = st.lists(MEMBERS["str"], max_size=9).map(tuple)
 MEMBERS["tuple[dict[str, Any], ...]"] = st.lists(MEMBERS["dict[str, Any]"], max_size=4).map(tuple)
 
@@ -182,6 +192,35 @@ def test_a_member_of_a_wrong_type_or_length_is_refused(message: Message, member:
     assert job_of(packet) == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"warp": 9, "zeal": 1}, "There is no option 'warp', 'zeal'."),
+        ({"level": 6}, "level must lie between 0 and 5, not 6."),
+        ({"level": True}, "The level must be a whole number."),
+        ({"variation": 1.0}, "The variation must be a whole number."),
+        ({"fill": "much"}, "The fill must be a number."),
+        ({"denoise": None}, "The denoise must be a number."),
+        ({"keep_islands": 1}, "The keep_islands is either on or off."),
+        ({"symmetry": "perhaps"}, "The symmetry is either on or off."),
+    ],
+)
+def test_options_that_a_fit_cannot_have_are_refused_by_name(options: dict[str, Any], sentence: str) -> None:
+    packet = to_packet(MESSAGES[1])
+    packet.head["params"]["options"] = options
+    with pytest.raises(OmomiError) as caught:
+        from_packet(packet)
+    assert caught.value.code is ErrorCode.BAD_OPTION and caught.value.message == sentence
+    assert job_of(packet) == 1
+
+
+def test_options_that_are_not_named_keep_their_defaults() -> None:
+    packet = to_packet(MESSAGES[1])
+    packet.head["params"]["options"] = {"level": 4}
+    message = from_packet(packet)
+    assert isinstance(message, FitRequest) and message.options == FitOptions(level=4)
+
+
 @pytest.mark.parametrize("name", ["conquer", "hello", ["fit"], {"a": 1}, None, 7])
 def test_a_result_of_no_known_method_is_refused(name: Any) -> None:
     with pytest.raises(OmomiError) as caught:
@@ -223,7 +262,7 @@ def test_a_member_lost_or_replaced_is_refused_or_understood_but_never_crashes(
     try:
         from_packet(Packet(head, to_packet(message).arrays))
     except OmomiError as error:
-        assert error.code in (ErrorCode.PROTOCOL, ErrorCode.PROTOCOL_VERSION)
+        assert error.code in (ErrorCode.PROTOCOL, ErrorCode.PROTOCOL_VERSION, ErrorCode.BAD_OPTION)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from backend.errors import ErrorCode, OmomiError
-from backend.field.fit import FitOptions
 from backend.protocol import recipe as recipe_module
+from backend.protocol.fit_options import FitOptions
 from backend.protocol.recipe import (
     LONGEST_NAME,
     MOST_ENTRIES,

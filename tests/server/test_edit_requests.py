@@ -15,6 +15,7 @@ import pytest
 
 from backend.errors import ErrorCode, OmomiError
 from backend.protocol.client import BackendClient, default_command
+from backend.protocol.fit_options import FitOptions
 from backend.protocol.messages import Done, MeshFrame
 from backend.protocol.recipe import Layer, MaskRef
 from backend.protocol.requests import (
@@ -28,7 +29,7 @@ from backend.protocol.requests import (
     StackRequest,
     SweepRequest,
 )
-from tests.children import BACKEND, LIVENESS, response
+from tests.children import BACKEND, LIVENESS, ask_fit, response
 
 trimesh = pytest.importorskip("trimesh")
 pytest.importorskip("onnxruntime")
@@ -74,7 +75,7 @@ class Session:
 
     def fit(self, points: np.ndarray = POINTS, faces: np.ndarray | None = FACES) -> int:
         self.frames = []
-        handle = self.client.request_fit(points, faces, options={"level": 0}, name="pear")
+        handle = ask_fit(self.client, points, faces, options=FitOptions(level=0), name="pear")
         self.client.wait(handle, self._keep, LIVENESS)
         return handle
 

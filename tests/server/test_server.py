@@ -13,6 +13,7 @@ import pytest
 
 from backend.errors import ErrorCode
 from backend.protocol.codec import from_packet, to_packet
+from backend.protocol.fit_options import FitOptions
 from backend.protocol.framing import Packet, encode, read_packets
 from backend.protocol.messages import (
     PROTOCOL_VERSION,
@@ -99,7 +100,7 @@ def server() -> Iterator[Conversation]:
 
 
 def scan(job: int, name: str) -> FitRequest:
-    return FitRequest(job, name, {}, "", cloud())
+    return FitRequest(job, name, FitOptions(), "", cloud())
 
 
 def test_it_introduces_itself_first(server: Conversation) -> None:
@@ -192,7 +193,7 @@ def test_bytes_that_are_no_packets_end_it_with_a_reason(server: Conversation) ->
 
 
 def test_a_reader_that_stops_listening_does_not_stop_the_work_and_gets_the_newest(server: Conversation) -> None:
-    server.say(FitRequest(1, "flood", {}, "", cloud(20_000)))
+    server.say(FitRequest(1, "flood", FitOptions(), "", cloud(20_000)))
     server.hear_aside(b"flooded")
     frames = [message for message in server.hear_until(FitDone) if isinstance(message, MeshFrame)]
     # 300 were made. What was in the pipe and the newest one of what waited came, the final one last.
@@ -202,7 +203,7 @@ def test_a_reader_that_stops_listening_does_not_stop_the_work_and_gets_the_newes
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_waiting_frames_do_not_pile_up_in_memory(server: Conversation) -> None:
-    server.say(FitRequest(1, "flood", {}, "", cloud(100_000)))
+    server.say(FitRequest(1, "flood", FitOptions(), "", cloud(100_000)))
     server.hear_aside(b"flooded")
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     (peak,) = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")]

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from backend.field.fit import FitOptions, fit
+from backend.field.fit import fit
 from backend.field.onnx_model import CODE, load_model
 from backend.formats.raw_scan import RawScan
 from backend.prior.shape_prior import load_prior
+from backend.protocol.fit_options import FitOptions
 from backend.training import bank as bank_module
 from backend.training import latent as latent_module
 from backend.training import release as release_module

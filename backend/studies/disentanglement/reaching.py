@@ -16,6 +16,7 @@ from ...engine import OnnxEngine
 from ...formats.raw_scan import RawScan
 from ...geometry.moving_solid import moving_solid
 from ...prior.shape_prior import ShapePrior
+from ...protocol.fit_options import FitOptions
 from ...protocol.requests import EditTarget
 from ...report.scans import Reach, swept_reach
 from ...training.bank import jittered
@@ -71,7 +72,7 @@ def fitted(engine: OnnxEngine, family: str, seed: int) -> FittedScan:
     vertices, faces = true_surface(jittered(draw(family, 1, seed).sdf, 1, generator), SURFACE)
     raw = RawScan(vertices.astype(np.float64), faces, name=family)
     scan = engine.prepare(raw)
-    fit = engine.fit(scan, {"level": LEVEL}, lambda mesh: None, lambda share, text: None, engine.token())
+    fit = engine.fit(scan, FitOptions(LEVEL), lambda mesh: None, lambda share, text: None, engine.token())
     return FittedScan(raw, scan, fit)
 
 

@@ -1,0 +1,49 @@
+"""How a scan is fitted: what a request, a recipe and the command line carry. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ErrorCode, OmomiError
+
+DEEPEST_LEVEL = 5
+MOST_VARIATIONS = 9999
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How a scan is fitted. Raises OmomiError(BAD_OPTION) for a value of another type or out of its range."""
+
+    level: int = 2  # 0 .. DEEPEST_LEVEL: the resolution is 32 * 2^level
+    denoise: float = 0.0  # -2 .. 2: octaves by which the scan counts as noisier than it measures
+    fill: float = 0.0  # -1 .. 1: 0 is the most likely surface; more closes openings that nobody saw
+    keep_islands: bool = True  # every piece that the scan supports, not only the largest
+    variation: int = 0  # 0 .. MOST_VARIATIONS: which completion of what nobody saw; 0 is the most likely one
+    symmetry: bool = True  # complete by the scan's own mirror symmetry; only `prior.symmetry_completion` looks for it
+
+    def __post_init__(self) -> None:
+        ranges = {"level": (0, DEEPEST_LEVEL), "denoise": (-2, 2), "fill": (-1, 1), "variation": (0, MOST_VARIATIONS)}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type == "bool":
+                if not isinstance(value, bool):
+                    raise OmomiError(ErrorCode.BAD_OPTION, f"The {field.name} is either on or off.")
+                continue
+            if field.type == "int" and type(value) is not int:
+                raise OmomiError(ErrorCode.BAD_OPTION, f"The {field.name} must be a whole number.")
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise OmomiError(ErrorCode.BAD_OPTION, f"The {field.name} must be a number.")
+            low, high = ranges[field.name]
+            # written so that NaN fails too
+            if not low <= value <= high:
+                raise OmomiError(ErrorCode.BAD_OPTION, f"{field.name} must lie between {low} and {high}, not {value}.")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> FitOptions:
+        """The options with these names, the others at their defaults. Raises OmomiError(BAD_OPTION)."""
+        if unknown := sorted(set(values) - {field.name for field in dataclasses.fields(cls)}):
+            raise OmomiError(ErrorCode.BAD_OPTION, f"There is no option {', '.join(map(repr, unknown))}.")
+        return cls(**values)
