@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from ..errors import ErrorCode, OmomiError
 
@@ -40,17 +42,23 @@ def read_bounded(path: Path, most: int) -> bytes:
     raise unreadable(path.name, f"it is larger than {most >> 20} MiB")
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write ``data`` beside ``path``, see it on the disk, then rename it.
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A stream for the contents of ``path``. The file is written beside it, synced to the disk and renamed at the end,
+    so that ``path`` holds the old contents or the new ones, never a part.
 
-    Raises OmomiError(DISK); what was at ``path`` is untouched then, and nothing is left beside it.
+    Raises OmomiError(DISK), also for what the body finds wrong with the disk. Whatever the body raises, what was at
+    ``path`` stays, and nothing is left beside it.
     """
     path = Path(path)
+    if "\0" in str(path):
+        raise OmomiError(ErrorCode.DISK, f"{path.name!r} cannot be written: its name holds a NUL.")
+    # opened in the usual way, not by tempfile, so that it has the permissions of any new file
     temporary = path.parent / f".{secrets.token_hex(8)}.part"
     try:
         try:
             with temporary.open("xb") as stream:
-                stream.write(data)
+                yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(temporary, path)
@@ -58,8 +66,12 @@ def write_whole(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {error.strerror or error}.") from error
-    except ValueError as error:  # a NUL in the path
-        raise OmomiError(ErrorCode.DISK, f"{path.name!r} cannot be written: {error}.") from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write ``data`` as `whole_file` does. Raises OmomiError(DISK)."""
+    with whole_file(path) as stream:
+        stream.write(data)
 
 
 def parse_json(text: bytes | str, what: str) -> Any:

@@ -1,15 +1,14 @@
-"""Meshes to files: written beside the wanted name and then renamed, so that a name never holds half a mesh."""
+"""Meshes to files, whole or not at all."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ErrorCode, OmomiError
+from .files import whole_file
 from .ply import write_ply
 
 _PRECISION = 1e-4
@@ -29,31 +28,12 @@ def save_mesh(path: Path, vertices: ArrayLike, faces: ArrayLike, sigma: ArrayLik
         raise OmomiError(ErrorCode.BAD_OPTION, f"{path.name} has no suffix that Omomi writes ({', '.join(SUFFIXES)}).")
     points, triangles = np.asarray(vertices, np.float64).reshape(-1, 3), np.asarray(faces, np.int32).reshape(-1, 3)
     error_bars = None if sigma is None else np.asarray(sigma, np.float32).reshape(len(points))
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                if path.suffix.lower() == ".npz":
-                    if error_bars is None:
-                        np.savez(stream, points=points, faces=triangles)
-                    else:
-                        np.savez(stream, points=points, faces=triangles, sigma=error_bars)
-                else:
-                    stream.write(_encoded(path.suffix.lower(), points, triangles, error_bars))
-            _allow_as_usual(temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {error.strerror or error}.") from error
-
-
-def _allow_as_usual(path: Path) -> None:
-    """Give a temporary file, which only its owner may read, the permissions of any new file."""
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)
+    with whole_file(path) as stream:
+        if path.suffix.lower() == ".npz":
+            extra = {} if error_bars is None else {"sigma": error_bars}
+            np.savez(stream, points=points, faces=triangles, **extra)
+        else:
+            stream.write(_encoded(path.suffix.lower(), points, triangles, error_bars))
 
 
 def _encoded(
