@@ -238,6 +238,7 @@ def needs_fit(choices: Sequence[Choice], keep_topology: bool) -> bool:
 
 def _mask(choice: Choice, subject: FittedScan, level: int) -> Mask | None:
     from ..edits.masks import BoxMask, PaintedMask, SphereMask, mask_from_file
+    from ..field.bricks import voxel_size
     from ..protocol.requests import EditTarget
 
     mask = choice.entry.mask
@@ -251,7 +252,7 @@ def _mask(choice: Choice, subject: FittedScan, level: int) -> Mask | None:
         raise OmomiError(
             ErrorCode.BAD_OPTION, f"The recipe wants a painted mask for {choice.entry.edit}: give it with --mask."
         )
-    raw, voxel = subject.raw, 2.0 / (32 * 2**level)
+    raw, voxel = subject.raw, voxel_size(level)
     weights = mask_from_file(choice.mask, len(raw.points))
     if raw.faces is None or not len(raw.faces):
         return PaintedMask(subject.to_canonical(raw.points), weights, voxel)

@@ -30,6 +30,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     import numpy as np
 
     from ..edits.blend import blend, sweep_blend
+    from ..field.bricks import resolution
     from ..formats.files import write_whole
     from ..formats.mesh_writer import save_mesh
     from ..protocol.fit_options import FitOptions
@@ -51,7 +52,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         for number, share in enumerate(np.linspace(0, 1, arguments.steps + 1).tolist()):
             line.show(number / arguments.steps, f"writing {share:.2f}")
             path = target / f"blend-{number:0{digits}}.ply"
-            save_mesh(path, *found.world(share, 32 * 2**options.level))
+            save_mesh(path, *found.world(share, resolution(options.level)))
             outputs.append({"share": share, "output": str(path)})
         picture = swept.pop("picture")
         write_whole(target / "phase.svg", picture.encode())

@@ -96,9 +96,10 @@ def edited(
     sigma = np.hypot(shell.sigma, done.doubt)
     if anew:
         from ..edits.remesh import RESOLUTION, nearest_values, remesh
+        from ..field.bricks import resolution
 
         moved = shell.vertices + done.move
-        vertices, faces = remesh(moved, shell.faces, max(RESOLUTION, 32 * 2**options.level))
+        vertices, faces = remesh(moved, shell.faces, max(RESOLUTION, resolution(options.level)))
         world, sigma = subject.to_world(vertices), nearest_values(moved, shell.faces, sigma, vertices)
     else:
         # what does not move stays bit for bit where it was

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
+from ..field.bricks import resolution, voxel_size
 from ..geometry.measure import measure
 from ..geometry.topology_sweep import Solid
 from ..geometry.topology_text import describe
@@ -49,7 +50,7 @@ def apply_stack(piece: EditSession, strengths: Sequence[float], outcome: Outcome
     else:
         on_progress(0.6, "making the new mesh")
         moved = shell.vertices + edited.move
-        made, faces = remesh(moved, shell.faces, max(RESOLUTION, 32 * 2**piece.level))
+        made, faces = remesh(moved, shell.faces, max(RESOLUTION, resolution(piece.level)))
         sigma = nearest_values(moved, shell.faces, sigma, made)
         vertices = (piece.subject.to_world(made) - piece.origin).astype(np.float32)
     scale = piece.subject.scan.frame.scale
@@ -85,7 +86,7 @@ def check_stack(
     low, high = (tuple(map(float, corner + frame.centre)) for corner in np.array(found.bounds))
     measures = replace(found, bounds=(low, high))
     sigma = np.hypot(shell.sigma, edited.doubt) / frame.scale
-    guessed = float((sigma * frame.scale > GUESSED * 2 / (32 * 2**piece.level)).mean())
+    guessed = float((sigma * frame.scale > GUESSED * voxel_size(piece.level)).mean())
     return {"topology": topology, "measures": measures, "guessed": guessed}, sigma.astype(np.float32)
 
 

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
+from ..field.bricks import voxel_size
 from ..field.onnx_model import Model
 from ..geometry.nearest import nearest_on_mesh
 from ..geometry.normals import unit
-from ..geometry.smoothing import SmoothedMesh
+from ..geometry.smoothing import SmoothedMesh, falloff
 from ..scan.frame import LONGEST_SIDE
 from ..scan.prepare import PreparedScan
 
@@ -102,7 +103,7 @@ def facing_of(surface: SmoothedMesh) -> NDArray[np.float64]:
 
 def reach_of(scan: PreparedScan, fit: Fitted) -> float:
     """How far from the fitted surface (canonical) points still move as it does."""
-    return NEAR * max(2.0 / (32 * 2**fit.mesh.level), 1.5 * scan.noise)
+    return NEAR * max(voxel_size(fit.mesh.level), 1.5 * scan.noise)
 
 
 @dataclass(frozen=True)
@@ -131,18 +132,12 @@ class SurfaceMovement:
         if self.flattens:
             foot = np.einsum("nk,nka->na", share, self.vertices[corners])
             beside = np.einsum("na,na->n", points - foot, facing)
-            height -= _fade(2 * nearest.distance / self.reach - 1) * beside
-        return (_fade(nearest.distance / self.reach - 1) * height)[:, None] * facing
+            height -= falloff(2 * nearest.distance / self.reach - 1) * beside
+        return (falloff(nearest.distance / self.reach - 1) * height)[:, None] * facing
 
     def evaluate(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The displacement; nothing is learned from examples here, so none of it is in doubt."""
         return self.displacement(points, normals), np.zeros(len(points))
-
-
-def _fade(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 up to 0, smoothly down to 0 at 1."""
-    share = share.clip(0.0, 1.0)
-    return 1 - share * share * (3 - 2 * share)
 
 
 def _thickness(surface: SmoothedMesh, facing: NDArray) -> NDArray[np.float64]:
@@ -176,7 +171,7 @@ def _creases(surface: SmoothedMesh) -> NDArray[np.float64]:
     outer = (normals[:, :, None] * normals[:, None, :]).reshape(-1, 9)
     second = np.linalg.eigvalsh(surface.smoothed(outer, PERCENT).reshape(-1, 3, 3))[:, 1]
     sure = float(np.clip(np.percentile(second, SHARPEST), LEAST_FOLDED, FOLDED)) if len(second) else FOLDED
-    share = 1 - _fade((second / sure - 0.25) / 0.75)
+    share = 1 - falloff((second / sure - 0.25) / 0.75)
     return surface.smoothed(share[:, None], 0.6 * PERCENT)[:, 0]
 
 

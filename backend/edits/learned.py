@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.spatial import KDTree
 
+from ..geometry.smoothing import falloff
 from ..registration.icp import Surface
 from ..registration.similarity import Similarity
 from ..registration.warp import kernel, spread_points
@@ -125,8 +126,8 @@ class LearnedEdit:
         distance, _ = KDTree(self.codes).query(code, distance_upper_bound=FADE[1] * self.radius, workers=-1)
         near = np.flatnonzero(np.isfinite(distance))
         start, end = FADE
-        share = np.clip((distance[near] / self.radius - start) / (end - start), 0.0, 1.0)
-        return near, kernel(code[near], self.codes, self.radius), 1 - share**2 * (3 - 2 * share)
+        left = falloff((distance[near] / self.radius - start) / (end - start))
+        return near, kernel(code[near], self.codes, self.radius), left
 
 
 def joined(points: NDArray, normals: NDArray, radius: float) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
+from ..geometry.smoothing import falloff
 
 REACH = 2.0
 """Voxels beyond its painted vertices at which a mask ends."""
@@ -252,8 +253,8 @@ def checked_weights(weights: ArrayLike, count: int, name: str) -> NDArray[np.flo
 
 def _fall(distance: NDArray, width: float) -> NDArray[np.float32]:
     """1 up to distance 0, smoothly down to 0 at ``width``."""
-    share = np.clip(distance / width, 0, 1) if width > 0 else (distance > 0).astype(np.float64)
-    return (1 - share * share * (3 - 2 * share)).astype(np.float32)
+    share = distance / width if width > 0 else (distance > 0).astype(np.float64)
+    return falloff(share).astype(np.float32)
 
 
 def _lattice(vertices: NDArray, faces: NDArray, spacing: float) -> tuple[NDArray, NDArray]:

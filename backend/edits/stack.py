@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..engine import Engine
 from ..errors import ErrorCode, OmomiError
+from ..field.bricks import voxel_size
 from ..prior import shape_prior
 from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES
 from ..protocol.requests import EditTarget
@@ -259,7 +260,7 @@ class EditSession:
     def _painted(self, weights: NDArray) -> Mask:
         """The mask with these weights at the points of the scan. Raises OmomiError(BAD_OPTION)."""
         subject = self.subject
-        voxel = 2.0 / (32 * 2**self.level)
+        voxel = voxel_size(self.level)
         if subject.raw.faces is None or not len(subject.raw.faces):
             return PaintedMask(subject.to_canonical(subject.raw.points), weights, voxel)
         own = subject.shell(EditTarget.SCAN)

@@ -10,14 +10,12 @@ import itertools
 
 import numpy as np
 
-from .bricks import BLOCK, BLOCK_BRICKS, BRICK, OUTSIDE, BrickGrid, BrickMap
+from .bricks import ABSENT_LOG_SCALE, BLOCK, BLOCK_BRICKS, BRICK, OUTSIDE, TRUNCATION, BrickGrid, BrickMap
 
 STRIDE = BLOCK_BRICKS - 1
 """Bricks from one block to the next."""
 PARENT = BLOCK // 2 + 2
-ABSENT_MEAN = 3.0
-ABSENT_LOG_SCALE = -3.0
-"""Field of a brick that is not stored: as far from the surface as the truncation tells, and surely so."""
+"""Parent voxels along an edge: the block's own and one voxel of halo on each side."""
 
 
 def cover(active: np.ndarray) -> np.ndarray:
@@ -106,7 +104,7 @@ def gather_parent(grid: BrickGrid, bricks: BrickMap, blocks: np.ndarray) -> np.n
     values = grid.values.reshape(len(grid.coords), 2, BRICK**3)
     known = np.maximum(index, 0)
     mean, log_scale = values[known, 0, flat], values[known, 1, flat]
-    absent = np.where(index == OUTSIDE, np.float32(ABSENT_MEAN), np.float32(-ABSENT_MEAN))
+    absent = np.where(index == OUTSIDE, np.float32(TRUNCATION), np.float32(-TRUNCATION))
     return np.stack(
         [np.where(index >= 0, mean, absent), np.where(index >= 0, log_scale, np.float32(ABSENT_LOG_SCALE))], axis=1
     ).astype(np.float32)

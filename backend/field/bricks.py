@@ -8,8 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 BRICK = 8
+"""Voxels along an edge of a brick."""
 BLOCK_BRICKS = 4
 BLOCK = BLOCK_BRICKS * BRICK
+"""Voxels along an edge of a block, on which the network runs."""
+TRUNCATION = 3.0
+"""Signed distances are truncated here (voxels)."""
+ABSENT_LOG_SCALE = -3.0
+"""Log scale (voxels) of a brick that is not stored: the field there is surely as far away as the truncation tells."""
 
 
 def resolution(level: int) -> int:
@@ -123,9 +129,9 @@ class Level:
 
     @property
     def resolution(self) -> int:
-        return BLOCK * 2**self.number
+        return resolution(self.number)
 
     @property
     def voxel(self) -> float:
         """Canonical size of a voxel."""
-        return 2.0 / self.resolution
+        return voxel_size(self.number)

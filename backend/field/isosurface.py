@@ -17,7 +17,7 @@ from typing import cast
 import numpy as np
 from scipy import ndimage
 
-from .bricks import BRICK, INSIDE, BrickGrid, BrickMap
+from .bricks import BRICK, INSIDE, TRUNCATION, BrickGrid, BrickMap
 from .cube_table import CENTRE, CORNERS, EDGES, FACES, CubeTable, cube_table
 
 CLOSEST = 1e-3
@@ -45,7 +45,7 @@ class Isosurface:
     values: np.ndarray
 
 
-def extract(grid: BrickGrid, fill: float = 3.0, sides: BrickMap | None = None) -> Isosurface:
+def extract(grid: BrickGrid, fill: float = TRUNCATION, sides: BrickMap | None = None) -> Isosurface:
     """Surface on which channel 0 changes its sign; negative is inside, zero counts as outside.
 
     Watertight, edge- and vertex-manifold and consistently wound for any finite field. fill: the size that

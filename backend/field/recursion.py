@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from .blocks import BlockAverage, bricks_of, cover, distinct, gather_parent
-from .bricks import BLOCK, BLOCK_BRICKS, BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap, Level
+from .bricks import BLOCK, BLOCK_BRICKS, BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap, Level, resolution, voxel_size
 from .completion_prior import CompletionPoints
 from .evidence import add_splat, gather_evidence, splat
 from .onnx_model import CODED_LEVELS, CancelToken, Model
@@ -50,8 +50,7 @@ def recursion(
     sees_twice = encodes and variation is None
     turned_code: np.ndarray | None = None
     for number in range(deepest + 1):
-        resolution = BLOCK * 2**number
-        suggested = None if guess is None else guess.at(2 / resolution)
+        suggested = None if guess is None else guess.at(voxel_size(number))
         known = points if suggested is None else np.concatenate([points, suggested.points])
         blocks, sides = _first_block() if level is None else _refined(level, known)
         if len(blocks) == 0:
@@ -59,12 +58,12 @@ def recursion(
         coords = distinct(bricks_of(blocks))
         margin = BLOCK_BRICKS if number else 0
         bricks = BrickMap.of(coords, sides, margin)
-        sums = splat(points, normals, resolution, bricks)
+        sums = splat(points, normals, resolution(number), bricks)
         if suggested is not None:
-            add_splat(sums, suggested.points, suggested.normals, resolution, bricks, suggested.weight)
+            add_splat(sums, suggested.points, suggested.normals, resolution(number), bricks, suggested.weight)
         if code is None:
             code, turned_code = _codes(model, sums, bricks, sees_twice and deepest < CODED_LEVELS, variation, cancel)
-        told = noise * resolution / 2, filling, number
+        told = noise / voxel_size(number), filling, number
         style = model.style(*told, code, cancel)
         blend = BlockAverage(len(coords), 2)
         for start in range(0, len(blocks), BATCH):
@@ -129,7 +128,7 @@ def _first_block() -> tuple[np.ndarray, np.ndarray]:
 
 def _position(blocks: np.ndarray, number: int) -> np.ndarray:
     """The atom's position f32 (b, 4): canonical centre of the block, canonical voxel size."""
-    voxel = 2.0 / (BLOCK * 2**number)
+    voxel = voxel_size(number)
     centre = (blocks * BRICK + BLOCK / 2) * voxel - 1
     return np.concatenate([centre, np.full((len(blocks), 1), voxel)], axis=1).astype(np.float32)
 

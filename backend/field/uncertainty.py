@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bricks import BRICK, BrickGrid, Level, sample
+from .bricks import ABSENT_LOG_SCALE, BRICK, BrickGrid, Level, sample
 
 CERTAIN, SATURATED = 0.3, 1.0
 """Scales (voxels) between which a level hands over to the one above: distances end at three voxels, so a level
 that sees nothing cannot say how far off the surface may be, only that it may."""
 SCALE_TO_SD = math.sqrt(2.0)
 """The standard deviation of a Laplace distribution of scale 1."""
-ABSENT = -3.0
 WAVES = 48
 """Random cosines in a draw of a field."""
 LENGTH = 8.0
@@ -38,7 +37,7 @@ def vertex_sigma(
             scale = np.exp(log_scale)
         else:
             voxels = (positions + 1) * np.float32(level.resolution / 2) - np.float32(0.5)
-            scale = np.exp(sample(level.grid, level.bricks, voxels, 1, ABSENT))
+            scale = np.exp(sample(level.grid, level.bricks, voxels, 1, ABSENT_LOG_SCALE))
         own = scale * np.float32(SCALE_TO_SD * level.voxel * factors[min(level.number, len(factors) - 1)])
         if sigma is None:
             sigma = own

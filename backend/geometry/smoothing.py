@@ -15,6 +15,12 @@ MOST_STEPS = 200
 """Of one smoothing: beyond, a mesh is so fine that its filters act on smaller features than was asked for."""
 
 
+def falloff(share: NDArray) -> NDArray[np.float64]:
+    """1 up to ``share`` 0, smoothly down to 0 from 1 on: one less the cubic smoothstep."""
+    share = np.clip(share, 0.0, 1.0)
+    return 1 - share * share * (3 - 2 * share)
+
+
 @dataclass(frozen=True)
 class SmoothedMesh:
     """A mesh whose heights are filtered: vertices f64 (n, 3), faces i32 (m, 3)."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ErrorCode, OmomiError
+from ..field.bricks import TRUNCATION
 from ..formats.files import FormatError
 from ..formats.tables import load_tables, save_tables, table
 
@@ -33,8 +34,6 @@ PICTURE = 64
 """Pixels along a side of the pictures."""
 COARSE = 16
 """Voxels along a side of the fields that codes are read from; each is the mean of 2^3 at level 0."""
-TRUNCATION = 3.0
-"""Voxels of level 0."""
 NEIGHBOURS = 8
 COMMON = 0.75
 """Share of the training shapes that have a relative as near as a shape that counts as covered has."""

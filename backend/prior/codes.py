@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from ..field.blocks import bricks_of
-from ..field.bricks import BLOCK, BLOCK_BRICKS, OUTSIDE, BrickMap
+from ..field.bricks import BLOCK, BLOCK_BRICKS, OUTSIDE, TRUNCATION, BrickMap, voxel_size
 from ..field.evidence import gather_evidence, splat
 from ..field.onnx_model import CODE, CancelToken, Model
 from ..formats.files import FormatError
@@ -24,7 +24,7 @@ from ..geometry.nearest import closest_on_triangles
 from ..geometry.normals import triangle_normals
 from ..geometry.winding_number import winding_grid
 from ..scan.surface_points import SPACING, sample_faces
-from .archive import COARSE, TRUNCATION, coarse
+from .archive import COARSE, coarse
 
 FILE = "prior.safetensors"
 """Beside the model."""
@@ -32,7 +32,7 @@ KIND = "codes of whole shapes, version 1"
 LARGEST_FILE = 16 << 20
 MOST_DIRECTIONS = 256
 LARGEST_NUMBER = 1e4
-VOXEL = 2.0 / BLOCK
+VOXEL = voxel_size(0)
 """Canonical width of a voxel of level 0, in which fields are measured."""
 APART = 0.3
 """Voxels between the points of a surface that stand for the triangles around them."""

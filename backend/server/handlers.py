@@ -165,11 +165,12 @@ def _blend(request: BlendRequest, bench: JobContext) -> Done:
     from ..edits.apply import change_between
     from ..edits.blend import sweep_blend
     from ..edits.remesh import RESOLUTION
+    from ..field.bricks import resolution
 
     other, piece = bench.shelf.take(request.other), bench.shelf.take(request.handle)
     found = piece.blend(other.subject, request.guarded, lambda done, text: bench.report(done / 2, text))
     bench.report(0.5, "blending")
-    vertices, faces, sigma = found.world(request.share, max(RESOLUTION, 32 * 2**piece.level))
+    vertices, faces, sigma = found.world(request.share, max(RESOLUTION, resolution(piece.level)))
     bench.report(0.6, "looking at the topology")
     result = {
         "topology": change_between(found.solid, 0.0, request.share),

@@ -20,21 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-BLOCK = 32
-"""Voxels along an edge of a block."""
-PARENT = BLOCK // 2 + 2
-"""Parent voxels along an edge: the block's own and one voxel of halo on each side."""
-TRUNCATION = 3.0
-"""Signed distances are truncated here (voxels)."""
+from ..field.bricks import BLOCK, TRUNCATION
+from ..field.onnx_model import CODE
+
 EVIDENCE = 5
 """Splatted channels: weight, sum of normals (3), sum of normal . position (block-centred voxel units)."""
 ATTRIBUTES = 4
 """Noise (log2 voxels), hole filling (-1 .. 1), level / 5, 1 at level 0."""
-CODE = 128
-"""Numbers in a shape code z."""
-CODED_LEVELS = 2
-"""Levels that hear the code, from level 0 on. What a whole shape is like decides what is coarse; told to the finer
-levels it taught them the training shapes by heart: on others they erred more with the code than without."""
 WAVES = 4
 """Cosines along each axis of the canonical frame that the layer of the position sees."""
 LOG_SCALE_LIMITS = (-5.0, 1.5)

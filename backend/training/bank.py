@@ -15,8 +15,8 @@ import torch
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from .atom import BLOCK, TRUNCATION
-from .grids import block_points, resolution
+from ..field.bricks import BLOCK, TRUNCATION, resolution
+from .grids import block_points
 from .shapes.families import FAMILIES, draw
 from .surface_points import Distance, surface_points, view_directions, visible
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .atom import BLOCK
-from .grids import block_position, resolution, splat, within_block
+from ..field.bricks import BLOCK, resolution
+from .grids import block_position, splat, within_block
 from .scanner import draw_settings, scan_points
 
 HELD_OUT_SEEDS = 12

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d, silu
 
-from .atom import CODE, TRUNCATION
+from ..field.bricks import TRUNCATION
+from ..field.onnx_model import CODE
 from .features import Features
 
 WIDTH = 256
-NOISE = 0.1
-"""Noise (voxels of level 0) that the atom is told when it looks for the code."""
 LEAST_LOG_SD, LARGEST_LOG_SD = -3.0, 0.3
 
 

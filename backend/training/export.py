@@ -14,7 +14,10 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from .atom import ATTRIBUTES, BLOCK, CODE, EVIDENCE, PARENT
+from ..field.blocks import PARENT
+from ..field.bricks import BLOCK
+from ..field.onnx_model import CODE
+from .atom import ATTRIBUTES, EVIDENCE
 from .checkpoint import average_weights, save_average
 from .encoder import Encoder
 from .features import Features

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d
 
-from .atom import CODE
+from ..field.onnx_model import CODE
 
 if TYPE_CHECKING:
     from .batches import Bank

@@ -5,11 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .atom import BLOCK
-
-
-def resolution(level: int) -> int:
-    return BLOCK * 2**level
+from ..field.bricks import BLOCK, resolution, voxel_size
 
 
 def grid_points(size: int, device: torch.device | str = "cpu") -> Tensor:
@@ -27,7 +23,7 @@ def block_points(origins: Tensor, level: int) -> Tensor:
 
 def block_position(origins: Tensor, level: int) -> Tensor:
     """The atom's position input (B, 4): canonical centre of the block and the voxel size."""
-    voxel = 2.0 / resolution(level)
+    voxel = voxel_size(level)
     centre = (origins + BLOCK / 2) * voxel - 1
     return torch.cat([centre, torch.full_like(centre[:, :1], voxel)], dim=1)
 

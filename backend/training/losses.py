@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .atom import TRUNCATION
+from ..field.bricks import TRUNCATION
 
 QUANTILE_REACH = 0.4
 """Hole filling -1 .. 1 asks for the quantile .5 + .4 .. .5 - .4 of the signed distance."""

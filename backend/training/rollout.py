@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .atom import BLOCK, CODE, CODED_LEVELS, EVIDENCE, LOG_SCALE_LIMITS, PARENT, TRUNCATION, Atom, AtomConfig, Phi, Seed
+from ..field.blocks import PARENT
+from ..field.bricks import BLOCK, TRUNCATION, voxel_size
+from ..field.onnx_model import CODE, CODED_LEVELS, ENCODER_NOISE, LEAST_NOISE
+from .atom import EVIDENCE, LOG_SCALE_LIMITS, Atom, AtomConfig, Phi, Seed
 from .batches import Batch
-from .encoder import NOISE, Encoder
+from .encoder import Encoder
 from .features import Features
 from .grids import block_position
-
-LEAST_NOISE = 0.05
-"""Noise below this (voxels) makes no difference to the field."""
 
 
 def attributes(noise_voxels: Tensor, filling: Tensor, level: int) -> Tensor:
@@ -44,7 +44,7 @@ class Recursion(nn.Module):
         return self._whole(torch.zeros(len(code), EVIDENCE, BLOCK, BLOCK, BLOCK, device=code.device), code, dtype)
 
     def _whole(self, evidence: Tensor, code: Tensor, dtype: torch.dtype | None) -> Tensor:
-        plain = attributes(torch.full_like(code[:, 0], NOISE), torch.zeros_like(code[:, 0]), 0)
+        plain = attributes(torch.full_like(code[:, 0], ENCODER_NOISE), torch.zeros_like(code[:, 0]), 0)
         given = self.atom.given(evidence, self.seed(evidence))
         position = block_position(torch.zeros(len(evidence), 3, device=evidence.device), 0)
         return self._field(given, position, self.phi(plain, code), dtype)
@@ -60,7 +60,7 @@ class Recursion(nn.Module):
             if level:
                 # each level learns to live with the one above; gradients between them cost a quarter of the time
                 parent = parent_block(fields[-1].detach(), batch.origins[level - 1], batch.origins[level])
-            voxel = 2.0 / (BLOCK * 2**level)
+            voxel = voxel_size(level)
             heard = code if level < CODED_LEVELS else torch.zeros_like(code)
             style = self.phi(attributes(noise / voxel, filling, level), heard)
             given = self.atom.given(evidence, parent)

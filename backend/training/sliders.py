@@ -20,7 +20,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from .atom import BLOCK, TRUNCATION
+from ..field.bricks import BLOCK, TRUNCATION
 from .disentanglement_metrics import SideEffects, linear_shares, side_effects
 from .grids import grid_points, splat
 from .latent_directions import Sliders, labelled, locality, named, principal, targets

@@ -12,8 +12,7 @@ from backend.field.blocks import bricks_of, distinct, gather_parent
 from backend.field.bricks import OUTSIDE, BrickGrid, BrickMap
 from backend.field.evidence import gather_evidence
 from backend.field.evidence import splat as engine_splat
-from backend.field.onnx_model import CODE, CODED_LEVELS, ENCODER_NOISE, CancelToken, load_model
-from backend.training import atom, encoder
+from backend.field.onnx_model import CODE, CancelToken, load_model
 from backend.training.checkpoint import save_checkpoint
 from backend.training.export import export
 from backend.training.grids import splat as training_splat
@@ -74,10 +73,6 @@ def test_exported_graphs_agree_with_torch(untrained: tuple[Recursion, Path]) -> 
     assert np.abs(style - expected.numpy()).max() < 1e-5
     assert np.abs(mean - expected_mean[0].numpy()).max() < 1e-4
     assert np.abs(sd - expected_log_sd[0].exp().numpy()).max() < 1e-4
-
-
-def test_engine_and_network_agree_on_codes_on_who_hears_them_and_on_how_they_are_looked_for() -> None:
-    assert (CODE, CODED_LEVELS, ENCODER_NOISE) == (atom.CODE, atom.CODED_LEVELS, encoder.NOISE)
 
 
 def test_exported_files_name_no_source_file(untrained: tuple[Recursion, Path]) -> None:

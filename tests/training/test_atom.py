@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
+from backend.field.blocks import PARENT
+from backend.field.bricks import BLOCK
+from backend.field.onnx_model import CODE
 from backend.training.atom import (
-    BLOCK,
-    CODE,
-    PARENT,
     WAVES,
     Atom,
     Phi,

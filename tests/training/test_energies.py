@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from backend.training.atom import TRUNCATION
+from backend.field.bricks import TRUNCATION
 from backend.training.energies import NARROWEST, energies, energy_loss
 from backend.training.features import Features
 from backend.training.grids import grid_points

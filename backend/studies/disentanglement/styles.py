@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ...field.bricks import BLOCK
 from ...field.onnx_model import ENCODER_NOISE, WHOLE, CancelToken, Model
-from ...training.atom import BLOCK, EVIDENCE, Atom
+from ...training.atom import EVIDENCE, Atom
 from ...training.disentanglement_metrics import dci, side_effects
 from ...training.latent_directions import locality, targets
 from ...training.probes import importances

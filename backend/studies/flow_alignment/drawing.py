@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import zoom
 from scipy.spatial import KDTree
 
-from ...field.bricks import BLOCK
-from ...prior.archive import COARSE, TRUNCATION
+from ...field.bricks import BLOCK, TRUNCATION
+from ...prior.archive import COARSE
 from ...prior.codes import VOXEL, Codes
 from ...prior.decode_shape import outline_of
 from ...prior.flow import FlowPrior

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...training.atom import ATTRIBUTES, CODE, WAVES, AtomConfig, Phi
+from ...field.onnx_model import CODE
+from ...training.atom import ATTRIBUTES, WAVES, AtomConfig, Phi
 from .families import FAMILIES, NUMBERS
 
 WIDTH = 128
