@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 from ..errors import ErrorCode, OmomiError
 
@@ -43,23 +43,17 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A stream for the contents of ``path``. The file is written beside it, synced to the disk and renamed at the end,
-    so that ``path`` holds the old contents or the new ones, never a part.
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``: what the block writes there is seen on the disk, then renamed.
 
-    Raises OmomiError(DISK), also for what the body finds wrong with the disk. Whatever the body raises, what was at
-    ``path`` stays, and nothing is left beside it.
+    Raises OmomiError(DISK). After any error what was at ``path`` is untouched, and nothing is left beside it.
     """
     path = Path(path)
-    if "\0" in str(path):
-        raise OmomiError(ErrorCode.DISK, f"{path.name!r} cannot be written: its name holds a NUL.")
-    # opened in the usual way, not by tempfile, so that it has the permissions of any new file
     temporary = path.parent / f".{secrets.token_hex(8)}.part"
     try:
         try:
-            with temporary.open("xb") as stream:
-                yield stream
-                stream.flush()
+            yield temporary
+            with temporary.open("r+b") as stream:
                 os.fsync(stream.fileno())
             os.replace(temporary, path)
         finally:
@@ -69,9 +63,12 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write ``data`` as `whole_file` does. Raises OmomiError(DISK)."""
-    with whole_file(path) as stream:
-        stream.write(data)
+    """Write ``data`` as a `whole_file`. Raises OmomiError(DISK)."""
+    try:
+        with whole_file(path) as temporary:
+            temporary.write_bytes(data)
+    except ValueError as error:  # a NUL in the path
+        raise OmomiError(ErrorCode.DISK, f"{Path(path).name!r} cannot be written: {error}.") from error
 
 
 def parse_json(text: bytes | str, what: str) -> Any:

@@ -28,7 +28,7 @@ def save_mesh(path: Path, vertices: ArrayLike, faces: ArrayLike, sigma: ArrayLik
         raise OmomiError(ErrorCode.BAD_OPTION, f"{path.name} has no suffix that Omomi writes ({', '.join(SUFFIXES)}).")
     points, triangles = np.asarray(vertices, np.float64).reshape(-1, 3), np.asarray(faces, np.int32).reshape(-1, 3)
     error_bars = None if sigma is None else np.asarray(sigma, np.float32).reshape(len(points))
-    with whole_file(path) as stream:
+    with whole_file(path) as temporary, temporary.open("xb") as stream:
         if path.suffix.lower() == ".npz":
             extra = {} if error_bars is None else {"sigma": error_bars}
             np.savez(stream, points=points, faces=triangles, **extra)
