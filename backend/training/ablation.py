@@ -1,6 +1,7 @@
-"""Ablation: what the energy differences and the scale head are worth, each trained from nothing for a few steps.
+"""`omomi ablate`: what the energy differences and the scale head are worth, each trained from nothing for a few steps.
 
-Small on purpose: two levels, few steps, the same draws for all four. It compares losses, it does not rank models.
+Small on purpose: two levels, few steps, the same draws for all four variants. It compares losses; it does not rank
+models.
 """
 
 from __future__ import annotations
@@ -12,16 +13,13 @@ from pathlib import Path
 
 import torch
 
-from .batches import Bank
-from .card import write_into
+from .bank import Bank
 from .checkpoint import average_weights
-from .energies import NARROWEST, energies
-from .features import Features
-from .flow import Velocity
-from .latent import flow_of
-from .losses import mean_error, truncated
-from .objective import TrainConfig, objective, rate_at
-from .rollout import Recursion
+from .export import update_card
+from .flow import VelocityNetwork, flow_of
+from .losses import NARROWEST, energies, mean_error, truncated
+from .objective import TrainConfig, learn_from, rate_at
+from .recursion import Features, Recursion
 
 DEPTH = 1
 BATCHES, SIZE = 8, 8
@@ -35,9 +33,14 @@ VARIANTS = {
 ENERGIES = ("area", "bending", "eikonal")
 
 
-def ablation(bank_folder: Path, features: Features, velocity: Velocity, steps: int, batch: int, seed: int) -> dict:
-    """Errors on held-out shapes of each variant: of the distance near the surface (voxels of each level), and relative
-    ones of the energies of the mean, signed: a mean that is too smooth has too little area and bends too little."""
+def ablation(
+    bank_folder: Path, features: Features, velocity: VelocityNetwork, steps: int, batch: int, seed: int
+) -> dict:
+    """Errors of each variant on held-out shapes.
+
+    voxels: of the distance near the surface, for each level. area, bending, eikonal: signed relative errors of the
+    mean's energies; a mean that is too smooth has too little area and bends too little.
+    """
     bank, held_out = Bank(bank_folder), Bank(bank_folder, held_out=True)
     found = {}
     for name, changes in VARIANTS.items():
@@ -48,7 +51,7 @@ def ablation(bank_folder: Path, features: Features, velocity: Velocity, steps: i
     return {"steps": steps, "batch": batch, "levels": DEPTH + 1, "seed": seed, "variants": found}
 
 
-def trained(bank: Bank, features: Features, velocity: Velocity, config: TrainConfig, steps: int) -> Recursion:
+def trained(bank: Bank, features: Features, velocity: VelocityNetwork, config: TrainConfig, steps: int) -> Recursion:
     """A small training run from nothing."""
     torch.manual_seed(config.seed)
     model = Recursion()
@@ -59,11 +62,7 @@ def trained(bank: Bank, features: Features, velocity: Velocity, config: TrainCon
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = rate_at(config, step, step / steps)
-        loss, _ = objective(model, bank.draw(config.batch, DEPTH, draws), velocity, config, generator, torch.bfloat16)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        learn_from(model, bank.draw(config.batch, DEPTH, draws), velocity, config, optimiser, generator)
     return model.eval()
 
 
@@ -105,7 +104,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     found = ablation(options.bank, model.features, velocity, options.steps, options.batch, options.seed)
     if options.card:
-        write_into(options.card, {"ablation": found})
+        update_card(options.card, {"ablation": found})
 
 
 if __name__ == "__main__":

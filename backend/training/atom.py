@@ -1,14 +1,20 @@
-"""The atom: one small recursive network that serves every level of the field.
+"""The atom: one small network that serves every level of the field, and Phi, which moves its weights.
 
-theta = theta_0 * (1 + Phi(z, a, l)): the style vector that `Phi` makes from shape code, attributes and level scales the
-output channels of every convolution in the trunk, which is the same as scaling rows of its weight tensors. The rest
-of the style are weights of the layer that sees the position, where the code has the most to say.
+A field is made level by level. Level l has 32 * 2^l voxels along each side, cut into blocks of 32^3, and the same
+network reads every block of every level (after Li et al. 2025, "Fractal Generative Models", 2502.17437):
 
-Three modules, exported as three graphs. All lengths are in voxels of the level at hand unless a name says otherwise.
+    atom: evidence, parent field, position, style  ->  mean mu and log scale log b of the signed distance.
 
-* `Seed`: evidence of level 0 -> the field that the recursion starts from, a smooth indicator solved spectrally.
-* `Phi`:  attributes, level and shape code -> style vector.
-* `Atom`: evidence, parent field, position, style -> mean and log scale of the signed distance on a 32^3 block.
+The parent field is what the atom said one level above. Lengths are in voxels of the level at hand unless a name says
+otherwise, so that one set of weights fits all levels. What else the atom has to know moves those weights (after "Shape
+Generation via Weight Space Learning", 2503.21830):
+
+    theta = theta_0 * (1 + Phi(z, a, l)),    z: shape code, a: attributes, l: level.
+
+Phi's output is the style: one gain for each output channel of the styled convolutions, which is the same as scaling
+rows of their weight tensors, and all weights of the layer that sees the position, where the code has the most to say.
+
+Read `Atom.forward` first, then `Phi`. `recursion` runs the atom over the levels.
 """
 
 from __future__ import annotations
@@ -24,133 +30,158 @@ from ..field.bricks import BLOCK, TRUNCATION
 from ..field.onnx_model import CODE
 
 EVIDENCE = 5
-"""Splatted channels: weight, sum of normals (3), sum of normal . position (block-centred voxel units)."""
+"""Channels of evidence in each voxel: number of points, sum of their normals (3), sum of normal . position."""
 ATTRIBUTES = 4
-"""Noise (log2 voxels), hole filling (-1 .. 1), level / 5, 1 at level 0."""
+"""Numbers that Phi gets beside the code: log2 of the noise (voxels) / 3, hole filling (-1 .. 1), level / 5, and 1 at
+level 0."""
 WAVES = 4
 """Cosines along each axis of the canonical frame that the layer of the position sees."""
 LOG_SCALE_LIMITS = (-5.0, 1.5)
+"""The scale b stays between .007 and 4.5 voxels."""
 
 
 @dataclass(frozen=True)
 class AtomConfig:
-    """Channels at 16^3, 8^3 and 4^3, width of the style network."""
+    """Sizes of the atom and of Phi."""
 
     widths: tuple[int, int, int] = (24, 48, 96)
+    """Channels of the atom at 16^3, 8^3 and 4^3."""
     phi_width: int = 48
+    """Of Phi's layers that hear the attributes."""
     code_width: int = 128
+    """Of Phi's layers that hear the shape code."""
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
 
 
-def gaussian_band(sigma: float, size: int = BLOCK) -> Tensor:
-    """(size, size) matrix that blurs a line of voxels with a Gaussian, cut at four sigma and at the block's ends.
+class Atom(nn.Module):
+    """The network of every level: a U-Net over 16^3, 8^3 and 4^3 between two steps at full resolution.
 
-    Uncut, its tails are denormal numbers, which make a processor a hundred times slower.
-    """
-    index = torch.arange(size, dtype=torch.float64)
-    offset = (index[:, None] - index[None, :]) / sigma
-    weight = torch.exp(-0.5 * offset**2) / (sigma * math.sqrt(2 * math.pi))
-    return torch.where(offset.abs() <= 4, weight, 0.0).float()
+    evidence (N, 5, 32, 32, 32): sums over the points of each voxel, see `grids.splat`.
+    parent (N, 2, 18, 18, 18): mean and log scale, in PARENT voxels; one voxel of halo around what the block covers.
+    position (N, 4): canonical centre of the block, canonical size of a voxel.
+    style (N, S): what `Phi` says.
 
-
-def binomial_band(size: int = BLOCK) -> Tensor:
-    """(size, size) matrix of the [1 2 1] / 4 filter with replicated ends: it removes what sub-voxel heads
-    would leave as a checkerboard."""
-    index = torch.arange(size)
-    band = torch.zeros(size, size)
-    for offset, weight in ((-1, 0.25), (0, 0.5), (1, 0.25)):
-        band.index_put_((index, (index + offset).clamp(0, size - 1)), torch.tensor(weight), accumulate=True)
-    return band
-
-
-def interpolation_band(size: int = BLOCK) -> Tensor:
-    """(size, size / 2 + 2) matrix: linear interpolation from parent voxel centres (one halo voxel on each side)."""
-    position = (torch.arange(size) + 0.5) / 2 + 0.5
-    lower = position.floor().long()
-    share = position - lower
-    band = torch.zeros(size, size // 2 + 2)
-    band.index_put_((torch.arange(size), lower), 1 - share)
-    band.index_put_((torch.arange(size), lower + 1), share)
-    return band
-
-
-def separable(volume: Tensor, band: Tensor) -> Tensor:
-    """Apply ``band`` (m, n) along the three axes of (N, C, n, n, n): matrix products, no convolution kernels."""
-    count, channels, n = volume.shape[0], volume.shape[1], band.shape[1]
-    m = band.shape[0]
-    volume = band @ volume.reshape(count, channels, n, n * n)
-    volume = band @ volume.reshape(count, channels, m, n, n)
-    return volume @ band.T
-
-
-def doubling_band(size: int) -> Tensor:
-    """(2 size, size) matrix: linear interpolation to twice the resolution, ends held."""
-    position = ((torch.arange(2 * size) + 0.5) / 2 - 0.5).clamp(0, size - 1)
-    lower = position.floor().long().clamp(max=size - 2)
-    share = position - lower
-    band = torch.zeros(2 * size, size)
-    band.index_put_((torch.arange(2 * size), lower), 1 - share)
-    band.index_put_((torch.arange(2 * size), lower + 1), share)
-    return band
-
-
-def depth_to_space(volume: Tensor) -> Tensor:
-    """(N, 8C, n, n, n) -> (N, C, 2n, 2n, 2n)."""
-    count, channels, size = volume.shape[0], volume.shape[1] // 8, volume.shape[2]
-    volume = volume.reshape(count, channels, 2, 2, 2, size, size, size)
-    return volume.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(count, channels, 2 * size, 2 * size, 2 * size)
-
-
-class Smooth(nn.Module):
-    """Evidence at one blur: confidence (0 .. 1), mean normal (3), signed distance to the local planes (voxels).
-
-    The distance is that of implicit moving least squares (Shen et al. 2004; Kolluri 2005): the Gaussian mean of
-    (x - p) . n over the points p with normals n, computed exactly from the blurred sums of n and n . p.
+    Returns the field (N, 2, 32, 32, 32), mean and log scale in voxels, and the features at 16^3, 8^3 and 4^3.
     """
 
-    band: Tensor
-    grid: Tensor
+    upsample: Tensor
+    binomial: Tensor
+    coarse_grid: Tensor
+    line: Tensor
+    frequency: Tensor
+    double_middle: Tensor
+    double_coarse: Tensor
 
-    def __init__(self, sigma: float) -> None:
+    def __init__(self, config: AtomConfig | None = None) -> None:
         super().__init__()
-        self.register_buffer("band", gaussian_band(sigma), persistent=False)
-        axis = torch.arange(BLOCK, dtype=torch.float32) - (BLOCK - 1) / 2
+        self.config = config or AtomConfig()
+        fine, middle, coarse = self.config.widths
+        self.sharp, self.soft = LocalPlanes(0.8), LocalPlanes(2.0)
+        self.register_buffer("upsample", interpolation_band(), persistent=False)
+        self.register_buffer("binomial", binomial_band(), persistent=False)
+        axis = (torch.arange(BLOCK // 2) - (BLOCK // 2 - 1) / 2) * 2
         grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
-        self.register_buffer("grid", grid[None], persistent=False)
+        self.register_buffer("coarse_grid", grid[None], persistent=False)
+        self.register_buffer("line", axis[None, None], persistent=False)
+        self.register_buffer("frequency", torch.arange(WAVES) * (math.pi / 2), persistent=False)
+        self.register_buffer("double_middle", doubling_band(BLOCK // 4), persistent=False)
+        self.register_buffer("double_coarse", doubling_band(BLOCK // 8), persistent=False)
+        self.stem = nn.Conv3d(12, fine, 2, stride=2)
+        self.place = nn.Conv3d(3, fine, 1)
+        self.fine_in = StyledBlock(fine)
+        self.down_middle = nn.Conv3d(fine, middle, 2, stride=2)
+        self.middle_in = StyledBlock(middle)
+        self.down_coarse = nn.Conv3d(middle, coarse, 2, stride=2)
+        self.coarse = nn.ModuleList([StyledBlock(coarse), StyledBlock(coarse)])
+        self.up_middle = nn.Conv3d(coarse, middle, 1)
+        self.middle_out = StyledBlock(middle)
+        self.up_fine = nn.Conv3d(middle, fine, 1)
+        self.fine_out = StyledBlock(fine)
+        self.head = nn.Conv3d(fine, 3 * 8, 3, padding=1)
+        nn.init.normal_(self.head.weight, std=1e-3)
+        with torch.no_grad():
+            assert self.head.bias is not None
+            self.head.bias.zero_()
+        self.gain_sizes = (fine, middle, coarse, coarse, middle, fine)
 
-    def forward(self, evidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        blurred = separable(evidence, self.band)
-        weight, normal, moment = blurred[:, :1], blurred[:, 1:4], blurred[:, 4:]
-        share = 1 / (weight + 1e-4)
-        distance = ((self.grid * normal).sum(1, keepdim=True) - moment) * share
-        known = weight / (weight + 0.02)
-        return known, normal * share, distance.clamp(-TRUNCATION, TRUNCATION) * known
+    @property
+    def gains(self) -> int:
+        """Channels that the style scales."""
+        return sum(self.gain_sizes)
 
+    @property
+    def style_size(self) -> int:
+        """S: the gains, and the weights of the position layer."""
+        return self.gains + self.config.widths[0] * WAVES**3
 
-class Residual(nn.Module):
-    """Two convolutions with styled channels around a skip."""
+    def forward(
+        self, evidence: Tensor, parent: Tensor, position: Tensor, style: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        given = self.given(evidence, parent)  # (N, 12, 32, 32, 32)
+        raw, fine, middle, coarse = self.trunk(given, position, style)  # (N, 24, 16, 16, 16) and the features
+        return self.field(raw, given), fine, middle, coarse  # (N, 2, 32, 32, 32)
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv3d(width, width, 3, padding=1)
-        self.second = nn.Conv3d(width, width, 3, padding=1)
-        # every block begins as the identity
-        for parameter in self.second.parameters():
-            nn.init.zeros_(parameter)
-        self.style_size = width
+    def given(self, evidence: Tensor, parent: Tensor) -> Tensor:
+        """What the trunk sees at full resolution (N, 12, 32, 32, 32). Sums cancel here: float32 always."""
+        known, normal, offset = self.sharp(evidence)
+        known_soft, _, offset_soft = self.soft(evidence)
+        above = separable(parent, self.upsample)
+        mean = (2 * above[:, :1]).clamp(-TRUNCATION, TRUNCATION)
+        # one voxel of the parent is two of ours
+        spread = (above[:, 1:] + math.log(2)).clamp(*LOG_SCALE_LIMITS)
+        gap = offset - known * mean
+        return torch.cat(
+            [known, normal, offset, known_soft, offset_soft, gap, mean, mean.abs(), spread, spread.exp()], dim=1
+        )
 
-    def forward(self, x: Tensor, gain: Tensor) -> Tensor:
-        return x + self.second(functional.relu(self.first(x)) * gain)
+    def trunk(self, given: Tensor, position: Tensor, style: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The styled U-Net: raw head (N, 24, 16, 16, 16), features at 16^3, 8^3 and 4^3. May run in bfloat16."""
+        place = position[:, :3, None, None, None] + self.coarse_grid * position[:, 3:, None, None, None]
+        scaled, placed = style.split([self.gains, self.style_size - self.gains], dim=1)
+        gains = [1 + part[:, :, None, None, None] for part in scaled.split(self.gain_sizes, dim=1)]
+        x16 = functional.relu(self.stem(given) + self.place(place) + self.waves(placed, position))
+        x16 = self.fine_in(x16, gains[0])
+        x8 = self.middle_in(functional.relu(self.down_middle(x16)), gains[1])
+        x4 = functional.relu(self.down_coarse(x8))
+        for block, gain in zip(self.coarse, gains[2:4], strict=True):
+            x4 = block(x4, gain)
+        x8 = x8 + separable(self.up_middle(x4), self.double_coarse)
+        x8 = self.middle_out(x8, gains[4])
+        x16 = x16 + separable(self.up_fine(x8), self.double_middle)
+        x16 = self.fine_out(x16, gains[5])
+        return self.head(x16), x16, x8, x4
+
+    def waves(self, weights: Tensor, position: Tensor) -> Tensor:
+        """The position layer (N, fine, 16, 16, 16), with weights (N, fine * WAVES^3) from the style: a sum of products
+        of cosines over the canonical frame."""
+        count, fine = position.shape[0], self.config.widths[0]
+        along = position[:, :3, None] + self.line * position[:, 3:, None]
+        wave = torch.cos((along[..., None] + 1) * self.frequency)
+        x, y, z = wave[:, 0], wave[:, 1], wave[:, 2]  # (N, 16, WAVES) each
+        # one axis after the other, as in `separable`
+        volume = weights.reshape(count, fine * WAVES * WAVES, WAVES) @ z.mT
+        volume = y[:, None] @ volume.reshape(count, fine * WAVES, WAVES, BLOCK // 2)
+        volume = x[:, None] @ volume.reshape(count, fine, WAVES, (BLOCK // 2) ** 2)
+        return volume.reshape(count, fine, BLOCK // 2, BLOCK // 2, BLOCK // 2)
+
+    def field(self, raw: Tensor, given: Tensor) -> Tensor:
+        """Mean and log scale: the parent's field, drawn to the measured planes where the head trusts them."""
+        raw = separable(depth_to_space(raw), self.binomial)  # (N, 3, 32, 32, 32): trust, correction, log scale
+        known, offset, mean, spread = given[:, :1], given[:, 4:5], given[:, 8:9], given[:, 10:11]
+        trust = known * torch.sigmoid(raw[:, :1])
+        mu = mean + trust * (offset / (known + 1e-4) - mean) + raw[:, 1:2]
+        log_scale = (raw[:, 2:] + 0.5 * spread - 1.0).clamp(*LOG_SCALE_LIMITS)
+        return torch.cat([mu, log_scale], dim=1)
 
 
 class Phi(nn.Module):
     """Attributes and level (N, ATTRIBUTES), shape code (N, CODE) -> style (N, S).
 
-    The first ``gains`` of the style are relative gains of the atom's channels, the others weights of its position
-    layer. The code 0 is the mean of all shapes, and moves nothing: without a code the atom is what it was before it
-    learned of codes.
+    The first ``gains`` numbers of the style are relative gains of the atom's channels; the others are weights of its
+    position layer. The code 0 is the mean of all shapes and moves nothing: without a code the atom is what it was
+    before it learned of codes.
     """
 
     def __init__(self, config: AtomConfig, gains: int, style_size: int) -> None:
@@ -174,167 +205,100 @@ class Phi(nn.Module):
         return functional.silu(self.code_middle(torch.cat([functional.silu(self.code_in(code)), hidden], dim=1)))
 
 
-class Atom(nn.Module):
-    """The network of every level.
+class StyledBlock(nn.Module):
+    """Two convolutions around a skip; the style scales the channels between them."""
 
-    evidence (N, 5, 32, 32, 32) splatted sums; parent (N, 2, 18, 18, 18) mean and log scale in PARENT voxels;
-    position (N, 4) canonical centre of the block and canonical voxel size; style (N, S).
-    Returns field (N, 2, 32, 32, 32) mean and log scale in voxels, and the hypercolumn: features at 16^3, 8^3, 4^3.
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv3d(width, width, 3, padding=1)
+        self.second = nn.Conv3d(width, width, 3, padding=1)
+        # every block begins as the identity
+        for parameter in self.second.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor, gain: Tensor) -> Tensor:
+        return x + self.second(functional.relu(self.first(x)) * gain)
+
+
+class LocalPlanes(nn.Module):
+    """Evidence (N, 5, 32, 32, 32), blurred by ``sigma`` voxels -> how well each voxel is known (N, 1, ...) in 0 .. 1,
+    mean normal (N, 3, ...), and signed distance to the local planes (N, 1, ...), less where little is known.
+
+    The distance is that of implicit moving least squares (Kolluri 2005; Shen et al. 2004): the Gaussian mean of
+    (x - p) . n over the points p with normals n, computed exactly from the blurred sums of n and n . p.
     """
 
-    upsample: Tensor
-    binomial: Tensor
-    coarse_grid: Tensor
-    line: Tensor
-    frequency: Tensor
-    double_middle: Tensor
-    double_coarse: Tensor
+    band: Tensor
+    grid: Tensor
 
-    def __init__(self, config: AtomConfig | None = None) -> None:
+    def __init__(self, sigma: float) -> None:
         super().__init__()
-        self.config = config or AtomConfig()
-        fine, middle, coarse = self.config.widths
-        self.sharp, self.soft = Smooth(0.8), Smooth(2.0)
-        self.register_buffer("upsample", interpolation_band(), persistent=False)
-        self.register_buffer("binomial", binomial_band(), persistent=False)
-        axis = (torch.arange(BLOCK // 2) - (BLOCK // 2 - 1) / 2) * 2
+        self.register_buffer("band", gaussian_band(sigma), persistent=False)
+        axis = torch.arange(BLOCK, dtype=torch.float32) - (BLOCK - 1) / 2
         grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
-        self.register_buffer("coarse_grid", grid[None], persistent=False)
-        self.register_buffer("line", axis[None, None], persistent=False)
-        self.register_buffer("frequency", torch.arange(WAVES) * (math.pi / 2), persistent=False)
-        self.register_buffer("double_middle", doubling_band(BLOCK // 4), persistent=False)
-        self.register_buffer("double_coarse", doubling_band(BLOCK // 8), persistent=False)
-        self.stem = nn.Conv3d(12, fine, 2, stride=2)
-        self.place = nn.Conv3d(3, fine, 1)
-        self.fine_in = Residual(fine)
-        self.down_middle = nn.Conv3d(fine, middle, 2, stride=2)
-        self.middle_in = Residual(middle)
-        self.down_coarse = nn.Conv3d(middle, coarse, 2, stride=2)
-        self.coarse = nn.ModuleList([Residual(coarse), Residual(coarse)])
-        self.up_middle = nn.Conv3d(coarse, middle, 1)
-        self.middle_out = Residual(middle)
-        self.up_fine = nn.Conv3d(middle, fine, 1)
-        self.fine_out = Residual(fine)
-        self.head = nn.Conv3d(fine, 3 * 8, 3, padding=1)
-        nn.init.normal_(self.head.weight, std=1e-3)
-        with torch.no_grad():
-            assert self.head.bias is not None
-            self.head.bias.zero_()
-        self.gain_sizes = (fine, middle, coarse, coarse, middle, fine)
+        self.register_buffer("grid", grid[None], persistent=False)
 
-    @property
-    def gains(self) -> int:
-        """Channels that the style scales."""
-        return sum(self.gain_sizes)
-
-    @property
-    def style_size(self) -> int:
-        return self.gains + self.config.widths[0] * WAVES**3
-
-    def forward(
-        self, evidence: Tensor, parent: Tensor, position: Tensor, style: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        given = self.given(evidence, parent)
-        raw, fine, middle, coarse = self.trunk(given, position, style)
-        return self.field(raw, given), fine, middle, coarse
-
-    def given(self, evidence: Tensor, parent: Tensor) -> Tensor:
-        """What the trunk sees at full resolution (N, 12, 32, 32, 32). Sums cancel here: float32 always."""
-        known, normal, offset = self.sharp(evidence)
-        known_soft, _, offset_soft = self.soft(evidence)
-        above = separable(parent, self.upsample)
-        mean = (2 * above[:, :1]).clamp(-TRUNCATION, TRUNCATION)
-        # one voxel of the parent is two of ours
-        spread = (above[:, 1:] + math.log(2)).clamp(*LOG_SCALE_LIMITS)
-        gap = offset - known * mean
-        return torch.cat(
-            [known, normal, offset, known_soft, offset_soft, gap, mean, mean.abs(), spread, spread.exp()], dim=1
-        )
-
-    def trunk(self, given: Tensor, position: Tensor, style: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The styled U-Net: raw head (N, 24, 16, 16, 16) and the hypercolumn. May run in bfloat16."""
-        place = position[:, :3, None, None, None] + self.coarse_grid * position[:, 3:, None, None, None]
-        scaled, placed = style.split([self.gains, self.style_size - self.gains], dim=1)
-        gains = [1 + part[:, :, None, None, None] for part in scaled.split(self.gain_sizes, dim=1)]
-        x16 = functional.relu(self.stem(given) + self.place(place) + self.waves(placed, position))
-        x16 = self.fine_in(x16, gains[0])
-        x8 = self.middle_in(functional.relu(self.down_middle(x16)), gains[1])
-        x4 = functional.relu(self.down_coarse(x8))
-        for block, gain in zip(self.coarse, gains[2:4], strict=True):
-            x4 = block(x4, gain)
-        x8 = x8 + separable(self.up_middle(x4), self.double_coarse)
-        x8 = self.middle_out(x8, gains[4])
-        x16 = x16 + separable(self.up_fine(x8), self.double_middle)
-        x16 = self.fine_out(x16, gains[5])
-        return self.head(x16), x16, x8, x4
-
-    def waves(self, weights: Tensor, position: Tensor) -> Tensor:
-        """The layer of the position with weights that the style gives: (N, fine, 16, 16, 16), a sum of products of
-        cosines over the canonical frame."""
-        count, fine = position.shape[0], self.config.widths[0]
-        along = position[:, :3, None] + self.line * position[:, 3:, None]
-        wave = torch.cos((along[..., None] + 1) * self.frequency)
-        x, y, z = wave[:, 0], wave[:, 1], wave[:, 2]
-        # one axis after the other, as in `separable`
-        volume = weights.reshape(count, fine * WAVES * WAVES, WAVES) @ z.mT
-        volume = y[:, None] @ volume.reshape(count, fine * WAVES, WAVES, BLOCK // 2)
-        volume = x[:, None] @ volume.reshape(count, fine, WAVES, (BLOCK // 2) ** 2)
-        return volume.reshape(count, fine, BLOCK // 2, BLOCK // 2, BLOCK // 2)
-
-    def field(self, raw: Tensor, given: Tensor) -> Tensor:
-        """Mean and log scale: the parent's field, drawn to the measured planes where the head trusts them."""
-        raw = separable(depth_to_space(raw), self.binomial)
-        known, offset, mean, spread = given[:, :1], given[:, 4:5], given[:, 8:9], given[:, 10:11]
-        trust = known * torch.sigmoid(raw[:, :1])
-        mu = mean + trust * (offset / (known + 1e-4) - mean) + raw[:, 1:2]
-        log_scale = (raw[:, 2:] + 0.5 * spread - 1.0).clamp(*LOG_SCALE_LIMITS)
-        return torch.cat([mu, log_scale], dim=1)
+    def forward(self, evidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        blurred = separable(evidence, self.band)
+        weight, normal, moment = blurred[:, :1], blurred[:, 1:4], blurred[:, 4:]
+        share = 1 / (weight + 1e-4)
+        distance = ((self.grid * normal).sum(1, keepdim=True) - moment) * share
+        known = weight / (weight + 0.02)
+        return known, normal * share, distance.clamp(-TRUNCATION, TRUNCATION) * known
 
 
-class Seed(nn.Module):
-    """Evidence of level 0 (1, 5, 32, 32, 32) -> the field above level 0 (1, 2, 18, 18, 18), in its voxels.
+def separable(volume: Tensor, band: Tensor) -> Tensor:
+    """``band`` (m, n) along the three axes of (N, C, n, n, n): matrix products, no convolution kernels."""
+    count, channels, n = volume.shape[0], volume.shape[1], band.shape[1]
+    m = band.shape[0]
+    volume = band @ volume.reshape(count, channels, n, n * n)
+    volume = band @ volume.reshape(count, channels, m, n, n)
+    return volume @ band.T
 
-    An indicator chi with laplacian(chi) = div(smoothed normals), zero at the border of the box, as in Poisson
-    reconstruction (Kazhdan et al. 2006), solved with a sine transform: exact, global, a few small matrix products.
+
+def gaussian_band(sigma: float, size: int = BLOCK) -> Tensor:
+    """(size, size) matrix that blurs a line of voxels with a Gaussian, cut at four sigma and at the block's ends.
+
+    Uncut, its tails are denormal numbers, which make a processor a hundred times slower.
     """
+    index = torch.arange(size, dtype=torch.float64)
+    offset = (index[:, None] - index[None, :]) / sigma
+    weight = torch.exp(-0.5 * offset**2) / (sigma * math.sqrt(2 * math.pi))
+    return torch.where(offset.abs() <= 4, weight, 0.0).float()
 
-    blur: Tensor
-    sine: Tensor
-    inverse: Tensor
-    centred: Tensor
-    pool: Tensor
 
-    def __init__(self) -> None:
-        super().__init__()
-        n = BLOCK
-        index = torch.arange(1, n + 1, dtype=torch.float64)
-        sine = torch.sin(math.pi * index[:, None] * index[None, :] / (n + 1)) * math.sqrt(2 / (n + 1))
-        eigenvalue = 2 - 2 * torch.cos(math.pi * index / (n + 1))
-        total = eigenvalue[:, None, None] + eigenvalue[None, :, None] + eigenvalue[None, None, :]
-        centred = torch.zeros(n, n)
-        for row in range(n):
-            if row > 0:
-                centred[row, row - 1] = -0.5
-            if row < n - 1:
-                centred[row, row + 1] = 0.5
-        pool = torch.zeros(n // 2 + 2, n)
-        for row in range(n // 2):
-            pool[row + 1, 2 * row : 2 * row + 2] = 0.5
-        pool[0], pool[-1] = pool[1], pool[-2]
-        self.register_buffer("blur", gaussian_band(1.0), persistent=False)
-        self.register_buffer("sine", sine.float(), persistent=False)
-        self.register_buffer("inverse", (1 / total).float(), persistent=False)
-        self.register_buffer("centred", centred, persistent=False)
-        self.register_buffer("pool", pool, persistent=False)
+def binomial_band(size: int = BLOCK) -> Tensor:
+    """(size, size) matrix of the [1 2 1] / 4 filter with replicated ends. It removes the checkerboard that sub-voxel
+    heads would leave."""
+    index = torch.arange(size)
+    band = torch.zeros(size, size)
+    for offset, weight in ((-1, 0.25), (0, 0.5), (1, 0.25)):
+        band.index_put_((index, (index + offset).clamp(0, size - 1)), torch.tensor(weight), accumulate=True)
+    return band
 
-    def forward(self, evidence: Tensor) -> Tensor:
-        weight, normal = evidence[:, :1], evidence[:, 1:4]
-        # each voxel that holds points stands for about one voxel face of surface, whatever the sampling density
-        normal = separable(normal / (weight + 0.5), self.blur)
-        divergence = (self.centred @ normal[:, 0].reshape(-1, BLOCK, BLOCK * BLOCK)).reshape(-1, BLOCK, BLOCK, BLOCK)
-        divergence = divergence + self.centred @ normal[:, 1] + normal[:, 2] @ self.centred.T
-        # normals point outwards, so chi falls along them; -laplacian has the positive eigenvalues
-        chi = separable(separable(divergence[:, None], self.sine) * self.inverse, self.sine)
-        mean = (0.5 - chi).clamp(-1.0, 1.0) * (TRUNCATION / 2)
-        field = torch.cat([mean, torch.full_like(mean, 0.5)], dim=1)
-        return separable(field, self.pool)
+
+def interpolation_band(size: int = BLOCK) -> Tensor:
+    """(size, size / 2 + 2) matrix: linear interpolation from parent voxel centres (one halo voxel on each side)."""
+    return _linear_band((torch.arange(size) + 0.5) / 2 + 0.5, size // 2 + 2)
+
+
+def doubling_band(size: int) -> Tensor:
+    """(2 size, size) matrix: linear interpolation to twice the resolution, ends held."""
+    return _linear_band(((torch.arange(2 * size) + 0.5) / 2 - 0.5).clamp(0, size - 1), size)
+
+
+def _linear_band(position: Tensor, size: int) -> Tensor:
+    """(m, size) matrix: linear interpolation of a line of ``size`` samples at positions (m,)."""
+    row, lower = torch.arange(len(position)), position.floor().long().clamp(max=size - 2)
+    share = position - lower
+    band = torch.zeros(len(position), size)
+    band.index_put_((row, lower), 1 - share)
+    band.index_put_((row, lower + 1), share)
+    return band
+
+
+def depth_to_space(volume: Tensor) -> Tensor:
+    """(N, 8C, n, n, n) -> (N, C, 2n, 2n, 2n)."""
+    count, channels, size = volume.shape[0], volume.shape[1] // 8, volume.shape[2]
+    volume = volume.reshape(count, channels, 2, 2, 2, size, size, size)
+    return volume.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(count, channels, 2 * size, 2 * size, 2 * size)

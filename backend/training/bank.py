@@ -1,30 +1,38 @@
-"""The bank: procedural shapes with surface points, visibility and nested blocks of exact distances, on disk.
+"""The bank: procedural shapes with surface points, visibility and nested blocks of exact distances, and its batches.
 
-Evaluating shapes is dear and scanning them is cheap, so shapes are evaluated once and scanned anew at every draw.
-A shard holds the members of one draw of one family. Positions are stored in 16 bits, distances in half precision.
+Shapes take long to evaluate and little to scan, so each is evaluated once, stored, and scanned anew at every draw,
+turned by a symmetry of the cube. A shard on disk holds the members of one draw of one family. Positions are stored in
+16 bits, distances in half precision.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.spatial import KDTree
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from ..field.bricks import BLOCK, TRUNCATION, resolution
-from .grids import block_points
+from ..formats.files import whole_file
+from .grids import Batch, block_points, block_position, splat, within_block
+from .scanner import Distance, draw_settings, scan_points, surface_points, view_directions, visible
 from .shapes.families import FAMILIES, draw
-from .surface_points import Distance, surface_points, view_directions, visible
 
 POINTS = 48_000
 VIEWS = 24
 CHAINS = 3
 DEEPEST = 4
 """Chains of nested blocks reach level 4 (512^3)."""
+HELD_OUT_SEEDS = 12
+"""Shards with smaller seeds (one of every family) are never trained on."""
+LOST_BESIDE_FOCUS = 0.2
+"""Share of the draws in which a patch is lost beside the finest block."""
+WHOLLY_BLIND, FINELY_BLIND = 0.02, 0.08
+"""Shares of the draws without any evidence, and without it on the finer levels."""
 
 
 def make_shard(family: str, count: int, seed: int, device: str = "cpu") -> dict[str, np.ndarray]:
@@ -123,31 +131,149 @@ def block_field(distance: Distance, origins: Tensor, level: int, trees: list[KDT
 
 
 def write_shard(folder: Path, family: str, count: int, seed: int, device: str) -> Path:
+    """The shard of a seed in ``folder``, made where it is missing."""
     path = folder / f"{seed:06d}_{family}.npz"
     if not path.exists():
-        partial = path.with_suffix(f".{os.getpid()}.part")
-        with partial.open("wb") as stream:
+        with whole_file(path) as stream:
             np.savez(stream, **make_shard(family, count, seed, device))  # type: ignore[arg-type]
-        os.replace(partial, path)
     return path
 
 
+Member = tuple[Path, int]
+"""A shape of the bank: its shard and its number there."""
+
+
+class Bank:
+    """The shards of a folder, in memory; new shards are picked up by `refresh`."""
+
+    def __init__(self, folder: Path, held_out: bool = False) -> None:
+        self.folder, self.held_out = folder, held_out
+        self.shards: dict[Path, dict[str, np.ndarray]] = {}
+        self.members: list[Member] = []
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the shards that have come since."""
+        for path in sorted(self.folder.glob("*.npz")):
+            if path not in self.shards and (int(path.stem[:6]) < HELD_OUT_SEEDS) == self.held_out:
+                with np.load(path, allow_pickle=False) as file:
+                    self.shards[path] = {name: file[name] for name in file.files}
+                self.members += [(path, member) for member in range(len(self.shards[path]["points"]))]
+
+    def surface(self, member: Member, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Points (P, 3), unit normals (P, 3), bits of the views that see each point (P,), cameras (V, 3)."""
+        path, number = member
+        points, normals, seen, cameras = (
+            torch.from_numpy(self.shards[path][name][number].astype(kind)).to(device)
+            for name, kind in (("points", "f4"), ("normals", "f4"), ("seen", "i4"), ("cameras", "f4"))
+        )
+        return points / 32767, normalize(normals, dim=1), seen, cameras
+
+    def draw(self, size: int, depth: int, generator: torch.Generator, blind: float = WHOLLY_BLIND) -> Batch:
+        """A batch of ``size`` scans with blocks of levels 0 .. ``depth``; blind: share of those without evidence."""
+        picks = torch.randint(len(self.members), (size,), generator=generator, device=generator.device).tolist()
+        scans = [self._one(self.members[pick], depth, generator, blind) for pick in picks]
+        evidence, target, origins, noise = zip(*scans, strict=True)
+        return Batch(
+            [torch.stack(level) for level in zip(*evidence, strict=True)],
+            [torch.stack(level) for level in zip(*target, strict=True)],
+            [torch.stack(level) for level in zip(*origins, strict=True)],
+            torch.tensor(noise, device=generator.device),
+        )
+
+    def _one(
+        self, member: Member, depth: int, generator: torch.Generator, blind: float
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], float]:
+        shard, number, device = self.shards[member[0]], member[1], generator.device
+        settings = draw_settings(generator)
+        cloud, estimated, _ = scan_points(*self.surface(member, device), settings, generator)
+
+        chain = int(torch.randint(shard["origins"].shape[1], (), generator=generator, device=device))
+        finest = torch.from_numpy(shard["origins"][number, chain, depth - 1].astype(np.int64)).to(device)
+        kept = outside_lost_patch(cloud, block_position(finest[None], depth)[0, :3], generator)
+        cloud, estimated = cloud[kept], estimated[kept]
+        axes = torch.randperm(3, generator=generator, device=device)
+        sign = torch.randint(2, (3,), generator=generator, device=device) * 2 - 1
+        cloud, estimated = cloud[:, axes] * sign, estimated[:, axes] * sign
+        first_without = first_level_without_evidence(depth, generator, blind)
+
+        evidence, target, origins = [], [], []
+        for level in range(depth + 1):
+            if level == 0:
+                field, origin = shard["field0"][number], np.zeros(3, np.int64)
+            else:
+                field = shard["fields"][number, chain, level - 1]
+                origin = shard["origins"][number, chain, level - 1].astype(np.int64)
+            turned = torch.from_numpy(field).to(device).float().permute(*axes.tolist())
+            turned = turned.flip([axis for axis in range(3) if sign[axis] < 0])
+            place = torch.from_numpy(origin).to(device)[axes]
+            place = torch.where(sign > 0, place, resolution(level) - BLOCK - place)
+            if level >= first_without:
+                cloud, estimated = cloud[:0], estimated[:0]
+            elif level:
+                # the blocks are nested, so each level needs only what the one above kept
+                near = within_block(cloud, place, level)
+                cloud, estimated = cloud[near], estimated[near]
+            evidence.append(splat(cloud, estimated, place, level))
+            target.append(turned[None])
+            origins.append(place)
+        return evidence, target, origins, settings.noise
+
+
+def outside_lost_patch(cloud: Tensor, focus: Tensor, generator: torch.Generator) -> Tensor:
+    """Mask (n,) of the points outside a ball that, now and then, is lost right beside ``focus`` (3,).
+
+    Lost patches of the scanner seldom end inside a fine block, yet that is where a ragged crust would grow.
+    """
+    chance, size, place = torch.rand(3, generator=generator, device=generator.device).tolist()
+    if chance >= LOST_BESIDE_FOCUS:
+        return torch.ones(len(cloud), dtype=torch.bool, device=cloud.device)
+    radius = 0.03 * 10**size
+    away = normalize(torch.randn(3, generator=generator, device=generator.device), dim=0)
+    return (cloud - (focus + away * radius * 1.3 * place)).square().sum(1) > radius**2
+
+
+def first_level_without_evidence(depth: int, generator: torch.Generator, blind: float = WHOLLY_BLIND) -> int:
+    """Mostly none; sometimes all levels; sometimes only the finer ones have to guess."""
+    chance, place = torch.rand(2, generator=generator, device=generator.device).tolist()
+    if chance < blind:
+        return 0
+    if chance < blind + FINELY_BLIND:
+        return 1 + int(place * depth)
+    return depth + 1
+
+
+def turned_fields(bank: Bank, turns: int, generator: torch.Generator) -> Tensor:
+    """Level-0 fields (n * turns, 1, 32, 32, 32) of every shape of a bank, each under random symmetries of the cube."""
+    device, found = generator.device, []
+    for path, member in bank.members:
+        field = torch.from_numpy(bank.shards[path]["field0"][member]).to(device).float()
+        for _ in range(turns):
+            axes = torch.randperm(3, generator=generator, device=device).tolist()
+            flipped = torch.randint(2, (3,), generator=generator, device=device).nonzero()[:, 0].tolist()
+            found.append(field.permute(axes).flip(flipped))
+    return torch.stack(found)[:, None]
+
+
+def fill_bank(folder: Path, shards: int, members: int, device: str, first_seed: int = 0) -> None:
+    """Make the shards that are missing, one for each seed; those of the smallest seeds are held out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in range(first_seed, first_seed + shards):
+        write_shard(folder, FAMILIES[seed % len(FAMILIES)], members, seed, device)
+
+
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="omomi bank", description="Fill a folder with training shapes.")
+    parser = argparse.ArgumentParser(prog="python -m backend.training.bank", description="Fill a bank of shapes.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shards", type=int, default=24)
     parser.add_argument("--members", type=int, default=8, help="shapes in a shard")
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--first-seed", type=int, default=0, help="several processes may each fill seeds of their own")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args(argv)
     if options.threads:
         torch.set_num_threads(options.threads)
-    options.folder.mkdir(parents=True, exist_ok=True)
-    for number in range(options.shards):
-        seed = options.first_seed + number
-        path = write_shard(options.folder, FAMILIES[seed % len(FAMILIES)], options.members, seed, options.device)
-        print(path.name, flush=True)
+    fill_bank(options.folder, options.shards, options.members, options.device, options.first_seed)
 
 
 if __name__ == "__main__":

@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import ErrorCode, OmomiError
+from ..formats.files import write_whole
 from ..prior.codes import FILE as CODES
 from ..prior.codes import load_codes
 
+WEIGHT, AVERAGE, MOMENT = "weight/", "average/", "moment/"
+"""Begin the names of a checkpoint's tensors."""
 FEATURES = "features."
 """Begins the names of what codes stand for, which a released model has in its codes too."""
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors, all or nothing: a run that is cut off leaves the last whole file. Raises OmomiError(DISK)."""
+    kept = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    write_whole(path, save(kept, metadata))
+
+
+def load_tensors(path: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors by name, and the metadata. Raises FileNotFoundError."""
+    with safe_open(path, framework="pt", device=str(device)) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118  no mapping
 
 
 def save_checkpoint(
     path: Path, model: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer, progress: dict
 ) -> None:
-    """Write all of it under a temporary name and rename, so that a cut-off run leaves the last whole checkpoint."""
-    tensors = {f"weight/{name}": value for name, value in model.state_dict().items()}
-    tensors |= {f"average/{name}": value for name, value in average.items()}
+    """Write all that a run needs to go on. Raises OmomiError(DISK)."""
+    tensors = _prefixed(WEIGHT, model.state_dict()) | _prefixed(AVERAGE, average)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     for parameter, state in optimiser.state.items():
         for key, value in state.items():
-            tensors[f"moment/{names[id(parameter)]}/{key}"] = torch.as_tensor(value)
-    partial = path.with_suffix(".part")
-    kept = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    save_file(kept, partial, metadata={"progress": json.dumps(progress)})
-    os.replace(partial, path)
+            tensors[f"{MOMENT}{names[id(parameter)]}/{key}"] = torch.as_tensor(value)
+    save_tensors(path, tensors, {"progress": json.dumps(progress)})
 
 
 def load_checkpoint(
@@ -46,22 +57,16 @@ def load_checkpoint(
     parts, which stay as they are. Raises FileNotFoundError; OmomiError as `features_beside`, for a checkpoint that was
     written without its features."""
     device = next(model.parameters()).device
-    with safe_open(path, framework="pt", device=str(device)) as file:
-        metadata = file.metadata()
-        names = list(file.keys())
-        stored = {name: file.get_tensor(name) for name in names}
-    weights = {name[7:]: value for name, value in stored.items() if name.startswith("weight/")}
+    stored, metadata = load_tensors(path, device)
+    weights = _with_prefix(WEIGHT, stored)
     if "features" in metadata:
         weights |= {name: value.to(device) for name, value in features_beside(path).items()}
     model.load_state_dict(weights, strict=whole)
     # a checkpoint for release holds the average alone, as its weights
-    averaged = {name[8:]: value for name, value in stored.items() if name.startswith("average/")} or weights
-    average.update({name: value.clone() for name, value in averaged.items()})
+    average.update({name: value.clone() for name, value in (_with_prefix(AVERAGE, stored) or weights).items()})
     if optimiser is not None:
         for name, parameter in model.named_parameters():
-            moments = {
-                key.rsplit("/", 1)[1]: value for key, value in stored.items() if key.startswith(f"moment/{name}/")
-            }
+            moments = _with_prefix(f"{MOMENT}{name}/", stored)
             if moments:
                 moments["step"] = moments["step"].cpu()
                 optimiser.state[parameter] = moments
@@ -70,8 +75,7 @@ def load_checkpoint(
 
 def parameters_in(path: Path) -> set[str]:
     """Names of the weights that a checkpoint holds."""
-    with safe_open(path, framework="pt") as file:
-        return {name[7:] for name in file.keys() if name.startswith("weight/")}  # noqa: SIM118  no mapping
+    return set(_with_prefix(WEIGHT, load_tensors(path)[0]))
 
 
 def save_average(path: Path, model: nn.Module, progress: dict) -> None:
@@ -82,10 +86,15 @@ def save_average(path: Path, model: nn.Module, progress: dict) -> None:
     if beside and all(torch.equal(state[name].cpu(), value) for name, value in beside.items()):
         state = {name: value for name, value in state.items() if name not in beside}
         metadata["features"] = CODES
-    tensors = {f"weight/{name}": value.detach().cpu().contiguous() for name, value in state.items()}
-    partial = path.with_suffix(".part")
-    save_file(tensors, partial, metadata=metadata)
-    os.replace(partial, path)
+    save_tensors(path, _prefixed(WEIGHT, state), metadata)
+
+
+def average_weights(path: Path, model: nn.Module) -> dict:
+    """Load only the running average into ``model``: what evaluation and export use. Returns the progress."""
+    average: dict[str, Tensor] = {}
+    progress = load_checkpoint(path, model, average, None)
+    model.load_state_dict(average, strict=False)
+    return progress
 
 
 def features_beside(checkpoint: Path) -> dict[str, Tensor]:
@@ -99,9 +108,10 @@ def features_beside(checkpoint: Path) -> dict[str, Tensor]:
     return {FEATURES + name: torch.from_numpy(getattr(codes, name)) for name in ("mean", "basis", "scale")}
 
 
-def average_weights(path: Path, model: nn.Module) -> dict:
-    """Load only the running average into ``model``: what evaluation and export use. Returns the progress."""
-    average: dict[str, Tensor] = {}
-    progress = load_checkpoint(path, model, average, None)
-    model.load_state_dict(average, strict=False)
-    return progress
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: value for name, value in tensors.items()}
+
+
+def _with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose names begin with ``prefix``, named without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

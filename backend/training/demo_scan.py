@@ -1,4 +1,4 @@
-"""A demonstration scan that the project makes itself: raw range maps of a procedural shape, as a scanner delivers them.
+"""The demonstration scan: raw range maps of a procedural shape, as a scanner delivers them.
 
 Every view is a grid of depths found by sphere tracing (Hart 1996), made noisy, with stray depths and lost patches, and
 triangulated by itself; the views overlap and are not merged.
@@ -19,8 +19,8 @@ from ..field.bricks import BrickGrid
 from ..field.isosurface import extract
 from ..formats.mesh_writer import save_mesh
 from .grids import grid_points
+from .scanner import CAMERA_DISTANCE, TANGENT_OF_HALF_ANGLE, Distance, value_and_slope
 from .shapes.families import draw
-from .surface_points import CAMERA_DISTANCE, TANGENT_OF_HALF_ANGLE, Distance, value_and_slope
 
 FAMILY, SEED = "vessel", 2
 TRACE_STEPS = 80
@@ -29,17 +29,25 @@ HIT = 1e-3
 
 @dataclass(frozen=True)
 class RangeMaps:
-    """How the shape is scanned; lengths canonical, angles between the views' axes in turns of the golden angle."""
+    """How the shape is scanned; lengths are canonical."""
 
     views: int = 4
+    """Cameras, about the golden angle apart."""
     pixels: int = 150
+    """Along each side of a view."""
     noise: float = 0.004
+    """Standard deviation of a range at normal incidence."""
     flying: float = 0.004
+    """Share of the pixels with a stray depth."""
     flying_sd: float = 0.04
+    """Standard deviation of a stray depth."""
     patches: int = 4
+    """Balls of lost points."""
     patch_radius: float = 0.12
     longest_edge: float = 0.08
+    """Longer edges join two surfaces and make no triangle."""
     least_cosine: float = 0.26
+    """The sensor gets nothing back from a surface more slanted than 75 degrees."""
 
 
 @torch.no_grad()

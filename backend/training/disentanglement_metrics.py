@@ -1,23 +1,41 @@
-"""Whether the numbers of a code each stand for one thing: the measures that need no learning.
+"""Measures of disentanglement: whether the numbers of a code each stand for one thing.
 
-Codes are (n, d), factors (n, k), a row each for one shape. Definitions as in the library of Locatello et al. (2019),
-written anew: mutual information from there shifts with the version of what it calls. What needs a classifier is in
-`training.probes`.
+Codes are (n, d), factors (n, k), a row each for one shape. Definitions, classifiers and settings as in the library of
+Locatello et al. (2019), written anew: mutual information from there shifts with the version of what it calls. Its
+factors are discrete, ours are mostly continuous: these are regressed instead, or, where a measure is defined by
+classes only, cut into bins.
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import r2_score
+from sklearn.svm import LinearSVC
+
+Table = NDArray[np.float64]
+SCORES = ("dci_d", "dci_c", "dci_i", "mig", "sap", "factor_vae", "beta_vae", "modularity", "explicitness")
 
 BINS = 20
 """Values are told apart to this part of their range (Locatello et al. 2019)."""
 VOTERS = 64
 """Shapes in a batch that share one factor (Kim and Mnih 2018)."""
 DEAD = 0.05
-"""A dimension with a smaller standard deviation, relative to the mean one, says nothing and casts no vote."""
+"""A dimension whose standard deviation is a smaller share of the mean one casts no vote."""
+MOST_SHAPES = 3000
+"""Shapes that a classifier learns from: by then its result has settled, and its time grows with them."""
+MOST_DIMENSIONS = 8
+"""Dimensions that boosting looks at for a split: the square root of them all, and at least these. With all of many
+dimensions it would take an hour."""
+VOTES = 2000
+"""Batches of the beta-VAE score; its accuracy is then known to about 0.01."""
 
 
 def discretise(values: ArrayLike, bins: int = BINS) -> NDArray[np.intp]:
@@ -31,12 +49,12 @@ def discretise(values: ArrayLike, bins: int = BINS) -> NDArray[np.intp]:
     return np.minimum((table - low) / width * bins, bins - 1).astype(np.intp)
 
 
-def entropy(labels: NDArray[np.intp]) -> NDArray[np.float64]:
+def entropy(labels: NDArray[np.intp]) -> Table:
     """Entropy (m,) in nats of the columns of labels (n, m), integers from 0."""
     return np.array([_entropy(np.bincount(column)) for column in labels.T])
 
 
-def mutual_information(first: NDArray[np.intp], second: NDArray[np.intp]) -> NDArray[np.float64]:
+def mutual_information(first: NDArray[np.intp], second: NDArray[np.intp]) -> Table:
     """Mutual information (d, k) in nats of each column of labels (n, d) with each of (n, k), by counting."""
     own, other = entropy(first), entropy(second)
     sizes = second.max(axis=0) + 1
@@ -46,7 +64,7 @@ def mutual_information(first: NDArray[np.intp], second: NDArray[np.intp]) -> NDA
     return np.maximum(own[:, None] + other[None, :] - joint, 0.0)
 
 
-def information(codes: ArrayLike, factors: ArrayLike, bins: int = BINS) -> NDArray[np.float64]:
+def information(codes: ArrayLike, factors: ArrayLike, bins: int = BINS) -> Table:
     """Mutual information (d, k) in nats of codes and factors, both discretised."""
     return mutual_information(discretise(codes, bins), discretise(factors, bins))
 
@@ -74,7 +92,7 @@ def sap(codes: ArrayLike, factors: ArrayLike) -> float:
     return predictability_gap(linear_shares(codes, factors))
 
 
-def linear_shares(codes: ArrayLike, factors: ArrayLike) -> NDArray[np.float64]:
+def linear_shares(codes: ArrayLike, factors: ArrayLike) -> Table:
     """Squared correlation (d, k) of every dimension with every factor; 0 where either does not vary."""
     first, second = (_standard(_table(values)) for values in (codes, factors))
     return np.square(first.T @ second / len(first))
@@ -86,11 +104,12 @@ def predictability_gap(scores: NDArray) -> float:
 
 
 class Dci(NamedTuple):
-    """disentanglement: whether a dimension serves one factor; completeness: whether a factor is served by one
-    dimension. Both 0 .. 1."""
+    """Two scores, 0 .. 1."""
 
     disentanglement: float
+    """Whether each dimension serves one factor."""
     completeness: float
+    """Whether each factor is served by one dimension."""
 
 
 def dci(importance: ArrayLike) -> Dci:
@@ -134,11 +153,7 @@ def factor_votes(codes: ArrayLike, factors: ArrayLike, rng: np.random.Generator)
 
 
 def factor_vae(
-    codes: ArrayLike,
-    factors: ArrayLike,
-    test_codes: ArrayLike,
-    test_factors: ArrayLike,
-    rng: np.random.Generator,
+    codes: ArrayLike, factors: ArrayLike, test_codes: ArrayLike, test_factors: ArrayLike, rng: np.random.Generator
 ) -> float:
     """FactorVAE score (Kim and Mnih 2018), 0 .. 1: how often the dimension that varies least tells which factor the
     shapes of a batch share, by a majority of votes learned on the first set and counted on the second; 0 where no
@@ -153,16 +168,109 @@ def factor_vae(
     return float(tested[verdict, np.arange(tested.shape[1])].sum() / len(tested))
 
 
-class SideEffects(NamedTuple):
-    """What sliders do to what is measured, in standard deviations of each measure.
+def importances(
+    codes: Table, factors: Table, test_codes: Table, test_factors: Table, discrete: bool = False, seed: int = 0
+) -> tuple[Table, float]:
+    """How much dimensions matter for factors (d, k), each column's sum 1 or 0, and how well they are read, 0 .. 1.
 
-    gain (s, k): mean change; drift (s, k): mean of its absolute value, over the shapes.
+    Boosted trees, as for DCI. Well: share of right answers on the test set, or of the variance explained.
     """
+    table, right = np.zeros((codes.shape[1], factors.shape[1])), []
+    codes, factors = codes[:MOST_SHAPES], factors[:MOST_SHAPES]
+    boosting = GradientBoostingClassifier if discrete else GradientBoostingRegressor
+    few = max(MOST_DIMENSIONS, int(codes.shape[1] ** 0.5))
+    for number in range(factors.shape[1]):
+        model = boosting(random_state=seed, max_features=min(few, codes.shape[1]))
+        model.fit(codes, factors[:, number])
+        table[:, number] = np.abs(model.feature_importances_)
+        found = np.asarray(model.predict(test_codes))
+        truth = test_factors[:, number]
+        right.append(float(np.mean(found == truth)) if discrete else max(float(r2_score(truth, found)), 0.0))
+    return table, float(np.mean(right))
 
-    gain: NDArray[np.float64]
-    drift: NDArray[np.float64]
 
-    def off_target(self, targets: ArrayLike | None = None) -> NDArray[np.float64]:
+def sap_of_classes(codes: Table, factors: Table, test_codes: Table, test_factors: Table) -> float:
+    """SAP (Kumar et al. 2018) of discrete factors: by the test accuracy of a linear classifier on one dimension."""
+    scores = np.zeros((codes.shape[1], factors.shape[1]))
+    for i in range(codes.shape[1]):
+        for k in range(factors.shape[1]):
+            model = LinearSVC(C=0.01, class_weight="balanced").fit(codes[:, i : i + 1], factors[:, k])
+            scores[i, k] = np.mean(np.asarray(model.predict(test_codes[:, i : i + 1])) == test_factors[:, k])
+    return predictability_gap(scores)
+
+
+def explicitness(codes: Table, labels: NDArray, test_codes: Table, test_labels: NDArray) -> float:
+    """Explicitness (Ridgeway and Mozer 2018), 0 .. 1: area under the curve of telling each class of a factor from the
+    rest by logistic regression on all dimensions, mean over classes and factors. labels (n, k): classes."""
+    codes, labels = codes[:MOST_SHAPES], labels[:MOST_SHAPES]
+    scale, shift = _scale(codes)
+    areas = []
+    for factor, truth in zip(labels.T, test_labels.T, strict=True):
+        model = _logistic((codes - shift) / scale, factor)
+        odds = model.predict_proba((test_codes - shift) / scale)
+        areas.append(areas_under_curves(odds, truth[:, None] == model.classes_))
+    return float(np.concatenate(areas).mean())
+
+
+def areas_under_curves(odds: Table, truth: NDArray[np.bool_]) -> Table:
+    """Area under the receiver's curve of each column of odds (n, c), by ranks; truth (n, c). Columns that are all true
+    or all false have none and are left out."""
+    true = truth.sum(axis=0)
+    kept = (true > 0) & (true < len(truth))
+    wins = (rankdata(odds, axis=0) * truth).sum(axis=0) - true * (true + 1) / 2
+    return wins[kept] / (true * (len(truth) - true))[kept]
+
+
+def beta_vae(codes: Table, factors: Table, test_codes: Table, test_factors: Table, rng: np.random.Generator) -> float:
+    """Score of Higgins et al. (2017), 0 .. 1: how often logistic regression tells which factor the pairs of a batch
+    share, from how far apart the two codes of a pair lie, mean over the batch.
+
+    Pairs share a factor where they are neighbours in its order, see `factor_votes`.
+    """
+    rows, names = _pair_distances(codes, factors, VOTES, rng)
+    test_rows, test_names = _pair_distances(test_codes, test_factors, VOTES // 2, rng)
+    scale, shift = _scale(rows)
+    model = _logistic((rows - shift) / scale, names)
+    return float(model.score((test_rows - shift) / scale, test_names))
+
+
+def score(
+    codes: Table, factors: Table, test_codes: Table, test_factors: Table, discrete: bool = False, seed: int = 0
+) -> dict[str, float]:
+    """All measures of one code, named as in SCORES.
+
+    codes (n, d) and factors (n, k) to learn from, the same for testing. Raises ValueError for tables that are empty,
+    not finite or too short (`factor_votes`).
+    """
+    rng = np.random.default_rng(seed)
+    four = (codes, factors, test_codes, test_factors)
+    importance, read = importances(*four, discrete=discrete, seed=seed)
+    disentangled, complete = dci(importance)
+    # classes have to mean the same in both sets
+    labels = discretise(np.concatenate((factors, test_factors)), BINS)
+    labels, test_labels = labels[: len(factors)], labels[len(factors) :]
+    return {
+        "dci_d": disentangled,
+        "dci_c": complete,
+        "dci_i": read,
+        "mig": mig(codes, factors),
+        "sap": sap_of_classes(*four) if discrete else sap(codes, factors),
+        "factor_vae": factor_vae(*four, rng),
+        "beta_vae": beta_vae(*four, rng),
+        "modularity": modularity(information(codes, factors)),
+        "explicitness": explicitness(codes, labels, test_codes, test_labels),
+    }
+
+
+class SideEffects(NamedTuple):
+    """What s sliders do to k measures, in standard deviations of each measure."""
+
+    gain: Table
+    """(s, k): mean change over the shapes."""
+    drift: Table
+    """(s, k): mean absolute change over the shapes."""
+
+    def off_target(self, targets: ArrayLike | None = None) -> Table:
         """Drift (s, k - 1) of the measures that a slider is not meant to move, for one standard deviation of the one
         that it is, however much a unit does; targets (s,): which one that is, by default the slider's own number."""
         sliders, measures = self.drift.shape
@@ -171,7 +279,7 @@ class SideEffects(NamedTuple):
         own = np.abs(self.gain[np.arange(sliders), meant])
         return self.drift[other].reshape(sliders, measures - 1) / np.maximum(own, 1e-9)[:, None]
 
-    def off_target_mean(self, targets: ArrayLike | None = None) -> NDArray[np.float64]:
+    def off_target_mean(self, targets: ArrayLike | None = None) -> Table:
         """Mean of `off_target` (s,) over the measures: the side effect of each slider; 0 where there is one measure."""
         off = self.off_target(targets)
         return off.mean(axis=1) if off.shape[1] else np.zeros(len(off))
@@ -190,7 +298,29 @@ def side_effects(before: ArrayLike, after: ArrayLike, spread: ArrayLike) -> Side
     return SideEffects(change.mean(axis=1), np.abs(change).mean(axis=1))
 
 
-def _table(values: ArrayLike) -> NDArray[np.float64]:
+def _pair_distances(codes: Table, factors: Table, votes: int, rng: np.random.Generator) -> tuple[Table, NDArray]:
+    """Mean distances per dimension (votes, d) of `VOTERS` pairs that share a factor, and which one (votes,)."""
+    mixed = rng.permutation(len(codes))
+    orders = [mixed[np.argsort(factor[mixed], kind="stable")] for factor in factors.T]
+    gaps = np.stack([np.abs(np.diff(codes[order], axis=0)) for order in orders])
+    names = rng.integers(len(gaps), size=votes)
+    pairs = rng.integers(gaps.shape[1], size=(votes, VOTERS))
+    return gaps[names[:, None], pairs].mean(axis=1), names
+
+
+def _logistic(rows: Table, names: NDArray) -> LogisticRegression:
+    with warnings.catch_warnings():
+        # the order of the odds has settled long before their values
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return LogisticRegression(max_iter=100, tol=1e-3, C=10.0).fit(rows, names)
+
+
+def _scale(table: Table) -> tuple[Table, Table]:
+    spread = table.std(axis=0)
+    return np.where(spread > 0, spread, 1.0), table.mean(axis=0)
+
+
+def _table(values: ArrayLike) -> Table:
     table = np.asarray(values, np.float64)
     if table.ndim != 2 or table.size == 0:
         raise ValueError(f"expected a table with rows and columns, not the shape {table.shape}")
@@ -199,7 +329,7 @@ def _table(values: ArrayLike) -> NDArray[np.float64]:
     return table
 
 
-def _standard(table: NDArray[np.float64]) -> NDArray[np.float64]:
+def _standard(table: Table) -> Table:
     """Columns with mean 0 and variance 1; 0 where they do not vary."""
     spread = table.std(axis=0)
     # rounding alone makes a constant column vary by about this
@@ -212,13 +342,13 @@ def _entropy(counts: NDArray) -> float:
     return float(-(share * np.log(share)).sum())
 
 
-def _lead(table: NDArray[np.float64]) -> NDArray[np.float64]:
+def _lead(table: Table) -> Table:
     """Best less second best (k,) of the rows of (d, k); a single row leads by itself."""
     ordered = np.sort(table, axis=0)
     return ordered[-1] - (ordered[-2] if len(ordered) > 1 else 0.0)
 
 
-def _one_sided(table: NDArray[np.float64]) -> float:
+def _one_sided(table: Table) -> float:
     """Mean over the rows, by weight, of one less their entropy relative to the largest possible."""
     weight = table.sum(axis=1)
     if weight.sum() == 0:

@@ -7,9 +7,12 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
@@ -17,13 +20,13 @@ from torch import Tensor, nn
 from ..field.blocks import PARENT
 from ..field.bricks import BLOCK
 from ..field.onnx_model import CODE
+from ..formats.files import write_whole
 from .atom import ATTRIBUTES, EVIDENCE
 from .checkpoint import average_weights, save_average
-from .encoder import Encoder
-from .features import Features
-from .rollout import Recursion
+from .recursion import Encoder, Features, Recursion
 
 OPSET = 20
+CARD = "card.json"
 CHECKPOINT = "checkpoint.safetensors"
 """The weights as torch reads them, beside the graphs; not staged into the extension."""
 TOLERANCE = 1e-4
@@ -101,8 +104,6 @@ def export_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str
 
 def _strip(path: Path) -> None:
     """Remove what the exporter writes for debugging: it names source files and paths of this machine."""
-    import onnx
-
     model = onnx.load(path)
     model.doc_string = ""
     del model.metadata_props[:]
@@ -162,8 +163,24 @@ def export(checkpoint: Path, folder: Path, card: dict) -> dict:
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "training": progress,
     }
-    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    write_card(folder / CARD, card)
     return card
+
+
+def write_card(path: Path, card: Mapping[str, Any]) -> None:
+    """Write a model's card: what it is, how it was made, and everything that was measured of it. Raises
+    OmomiError(DISK)."""
+    write_whole(path, (json.dumps(card, indent=1) + "\n").encode())
+
+
+def update_card(path: Path, entries: dict[str, Any]) -> None:
+    """Put ``entries`` into the card at ``path``, in place of those of the same name. Raises OmomiError(DISK)."""
+    write_card(path, stored_card(path) | entries)
+
+
+def stored_card(path: Path) -> dict[str, Any]:
+    """The card at ``path`` as it is written; empty where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -171,8 +188,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("folder", type=Path)
     options = parser.parse_args(argv)
-    old = options.folder / "card.json"
-    card = json.loads(old.read_text(encoding="utf-8")) if old.is_file() else {}
+    card = stored_card(options.folder / CARD)
     card.pop("onnx_difference", None)
     print(json.dumps(export(options.checkpoint, options.folder, card), indent=1))
 

@@ -25,28 +25,31 @@ from torch.nn import functional
 from ..prior import velocity as plain
 from ..prior.flow import LEVELS, WHOLE, FlowPrior, Plausibility
 from ..prior.velocity import Draws
+from .checkpoint import load_tensors, save_tensors
 
-Field = Callable[[Tensor, Tensor], Tensor]
+VelocityField = Callable[[Tensor, Tensor], Tensor]
 """Points (n, d) and times (n,) in [0, 1] -> velocities (n, d)."""
 
 
 @dataclass(frozen=True)
 class FlowConfig:
-    """width, blocks, times: of the network. average: of the running mean of the weights, which is what is returned.
-    floor: directions of the features with less than this share of the mean variance are not blown up by whitening."""
+    """Sizes of the network, and how it is trained."""
 
     width: int = 256
     blocks: int = 3
     times: int = 12
+    """Cosines of the time that every block sees."""
     steps: int = 4000
     batch: int = 512
     rate: float = 1e-3
     average: float = 0.998
+    """Of the running mean of the weights, which is what is returned."""
     floor: float = 1e-3
+    """Whitening does not blow up directions of the features with less than this share of the mean variance."""
     seed: int = 0
 
 
-class Residual(nn.Module):
+class TimedBlock(nn.Module):
     """h + W2 silu(W1 h + time)."""
 
     def __init__(self, width: int, times: int) -> None:
@@ -62,7 +65,7 @@ class Residual(nn.Module):
         return h + self.second(functional.silu(self.first(h) + self.time(time)))
 
 
-class Velocity(nn.Module):
+class VelocityNetwork(nn.Module):
     """The optimal velocity of a Gaussian of the features' own mean and covariance, plus what a network adds to it.
 
     It works in whitened coordinates, where that Gaussian is N(0, I); `whiten` leads there. A point at time t is then
@@ -78,7 +81,7 @@ class Velocity(nn.Module):
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("whitening", torch.eye(size))
         self.enter = nn.Linear(size, config.width)
-        self.blocks = nn.ModuleList(Residual(config.width, config.times) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(TimedBlock(config.width, config.times) for _ in range(config.blocks))
         self.leave = nn.Linear(config.width, size)
         self.times = config.times
         nn.init.zeros_(self.leave.weight)
@@ -119,7 +122,7 @@ def draw_pairs(
     return times, torch.randn(count, draws, size, generator=generator, device=device)
 
 
-def alignment(field: Field, points: Tensor, times: Tensor, starts: Tensor) -> Tensor:
+def alignment(field: VelocityField, points: Tensor, times: Tensor, starts: Tensor) -> Tensor:
     """L_align (B,) of whitened points (B, d) over the given times (B or 1, draws) and starts (B or 1, draws, d)."""
     end = points[:, None, :]
     at = times[..., None]
@@ -131,7 +134,7 @@ def alignment(field: Field, points: Tensor, times: Tensor, starts: Tensor) -> Te
 
 
 def alignment_loss(
-    velocity: Velocity, codes: Tensor, draws: int, generator: torch.Generator, span: tuple[float, float] = WHOLE
+    velocity: VelocityNetwork, codes: Tensor, draws: int, generator: torch.Generator, span: tuple[float, float] = WHOLE
 ) -> Tensor:
     """L_align (B,) of codes (B, d), in the features' own coordinates, over ``draws`` fresh stratified (t, x0) each.
 
@@ -144,7 +147,7 @@ def alignment_loss(
     return alignment(velocity, velocity.whiten(codes), times, starts)
 
 
-def train_flow(features: Tensor, config: FlowConfig = FlowConfig(), device: str = "cpu") -> Velocity:
+def train_flow(features: Tensor, config: FlowConfig = FlowConfig(), device: str = "cpu") -> VelocityNetwork:
     """The frozen velocity of (n, d) features: the running average of the weights over a cosine schedule of Adam.
 
     Same seed, same device and same thread count, same velocity.
@@ -152,7 +155,7 @@ def train_flow(features: Tensor, config: FlowConfig = FlowConfig(), device: str 
     features = features.to(device, torch.float32)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        velocity = Velocity(features.shape[1], config)
+        velocity = VelocityNetwork(features.shape[1], config)
     mean, whitening = whitening_of(features, config.floor)
     velocity.mean.copy_(mean)
     velocity.whitening.copy_(whitening)
@@ -186,7 +189,21 @@ def train_flow(features: Tensor, config: FlowConfig = FlowConfig(), device: str 
     return velocity.eval().requires_grad_(False)
 
 
-def exact_velocity(means: Tensor, sd: float, weights: Tensor) -> Field:
+def flow_of(path: Path, codes: Tensor, seed: int) -> VelocityNetwork:
+    """The flow over codes (n, d), trained where there is none at ``path`` and kept there."""
+    config = FlowConfig(seed=seed)
+    if not path.exists():
+        # its products are too small to be shared between threads
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        save_tensors(path, train_flow(codes, config, str(codes.device)).state_dict())
+        torch.set_num_threads(threads)
+    velocity = VelocityNetwork(codes.shape[1], config)
+    velocity.load_state_dict(load_tensors(path)[0])
+    return velocity.to(codes.device).requires_grad_(False)
+
+
+def exact_velocity(means: Tensor, sd: float, weights: Tensor) -> VelocityField:
     """The velocity that minimises L_FM for a mixture of Gaussians N(means[k], sd^2 I), in closed form.
 
     means: (k, d); weights: (k,), summing to 1. Given its component, x at time t is N(t m, s^2 I) with
@@ -206,7 +223,7 @@ def exact_velocity(means: Tensor, sd: float, weights: Tensor) -> Field:
 
 def align(
     points: Tensor,
-    field: Field,
+    field: VelocityField,
     steps: int,
     rate: float,
     stop_at: float | Tensor,
@@ -238,7 +255,7 @@ def align(
     return moved.detach()
 
 
-def as_prior(velocity: Velocity, held_out: Tensor) -> FlowPrior:
+def as_prior(velocity: VelocityNetwork, held_out: Tensor) -> FlowPrior:
     """The flow for run time, in numpy, calibrated on codes (n, d) that it was not trained on."""
     state = {name: value.cpu().numpy().copy() for name, value in velocity.state_dict().items()}
     parts = ("first.weight", "first.bias", "time.weight", "second.weight", "second.bias")
@@ -256,7 +273,7 @@ def as_prior(velocity: Velocity, held_out: Tensor) -> FlowPrior:
     )
 
 
-def export_flow(path: Path, velocity: Velocity, held_out: Tensor) -> FlowPrior:
+def export_flow(path: Path, velocity: VelocityNetwork, held_out: Tensor) -> FlowPrior:
     """Write ``flow.safetensors``: the velocity, the codes' mean and whitening, quantiles of held-out scores."""
     prior = as_prior(velocity, held_out)
     prior.save(path)

@@ -1,11 +1,30 @@
-"""Voxel grids of the levels, in torch: positions of voxel centres and splatting of points."""
+"""Voxel grids of the levels, in torch: voxel centres, evidence of points, blocks under their parents."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from ..field.bricks import BLOCK, resolution, voxel_size
+from ..field.blocks import PARENT
+from ..field.bricks import ABSENT_LOG_SCALE, BLOCK, TRUNCATION, resolution, voxel_size
+from .atom import EVIDENCE
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B scans with one chain of nested blocks each; lists hold a tensor for each of the levels 0 .. L."""
+
+    evidence: list[Tensor]
+    """(B, 5, 32, 32, 32), see `splat`."""
+    target: list[Tensor]
+    """(B, 1, 32, 32, 32): true signed distance in voxels, truncated."""
+    origins: list[Tensor]
+    """(B, 3): first voxel of the block on the grid of its level."""
+    noise: Tensor
+    """(B,): standard deviation of a range, canonical."""
 
 
 def grid_points(size: int, device: torch.device | str = "cpu") -> Tensor:
@@ -36,7 +55,7 @@ def within_block(points: Tensor, origin: Tensor, level: int) -> Tensor:
 
 def splat(points: Tensor, normals: Tensor, origin: Tensor, level: int) -> Tensor:
     """Evidence (5, 32, 32, 32) of one block: per voxel the number of points, the sum of their normals and of
-    normal . position, positions in voxels from the centre of the block (as `field.evidence` does in numpy).
+    normal . position, positions in voxels from the centre of the block. `field.evidence` does the same in numpy.
     """
     local = (points + 1) * (resolution(level) / 2) - origin
     inside = within_block(points, origin, level)
@@ -45,5 +64,27 @@ def splat(points: Tensor, normals: Tensor, origin: Tensor, level: int) -> Tensor
     index = (voxel[:, 0] * BLOCK + voxel[:, 1]) * BLOCK + voxel[:, 2]
     moment = (normal * (local - BLOCK / 2)).sum(1, keepdim=True)
     rows = torch.cat([torch.ones_like(moment), normal, moment], dim=1)
-    sums = torch.zeros(BLOCK**3, 5, device=points.device).index_add_(0, index, rows)
-    return sums.T.reshape(5, BLOCK, BLOCK, BLOCK)
+    sums = torch.zeros(BLOCK**3, EVIDENCE, device=points.device).index_add_(0, index, rows)
+    return sums.T.reshape(EVIDENCE, BLOCK, BLOCK, BLOCK)
+
+
+def parent_block(field: Tensor, origins: Tensor, child_origins: Tensor) -> Tensor:
+    """Part (B, 2, 18, 18, 18) of parent blocks that lies under child blocks, with one voxel of halo.
+
+    Beyond the domain everything is outside, and surely so.
+    """
+    room = PARENT
+    padded = torch.cat(
+        [
+            pad(field[:, :1].clamp(-TRUNCATION, TRUNCATION), (room,) * 6, value=TRUNCATION),
+            pad(field[:, 1:], (room,) * 6, value=ABSENT_LOG_SCALE),
+        ],
+        dim=1,
+    )
+    start = (torch.div(child_origins, 2, rounding_mode="floor") - 1 - origins + room).tolist()
+    return torch.stack(
+        [
+            block[:, x : x + PARENT, y : y + PARENT, z : z + PARENT]
+            for block, (x, y, z) in zip(padded, start, strict=True)
+        ]
+    )

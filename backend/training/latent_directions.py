@@ -1,11 +1,11 @@
-"""Directions of a space of codes, as sliders: found with labels or without, freed of each other, named when measured.
+"""Directions in a space of codes, as sliders: found with labels or without, freed of each other, named once measured.
 
-Codes are (n, d): the code z of the network, or a family's coefficients, any numbers of which a linear move means
-something. With labels a direction is the least-squares fit of a label to the whitened codes, and what it shares with
-the directions of other labels is taken out of it ("weights2weights", Dravid et al. 2024). Where the shapes of a family
-lie on a curved sheet among the codes, a straight move leaves it and changes what it should not: a slider may be bent,
-along a polynomial of the labels. Without labels directions are principal components, ranked by how little of a shape
-they move (Wu et al. 2021, "StyleSpace analysis").
+Codes are (n, d): the code z of the network, a family's coefficients, or any other numbers that can be moved linearly.
+With labels a direction is the least-squares fit of a label to the whitened codes, less what it shares with the
+directions of other labels ("weights2weights", Dravid et al. 2024). Where the shapes of a family lie on a curved sheet
+among the codes, a straight move leaves the sheet and changes what it should not; there a slider may be bent along a
+polynomial of the labels. Without labels, directions are principal components, ranked by how little of a shape they
+move (Wu et al. 2021, "StyleSpace analysis").
 """
 
 from __future__ import annotations
@@ -27,32 +27,34 @@ SHAPES_PER_TERM = 5
 REACH = (1.0, 99.0)
 """A slider ends at these percentiles of the shapes it was learned from: beyond them nothing is known."""
 OWN_EFFECT = 0.5
-"""A name promises to move what it names: by at least half of what its unit says."""
+"""A slider earns a name if one unit moves what it names by at least half a standard deviation ..."""
 SIDE_EFFECT = 0.15
-"""And to move nothing else by more than this, in standard deviations for one of its own, mean over what else is
-measured: an artist takes a sixth of a step for no step."""
+"""... and moves everything else that is measured by no more than this on average, in standard deviations for one of
+its own: an artist does not notice a sixth of a step."""
 WORST_CONDITION = 100.0
 """Labels whose directions are as nearly the same as this cannot be told apart."""
 
 
 @dataclass(frozen=True)
 class Sliders:
-    """k sliders over codes with d numbers.
-
-    directions (k, d): what one unit adds to a code, a unit being one standard deviation of what the slider is for;
-    readings (k, d) and centre (d,): where a code stands, ``readings @ (code - centre)``; low, high (k,): reach in
-    units around the centre; names: empty where a slider has not earned one. bend (m, d): what the products of two or
-    more positions add, up to ``degree``, in the order of `products`; none where the sliders are straight.
-    """
+    """k sliders over codes with d numbers. A unit is one standard deviation of what the slider is for."""
 
     directions: Table
+    """(k, d): what one unit adds to a code."""
     readings: Table
+    """(k, d): a code stands at ``readings @ (code - centre)``, in units."""
     centre: Table
+    """(d,)"""
     low: Table
+    """(k,): lower end of the reach, in units."""
     high: Table
+    """(k,): upper end of the reach, in units."""
     names: tuple[str, ...]
+    """Empty where a slider has not earned one."""
     degree: int = 1
+    """Above 1 the sliders are bent."""
     bend: Table | None = field(default=None, repr=False)
+    """(m, d): what each of the `products` of positions adds to a code; None where the sliders are straight."""
 
     def __len__(self) -> int:
         return len(self.directions)
@@ -93,11 +95,14 @@ def products(positions: ArrayLike, degree: int) -> Table:
 
 @dataclass(frozen=True)
 class Whitening:
-    """components (q, d), orthonormal, most spread first, and the standard deviations (q,) of codes along them."""
+    """Principal components of codes."""
 
     centre: Table
+    """(d,)"""
     components: Table
+    """(q, d), orthonormal, most spread first."""
     spread: Table
+    """(q,): standard deviations of the codes along the components."""
 
     def whitened(self, codes: ArrayLike) -> Table:
         """Coordinates (n, q), uncorrelated and of variance 1 over the codes this was made from."""
@@ -207,9 +212,9 @@ def targets(effects: SideEffects) -> NDArray[np.intp]:
 def named(sliders: Sliders, effects: SideEffects, measures: tuple[str, ...], meant: ArrayLike | None = None) -> Sliders:
     """The same sliders, named after the measure they are meant to move where they do move it and little else.
 
-    effects: of one unit of each on decoded shapes, see `disentanglement.side_effects`; meant (k,): numbers of the
-    measures, by default those moved most. See OWN_EFFECT and SIDE_EFFECT. A slider that moves its measure down is
-    turned round. Of two sliders for one measure the one with the smaller side effects has the name.
+    effects: of one unit of each on decoded shapes; meant (k,): numbers of the measures, by default those moved most.
+    See OWN_EFFECT and SIDE_EFFECT. A slider that moves its measure down is turned round. Of two sliders for one
+    measure the one with the smaller side effects has the name.
     """
     target = targets(effects) if meant is None else np.asarray(meant)
     own = effects.gain[np.arange(len(target)), target]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,9 +20,9 @@ from ..report.audit import audit_page
 from ..report.card import read_card
 from ..report.scans import Reach, attribute_reach, shape_reach
 from ..scan.prepare import prepare
-from .batches import Bank
-from .calibrate import held_out_scans
-from .card import write_into
+from .bank import Bank
+from .calibration import held_out_scans
+from .export import CARD, stored_card, update_card
 
 PAGE = "audit.html"
 """Beside the card. The extension does not carry it: the add-on writes a page of its own."""
@@ -40,13 +39,13 @@ def store_audit(folder: Path, bank: Path | None = None, against: Path | None = N
     """
     prior = load_prior(folder)
     if bank is not None:
-        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        card = stored_card(folder / CARD)
         references = held_out_scans(Bank(bank, held_out=True))
         chosen = [raw for raw, *_ in references[:: max(1, len(references) // REFERENCES)]]
         reaches = reach_of_sliders(folder, prior, chosen)
-        write_into(folder / "card.json", {"sliders": with_reach(card.get("sliders", []), reaches)})
+        update_card(folder / CARD, {"sliders": with_reach(card.get("sliders", []), reaches)})
     old = None if against is None else read_card(against)
-    page = audit_page(read_card(folder / "card.json"), prior.archive, against=old)
+    page = audit_page(read_card(folder / CARD), prior.archive, against=old)
     write_whole(folder / PAGE, page)
     return folder / PAGE
 

@@ -1,4 +1,4 @@
-"""What training asks for: settings, the loss of a batch, and the errors that the log shows."""
+"""What training asks for: the settings of a run, the loss of a batch, and the errors that the log shows."""
 
 from __future__ import annotations
 
@@ -8,35 +8,48 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .bank import DEEPEST
-from .batches import WHOLLY_BLIND, Bank, Batch
-from .energies import energy_loss
-from .flow import Velocity
-from .latent import drawn_code, posterior_loss
-from .losses import EVENNESS, SLOPE_WEIGHT, laplace_loss, mean_error, slope_loss
-from .rollout import Recursion
+from .bank import DEEPEST, WHOLLY_BLIND, Bank
+from .flow import VelocityNetwork, alignment_loss
+from .grids import Batch
+from .losses import EVENNESS, SLOPE_WEIGHT, energy_loss, laplace_loss, mean_error, slope_loss
+from .recursion import Recursion
+
+TAUGHT, ABSENT = 0.35, 0.15
+"""Shares of the samples that get the true code of their shape, and no code. The others get a draw of the encoder's
+posterior. From the true code, which says what the evidence cannot, the atom learns to use codes at all."""
+ANCHOR_WEIGHT, KL_WEIGHT, ALIGN_WEIGHT = 2.0, 0.01, 0.01
+"""Of the three parts of `posterior_loss`; the last is the lambda of Li et al. 2025."""
+DRAWS = 4
+"""Times and noises per code in the alignment (``flow_mul`` of the paper)."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """minutes: wall-clock time that the learning rate's schedule spans, over all resumed runs together. evenness: see
-    `losses`. energy: weight of the energy differences. tuned: share
-    of the rate for what the origin has already learned, 0 to keep it. depth: deepest level. blind: share of the samples
-    without evidence, which only their code tells apart. scale: the head's scale is learned, else it is one voxel."""
+    """Settings of a training run."""
 
     minutes: float = 60.0
+    """Wall-clock time that the schedule of the rate spans, over all resumed runs together."""
     batch: int = 16
     rate: float = 2e-3
     weight_decay: float = 1e-3
     average: float = 0.998
+    """Of the running mean of the weights, which is what is released."""
     warm_up: int = 100
+    """Steps."""
     deepest_share: float = 0.35
+    """Share of the batches that go down to the deepest level; the others end one above."""
     evenness: float = EVENNESS
+    """See `losses.EVENNESS`."""
     energy: float = 0.02
+    """Weight of the energy differences."""
     tuned: float = 1.0
+    """Share of the rate for the weights that the origin brings along; 0 keeps them."""
     depth: int = DEEPEST
+    """Deepest level."""
     blind: float = WHOLLY_BLIND
+    """Share of the samples without evidence, which only their code tells apart."""
     scale: bool = True
+    """Whether the head's scale is learned; else it is one voxel."""
     seed: int = 0
 
 
@@ -61,12 +74,12 @@ def estimated_noise(noise: Tensor, generator: torch.Generator) -> Tensor:
 def objective(
     model: Recursion,
     batch: Batch,
-    velocity: Velocity,
+    velocity: VelocityNetwork,
     config: TrainConfig,
     generator: torch.Generator,
     dtype: torch.dtype | None,
 ) -> tuple[Tensor, Tensor]:
-    """The loss of a batch, and the part of it that is the codes'. It draws codes, noise and filling."""
+    """The loss of a batch, and the codes' part of it. Codes, noise and hole filling are drawn."""
     filling = draw_filling(len(batch.noise), generator)
     true = model.features(batch.target[0])
     mean, log_sd = model.encode(batch.evidence[0], dtype)
@@ -76,9 +89,34 @@ def objective(
     return loss_of(fields, batch, filling, config) + latent, latent.detach()
 
 
+def drawn_code(mean: Tensor, log_sd: Tensor, true: Tensor, evidence: Tensor, generator: torch.Generator) -> Tensor:
+    """Code (B, CODE) of each sample; mean, log_sd of its posterior, true code, evidence of level 0."""
+    kind = torch.rand(len(mean), 1, generator=generator, device=mean.device)
+    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+    blind = evidence[:, :1].flatten(1).amax(1, keepdim=True) == 0
+    code = torch.where(kind < TAUGHT + ABSENT, torch.zeros_like(mean), mean + log_sd.exp() * noise)
+    # without evidence only the true code tells one shape from another
+    return torch.where((kind < TAUGHT) | blind, true, code)
+
+
+def posterior_loss(
+    mean: Tensor, log_sd: Tensor, true: Tensor, velocity: VelocityNetwork, generator: torch.Generator
+) -> Tensor:
+    """Anchor to the features of the true shape, KL to a standard normal, alignment of the means to the flow.
+
+    The anchor is the likelihood of the true code under the posterior, so the posterior is wide where the evidence
+    leaves the shape open, which is what makes its draws different completions.
+    """
+    anchor = (0.5 * ((true - mean) * torch.exp(-log_sd)).square() + log_sd).mean()
+    kl = (0.5 * (mean.square() + torch.exp(2 * log_sd) - 1) - log_sd).mean()
+    sample = mean + log_sd.exp() * torch.randn(mean.shape, generator=generator, device=mean.device)
+    aligned = alignment_loss(velocity, sample, DRAWS, generator).mean()
+    return ANCHOR_WEIGHT * anchor + KL_WEIGHT * kl + ALIGN_WEIGHT * aligned
+
+
 def loss_of(fields: list[Tensor], batch: Batch, filling: Tensor, config: TrainConfig) -> Tensor:
     """Mean over the levels of likelihood, slopes and energies. Hole filling asks for another surface than the true
-    one, so only samples without it have to have its energies."""
+    one, so energies are compared for samples without it only."""
     plain = filling == 0
     losses = []
     for field, target in zip(fields, batch.target, strict=True):
@@ -91,12 +129,31 @@ def loss_of(fields: list[Tensor], batch: Batch, filling: Tensor, config: TrainCo
     return torch.stack(losses).mean()
 
 
+def learn_from(
+    model: Recursion,
+    batch: Batch,
+    velocity: VelocityNetwork,
+    config: TrainConfig,
+    optimiser: torch.optim.Optimizer,
+    generator: torch.Generator,
+) -> Tensor:
+    """One step of the optimiser down the `objective` of a batch; returns the loss and the codes' part of it (2,)."""
+    loss, latent = objective(model, batch, velocity, config, generator, torch.bfloat16)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimiser.step()
+    return torch.stack([loss.detach(), latent])
+
+
 @torch.no_grad()
 def evaluate(
     model: Recursion, bank: Bank, batches: int, size: int, dtype: torch.dtype | None
 ) -> dict[str, list[float]]:
-    """Mean error (voxels of each level) near the surface on the held-out bank, always on the same draws: with the code
-    that the encoder sees, with none, with the true one, and with the true one alone, the evidence withheld."""
+    """Mean error (voxels of each level) near the surface on the held-out bank, always over the same draws.
+
+    held_out_voxels: with the encoder's code; no_code; true_code; only_code: with the true code and without evidence.
+    """
     device = next(model.parameters()).device
     generator = torch.Generator(device=device).manual_seed(7)
     rows: dict[str, list[list[float]]] = {"held_out_voxels": [], "no_code": [], "true_code": [], "only_code": []}

@@ -3,40 +3,52 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.spatial import KDTree
+from sklearn.manifold import TSNE
 from torch import Tensor
 from torch.nn.functional import avg_pool3d
 
 from ..prior.archive import FILE as ARCHIVE
-from ..prior.archive import save_archive
+from ..prior.archive import PICTURE, Archive, save_archive
 from ..prior.codes import FILE as CODES
 from ..prior.codes import Codes, save_codes
-from .batches import Bank
-from .calibrate import calibrate
-from .card import write_into
+from ..prior.flow import FILE as FLOW
+from ..report.pictures import thumbnail
+from .bank import Bank, turned_fields
+from .calibration import calibrate
 from .checkpoint import average_weights, save_average
-from .export import CHECKPOINT, export
-from .features import Features, turned_fields
-from .flow import export_flow
-from .latent import flow_of
+from .export import CARD, CHECKPOINT, export, update_card
+from .flow import export_flow, flow_of
 from .model_audit import store_audit
-from .rollout import Recursion
-from .shape_archive import build_archive
+from .recursion import Features, Recursion
+from .shapes.families import FAMILIES
 from .slider_names import MEASURES, named_directions
-from .sliders import Settings, experiment, field_components, space_of
+from .sliders import ExperimentSize, experiment, field_components, space_of
 
-FLOW = "flow.safetensors"
-STUDY = Settings(train=2_000, test=1_000, seeds=5, decoded=40, swept=10)
+STUDY = ExperimentSize(train=2_000, test=1_000, seeds=5, decoded=40, swept=10)
+ARCHIVED_SHAPES = 1600
+"""The archive keeps a random choice of at most this many training shapes."""
+PERPLEXITY = 20.0
+"""Of the archive's map: about how many neighbours of a shape it keeps close."""
+READ = ("field0", "points", "normals")
+"""Arrays of a shard that the archive is made from."""
 HELD_OUT_TURNS = 24
 """Symmetries of the cube under which the held-out shapes calibrate plausibility."""
 
 
+ShardEncoder: TypeAlias = Callable[[Mapping[str, NDArray]], NDArray]
+"""The arrays READ of a shard, see `bank.make_shard` -> codes (members, d)."""
+
+
 def release(
-    checkpoint: Path, bank: Path, folder: Path, card: dict, calibration_scans: int, study: Settings | None = STUDY
+    checkpoint: Path, bank: Path, folder: Path, card: dict, calibration_scans: int, study: ExperimentSize | None = STUDY
 ) -> None:
     """Write the model of a checkpoint and all that belongs to it, its audit too, into ``folder``; study: size of the
     experiment with sliders of known factors; None for none, nor for how far sliders reach. Raises ValueError as
@@ -49,16 +61,16 @@ def release(
         found = release_prior(model.features, checkpoint.parent, known, held_out, folder, card["hash"])
     # once more, without the features: they lie beside it now
     save_average(folder / CHECKPOINT, model, progress)
-    write_into(folder / "card.json", found)
+    update_card(folder / CARD, found)
     found = calibrate(folder, held_out, calibration_scans)
     if study is not None:
-        write_into(folder / "card.json", slider_study(model.eval(), study))
+        update_card(folder / CARD, slider_study(model.eval(), study))
     store_audit(folder, None if study is None else bank)
     print(json.dumps(found["calibration"] | {"sigma_factors": found["sigma_factors"]}), flush=True)
 
 
 @torch.no_grad()
-def slider_study(model: Recursion, settings: Settings) -> dict:
+def slider_study(model: Recursion, size: ExperimentSize) -> dict:
     """Sliders for known factors of a procedural family, for the card: on the family's own codes, as a profile has them,
     and on z, which has to serve all families."""
 
@@ -69,13 +81,13 @@ def slider_study(model: Recursion, settings: Settings) -> dict:
     spaces = {"disentanglement": field_components(), "disentanglement_z": z}
     found = {}
     for name, space in spaces.items():
-        measured = experiment(space, settings)
+        measured = experiment(space, size)
         ours, plain = measured["scores"]["sliders"], measured["scores"]["components"]
         rows = {measure: {"ours": pair(ours[measure]), "pca": pair(plain[measure])} for measure in ours}
         side = measured["side_effect"]["decoded"]
         rows["side_effect"] = {"ours": pair(side["bent"]), "pca": pair(side["components"])}
         more = {key: measured[key] for key in ("space", "settings", "side_effect", "sliders", "cpu_seconds")}
-        found[name] = rows | {"seeds": settings.seeds}
+        found[name] = rows | {"seeds": size.seeds}
         found[f"{name}_detail"] = more
     return found
 
@@ -97,12 +109,66 @@ def release_prior(features: Features, work: Path, known: Bank, held_out: Bank, f
     stands_for = as_array(features.mean), as_array(features.basis), as_array(features.scale)
     save_codes(folder / CODES, Codes(*stands_for, directions, model))
     weights = as_array(features.scale) / np.sqrt(len(features.mean))
-    archive = build_archive(known.folder, lambda shard: coded(features, shard["field0"]), model, weights)
+    archive = build_archive(known, lambda shard: coded(features, shard["field0"]), model, weights)
     save_archive(folder / ARCHIVE, archive)
     samples = prior.sample(len(codes), 0)
     left = (avg_pool3d(fields, 2) - features.inverse(codes)).square().mean().sqrt()
     found = likeness(*(as_array(table) * weights for table in (torch.from_numpy(samples), codes, trained)))
     return {"descriptors": MEASURES, "sliders": sliders, "prior": found | {"left out by a code": round(float(left), 4)}}
+
+
+def build_archive(
+    known: Bank,
+    encode: ShardEncoder,
+    model: str = "",
+    weights: NDArray | None = None,
+    most: int = ARCHIVED_SHAPES,
+    seed: int = 0,
+) -> Archive:
+    """The archive of the shapes of a bank.
+
+    encode, model: the model's encoder and hash; weights (d,): how much each number of a code counts in a distance, by
+    default all the same. Whitened codes need those that undo it: without, the three nearest shapes from other programs
+    are of one family in 24 cases of 100, with them in 37. Of more than ``most`` shapes a random choice is kept. Raises
+    ValueError where there are fewer than two shapes.
+    """
+    if len(known.members) < 2:
+        raise ValueError(f"{known.folder} holds no shapes to make an archive of")
+    seeds = np.array([int(path.stem[:6]) for path, _ in known.members])
+    family = np.array([FAMILIES.index(path.stem[7:]) for path, _ in known.members])
+    kept = np.sort(np.random.default_rng(seed).permutation(len(seeds))[:most])
+    codes, pictures = [], []
+    for path, shard in known.shards.items():
+        chosen = [number for owner, number in (known.members[place] for place in kept) if owner == path]
+        if chosen:
+            part = {name: shard[name][chosen] for name in READ}
+            codes.append(np.asarray(encode(part), np.float32))
+            pictures += [
+                thumbnail(points / 32767.0, normals / 127.0, PICTURE)
+                for points, normals in zip(part["points"], part["normals"], strict=True)
+            ]
+    table = np.concatenate(codes)
+    weights = np.ones(table.shape[1]) if weights is None else np.asarray(weights)
+    return Archive(
+        codes=table,
+        families=FAMILIES,
+        family=family[kept].astype(np.int32),
+        seeds=seeds[kept].astype(np.int32),
+        pictures=np.stack(pictures),
+        places=flat_map(table * weights, seed),
+        trained=np.bincount(family, minlength=len(FAMILIES)).astype(np.int32),
+        weights=weights.astype(np.float32),
+        model=model,
+    )
+
+
+def flat_map(codes: NDArray, seed: int = 0) -> NDArray[np.float32]:
+    """Places (n, 2) within [-1, 1] where neighbours among codes (n, d) are neighbours, by t-SNE (van der Maaten and
+    Hinton 2008) from the principal plane."""
+    perplexity = min(PERPLEXITY, (len(codes) - 1) / 3)
+    places = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(np.asarray(codes, np.float64))
+    places -= (places.min(axis=0) + places.max(axis=0)) / 2
+    return (places / max(float(np.abs(places).max()), 1e-12)).astype(np.float32)
 
 
 def likeness(samples: np.ndarray, held_out: np.ndarray, trained: np.ndarray) -> dict[str, float]:

@@ -1,45 +1,137 @@
-"""The virtual scanner: noisy, partial, badly registered views of known surface points.
+"""The virtual scanner: points on procedural shapes, which of them a camera sees, and noisy, partial scans of them.
 
-Settings are drawn, then a scan is made from them, so that tests and demonstrations can fix what training draws.
+Settings are drawn first and a scan is made from them, so that tests and demonstrations can fix what training draws.
 All lengths are canonical. Random numbers come from one generator, on the device of the points.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch.nn.functional import normalize
 
-from .surface_points import CAMERA_DISTANCE
+from .grids import grid_points
+
+Distance = Callable[[Tensor], Tensor]
+"""(B, N, 3) canonical points -> (B, N) signed distances."""
+
+SEARCH_RESOLUTION = 48
+"""Voxels along each side of the grid on which surfaces are searched for."""
+LARGEST_RESIDUE = 1.5e-3
+"""Points that projection leaves farther than this (canonical) from the surface are replaced by others."""
+CAMERA_DISTANCE = 3.5
+"""Canonical units; 2.2 times the longest side."""
+DEPTH_PIXELS = 128
+"""Pixels along each side of the depth buffer that decides what a camera sees."""
+TANGENT_OF_HALF_ANGLE = 0.36
+"""Of the cameras' field of view."""
+LARGEST_INCIDENCE = math.radians(75.0)
+"""A sensor gets nothing back from a surface that is more slanted."""
+FLYING_SD = 0.05
+"""Standard deviation of the range at a depth edge."""
+
+
+def surface_points(distance: Distance, shapes: int, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Points (B, count, 3) spread evenly over the surfaces and their outward unit normals (B, count, 3)."""
+    device = generator.device
+    voxel = 2.0 / SEARCH_RESOLUTION
+    centres = grid_points(SEARCH_RESOLUTION, device)
+    value = distance(centres.expand(shapes, -1, -1))
+    near = (value.abs() < voxel).float() + 1e-12
+    drawn = torch.multinomial(near, int(count * 1.15), replacement=True, generator=generator)
+    jitter = torch.rand(shapes, drawn.shape[1], 3, generator=generator, device=device) - 0.5
+    points = centres[0][drawn] + jitter * voxel
+    for reach in (5e-3, 1e-3):
+        value, slope = value_and_slope(distance, points, reach)
+        step = value / slope.square().sum(-1).clamp(min=0.04)
+        points = points - (step.clamp(-2 * voxel, 2 * voxel))[..., None] * slope
+    value, slope = value_and_slope(distance, points, 5e-4)
+    residue = value.abs() / slope.norm(dim=-1).clamp(min=0.2)
+    # every shape keeps its best `count` points; those beyond the allowed residue repeat good ones
+    order = residue.argsort(dim=1)[:, :count]
+    good = (residue.gather(1, order) < LARGEST_RESIDUE).sum(1).clamp(min=1)
+    place = torch.arange(count, device=device)[None] % good[:, None]
+    order = order.gather(1, place)[..., None].expand(-1, -1, 3)
+    normals = normalize(slope, dim=-1)
+    return points.gather(1, order), normals.gather(1, order)
+
+
+def value_and_slope(distance: Distance, points: Tensor, reach: float) -> tuple[Tensor, Tensor]:
+    """Value (B, N) and gradient (B, N, 3) from four evaluations on a tetrahedron of size ``reach``."""
+    corners = points.new_tensor([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]])
+    values = [distance(points + reach * corner) for corner in corners]
+    slope = sum(value[..., None] * corner for value, corner in zip(values, corners, strict=True))
+    return sum(values) / 4, slope / (4 * reach)  # type: ignore[operator]
+
+
+def view_directions(count: int, generator: torch.Generator) -> Tensor:
+    """Unit vectors (count, 3) towards cameras, spread over the sphere (spherical Fibonacci, randomly turned)."""
+    device = generator.device
+    index = torch.arange(count, device=device) + 0.5
+    height = 1 - 2 * index / count
+    angle = index * math.pi * (3 - math.sqrt(5))
+    ring = (1 - height.square()).sqrt()
+    lattice = torch.stack([ring * angle.cos(), ring * angle.sin(), height], dim=1)
+    turn, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator, device=device))
+    return lattice @ turn
+
+
+def visible(points: Tensor, normals: Tensor, cameras: Tensor) -> Tensor:
+    """Which points (N, 3) each camera direction (V, 3) sees: bool (V, N), by a depth buffer and incidence."""
+    seen = []
+    for direction in cameras:
+        eye = direction * CAMERA_DISTANCE
+        helper = torch.eye(3, device=points.device)[direction.abs().argmin()]
+        right = normalize(torch.linalg.cross(helper, direction), dim=0)
+        up = torch.linalg.cross(direction, right)
+        offset = points - eye
+        depth = -(offset @ direction)
+        scale = DEPTH_PIXELS / (2 * TANGENT_OF_HALF_ANGLE)
+        column = (offset @ right / depth * scale + DEPTH_PIXELS / 2).long().clamp(0, DEPTH_PIXELS - 1)
+        row = (offset @ up / depth * scale + DEPTH_PIXELS / 2).long().clamp(0, DEPTH_PIXELS - 1)
+        pixel = row * DEPTH_PIXELS + column
+        nearest = torch.full((DEPTH_PIXELS**2,), 1e3, device=points.device)
+        nearest.scatter_reduce_(0, pixel, depth, "amin")
+        cosine = -(offset * normals).sum(1) / offset.norm(dim=1)
+        # a slanted surface spans this much depth inside one pixel
+        tolerance = depth / scale * (1.5 + (1 - cosine.square()).clamp(min=0).sqrt() / cosine.clamp(min=0.2))
+        seen.append((cosine > math.cos(LARGEST_INCIDENCE)) & (depth < nearest[pixel] + tolerance))
+    return torch.stack(seen)
 
 
 @dataclass(frozen=True)
 class ScanSettings:
-    """views: how many cameras; noise: sd of a range at normal incidence; density: share of the rays of each view
-    that return; flying: share of rays at depth edges' range error; stray: share of points anywhere in the box;
-    patches, patch_radius: balls of lost points; shift, turn (radians): sd per axis of a view's misregistration;
-    normal_noise: sd of the normals' direction (radians); normal_cell: normals are averaged over cells of this size
-    (0: not); flipped: share of normals with the wrong sign; blind: share of the scan cut off by a plane.
-    """
+    """How a shape is scanned."""
 
     views: int = 6
+    """Cameras."""
     noise: float = 0.005
-    density: tuple[float, ...] = field(default=(1.0,))
+    """Standard deviation of a range at normal incidence."""
+    density: tuple[float, ...] = (1.0,)
+    """Share of the rays of each view that return."""
     flying: float = 0.005
+    """Share of the rays that have the range error of a depth edge, see FLYING_SD."""
     stray: float = 0.0
+    """Share of points that lie anywhere in the box."""
     patches: int = 0
+    """Balls of lost points."""
     patch_radius: float = 0.11
     shift: float = 0.0
+    """Misregistration of a view: standard deviation along each axis."""
     turn: float = 0.0
+    """Misregistration of a view: standard deviation about each axis (radians)."""
     normal_noise: float = 0.08
+    """Standard deviation of the normals' direction (radians)."""
     normal_cell: float = 0.0
+    """Normals are averaged over cells of this size; 0: not."""
     flipped: float = 0.0
+    """Share of normals with the wrong sign."""
     blind: float = 0.0
-
-
-FLYING_SD = 0.05
+    """Share of the scan that a plane cuts off."""
 
 
 def draw_settings(generator: torch.Generator) -> ScanSettings:
@@ -89,7 +181,7 @@ def scan_points(
         density = settings.density[number % len(settings.density)]
         hit = ((seen >> view) & 1).nonzero()[:, 0]
         hit = hit[random(len(hit)) < density]
-        ray = functional.normalize(cameras[view] * CAMERA_DISTANCE - points[hit], dim=1)
+        ray = normalize(cameras[view] * CAMERA_DISTANCE - points[hit], dim=1)
         cosine = (ray * normals[hit]).sum(1).clamp(min=0.05)
         returned = random(len(hit)) < cosine
         hit, ray, cosine = hit[returned], ray[returned], cosine[returned]
@@ -112,20 +204,20 @@ def scan_points(
         centre = points[torch.randint(len(points), (1,), generator=generator, device=device)]
         keep &= (cloud - centre).square().sum(1) > settings.patch_radius**2
     if settings.blind and len(cloud):
-        along = cloud @ functional.normalize(normal(3), dim=0)
+        along = cloud @ normalize(normal(3), dim=0)
         keep &= along >= along.quantile(settings.blind) if len(along) < 10_000_000 else keep
     cloud, to_sensor, facing_out = cloud[keep], to_sensor[keep], facing_out[keep]
 
     stray = 2 * random(int(settings.stray * len(cloud)), 3) - 1
     if len(stray):
         cloud = torch.cat([cloud, stray])
-        to_sensor = torch.cat([to_sensor, functional.normalize(normal(len(stray), 3), dim=1)])
-        facing_out = torch.cat([facing_out, functional.normalize(normal(len(stray), 3), dim=1)])
+        to_sensor = torch.cat([to_sensor, normalize(normal(len(stray), 3), dim=1)])
+        facing_out = torch.cat([facing_out, normalize(normal(len(stray), 3), dim=1)])
 
     estimated = facing_out
     if settings.normal_cell:
         estimated = cell_means(cloud, estimated, settings.normal_cell)
-    estimated = functional.normalize(estimated + normal(len(cloud), 3) * settings.normal_noise, dim=1)
+    estimated = normalize(estimated + normal(len(cloud), 3) * settings.normal_noise, dim=1)
     if settings.flipped:
         estimated = torch.where(random(len(cloud), 1) < settings.flipped, -estimated, estimated)
     return cloud, estimated, to_sensor

@@ -1,6 +1,6 @@
-"""Named directions of z for any shape: what is measured on the coarse field, moved by one direction each.
+"""Named directions of z for shapes of any kind: each moves one measure of the coarse field.
 
-A name is earned on shapes that the direction was not learned from, see `training.latent_directions.named`.
+A direction earns its name on shapes that it was not learned from, see `latent_directions.named`.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .batches import Bank
+from ..field.bricks import TRUNCATION
+from .bank import Bank, turned_fields
 from .disentanglement_metrics import SideEffects, side_effects
-from .features import Features, turned_fields
 from .grids import grid_points
 from .latent_directions import labelled, named
+from .recursion import Features
 
 MEASURES = ("width", "depth", "height", "fullness", "lean in x", "lean in y", "lean in z")
-SOFTNESS = 3.0
-"""Voxels of level 0 on either side of the surface over which a voxel fills up: all that the truncated field knows, so
-that mass is linear in the field and with it in the code."""
 TURNS = 8
+"""Random symmetries of the cube under which every shape counts."""
 ROUNDS = 2
+"""Times that the directions are corrected by what they do to decoded shapes."""
 
 
 def measured(fields: NDArray) -> NDArray[np.float64]:
     """MEASURES (n, 7) of coarse fields (n, s, s, s) over [-1, 1]^3 in voxels of level 0; canonical units.
 
-    width, depth, height: along x, y, z, of the box with the same spread of mass; fullness: the share of that box that
-    is solid; lean: toward which end it thins out, as the mean cube of the place in it.
+    width, depth, height: sides along x, y, z of the box with the same spread of mass. fullness: share of that box that
+    is solid. lean: cube root of the third central moment of mass along an axis, positive toward the end that thins out.
     """
     size = fields.shape[-1]
-    inside = np.clip(0.5 - fields / (2 * SOFTNESS), 0, 1)
+    # a voxel fills up over all distances that the truncated field knows: mass is linear in the field and in the code
+    inside = np.clip(0.5 - fields / (2 * TRUNCATION), 0, 1)
     mass = np.maximum(inside.reshape(len(fields), -1), 1e-9)
     share = mass / mass.sum(axis=1, keepdims=True)
     places = grid_points(size)[0].numpy().astype(np.float64)
@@ -48,8 +49,8 @@ def named_directions(features: Features, known: Bank, held_out: Bank) -> tuple[N
     """Directions (k, CODE) of the sliders that earned a name, one standard deviation of their measure each, and their
     rows of the card. Learned from ``known`` shapes, judged on ``held_out`` ones, both under symmetries of the cube.
 
-    A name stands for what a slider does on average: for one shape the other measures stray by the side effect, which
-    the card says. Shapes of all kinds have no straight direction that would stray less.
+    A name stands for what a slider does on average. On a single shape the other measures stray by the side effect that
+    the card states; over shapes of all kinds no straight direction strays less.
     """
     generator = torch.Generator().manual_seed(0)
     learned, judged = (features(turned_fields(bank, TURNS, generator)) for bank in (known, held_out))
@@ -57,7 +58,7 @@ def named_directions(features: Features, known: Bank, held_out: Bank) -> tuple[N
     spread = labels.std(axis=0)
     sliders = labelled(learned.numpy(), labels)
     for _ in range(ROUNDS):
-        # what the labels' directions do to each other once decoded is measured, and undone
+        # each direction moves the other measures of decoded shapes a little: measured, and undone
         gain = _effects(features, learned[::TURNS], sliders.directions, spread).gain
         sliders = replace(sliders, directions=np.linalg.inv(gain) @ sliders.directions)
     effects = _effects(features, judged, sliders.directions, spread)

@@ -1,8 +1,8 @@
 """Sliders of a code space, measured on a family whose factors are known.
 
-Shapes are drawn, encoded, and sliders are fitted to their factors; how well the sliders are disentangled is scored on
-other shapes, beside plain principal components and the code as it is. Side effects are measured where they count, on
-decoded shapes. Everything is drawn anew for every seed: seed matters as much as model (Locatello et al. 2019).
+Shapes are drawn and encoded, and sliders are fitted to their factors. Other shapes score how well the sliders are
+disentangled, beside plain principal components and the code as it is. Side effects are measured where they count, on
+decoded shapes. Everything is drawn anew for every seed: the seed matters as much as the model (Locatello et al. 2019).
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..field.bricks import BLOCK, TRUNCATION
-from .disentanglement_metrics import SideEffects, linear_shares, side_effects
+from .disentanglement_metrics import SCORES, SideEffects, linear_shares, score, side_effects
 from .grids import grid_points, splat
 from .latent_directions import Sliders, labelled, locality, named, principal, targets
-from .probes import SCORES, score
 from .shapes.mugs import FACTORS, Mugs, descriptors, known_factors
 
 Table = NDArray[np.float64]
@@ -34,36 +33,42 @@ Decoder = Callable[[NDArray], Tensor | NDArray]
 """Codes (B, d) -> signed distances (B, n, n, n) over [-1, 1]^3, negative inside; n a divisor or a multiple of 32."""
 
 DEGREE = 3
-"""Of bent sliders. On the components of level 0 fields, side effects are .10 straight, .06 at 2 and .03 at 3; 4 has
-more terms than a collection of a few hundred shapes can carry, and is wild beyond the reach."""
+"""Of bent sliders. On the components of level 0 fields, side effects are .10 at degree 1, .06 at 2 and .03 at 3. Degree
+4 has more terms than a few hundred shapes can determine, and runs wild beyond the reach."""
 COMPONENTS = 10
 """Principal components beside the sliders: the usual number of latents in the literature."""
 MEMBERS_AT_ONCE = 50
 STOPS = 7
-"""Of a slider that is swept over its reach."""
+"""Positions of a slider that is swept over its reach."""
 CORRELATION = 0.5
-"""Of factors in the second collection, where large things have large handles."""
+"""Of the factors in the second collection, where large mugs have large handles."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """train, test: shapes of each seed; seeds: how many; decoded: shapes of each seed whose moves are decoded and
-    measured; swept: shapes whose sliders are swept, once."""
+class ExperimentSize:
+    """How many shapes an experiment takes."""
 
     train: int = 10_000
+    """Shapes of each seed that sliders are learned from."""
     test: int = 5_000
+    """Shapes of each seed that sliders are scored on."""
     seeds: int = 5
     decoded: int = 100
+    """Shapes of each seed whose moves are decoded and measured."""
     swept: int = 20
+    """Shapes whose sliders are swept over their reach, for the first seed."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """name: for the table; encode: mugs -> codes (B, d), with a generator for what is random; decode: see Decoder."""
+    """A space of codes with its encoder and decoder."""
 
     name: str
+    """For the table."""
     encode: Callable[[Mugs, torch.Generator], NDArray]
+    """Mugs -> codes (B, d); the generator is for what is random."""
     decode: Callable[[NDArray], NDArray]
+    """See Decoder."""
 
 
 def space_of(encoder: Encoder, decoder: Decoder, points: int = 4_000, name: str = "z") -> Space:
@@ -105,7 +110,7 @@ def level0(mugs: Mugs) -> Tensor:
     return torch.cat((value.flip(2), value), 2).mul_(BLOCK / 2).clamp_(-TRUNCATION, TRUNCATION)
 
 
-def experiment(space: Space, settings: Settings | None = None, log: Callable[[str], None] = print) -> dict[str, Any]:
+def experiment(space: Space, size: ExperimentSize | None = None, log: Callable[[str], None] = print) -> dict[str, Any]:
     """All scores and side effects of sliders in ``space``, as plain numbers for the model card.
 
     scores: of sliders (where codes stand on them), components and the code itself, each {"mean", "sd"} over the seeds.
@@ -115,15 +120,15 @@ def experiment(space: Space, settings: Settings | None = None, log: Callable[[st
     worst_side_effect: of any bent slider on any single measure. sliders: a row for each of the first seed. components:
     likewise, most local first.
     """
-    settings = settings or Settings()
+    size = size or ExperimentSize()
     start = time.process_time()
     scores: dict[str, list[dict[str, float]]] = {"sliders": [], "components": [], "code": []}
     sides: list[dict[str, dict[str, float]]] = []
     worst: list[float] = []
     rows: list[dict[str, Any]] = []
     components: list[dict[str, Any]] = []
-    for seed in range(settings.seeds):
-        trial = _Trial.drawn(space, settings, seed)
+    for seed in range(size.seeds):
+        trial = _Trial.drawn(space, size, seed)
         kinds = trial.kinds()
         bent, plain = kinds["bent"], kinds["components"]
         for name, read in (("sliders", bent.positions), ("components", plain.positions), ("code", np.asarray)):
@@ -140,7 +145,7 @@ def experiment(space: Space, settings: Settings | None = None, log: Callable[[st
     return {
         "space": space.name,
         "family": list(FACTORS),
-        "settings": asdict(settings),
+        "size": asdict(size),
         "scores": {
             name: {measure: _summary([one[measure] for one in each]) for measure in SCORES}
             for name, each in scores.items()
@@ -161,7 +166,7 @@ class _Trial:
     """The shapes of one seed. spread (k,): standard deviation of each measure over clean shapes of the family."""
 
     space: Space
-    settings: Settings
+    size: ExperimentSize
     seed: int
     codes: Table
     factors: Table
@@ -170,10 +175,10 @@ class _Trial:
     spread: Table
 
     @classmethod
-    def drawn(cls, space: Space, settings: Settings, seed: int) -> _Trial:
-        codes, factors = encode(space, settings.train, 2 * seed)
-        test_codes, test_factors = encode(space, settings.test, 2 * seed + 1)
-        return cls(space, settings, seed, codes, factors, test_codes, test_factors, _spread())
+    def drawn(cls, space: Space, size: ExperimentSize, seed: int) -> _Trial:
+        codes, factors = encode(space, size.train, 2 * seed)
+        test_codes, test_factors = encode(space, size.test, 2 * seed + 1)
+        return cls(space, size, seed, codes, factors, test_codes, test_factors, _spread())
 
     def kinds(self) -> dict[str, Sliders]:
         return {
@@ -185,14 +190,14 @@ class _Trial:
 
     def decoded_effects(self, sliders: Sliders) -> SideEffects:
         """Of a unit, on decoded shapes."""
-        return self._effects(sliders, self.test_codes[: self.settings.decoded], self._measured)
+        return self._effects(sliders, self.test_codes[: self.size.decoded], self._measured)
 
     def side_table(self, kinds: dict[str, Sliders], effects: dict[str, SideEffects]) -> dict[str, dict[str, float]]:
         """Side effects, mean over the sliders, by how they are measured and by kind of slider."""
         judge = labelled(self.test_codes, self.test_factors)
         few = self.test_codes[:1000]
         read = {name: self._effects(each, few, judge.positions, np.ones(len(FACTORS))) for name, each in kinds.items()}
-        codes, factors = encode(self.space, min(self.settings.train, 2_000), 2 * self.seed + 1001, CORRELATION)
+        codes, factors = encode(self.space, min(self.size.train, 2_000), 2 * self.seed + 1001, CORRELATION)
         correlated = {
             "before": labelled(codes, factors, debias=False),
             "debiased": labelled(codes, factors),
@@ -230,7 +235,7 @@ class _Trial:
         """A row for each principal component, most local first; an unnamed one moves several things."""
         names = named(plain, effects, FACTORS).names
         most = targets(effects)
-        base = self.test_codes[: self.settings.swept]
+        base = self.test_codes[: self.size.swept]
         before = self._decode(base)
         surface = np.abs(before).min(axis=0) < 1
         moves = np.stack(
@@ -268,7 +273,7 @@ class _Trial:
 
     def _follows(self, sliders: Sliders, number: int) -> float:
         """Rank correlation of a slider, swept over its reach, with its measure, mean over the shapes."""
-        base = self.test_codes[: self.settings.swept]
+        base = self.test_codes[: self.size.swept]
         stops = np.linspace(sliders.low[number], sliders.high[number], STOPS)
         amounts = np.zeros((STOPS, len(base), len(sliders)))
         amounts[:, :, number] = stops[:, None] - sliders.positions(base)[None, :, number]

@@ -14,19 +14,21 @@ import torch
 from torch import Tensor
 
 from .atom import AtomConfig
-from .bank import DEEPEST, write_shard
-from .batches import WHOLLY_BLIND, Bank, Batch
+from .bank import DEEPEST, WHOLLY_BLIND, Bank, fill_bank, turned_fields
 from .checkpoint import load_checkpoint, parameters_in, save_checkpoint
-from .latent import fitted_features, flow_of
+from .flow import flow_of
+from .grids import Batch
 from .losses import EVENNESS
-from .objective import TrainConfig, evaluate, objective, rate_at
+from .objective import TrainConfig, evaluate, learn_from, rate_at
+from .recursion import Recursion
 from .release import STUDY, release
-from .rollout import Recursion
-from .shapes.families import FAMILIES
+
+TURNS = 8
+"""Random symmetries of the cube under which every shape of the bank counts when features and flow are fitted."""
 
 
 def drawn_ahead(bank: Bank, config: TrainConfig, generator: torch.Generator) -> Iterator[Batch]:
-    """Batches without end, each drawn in another thread while the one before is learned from."""
+    """Batches without end; each is drawn in another thread while training uses the one before."""
 
     def draw() -> Batch:
         bank.refresh()
@@ -45,7 +47,7 @@ def drawn_ahead(bank: Bank, config: TrainConfig, generator: torch.Generator) -> 
 def train(
     bank_folder: Path, checkpoint: Path, config: TrainConfig, device: str = "cpu", origin: Path | None = None
 ) -> None:
-    """Train until the schedule is over; ``checkpoint`` is resumed when it exists, else ``origin`` gives the weights."""
+    """Train until the schedule is over. A ``checkpoint`` that exists is resumed; else ``origin`` gives the weights."""
     torch.manual_seed(config.seed)
     # without channels last the backward pass of bfloat16 convolutions at 4^3 takes twelve times as long on the CPU
     model = Recursion(AtomConfig()).to(device)
@@ -69,7 +71,6 @@ def train(
     velocity = flow_of(checkpoint.with_name("velocity.safetensors"), fitted_features(model, bank, 0), config.seed)
     generator = torch.Generator(device=device).manual_seed(config.seed + progress["step"])
     batches = drawn_ahead(bank, config, torch.Generator(device=device).manual_seed(config.seed + progress["step"] + 1))
-    dtype = torch.bfloat16
     step, before = progress["step"], progress["seconds"]
     started = last_saved = time.monotonic()
     log = checkpoint.with_suffix(".jsonl").open("a")
@@ -79,17 +80,12 @@ def train(
         share = elapsed / (60 * config.minutes)
         for group in optimiser.param_groups:
             group["lr"] = rate_at(config, step, share) * group["tuned"]
-        loss, latent = objective(model, batch, velocity, config, generator, dtype)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        running.append(learn_from(model, batch, velocity, config, optimiser, generator))
         # a short average at first, so that early evaluations are of the present model
         keep = min(config.average, (step + 1) / (step + 10))
         with torch.no_grad():
             for name, value in model.named_parameters():
                 average[name].lerp_(value, 1 - keep)
-        running.append(torch.stack([loss.detach(), latent]))
         step += 1
 
         over = share >= 1
@@ -101,7 +97,7 @@ def train(
             if step % 500 == 0 or over:
                 shadow = Recursion(model.atom.config).to(device)
                 shadow.load_state_dict(model.state_dict() | average)
-                row |= evaluate(shadow, held_out, 6, 8, dtype)
+                row |= evaluate(shadow, held_out, 6, 8, torch.bfloat16)
             log.write(json.dumps(row) + "\n")
             log.flush()
             print(json.dumps(row), flush=True)
@@ -112,10 +108,13 @@ def train(
             return
 
 
-def fill_bank(folder: Path, shards: int, members: int, device: str) -> None:
-    """Make the shards that are missing, held-out ones first."""
-    for seed in range(shards):
-        write_shard(folder, FAMILIES[seed % len(FAMILIES)], members, seed, device)
+def fitted_features(model: Recursion, bank: Bank, seed: int) -> Tensor:
+    """Codes (n, CODE) of the shapes of the bank; the features are fitted first where the checkpoint has none."""
+    generator = torch.Generator(device=model.features.mean.device).manual_seed(seed)
+    fields = turned_fields(bank, TURNS, generator)
+    if not model.features.fitted:
+        model.features.fit(fields)
+    return model.features(fields)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -123,10 +122,10 @@ def main(argv: list[str] | None = None) -> None:
         prog="omomi train",
         description="From nothing to a shipped model: bank of shapes, training, export, calibration. Resumes.",
     )
-    parser.add_argument("folder", type=Path, help="holds the bank and the checkpoint; a second run goes on there")
+    parser.add_argument("folder", type=Path, help="holds the bank and the checkpoint; a second run resumes it")
     parser.add_argument("--bank", type=Path, help="a bank made before; the folder's own unless named")
-    parser.add_argument("--shards", type=int, default=200, help="draws of procedural shapes in the bank")
-    parser.add_argument("--members", type=int, default=8, help="shapes in a draw")
+    parser.add_argument("--shards", type=int, default=200, help="shards of the bank, each a draw of shapes")
+    parser.add_argument("--members", type=int, default=8, help="shapes in a shard")
     parser.add_argument("--minutes", type=float, default=TrainConfig.minutes)
     parser.add_argument("--batch", type=int, default=TrainConfig.batch)
     parser.add_argument("--rate", type=float, default=TrainConfig.rate)
@@ -134,7 +133,7 @@ def main(argv: list[str] | None = None) -> None:
         "--evenness",
         type=float,
         default=EVENNESS,
-        help="less: precise where it was seen; more: likely where it was not",
+        help="small: precise where the scan saw the surface; large: plausible where it did not",
     )
     parser.add_argument(
         "--tuned",
@@ -147,10 +146,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--from", dest="origin", type=Path, help="checkpoint to begin with, such as the shipped one")
-    parser.add_argument("--out", type=Path, help="export the model there and calibrate it, e.g. backend/models")
+    parser.add_argument("--from", dest="origin", type=Path, help="checkpoint to start from, such as the shipped one")
+    parser.add_argument("--out", type=Path, help="export the model into this folder and calibrate it")
     parser.add_argument("--calibration-scans", type=int, default=22, help="held-out scans that calibrate sigma")
-    parser.add_argument("--no-study", action="store_true", help="leave the sliders of known factors unmeasured")
+    parser.add_argument("--no-study", action="store_true", help="skip the experiment with sliders of known factors")
     options = parser.parse_args(argv)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -165,8 +164,7 @@ def main(argv: list[str] | None = None) -> None:
         seed=options.seed,
     )
     bank, checkpoint = options.bank or options.folder / "bank", options.folder / "atom.safetensors"
-    for folder in (options.folder, bank):
-        folder.mkdir(parents=True, exist_ok=True)
+    options.folder.mkdir(parents=True, exist_ok=True)
     fill_bank(bank, options.shards, options.members, options.device)
     # fading gradients end as denormal numbers, which make a processor a hundred times slower
     torch.set_flush_denormal(True)

@@ -73,13 +73,15 @@ def test_a_missed_bar_is_the_exit_status_and_the_report_says_what_was_asked(
 
 
 def test_the_scores_that_training_writes_of_sliders_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    release, probes = (pytest.importorskip(f"backend.training.{name}") for name in ("release", "probes"))
+    release, metrics = (
+        pytest.importorskip(f"backend.training.{name}") for name in ("release", "disentanglement_metrics")
+    )
     summary = {"mean": 0.5, "sd": 0.1}
-    scores = {kind: dict.fromkeys(probes.SCORES, summary) for kind in ("sliders", "components")}
+    scores = {kind: dict.fromkeys(metrics.SCORES, summary) for kind in ("sliders", "components")}
     side = {"decoded": {"bent": {"mean": 0.1, "sd": 0.0}, "components": summary}}
     measured = {"space": "z", "settings": {}, "sliders": [], "cpu_seconds": 1.0}
     monkeypatch.setattr(release, "experiment", lambda *_: measured | {"scores": scores, "side_effect": side})
-    found = slider_bars(release.slider_study(release.Recursion(), release.Settings(seeds=3)))
+    found = slider_bars(release.slider_study(release.Recursion(), release.ExperimentSize(seeds=3)))
     assert [(bar.value, bar.limit, bar.cases, bar.passed) for bar in found] == [
         (0.5, 0.8, 3, False),
         (0.5, 0.4, 3, True),

@@ -15,9 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from backend.formats.raw_scan import RawScan
-from backend.training.scanner import ScanSettings, scan_points
+from backend.training.scanner import ScanSettings, scan_points, surface_points, visible
 from backend.training.shapes.families import Shapes
-from backend.training.surface_points import surface_points, visible
 from tests.docs_pictures.render import BACKGROUND, GREY, SUPERSAMPLING, basis, draw_mesh, draw_points
 
 DOUBT = LinearSegmentedColormap.from_list("doubt", np.array([GREY, (0.93, 0.62, 0.30), (0.80, 0.30, 0.12)]))

@@ -237,7 +237,8 @@ def test_a_coarse_field_is_the_mean_of_its_blocks() -> None:
 def test_the_archive_of_a_bank_leaves_out_what_was_held_out(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("sklearn")
-    from backend.training.shape_archive import build_archive
+    from backend.training.bank import Bank
+    from backend.training.release import build_archive
     from backend.training.shapes.families import FAMILIES as TRAINED
 
     rng = np.random.default_rng(5)
@@ -254,7 +255,7 @@ def test_the_archive_of_a_bank_leaves_out_what_was_held_out(tmp_path: Path) -> N
     def encode(shard: Mapping[str, np.ndarray]) -> np.ndarray:
         return shard["field0"].reshape(-1, 32**3)[:, :7]
 
-    archive = build_archive(tmp_path, encode, "hash", np.arange(1, 8))
+    archive = build_archive(Bank(tmp_path), encode, "hash", np.arange(1, 8))
     assert archive.seeds.tolist() == [12] * 3 + [13] * 3 + [24] * 3
     assert archive.families == TRAINED and archive.trained.sum() == 9 and archive.model == "hash"
     assert [TRAINED[number] for number in archive.family] == [TRAINED[0]] * 3 + [TRAINED[1]] * 3 + [TRAINED[0]] * 3
@@ -262,7 +263,7 @@ def test_the_archive_of_a_bank_leaves_out_what_was_held_out(tmp_path: Path) -> N
     with np.load(tmp_path / f"000013_{TRAINED[1]}.npz") as shard:
         assert np.array_equal(archive.codes[3:6], encode(shard))
 
-    few = build_archive(tmp_path, encode, most=5)
+    few = build_archive(Bank(tmp_path), encode, most=5)
     assert len(few) == 5 and few.trained.sum() == 9 and (few.weights == 1).all()
     assert all(np.flatnonzero((archive.codes == code).all(axis=1)).size for code in few.codes)
     save_archive(tmp_path / "a", few)

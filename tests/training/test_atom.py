@@ -13,10 +13,9 @@ from backend.field.onnx_model import CODE
 from backend.training.atom import (
     WAVES,
     Atom,
+    LocalPlanes,
     Phi,
-    Residual,
-    Seed,
-    Smooth,
+    StyledBlock,
     binomial_band,
     depth_to_space,
     doubling_band,
@@ -25,6 +24,7 @@ from backend.training.atom import (
     separable,
 )
 from backend.training.grids import grid_points, splat
+from backend.training.recursion import Seed
 
 
 def plane_evidence(normal: torch.Tensor, offset: float, count: int = 60_000) -> torch.Tensor:
@@ -37,7 +37,7 @@ def plane_evidence(normal: torch.Tensor, offset: float, count: int = 60_000) -> 
 
 def test_distance_to_a_plane_is_exact_wherever_points_are_near() -> None:
     normal = torch.nn.functional.normalize(torch.tensor([1.0, 2.0, -0.5]), dim=0)
-    known, mean_normal, distance = Smooth(0.8)(plane_evidence(normal, 0.1))
+    known, mean_normal, distance = LocalPlanes(0.8)(plane_evidence(normal, 0.1))
     exact = ((grid_points(BLOCK)[0] @ normal) - 0.1).reshape(BLOCK, BLOCK, BLOCK) * BLOCK / 2
     near = (exact.abs() < 1.5) & (known[0, 0] > 0.9)
     assert near.sum() > 1000
@@ -46,7 +46,7 @@ def test_distance_to_a_plane_is_exact_wherever_points_are_near() -> None:
 
 
 def test_without_points_nothing_is_known() -> None:
-    known, normal, distance = Smooth(2.0)(torch.zeros(1, 5, BLOCK, BLOCK, BLOCK))
+    known, normal, distance = LocalPlanes(2.0)(torch.zeros(1, 5, BLOCK, BLOCK, BLOCK))
     assert not known.any() and not normal.any() and not distance.any()
 
 
@@ -80,7 +80,7 @@ def test_depth_to_space_puts_sub_voxels_where_a_strided_view_reads_them() -> Non
 
 
 def test_a_gain_is_a_movement_of_the_weights() -> None:
-    block = Residual(6)
+    block = StyledBlock(6)
     torch.nn.init.normal_(block.second.weight)
     x, gain = torch.randn(2, 6, 5, 5, 5), 0.5 + torch.rand(1, 6, 1, 1, 1)
     styled = block(x, gain)

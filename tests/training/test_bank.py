@@ -11,12 +11,11 @@ import torch
 from backend.field.bricks import resolution
 from backend.field.onnx_model import CODE
 from backend.training import bank as bank_module
-from backend.training.bank import make_shard, write_shard
-from backend.training.batches import Bank
+from backend.training.bank import Bank, make_shard, write_shard
 from backend.training.checkpoint import load_checkpoint, save_checkpoint
 from backend.training.grids import splat
 from backend.training.losses import laplace_loss
-from backend.training.rollout import Recursion
+from backend.training.recursion import Recursion
 from backend.training.scanner import ScanSettings, draw_settings, scan_points
 
 

@@ -14,8 +14,7 @@ from backend.prior.codes import FILE, Codes, save_codes
 from backend.training import export as export_module
 from backend.training.checkpoint import average_weights, load_checkpoint, parameters_in, save_average
 from backend.training.export import CHECKPOINT, export, graphs
-from backend.training.features import Features
-from backend.training.rollout import Recursion
+from backend.training.recursion import Features, Recursion
 
 
 @pytest.fixture

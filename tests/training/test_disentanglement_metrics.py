@@ -16,7 +16,6 @@ from hypothesis.extra.numpy import arrays
 pytest.importorskip("sklearn")
 
 from backend.training import disentanglement_metrics as dis
-from backend.training import probes
 
 VALUES, FACTORS, TRAIN, TEST = 4, 4, 600, 400
 DIAGONAL = np.diag(np.full(5, 5.0))
@@ -37,7 +36,7 @@ def shuffled(factors: np.ndarray) -> np.ndarray:
 
 def scores_of(code) -> dict[str, float]:
     factors, test = discrete(0, TRAIN), discrete(1, TEST)
-    return probes.score(code(factors), factors, code(test), test, discrete=True)
+    return dis.score(code(factors), factors, code(test), test, discrete=True)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,7 @@ def identity() -> dict[str, float]:
 
 
 def test_every_measure_of_the_identity_is_near_one(identity: dict[str, float]) -> None:
-    assert set(identity) == set(probes.SCORES)
+    assert set(identity) == set(dis.SCORES)
     # a linear classifier finds no middle value by one dimension alone, which is why the target of SAP is another
     assert all(0.9 <= value <= 1 for name, value in identity.items() if name != "sap"), identity
 
@@ -55,7 +54,7 @@ def test_the_predictability_gap_of_the_identity_is_near_one_where_factors_are_co
     factors = np.random.default_rng(0).random((TRAIN, FACTORS))
     assert dis.sap(factors, factors) > 0.9
     coins, test = (np.random.default_rng(seed).integers(2, size=(600, 3)).astype(float) for seed in (0, 1))
-    assert 0.4 <= probes.sap_of_classes(coins, coins, test, test) <= 0.6
+    assert 0.4 <= dis.sap_of_classes(coins, coins, test, test) <= 0.6
 
 
 def test_a_code_that_mixes_factors_scores_low() -> None:
@@ -86,7 +85,7 @@ def test_a_doubled_code_loses_the_gaps_but_not_the_disentanglement() -> None:
 
 def test_an_identity_of_continuous_factors_scores_near_one() -> None:
     factors, test = (np.random.default_rng(seed).random((n, 3)) for seed, n in ((2, 3000), (3, 500)))
-    scores = probes.score(factors, factors, test, test)
+    scores = dis.score(factors, factors, test, test)
     assert all(0.9 <= value <= 1 for value in scores.values()), scores
 
 
@@ -129,7 +128,7 @@ def test_modularity_of_a_known_table_is_exact(information: np.ndarray, expected:
 def test_areas_under_curves_count_the_pairs_in_order() -> None:
     odds = np.array([[0.1, 0.5, 1.0], [0.4, 0.5, 2.0], [0.35, 0.5, 3.0], [0.8, 0.5, 4.0]])
     truth = np.array([[0, 1, 1], [0, 0, 1], [1, 1, 1], [1, 0, 1]], bool)
-    np.testing.assert_allclose(probes.areas_under_curves(odds, truth), [0.75, 0.5])
+    np.testing.assert_allclose(dis.areas_under_curves(odds, truth), [0.75, 0.5])
 
 
 def test_a_negative_importance_is_refused() -> None:
@@ -184,7 +183,7 @@ def test_scores_of_any_table_lie_between_nothing_and_one(table: np.ndarray) -> N
 def test_the_score_of_boosted_trees_does_not_depend_on_the_scale_of_codes(identity: dict[str, float]) -> None:
     scales = np.array([1.0, 1e-3, 30.0, 1e4])
     factors, test = discrete(0, TRAIN), discrete(1, TEST)
-    importance, _ = probes.importances(factors * scales, factors, test * scales, test, discrete=True)
+    importance, _ = dis.importances(factors * scales, factors, test * scales, test, discrete=True)
     assert dis.dci(importance).disentanglement == pytest.approx(identity["dci_d"], abs=0.01)
 
 

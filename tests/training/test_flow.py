@@ -14,9 +14,9 @@ from torch import Tensor
 from backend.prior.flow import LATE, WHOLE, auroc, load_flow
 from backend.prior.velocity import Draws
 from backend.training.flow import (
-    Field,
     FlowConfig,
-    Velocity,
+    VelocityField,
+    VelocityNetwork,
     align,
     alignment,
     alignment_loss,
@@ -37,7 +37,7 @@ def toy_means() -> Tensor:
     return RADIUS * torch.stack([angle.cos(), angle.sin()], dim=1)
 
 
-def toy_field() -> Field:
+def toy_field() -> VelocityField:
     return exact_velocity(toy_means() / SCALE, SD / SCALE, torch.full((MODES,), 1 / MODES))
 
 
@@ -53,7 +53,7 @@ def toy_surprise(points: Tensor) -> Tensor:
     return math.log(MODES * 2 * math.pi * SD**2) - torch.logsumexp(-square / 2, dim=1)
 
 
-def scores(field: Field, points: Tensor, draws: int = 256, span: tuple[float, float] = WHOLE) -> Tensor:
+def scores(field: VelocityField, points: Tensor, draws: int = 256, span: tuple[float, float] = WHOLE) -> Tensor:
     fixed = Draws.fixed(points.shape[1], draws, 1, span)
     return alignment(field, points, torch.from_numpy(fixed.times)[None], torch.from_numpy(fixed.starts)[None])
 
@@ -151,7 +151,7 @@ def test_late_times_draw_to_the_modes_themselves_and_not_inward():
 
 
 def test_gradient_of_the_alignment_loss_runs_through_the_velocity():
-    velocity = Velocity(4, SMALL).double()
+    velocity = VelocityNetwork(4, SMALL).double()
     for parameter in velocity.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     velocity.requires_grad_(False)

@@ -127,8 +127,8 @@ def test_the_experiment_names_every_slider_of_a_code_that_is_the_factors() -> No
         return sliders.level0(Mugs(torch.from_numpy(codes @ turn.T).float())).numpy()
 
     space = sliders.Space("factors", lambda mugs, _: mugs.factors.numpy() @ turn, decode)
-    settings = sliders.Settings(train=500, test=300, seeds=1, decoded=6, swept=2)
-    card = sliders.experiment(space, settings, log=lambda _: None)
+    size = sliders.ExperimentSize(train=500, test=300, seeds=1, decoded=6, swept=2)
+    card = sliders.experiment(space, size, log=lambda _: None)
     assert [row["name"] for row in card["sliders"]] == list(FACTORS)
     assert card["scores"]["sliders"]["dci_d"]["mean"] > 0.95
     assert card["scores"]["sliders"]["mig"]["mean"] > 0.6 > card["scores"]["code"]["mig"]["mean"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,34 +12,62 @@ import pytest
 import torch
 
 from backend.field.fit import fit
-from backend.field.onnx_model import CODE, load_model
+from backend.field.onnx_model import CODE, CancelToken, load_model
 from backend.formats.raw_scan import RawScan
 from backend.prior.shape_prior import load_prior
 from backend.protocol.fit_options import FitOptions
 from backend.training import bank as bank_module
-from backend.training import latent as latent_module
+from backend.training import calibration as calibration_module
+from backend.training import flow as flow_module
 from backend.training import release as release_module
 from backend.training import train as train_module
-from backend.training.batches import HELD_OUT_SEEDS
-from backend.training.calibrate import true_error
+from backend.training.atom import AtomConfig
+from backend.training.calibration import true_error
+from backend.training.checkpoint import average_weights
+from backend.training.export import CHECKPOINT
 from backend.training.flow import FlowConfig
 from backend.training.objective import TrainConfig, estimated_noise, rate_at
+from backend.training.recursion import Recursion, attributes
+
+LEVELS = (0, 1)
+"""Those that are calibrated here."""
+COMMON = ("--members", "2", "--batch", "2", "--shards")
 
 
-def test_one_command_makes_a_model_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bank_module, "POINTS", 3000)
-    monkeypatch.setattr(bank_module, "CHAINS", 1)
-    monkeypatch.setattr(train_module, "evaluate", lambda *_: {"held_out_voxels": [0.5] * 5})
-    monkeypatch.setattr(latent_module, "FlowConfig", partial(FlowConfig, steps=20))
-    # one shape has no directions
-    none = np.zeros((0, CODE), np.float32), []
-    monkeypatch.setattr(release_module, "named_directions", lambda *_: none)
-    work, out = tmp_path / "work", tmp_path / "model"
-    words = [str(work), "--shards", str(HELD_OUT_SEEDS + 1), "--members", "2", "--minutes", "0.02", "--batch", "2"]
-    train_module.main([*words, "--out", str(out), "--calibration-scans", "1", "--no-study"])
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A run of `omomi train` from nothing: folder with bank and checkpoint, and the model under "model"."""
+    folder = tmp_path_factory.mktemp("train")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bank_module, "POINTS", 3000)
+        patch.setattr(bank_module, "CHAINS", 1)
+        # one shard held out, one to train on
+        patch.setattr(bank_module, "HELD_OUT_SEEDS", 1)
+        patch.setattr(calibration_module, "LEVELS", LEVELS)
+        patch.setattr(train_module, "evaluate", lambda *_: {"held_out_voxels": [0.5] * 5})
+        patch.setattr(train_module, "Recursion", styled)
+        patch.setattr(flow_module, "FlowConfig", partial(FlowConfig, steps=20))
+        # one shape has no directions
+        patch.setattr(release_module, "named_directions", lambda *_: (np.zeros((0, CODE), np.float32), []))
+        options = ["--minutes", "0.02", "--out", str(folder / "model"), "--calibration-scans", "1", "--no-study"]
+        # the export itself raises where ONNX Runtime and torch differ by more than 1e-4
+        train_module.main([str(folder), *COMMON, "2", *options])
+        yield folder
 
+
+def styled(config: AtomConfig) -> Recursion:
+    """A model whose layers that begin at zero do not, so that all of it tells in what it says."""
+    model = Recursion(config)
+    for layer in (model.phi.out, model.phi.code_out):
+        torch.nn.init.normal_(layer.weight, std=0.1)
+    torch.nn.init.normal_(model.encoder.out.weight, std=0.02)
+    return model
+
+
+def test_one_command_makes_a_model_that_fits(work: Path) -> None:
+    out = work / "model"
     card = json.loads((out / "card.json").read_text())
-    assert card["training"]["step"] >= 1 and len(card["sigma_factors"]) == 4
+    assert card["training"]["step"] >= 1 and len(card["sigma_factors"]) == len(LEVELS)
     assert all(factor > 0 for factor in card["sigma_factors"])
     model = load_model("cpu", folder=out)
     assert model.hash == card["hash"]
@@ -51,12 +80,34 @@ def test_one_command_makes_a_model_that_fits(tmp_path: Path, monkeypatch: pytest
     mesh = fit(RawScan(direction, None, direction.astype(np.float32), None, "ball"), model, FitOptions(level=0)).mesh
     assert len(mesh.faces) > 0
 
-    # the weights that are committed are enough to go on from
-    again = [str(tmp_path / "work2"), "--shards", str(HELD_OUT_SEEDS + 1), "--members", "2", "--minutes", "0.001"]
-    (tmp_path / "work2").mkdir()
-    (tmp_path / "work2" / "bank").symlink_to(work / "bank")
-    train_module.main([*again, "--batch", "1", "--from", str(out / "checkpoint.safetensors")])
-    assert (tmp_path / "work2" / "atom.safetensors").exists()
+
+def test_the_weights_that_are_released_are_enough_to_go_on_from(work: Path) -> None:
+    again = work / "again"
+    options = ["--minutes", "0.001", "--bank", str(work / "bank"), "--from", str(work / "model" / CHECKPOINT)]
+    train_module.main([str(again), *COMMON, "2", *options])
+    assert (again / "atom.safetensors").exists()
+
+
+def test_exported_graphs_agree_with_torch(work: Path) -> None:
+    model = Recursion()
+    average_weights(work / "model" / CHECKPOINT, model)
+    loaded = load_model("cpu", 1, work / "model")
+    code = np.random.default_rng(0).normal(size=CODE).astype(np.float32)
+    style = loaded.style(0.7, -0.5, 1, code, CancelToken())
+    evidence = np.random.default_rng(1).normal(size=(1, 5, 32, 32, 32)).astype(np.float32)
+    mean, sd = loaded.encode(evidence, loaded.seed(evidence, CancelToken()), CancelToken())
+    with torch.no_grad():
+        expected = model.phi(attributes(torch.tensor([0.7]), torch.tensor([-0.5]), 1), torch.from_numpy(code)[None])
+        expected_mean, expected_log_sd = model.encode(torch.from_numpy(evidence))
+    assert float(expected.abs().max()) > 0.1 and float(expected_mean.abs().max()) > 0.1
+    assert np.abs(style - expected.numpy()).max() < 1e-5
+    assert np.abs(mean - expected_mean[0].numpy()).max() < 1e-4
+    assert np.abs(sd - expected_log_sd[0].exp().numpy()).max() < 1e-4
+
+
+def test_exported_files_name_no_source_file(work: Path) -> None:
+    for path in (work / "model").glob("*.onnx"):
+        assert b".py" not in path.read_bytes()
 
 
 def test_the_rate_warms_up_and_falls_to_a_hundredth() -> None:

@@ -10,8 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...training.disentanglement_metrics import dci, factor_vae, information, mig, modularity, sap
-from ...training.probes import beta_vae, importances
+from ...training.disentanglement_metrics import (
+    beta_vae,
+    dci,
+    factor_vae,
+    importances,
+    information,
+    mig,
+    modularity,
+    sap,
+)
 from ..claims import Claim, Source
 
 DIAGONAL = np.diag(np.full(5, 5.0))

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from ...prior.archive import Archive
 from ...report.archive_map import colour
+from ...training.disentanglement_metrics import SCORES
 from ...training.latent_directions import SIDE_EFFECT
-from ...training.probes import SCORES
 from ...training.shapes.mugs import FACTORS
 from .archived import Standings
 from .reaching import Slid

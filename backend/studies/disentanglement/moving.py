@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...training.sliders import Settings, experiment, field_components
+from ...training.sliders import ExperimentSize, experiment, field_components
 from ..claims import Claim, Say
 
-FEW, MANY = Settings(train=500, test=300, seeds=2, decoded=20, swept=5), Settings(train=5_000, test=2_500)
+FEW, MANY = ExperimentSize(train=500, test=300, seeds=2, decoded=20, swept=5), ExperimentSize(train=5_000, test=2_500)
 """At 300 shapes of the test set everything runs; it takes 5,000 to learn from for the third digit of all scores."""
 LABELLED, PLAIN = "sliders", "components"
 
 
-def measured_sliders(settings: Settings, say: Say) -> dict[str, Any]:
+def measured_sliders(settings: ExperimentSize, say: Say) -> dict[str, Any]:
     """What `experiment` finds on the principal components of the family's fields, which is what a profile of a family
     has for a code."""
     return experiment(field_components(), settings, say)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...field.onnx_model import load_model
 from ...prior.shape_prior import load_prior
-from ...training.sliders import Settings
+from ...training.sliders import ExperimentSize
 from ..claims import Claim, Findings, Say, Size
 from ..threads import one_thread
 from . import figures
@@ -32,7 +32,7 @@ class Effort:
     counted, None for all sliders."""
 
     protocol: Protocol
-    settings: Settings
+    settings: ExperimentSize
     styles: Scale
     members: int
     seeds: int

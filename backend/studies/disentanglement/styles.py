@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from ...field.bricks import BLOCK
 from ...field.onnx_model import ENCODER_NOISE, WHOLE, CancelToken, Model
 from ...training.atom import EVIDENCE, Atom
-from ...training.disentanglement_metrics import dci, side_effects
+from ...training.disentanglement_metrics import dci, importances, side_effects
 from ...training.latent_directions import locality, targets
-from ...training.probes import importances
 from ...training.shapes.mugs import FACTORS, HIGH, LOW, Mugs, descriptors, known_factors
 from ...training.sliders import evidence
 from ..claims import Claim

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from ...prior.flow import LATE, WHOLE
 from ...prior.velocity import Draws
-from ...training.flow import Field, align, alignment, draw_pairs
+from ...training.flow import VelocityField, align, alignment, draw_pairs
 
 RATE = 1e-2
 """The paper's."""
@@ -25,7 +25,7 @@ ROWS = 1 << 16
 
 def descend(
     start: Tensor,
-    field: Field,
+    field: VelocityField,
     marks: Sequence[int],
     seed: int,
     draws: int = 1,
@@ -50,12 +50,12 @@ def descend(
     return found
 
 
-def detached(field: Field) -> Field:
+def detached(field: VelocityField) -> VelocityField:
     """The same field, through which no gradient runs: what the paper's code does by a flag."""
     return lambda x, t: field(x.detach(), t)
 
 
-def halted(start: Tensor, field: Field, real: Tensor, steps: int, draws: int = 64) -> Tensor:
+def halted(start: Tensor, field: VelocityField, real: Tensor, steps: int, draws: int = 64) -> Tensor:
     """The product's remedy: downhill over all times and then over late ones, each until a point scores what the middle
     one of ``real`` does, and no farther."""
     moved = start
@@ -66,7 +66,7 @@ def halted(start: Tensor, field: Field, real: Tensor, steps: int, draws: int = 6
 
 
 def levelled(
-    start: Tensor, field: Field, real: Tensor, steps: int, generator: torch.Generator, draws: int = 64
+    start: Tensor, field: VelocityField, real: Tensor, steps: int, generator: torch.Generator, draws: int = 64
 ) -> Tensor:
     """The same for a whole set: over all times as far as ``real`` reaches, then over late ones to a level for each,
     drawn from those of ``real`` (n, d). One level for all would squeeze the set to a rim. Fewer than some 64 draws have
@@ -77,7 +77,7 @@ def levelled(
 
 
 def scattered(
-    start: Tensor, field: Field, real: Tensor, steps: int, generator: torch.Generator, draws: int = 64
+    start: Tensor, field: VelocityField, real: Tensor, steps: int, generator: torch.Generator, draws: int = 64
 ) -> Tensor:
     """To the mode, and out of it again in a direction drawn at random to a level drawn from those of ``real``: what is
     left of where a point came from is its mode alone."""
@@ -92,13 +92,15 @@ def scattered(
     return end + low[:, None] * way
 
 
-def _levels(count: int, field: Field, real: Tensor, generator: torch.Generator, draws: int) -> Tensor:
+def _levels(count: int, field: VelocityField, real: Tensor, generator: torch.Generator, draws: int) -> Tensor:
     """Late L (count,) of points of ``real``, drawn at random."""
     return losses(real, field, draws, LATE, seed=0)[torch.randint(len(real), (count,), generator=generator)]
 
 
 @torch.no_grad()
-def losses(points: Tensor, field: Field, draws: int = 256, span: tuple[float, float] = WHOLE, seed: int = 1) -> Tensor:
+def losses(
+    points: Tensor, field: VelocityField, draws: int = 256, span: tuple[float, float] = WHOLE, seed: int = 1
+) -> Tensor:
     """L (n,) of points (n, d), over the same fixed draws for all."""
     fixed = Draws.fixed(points.shape[1], draws, seed, span)
     times, starts = torch.from_numpy(fixed.times)[None], torch.from_numpy(fixed.starts)[None]
@@ -106,7 +108,7 @@ def losses(points: Tensor, field: Field, draws: int = 256, span: tuple[float, fl
 
 
 @torch.no_grad()
-def mean_loss(points: Tensor, field: Field, draws: int = 100) -> float:
+def mean_loss(points: Tensor, field: VelocityField, draws: int = 100) -> float:
     """The mean L of points (n, d), over draws of their own: fixed ones would favour where a descent on them ends."""
     generator = torch.Generator().manual_seed(9)
     parts = points.split(max(1, ROWS // draws))

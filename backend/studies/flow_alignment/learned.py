@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...prior.flow import LATE
-from ...training.flow import FlowConfig, Velocity, train_flow
+from ...training.flow import FlowConfig, VelocityNetwork, train_flow
 from ..claims import Claim, Say, Source
 from .descending import descend, levelled, losses
 from .measures import agreement, modes_of
@@ -77,12 +77,12 @@ def learn(toy: Toy, effort: Effort, seed: int) -> Learned:
     )
 
 
-def unwhitened(velocity: Velocity, points: Tensor) -> Tensor:
+def unwhitened(velocity: VelocityNetwork, points: Tensor) -> Tensor:
     return points @ torch.linalg.inv(velocity.whitening) + velocity.mean
 
 
 @torch.no_grad()
-def sampled(velocity: Velocity, start: Tensor, steps: int = 50) -> Tensor:
+def sampled(velocity: VelocityNetwork, start: Tensor, steps: int = 50) -> Tensor:
     """Where the flow carries points (n, d) of N(0, I): Heun's method, as `FlowPrior.sample`."""
     x = start
     for step in range(steps):

@@ -13,8 +13,8 @@ from ...prior.archive import COARSE
 from ...prior.codes import Codes
 from ...prior.shape_prior import ShapePrior
 from ...training.bank import block_field, jittered
+from ...training.scanner import surface_points
 from ...training.shapes.families import FAMILIES, draw
-from ...training.surface_points import surface_points
 
 FRESH = 1_000_000
 """First seed of the programs: those of training count from 0."""

@@ -13,7 +13,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ...training.flow import Field, exact_velocity
+from ...training.flow import VelocityField, exact_velocity
 
 SIDE = 45
 REACH = 5.0
@@ -36,7 +36,7 @@ class Toy:
         return math.sqrt(float(self.centres.square().mean()) + self.sd**2)
 
     @cached_property
-    def field(self) -> Field:
+    def field(self) -> VelocityField:
         """The velocity that minimises the loss of the flow."""
         weights = torch.full((len(self.centres),), 1 / len(self.centres))
         return exact_velocity(self.centres / self.scale, self.sd / self.scale, weights)

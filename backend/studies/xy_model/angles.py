@@ -1,7 +1,7 @@
 """Mean and scale of an angle per site: likelihood, expected energy without sampling, and draws.
 
 The product predicts a signed distance per voxel with a mean and a Laplace scale (``backend.training.losses``), and
-takes the energy of that field in closed form (``backend.training.energies``). Here an angle takes the place of the
+takes the energy of that field in closed form (``backend.training.losses``). Here an angle takes the place of the
 distance. Its noise is the same Laplace noise, wrapped around the circle: the likelihood is ``laplace_loss`` of the
 shorter way round, plus what the wrapping adds; the expected energy has a closed form as well, since the first harmonic
 of the noise is 1 / (1 + b^2). (For Gaussian noise it is exp(-s^2 / 2); the longer tails of Laplace's leave room for

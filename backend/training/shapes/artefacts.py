@@ -87,8 +87,7 @@ def vessel(draws: ProgramDraws) -> Field:
             d = union(d, length(rho - radius[:, -1:], z - top).sub_(rim_size), half)
         if foot:
             foot_ring = corner(
-                (rho - radius[:, :1] * 0.8).abs_() - half * 1.3,
-                (z - bottom + foot_height / 2).abs_() - foot_height / 2,
+                (rho - radius[:, :1] * 0.8).abs_() - half * 1.3, (z - bottom + foot_height / 2).abs_() - foot_height / 2
             )
             d = union(d, foot_ring)
         if handles:
@@ -277,12 +276,10 @@ def furniture(draws: ProgramDraws) -> Field:
             d = union(d, legs)
             if rails:
                 d = union(
-                    d,
-                    bar(q, column(w - leg, zero, h * rail_z.clamp(max=-0.2)), column(leg, depth - leg, leg), 1),
+                    d, bar(q, column(w - leg, zero, h * rail_z.clamp(max=-0.2)), column(leg, depth - leg, leg), 1)
                 )
                 d = union(
-                    d,
-                    bar(q, column(zero, depth - leg, h * rail_z.clamp(max=-0.2)), column(w - leg, leg, leg), 0),
+                    d, bar(q, column(zero, depth - leg, h * rail_z.clamp(max=-0.2)), column(w - leg, leg, leg), 0)
                 )
             if style == "chair":
                 back = mirror(p, 0)

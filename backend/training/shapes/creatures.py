@@ -56,10 +56,7 @@ def bust(draws: ProgramDraws) -> Field:
     neck_r, neck_to = draws.uniform(0.2, 0.3), at(0, draws.uniform(0.05, 0.25), -1.0)
     shoulders = draws.uniform(0.25, 0.4, 3) + draws.constant(0.25, 0.0, 0.0) if draws.chance(0.5) else None
     blend = draws.uniform(0.02, 0.06)
-    cap, cap_at = (
-        head * draws.uniform(1.03, 1.12, 3),
-        at(0, draws.uniform(0.06, 0.16), draws.uniform(0.05, 0.15)),
-    )
+    cap, cap_at = (head * draws.uniform(1.03, 1.12, 3), at(0, draws.uniform(0.06, 0.16), draws.uniform(0.05, 0.15)))
     locks = noise(draws, draws.integer(1, 2), draws.choice((10.0, 18.0, 28.0)), 0.4, sharp=draws.chance(0.6))
     bun = draws.uniform(0.12, 0.25, 3) if draws.chance(0.4) else None
     band = draws.uniform(0.02, 0.035) if draws.chance(0.3) else None
@@ -151,10 +148,7 @@ def creature(draws: ProgramDraws) -> Field:
             0,
         )
     if draws.chance(0.5):
-        hump_at, hump = (
-            body * draws.uniform(-0.6, 0.6, 3) * draws.constant(0, 1, 1),
-            draws.uniform(0.15, 0.35, 3),
-        )
+        hump_at, hump = (body * draws.uniform(-0.6, 0.6, 3) * draws.constant(0, 1, 1), draws.uniform(0.15, 0.35, 3))
         parts.append(lambda p: ellipsoid(move(p, hump_at), hump))
     relief = (
         noise(draws, draws.integer(1, 2), draws.choice((10.0, 18.0, 30.0)), 0.25, sharp=draws.chance(0.5))
@@ -254,22 +248,14 @@ def skull(draws: ProgramDraws) -> Field:
         if arch:
             d = union(d, torus(place(q, arch_turn, arch_at), arch_r, arch_t), half * 2)
         if jaw:
-            d = union(
-                d,
-                chain(q, jaw_nodes, jaw_t.expand(-1, 3) * jaw_nodes.new_tensor([1.0, 1.2, 0.8])),
-                jaw_r * 0.1,
-            )
+            d = union(d, chain(q, jaw_nodes, jaw_t.expand(-1, 3) * jaw_nodes.new_tensor([1.0, 1.2, 0.8])), jaw_r * 0.1)
             d = union(d, capsule(q, jaw_nodes[:, 0], arch_at, jaw_t * 0.8))
         if teeth and two:
             for i in range(3):
                 root = snout_at + torch.cat(
                     (snout[:, :1] * 0.6, snout[:, 1:2] * (0.2 - 0.35 * i), -snout[:, 2:] * 0.7), 1
                 )
-                d = union(
-                    d,
-                    capsule(q, root, root - root.new_tensor([0.0, 0.0, 0.14]), half * 2.2, half * 1.4),
-                    half,
-                )
+                d = union(d, capsule(q, root, root - root.new_tensor([0.0, 0.0, 0.14]), half * 2.2, half * 1.4), half)
         return d
 
     return field

@@ -45,10 +45,6 @@ class ProgramDraws:
         """One of the options for the whole batch."""
         return self._program.choice(options)
 
-    def spread(self, low: float, high: float) -> float:
-        """One number for the whole batch."""
-        return self._program.uniform(low, high)
-
     def raw(self, columns: int) -> Tensor:
         """`(B, columns)` uniform in 0..1."""
         first, self._column = self._column, self._column + columns

@@ -121,9 +121,7 @@ def _curve(draws: ProgramDraws) -> Field:
         d = chain(p, vertices, radii, closed)
         for i in range(branches):
             d = union(
-                d,
-                capsule(p, vertices[:, 8 * i + 2], tips[:, i], thick * 0.8, thick.clamp(min=0.05) * 0.4),
-                blend,
+                d, capsule(p, vertices[:, 8 * i + 2], tips[:, i], thick * 0.8, thick.clamp(min=0.05) * 0.4), blend
             )
         return d
 

@@ -15,8 +15,8 @@ from ..field.onnx_model import Model, load_model
 from ..formats.raw_scan import RawScan
 from ..prior.symmetry_completion import symmetry_prior
 from ..protocol.fit_options import FitOptions
-from .batches import Bank
-from .card import write_into
+from .bank import Bank
+from .export import CARD, update_card
 from .scanner import draw_settings, scan_points
 
 COVERED = 0.9
@@ -35,14 +35,10 @@ def held_out_scans(bank: Bank, seed: int = 0) -> list[tuple[RawScan, np.ndarray,
     """One random scan of every held-out shape, with points and normals on its true surface, f64 (n, 3)."""
     generator = torch.Generator().manual_seed(seed)
     scans = []
-    for path, member in bank.members:
-        shard = bank.shards[path]
-        points = torch.from_numpy(shard["points"][member]).float() / 32767
-        normals = torch.nn.functional.normalize(torch.from_numpy(shard["normals"][member]).float(), dim=1)
-        seen = torch.from_numpy(shard["seen"][member].astype(np.int32))
-        cameras = torch.from_numpy(shard["cameras"][member])
+    for path, number in bank.members:
+        points, normals, seen, cameras = bank.surface((path, number))
         cloud, estimated, _ = scan_points(points, normals, seen, cameras, draw_settings(generator), generator)
-        raw = RawScan(cloud.double().numpy(), None, estimated.numpy(), None, f"{path.stem} {member}")
+        raw = RawScan(cloud.double().numpy(), None, estimated.numpy(), None, f"{path.stem} {number}")
         scans.append((raw, points.double().numpy(), normals.double().numpy()))
     return scans
 
@@ -91,5 +87,5 @@ def sigma_factors(model: Model, bank: Bank, scans: int) -> dict:
 def calibrate(folder: Path, bank: Bank, scans: int) -> dict:
     """Write the factors into ``card.json`` of the model in ``folder``; returns what was found."""
     found = sigma_factors(load_model("cpu", folder=folder), bank, scans)
-    write_into(folder / "card.json", found)
+    update_card(folder / CARD, found)
     return found
