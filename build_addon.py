@@ -2,7 +2,7 @@
 """Build, test and show Omomi.
 
     python3.11 build_addon.py demo        the main job end to end; pictures and meshes land in build/demo
-    python3.11 build_addon.py test        all checks and tests (--fast: one Blender version only)
+    python3.11 build_addon.py test        all checks and tests (--fast: in one Blender; --all: every suite in each)
     python3.11 build_addon.py stage       the extension folder, build/stage/omomi
     python3.11 build_addon.py build       the zip, in build/dist (--all-platforms: one for each)
     python3.11 build_addon.py validate    the staged folder and the zip, by Blender's own rules
@@ -21,10 +21,13 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -41,10 +44,12 @@ PLATFORMS = {
     "macos-arm64": ("macosx_14_0_arm64", "macosx_12_0_arm64", "macosx_11_0_arm64", "macosx_11_0_universal2"),
 }
 BPY_STUBS = "fake-bpy-module-latest==20261026"
-# A Blender that hangs must not hang the suite; the whole add-on suite takes a minute or two.
-SUITE_SECONDS = 1200
-# Several of these in Blender would share a profile, and the protocol's ask what happens within a time.
-ALONE = ("addon", "protocol", "server", "cli")
+# A step that hangs must not hang the suite; on two busy cores the longest takes a quarter of an hour.
+STEP_SECONDS = 3600
+# What differs between versions of Blender: meshes, installation, the operator, the window, one fit by the real engine.
+VERSIONED = ("test_mesh_io.py", "test_package.py", "test_fit.py", "test_window.py", "test_engine.py")
+# Of the folders of tests; a long file that starts last would keep one core waiting.
+LONGEST_FIRST = ("studies", "training")
 # A worker of the training tests takes a gigabyte.
 MOST_WORKERS = 4
 NOT_SHIPPED = shutil.ignore_patterns(
@@ -213,80 +218,107 @@ def build(platforms: Sequence[str]) -> list[Path]:
 
 @dataclass
 class Tally:
+    """What passed, and how long each step took; steps may run at the same time."""
+
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    steps: list[tuple[str, float]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, passed: int = 0, failed: int = 0, skipped: int = 0) -> None:
+        with self._lock:
+            self.passed, self.failed, self.skipped = self.passed + passed, self.failed + failed, self.skipped + skipped
+
+    def run(self, name: str, *command: object, **settings: str) -> int:
+        """Run one step; its output comes in one piece once it has ended, so that steps do not mix theirs."""
+        say(f"{name} ...")
+        began = time.monotonic()
+        try:
+            done = subprocess.run(
+                [str(part) for part in command], cwd=ROOT, env={**os.environ, **settings}, text=True, errors="replace",
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=STEP_SECONDS,
+            )  # fmt: skip
+            code, output = done.returncode, done.stdout
+        except subprocess.TimeoutExpired as late:
+            code, output = 1, f"{(late.stdout or b'').decode(errors='replace')}\nstopped after {STEP_SECONDS} s"
+        with self._lock:
+            self.steps.append((name, time.monotonic() - began))
+            say(f"{name}: {self.steps[-1][1]:.0f} s\n{output.rstrip()}")
+        return code
 
     def check(self, name: str, *command: object) -> None:
-        say(name)
-        passed = run(*command, check=False) == 0
-        self.passed += passed
-        self.failed += not passed
+        passed = self.run(name, *command) == 0
+        self.add(passed=passed, failed=not passed)
 
     def pytest(self, name: str, python: Path, *arguments: object, **settings: str) -> None:
-        say(name)
         report = BUILD / "reports" / f"{re.sub(r'[^a-z0-9.]+', '-', name.lower())}.xml"
         report.parent.mkdir(parents=True, exist_ok=True)
         report.unlink(missing_ok=True)
-        env = {**os.environ, **settings}
-        command = (python, "-m", "pytest", "-o", "faulthandler_timeout=120", f"--junitxml={report}", *arguments)
-        try:
-            code = run(*command, check=False, env=env, timeout=SUITE_SECONDS)
-        except subprocess.TimeoutExpired:
-            say(f"{name}: stopped after {SUITE_SECONDS} s")
-            code = 1
+        command = (python, "-m", "pytest", "-o", "faulthandler_timeout=300", f"--junitxml={report}", *arguments)
+        code = self.run(name, *command, **settings)
         if not report.is_file():
             say(f"{name}: pytest ended with exit code {code} and left no report")
-            self.failed += 1
+            self.add(failed=1)
             return
         suite = next(ElementTree.parse(report).getroot().iter("testsuite"))
         total, skipped, failed = (int(suite.get(key, 0)) for key in ("tests", "skipped", "failures"))
         failed += int(suite.get("errors", 0))
-        self.failed += failed or (code not in (0, 5))
-        self.skipped += skipped
-        self.passed += max(total - skipped - failed, 0)
+        self.add(max(total - skipped - failed, 0), failed or (code not in (0, 5)), skipped)
 
 
-def test(fast: bool, only: Sequence[str]) -> int:
-    """ruff, pyright, the tests without Blender, then the installed extension in each Blender."""
+def test(fast: bool, everything: bool, only: Sequence[str]) -> int:
+    """The tests without Blender; beside them ruff, pyright and the installed extension in each Blender."""
     python, tally = main_environment(), Tally()
-    zips = build([own_platform()])
-    tally.check("ruff", python, "-m", "ruff", "check", ".")
-    tally.check(
-        "pyright: backend, tests", python, "-m", "pyright", "--pythonpath", python, "backend", "tests", "build_addon.py"
-    )
-    # The add-on finds its backend only where both are staged.
-    tally.check("pyright: add-on", python, "-m", "pyright", "--pythonpath", python, "-p", addon_types())
-    if only:
-        tally.pytest("chosen tests", python, *only)
-    else:
-        folders = {path.name: path for path in sorted((ROOT / "tests").iterdir()) if any(path.glob("test_*.py"))}
-        shared = [path for name, path in folders.items() if name not in ALONE]
-        workers = ("-n", min(os.cpu_count() or 1, MOST_WORKERS), "--dist", "loadfile")
-        tally.pytest("tests without Blender", python, *workers, *shared, OMP_NUM_THREADS="1")
-        tally.pytest("tests of processes", python, *(folders[name] for name in ALONE[1:]))
-    for blender in (MAIN, *(() if fast else OTHERS)):
-        name = f"add-on in Blender {blender.bpy}"
-        addon = python if blender is MAIN else environment(blender, [f"bpy=={blender.bpy}", "pytest"])
-        if addon is None:
-            say(f"{name}: skipped, Python {blender.python} is not on this machine")
-            tally.skipped += 1
-            continue
-        # -p no:cacheprovider: three suites would write the same cache.
-        tally.pytest(name, addon, "-p", "no:cacheprovider", "tests/addon", OMOMI_ZIP=str(zips[0]))
+    with ThreadPoolExecutor(2) as lanes:
+        without_blender = lanes.submit(test_without_blender, python, tally, only)
+        others = lanes.submit(test_add_on, python, tally, () if fast else OTHERS, everything)
+        without_blender.result()
+        others.result()
+    for name, seconds in tally.steps:
+        print(f"{seconds:5.0f} s  {name}")
     print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
     return 1 if tally.failed else 0
 
 
-def addon_types() -> Path:
-    """A pyright configuration for the staged add-on without its backend, which is checked where it comes from."""
+def test_without_blender(python: Path, tally: Tally, only: Sequence[str]) -> None:
+    if only:
+        return tally.pytest("chosen tests", python, *only)
+    folders = [path for path in sorted((ROOT / "tests").iterdir()) if any(path.glob("test_*.py"))]
+    chosen = sorted((path for path in folders if path.name != "addon"), key=lambda path: path.name not in LONGEST_FIRST)
+    workers = ("-n", min(os.cpu_count() or 1, MOST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
+    return tally.pytest("tests without Blender", python, *workers, *chosen, OMP_NUM_THREADS="1")
+
+
+def test_add_on(python: Path, tally: Tally, others: Sequence[Blender], everything: bool) -> None:
+    """Build the zip, check what is written, and run the add-on's tests in the main Blender and some in the others."""
+    zips = build([own_platform()])
+    tally.check("ruff", python, "-m", "ruff", "check", ".")
+    tally.check("pyright", python, "-m", "pyright", "--pythonpath", python, "-p", types_of_everything())
+    for blender in (MAIN, *others):
+        name = f"add-on in Blender {blender.bpy}"
+        addon = python if blender is MAIN else environment(blender, [f"bpy=={blender.bpy}", "pytest"])
+        if addon is None:
+            say(f"{name}: skipped, Python {blender.python} is not on this machine")
+            tally.add(skipped=1)
+            continue
+        suites = ["tests/addon"] if blender is MAIN or everything else [f"tests/addon/{name}" for name in VERSIONED]
+        # -p no:cacheprovider: three suites would write the same cache.
+        tally.pytest(name, addon, "-p", "no:cacheprovider", *suites, OMOMI_ZIP=str(zips[0]))
+
+
+def types_of_everything() -> Path:
+    """A pyright configuration for the backend, the tests and the add-on, which finds its backend only where both are
+    staged."""
     config = BUILD / "pyrightconfig.json"
-    modules = [STAGE / path.name for path in (ROOT / "blender_addon").iterdir() if path.suffix in ("", ".py")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pyright"]
+    staged = [STAGE / path.name for path in (ROOT / "blender_addon").iterdir() if path.suffix in ("", ".py")]
+    checked = [ROOT / "backend", ROOT / "tests", ROOT / "build_addon.py", *staged]
     settings = {
-        "include": sorted(str(path.relative_to(BUILD)) for path in modules),
-        "pythonVersion": "3.11",
-        "typeCheckingMode": "basic",
-        "reportMissingModuleSource": False,
+        **project,
+        "include": sorted(os.path.relpath(path, BUILD) for path in checked),
+        "exclude": ["**/__pycache__"],
+        "executionEnvironments": [{"root": os.path.relpath(root, BUILD)} for root in (STAGE, ROOT)],
     }
     config.write_text(json.dumps(settings, indent=2), "utf-8")
     return config
@@ -318,6 +350,7 @@ def main() -> int:
     verbs.add_parser("demo").add_argument("--picture", type=Path, help="also copy the before/after picture here")
     tests = verbs.add_parser("test")
     tests.add_argument("--fast", action="store_true", help="no Blender but the main one")
+    tests.add_argument("--all", action="store_true", help="every suite of the add-on in each Blender")
     tests.add_argument("only", nargs="*", help="these test files or folders in place of all that need no Blender")
     for verb in ("stage", "build"):
         verbs.add_parser(verb).add_argument("--all-platforms", action="store_true")
@@ -330,7 +363,7 @@ def main() -> int:
             case "demo":
                 return demo(options.picture)
             case "test":
-                return test(options.fast, options.only)
+                return test(options.fast, options.all, options.only)
             case "stage":
                 say(f"staged {stage(platforms).relative_to(ROOT)}")
             case "build" | "validate":

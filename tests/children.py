@@ -14,14 +14,13 @@ from backend.protocol.client import BackendClient
 from backend.protocol.fit_options import FitOptions
 from backend.protocol.messages import Response
 from backend.protocol.requests import FitRequest
+from tests.fake_server import LIVENESS
 
 Run: TypeAlias = Callable[..., tuple[int, dict[str, Any], str]]
 """Runs a command; its exit code, the object on stdout, and stderr."""
 HERE = Path(__file__).parent
 BACKEND = HERE.parent / "backend"
 FAKE_SERVER = [sys.executable, "-I", str(HERE / "fake_server.py"), str(BACKEND)]
-# Far beyond what any step takes: only a hang gets there.
-LIVENESS = 60.0
 
 
 def cloud(count: int = 50) -> np.ndarray:

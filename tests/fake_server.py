@@ -1,14 +1,15 @@
 """A backend process with the real server and a toy engine that the scan's name tells what to do.
 
-python -I fake_server.py BACKEND_FOLDER
+python -I fake_server.py BACKEND_FOLDER                `FakeEngine`: the scan's own mesh comes back
+python -I fake_server.py BACKEND_FOLDER SITE_FOLDER    `SphereEngine`, for the add-on: a sphere around the scan does
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 import os
+import runpy
 import signal
 import sys
 import threading
@@ -19,6 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+LIVENESS = 120.0
+"""Seconds, far beyond what any step takes: only a hang gets there."""
+LONGER_THAN_ANY_TEST = 3600.0
+"""Seconds that what hangs on purpose hangs for."""
 
 
 @dataclass
@@ -114,7 +120,7 @@ class FakeEngine:
     def do_stuck(self, mesh: FakeMesh, on_frame: Callable[[Any], None], cancel: Any) -> None:
         # Says that it has begun: a cancel before that would find it ready to listen.
         on_frame(mesh)
-        time.sleep(60)
+        time.sleep(LONGER_THAN_ANY_TEST)
 
     def do_deaf(self, mesh: FakeMesh, on_frame: Callable[[Any], None], cancel: Any) -> None:
         """Frames go on after the cancel, and the callbacks' refusal is swallowed."""
@@ -144,7 +150,7 @@ class FakeEngine:
     def do_stop(self, mesh: FakeMesh, on_frame: Callable[[Any], None], cancel: Any) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
         # The other threads run on until the signal has reached them.
-        time.sleep(60)
+        time.sleep(LONGER_THAN_ANY_TEST)
 
     def do_empty(self, mesh: FakeMesh, on_frame: Callable[[Any], None], cancel: Any) -> None:
         from backend.errors import ErrorCode, OmomiError
@@ -161,6 +167,75 @@ class FakeEngine:
         raise MemoryError
 
 
+class SphereEngine(FakeEngine):
+    """Returns a sphere around the scan, coarse to fine. Words in the scan's name choose how it behaves: ``slow``
+    (seconds, many frames), ``noisy`` (prints on fd 1), ``fatal`` (the process dies after the first frame), ``checked``
+    (the real cleaning of scans runs first)."""
+
+    _given: Any = None
+
+    def info(self) -> Any:
+        from backend.engine import EngineInfo
+
+        return EngineInfo("toy", "cpu", ("CPUExecutionProvider",), "none")
+
+    def prepare(self, raw: Any) -> Any:
+        """What edits need, where the scan is good enough for it; the toy itself takes any scan, as it was given."""
+        from backend.errors import OmomiError
+        from backend.scan.prepare import prepare
+
+        self._given = raw
+        try:
+            return prepare(raw)
+        except OmomiError:
+            return raw
+
+    def fit(self, raw: Any, options: Any, on_frame: Any, on_progress: Any, cancel: Any, guess: Any = None) -> Any:
+        raw = self._given or raw
+        if "checked" in raw.name:
+            from backend.scan.prepare import prepare
+
+            prepare(raw)
+        steps = 100 if "slow" in raw.name else options.level + 1
+        low, high = raw.points.min(0), raw.points.max(0)
+        mesh = FakeMesh(raw.points, raw.faces, np.zeros(len(raw.points)))
+        for step in range(steps):
+            on_progress(step / steps, f"step {step + 1} of {steps}")
+            if "slow" in raw.name:
+                time.sleep(0.05)
+            cancel.raise_if_cancelled()
+            vertices, faces = sphere((low + high) / 2, (high - low) / 2, 8 + 4 * min(step, 8))
+            sigma = np.linspace(0, 0.1, len(vertices), dtype=np.float32)
+            mesh = FakeMesh(vertices, faces, sigma, step, step == steps - 1)
+            on_frame(mesh)
+            if "noisy" in raw.name:
+                os.write(1, b"a stray print from native code\n" * 50)
+                print("and one from Python", flush=True)
+            if "fatal" in raw.name:
+                os._exit(7)
+        return FakeFit(mesh, FakeStats(0.0, []), {"faces": 0 if raw.faces is None else len(raw.faces)})
+
+
+def sphere(centre: np.ndarray, radii: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """A closed ellipsoid of n rings of 2n vertices, wound outwards."""
+    theta = np.linspace(0, np.pi, n + 2)[1:-1]
+    phi = np.linspace(0, 2 * np.pi, 2 * n, endpoint=False)
+    t, p = np.meshgrid(theta, phi, indexing="ij")
+    ring = np.stack([np.sin(t) * np.cos(p), np.sin(t) * np.sin(p), np.cos(t)], -1).reshape(-1, 3)
+    vertices = np.concatenate([ring, [[0, 0, 1], [0, 0, -1]]])
+    i, j = np.meshgrid(np.arange(n - 1), np.arange(2 * n), indexing="ij")
+    a, b = i * 2 * n + j, i * 2 * n + (j + 1) % (2 * n)
+    sides = np.concatenate([np.stack([a, a + 2 * n, b], -1), np.stack([b, a + 2 * n, b + 2 * n], -1)]).reshape(-1, 3)
+    first, top = np.arange(2 * n), len(ring)
+    second = (first + 1) % (2 * n)
+    last = (n - 1) * 2 * n
+    caps = [
+        np.stack([first, second, 0 * first + top], -1),
+        np.stack([last + second, last + first, 0 * first + top + 1], -1),
+    ]
+    return vertices * radii + centre, np.concatenate([sides, *caps]).astype(np.int32)
+
+
 def open_sockets() -> list[str]:
     folder = "/proc/self/fd"
     if not os.path.isdir(folder):
@@ -175,18 +250,10 @@ def open_sockets() -> list[str]:
     return [link for link in links if link.startswith("socket:")]
 
 
-def load_backend(folder: Path) -> None:
-    spec = importlib.util.spec_from_file_location(
-        "backend", folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    assert spec is not None and spec.loader is not None
-    package = importlib.util.module_from_spec(spec)
-    sys.modules["backend"] = package
-    spec.loader.exec_module(package)
-
-
 if __name__ == "__main__":
-    load_backend(Path(sys.argv[1]))
+    backend = Path(sys.argv[1])
+    sys.path += sys.argv[2:]
+    runpy.run_path(str(backend / "__main__.py"))["load_package"](backend)
     from backend.server.server import serve
 
-    serve(FakeEngine())
+    serve(SphereEngine() if sys.argv[2:] else FakeEngine())

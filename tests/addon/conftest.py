@@ -20,6 +20,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.addon.fake_client import FakeClient
+from tests.fake_server import LIVENESS
+
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "bl_ext.user_default.omomi"
 # What the tests reach into, by its last name.
@@ -79,8 +82,8 @@ def scene(addon: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def toy(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Fits run in the toy backend (see fake_backend.py)."""
-    script = Path(__file__).with_name("fake_backend.py")
+    """Fits run in a process whose engine returns spheres."""
+    script = ROOT / "tests" / "fake_server.py"
     command = [sys.executable, "-I", str(script), str(addon.process.BACKEND), str(addon.process.site_folder())]
     monkeypatch.setattr(addon.process, "command", lambda: command)
     return addon
@@ -89,22 +92,12 @@ def toy(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def fake(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A `FakeClient` in place of the backend process, and an empty library."""
-    folder = Path(__file__).parent
-    fakes = [load_file(folder / name) for name in ("fake_client.py", "fake_backend.py")]
-    client = fakes[0].FakeClient(addon.messages, addon.errors, fakes[1].sphere)
+    client = FakeClient(addon.messages, addon.errors)
     monkeypatch.setattr(addon.process, "started", lambda: client)
     monkeypatch.setattr(addon.process, "introduced", lambda: SimpleNamespace(model_hash="0123456789abcdef"))
     monkeypatch.setattr(addon.preferences, "library_folder", lambda: tmp_path / "library")
     addon.backend_fit.forget_all()
     return client
-
-
-def load_file(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec and spec.loader
-    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -133,10 +126,10 @@ def make(scene: Any) -> Callable[..., Any]:
 def step_until() -> Callable[..., None]:
     """Step a run, as the timer in a window does, until a condition holds."""
 
-    def drive(run: Any, condition: Callable[[], bool], seconds: float = 20.0) -> None:
-        deadline = time.monotonic() + seconds
+    def drive(run: Any, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + LIVENESS
         while not condition():
-            assert time.monotonic() < deadline, f"nothing happened in {seconds} s: {run.text}, {run.errors}"
+            assert time.monotonic() < deadline, f"nothing happened in {LIVENESS} s: {run.text}, {run.errors}"
             run.step()
             time.sleep(0.005)
 
@@ -148,7 +141,7 @@ def settle(addon: Any) -> Callable[[], None]:
     """Pump as the timer of a window does, until nothing is left to show."""
 
     def drive() -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + LIVENESS
         while addon.live.pump():
             assert time.monotonic() < deadline, addon.live.status()
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.fake_server import sphere
+
 SHARES = {"thickness": 1.0, "smoothness": -0.5, "detail": 0.25, "sharpness": 2.0}
 
 
@@ -19,7 +21,7 @@ class FakeClient:
     """Answers at the next `poll`. ``failures``: kind of request -> errors to answer with, one each; ``slow``: kinds
     that get no answer until taken out; ``requests``: everything that was asked for, as (kind, number, fields)."""
 
-    def __init__(self, protocol: Any, errors: Any, sphere: Any) -> None:
+    def __init__(self, protocol: Any, errors: Any) -> None:
         self.pid = 1
         self.hello = None
         self.failure = None
@@ -30,7 +32,6 @@ class FakeClient:
         self.forgotten: list[int] = []
         self._protocol = protocol
         self._errors = errors
-        self._sphere = sphere
         self._numbers = itertools.count(1)
         self._waiting: list[tuple[str, int, dict[str, Any]]] = []
         self._scans: dict[int, dict[str, Any]] = {}
@@ -97,7 +98,7 @@ class FakeClient:
         origin = (low + high) / 2
         # What was not seen bulges more in every other completion.
         radii = (high - low) / 2 * (1 + options.variation / 10)
-        body, body_faces = self._sphere(np.zeros(3), radii, 6 + options.variation)
+        body, body_faces = sphere(np.zeros(3), radii, 6 + options.variation)
         scan = {
             "origin": tuple(origin.tolist()), "count": len(points),
             "fit": (body.astype("<f4"), body_faces), "scan": ((points - origin).astype("<f4"), faces),
@@ -144,7 +145,7 @@ class FakeClient:
         scan, vertices = self._scans[handle], self._posed(handle, strengths)
         faces = scan[scan["body"]][1]
         if outcome == "remeshed":
-            vertices, faces = self._sphere(np.zeros(3), np.abs(vertices).max(0), 8)
+            vertices, faces = sphere(np.zeros(3), np.abs(vertices).max(0), 8)
         change = "a tunnel through it closes" if max(map(abs, strengths), default=0) > 1.25 else ""
         report = {
             "moved": 1.0, "largest": 0.1, "guessed": 0.5, "folded": 3,
@@ -185,7 +186,7 @@ class FakeClient:
         return [self._protocol.Done(number, result)]
 
     def _sample(self, number: int, seed: int, level: int) -> list[Any]:
-        vertices, faces = self._sphere(np.zeros(3), np.array([0.8, 0.5, 0.1 * (seed % 5 + 1)]), 6)
+        vertices, faces = sphere(np.zeros(3), np.array([0.8, 0.5, 0.1 * (seed % 5 + 1)]), 6)
         frame = self._frame(number, {"origin": (0.0, 0.0, 0.0)}, vertices, faces)
         result = {"plausibility": 0.5, "nearest": [{"family": "vessel", "distance": 0.5}]}
         return [frame, self._protocol.Done(number, result)]

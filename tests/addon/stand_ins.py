@@ -10,6 +10,8 @@ from typing import Any
 
 import bpy
 
+from tests.fake_server import LIVENESS
+
 
 class Window:
     """The parts of the window manager and of the workspace that a modal operator touches."""
@@ -69,7 +71,7 @@ class Operator:
         return self.invoke(self.context, SimpleNamespace(type="LEFTMOUSE", value="PRESS"))  # type: ignore[attr-defined]
 
     def run(self, until: Callable[[Any], bool]) -> Any:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + LIVENESS
         while not until(answer := self.event("TIMER")):
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -228,24 +228,12 @@ def test_loading_a_file_drops_everything(fake: Any, addon: Any, scan: Any) -> No
     assert not addon.live.pump() and not bpy.data.objects and fake.cancelled
 
 
-def test_a_step_is_quick_on_a_mesh_of_a_hundred_thousand_vertices(
-    fake: Any, addon: Any, make: Callable[..., Any], settle: Any
-) -> None:
-    import time
-
-    n = 316
-    x, y = np.meshgrid(np.linspace(0, 1, n), np.linspace(0, 1, n))
-    points = np.stack([x, y, np.sin(9 * x) / 9], -1).reshape(-1, 3)
-    a = np.arange(n * n).reshape(n, n)
-    make("large", points, np.stack([a[:-1, :-1], a[:-1, 1:], a[1:, 1:], a[1:, :-1]], -1).reshape(-1, 4).tolist())
+def test_steps_of_a_slider_pose_the_stack_that_is_there(fake: Any, make: Callable[..., Any], settle: Any) -> None:
+    """How long a step takes is measured by `bench latency`."""
+    make("ball")
     bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.1)
     settle()
-    obj, spent = bpy.context.active_object, []
     for strength in np.linspace(0.2, 1, 9):
-        obj.omomi.edits[0].strength = strength
-        begun = time.process_time()
+        bpy.context.active_object.omomi.edits[0].strength = strength
         settle()
-        spent.append(time.process_time() - begun)
-    # The fake's own arithmetic included; a step of the timer has 16 ms in a quiet window.
-    assert np.median(spent) < 0.05, spent
-    assert fake.kinds["StackRequest"] == 1
+    assert fake.kinds["StackRequest"] == 1 and fake.kinds["PoseRequest"] >= 9

@@ -18,7 +18,7 @@ bpy = pytest.importorskip("bpy")
 MODULE = "bl_ext.user_default.omomi"
 
 SPY = """
-import sys, os, socket, subprocess, threading, time
+import sys, os, socket, subprocess, threading
 import bpy
 opened = []
 watched = ("socket.bind", "socket.connect", "subprocess.Popen", "os.posix_spawn", "os.fork")
@@ -31,10 +31,8 @@ addon_utils.enable("bl_ext.user_default.omomi")
 heavy = [name for name in ("onnxruntime", "scipy", "trimesh", "torch", "gpu") if name in set(sys.modules) - modules]
 omomi = sys.modules["bl_ext.user_default.omomi"]
 omomi.unregister()
-start = time.perf_counter()
 omomi.register()
-seconds = time.perf_counter() - start
-print("RESULT", {"opened": opened, "threads": threading.active_count() - threads, "heavy": heavy, "seconds": seconds})
+print("RESULT", {"opened": opened, "threads": threading.active_count() - threads, "heavy": heavy})
 addon_utils.disable("bl_ext.user_default.omomi")
 """
 
@@ -82,8 +80,6 @@ def test_enabling_starts_nothing_and_imports_nothing_heavy(package: Path, tmp_pa
     assert found, run.stdout + run.stderr
     result = eval(found[1])
     assert result["opened"] == [] and result["threads"] == 0 and result["heavy"] == []
-    # A few ms on a quiet machine.
-    assert result["seconds"] < 0.5
 
 
 def test_disable_leaves_nothing_behind_and_enable_works_again(addon: Any, scene: Any) -> None:

@@ -6,7 +6,6 @@ import importlib
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -30,9 +29,8 @@ def operator(toy: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Operato
 def test_fit_returns_at_once_and_ends_by_itself(operator: Any, make: Any) -> None:
     make("owl")
     fit = operator()
-    before = time.monotonic()
     assert fit.start() == {"RUNNING_MODAL"}
-    assert time.monotonic() - before < 1.0
+    assert "owl.fit" not in bpy.data.objects
     assert fit.window.handlers == 1 and len(fit.window.timers) == 1
     assert fit.run(lambda answer: answer != {"RUNNING_MODAL"}) == {"FINISHED"}
     assert "owl.fit" in bpy.data.objects and fit.window.timers == [] and fit.window.status is None
@@ -54,9 +52,7 @@ def test_escape_cancels_and_leaves_the_scene_as_it_was(operator: Any, toy: Any, 
     fit = operator()
     fit.start()
     fit.run(lambda _: len(bpy.data.objects) > 1)
-    before = time.monotonic()
     assert fit.event("ESC", "PRESS") == {"CANCELLED"}
-    assert time.monotonic() - before < 0.5
     assert list(bpy.data.objects) == [scan] and not scan.hide_get()
     assert fit.window.timers == [] and fit.window.status is None and toy.jobs.current() is None
 

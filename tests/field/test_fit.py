@@ -14,6 +14,7 @@ from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.formats.raw_scan import RawScan
 from backend.geometry.measure import measure
 from backend.protocol.fit_options import FitOptions
+from tests.children import LIVENESS
 
 
 @pytest.fixture(scope="module")
@@ -81,25 +82,23 @@ def test_an_offset_of_ten_to_the_twelfth_costs_no_detail(model: Model) -> None:
     assert abs(np.linalg.norm(back, axis=1).mean() - np.linalg.norm(near.vertices, axis=1).mean()) < 1e-3
 
 
-def test_cancel_stops_inside_half_a_second(model: Model) -> None:
+def test_cancel_stops_a_fit_inside_the_network(model: Model) -> None:
+    """How soon is measured by `bench latency`; a fit that does not listen ends with a mesh instead of the error."""
     cancel, started = CancelToken(), threading.Event()
-    ended: list[float] = []
+    codes: list[ErrorCode] = []
 
     def run() -> None:
         with pytest.raises(OmomiError) as caught:
             fit(sphere_scan(), model, FitOptions(level=4), cancel=cancel, on_progress=lambda *_: started.set())
-        assert caught.value.code == ErrorCode.CANCELLED
-        ended.append(time.monotonic())
+        codes.append(caught.value.code)
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert started.wait(20)
+    assert started.wait(LIVENESS)
     time.sleep(0.5)
-    asked = time.monotonic()
     cancel.cancel()
-    thread.join(20)
-    # the bound on a quiet machine is 0.5 s; tests may share theirs
-    assert ended and ended[0] - asked < 3
+    thread.join(LIVENESS)
+    assert codes == [ErrorCode.CANCELLED]
     assert fit(sphere_scan(), model, FitOptions(level=0)).mesh.final
 
 
