@@ -46,47 +46,61 @@ def cap(scan: PreparedScan, height: float = 1.0, sigma: float = 0.02) -> Complet
     return CompletionPrior(points, normals.astype(np.float32), sure, "a cap")
 
 
-def test_without_a_guess_nothing_changes(model: Model, scan: PreparedScan) -> None:
+@pytest.fixture(scope="module")
+def plain(model: Model, scan: PreparedScan) -> FittedMesh:
+    """Fitted without a guess."""
+    fitted = fit(scan, model, FitOptions(level=1))
+    assert fitted.stats.guess == ""
+    return fitted.mesh
+
+
+@pytest.fixture(scope="module")
+def raised(model: Model, scan: PreparedScan) -> FittedMesh:
+    """Fitted with a guess that lies above where the sphere would be."""
+    return fit(scan, model, FitOptions(level=1), guess=cap(scan, 1.1)).mesh
+
+
+def test_without_a_guess_nothing_changes(model: Model, scan: PreparedScan, plain: FittedMesh) -> None:
     asked: list[int] = []
 
     def silent(_: PreparedScan, level: Level) -> None:
         asked.append(level.number)
 
     nothing = cap(scan).take(np.zeros(0, int))
-    plain, *others = (fit(scan, model, FitOptions(level=1), guess=guess) for guess in (None, silent, nothing))
-    for other in others:
-        assert np.array_equal(plain.mesh.vertices, other.mesh.vertices)
-        assert np.array_equal(plain.mesh.faces, other.mesh.faces)
-        assert np.array_equal(plain.mesh.sigma, other.mesh.sigma)
-    assert asked == [0] and plain.stats.guess == ""
+    for guess in (silent, nothing):
+        other = fit(scan, model, FitOptions(level=1), guess=guess).mesh
+        assert np.array_equal(plain.vertices, other.vertices)
+        assert np.array_equal(plain.faces, other.faces)
+        assert np.array_equal(plain.sigma, other.sigma)
+    assert asked == [0]
 
 
-def test_the_surface_follows_the_guess_where_nothing_was_measured(model: Model, scan: PreparedScan) -> None:
+def test_the_surface_follows_the_guess_where_nothing_was_measured(
+    model: Model, scan: PreparedScan, raised: FittedMesh
+) -> None:
     def top(points: np.ndarray) -> float:
         return float(points[(np.hypot(*points.T[:2]) < 0.1) & (points[:, 2] > 0), 2].mean())
 
+    lowered = fit(scan, model, FitOptions(level=1), guess=cap(scan, 0.9))
+    assert lowered.stats.guess == "a cap"
     # the two differ by about two voxels at the top
-    for height in (0.9, 1.1):
-        guess = cap(scan, height)
-        result = fit(scan, model, FitOptions(level=1), guess=guess)
-        assert top(result.mesh.vertices) == pytest.approx(top(scan.frame.to_world(guess.points)), abs=0.02)
-        assert result.stats.guess == "a cap"
+    for height, mesh in ((0.9, lowered.mesh), (1.1, raised)):
+        assert top(mesh.vertices) == pytest.approx(top(scan.frame.to_world(cap(scan, height).points)), abs=0.02)
 
 
-def test_measured_surface_is_not_moved(model: Model, scan: PreparedScan) -> None:
-    with_guess, without = (fit(scan, model, FitOptions(level=1), guess=g).mesh for g in (cap(scan, 1.1), None))
-    for mesh in (with_guess, without):
+def test_measured_surface_is_not_moved(plain: FittedMesh, raised: FittedMesh) -> None:
+    for mesh in (raised, plain):
         measured = mesh.vertices[mesh.vertices[:, 2] < LID - 0.1]
         assert np.abs(np.linalg.norm(measured, axis=1) - 1).max() < 0.03
 
 
-def test_a_guess_on_measured_surface_is_not_heard(model: Model, scan: PreparedScan) -> None:
+def test_a_guess_on_measured_surface_is_not_heard(model: Model, scan: PreparedScan, plain: FittedMesh) -> None:
     points = scan.points[::3]
     wrong = CompletionPrior(
         points + np.float32(0.01), -scan.normals[::3], np.full(len(points), 0.1, np.float32), "nonsense"
     )
-    said, silent = (fit(scan, model, FitOptions(level=1), guess=guess).mesh for guess in (wrong, None))
-    assert np.array_equal(said.vertices, silent.vertices) and np.array_equal(said.sigma, silent.sigma)
+    said = fit(scan, model, FitOptions(level=1), guess=wrong).mesh
+    assert np.array_equal(said.vertices, plain.vertices) and np.array_equal(said.sigma, plain.sigma)
 
 
 def test_sigma_is_never_below_that_of_the_guess(model: Model, scan: PreparedScan) -> None:
