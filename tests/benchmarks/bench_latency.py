@@ -23,9 +23,10 @@ from pathlib import Path
 import numpy as np
 
 from backend.errors import ErrorCode, OmomiError
-from backend.field.fit import FitOptions, fit
+from backend.field.fit import fit
 from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.formats.raw_scan import RawScan
+from backend.protocol.fit_options import FitOptions
 from tests.benchmarks.bars import Bar, verdict, write_report
 
 ROOT = Path(__file__).parents[2]
