@@ -145,7 +145,7 @@ def experiment(space: Space, size: ExperimentSize | None = None, log: Callable[[
     return {
         "space": space.name,
         "family": list(FACTORS),
-        "size": asdict(size),
+        "settings": asdict(size),
         "scores": {
             name: {measure: _summary([one[measure] for one in each]) for measure in SCORES}
             for name, each in scores.items()
