@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ErrorCode, OmomiError
+from ..formats.files import MESH_SUFFIXES
+from ..protocol.names import PROFILE
 from .arguments import MakeEngine, progress, report
-
-SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".npz")
 
 
 def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
@@ -23,14 +23,14 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     from ..formats.mesh_reader import load_scan
     from ..prior.profile.family import Member, learn_profile
-    from ..prior.profile.profile import SUFFIX, save_profile
+    from ..prior.profile.profile import save_profile
     from ..scan.prepare import prepare
 
-    if arguments.output.suffix.lower() != SUFFIX:
-        arguments.misuse(f"NAME must end in {SUFFIX}")
+    if arguments.output.suffix.lower() != PROFILE:
+        arguments.misuse(f"NAME must end in {PROFILE}")
     if not arguments.family.is_dir():
         raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{arguments.family} is not a folder of scans.")
-    paths = sorted(path for path in arguments.family.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in arguments.family.iterdir() if path.suffix.lower() in MESH_SUFFIXES)
     started = time.perf_counter()
     members, warnings = [], []
     with progress(arguments.output.stem) as line:

@@ -141,7 +141,8 @@ def from_recipe(path: Path, mask: Path | None, model: str) -> tuple[FitOptions, 
     """The fit's options and the edits of a recipe; files are looked for beside it. mask: in place of painted ones, and
     for edits that have none. Raises OmomiError."""
     from ..edits.attributes import ATTRIBUTES
-    from ..edits.edit_file import SUFFIX, load_edit
+    from ..edits.edit_file import load_edit
+    from ..protocol.names import EDIT
     from ..protocol.recipe import SHAPE, MaskRef, check_model, read_recipe
 
     recipe = read_recipe(path)
@@ -150,10 +151,10 @@ def from_recipe(path: Path, mask: Path | None, model: str) -> tuple[FitOptions, 
     for entry in recipe.entries:
         stored = None
         if entry.sha256:
-            stored = load_edit(path.parent / f"{entry.edit}{SUFFIX}", model)
+            stored = load_edit(path.parent / f"{entry.edit}{EDIT}", model)
             if stored.sha256 != entry.sha256:
                 raise OmomiError(
-                    ErrorCode.UNREADABLE_FILE, f"{entry.edit}{SUFFIX} is not the edit that the recipe was made with."
+                    ErrorCode.UNREADABLE_FILE, f"{entry.edit}{EDIT} is not the edit that the recipe was made with."
                 )
         elif entry.kind == SHAPE:
             shape_named(entry.edit)

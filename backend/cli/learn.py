@@ -19,16 +19,17 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
-    from ..edits.edit_file import SUFFIX, save_edit
+    from ..edits.edit_file import save_edit
     from ..edits.learn import MOST_EXAMPLES, learn_from
     from ..formats.mesh_reader import load_scan
+    from ..protocol.names import EDIT
 
     if len(arguments.before) != len(arguments.after):
         arguments.misuse("every --before needs its --after")
     if len(arguments.before) > MOST_EXAMPLES:
         arguments.misuse(f"at most {MOST_EXAMPLES} examples")
-    if arguments.output.suffix.lower() != SUFFIX:
-        arguments.misuse(f"NAME must end in {SUFFIX}")
+    if arguments.output.suffix.lower() != EDIT:
+        arguments.misuse(f"NAME must end in {EDIT}")
     with progress(arguments.output.stem) as line:
         model = make_engine(arguments.device, arguments.threads).info().model_hash
         started = time.perf_counter()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import __version__
 from ..errors import ErrorCode, OmomiError
+from ..formats.files import MESH_SUFFIXES
 from . import (
     align,
     audit,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 MakeEngine: TypeAlias = "Callable[[str, int], Engine]"
 
 MOST_VARIATIONS = 99
-MESH_SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".npz")
 
 # Verbs of the developer, with parsers of their own; an installed extension does not have these modules.
 _ELSEWHERE = {

@@ -16,7 +16,6 @@ from ..protocol.recipe import check_model
 from ..registration.icp import Surface
 from .learned import MOST_CENTRES, LearnedEdit
 
-SUFFIX = ".omomi"
 KIND = "learned displacement, version 1"
 _NUMBERS = ("radius", "noise", "size", "disagreement", "unexplained")
 _LARGEST = 1e3

@@ -12,6 +12,9 @@ from typing import Any, NoReturn
 
 from ..errors import ErrorCode, OmomiError
 
+MESH_SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".npz")
+"""Of the meshes that Omomi reads and writes."""
+
 
 class FormatError(ValueError):
     """What is wrong with the contents of a file, worded as the end of a sentence without its full stop."""

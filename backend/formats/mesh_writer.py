@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ErrorCode, OmomiError
-from .files import whole_file
+from .files import MESH_SUFFIXES, whole_file
 from .ply import write_ply
 
 _PRECISION = 1e-4
 """Coordinates are written in double precision where single would move them by more than this share of the mesh."""
-SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".npz")
 
 
 def save_mesh(path: Path, vertices: ArrayLike, faces: ArrayLike, sigma: ArrayLike | None = None) -> None:
@@ -24,8 +23,10 @@ def save_mesh(path: Path, vertices: ArrayLike, faces: ArrayLike, sigma: ArrayLik
     Raises OmomiError: BAD_OPTION (another suffix), DISK (cannot write there; what was at ``path`` is untouched).
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise OmomiError(ErrorCode.BAD_OPTION, f"{path.name} has no suffix that Omomi writes ({', '.join(SUFFIXES)}).")
+    if path.suffix.lower() not in MESH_SUFFIXES:
+        raise OmomiError(
+            ErrorCode.BAD_OPTION, f"{path.name} has no suffix that Omomi writes ({', '.join(MESH_SUFFIXES)})."
+        )
     points, triangles = np.asarray(vertices, np.float64).reshape(-1, 3), np.asarray(faces, np.int32).reshape(-1, 3)
     error_bars = None if sigma is None else np.asarray(sigma, np.float32).reshape(len(points))
     with whole_file(path) as temporary, temporary.open("xb") as stream:

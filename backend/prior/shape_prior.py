@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
 from ..field.onnx_model import CODE, MODEL_FOLDER
-from ..formats.files import FormatError, parse_json, read_bounded, unreadable
-from ..protocol.recipe import check_model, is_file_name
+from ..formats.files import unreadable
+from ..protocol.names import MOST_SLIDERS, card_members, card_sliders
+from ..protocol.recipe import check_model
 from .archive import FILE as ARCHIVE
 from .archive import Archive, load_archive
 from .codes import FILE as CODES
@@ -23,10 +24,6 @@ from .flow import FILE as FLOW
 from .flow import FlowPrior, load_flow
 
 CARD = "card.json"
-LARGEST_CARD = 4 << 20
-MOST_SLIDERS = 64
-FARTHEST = 10.0
-"""Units of a slider: beyond them nothing is like any shape."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def load_prior(folder: Path = MODEL_FOLDER) -> ShapePrior:
         raise OmomiError(
             ErrorCode.MODEL_MISSING, f"This model knows nothing of whole shapes: {', '.join(missing)} is not installed."
         )
-    card = _card(folder / CARD)
+    card = card_members(folder / CARD)
     codes, flow = load_codes(folder / CODES), load_flow(folder / FLOW)
     archive = load_archive(folder / ARCHIVE) if (folder / ARCHIVE).is_file() else None
     if flow.size != CODE:
@@ -87,34 +84,10 @@ def installed_prior() -> ShapePrior | None:
 
 
 def sliders_of(card: Mapping[str, Any], codes: Codes) -> list[ShapeSlider]:
-    """The sliders of the kind "shape" that a card names, see `report.card`; what is not as it should be is left out."""
-    given = card.get("sliders")
+    """The shape sliders of a card that have a range and a direction among the codes'; of a name twice the first."""
     found: dict[str, ShapeSlider] = {}
-    for entry in given[:MOST_SLIDERS] if isinstance(given, list) else []:
-        if not isinstance(entry, dict) or entry.get("kind") != "shape":
-            continue
-        name, row, unit = entry.get("name"), entry.get("direction"), entry.get("unit")
-        ends = _range(entry.get("range"))
-        known = type(row) is int and 0 <= row < len(codes.directions)
-        if known and ends is not None and isinstance(name, str) and is_file_name(name) and name not in found:
-            words = unit if isinstance(unit, str) else ""
-            found[name] = ShapeSlider(name, codes.directions[row], *ends, words)
-    return list(found.values())
-
-
-def _range(value: Any) -> tuple[float, float] | None:
-    if not isinstance(value, list) or len(value) != 2 or any(type(end) not in (int, float) for end in value):
-        return None
-    low, high = value
-    return (float(low), float(high)) if -FARTHEST <= low <= 0 <= high <= FARTHEST and low < high else None
-
-
-def _card(path: Path) -> Mapping[str, Any]:
-    data = read_bounded(path, LARGEST_CARD)
-    try:
-        found = parse_json(data, "it")
-        if not isinstance(found, dict):
-            raise FormatError("it is not a card")
-    except FormatError as flaw:
-        raise unreadable(path.name, flaw) from flaw
-    return found
+    for slider in card_sliders(card):
+        row, ends = slider.direction, slider.range
+        if row is not None and row < len(codes.directions) and ends is not None:
+            found.setdefault(slider.name, ShapeSlider(slider.name, codes.directions[row], *ends, slider.unit))
+    return list(found.values())[:MOST_SLIDERS]

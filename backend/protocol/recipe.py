@@ -14,12 +14,12 @@ import numpy as np
 from ..errors import ErrorCode, OmomiError
 from ..formats.files import FormatError, parse_json, read_bounded, unreadable, write_whole
 from .fit_options import FitOptions
+from .names import LONGEST_NAME, name_flaw
 
 VERSION = 1
 LARGEST_FILE = 1 << 20
 """Bytes. The longest recipe within the bounds below takes less."""
 MOST_ENTRIES = 256
-LONGEST_NAME = 64
 LARGEST_NUMBER = 1e9
 """Of strengths and positions: beyond any use, and products of a few of them stay finite in single precision."""
 
@@ -32,9 +32,6 @@ ROW = "row"
 _PARTS = {
     "vertex_group": ("name",), "file": ("name",), "box": ("low", "high"), "sphere": ("centre", "radius"), ROW: ("row",),
 }  # fmt: skip
-_FORBIDDEN = frozenset('/\\:*?"<>|')
-# Windows opens devices under these names, whatever the suffix.
-_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _MODEL_HASH = re.compile(r"[0-9a-f]{8,64}")
 _SHA256 = re.compile(r"([0-9a-f]{64})?")
 
@@ -287,18 +284,9 @@ def _label(what: str, value: Any) -> str:
     return value
 
 
-def is_file_name(value: Any) -> bool:
-    """Whether an edit can have this name."""
-    try:
-        _file_name("the name of an edit", value)
-    except OmomiError:
-        return False
-    return True
-
-
 def _file_name(what: str, value: Any) -> str:
     """A name that is the stem of a file on any system, and never leads out of its folder."""
     name = _label(what, value)
-    if _FORBIDDEN & set(name) or name != name.strip(" .") or _DEVICE.fullmatch(name):
-        _refuse(f"{what} must do as the name of a file, and {name!r} does not")
+    if flaw := name_flaw(name):
+        _refuse(f"{what} is {name!r}, which cannot name a file: {flaw}")
     return name

@@ -25,9 +25,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..formats.files import FormatError, parse_json, read_bounded, unreadable
+from ..protocol.names import card_members
 
-LARGEST_CARD = 4 << 20
 MOST = 512
 """Sliders, bars, values in a list: what is beyond is left out."""
 DEEPEST = 6
@@ -148,14 +147,7 @@ class Card:
 
 def read_card(path: Path) -> Card:
     """Raises OmomiError(UNREADABLE_FILE) for what is no JSON object of at most LARGEST_CARD bytes."""
-    data = read_bounded(path, LARGEST_CARD)
-    try:
-        found = parse_json(data, "it")
-        if not isinstance(found, dict):
-            raise FormatError("it is not a card")
-    except FormatError as flaw:
-        raise unreadable(Path(path).name, flaw) from flaw
-    return card_of(found)
+    return card_of(card_members(path))
 
 
 def card_of(raw: Mapping[str, Any]) -> Card:

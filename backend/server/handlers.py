@@ -14,6 +14,7 @@ from ..engine import Engine, Mesh
 from ..errors import ErrorCode, OmomiError
 from ..protocol.codec import jsonable
 from ..protocol.messages import Done, FitDone, MeshFrame
+from ..protocol.names import EDIT, PROFILE
 from ..protocol.requests import (
     AlignRequest,
     ApplyRequest,
@@ -190,11 +191,11 @@ def _blend(request: BlendRequest, bench: JobContext) -> Done:
 
 
 def _learn(request: LearnRequest, bench: JobContext) -> Done:
-    from ..edits.edit_file import SUFFIX, save_edit
+    from ..edits.edit_file import save_edit
     from ..edits.learn import learn_from
     from .meshes import unpacked
 
-    path = _file(request.path, SUFFIX)
+    path = _file(request.path, EDIT)
     counts = request.counts
     kinds = [f"Example {number // 2 + 1} {('before', 'after')[number % 2]}" for number in range(len(counts) // 2)]
     meshes = unpacked(request.points, request.faces, counts, kinds)
@@ -232,10 +233,10 @@ def _transfer(request: TransferRequest, bench: JobContext) -> Done:
 
 def _align(request: AlignRequest, bench: JobContext) -> Done:
     from ..edits.family_profile import align_family
-    from ..prior.profile.profile import SUFFIX, save_profile
+    from ..prior.profile.profile import save_profile
     from .meshes import unpacked
 
-    path = _file(request.path, SUFFIX)
+    path = _file(request.path, PROFILE)
     scans = unpacked(request.points, request.faces, request.counts, request.names)
     profile, summary = align_family(scans, bench.report)
     save_profile(path, profile)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from backend.errors import ErrorCode, OmomiError
 from backend.protocol import recipe as recipe_module
 from backend.protocol.fit_options import FitOptions
+from backend.protocol.names import LONGEST_NAME
 from backend.protocol.recipe import (
-    LONGEST_NAME,
     MOST_ENTRIES,
     Layer,
     MaskRef,

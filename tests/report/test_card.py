@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.errors import ErrorCode, OmomiError
+from backend.protocol.names import LARGEST_CARD
 from backend.report.audit import audit_page
-from backend.report.card import LARGEST_CARD, Card, Curve, card_of, read_card
+from backend.report.card import Card, Curve, card_of, read_card
 from backend.report.compare import drifts, match_sliders
 from backend.report.compare import settings as changed_settings
 

@@ -16,7 +16,6 @@ from ...formats.tables import load_tables, table
 from .deviation import REST_RANGES
 from .gaussian import RANGES, ShapeGaussian
 
-SUFFIX = ".profile"
 KIND = "shape profile, version 3"
 FEWEST_MEMBERS, MOST_MEMBERS = 3, 200
 MOST_POINTS, MOST_MODES = 50_000, 100
