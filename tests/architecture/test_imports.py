@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,6 +108,17 @@ def test_every_part_of_the_backend_has_a_layer() -> None:
     assert {part(name) for name in modules()} - {"", ENTRY} == named
 
 
+def test_modules_import_each_other_in_no_circle() -> None:
+    graph: dict[str, set[str]] = {name: set() for name in modules()}
+    for one in imports():
+        if one.target in graph and one.target != one.source:
+            graph[one.source].add(one.target)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
 def test_the_backend_never_imports_blender() -> None:
     blender = ("bpy", "bmesh", "mathutils", "gpu", "blf", "bl_ext", "addon_utils", "blender_addon")
     found = [str(one) for one in imports() if one.source.startswith("backend") and one.target.split(".")[0] in blender]
@@ -127,3 +144,25 @@ def test_the_add_on_imports_the_protocol_and_the_errors_of_the_backend_only() ->
         and not one.target.startswith(ADDON_MAY_IMPORT)
     ]
     assert not found, "\n".join(found)
+
+
+def test_what_the_add_on_imports_needs_the_standard_library_and_numpy_only() -> None:
+    """In a process that has no other package, every module of the protocol imports."""
+    script = textwrap.dedent(
+        """
+        import importlib, importlib.abc, sys
+        allowed = {*sys.stdlib_module_names, "numpy", "backend"}
+        class Block(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, path=None, target=None):
+                if name.split(".")[0] not in allowed:
+                    raise ImportError(f"{name} is neither of the standard library nor numpy")
+        import numpy
+        sys.meta_path.insert(0, Block())
+        sys.path.insert(0, sys.argv[1])
+        for name in sys.argv[2:]:
+            importlib.import_module(name)
+        """
+    )
+    names = [name for name in modules() if name.startswith(ADDON_MAY_IMPORT)]
+    done = subprocess.run([sys.executable, "-c", script, ROOT, *names], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -15,6 +15,8 @@ FIELD_WORDS_IN_ING = {
     "framing": "of messages in a stream of bytes",
     "smoothing": "of surfaces",
     "inpainting": "of the part of a shape that is missing",
+    "sampling": "of a distribution, of a field",
+    "fitting": "of a profile to a scan",
 }
 """Module names in -ing that are the field's own nouns."""
 OLD_MODULES = (
@@ -26,7 +28,7 @@ OLD_MODULES = (
 )  # fmt: skip
 OLD_DEFINITIONS = (
     "Bench", "Shelf", "Piece", "Subject", "Shell", "Body", "Laid", "Placed", "Unit", "Flaw", "Unmeasured", "Witness",
-    "Way", "Worn", "dress", "OmomiEdit", "LayerSpec", "Choice", "request_fit", "read_tensors", "write_tensors",
+    "Way", "Worn", "dress", "request_fit", "read_tensors", "write_tensors",
 )  # fmt: skip
 """Classes and functions of release 1."""
 
