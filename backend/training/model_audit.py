@@ -27,15 +27,16 @@ from .export import CARD, stored_card, update_card
 PAGE = "audit.html"
 """Beside the card. The extension does not carry it: the add-on writes a page of its own."""
 REFERENCES = 6
-"""Shapes; each takes about a minute of a core."""
+"""Shapes on which reach is measured; each takes about a minute of a core."""
 LEVEL = 1
+"""Of the fits on which reach is measured."""
 
 
 def store_audit(folder: Path, bank: Path | None = None, against: Path | None = None) -> Path:
-    """Write the page of the model in ``folder`` beside its card, and return where it is.
+    """Write the page of the model in ``folder`` beside its card; returns its path. Raises OmomiError.
 
-    bank: with its held-out shapes the reach of every slider is measured first and put into the card; without, the card
-    stays as it is. against: card of an older model. Raises OmomiError.
+    bank: the reach of every slider is measured on its held-out shapes and put into the card first; without a bank the
+    card stays as it is. against: card of an older model.
     """
     prior = load_prior(folder)
     if bank is not None:
@@ -51,29 +52,29 @@ def store_audit(folder: Path, bank: Path | None = None, against: Path | None = N
 
 
 def reach_of_sliders(folder: Path, prior: ShapePrior, references: Sequence[RawScan]) -> dict[str, list[Reach]]:
-    """By slider, built in and of the shape, how far it reaches on each of some scans before the topology changes."""
+    """How far each slider, built in or of the shape, reaches on each reference before the topology changes."""
     model = load_model("cpu", folder=folder)
     found: dict[str, list[Reach]] = {name: [] for name in (*ATTRIBUTES, *prior.sliders)}
     for raw in references:
         try:
             scan = prepare(raw)
-            subject = FittedScan(raw, scan, fit_with_symmetry(scan, model, FitOptions(level=LEVEL)))
+            fitted = FittedScan(raw, scan, fit_with_symmetry(scan, model, FitOptions(level=LEVEL)))
         except OmomiError as error:
             # a thin shape that two views hardly saw may have no surface
             if error.code is not ErrorCode.NO_SURFACE:
                 raise
             continue
-        shell = subject.shell(EditTarget.FIT)
+        mesh = fitted.shell(EditTarget.FIT)
         for name, reaches in found.items():
             if name in ATTRIBUTES:
-                reaches.append(attribute_reach(subject, shell, name))
+                reaches.append(attribute_reach(fitted, mesh, name))
             else:
-                reaches.append(shape_reach(subject, shell, name, prior))
+                reaches.append(shape_reach(fitted, mesh, name, prior))
     return found
 
 
 def with_reach(sliders: Sequence[dict], reaches: dict[str, list[Reach]]) -> list[dict]:
-    """The card's sliders with their reach, those that are built in added to them."""
+    """The card's sliders with their reach; the built-in ones are added."""
     known = {slider["name"]: slider for slider in sliders}
     rows = []
     for name, found in reaches.items():
@@ -86,7 +87,9 @@ def with_reach(sliders: Sequence[dict], reaches: dict[str, list[Reach]]) -> list
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="auditing", description="Write the audit that ships with a model.")
+    parser = argparse.ArgumentParser(
+        prog="python -m backend.training.model_audit", description="Write the audit that ships with a model."
+    )
     parser.add_argument("folder", type=Path, nargs="?", default=MODEL_FOLDER)
     parser.add_argument("--bank", type=Path, help="measure how far the sliders reach on its held-out shapes")
     parser.add_argument("--against", type=Path, help="card of an older model")

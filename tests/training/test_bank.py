@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,16 @@ from backend.training.scanner import ScanSettings, draw_settings, scan_points
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_points() -> None:
-    bank_module.POINTS = 6000
+def small_shards() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bank_module, "POINTS", 6000)
+        patch.setattr(bank_module, "CHAINS", 2)
+        yield
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bank")
-    bank_module.POINTS = 6000
     for seed, family in ((0, "csg"), (12, "vessel")):
         write_shard(folder, family, 2, seed, "cpu")
     return folder
