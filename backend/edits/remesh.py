@@ -18,7 +18,7 @@ from ..errors import ErrorCode, OmomiError
 from ..field.bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap
 from ..field.isosurface import CLOSEST, extract
 from ..geometry.moving_solid import encloses
-from ..geometry.winding_number import OFFSET, winding_grid
+from ..geometry.winding_number import OFFSET, face_columns, winding_grid
 
 RESOLUTION = 128
 """Voxels along the canonical cube, as at the usual detail."""
@@ -137,18 +137,8 @@ def _hits(points: NDArray, faces: NDArray) -> Iterator[tuple[NDArray, NDArray, N
     """Where faces meet the grid's lines along the last axis: columns i64 (n, 2), heights (n,), and the step of the
     winding number there, upwards."""
     (x, y, z), (first, wide), (low, deep) = points.T, *(_lines(points[:, axis], faces) for axis in range(2))
-    counts = wide * deep
-    met = np.flatnonzero(counts)
-    ends = np.cumsum(counts[met])
-    start = 0
-    while start < len(met):
-        # at least one face at a time, however many columns it covers
-        stop = max(start + 1, int(np.searchsorted(ends, ends[start] - counts[met[start]] + MOST_PAIRS)))
-        owner = np.repeat(met[start:stop], counts[met[start:stop]])
-        within = np.arange(len(owner)) - np.repeat(ends[start:stop] - counts[met[start:stop]], counts[met[start:stop]])
-        within += ends[start] - counts[met[start]]
-        across, along = np.divmod(within, deep[owner])
-        columns = np.stack([first[owner] + across, low[owner] + along], axis=1)
+    for owner, across, along in face_columns(first, wide, low, deep, MOST_PAIRS):
+        columns = np.stack([across, along], axis=1)
         corners = faces[owner].T
         away = [(x[corner] - columns[:, 0], y[corner] - columns[:, 1]) for corner in corners]
         # twice the signed areas, seen along the last axis, of the triangles that the column makes with each edge
@@ -157,7 +147,6 @@ def _hits(points: NDArray, faces: NDArray) -> Iterator[tuple[NDArray, NDArray, N
         hit = np.flatnonzero((((a >= 0) & (b >= 0) & (c >= 0)) | ((a <= 0) & (b <= 0) & (c <= 0))) & (whole != 0))
         height = sum(area[hit] * z[corner[hit]] for area, corner in zip((a, b, c), corners, strict=True)) / whole[hit]
         yield columns[hit], height, np.where(whole[hit] > 0, -1, 1)
-        start = stop
 
 
 def _lines(places: NDArray, faces: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

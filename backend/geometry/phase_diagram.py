@@ -1,12 +1,13 @@
-"""The phase picture: pieces, tunnels and hollows over the strength of an edit, as an SVG written as text."""
+"""The phase picture: pieces, tunnels and hollows over the strength of an edit, as an SVG."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from .svg import Child, Markup, el, join, leaf
 
 WIDTH, HEIGHT = 720, 420
 LEFT, RIGHT, TOP, BOTTOM = 92, 24, 92, 52
@@ -41,7 +42,10 @@ def phase_picture(
     if not (np.isfinite(x).all() and (np.diff(x) > 0).all()):
         raise ValueError("the strengths must be finite and rise")
     flags = np.zeros(len(x), bool) if unstable is None else np.asarray(unstable, bool)
-    return ("\n".join(_lines(x, counts, safe, flags, title, unit, at)) + "\n").encode()
+    size: dict[str, Child] = {"width": WIDTH, "height": HEIGHT, "viewBox": f"0 0 {WIDTH} {HEIGHT}"}
+    font: dict[str, Child] = {"font_family": "DejaVu Sans, Arial, sans-serif", "font_size": 12, "fill": INK}
+    lines = [Markup(), *_lines(x, counts, safe, flags, title, unit, at), Markup()]
+    return f"{el('svg', join(lines, chr(10)), xmlns='http://www.w3.org/2000/svg', **size, **font)}\n".encode()
 
 
 def _lines(
@@ -52,7 +56,7 @@ def _lines(
     title: str,
     unit: str,
     at: float | None,
-) -> Iterator[str]:
+) -> Iterator[Markup]:
     inner = WIDTH - LEFT - RIGHT
     bottom = HEIGHT - BOTTOM
 
@@ -61,19 +65,13 @@ def _lines(
 
     changes = np.flatnonzero((counts[1:] != counts[:-1]).any(axis=1))
     middles = (x[changes] + x[changes + 1]) / 2
-    yield (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'font-family="DejaVu Sans, Arial, sans-serif" font-size="12" fill="{INK}">'
-    )
-    yield f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>'
-    yield f'<text class="title" x="{LEFT}" y="26" font-size="16" font-weight="bold">{escape(title)}</text>'
+    yield leaf("rect", width=WIDTH, height=HEIGHT, fill="#ffffff")
+    yield el("text", title, class_="title", x=LEFT, y=26, font_size=16, font_weight="bold")
     if safe is not None:
         low, high = float(place(max(safe[0], x[0]))), float(place(min(safe[1], x[-1])))
         yield _rect("safe", low, TOP, high - low, bottom - TOP, SAFE)
-        yield (
-            f'<text class="range" x="{WIDTH - RIGHT}" y="26" text-anchor="end">'
-            f"same topology from {_number(safe[0], x)} to {_number(safe[1], x)}{_of(unit)}</text>"
-        )
+        kept = f"same topology from {_number(safe[0], x)} to {_number(safe[1], x)}{unit and f' {unit}'}"
+        yield el("text", kept, class_="range", x=WIDTH - RIGHT, y=26, text_anchor="end")
     for first, last in _runs(unstable):
         low = float(place((x[max(first - 1, 0)] + x[first]) / 2))
         high = float(place((x[last] + x[min(last + 1, len(x) - 1)]) / 2))
@@ -85,33 +83,24 @@ def _lines(
         yield from _panel(place(x), counts[:, row], top, tall, name, colour)
 
     for strength, line in zip(middles.tolist(), _label_lines(place(middles)), strict=True):
-        here = place(strength)
-        level = TOP - 10 - 14 * line
-        yield (
-            f'<line class="transition" x1="{here:.2f}" y1="{level + 3:.2f}" x2="{here:.2f}" y2="{bottom:.2f}" '
-            f'stroke="{INK}" stroke-dasharray="4 3"/>'
-        )
-        yield f'<text class="value" x="{here:.2f}" y="{level:.2f}" text-anchor="middle">{_number(strength, x)}</text>'
+        here, level = _at(place(strength)), TOP - 10 - 14 * line
+        ends: dict[str, Child] = {"x1": here, "y1": _at(level + 3), "x2": here, "y2": _at(bottom)}
+        yield leaf("line", class_="transition", **ends, stroke=INK, stroke_dasharray="4 3")
+        yield el("text", _number(strength, x), class_="value", x=here, y=_at(level), text_anchor="middle")
 
     for tick in _ticks(x[0], x[-1]):
-        here = place(tick)
-        yield (
-            f'<line class="tick" x1="{here:.2f}" y1="{bottom}" x2="{here:.2f}" y2="{bottom + 5}" stroke="{INK}"/>'
-            f'<text x="{here:.2f}" y="{bottom + 19}" text-anchor="middle">{tick:.6g}</text>'
-        )
+        here = _at(place(tick))
+        mark = leaf("line", class_="tick", x1=here, y1=bottom, x2=here, y2=bottom + 5, stroke=INK)
+        yield join([mark, el("text", f"{tick:.6g}", x=here, y=bottom + 19, text_anchor="middle")])
     if at is not None and x[0] <= at <= x[-1]:
-        here = place(at)
-        yield f'<path class="present" d="M{here:.2f} {bottom} l-5 9 h10 z" fill="{INK}"/>'
-    yield (
-        f'<text class="unit" x="{LEFT + inner / 2:.2f}" y="{HEIGHT - 10}" text-anchor="middle">'
-        f"strength{f' ({escape(unit)})' if unit else ''}</text>"
-    )
-    yield "</svg>"
+        yield leaf("path", class_="present", d=f"M{place(at):.2f} {bottom} l-5 9 h10 z", fill=INK)
+    told = f"strength{f' ({unit})' if unit else ''}"
+    yield el("text", told, class_="unit", x=_at(LEFT + inner / 2), y=HEIGHT - 10, text_anchor="middle")
 
 
 def _panel(
     places: NDArray[np.float64], counts: NDArray[np.int64], top: float, tall: float, name: str, colour: str
-) -> Iterator[str]:
+) -> Iterator[Markup]:
     """One count as a step line over its own axis."""
     low, high = int(counts.min()), max(int(counts.max()), int(counts.min()) + 1)
     margin = 10
@@ -119,28 +108,28 @@ def _panel(
     def height(count: int) -> float:
         return top + tall - margin - (tall - 2 * margin) * (count - low) / (high - low)
 
-    middle = top + tall / 2
-    yield (
-        f'<rect x="{LEFT}" y="{top:.2f}" width="{WIDTH - LEFT - RIGHT}" height="{tall:.2f}" fill="none" '
-        f'stroke="{FAINT}"/>'
-    )
-    yield (
-        f'<text class="name" x="20" y="{middle:.2f}" text-anchor="middle" fill="{colour}" '
-        f'transform="rotate(-90 20 {middle:.2f})">{name}</text>'
-    )
+    middle = _at(top + tall / 2)
+    yield leaf("rect", x=LEFT, y=_at(top), width=WIDTH - LEFT - RIGHT, height=_at(tall), fill="none", stroke=FAINT)
+    turn = f"rotate(-90 20 {middle})"
+    yield el("text", name, class_="name", x=20, y=middle, text_anchor="middle", fill=colour, transform=turn)
     for count in _whole_ticks(low, high):
-        yield f'<text x="{LEFT - 8}" y="{height(count) + 4:.2f}" text-anchor="end">{count}</text>'
+        yield el("text", count, x=LEFT - 8, y=_at(height(count) + 4), text_anchor="end")
     changes = np.flatnonzero(counts[1:] != counts[:-1])
     steps = (places[changes] + places[changes + 1]) / 2
     path = f"M{places[0]:.2f} {height(int(counts[0])):.2f}"
     for step, count in zip(steps.tolist(), counts[changes + 1].tolist(), strict=True):
         path += f" H{step:.2f} V{height(count):.2f}"
     path += f" H{places[-1]:.2f}"
-    yield f'<path class="{name}" d="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>'
+    yield leaf("path", class_=name, d=path, fill="none", stroke=colour, stroke_width=2.5)
 
 
-def _rect(name: str, x: float, y: float, width: float, height: float, colour: str) -> str:
-    return f'<rect class="{name}" x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}" fill="{colour}"/>'
+def _rect(name: str, x: float, y: float, width: float, height: float, colour: str) -> Markup:
+    return leaf("rect", class_=name, x=_at(x), y=_at(y), width=_at(width), height=_at(height), fill=colour)
+
+
+def _at(place: float | NDArray) -> str:
+    """A coordinate, to a hundredth of a pixel."""
+    return f"{place:.2f}"
 
 
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -178,7 +167,3 @@ def _number(strength: float, x: NDArray[np.float64]) -> str:
     """A strength with as many digits as a thousandth of the range needs."""
     digits = max(0, 3 - int(np.floor(np.log10(x[-1] - x[0]))))
     return f"{strength + 0.0:.{digits}f}"
-
-
-def _of(unit: str) -> str:
-    return f" {escape(unit)}" if unit else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,19 +25,8 @@ def winding_grid(vertices: NDArray, faces: NDArray, shape: tuple[int, int, int])
     steps = np.zeros((shape[0], shape[1], shape[2] + 1), np.int16)
     first_x, wide = _columns(points[:, 0], faces, shape[0])
     first_y, deep = _columns(points[:, 1], faces, shape[1])
-    counts = wide * deep
-    met = np.flatnonzero(counts)
-    ends = np.cumsum(counts[met])
-    start = 0
-    while start < len(met):
-        # at least one face at a time, however many columns it covers
-        stop = max(start + 1, int(np.searchsorted(ends, ends[start] - counts[met[start]] + MOST_CROSSINGS)))
-        chosen = met[start:stop]
-        owner = np.repeat(chosen, counts[chosen])
-        within = np.arange(len(owner)) - np.repeat(np.cumsum(counts[chosen]) - counts[chosen], counts[chosen])
-        across, along = np.divmod(within, deep[owner])
-        _cross(steps, points, faces[owner], first_x[owner] + across, first_y[owner] + along)
-        start = stop
+    for owner, x, y in face_columns(first_x, wide, first_y, deep, MOST_CROSSINGS):
+        _cross(steps, points, faces[owner], x, y)
     return np.cumsum(steps[:, :, :-1], axis=2, dtype=np.int16)
 
 
@@ -44,6 +35,29 @@ def tangled_share(winding: NDArray[np.int16]) -> float:
     more where its surface has been pushed through itself."""
     enclosed = np.count_nonzero(winding)
     return float(np.count_nonzero((winding < 0) | (winding > 1)) / max(enclosed, 1))
+
+
+def face_columns(
+    first_x: NDArray, wide: NDArray, first_y: NDArray, deep: NDArray, most: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+    """Pairs of a face and a column of a grid within the face's box: face, x and y (p,), face by face, x before y.
+
+    The boxes start at first_x, first_y (m,), i64, and are wide x deep columns large. About ``most`` pairs come at a
+    time, and at least those of one face, however many columns it covers.
+    """
+    counts = wide * deep
+    met = np.flatnonzero(counts)
+    ends = np.cumsum(counts[met])
+    start = 0
+    while start < len(met):
+        before = ends[start] - counts[met[start]]
+        stop = max(start + 1, int(np.searchsorted(ends, before + most)))
+        chosen = met[start:stop]
+        owner = np.repeat(chosen, counts[chosen])
+        within = np.arange(len(owner)) - np.repeat(ends[start:stop] - counts[chosen] - before, counts[chosen])
+        across, along = np.divmod(within, deep[owner])
+        yield owner, first_x[owner] + across, first_y[owner] + along
+        start = stop
 
 
 def _columns(places: NDArray, faces: NDArray, side: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

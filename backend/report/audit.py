@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..prior.archive import Archive
-from .calibration import bars_part, calibration_part, honesty, samples_part
-from .card import METRICS, Card
+from .card import METRICS, Bar, Card, Curve
 from .card_diff import against_part
-from .html import Markup, el, number, page, percent, plural
+from .charts import calibration, versus
+from .html import Markup, cell, el, number, page, percent, plural, table
 from .model_coverage import archive_part, verdict
 from .scans import ScanLook
 from .slider_limits import disentanglement_part, potential_part
+
+HONEST = 0.05
+"""A range that holds within this of what it says is honest."""
+TITLES = {"fit": "Fitting scans", "edits": "Edits", "fewshot": "Edits by example", "guard": "The topology guard",
+          "prior": "Shapes as a whole"}  # fmt: skip
+MADE_UP = "samples"
+PRIOR = {
+    "coverage": "Share of unseen shapes that are the nearest one of some made-up shape: more is better.",
+    "matching distance": "From an unseen shape to the nearest made-up one, on average: less is better.",
+    "nearest training shape": "How far they are from what the model learned from: copies would be at 0.",
+    "left out by a code": "What the numbers of a code cannot say of a shape, voxels of the coarsest level.",
+}
+"""What the measures of the prior mean."""
 
 
 def audit_page(
@@ -94,3 +107,118 @@ def _made(card: Card) -> Markup:
         where = f" on {card.device}" if card.device else ""
         said.append(f"last trained for {number(card.seconds / 60, 2)} minutes{where}")
     return el("div", el("p", ", ".join(said) + "."), el("p", card.history, class_="small") if card.history else None)
+
+
+def calibration_part(card: Card) -> Markup:
+    """Curves of sigma by level, and of edits by example."""
+    parts = [
+        el(
+            "p",
+            "Omomi says how sure it is of every bit of surface (sigma). Here that is held against the truth: a range "
+            "that is said to hold 90 % of the surface should hold 90 %. On the line it is honest, below it too sure of "
+            "itself, above it too careful.",
+            class_="lead",
+        )
+    ]
+    parts.append(_curves(card.calibration) if card.calibration else el("p", "Not measured.", class_="no"))
+    parts.append(el("h3", "Edits by example"))
+    if card.few_shot:
+        parts.append(_curves([card.few_shot]))
+    else:
+        parts.append(el("p", "Not measured.", class_="no"))
+    return el("div", *parts)
+
+
+def honesty(curve: Curve) -> tuple[str, str]:
+    """What to make of a curve, and the class to show it with."""
+    off = curve.held() - 0.9
+    if abs(off) <= HONEST:
+        return "honest", "good"
+    return ("too sure", "bad") if off < 0 else ("too careful", "warn")
+
+
+def _curves(curves: Sequence[Curve]) -> Markup:
+    shown = []
+    for curve in curves:
+        word, style = honesty(curve)
+        shown.append(
+            el(
+                "figure",
+                el("h4", curve.name, "  ", el("span", word, class_=f"badge {style}")),
+                calibration(curve.nominal, curve.observed, f"Calibration of {curve.name}"),
+                el("figcaption", f"Its 90 % range holds {percent(curve.held())}. {_worst(curve)}"),
+            )
+        )
+    return el("div", *shown, class_="grid")
+
+
+def _worst(curve: Curve) -> str:
+    said, held = max(zip(curve.nominal, curve.observed, strict=True), key=lambda pair: abs(pair[1] - pair[0]))
+    if abs(held - said) <= HONEST:
+        return "It is nowhere far off."
+    return f"At worst it says {percent(said)} and holds {percent(held)}."
+
+
+def bars_part(card: Card) -> Markup:
+    """Every bar, by benchmark: first what was missed."""
+    if not card.bars:
+        return el("p", "No benchmark has been run on this model.", class_="no")
+    missed = [bar for bar in card.bars if bar.passed is False]
+    passed = sum(bar.passed is True for bar in card.bars)
+    parts = [
+        el(
+            "p",
+            f"{passed} of {plural(len(card.bars), 'bar')} passed. "
+            + (f"{len(missed)} missed, named first." if missed else "None was missed."),
+            class_="lead",
+        )
+    ]
+    if missed:
+        parts += [el("h3", "Missed"), _bars(missed, True)]
+    for bench in dict.fromkeys(bar.bench for bar in card.bars):
+        own = [bar for bar in card.bars if bar.bench == bench]
+        good = sum(bar.passed is True for bar in own)
+        title = f"{TITLES.get(bench, bench)}: {good} of {len(own)} passed"
+        parts.append(el("details", el("summary", title), _bars(own, False)))
+    return el("div", *parts)
+
+
+def _bars(bars: Sequence[Bar], named: bool) -> Markup:
+    rows = []
+    for bar in bars:
+        word, style = {True: ("passed", "good"), False: ("missed", "bad"), None: ("not measured", "no")}[bar.passed]
+        sign = {True: "at most ", False: "at least ", None: ""}[bar.at_most]
+        name = f"{TITLES.get(bar.bench, bar.bench)}: {bar.name}" if named else bar.name
+        rows.append(
+            [
+                cell(name),
+                cell(versus(bar.measured, bar.limit, bar.at_most, bar.passed), class_="chart"),
+                cell(number(bar.measured), class_="n"),
+                cell(f"{sign}{number(bar.limit)}", class_="n soft"),
+                cell(el("span", word, class_=f"badge {style}")),
+            ]
+        )
+    return table(["Measure", "Figure against the bar", "Figure", "Bar", ""], rows, (2, 3))
+
+
+def samples_part(card: Card) -> Markup | None:
+    """What was measured of the prior over whole shapes, a row for figures of one name; None where nothing was."""
+    if not card.prior:
+        return None
+    figures: dict[str, dict[str, float]] = {}
+    for name, value in card.prior:
+        what, _, whose = name.replace("_", " ").rpartition(", ")
+        figures.setdefault(what or whose, {})[whose if what else ""] = value
+    rows = []
+    for name, values in figures.items():
+        made = values.pop(MADE_UP, values.pop("", None))
+        beside = ", ".join(f"{number(value)} ({whose})" for whose, value in values.items())
+        what = el("div", PRIOR[name], class_="soft small") if name in PRIOR else None
+        rows.append([cell(el("b", name), what), cell(number(made), class_="n"), cell(beside, class_="n soft")])
+    words = "Shapes that the model makes up from nothing, held against shapes that it has never seen."
+    return el(
+        "div",
+        el("h3", "Shapes as a whole"),
+        el("p", words),
+        table(["Measure", "Made up", "To compare with"], rows, (1, 2)),
+    )

@@ -66,7 +66,7 @@ class Spread(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Slider:
+class CardSlider:
     """reach: (low, high) for each reference shape; effect: by descriptor, in their order; see the module."""
 
     name: str
@@ -132,7 +132,7 @@ class Card:
     seconds: float | None = None
     device: str = ""
     descriptors: tuple[str, ...] = ()
-    sliders: tuple[Slider, ...] = ()
+    sliders: tuple[CardSlider, ...] = ()
     scores: tuple[Score, ...] = ()
     scores_z: tuple[Score, ...] = ()
     seeds: int | None = None
@@ -190,7 +190,7 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
         yield path, found
 
 
-def _slider(value: Any) -> Slider | None:
+def _slider(value: Any) -> CardSlider | None:
     given = _object(value)
     name = _string(given.get("name"))
     if not name:
@@ -198,7 +198,7 @@ def _slider(value: Any) -> Slider | None:
     ends = _pair(given.get("range")) or (-1.0, 1.0)
     reach = given.get("reach")
     pairs = [_pair(reach)] if _pair(reach) else [_pair(one) for one in _array(reach)]
-    return Slider(
+    return CardSlider(
         name,
         _string(given.get("kind")),
         _string(given.get("unit")),

@@ -1,19 +1,159 @@
-"""The part of the report against an older card: which slider became which, and what drifted."""
+"""Two cards of one model's life: which slider became which, what drifted, and what was done otherwise."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
-from .card import Card
+from .card import Card, CardSlider, leaves
 from .charts import matrix
-from .compare import DRIFTED, Drift, Matches, drifts, match_sliders, settings
 from .html import Markup, cell, el, number, plural, table
 
+ALIKE = 0.5
+"""Cosine between the effects of two sliders below which one did not become the other."""
+SETTINGS = ("hash", "parameters", "config", "train", "training", "data", "shards", "device", "seed", "history")
+"""Members of a card that say how the model was made."""
+PREFIXES_APART = ("bench_", "calibration_", "disentanglement_")
+APART = (*SETTINGS, "sliders", "descriptors", "disentanglement", "few_shot")
+"""Members of a card that hold no measures, or are read in a way of their own."""
+DRIFTED = 0.03
+"""A measure that changed by more than this share of what it was is named as drifted."""
 SAME = 0.9
 """Cosine above which a slider is the one it was."""
 MOST_ROWS = 60
+_SMALL = ("error", "difference", "side effect", "seconds", "chamfer", "memory", "held out", "drift")
+"""In the names of measures that are to be small, where no bar tells."""
+
+
+@dataclass(frozen=True)
+class Matches:
+    """cosines f64 (old, new), NaN where an effect is not known; pairs: rows of sliders that are the same one, by what
+    they do; gone, new: the others."""
+
+    old: tuple[CardSlider, ...]
+    new: tuple[CardSlider, ...]
+    cosines: NDArray[np.float64]
+    pairs: tuple[tuple[int, int], ...]
+
+    @property
+    def gone(self) -> list[int]:
+        return [row for row in range(len(self.old)) if row not in {pair[0] for pair in self.pairs}]
+
+    @property
+    def added(self) -> list[int]:
+        return [row for row in range(len(self.new)) if row not in {pair[1] for pair in self.pairs}]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A measure in both cards; better: whether the change is one for the better, None where that is not known."""
+
+    name: str
+    old: float
+    new: float
+    better: bool | None
+
+    @property
+    def change(self) -> float:
+        """Relative to what it was; infinite from nothing."""
+        if self.old == self.new:
+            return 0.0
+        return (self.new - self.old) / abs(self.old) if self.old else np.inf * np.sign(self.new - self.old)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Something that was set otherwise; None where one card does not have it."""
+
+    name: str
+    old: str | None
+    new: str | None
+
+
+def match_sliders(old: Card, new: Card) -> Matches:
+    """Sliders that move the reference shapes alike, one to one, so that their cosines are largest in sum.
+
+    A slider whose direction was turned round is still the same one. Effects are compared on the descriptors that both
+    cards name; where one names none, position by position.
+    """
+    here, there = _effects(old, new)
+    cosines = np.full((len(here), len(there)), np.nan)
+    for row, one in enumerate(here):
+        for column, other in enumerate(there):
+            if len(one) == len(other) > 0 and np.any(one) and np.any(other):
+                cosines[row, column] = one @ other / (np.linalg.norm(one) * np.linalg.norm(other))
+    weight = np.nan_to_num(np.abs(cosines))
+    rows, columns = linear_sum_assignment(-weight)
+    pairs = [
+        (row, column)
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+        if weight[row, column] >= ALIKE
+    ]
+    return Matches(old.sliders, new.sliders, cosines, tuple(pairs))
+
+
+def drifts(old: Card, new: Card) -> list[Drift]:
+    """Every measure that both cards hold, the largest relative change first."""
+    before, after = _measures(old), _measures(new)
+    found = []
+    for name, (value, small) in after.items():
+        if name in before:
+            was, at_most = before[name][0], before[name][1] if small is None else small
+            better = None if value == was or at_most is None else (value < was) == at_most
+            found.append(Drift(name, was, value, better))
+    return sorted(found, key=lambda drift: -abs(drift.change))
+
+
+def settings(old: Card, new: Card) -> list[Setting]:
+    """What differs of how the two were made."""
+    before, after = (
+        {", ".join(path): _shown(value) for path, value in leaves(card.raw or {}) if path[0] in SETTINGS}
+        for card in (old, new)
+    )
+    names = dict.fromkeys([*after, *before])
+    return [Setting(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)]
+
+
+def _effects(old: Card, new: Card) -> tuple[list[NDArray], list[NDArray]]:
+    shared = [name for name in old.descriptors if name in new.descriptors]
+    found = []
+    for card in (old, new):
+        columns = [card.descriptors.index(name) for name in shared]
+        found.append([_picked(slider.effect, columns) for slider in card.sliders])
+    return found[0], found[1]
+
+
+def _picked(effect: Sequence[float], columns: Sequence[int]) -> NDArray:
+    if not columns:
+        return np.array(effect)
+    return np.array([effect[column] for column in columns]) if max(columns) < len(effect) else np.zeros(0)
+
+
+def _measures(card: Card) -> dict[str, tuple[float, bool | None]]:
+    """By name: the figure, and whether it is to be small, None where that is not known."""
+    found: dict[str, tuple[float, bool | None]] = {}
+    for bar in card.bars:
+        if bar.measured is not None:
+            found[f"{bar.bench}: {bar.name}"] = bar.measured, bar.at_most
+    for score in card.scores:
+        if score.ours is not None:
+            found[f"sliders: {score.metric.name}"] = score.ours.mean, score.metric.lower_is_better
+    for curve in (*card.calibration, *([card.few_shot] if card.few_shot else [])):
+        found[f"sigma: {curve.name}, 90 % range holds"] = curve.held(), None
+    for path, value in leaves(card.raw or {}):
+        if not (isinstance(value, (bool, str)) or path[0] in APART or path[0].startswith(PREFIXES_APART)):
+            name = ", ".join(path).replace("_", " ")
+            found[name] = float(value), True if any(word in name.lower() for word in _SMALL) else None
+    return found
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def against_part(new: Card, old: Card) -> Markup:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .html import Markup, el, join, number
+from ..geometry.svg import Markup, drawing, el, line, points, rect, short, words
+from .html import number
 
 WIDTH = 1000
 INK, SOFT, LINE, FAINT = "var(--ink)", "var(--soft)", "var(--line)", "var(--faint)"
@@ -16,11 +17,11 @@ BAND = 0.05
 def bar(share: float, colour: str = OURS, wide: int = 240) -> Markup:
     """One bar, ``share`` of its track long."""
     length = wide * min(max(share, 0.0), 1.0)
-    return _svg(
+    return drawing(
         wide,
         12,
-        _rect(0, 1, wide, 10, FAINT, rx=5),
-        _rect(0, 1, max(length, 10.0 if length > 0 else 0.0), 10, colour, rx=5),
+        rect(0, 1, wide, 10, FAINT, rx=5),
+        rect(0, 1, max(length, 10.0 if length > 0 else 0.0), 10, colour, rx=5),
     )
 
 
@@ -34,9 +35,9 @@ def versus(
     middle, place = wide / 2, min(max(value / (2 * limit), 0.015), 0.985) * wide
     shaded = []
     if at_most is not None:
-        shaded = [_rect(0 if at_most else middle, 5, middle, 10, "var(--good-soft)", rx=3)]
+        shaded = [rect(0 if at_most else middle, 5, middle, 10, "var(--good-soft)", rx=3)]
     dot = el("circle", cx=place, cy=10, r=5.5, fill=GOOD if passed else BAD if passed is False else OTHER)
-    return _svg(wide, 20, _rect(0, 5, wide, 10, FAINT, rx=3), *shaded, _line(middle, 1, middle, 19, INK, 2), dot)
+    return drawing(wide, 20, rect(0, 5, wide, 10, FAINT, rx=3), *shaded, line(middle, 1, middle, 19, INK, 2), dot)
 
 
 def spreads(
@@ -44,19 +45,19 @@ def spreads(
 ) -> Markup:
     """Means with their standard deviations, (mean, sd, colour) each, one above the other from 0 to ``top``; mark: a
     value to reach."""
-    parts = [_line(0, 6 + 13 * row, wide, 6 + 13 * row, FAINT, 5, "round") for row in range(len(rows))]
+    parts = [line(0, 6 + 13 * row, wide, 6 + 13 * row, FAINT, 5, "round") for row in range(len(rows))]
     tall = 13 * len(rows)
 
     def place(value: float) -> float:
         return 6 + (wide - 12) * min(max(value / top, 0.0), 1.0)
 
     if mark is not None:
-        parts.append(_line(place(mark), 0, place(mark), tall, INK, 1.5))
+        parts.append(line(place(mark), 0, place(mark), tall, INK, 1.5))
     for row, (mean, sd, colour) in enumerate(rows):
         y = 6 + 13 * row
-        parts.append(_line(place(mean - sd), y, place(mean + sd), y, colour, 3, "round"))
+        parts.append(line(place(mean - sd), y, place(mean + sd), y, colour, 3, "round"))
         parts.append(el("circle", cx=place(mean), cy=y, r=4.5, fill=colour))
-    return _svg(wide, tall, *parts)
+    return drawing(wide, tall, *parts)
 
 
 def interval(
@@ -69,16 +70,16 @@ def interval(
     def place(value: float) -> float:
         return 4 + (wide - 8) * min(max((value - low) / span, 0.0), 1.0)
 
-    parts = [_rect(4, 9, wide - 8, 8, FAINT, rx=4)]
+    parts = [rect(4, 9, wide - 8, 8, FAINT, rx=4)]
     for ends, colour in ((safe, GOOD if inner is None else "var(--good-soft)"), (inner, GOOD)):
         if ends is not None:
-            parts.append(_rect(place(ends[0]), 9, max(place(ends[1]) - place(ends[0]), 2), 8, colour, rx=4))
+            parts.append(rect(place(ends[0]), 9, max(place(ends[1]) - place(ends[0]), 2), 8, colour, rx=4))
     for end in dict.fromkeys(value for ends in (safe, inner or safe) for value in ends):
         if low + 0.002 * span < end < high - 0.002 * span:
-            parts.append(_line(place(end), 4, place(end), 22, BAD, 2.5))
+            parts.append(line(place(end), 4, place(end), 22, BAD, 2.5))
     if low < 0 < high:
         parts.append(el("circle", cx=place(0), cy=13, r=4, fill="var(--panel)", stroke=INK, stroke_width=1.5))
-    return _svg(wide, 26, *parts)
+    return drawing(wide, 26, *parts)
 
 
 def calibration(nominal: Sequence[float], observed: Sequence[float], label: str, size: int = 225) -> Markup:
@@ -90,38 +91,38 @@ def calibration(nominal: Sequence[float], observed: Sequence[float], label: str,
         return left + room * min(max(x, 0.0), 1.0), bottom - room * min(max(y, 0.0), 1.0)
 
     honest = [at(0, BAND), at(1 - BAND, 1), at(1, 1), at(1, 1 - BAND), at(BAND, 0), at(0, 0)]
-    parts = [_rect(left, top, room, room, "none", stroke=LINE)]
-    parts.append(el("polygon", points=_points(honest), fill="var(--good-soft)", opacity=0.7))
-    parts.append(_line(*at(0, 0), *at(1, 1), SOFT, 1))
+    parts = [rect(left, top, room, room, "none", stroke=LINE)]
+    parts.append(el("polygon", points=points(honest), fill="var(--good-soft)", opacity=0.7))
+    parts.append(line(*at(0, 0), *at(1, 1), SOFT, 1))
     for tick in (0.0, 0.5, 1.0):
         (x, _), (_, y) = at(tick, 0), at(0, tick)
-        parts.append(_text(x, bottom + 16, f"{100 * tick:.0f}", anchor="middle", soft=True))
-        parts.append(_text(left - 7, y + 4, f"{100 * tick:.0f}", anchor="end", soft=True))
+        parts.append(words(x, bottom + 16, f"{100 * tick:.0f}", anchor="middle", soft=True))
+        parts.append(words(left - 7, y + 4, f"{100 * tick:.0f}", anchor="end", soft=True))
     pairs = sorted(zip(nominal, observed, strict=True))
     places = [at(0, 0), *(at(x, y) for x, y in pairs)]
-    parts.append(el("polyline", points=_points(places), fill="none", stroke=OURS, stroke_width=2.5))
+    parts.append(el("polyline", points=points(places), fill="none", stroke=OURS, stroke_width=2.5))
     for (x, y), (said, held) in zip(places[1:], pairs, strict=True):
         title = el("title", f"said {100 * said:.0f} %, held {100 * held:.0f} %")
         parts.append(el("circle", title, cx=x, cy=y, r=3.8, fill=OURS))
-    parts.append(_text(left + room / 2, bottom + 33, "said to hold, %", anchor="middle", soft=True))
-    parts.append(_text(12, top + room / 2, "did hold, %", anchor="middle", soft=True, turned=True))
-    return _svg(size, bottom + 40, *parts, label=label)
+    parts.append(words(left + room / 2, bottom + 33, "said to hold, %", anchor="middle", soft=True))
+    parts.append(words(12, top + room / 2, "did hold, %", anchor="middle", soft=True, turn=-90))
+    return drawing(size, bottom + 40, *parts, label=label)
 
 
 def matrix(
     values: Sequence[Sequence[float | None]], rows: Sequence[str], columns: Sequence[str], marked: set[tuple[int, int]]
 ) -> Markup:
     """Values from -1 to 1 as coloured squares, those in ``marked`` outlined; warm above 0, cool below."""
-    longest = max((len(_short(name, 20)) for name in columns), default=0)
+    longest = max((len(short(name, 20)) for name in columns), default=0)
     left, top, side = 190, 20 + 4.8 * longest, min(52.0, (WIDTH - 200) / max(len(columns), 1))
     tall = min(side, 34.0)
     parts: list[Markup] = []
     for number_, name in enumerate(columns):
         x = left + side * (number_ + 0.5)
-        parts.append(_text(x + 4, top - 8, _short(name, 20), rotate=-40))
+        parts.append(words(x + 4, top - 8, short(name, 20), turn=-40))
     for row, name in enumerate(rows):
         y = top + tall * row
-        parts.append(_text(left - 10, y + tall / 2 + 4, _short(name, 26), anchor="end"))
+        parts.append(words(left - 10, y + tall / 2 + 4, short(name, 26), anchor="end"))
         for column, value in enumerate(values[row]):
             x = left + side * column
             title = el("title", f"{name}, {columns[column]}: {number(value, 2)}")
@@ -129,73 +130,19 @@ def matrix(
     wide = left + side * len(columns) + 90
     return el(
         "div",
-        _svg(wide, top + tall * len(rows) + 6, *parts, label="table of colours", style=f"max-width:{wide:.0f}px"),
+        drawing(wide, top + tall * len(rows) + 6, *parts, label="table of colours", style=f"max-width:{wide:.0f}px"),
         class_="wide",
     )
 
 
 def _square(x: float, y: float, side: float, tall: float, value: float | None, marked: bool) -> list[Markup]:
-    parts = [_rect(x + 1, y + 1, side - 2, tall - 2, FAINT, rx=4)]
+    parts = [rect(x + 1, y + 1, side - 2, tall - 2, FAINT, rx=4)]
     if value is not None:
         strength = min(abs(value), 1.0)
-        parts.append(_rect(x + 1, y + 1, side - 2, tall - 2, OURS if value > 0 else OTHER, rx=4, opacity=strength))
+        parts.append(rect(x + 1, y + 1, side - 2, tall - 2, OURS if value > 0 else OTHER, rx=4, opacity=strength))
         if strength >= 0.15:
             fill = "fill:var(--panel)" if strength > 0.6 else None
-            parts.append(_text(x + side / 2, y + tall / 2 + 4, number(value, 2), "middle", style=fill))
+            parts.append(words(x + side / 2, y + tall / 2 + 4, number(value, 2), "middle", style=fill))
     if marked:
-        parts.append(_rect(x + 1.5, y + 1.5, side - 3, tall - 3, "none", rx=4, stroke=INK, stroke_width=2))
+        parts.append(rect(x + 1.5, y + 1.5, side - 3, tall - 3, "none", rx=4, stroke=INK, stroke_width=2))
     return parts
-
-
-def _svg(wide: float, tall: float, *parts: Markup, label: str | None = None, style: str | None = None) -> Markup:
-    return el(
-        "svg",
-        join(parts),
-        viewBox=f"0 0 {wide:.6g} {tall:.6g}",
-        width=wide,
-        height=tall,
-        font_size=13,
-        role="img" if label else None,
-        aria_label=label,
-        aria_hidden=None if label else "true",
-        style=style,
-    )
-
-
-def _rect(x: float, y: float, wide: float, tall: float, fill: str, **more: str | float | None) -> Markup:
-    return el("rect", x=x, y=y, width=max(wide, 0.0), height=tall, fill=fill, **more)
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, stroke: str, wide: float, cap: str | None = None) -> Markup:
-    return el("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, stroke_width=wide, stroke_linecap=cap)
-
-
-def _text(
-    x: float,
-    y: float,
-    words: str,
-    anchor: str | None = None,
-    soft: bool = False,
-    turned: bool = False,
-    rotate: float | None = None,
-    style: str | None = None,
-) -> Markup:
-    turn = -90.0 if turned else rotate
-    return el(
-        "text",
-        words,
-        x=x,
-        y=y,
-        text_anchor=anchor,
-        class_="soft" if soft else None,
-        style=style,
-        transform=None if turn is None else f"rotate({turn:g} {x:.6g} {y:.6g})",
-    )
-
-
-def _points(places: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{x:.2f},{y:.2f}" for x, y in places)
-
-
-def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else name[: most - 1] + "\u2026"

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, zoom
 
+from ..geometry.winding_number import face_columns
+
 VIEW = (1.0, -1.3, 0.9)
 """Towards the camera, canonical: one for all pictures, so that shapes can be compared."""
 MARGIN = 1.06
@@ -154,17 +156,7 @@ def _nearest_faces(placed: NDArray, faces: NDArray, side: int) -> tuple[NDArray,
     low = np.maximum(np.ceil(np.min([flat[faces[:, k]] for k in range(3)], axis=0) - 0.5), 0).astype(np.int64)
     high = np.minimum(np.floor(np.max([flat[faces[:, k]] for k in range(3)], axis=0) - 0.5), side - 1).astype(np.int64)
     wide, tall = np.maximum(high - low + 1, 0).T
-    counts = wide * tall
-    met = np.flatnonzero(counts)
-    ends = np.cumsum(counts[met])
-    start = 0
-    while start < len(met):
-        stop = max(start + 1, int(np.searchsorted(ends, ends[start] - counts[met[start]] + MOST_CANDIDATES)))
-        chosen = met[start:stop]
-        owner = np.repeat(chosen, counts[chosen])
-        within = np.arange(len(owner)) - np.repeat(np.cumsum(counts[chosen]) - counts[chosen], counts[chosen])
-        down, right = np.divmod(within, wide[owner])
-        x, y = low[owner, 0] + right, low[owner, 1] + down
+    for owner, y, x in face_columns(low[:, 1], tall, low[:, 0], wide, MOST_CANDIDATES):
         corners = placed[faces[owner]]
         away = corners[:, :, :2] - np.stack([x + 0.5, y + 0.5], axis=1)[:, None]
         share = np.stack([_cross(away[:, (k + 1) % 3], away[:, (k + 2) % 3]) for k in range(3)], axis=1)
@@ -172,7 +164,6 @@ def _nearest_faces(placed: NDArray, faces: NDArray, side: int) -> tuple[NDArray,
         hit = np.flatnonzero((np.abs(whole) > 1e-12) & ((share >= 0).all(axis=1) | (share <= 0).all(axis=1)))
         height = (share[hit] * corners[hit, :, 2]).sum(axis=1) / whole[hit]
         _keep_nearest(depth, best, (y * side + x)[hit], height, owner[hit])
-        start = stop
     return depth.reshape(side, side), best.reshape(side, side)
 
 

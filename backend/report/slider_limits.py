@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .card import METRICS, Card, Score, Slider, Spread
+from .card import METRICS, Card, CardSlider, Score, Spread
 from .charts import OTHER, OURS, bar, interval, matrix, spreads
 from .html import Markup, cell, el, number, percent, plural, table
 from .scans import Reach, ScanLook
@@ -57,7 +57,7 @@ def reach_table(reaches: Sequence[Reach]) -> Markup:
     return table(["Slider", "Safe part", "", "What happens beyond"], rows)
 
 
-def reach_of_references(slider: Slider, share: float) -> tuple[float, float]:
+def reach_of_references(slider: CardSlider, share: float) -> tuple[float, float]:
     """The interval that all but ``share`` of the reference shapes allow, each end by itself."""
     low, high = np.array(slider.reach).T
     return float(np.quantile(low, 1 - share)), float(np.quantile(high, share))
@@ -73,7 +73,7 @@ def _ends(reach: Reach) -> str:
     return " ".join([*lines, "Some walls are too thin to be sure."] if reach.unsure else lines)
 
 
-def _reference(sliders: Sequence[Slider]) -> Markup:
+def _reference(sliders: Sequence[CardSlider]) -> Markup:
     rows = []
     for slider in sliders:
         half, most = reach_of_references(slider, 0.5), reach_of_references(slider, TIGHTEST)
@@ -180,7 +180,7 @@ def _style(score: Score) -> str:
     return {None: "", True: "good", False: "bad"}[reached(score)]
 
 
-def _effects(sliders: Sequence[Slider], descriptors: Sequence[str]) -> Markup:
+def _effects(sliders: Sequence[CardSlider], descriptors: Sequence[str]) -> Markup:
     values, own = [], set()
     for row, slider in enumerate(sliders):
         effect = slider.effect[: len(descriptors)]
@@ -194,7 +194,7 @@ def _effects(sliders: Sequence[Slider], descriptors: Sequence[str]) -> Markup:
     )
 
 
-def _side_effects(sliders: Sequence[Slider]) -> Markup:
+def _side_effects(sliders: Sequence[CardSlider]) -> Markup:
     limit = METRICS["side_effect"].bar or 0.15
     top = max(2 * limit, *(slider.side_effect or 0.0 for slider in sliders))
     rows = []
@@ -212,5 +212,5 @@ def _side_effects(sliders: Sequence[Slider]) -> Markup:
     return table(["Slider", f"Side effect, at most {limit:g} sd is asked", "", "Beside that"], rows, (2,))
 
 
-def _kind(slider: Slider) -> Markup | None:
+def _kind(slider: CardSlider) -> Markup | None:
     return el("div", slider.kind, class_="soft small") if slider.kind else None

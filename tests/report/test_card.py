@@ -15,8 +15,8 @@ from backend.errors import ErrorCode, OmomiError
 from backend.protocol.names import LARGEST_CARD
 from backend.report.audit import audit_page
 from backend.report.card import Card, Curve, card_of, read_card
-from backend.report.compare import drifts, match_sliders
-from backend.report.compare import settings as changed_settings
+from backend.report.card_diff import drifts, match_sliders
+from backend.report.card_diff import settings as changed_settings
 
 KNOWN = ["hash", "parameters", "config", "training", "known_limits", "descriptors", "sliders", "disentanglement"]
 KNOWN += ["calibration_curve", "few_shot", "prior", "bench_fit", "bench_prior", "history"]

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...prior.archive import Archive
-from ...report.archive_map import colour
+from ...report.model_coverage import colour
 from ...training.disentanglement_metrics import SCORES
 from ...training.latent_directions import SIDE_EFFECT
 from ...training.shapes.mugs import FACTORS
