@@ -8,13 +8,13 @@ from ..prior.archive import Archive
 from .card import METRICS, Bar, Card, Curve
 from .card_diff import against_part
 from .charts import calibration, versus
-from .html import Markup, cell, el, number, page, percent, plural, table
+from .html import Markup, badge, cell, el, figure, number, page, percent, plural, table
 from .model_coverage import archive_part, verdict
 from .scans import ScanLook
 from .slider_limits import disentanglement_part, potential_part
 
 HONEST = 0.05
-"""A range that holds within this of what it says is honest."""
+"""A range is honest when the share that it holds differs by no more than this from what it says."""
 TITLES = {"fit": "Fitting scans", "edits": "Edits", "fewshot": "Edits by example", "guard": "The topology guard",
           "prior": "Shapes as a whole"}  # fmt: skip
 MADE_UP = "samples"
@@ -24,16 +24,16 @@ PRIOR = {
     "nearest training shape": "How far they are from what the model learned from: copies would be at 0.",
     "left out by a code": "What the numbers of a code cannot say of a shape, voxels of the coarsest level.",
 }
-"""What the measures of the prior mean."""
+"""What the measures of the prior mean, by name."""
 
 
 def audit_page(
     card: Card, archive: Archive | None = None, looks: Sequence[ScanLook] = (), against: Card | None = None
 ) -> bytes:
-    """The page, HTML in UTF-8: the same contents give the same bytes.
+    """The page, HTML in UTF-8. The same contents give the same bytes.
 
-    card: of the model; archive: what it learned from; looks: at scans; against: an older card. What is missing is shown
-    as not measured. Raises OmomiError(BAD_OPTION) for a scan whose code is not one of the archive.
+    card: of the model; archive: what it learned from; looks: at scans; against: an older card. The page calls what is
+    missing "not measured". Raises OmomiError(BAD_OPTION) for a scan whose code does not belong to the archive.
     """
     sections: list[tuple[str, str, Markup | None]] = [
         ("archive", "What the model knows", archive_part(archive, looks, card.hash)),
@@ -110,27 +110,19 @@ def _made(card: Card) -> Markup:
 
 
 def calibration_part(card: Card) -> Markup:
-    """Curves of sigma by level, and of edits by example."""
-    parts = [
-        el(
-            "p",
-            "Omomi says how sure it is of every bit of surface (sigma). Here that is held against the truth: a range "
-            "that is said to hold 90 % of the surface should hold 90 %. On the line it is honest, below it too sure of "
-            "itself, above it too careful.",
-            class_="lead",
-        )
-    ]
-    parts.append(_curves(card.calibration) if card.calibration else el("p", "Not measured.", class_="no"))
-    parts.append(el("h3", "Edits by example"))
-    if card.few_shot:
-        parts.append(_curves([card.few_shot]))
-    else:
-        parts.append(el("p", "Not measured.", class_="no"))
-    return el("div", *parts)
+    """The part on sigma: calibration curves by level, and of edits by example."""
+    words = (
+        "Omomi says how sure it is of every bit of surface (sigma). Here that is held against the truth: a range "
+        "that is said to hold 90 % of the surface should hold 90 %. On the line it is honest, below it too sure of "
+        "itself, above it too careful."
+    )
+    few_shot = [card.few_shot] if card.few_shot else []
+    title = el("h3", "Edits by example")
+    return el("div", el("p", words, class_="lead"), _curves(card.calibration), title, _curves(few_shot))
 
 
 def honesty(curve: Curve) -> tuple[str, str]:
-    """What to make of a curve, and the class to show it with."""
+    """A word on a curve, and its style."""
     off = curve.held() - 0.9
     if abs(off) <= HONEST:
         return "honest", "good"
@@ -138,13 +130,15 @@ def honesty(curve: Curve) -> tuple[str, str]:
 
 
 def _curves(curves: Sequence[Curve]) -> Markup:
+    if not curves:
+        return el("p", "Not measured.", class_="no")
     shown = []
     for curve in curves:
         word, style = honesty(curve)
         shown.append(
             el(
                 "figure",
-                el("h4", curve.name, "  ", el("span", word, class_=f"badge {style}")),
+                el("h4", curve.name, "  ", badge(word, style)),
                 calibration(curve.nominal, curve.observed, f"Calibration of {curve.name}"),
                 el("figcaption", f"Its 90 % range holds {percent(curve.held())}. {_worst(curve)}"),
             )
@@ -160,19 +154,13 @@ def _worst(curve: Curve) -> str:
 
 
 def bars_part(card: Card) -> Markup:
-    """Every bar, by benchmark: first what was missed."""
+    """The part on bars: those that were missed, then all of them by benchmark."""
     if not card.bars:
         return el("p", "No benchmark has been run on this model.", class_="no")
     missed = [bar for bar in card.bars if bar.passed is False]
     passed = sum(bar.passed is True for bar in card.bars)
-    parts = [
-        el(
-            "p",
-            f"{passed} of {plural(len(card.bars), 'bar')} passed. "
-            + (f"{len(missed)} missed, named first." if missed else "None was missed."),
-            class_="lead",
-        )
-    ]
+    rest = f"{len(missed)} missed, named first." if missed else "None was missed."
+    parts = [el("p", f"{passed} of {plural(len(card.bars), 'bar')} passed. {rest}", class_="lead")]
     if missed:
         parts += [el("h3", "Missed"), _bars(missed, True)]
     for bench in dict.fromkeys(bar.bench for bar in card.bars):
@@ -189,20 +177,14 @@ def _bars(bars: Sequence[Bar], named: bool) -> Markup:
         word, style = {True: ("passed", "good"), False: ("missed", "bad"), None: ("not measured", "no")}[bar.passed]
         sign = {True: "at most ", False: "at least ", None: ""}[bar.at_most]
         name = f"{TITLES.get(bar.bench, bar.bench)}: {bar.name}" if named else bar.name
-        rows.append(
-            [
-                cell(name),
-                cell(versus(bar.measured, bar.limit, bar.at_most, bar.passed), class_="chart"),
-                cell(number(bar.measured), class_="n"),
-                cell(f"{sign}{number(bar.limit)}", class_="n soft"),
-                cell(el("span", word, class_=f"badge {style}")),
-            ]
-        )
+        chart = cell(versus(bar.measured, bar.limit, bar.at_most, bar.passed), class_="chart")
+        limit = cell(f"{sign}{number(bar.limit)}", class_="n soft")
+        rows.append([cell(name), chart, figure(bar.measured), limit, cell(badge(word, style))])
     return table(["Measure", "Figure against the bar", "Figure", "Bar", ""], rows, (2, 3))
 
 
 def samples_part(card: Card) -> Markup | None:
-    """What was measured of the prior over whole shapes, a row for figures of one name; None where nothing was."""
+    """The part on the prior over whole shapes, a row for the figures of one name; None where nothing was measured."""
     if not card.prior:
         return None
     figures: dict[str, dict[str, float]] = {}
@@ -214,11 +196,7 @@ def samples_part(card: Card) -> Markup | None:
         made = values.pop(MADE_UP, values.pop("", None))
         beside = ", ".join(f"{number(value)} ({whose})" for whose, value in values.items())
         what = el("div", PRIOR[name], class_="soft small") if name in PRIOR else None
-        rows.append([cell(el("b", name), what), cell(number(made), class_="n"), cell(beside, class_="n soft")])
+        rows.append([cell(el("b", name), what), figure(made), cell(beside, class_="n soft")])
     words = "Shapes that the model makes up from nothing, held against shapes that it has never seen."
-    return el(
-        "div",
-        el("h3", "Shapes as a whole"),
-        el("p", words),
-        table(["Measure", "Made up", "To compare with"], rows, (1, 2)),
-    )
+    found = table(["Measure", "Made up", "To compare with"], rows, (1, 2))
+    return el("div", el("h3", "Shapes as a whole"), el("p", words), found)

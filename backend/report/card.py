@@ -1,16 +1,13 @@
-"""The model's card as the report reads it. What a card does not say, or says otherwise, is missing, never invented.
+"""The model's card as the report reads it. What a card lacks, or spells in another way, counts as missing.
 
-The members of ``card.json`` that are shown, all of them optional:
+The members of ``card.json`` that the report shows, all of them optional:
 
-- hash, parameters, device, history: of the model; known_limits: sentences; config, train, training: settings.
-- descriptors: names of what is measured on a shape, in the order of every slider's ``effect``.
-- sliders: [{name, kind: "attribute" | "shape" | "style", direction: row of the tensor with its direction, unit,
-  range: [low, high], reach: [[low, high], ...], side_effect, scores: {name: number}, effect: [number, ...]}].
-  reach: for each reference shape, the strengths between which its topology stays (one pair is one shape); side_effect:
-  mean change of what it is not meant to move; effect: mean change of each descriptor; both at one unit of the slider,
-  in standard deviations over the reference shapes.
-- disentanglement: {metric: {ours: [mean, sd], pca: [mean, sd]}, seeds: count}; metric names as in `METRICS`; of
-  sliders on the codes of one family. disentanglement_z: the same on z, which serves shapes of all kinds.
+- hash, parameters, device, history; known_limits: sentences; config, train, training: settings.
+- descriptors: names of the properties of a shape, in the order of every slider's ``effect``.
+- sliders: [{name, kind: "attribute" | "shape" | "style", unit, range: [low, high], reach: [[low, high], ...] or
+  [low, high], side_effect, scores: {name: number}, effect: [number, ...]}], see `CardSlider`.
+- disentanglement: {metric: {ours: [mean, sd], pca: [mean, sd]}, seeds: count}, metrics as in `METRICS`, of sliders on
+  the codes of one family; disentanglement_z: the same on z, which serves shapes of all kinds.
 - calibration_curve: {level: {nominal: [share, ...], observed: [share, ...]}}; few_shot: {nominal, observed, ...}.
 - prior: {name: number}; bench_NAME: {bar: {measured, bar, passed}}.
 """
@@ -28,16 +25,17 @@ import numpy as np
 from ..protocol.names import card_members
 
 MOST = 512
-"""Sliders, bars, values in a list: what is beyond is left out."""
+"""Sliders, bars or values of a list; the rest is left out."""
 DEEPEST = 6
+"""Levels of nesting that are read."""
 
 
 class Metric(NamedTuple):
-    """How a measure of disentanglement is explained. bar: what is asked of it, None where nothing is."""
+    """How the report explains a measure of disentanglement."""
 
     name: str
     asks: str
-    bar: float | None = None
+    bar: float | None = None  # to reach; None where nothing is asked
     lower_is_better: bool = False
 
 
@@ -67,39 +65,39 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class CardSlider:
-    """reach: (low, high) for each reference shape; effect: by descriptor, in their order; see the module."""
+    """A slider and its measures. Effects are of one unit, in standard deviations over the reference shapes."""
 
     name: str
     kind: str = ""
     unit: str = ""
     low: float = -1.0
     high: float = 1.0
-    reach: tuple[tuple[float, float], ...] = ()
-    side_effect: float | None = None
+    reach: tuple[tuple[float, float], ...] = ()  # for each reference shape, the strengths that keep its topology
+    side_effect: float | None = None  # mean change of what the slider should not move
     scores: tuple[tuple[str, float], ...] = ()
-    effect: tuple[float, ...] = ()
+    effect: tuple[float, ...] = ()  # mean change of each descriptor
 
 
 @dataclass(frozen=True)
 class Score:
-    """A measure of disentanglement: of ours and of plain principal components, None where it was not measured."""
+    """A measure of disentanglement; None where it was not measured."""
 
     key: str
     metric: Metric
     ours: Spread | None
-    pca: Spread | None
+    pca: Spread | None  # of plain principal components
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Shares that were said to be held, and that were, (n,) each."""
+    """A calibration curve."""
 
     name: str
-    nominal: tuple[float, ...]
-    observed: tuple[float, ...]
+    nominal: tuple[float, ...]  # (n,) shares of the surface that a range was said to hold
+    observed: tuple[float, ...]  # (n,) shares that it held
 
     def held(self, share: float = 0.9) -> float:
-        """What was held where ``share`` was said, between the points that were measured."""
+        """The share that a range held which was said to hold ``share``, interpolated."""
         order = np.argsort(self.nominal)
         x, y = np.array(self.nominal)[order], np.array(self.observed)[order]
         return float(np.interp(share, [0.0, *x, 1.0], [0.0, *y, 1.0]))
@@ -107,7 +105,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Bar:
-    """A figure of a benchmark against what is asked of it; None where it was not measured."""
+    """A figure of a benchmark against its limit; None where it was not measured."""
 
     bench: str
     name: str
@@ -117,7 +115,7 @@ class Bar:
 
     @property
     def at_most(self) -> bool | None:
-        """Whether the figure is to be small; None where the card does not tell."""
+        """Whether the limit is the largest that passes; None where the card does not tell."""
         if self.measured is None or self.passed is None or self.measured == self.limit:
             return None
         return self.passed == (self.measured < self.limit)
@@ -125,16 +123,16 @@ class Bar:
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says; scores_z: on z, beside those on a family's own codes; ``raw`` is all of it."""
+    """What a card says."""
 
     hash: str = ""
     parameters: int | None = None
-    seconds: float | None = None
+    seconds: float | None = None  # of the last training
     device: str = ""
     descriptors: tuple[str, ...] = ()
     sliders: tuple[CardSlider, ...] = ()
-    scores: tuple[Score, ...] = ()
-    scores_z: tuple[Score, ...] = ()
+    scores: tuple[Score, ...] = ()  # on the codes of one family
+    scores_z: tuple[Score, ...] = ()  # on z
     seeds: int | None = None
     calibration: tuple[Curve, ...] = ()
     few_shot: Curve | None = None
@@ -142,16 +140,16 @@ class Card:
     bars: tuple[Bar, ...] = ()
     limits: tuple[str, ...] = ()
     history: str = ""
-    raw: Mapping[str, Any] | None = None
+    raw: Mapping[str, Any] | None = None  # all of it
 
 
 def read_card(path: Path) -> Card:
-    """Raises OmomiError(UNREADABLE_FILE) for what is no JSON object of at most LARGEST_CARD bytes."""
+    """Read a card. Raises OmomiError(UNREADABLE_FILE) for what is no JSON object of at most LARGEST_CARD bytes."""
     return card_of(card_members(path))
 
 
 def card_of(raw: Mapping[str, Any]) -> Card:
-    """A card from what its JSON holds; parts that are not as the module says are left out."""
+    """A card from its JSON. Parts that are not as the module says are left out."""
     training = _object(raw.get("training"))
     scores = _object(raw.get("disentanglement"))
     curves = _object(raw.get("calibration_curve")).items()
@@ -179,7 +177,7 @@ def card_of(raw: Mapping[str, Any]) -> Card:
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float | str | bool]]:
-    """Numbers, texts and truth values of a card with the way to each; entries of lists by their number."""
+    """Numbers, texts and truth values of a card, each with its path; entries of lists by their number."""
     if isinstance(value, (Mapping, list)) and len(path) < DEEPEST:
         entries = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, item in list(entries)[:MOST]:
@@ -211,7 +209,7 @@ def _slider(value: Any) -> CardSlider | None:
 
 
 def _scores(given: Mapping[str, Any]) -> Iterator[Score]:
-    """Those that are known first, in their order, then the others."""
+    """The scores of METRICS in their order, then the others."""
     named = {_key(name): value for name, value in given.items() if name != "seeds"}
     for key in (*METRICS, *(name for name in named if name not in METRICS)):
         value = _object(named.get(key))
@@ -271,7 +269,7 @@ def _string(value: Any) -> str:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number that is not absurd: JSON can spell integers that no float holds."""
+    """A finite number of at most 1e15: JSON can spell integers that no float holds."""
     if type(value) not in (int, float) or not abs(value) <= 1e15:
         return None
     return float(value) if math.isfinite(value) else None

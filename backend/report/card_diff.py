@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from .card import Card, CardSlider, leaves
 from .charts import matrix
-from .html import Markup, cell, el, number, plural, table
+from .html import Markup, badge, cell, el, figure, plural, table
 
 ALIKE = 0.5
 """Cosine between the effects of two sliders below which one did not become the other."""
@@ -20,25 +20,24 @@ SETTINGS = ("hash", "parameters", "config", "train", "training", "data", "shards
 """Members of a card that say how the model was made."""
 PREFIXES_APART = ("bench_", "calibration_", "disentanglement_")
 APART = (*SETTINGS, "sliders", "descriptors", "disentanglement", "few_shot")
-"""Members of a card that hold no measures, or are read in a way of their own."""
+"""Members of a card that hold no measures, or that `_measures` reads by themselves."""
 DRIFTED = 0.03
-"""A measure that changed by more than this share of what it was is named as drifted."""
+"""A measure that changed by more than this share of its old figure counts as drifted."""
 SAME = 0.9
-"""Cosine above which a slider is the one it was."""
+"""Cosine above which a slider is called the same."""
 MOST_ROWS = 60
 _SMALL = ("error", "difference", "side effect", "seconds", "chamfer", "memory", "held out", "drift")
-"""In the names of measures that are to be small, where no bar tells."""
+"""Parts of the names of measures that should be small, for measures without a bar."""
 
 
 @dataclass(frozen=True)
 class Matches:
-    """cosines f64 (old, new), NaN where an effect is not known; pairs: rows of sliders that are the same one, by what
-    they do; gone, new: the others."""
+    """Which slider of an old card became which of a new one."""
 
     old: tuple[CardSlider, ...]
     new: tuple[CardSlider, ...]
-    cosines: NDArray[np.float64]
-    pairs: tuple[tuple[int, int], ...]
+    cosines: NDArray[np.float64]  # (old, new), between the effects; NaN where one is not known
+    pairs: tuple[tuple[int, int], ...]  # rows of the sliders that do the same
 
     @property
     def gone(self) -> list[int]:
@@ -51,16 +50,16 @@ class Matches:
 
 @dataclass(frozen=True)
 class Drift:
-    """A measure in both cards; better: whether the change is one for the better, None where that is not known."""
+    """A measure in both cards."""
 
     name: str
     old: float
     new: float
-    better: bool | None
+    better: bool | None  # None where that is not known or nothing changed
 
     @property
     def change(self) -> float:
-        """Relative to what it was; infinite from nothing."""
+        """Relative to the old figure; infinite where that was 0."""
         if self.old == self.new:
             return 0.0
         return (self.new - self.old) / abs(self.old) if self.old else np.inf * np.sign(self.new - self.old)
@@ -68,7 +67,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class Setting:
-    """Something that was set otherwise; None where one card does not have it."""
+    """A setting that differs; None where one card does not have it."""
 
     name: str
     old: str | None
@@ -76,10 +75,10 @@ class Setting:
 
 
 def match_sliders(old: Card, new: Card) -> Matches:
-    """Sliders that move the reference shapes alike, one to one, so that their cosines are largest in sum.
+    """Match sliders by their effects on the reference shapes, one to one, with the largest sum of cosines.
 
-    A slider whose direction was turned round is still the same one. Effects are compared on the descriptors that both
-    cards name; where one names none, position by position.
+    A slider whose direction was reversed is still the same one. Effects are compared on the descriptors that both
+    cards name; where a card names none, position by position.
     """
     here, there = _effects(old, new)
     cosines = np.full((len(here), len(there)), np.nan)
@@ -98,7 +97,7 @@ def match_sliders(old: Card, new: Card) -> Matches:
 
 
 def drifts(old: Card, new: Card) -> list[Drift]:
-    """Every measure that both cards hold, the largest relative change first."""
+    """The measures that both cards hold, the largest relative change first."""
     before, after = _measures(old), _measures(new)
     found = []
     for name, (value, small) in after.items():
@@ -110,7 +109,7 @@ def drifts(old: Card, new: Card) -> list[Drift]:
 
 
 def settings(old: Card, new: Card) -> list[Setting]:
-    """What differs of how the two were made."""
+    """The settings that differ."""
     before, after = (
         {", ".join(path): _shown(value) for path, value in leaves(card.raw or {}) if path[0] in SETTINGS}
         for card in (old, new)
@@ -135,7 +134,7 @@ def _picked(effect: Sequence[float], columns: Sequence[int]) -> NDArray:
 
 
 def _measures(card: Card) -> dict[str, tuple[float, bool | None]]:
-    """By name: the figure, and whether it is to be small, None where that is not known."""
+    """By name: the figure, and whether it should be small, None where that is not known."""
     found: dict[str, tuple[float, bool | None]] = {}
     for bar in card.bars:
         if bar.measured is not None:
@@ -157,13 +156,13 @@ def _shown(value: Any) -> str:
 
 
 def against_part(new: Card, old: Card) -> Markup:
+    """The part of the report against an older card."""
     changed = drifts(old, new)
-    matches = match_sliders(old, new)
     return el(
         "div",
         el("p", _in_words(changed), class_="lead"),
         el("h3", "Which slider became which"),
-        _sliders(matches),
+        _sliders(match_sliders(old, new)),
         el("h3", "What drifted"),
         _drifts(changed),
         el("h3", "What was done otherwise"),
@@ -193,40 +192,23 @@ def _sliders(matches: Matches) -> Markup:
         if alike < 0:
             word, style = "turned round", "warn"
         renamed = " (renamed)" if old.name != new.name else ""
-        rows.append(
-            [
-                cell(old.name),
-                cell(el("b", new.name), renamed),
-                cell(number(alike, 2), class_="n"),
-                _verdict(word, style),
-            ]
-        )
-    gone = [[cell(matches.old[row].name), cell("\u2013"), cell(""), _verdict("gone", "bad")] for row in matches.gone]
-    fresh = [cell(""), _verdict("new", "good")]
-    added = [[cell("\u2013"), cell(el("b", matches.new[row].name)), *fresh] for row in matches.added]
+        became = cell(el("b", new.name), renamed)
+        rows.append([cell(old.name), became, figure(alike, 2), cell(badge(word, style))])
+    nothing, none = cell("\u2013"), cell("")
+    gone = [[cell(matches.old[row].name), nothing, none, cell(badge("gone", "bad"))] for row in matches.gone]
+    added = [[nothing, cell(el("b", matches.new[row].name)), none, cell(badge("new", "good"))] for row in matches.added]
     known = bool(np.isfinite(matches.cosines).any())
     shown = [[None if np.isnan(value) else value for value in row] for row in matches.cosines.tolist()]
-    return el(
-        "div",
-        table(["It was", "It is", "How alike", ""], [*rows, *gone, *added], (2,)),
-        el(
-            "figure",
-            matrix(
-                shown,
-                [slider.name for slider in matches.old],
-                [slider.name for slider in matches.new],
-                set(matches.pairs),
-            ),
-            el("figcaption", "Rows: sliders of the older card. Columns: of this one. 1 is the same effect on the "
-               "reference shapes, 0 another one, \u22121 the opposite. Outlined: what became what."),
-        )
-        if known
-        else el("p", "The cards do not say what their sliders do, so that they cannot be matched.", class_="no"),
+    was, became = ([slider.name for slider in sliders] for sliders in (matches.old, matches.new))
+    picture = el(
+        "figure",
+        matrix(shown, was, became, set(matches.pairs)),
+        el("figcaption", "Rows: sliders of the older card. Columns: of this one. 1 is the same effect on the "
+           "reference shapes, 0 another one, \u22121 the opposite. Outlined: what became what."),
     )  # fmt: skip
-
-
-def _verdict(word: str, style: str) -> Markup:
-    return cell(el("span", word, class_=f"badge {style}"))
+    unknown = el("p", "The cards do not say what their sliders do, so that they cannot be matched.", class_="no")
+    found = table(["It was", "It is", "How alike", ""], [*rows, *gone, *added], (2,))
+    return el("div", found, picture if known else unknown)
 
 
 def _drifts(changed: Sequence[Drift]) -> Markup:
@@ -246,15 +228,8 @@ def _drift_table(changed: Sequence[Drift]) -> Markup:
         style = {True: "good", False: "bad", None: ""}[drift.better if abs(drift.change) > DRIFTED else None]
         share = f"{100 * drift.change:+.1f} %".replace("-", "\u2212") if np.isfinite(drift.change) else "from nothing"
         word = {"good": "better", "bad": "worse"}.get(style, "")
-        rows.append(
-            [
-                cell(drift.name),
-                cell(number(drift.old), class_="n"),
-                cell(number(drift.new), class_="n"),
-                cell(share, class_=f"n {style}"),
-                cell(word, class_=style),
-            ]
-        )
+        old, new = figure(drift.old), figure(drift.new)
+        rows.append([cell(drift.name), old, new, cell(share, class_=f"n {style}"), cell(word, class_=style)])
     more = len(changed) - MOST_ROWS
     rest = el("p", f"And {plural(more, 'other')}.", class_="soft small") if more > 0 else None
     return el("div", table(["Measure", "It was", "It is", "Change", ""], rows, (1, 2, 3)), rest)

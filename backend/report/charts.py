@@ -1,4 +1,4 @@
-"""Small charts as SVG. They take their colours from the page, so that they suit light and dark."""
+"""Small charts as SVG. Their colours are the page's, for light and dark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WIDTH = 1000
 INK, SOFT, LINE, FAINT = "var(--ink)", "var(--soft)", "var(--line)", "var(--faint)"
 GOOD, BAD, OURS, OTHER = "var(--good)", "var(--bad)", "var(--ours)", "var(--other)"
 BAND = 0.05
-"""Beside the diagonal of a calibration curve: what still counts as honest."""
+"""Half the width of the band beside the diagonal of a calibration curve that still counts as honest."""
 
 
 def bar(share: float, colour: str = OURS, wide: int = 240) -> Markup:
@@ -28,8 +28,8 @@ def bar(share: float, colour: str = OURS, wide: int = 240) -> Markup:
 def versus(
     value: float | None, limit: float, at_most: bool | None, passed: bool | None, wide: int = 240
 ) -> Markup | None:
-    """A figure against its bar: a mark at the bar, and the figure as a dot, twice the bar being the whole width. The
-    side that passes is shaded. None where there is nothing to be drawn."""
+    """A figure as a dot against a mark at its bar, in the middle of the chart; the side that passes is shaded. None
+    where there is nothing to draw."""
     if value is None or not limit > 0:
         return None
     middle, place = wide / 2, min(max(value / (2 * limit), 0.015), 0.985) * wide
@@ -43,8 +43,8 @@ def versus(
 def spreads(
     rows: Sequence[tuple[float, float, str]], top: float = 1.0, mark: float | None = None, wide: int = 240
 ) -> Markup:
-    """Means with their standard deviations, (mean, sd, colour) each, one above the other from 0 to ``top``; mark: a
-    value to reach."""
+    """Means with their standard deviations, rows of (mean, sd, colour) on a scale from 0 to ``top``; mark: a value to
+    reach."""
     parts = [line(0, 6 + 13 * row, wide, 6 + 13 * row, FAINT, 5, "round") for row in range(len(rows))]
     tall = 13 * len(rows)
 
@@ -83,7 +83,7 @@ def interval(
 
 
 def calibration(nominal: Sequence[float], observed: Sequence[float], label: str, size: int = 225) -> Markup:
-    """How often the truth lay within the range that was said to hold it: below the diagonal the model was too sure."""
+    """A calibration curve: below the diagonal the model was too sure."""
     left, top, room = 40, 10, size - 54
     bottom = top + room
 

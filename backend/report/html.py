@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ..geometry.svg import Child, Markup, el, join, text
 
-__all__ = ["Markup", "cell", "el", "join", "number", "page", "percent", "plural", "table", "text"]
+__all__ = [
+    "Markup", "badge", "cell", "el", "figure", "join", "number", "page", "percent", "plural", "table", "text",
+]  # fmt: skip
 
 SHEET = """
 :root { --paper: #f7f5f1; --panel: #ffffff; --ink: #23201c; --soft: #6c665d; --line: #e2ddd4; --faint: #efebe4;
@@ -69,7 +71,7 @@ ul { padding-left: 20px; margin: 8px 0 14px; max-width: 46em; } li { margin: 3px
 
 
 def table(head: list[str], rows: list[list[Markup]], right: tuple[int, ...] = (), class_: str | None = None) -> Markup:
-    """rows: of whole cells, see `cell`; right: columns of numbers. A wide table scrolls within the page."""
+    """A table; rows: of whole cells, see `cell`; right: columns of numbers. A wide one scrolls within the page."""
     names = (el("th", name, scope="col", class_="n" if number in right else None) for number, name in enumerate(head))
     body = el("tbody", *(el("tr", *row) for row in rows))
     return el("div", el("table", el("thead", el("tr", *names)), body, class_=class_), class_="wide")
@@ -79,8 +81,18 @@ def cell(*children: Child, class_: str | None = None) -> Markup:
     return el("td", *children, class_=class_)
 
 
+def figure(value: float | None, digits: int = 3, style: str = "") -> Markup:
+    """A cell with a number."""
+    return cell(number(value, digits), class_=f"n {style}".rstrip())
+
+
+def badge(word: str, style: str) -> Markup:
+    """A word in a coloured frame."""
+    return el("span", word, class_=f"badge {style}")
+
+
 def number(value: float | None, digits: int = 3) -> str:
-    """With so many digits that count, or a dash."""
+    """The number with so many significant digits, or a dash."""
     if value is None or value != value:
         return "\u2013"
     shown = f"{value:.{digits}g}"

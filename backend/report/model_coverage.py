@@ -12,16 +12,16 @@ from scipy.spatial import KDTree
 from ..geometry.svg import short
 from ..prior.archive import COMMON, Archive, Coverage, Standing
 from .charts import bar
-from .html import Markup, cell, el, join, number, percent, plural, table
+from .html import Markup, badge, cell, el, join, number, percent, plural, table
 from .pictures import picture_uri, thumbnail_uri
 from .scans import ScanLook
 
 FAMILIAR, STRANGE = 0.8, 0.95
-"""Shares of the training shapes with a nearer relative, or fuller surroundings: up to the one a scan is familiar, above
-the other it is strange."""
+"""Shares of the training shapes that have a nearer relative or fuller surroundings than a scan: up to the first the scan
+is familiar, above the second it is strange."""
 SPARSE, THIN = 0.6, 0.5
-"""A family is thin where fewer of its shapes than the one have a near relative, or where it has less than the other of
-what the families have on average."""
+"""A family is thin where a smaller share of its shapes than the first has a near relative, or where it has less than
+the second of the mean number of shapes of a family."""
 NEIGHBOURS = 6
 LONELY = 8
 COLOURS = (
@@ -37,7 +37,7 @@ MOST_PICTURES = 56
 
 
 def archive_part(archive: Archive | None, looks: Sequence[ScanLook], model: str) -> Markup:
-    """looks: the scans; model: hash of the card, to warn of an archive that was made with another one."""
+    """The part; looks: at scans; model: hash of the card, to warn of an archive of another model."""
     if archive is None:
         return el("p", "The archive of the training shapes is not installed with this model.", class_="no")
     families = archive.coverage()
@@ -87,7 +87,7 @@ def archive_part(archive: Archive | None, looks: Sequence[ScanLook], model: str)
 
 
 def verdict(standing: Standing | None) -> tuple[str, str]:
-    """A word on how well a scan's kind is known, and the class to show it with."""
+    """A word on how well the model knows shapes like a scan, and its style."""
     if standing is None:
         return "not placed", "no"
     apart = max(standing.rank, 1 - standing.crowding)
@@ -97,7 +97,7 @@ def verdict(standing: Standing | None) -> tuple[str, str]:
 
 
 def gaps(families: Sequence[Coverage]) -> list[str]:
-    """What is under-represented, in sentences."""
+    """What the training shapes lack, in sentences."""
     present = [family for family in families if family.kept]
     absent = [family.family for family in families if not family.shapes]
     usual = np.mean([family.shapes for family in present]) if present else 0.0
@@ -119,29 +119,17 @@ def gaps(families: Sequence[Coverage]) -> list[str]:
 def _scan(archive: Archive, look: ScanLook, standing: Standing | None) -> Markup:
     word, style = verdict(standing)
     picture = el("img", src=picture_uri(look.picture), alt=f"Picture of {look.name}")
-    title = el("h3", f"{look.name}  ", el("span", word, class_=f"badge {style}"))
+    title = el("h3", f"{look.name}  ", badge(word, style))
     if standing is None:
         return el("div", title, el("div", picture, el("div", el("p", look.why_not)), class_="scan panel"))
-    near = standing.neighbours.rows.tolist()
-    return el(
-        "div",
-        title,
-        el(
-            "div",
-            picture,
-            el(
-                "div",
-                el("p", standing_in_words(archive, standing, look.plausibility)),
-                el("h4", "Its nearest relatives"),
-                el("div", *(_shape(archive, row) for row in near), class_="row"),
-            ),
-            class_="scan panel",
-        ),
-    )
+    near = (_shape(archive, row) for row in standing.neighbours.rows.tolist())
+    told = el("p", standing_in_words(archive, standing, look.plausibility))
+    beside = el("div", told, el("h4", "Its nearest relatives"), el("div", *near, class_="row"))
+    return el("div", title, el("div", picture, beside, class_="scan panel"))
 
 
 def standing_in_words(archive: Archive, standing: Standing, plausibility: float | None = None) -> str:
-    """What an artist should know of where a scan lies."""
+    """Where a scan lies among the training shapes, for an artist."""
     word, _ = verdict(standing)
     rows = standing.neighbours.rows[:NEIGHBOURS]
     counts = np.bincount(archive.family[rows], minlength=len(archive.families))
@@ -172,16 +160,11 @@ def _families(archive: Archive, families: Sequence[Coverage]) -> Markup:
             picture = el("img", src=thumbnail_uri(archive.pictures[family.typical], 1), alt="", loading="lazy")
         near = family.covered
         style = "no" if near is None else "bad" if near < SPARSE else "good" if near >= COMMON else "warn"
-        rows.append(
-            [
-                cell(picture, class_="mini"),
-                cell(el("b", family.family)),
-                cell(bar(family.shapes / most, colour(row)), class_="chart"),
-                cell(plural(family.shapes, "shape") if family.shapes else "none", class_="n"),
-                cell("" if near is None else bar(near, f"var(--{style})"), class_="chart"),
-                cell(percent(near), class_=f"n {style}"),
-            ]
-        )
+        known = cell(plural(family.shapes, "shape") if family.shapes else "none", class_="n")
+        learned = cell(bar(family.shapes / most, colour(row)), class_="chart")
+        covered = cell("" if near is None else bar(near, f"var(--{style})"), class_="chart")
+        share = cell(percent(near), class_=f"n {style}")
+        rows.append([cell(picture, class_="mini"), cell(el("b", family.family)), learned, known, covered, share])
     return table(["", "Family", "Learned from", "", "Have a near relative", ""], rows, (3, 5))
 
 
@@ -197,11 +180,11 @@ def _names(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Pin:
-    """A scan on the map: its name, place f64 (2,), and the rows of its nearest training shapes."""
+    """A scan on the map."""
 
     name: str
-    place: NDArray[np.float64]
-    nearest: Sequence[int]
+    place: NDArray[np.float64]  # (2,)
+    nearest: Sequence[int]  # rows of its nearest training shapes
 
 
 def colour(family: int) -> str:
@@ -246,7 +229,7 @@ def _dots(archive: Archive, spots: NDArray) -> Markup:
 
 
 def _pictures(archive: Archive, spots: NDArray) -> Markup:
-    """Pictures of shapes that do not overlap, those with most shapes around them first."""
+    """Pictures of shapes that do not overlap, first where the map is most crowded."""
     crowded = np.asarray(KDTree(spots).query_ball_point(spots, PICTURE, return_length=True))
     chosen: list[int] = []
     for row in np.argsort(-crowded, kind="stable").tolist():

@@ -13,28 +13,30 @@ from scipy.ndimage import gaussian_filter, zoom
 from ..geometry.winding_number import face_columns
 
 VIEW = (1.0, -1.3, 0.9)
-"""Towards the camera, canonical: one for all pictures, so that shapes can be compared."""
+"""Towards the camera, canonical. All pictures share it, so that shapes can be compared."""
 MARGIN = 1.06
+"""Width of the picture over that of the shape."""
 SUPERSAMPLING = 2
+"""Samples along each side of a pixel."""
 MOST_CANDIDATES = 1 << 20
-"""Pairs of a face and a pixel that are looked at in one go."""
+"""Pairs of a face and a pixel that are tested at a time."""
 KEY_LIGHT = np.array([-0.5, 0.62, 0.6])
 """Right, up and towards the camera."""
 CAVITY = 0.04
-"""Of the picture's width: how far around a pixel the surface is looked at to darken its hollows."""
+"""Radius around a pixel, as a share of the picture's width, whose mean depth darkens hollows."""
 CLAY = np.array([0.86, 0.82, 0.76])
 DARKEST = 24
-"""Of a thumbnail's surface; 0 is beside it."""
+"""Darkest grey of a thumbnail's surface; 0 is the background."""
 SHADE_STEP = 8
-"""Thumbnails have so few greys that they pack well."""
+"""Distance between the greys of a thumbnail: few greys pack well."""
 SHADES, COVERS = 32, 8
-"""Of a thumbnail on a page: greys, and how much of a pixel is covered."""
+"""Of a thumbnail on a page: numbers of greys and of degrees of coverage."""
 
 
 def mesh_picture(vertices: ArrayLike, faces: ArrayLike, size: int = 320) -> NDArray[np.uint8]:
-    """RGBA (size, size, 4) of a mesh in orthographic view, clear where it is not; vertices (n, 3), faces (m, 3).
+    """RGBA (size, size, 4) of a mesh in orthographic view on a clear background; vertices (n, 3), faces (m, 3).
 
-    Faces with vertices that are not finite are left out. Nothing to see gives a clear picture.
+    Faces with vertices that are not finite are left out. No faces give a clear picture.
     """
     points, corners = np.asarray(vertices, np.float64).reshape(-1, 3), np.asarray(faces, np.int64).reshape(-1, 3)
     if len(corners):
@@ -56,7 +58,7 @@ def mesh_picture(vertices: ArrayLike, faces: ArrayLike, size: int = 320) -> NDAr
 
 
 def thumbnail(points: ArrayLike, normals: ArrayLike, size: int = 64) -> NDArray[np.uint8]:
-    """Greys (size, size) of a surface given by dense points (n, 3) with outward normals (n, 3); 0 beside it."""
+    """Greys (size, size) of a surface of dense points (n, 3) with outward normals (n, 3); the background is 0."""
     axes = _basis()
     turned, facing = np.asarray(points, np.float64) @ axes.T, np.asarray(normals, np.float64) @ axes.T
     side = 2 * size
@@ -107,7 +109,7 @@ def png(pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None) -> 
         raise ValueError(f"no picture: {pixels.dtype} {pixels.shape}")
     high, wide = pixels.shape[:2]
     lines = pixels.reshape(high, -1)
-    # each line less the one above packs better; a 2 in front says so
+    # lines pack better as differences to the line above, PNG's filter 2
     lines = np.diff(lines, axis=0, prepend=np.zeros_like(lines[:1]))
     data = zlib.compress(np.concatenate([np.full((high, 1), 2, np.uint8), lines], axis=1).tobytes(), 9)
     head = struct.pack(">IIBBBBB", wide, high, 8, kinds[pixels.shape[2:]], 0, 0, 0)
@@ -122,7 +124,7 @@ def data_uri(file: bytes) -> str:
 
 
 def _palette() -> NDArray[np.uint8]:
-    """RGBA of every shade at every cover: a thumbnail of 256 colours takes a sixth of one of all."""
+    """RGBA of every shade at every coverage: with 256 colours a thumbnail takes a sixth of the bytes."""
     shade, cover = np.meshgrid(np.linspace(0, 1, SHADES), np.linspace(0, 1, COVERS), indexing="ij")
     return _rgba(shade, cover).reshape(-1, 4)
 
@@ -150,7 +152,7 @@ def _framed(turned: NDArray, shown: NDArray, side: int) -> NDArray[np.float64]:
 
 
 def _nearest_faces(placed: NDArray, faces: NDArray, side: int) -> tuple[NDArray, NDArray]:
-    """Depth (side, side) towards the camera and the face seen in every pixel, -1 where there is none."""
+    """Depth (side, side) towards the camera and the face that each pixel sees, -1 where there is none."""
     depth, best = np.full(side * side, -np.inf), np.full(side * side, -1)
     flat = placed[:, :2]
     low = np.maximum(np.ceil(np.min([flat[faces[:, k]] for k in range(3)], axis=0) - 0.5), 0).astype(np.int64)
@@ -172,9 +174,9 @@ def _cross(one: NDArray, other: NDArray) -> NDArray:
 
 
 def _keep_nearest(depth: NDArray, best: NDArray, pixel: NDArray, height: NDArray, owner: NDArray) -> None:
-    """Write ``owner`` where it is nearer to the camera than what is there; of several in a pixel the nearest stays."""
+    """Write ``owner`` where it is nearer to the camera than what is there; the nearest of a pixel stays."""
     nearer = np.flatnonzero(height > depth[pixel])
-    # the last of those that fall on one place is what stays there
+    # of several values for one pixel, numpy keeps the last
     order = nearer[np.argsort(height[nearer], kind="stable")]
     depth[pixel[order]], best[pixel[order]] = height[order], owner[order]
 
@@ -191,7 +193,7 @@ def _shade(depth: NDArray, normals: NDArray, seen: NDArray) -> NDArray[np.float6
     weight = gaussian_filter(seen.astype(float), radius)
     mean = gaussian_filter(np.where(seen, depth, 0.0), radius) / np.maximum(weight, 1e-6)
     hollow = np.where(seen, (mean - np.where(seen, depth, mean)) / (2 * radius), 0.0)
-    # at the rim of a slanted plane the mean is of one side only
+    # at the rim of a slanted plane the mean covers one side only
     hollow *= np.clip(2 * weight - 1, 0, 1)
     return np.clip((0.2 + 0.24 * facing + 0.64 * key) * (1 - np.clip(hollow, -0.1, 0.5)), 0, 1)
 

@@ -1,4 +1,4 @@
-"""What the report looks at on a scan: its picture, its code, and how far its sliders reach."""
+"""What the report says of one scan: its picture, its code, and how far its sliders reach."""
 
 from __future__ import annotations
 
@@ -20,48 +20,45 @@ from ..protocol.requests import EditTarget
 from .pictures import mesh_picture
 
 STEPS = 8
-"""At least, along a slider."""
+"""Fewest steps along a slider."""
 STRIDE = 4
-"""Steps that are taken before looking whether a reach has ended."""
+"""Steps between two looks at whether a reach has ended."""
 FINENESS = 128
-"""The end of a reach is found to this part of the slider."""
+"""The end of a reach is found to one part in so many of the slider."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """How far a slider goes before the topology changes: safe, within low .. high. below, above: what happens at its
-    ends, empty at the end of the slider; foretold: from the walls that face each other, without a sweep; unsure:
-    somewhere in between the answer depends on the grid."""
+    """How far a slider goes before the topology changes."""
 
     name: str
     unit: str
     low: float
     high: float
-    safe: tuple[float, float]
-    below: str = ""
+    safe: tuple[float, float]  # within low .. high
+    below: str = ""  # what happens below ``safe``; empty at the end of the slider
     above: str = ""
-    foretold: bool = False
-    unsure: bool = False
+    foretold: bool = False  # from the walls that face each other, without a sweep
+    unsure: bool = False  # somewhere within ``safe`` the answer depends on the grid
 
 
 @dataclass(frozen=True)
 class ScanLook:
-    """picture: RGBA u8; code f32 (d,), or None, and then ``why_not`` says why; reaches: of its sliders; plausibility:
-    share of real shapes that are no more plausible."""
+    """What the report says of one scan."""
 
     name: str
-    picture: NDArray[np.uint8]
-    code: NDArray[np.float32] | None
-    why_not: str = ""
+    picture: NDArray[np.uint8]  # RGBA
+    code: NDArray[np.float32] | None  # (d,)
+    why_not: str = ""  # why there is no code
     reaches: tuple[Reach, ...] = ()
-    plausibility: float | None = None
+    plausibility: float | None = None  # share of real shapes that are no more plausible
 
 
 def look(
     subject: FittedScan, prior: ShapePrior | None, quick: bool = False, on_progress: Progress = ignore
 ) -> ScanLook:
-    """Look at a fitted scan. prior: what the model knows of whole shapes; quick: foretell the reaches instead of trying
-    them. on_progress may raise. Raises OmomiError where the scan is not fitted."""
+    """Look at a fitted scan. quick: foretell the reaches instead of sweeping. on_progress may raise. Raises OmomiError
+    where the scan is not fitted."""
     shell = subject.shell(EditTarget.FIT)
     on_progress(0.0, "drawing")
     picture = mesh_picture(shell.vertices, shell.faces)
@@ -108,8 +105,8 @@ def movement_reach(
 
 
 def swept_reach(solid: Solid, name: str, unit: str, low: float, high: float, steps: int) -> Reach:
-    """The reach around 0 of a solid that changes with a strength; ``low`` <= 0 <= ``high``, about ``steps`` in all. The
-    changes nearest to 0 are bisected, those beyond are not looked for."""
+    """The reach around 0 of a solid that changes with a strength, ``low`` <= 0 <= ``high``, in about ``steps`` steps.
+    Only the changes nearest to 0 are found, and bisected."""
     (first, below, odd), (last, above, strange) = (
         _side(solid, end, max(1, round(steps * abs(end) / (high - low))), high - low) for end in (low, high)
     )
@@ -117,8 +114,8 @@ def swept_reach(solid: Solid, name: str, unit: str, low: float, high: float, ste
 
 
 def _side(solid: Solid, end: float, steps: int, span: float) -> tuple[float, str, bool]:
-    """From 0 towards ``end``, a few steps at a time: the last strength that is safe, what happens there, and whether on
-    the way the answer depends on the grid."""
+    """From 0 towards ``end``, a few steps at a time: the last safe strength, what happens there, and whether the answer
+    depends on the grid somewhere on the way."""
     strengths, unsure = np.linspace(0.0, end, steps + 1).tolist(), False
     for start in range(0, steps if end else 0, STRIDE):
         here = strengths[start : start + STRIDE + 1]
@@ -132,7 +129,7 @@ def _side(solid: Solid, end: float, steps: int, span: float) -> tuple[float, str
 
 
 def _end(solid: Solid, found: Sweep, span: float, upwards: bool) -> tuple[float, str]:
-    """Where the topology of the end of a sweep that lies nearer to 0 ends within it, and what happens there."""
+    """The last strength of a sweep, seen from 0, with the topology of its start, and what happens there."""
     outward = 1 if upwards else -1
     changes = found.changes[::outward]
     if not len(changes):

@@ -8,30 +8,26 @@ import numpy as np
 
 from .card import METRICS, Card, CardSlider, Score, Spread
 from .charts import OTHER, OURS, bar, interval, matrix, spreads
-from .html import Markup, cell, el, number, percent, plural, table
+from .html import Markup, cell, el, figure, number, percent, plural, table
 from .scans import Reach, ScanLook
 
 TIGHTEST = 0.1
-"""Reach that all but this share of the reference shapes allow."""
+"""The reach that is shown in dark green holds for all but this share of the reference shapes."""
 
 
 def potential_part(card: Card, looks: Sequence[ScanLook]) -> Markup:
-    """Reach of the sliders on each scan, and on the reference shapes of the card."""
-    parts = [
-        el(
-            "p",
-            "A slider can be pushed until pieces part or join, or a tunnel opens or closes. The green part of each bar "
-            "is safe: the shape keeps its pieces, tunnels and hollows. A red mark shows where that ends.",
-            class_="lead",
-        )
-    ]
+    """The part on the reach of the sliders: on each scan, and on the reference shapes of the card."""
+    words = (
+        "A slider can be pushed until pieces part or join, or a tunnel opens or closes. The green part of each bar "
+        "is safe: the shape keeps its pieces, tunnels and hollows. A red mark shows where that ends."
+    )
+    parts = [el("p", words, class_="lead")]
     for look in looks:
         if look.reaches:
             parts += [el("h3", f"On {look.name}"), reach_table(look.reaches)]
             if any(reach.foretold for reach in look.reaches):
-                parts.append(
-                    el("p", "Foretold from the walls that face each other, not tried out.", class_="soft small")
-                )
+                words = "Foretold from the walls that face each other, not tried out."
+                parts.append(el("p", words, class_="soft small"))
     parts.append(el("h3", "On the reference shapes"))
     measured = [slider for slider in card.sliders if slider.reach]
     if measured:
@@ -46,19 +42,14 @@ def potential_part(card: Card, looks: Sequence[ScanLook]) -> Markup:
 def reach_table(reaches: Sequence[Reach]) -> Markup:
     rows = []
     for reach in reaches:
-        rows.append(
-            [
-                cell(el("b", reach.name)),
-                cell(interval(reach.low, reach.high, reach.safe), class_="chart"),
-                cell(f"{number(reach.safe[0], 2)} to {number(reach.safe[1], 2)} {reach.unit}", class_="n"),
-                cell(_ends(reach), class_="w small"),
-            ]
-        )
+        chart = cell(interval(reach.low, reach.high, reach.safe), class_="chart")
+        ends = cell(_ends(reach), class_="w small")
+        rows.append([cell(el("b", reach.name)), chart, _range(reach.safe, reach.unit), ends])
     return table(["Slider", "Safe part", "", "What happens beyond"], rows)
 
 
 def reach_of_references(slider: CardSlider, share: float) -> tuple[float, float]:
-    """The interval that all but ``share`` of the reference shapes allow, each end by itself."""
+    """The interval that holds for all but ``share`` of the reference shapes, each end by itself."""
     low, high = np.array(slider.reach).T
     return float(np.quantile(low, 1 - share)), float(np.quantile(high, share))
 
@@ -77,31 +68,23 @@ def _reference(sliders: Sequence[CardSlider]) -> Markup:
     rows = []
     for slider in sliders:
         half, most = reach_of_references(slider, 0.5), reach_of_references(slider, TIGHTEST)
-        # where the ends cross there is nothing that nearly all allow
+        # where the ends cross, nothing holds for nearly all
         inner = most if most[0] < most[1] else None
         whole = np.mean([pair[0] <= slider.low and pair[1] >= slider.high for pair in slider.reach])
-        rows.append(
-            [
-                cell(el("b", slider.name), _kind(slider)),
-                cell(interval(slider.low, slider.high, half, inner), class_="chart"),
-                cell(f"{number(half[0], 2)} to {number(half[1], 2)} {slider.unit}", class_="n"),
-                cell(f"Safe to its ends on {percent(float(whole))} of the shapes.", class_="w small"),
-            ]
-        )
+        chart = cell(interval(slider.low, slider.high, half, inner), class_="chart")
+        ends = cell(f"Safe to its ends on {percent(float(whole))} of the shapes.", class_="w small")
+        rows.append([_named(slider), chart, _range(half, slider.unit), ends])
     return table(["Slider", "Safe part", "Safe on half of them", ""], rows, (2,))
 
 
 def disentanglement_part(card: Card) -> Markup:
-    """The table of measures, and what each slider moves."""
-    parts = [
-        el(
-            "p",
-            "A slider earns its name if it moves that one thing and leaves the rest. This is measured on shapes whose "
-            "properties are known, drawn mugs, and compared with sliders that were found without any names (principal "
-            "components).",
-            class_="lead",
-        )
-    ]
+    """The part on what sliders move: scores of disentanglement, effects and side effects."""
+    words = (
+        "A slider earns its name if it moves that one thing and leaves the rest. This is measured on shapes whose "
+        "properties are known, drawn mugs, and compared with sliders that were found without any names (principal "
+        "components)."
+    )
+    parts = [el("p", words, class_="lead")]
     if card.scores:
         once = "measured once" if not card.seeds or card.seeds < 2 else f"mean and spread over {card.seeds} runs"
         legend = el(
@@ -144,15 +127,11 @@ def score_table(scores: Sequence[Score]) -> Markup:
         top = max(1.0, *(mean + sd for mean, sd, _ in drawn))
         if score.metric.lower_is_better:
             top = max(2 * (score.metric.bar or 0.5), *(mean + sd for mean, sd, _ in drawn))
-        rows.append(
-            [
-                cell(el("b", score.metric.name), el("div", score.metric.asks, class_="soft small")),
-                cell(spreads(drawn, top, score.metric.bar), class_="chart"),
-                cell(spread_in_words(score.ours), class_=f"n {_style(score)}"),
-                cell(spread_in_words(score.pca), class_="n"),
-                cell(asked(score), class_="n soft"),
-            ]
-        )
+        name = cell(el("b", score.metric.name), el("div", score.metric.asks, class_="soft small"))
+        style = {None: "", True: "good", False: "bad"}[reached(score)]
+        ours = cell(spread_in_words(score.ours), class_=f"n {style}")
+        pca, limit = cell(spread_in_words(score.pca), class_="n"), cell(asked(score), class_="n soft")
+        rows.append([name, cell(spreads(drawn, top, score.metric.bar), class_="chart"), ours, pca, limit])
     return table(["What is asked", "", "Ours", "Components", "To reach"], rows, (2, 3, 4))
 
 
@@ -169,15 +148,11 @@ def asked(score: Score) -> str:
 
 
 def reached(score: Score) -> bool | None:
-    """Whether ours passes its bar; None where there is none, or no figure."""
+    """Whether our figure passes its bar; None where one of them is missing."""
     if score.ours is None or score.metric.bar is None:
         return None
     below = score.ours.mean <= score.metric.bar
     return below if score.metric.lower_is_better else score.ours.mean >= score.metric.bar
-
-
-def _style(score: Score) -> str:
-    return {None: "", True: "good", False: "bad"}[reached(score)]
 
 
 def _effects(sliders: Sequence[CardSlider], descriptors: Sequence[str]) -> Markup:
@@ -201,16 +176,15 @@ def _side_effects(sliders: Sequence[CardSlider]) -> Markup:
     for slider in sliders:
         value = slider.side_effect or 0.0
         style = "good" if value <= limit else "bad"
-        rows.append(
-            [
-                cell(el("b", slider.name), _kind(slider)),
-                cell(bar(value / top, f"var(--{style})"), class_="chart"),
-                cell(number(value), class_=f"n {style}"),
-                cell(", ".join(f"{name} {number(score)}" for name, score in slider.scores), class_="soft small"),
-            ]
-        )
+        chart = cell(bar(value / top, f"var(--{style})"), class_="chart")
+        beside = cell(", ".join(f"{name} {number(score)}" for name, score in slider.scores), class_="soft small")
+        rows.append([_named(slider), chart, figure(value, style=style), beside])
     return table(["Slider", f"Side effect, at most {limit:g} sd is asked", "", "Beside that"], rows, (2,))
 
 
-def _kind(slider: CardSlider) -> Markup | None:
-    return el("div", slider.kind, class_="soft small") if slider.kind else None
+def _named(slider: CardSlider) -> Markup:
+    return cell(el("b", slider.name), el("div", slider.kind, class_="soft small") if slider.kind else None)
+
+
+def _range(ends: tuple[float, float], unit: str) -> Markup:
+    return cell(f"{number(ends[0], 2)} to {number(ends[1], 2)} {unit}", class_="n")
