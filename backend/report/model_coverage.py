@@ -17,8 +17,8 @@ from .pictures import picture_uri, thumbnail_uri
 from .scans import ScanLook
 
 FAMILIAR, STRANGE = 0.8, 0.95
-"""Shares of the training shapes that have a nearer relative or fuller surroundings than a scan: up to the first the scan
-is familiar, above the second it is strange."""
+"""Shares of the training shapes that have a nearer relative or fuller surroundings than a scan. Up to the first the
+scan is familiar, above the second it is strange."""
 SPARSE, THIN = 0.6, 0.5
 """A family is thin where a smaller share of its shapes than the first has a near relative, or where it has less than
 the second of the mean number of shapes of a family."""
