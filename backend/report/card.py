@@ -5,7 +5,7 @@ The members of ``card.json`` that the report shows, all of them optional:
 - hash, parameters, device, history; known_limits: sentences; config, train, training: settings.
 - descriptors: names of the properties of a shape, in the order of every slider's ``effect``.
 - sliders: [{name, kind: "attribute" | "shape" | "style", unit, range: [low, high], reach: [[low, high], ...] or
-  [low, high], side_effect, scores: {name: number}, effect: [number, ...]}], see `CardSlider`.
+  [low, high], side_effect, scores: {name: number}, effect: [number, ...]}], see `MeasuredSlider`.
 - disentanglement: {metric: {ours: [mean, sd], pca: [mean, sd]}, seeds: count}, metrics as in `METRICS`, of sliders on
   the codes of one family; disentanglement_z: the same on z, which serves shapes of all kinds.
 - calibration_curve: {level: {nominal: [share, ...], observed: [share, ...]}}; few_shot: {nominal, observed, ...}.
@@ -64,7 +64,7 @@ class Spread(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CardSlider:
+class MeasuredSlider:
     """A slider and its measures. Effects are of one unit, in standard deviations over the reference shapes."""
 
     name: str
@@ -130,7 +130,7 @@ class Card:
     seconds: float | None = None  # of the last training
     device: str = ""
     descriptors: tuple[str, ...] = ()
-    sliders: tuple[CardSlider, ...] = ()
+    sliders: tuple[MeasuredSlider, ...] = ()
     scores: tuple[Score, ...] = ()  # on the codes of one family
     scores_z: tuple[Score, ...] = ()  # on z
     seeds: int | None = None
@@ -188,7 +188,7 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
         yield path, found
 
 
-def _slider(value: Any) -> CardSlider | None:
+def _slider(value: Any) -> MeasuredSlider | None:
     given = _object(value)
     name = _string(given.get("name"))
     if not name:
@@ -196,7 +196,7 @@ def _slider(value: Any) -> CardSlider | None:
     ends = _pair(given.get("range")) or (-1.0, 1.0)
     reach = given.get("reach")
     pairs = [_pair(reach)] if _pair(reach) else [_pair(one) for one in _array(reach)]
-    return CardSlider(
+    return MeasuredSlider(
         name,
         _string(given.get("kind")),
         _string(given.get("unit")),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from .card import Card, CardSlider, leaves
+from .card import Card, MeasuredSlider, leaves
 from .charts import matrix
 from .html import Markup, badge, cell, el, figure, plural, table
 
@@ -34,8 +34,8 @@ _SMALL = ("error", "difference", "side effect", "seconds", "chamfer", "memory", 
 class Matches:
     """Which slider of an old card became which of a new one."""
 
-    old: tuple[CardSlider, ...]
-    new: tuple[CardSlider, ...]
+    old: tuple[MeasuredSlider, ...]
+    new: tuple[MeasuredSlider, ...]
     cosines: NDArray[np.float64]  # (old, new), between the effects; NaN where one is not known
     pairs: tuple[tuple[int, int], ...]  # rows of the sliders that do the same
 

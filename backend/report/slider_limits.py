@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .card import METRICS, Card, CardSlider, Score, Spread
+from .card import METRICS, Card, MeasuredSlider, Score, Spread
 from .charts import OTHER, OURS, bar, interval, matrix, spreads
 from .html import Markup, cell, el, figure, number, percent, plural, table
 from .scans import Reach, ScanLook
@@ -48,7 +48,7 @@ def reach_table(reaches: Sequence[Reach]) -> Markup:
     return table(["Slider", "Safe part", "", "What happens beyond"], rows)
 
 
-def reach_of_references(slider: CardSlider, share: float) -> tuple[float, float]:
+def reach_of_references(slider: MeasuredSlider, share: float) -> tuple[float, float]:
     """The interval that holds for all but ``share`` of the reference shapes, each end by itself."""
     low, high = np.array(slider.reach).T
     return float(np.quantile(low, 1 - share)), float(np.quantile(high, share))
@@ -64,7 +64,7 @@ def _ends(reach: Reach) -> str:
     return " ".join([*lines, "Some walls are too thin to be sure."] if reach.unsure else lines)
 
 
-def _reference(sliders: Sequence[CardSlider]) -> Markup:
+def _reference(sliders: Sequence[MeasuredSlider]) -> Markup:
     rows = []
     for slider in sliders:
         half, most = reach_of_references(slider, 0.5), reach_of_references(slider, TIGHTEST)
@@ -155,7 +155,7 @@ def reached(score: Score) -> bool | None:
     return below if score.metric.lower_is_better else score.ours.mean >= score.metric.bar
 
 
-def _effects(sliders: Sequence[CardSlider], descriptors: Sequence[str]) -> Markup:
+def _effects(sliders: Sequence[MeasuredSlider], descriptors: Sequence[str]) -> Markup:
     values, own = [], set()
     for row, slider in enumerate(sliders):
         effect = slider.effect[: len(descriptors)]
@@ -169,7 +169,7 @@ def _effects(sliders: Sequence[CardSlider], descriptors: Sequence[str]) -> Marku
     )
 
 
-def _side_effects(sliders: Sequence[CardSlider]) -> Markup:
+def _side_effects(sliders: Sequence[MeasuredSlider]) -> Markup:
     limit = METRICS["side_effect"].bar or 0.15
     top = max(2 * limit, *(slider.side_effect or 0.0 for slider in sliders))
     rows = []
@@ -182,7 +182,7 @@ def _side_effects(sliders: Sequence[CardSlider]) -> Markup:
     return table(["Slider", f"Side effect, at most {limit:g} sd is asked", "", "Beside that"], rows, (2,))
 
 
-def _named(slider: CardSlider) -> Markup:
+def _named(slider: MeasuredSlider) -> Markup:
     return cell(el("b", slider.name), el("div", slider.kind, class_="soft small") if slider.kind else None)
 
 
