@@ -109,15 +109,10 @@ class Seed(nn.Module):
         sine = torch.sin(math.pi * index[:, None] * index[None, :] / (n + 1)) * math.sqrt(2 / (n + 1))
         eigenvalue = 2 - 2 * torch.cos(math.pi * index / (n + 1))
         total = eigenvalue[:, None, None] + eigenvalue[None, :, None] + eigenvalue[None, None, :]
-        centred = torch.zeros(n, n)
-        for row in range(n):
-            if row > 0:
-                centred[row, row - 1] = -0.5
-            if row < n - 1:
-                centred[row, row + 1] = 0.5
+        half = torch.full((n - 1,), 0.5)
+        centred = torch.diag(half, 1) - torch.diag(half, -1)
         pool = torch.zeros(n // 2 + 2, n)
-        for row in range(n // 2):
-            pool[row + 1, 2 * row : 2 * row + 2] = 0.5
+        pool[1 + torch.arange(n) // 2, torch.arange(n)] = 0.5
         pool[0], pool[-1] = pool[1], pool[-2]
         self.register_buffer("blur", gaussian_band(1.0), persistent=False)
         self.register_buffer("sine", sine.float(), persistent=False)
