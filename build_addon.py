@@ -25,8 +25,8 @@ import threading
 import time
 import tomllib
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -269,12 +269,15 @@ class Tally:
 
 def test(fast: bool, everything: bool, only: Sequence[str]) -> int:
     """The tests without Blender; beside them ruff, pyright and the installed extension in each Blender."""
-    python, tally = main_environment(), Tally()
-    with ThreadPoolExecutor(2) as lanes:
+    tally, others = Tally(), () if fast else OTHERS
+    with ThreadPoolExecutor(4) as lanes:
+        # While these download, the main environment is made and at work.
+        pythons = {one: lanes.submit(environment, one, [f"bpy=={one.bpy}", "pytest"]) for one in others}
+        python = main_environment()
         without_blender = lanes.submit(test_without_blender, python, tally, only)
-        others = lanes.submit(test_add_on, python, tally, () if fast else OTHERS, everything)
+        in_blender = lanes.submit(test_add_on, python, tally, pythons, everything)
         without_blender.result()
-        others.result()
+        in_blender.result()
     for name, seconds in tally.steps:
         print(f"{seconds:5.0f} s  {name}")
     print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
@@ -290,14 +293,14 @@ def test_without_blender(python: Path, tally: Tally, only: Sequence[str]) -> Non
     return tally.pytest("tests without Blender", python, *workers, *chosen, OMP_NUM_THREADS="1")
 
 
-def test_add_on(python: Path, tally: Tally, others: Sequence[Blender], everything: bool) -> None:
+def test_add_on(python: Path, tally: Tally, others: Mapping[Blender, Future[Path | None]], everything: bool) -> None:
     """Build the zip, check what is written, and run the add-on's tests in the main Blender and some in the others."""
     zips = build([own_platform()])
     tally.check("ruff", python, "-m", "ruff", "check", ".")
     tally.check("pyright", python, "-m", "pyright", "--pythonpath", python, "-p", types_of_everything())
     for blender in (MAIN, *others):
         name = f"add-on in Blender {blender.bpy}"
-        addon = python if blender is MAIN else environment(blender, [f"bpy=={blender.bpy}", "pytest"])
+        addon = python if blender is MAIN else others[blender].result()
         if addon is None:
             say(f"{name}: skipped, Python {blender.python} is not on this machine")
             tally.add(skipped=1)

@@ -26,15 +26,15 @@ from backend.registration.icp import Surface, register
 from backend.registration.similarity import Similarity, angle_between, best_similarity
 from backend.registration.warp import Bumps, Warp
 from backend.scan.prepare import PreparedScan, prepare
+from tests.fakes import MODEL, MeshEngine
 
-MODEL = "0123456789abcdef"
 BUMP = np.array([0.9, 0.2, 0.1])
 
 
-def blob(seed: int = 0) -> trimesh.Trimesh:
+def blob(seed: int = 0, subdivisions: int = 5) -> trimesh.Trimesh:
     """A lumpy ellipsoid without symmetry; different seeds are members of one family."""
     rng = np.random.default_rng(seed)
-    mesh = trimesh.creation.icosphere(5)
+    mesh = trimesh.creation.icosphere(subdivisions)
     points = np.asarray(mesh.vertices)
     lumps = np.array([[0, 0, 1], [0.3, 0.9, 0.2], [-0.7, -0.5, 0.5], [0.2, -0.8, -0.6]])
     heights = np.array([0.35, 0.25, -0.2, 0.3]) * rng.uniform(0.9, 1.1, 4)
@@ -280,21 +280,14 @@ def test_an_edit_of_another_model_is_refused_by_name_and_hash(edit: LearnedEdit,
     assert "bump.omomi" in caught.value.message and MODEL in caught.value.message
 
 
-class NamedEngine:
-    """An engine that only says which model it has: enough where nothing is fitted."""
-
-    def info(self):
-        return type("Info", (), {"model_hash": MODEL, "device": "cpu"})
-
-
 def test_the_command_line_learns_applies_and_reproduces(tmp_path, capsys) -> None:
     for seed in range(3):
-        mesh = blob(seed)
+        mesh = blob(seed, 4)
         save_mesh(tmp_path / f"before{seed}.ply", mesh.vertices, mesh.faces)
         save_mesh(tmp_path / f"after{seed}.ply", pushed(mesh), mesh.faces)
 
     def omomi(*words: object) -> int:
-        return main([str(word) for word in words], lambda device, threads: NamedEngine())  # type: ignore[return-value]
+        return main([str(word) for word in words], lambda device, threads: MeshEngine())
 
     pairs = [f"--{when}={tmp_path / when}{seed}.ply" for seed in (0, 1) for when in ("before", "after")]
     assert omomi("learn", *pairs, "-o", tmp_path / "bump.omomi", "--json") == 0

@@ -13,7 +13,8 @@ from backend.cli.main import main
 from backend.formats.mesh_writer import save_mesh
 from backend.geometry.moving_solid import encloses, enough_steps, moving_solid
 from backend.geometry.topology_sweep import refine, sweep
-from tests.edits.test_learned import NamedEngine, blob, pushed
+from tests.edits.test_learned import blob, pushed
+from tests.fakes import MeshEngine
 
 
 def ball(radius: float, x: float) -> trimesh.Trimesh:
@@ -68,12 +69,12 @@ def test_an_open_mesh_encloses_nothing() -> None:
 
 
 def test_the_command_line_draws_where_an_edit_is_safe(tmp_path, capsys) -> None:
-    mesh = blob(0)
+    mesh = blob(0, 4)
     save_mesh(tmp_path / "before.ply", mesh.vertices, mesh.faces)
     save_mesh(tmp_path / "after.ply", pushed(mesh), mesh.faces)
 
     def omomi(*words: object) -> int:
-        return main([str(word) for word in words], lambda device, threads: NamedEngine())  # type: ignore[return-value]
+        return main([str(word) for word in words], lambda device, threads: MeshEngine())
 
     pair = [f"--{when}={tmp_path / when}.ply" for when in ("before", "after")]
     assert omomi("learn", *pair, "-o", tmp_path / "bump.omomi") == 0
