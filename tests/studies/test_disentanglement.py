@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,37 +19,40 @@ import trimesh
 
 from backend.edits.fitted_scan import EditableMesh
 from backend.prior.archive import PICTURE, Archive, Neighbours, Standing
-from backend.studies.claims import Claim, Findings, Size
-from backend.studies.disentanglement import exact, moving
-from backend.studies.disentanglement.archived import Standings, archive_claims
-from backend.studies.disentanglement.reaching import reach_claims, slid
+from backend.studies.disentanglement import measures
+from backend.studies.disentanglement.measures import Standings, Styles, archive_checks, clean_spread, slid, style_checks
 from backend.studies.disentanglement.study import study
-from backend.studies.disentanglement.styles import Styles, clean_spread, style_claims
+from backend.studies.study import Claim, Findings, Measured, Sheet, Size
 from backend.training.shapes.mugs import descriptors, known_factors
 from backend.training.sliders import level0
 
 
-def by_key(claims: list[Claim]) -> dict[str, Claim]:
+def by_key(claims: Iterable[Claim]) -> dict[str, Claim]:
     return {claim.key: claim for claim in claims}
 
 
+def claims_of(measured: Mapping[str, Measured], values: Mapping[str, object] = {}) -> dict[str, Claim]:
+    return by_key(Sheet.of("disentanglement").claims(measured, values))
+
+
 def test_tables_have_their_exact_values() -> None:
-    assert all(claim.met and claim.measured <= exact.ROUNDING for claim in exact.table_claims())
-    assert math.log(2) / math.log(10) + exact.HALF == pytest.approx(1)
+    found = claims_of(measures.table_checks()).values()
+    assert len(found) == 5 and all(claim.verdict == "met" and claim.measured <= 1e-12 for claim in found)
+    assert math.log(2) / math.log(10) + measures.HALF == pytest.approx(1)
 
 
 def test_a_code_that_is_there_twice_is_as_complete_as_its_entropy_allows() -> None:
     for factors in (2, 5, 10):
         twice = np.tile(np.eye(factors), (2, 1))
-        assert exact.dci(twice).completeness == pytest.approx(exact.doubled_completeness(factors))
+        assert measures.dci(twice).completeness == pytest.approx(measures.doubled_completeness(factors))
 
 
 def test_codes_are_what_their_names_say() -> None:
-    factors = exact.drawn(exact.Protocol(4), 200, 0)
+    factors = measures.factors_of(measures.Protocol(4), 200, 0)
     assert set(np.unique(factors)) == {0, 1, 2, 3}
-    np.testing.assert_array_equal(exact.code("doubled", factors)[:, 4:], factors)
-    np.testing.assert_array_equal(np.sort(exact.code("shuffled", factors), axis=1), np.sort(factors, axis=1))
-    assert not exact.code("constant", factors).any()
+    np.testing.assert_array_equal(measures.code("doubled", factors)[:, 4:], factors)
+    np.testing.assert_array_equal(np.sort(measures.code("shuffled", factors), axis=1), np.sort(factors, axis=1))
+    assert not measures.code("constant", factors).any()
 
 
 def test_spread_of_the_measures_is_that_of_shapes_that_are_measured() -> None:
@@ -78,7 +82,7 @@ def test_shapes_of_an_archive_are_at_home_in_it_and_far_codes_are_not() -> None:
     at_home = [archive.standing(code + 0.01) for code in archive.codes[:10]]
     far = [archive.standing(np.full(3, 1e3 + number)) for number in range(10)]
     told = Standings(at_home, far, at_home, archive.family[:10].astype(np.intp), 0.6, 0.75)
-    found = by_key(archive_claims(archive, [told]))
+    found = claims_of(*archive_checks(archive, [told]))
     assert found["A1"].measured == 1 and found["A3"].measured == 1
     assert (found["A4"].measured, found["A5"].measured, found["A6"].measured) == (0.5, 1, 0.75)
     assert found["A1"].low == pytest.approx(1.5) and found["A8"].measured == 1
@@ -89,7 +93,7 @@ def test_families_that_the_archive_lacks_do_not_count_against_it() -> None:
     archive = make_archive()
     standing = Standing(Neighbours(np.array([0]), np.array([1.0])), 1.0, 0.5, 0.5, np.zeros(2))
     told = Standings([standing] * 3, [standing] * 3, [standing] * 3, np.array([0, 2, 2]), 0.5, 0.5)
-    found = by_key(archive_claims(archive, [told]))
+    found = claims_of(*archive_checks(archive, [told]))
     assert found["A1"].measured == 1
 
 
@@ -116,13 +120,14 @@ def test_the_reach_of_a_slider_ends_where_a_hole_closes() -> None:
     assert found.reach.above and not found.reach.below
     assert found.kept == (True, True)
     assert found.share == pytest.approx(0.75, abs=0.05)
-    rows = by_key(reach_claims([dataclasses.replace(found, reach=dataclasses.replace(found.reach, name="thickness"))]))
-    assert rows["R1"].measured == 1 and rows["R3"].measured == pytest.approx(found.share) and "R4" not in rows
+    renamed = dataclasses.replace(found, reach=dataclasses.replace(found.reach, name="thickness"))
+    rows = measures.reach_checks([renamed])
+    assert rows["R1"] == 1 and rows["R3"] == pytest.approx(found.share) and "R4" not in rows
 
 
 def test_a_model_that_does_not_hear_the_code_misses_a_claim_and_says_nothing_of_its_channels() -> None:
-    rows = by_key(style_claims(Styles([0.5], [], np.zeros(0), np.zeros(0), (), 0)))
-    assert not rows["C1"].met and set(rows) == {"C1", "C2"}
+    rows = claims_of(style_checks(Styles([0.5], [], np.zeros(0), np.zeros(0), (), 0)))
+    assert rows["C1"].verdict == "missed" and set(rows) == {"C1", "C2"}
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +143,8 @@ def test_every_row_is_finite_and_every_figure_exists(found: Findings) -> None:
 
 
 def test_labels_disentangle_and_debiasing_frees_sliders_of_each_other(found: Findings) -> None:
-    rows = by_key(list(found.claims))
-    assert rows["S1"].met and rows["S2"].met and rows["S5"].met
+    rows = by_key(found.claims)
+    assert all(rows[key].verdict == "met" for key in ("S1", "S2", "S5"))
     assert rows["S8"].measured < 0.5 * rows["S7"].measured
     assert rows["S9"].measured < rows["S8"].measured < rows["S12"].measured
 
@@ -158,6 +163,6 @@ def test_a_gap_is_as_unsure_as_both_of_its_sides() -> None:
         "sliders": rows,
         "components": rows,
     }
-    found = by_key(moving.slider_claims(told))
+    found = claims_of(measures.slider_checks(told))
     assert found["S5"].measured == pytest.approx(0.3) and found["S5"].spread == pytest.approx(0.5)
     assert found["S14"].measured == 0.9 and found["S15"].measured == 1

@@ -17,15 +17,35 @@ from backend.prior.codes import Codes, level0_field
 from backend.prior.flow import LEVELS, FlowPrior, Plausibility
 from backend.prior.shape_prior import ShapePrior
 from backend.prior.velocity import Block, Velocity
-from backend.studies.claims import Size, Source
-from backend.studies.flow_alignment.descending import descend, detached, halted, levelled, losses, mean_loss, scattered
-from backend.studies.flow_alignment.drawing import errors, nearest, remeasured
-from backend.studies.flow_alignment.learned import sampled, unwhitened
-from backend.studies.flow_alignment.measures import agreement, modes_of
-from backend.studies.flow_alignment.scoring import flow_surprise, judges
-from backend.studies.flow_alignment.shapes import BLENDED, OVERDRIVEN, SHUFFLED, made_up, turned
+from backend.studies.flow_alignment.codes import (
+    BLENDED,
+    OVERDRIVEN,
+    SHUFFLED,
+    errors,
+    flow_surprise,
+    judges,
+    made_up,
+    nearest,
+    remeasured,
+    turned,
+)
+from backend.studies.flow_alignment.latents import sampled, unwhitened
 from backend.studies.flow_alignment.study import study
-from backend.studies.flow_alignment.toys import Toy, five_gaussians, toys
+from backend.studies.flow_alignment.toys import (
+    Toy,
+    agreement,
+    descend,
+    detached,
+    five_gaussians,
+    halted,
+    levelled,
+    losses,
+    mean_loss,
+    modes_of,
+    scattered,
+    toys,
+)
+from backend.studies.study import Size, Source
 from backend.training.flow import FlowConfig, alignment, train_flow
 
 

@@ -9,27 +9,52 @@ import pytest
 import torch
 from torch import Tensor
 
-from backend.studies.claims import Size
-from backend.studies.fractal.atom import Atom, AtomConfig, Ladder, parameters
-from backend.studies.fractal.contest import ladders
-from backend.studies.fractal.cost import causal_pairs, flat_pairs, fractal_pairs, most_parents, parents_in
-from backend.studies.fractal.flat import Flat, Raster, bits_of_flat, bits_of_independent_cells, bits_of_raster
-from backend.studies.fractal.inpainting import complete
-from backend.studies.fractal.learning import Schedule, surprise_of, teach
-from backend.studies.fractal.measure import cache_error, nearest_overlap, overlap, parts, read, sum_of_states
+from backend.studies.fractal.networks import (
+    Atom,
+    AtomConfig,
+    Flat,
+    Ladder,
+    Raster,
+    bits_of_flat,
+    bits_of_independent_cells,
+    bits_of_raster,
+    parameters,
+    surprise_of,
+    teach,
+)
 from backend.studies.fractal.octree import (
     COUSINS,
     FEATURES,
     LEVELS,
+    SIDE,
+    causal_pairs,
     children_of,
     context,
+    draw_shapes,
+    flat_pairs,
+    fractal_pairs,
+    most_parents,
+    parents_in,
     put_children,
     pyramid,
+    symmetries,
     turn,
+    turned,
 )
-from backend.studies.fractal.sampling import GREEDY, Known, sample
-from backend.studies.fractal.shapes import SIDE, draw_shapes, symmetries, turned
-from backend.studies.fractal.study import study
+from backend.studies.fractal.samples import (
+    GREEDY,
+    Known,
+    cache_error,
+    complete,
+    nearest_overlap,
+    overlap,
+    parts,
+    read,
+    sample,
+    sum_of_states,
+)
+from backend.studies.fractal.study import ladders, study
+from backend.studies.study import Size
 
 SMALL = AtomConfig(width=16, blocks=2, heads=2, context=16)
 
@@ -314,7 +339,7 @@ def test_learning_lowers_the_bits_of_a_shape():
     torch.manual_seed(0)
     made = Ladder(SMALL)
     before = read(made, cells).total
-    teach(made, cells, Schedule(30, 5e-3))
+    teach(made, cells, 30, 5e-3)
     assert read(made, cells).total < 0.7 * before
 
 
@@ -324,4 +349,4 @@ def test_the_study_measures_every_row(tmp_path):
     assert all(math.isfinite(claim.measured) for claim in found.claims)
     assert all(path.exists() and path.stat().st_size > 5000 for path, _ in found.figures)
     exact = {claim.key: claim for claim in found.claims}
-    assert all(exact[key].met for key in ("A1", "A2", "C1", "C2", "F1"))
+    assert all(exact[key].verdict == "met" for key in ("A1", "A2", "C1", "C2", "F1"))

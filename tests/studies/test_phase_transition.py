@@ -11,11 +11,13 @@ from scipy.integrate import trapezoid
 from scipy.optimize import root_scalar
 
 from backend.geometry.topology import Betti
-from backend.studies.claims import Size
-from backend.studies.phase_transition import guard, locality, net, solids, subspace, transition
-from backend.studies.phase_transition.families import FAMILIES, draw
-from backend.studies.phase_transition.fit import Pool, truth
+from backend.studies.phase_transition import measures, solids
+from backend.studies.phase_transition import networks as net
+from backend.studies.phase_transition.networks import Pool
+from backend.studies.phase_transition.solids import FAMILIES, draw, truth
 from backend.studies.phase_transition.study import study
+from backend.studies.study import Size
+from backend.training.grids import grid_points
 
 ALL = range(len(FAMILIES))
 
@@ -63,7 +65,7 @@ def test_at_the_critical_t_the_field_vanishes_at_its_saddle(family: int) -> None
 
 @pytest.mark.parametrize("family", ALL)
 def test_distances_have_unit_slope_away_from_blends(family: int) -> None:
-    length = slope(family, (0.2, 0.0, 0.0), solids.grid_points(16))
+    length = slope(family, (0.2, 0.0, 0.0), grid_points(16)[0])
     assert float(length.max()) < 1 + 1e-3
     assert float(((length - 1).abs() < 0.02).float().mean()) > 0.5
 
@@ -158,8 +160,8 @@ def test_training_points_lie_near_the_surface_and_know_their_distance() -> None:
 
 def test_a_sweep_finds_the_known_transition_on_both_grids(monkeypatch: pytest.MonkeyPatch) -> None:
     # the path hands on t, and the analytic field stands in for a net's
-    monkeypatch.setattr(transition, "field_of", lambda theta: field_of_shape(0, float(theta[0]), 0.0, 0.0))
-    found = transition.cross(lambda t: torch.tensor([t]), 0, 20, (32, 48))
+    monkeypatch.setattr(measures, "field_of", lambda theta: field_of_shape(0, float(theta[0]), 0.0, 0.0))
+    found = measures.cross(lambda t: torch.tensor([t]), 0, 20, (32, 48))
     star = FAMILIES[0].critical(0.0)
     assert found.right
     assert found.steps == 1
@@ -173,15 +175,15 @@ def test_sliders_span_what_few_examples_differ_in() -> None:
     generator = torch.Generator().manual_seed(0)
     directions = torch.randn(2, net.LENGTH, generator=generator)
     thetas = net.start(0) + torch.randn(8, 2, generator=generator) @ directions
-    sliders = subspace.learn(thetas)
+    sliders = measures.sliders_of(thetas)
     assert len(sliders) == 2
-    back = torch.stack([subspace.theta_at(sliders, row) for row in sliders.positions(thetas.double().numpy())])
+    back = torch.stack([measures.theta_at(sliders, row) for row in sliders.positions(thetas.double().numpy())])
     torch.testing.assert_close(back, thetas, atol=1e-3, rtol=1e-3)
 
 
 def test_examples_stay_clear_of_the_transition() -> None:
     for family in ALL:
-        assert min(FAMILIES[family].critical(girth) for girth in (-1.0, 1.0)) > subspace.LATEST + 0.05
+        assert min(FAMILIES[family].critical(girth) for girth in (-1.0, 1.0)) > measures.LATEST + 0.05
 
 
 def test_chamfer_distance_is_that_of_the_region_asked_for() -> None:
@@ -192,35 +194,35 @@ def test_chamfer_distance_is_that_of_the_region_asked_for() -> None:
 
     middle = np.array([0.7, 0.0, 0.0])
     small, large = ball(0.15), ball(0.2)
-    assert locality.chamfer(small, large, middle, 0.25, True) == pytest.approx(0.05, abs=0.005)
-    assert locality.chamfer(small, large, middle, 0.25, False) == 0
+    assert measures.chamfer(small, large, middle, 0.25, True) == pytest.approx(0.05, abs=0.005)
+    assert measures.chamfer(small, large, middle, 0.25, False) == 0
 
 
 def test_an_edit_of_strength_zero_is_the_base_bit_for_bit(conditional: net.Conditional) -> None:
     base, goal = conditional.style(torch.tensor([0, 0]), torch.tensor([[0.1, 0.0, -1.0], [0.1, 0.0, 1.0]]))
-    points = solids.grid_points(16)
+    points = grid_points(16)[0]
     untouched = net.field_of(conditional.weights(base[None])[0])(points)
-    assert torch.equal(locality.Edit(conditional, base, goal).at(0.0)(points), untouched)
+    assert torch.equal(measures.edited(conditional, base, goal, 0.0)(points), untouched)
 
 
 def test_the_linearity_mismatch_vanishes_for_single_nets_and_linear_ones() -> None:
     thetas = torch.stack([net.start(0), net.start(1)])
     points = 2 * torch.rand(100, 3, generator=torch.Generator().manual_seed(1)) - 1
     amounts = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
-    found = guard.mismatch(thetas, amounts, points)
+    found = measures.mismatch(thetas, amounts, points)
     assert found[:2].tolist() == pytest.approx([0, 0], abs=1e-5)
     assert float(found[2]) > 0.05
     # nets that differ in the last layer alone are linear in it
     last = thetas[:1].repeat(2, 1)
     last[1, -net.WIDTH - 1 :] += 0.3
-    assert guard.mismatch(last, torch.tensor([[2.0, -1.0], [-3.0, 4.0]]), points).max() < 1e-4
+    assert measures.mismatch(last, torch.tensor([[2.0, -1.0], [-3.0, 4.0]]), points).max() < 1e-4
 
 
 def test_coefficients_sum_to_one_and_spread_more_and_more() -> None:
-    amounts = guard.coefficients(4, 9, 0)
+    amounts = measures.coefficients(4, 9, 0)
     torch.testing.assert_close(amounts.sum(dim=1), torch.ones(9))
     spread = (amounts - 0.25).norm(dim=1)
-    torch.testing.assert_close(spread, torch.linspace(0, guard.FARTHEST, 9))
+    torch.testing.assert_close(spread, torch.linspace(0, measures.FARTHEST, 9))
 
 
 def test_the_curve_has_the_area_that_is_the_chance_of_the_right_order() -> None:
@@ -228,8 +230,8 @@ def test_the_curve_has_the_area_that_is_the_chance_of_the_right_order() -> None:
     scores, broken = np.round(rng.normal(size=60), 1), rng.random(60) < 0.4
     pairs = scores[broken][:, None] - scores[~broken][None]
     chance = (pairs > 0).mean() + (pairs == 0).mean() / 2
-    assert guard.Trial(scores[None], broken).areas() == pytest.approx([chance])
-    alarms, hits = guard.roc(scores, broken)
+    assert measures.Trial(scores[None], broken).areas() == pytest.approx([chance])
+    alarms, hits = measures.roc(scores, broken)
     assert trapezoid(hits, alarms) == pytest.approx(chance)
 
 
@@ -240,4 +242,4 @@ def test_the_study_runs_small(tmp_path) -> None:
     assert len(found.figures) == 4
     assert all(path.stat().st_size > 10_000 for path, _ in found.figures)
     zero = next(claim for claim in found.claims if claim.key == "C4 zero")
-    assert zero.met
+    assert zero.verdict == "met"

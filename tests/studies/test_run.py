@@ -12,15 +12,34 @@ import pytest
 
 from backend.cli.main import main as command_line
 from backend.report.pictures import png
-from backend.studies import outcome as outcomes
-from backend.studies.claims import Claim, Findings, Say, Size, Source, Study
-from backend.studies.outcome import STUDIES, find_study
-from backend.studies.page import studies_page
-from backend.studies.run import main
+from backend.studies import study as harness
+from backend.studies.run import main, studies_page
+from backend.studies.study import (
+    STUDIES,
+    Claim,
+    Findings,
+    Mean,
+    Say,
+    Sheet,
+    Size,
+    Source,
+    Study,
+    find_study,
+    over_seeds,
+    run_study,
+)
 
 CLAIMS = (
     Claim("C1", "two and two", 4.0, 4.0, 4.0, source=Source.EXACT),
-    Claim.over_seeds("C2", "error of a die <cast> twice", (0.1, 0.3), high=0.15, note="Dice & chance."),
+    Claim(
+        "C2",
+        "error of a die <cast> twice",
+        0.2,
+        high=0.15,
+        spread=float(np.std([0.1, 0.3], ddof=1)),
+        seeds=2,
+        note="Dice & chance.",
+    ),
     Claim("C3", "time that it took (s)", 1.5, note="On a slow day."),
     Claim("C4", "what cannot be measured", float("nan"), low=0.0),
 )
@@ -147,8 +166,41 @@ def test_the_page_has_a_table_per_study_and_a_note_per_missed_claim(tmp_path: Pa
 
 
 def test_a_page_of_the_same_outcomes_is_the_same(tmp_path: Path) -> None:
-    found = outcomes.run_study("fractal", Size.TEST, tmp_path, lambda text: None, only())
-    assert studies_page([found]) == studies_page([found])
+    found = run_study("fractal", Size.TEST, tmp_path, lambda text: None, only())
+    assert studies_page([found], tmp_path) == studies_page([found], tmp_path)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_sheet_has_keys_of_its_own_and_targets_that_can_be_read(name: str) -> None:
+    sheet = Sheet.of(name)
+    keys = [row[0] for row in sheet.rows]
+    assert len(set(keys)) == len(keys) > 15 and all(len(row) == 5 for row in sheet.rows)
+    assert "arXiv" in sheet.paper and len(sheet.figures) >= 4
+
+
+def test_claims_are_the_measured_rows_of_a_sheet_with_their_bounds() -> None:
+    rows = (
+        ("a", "at least {bar}", "≥ {bar}", "exact", ""),
+        ("b", "about two", "2 ± 0.5", "", "{bar} of them"),
+        ("c", "three", "= 3", "", ""),
+        ("d", "never asked {nothing}", "", "", ""),
+        ("e", "as it is", "", "computed", ""),
+    )
+    measured = over_seeds([{"a": 1.0, "b": 1.0}, {"a": 2.0, "b": 3.0}]) | {"e": Mean(4.0, 0.5, 3), "c": 3}
+    found = Sheet("T", "P", rows, {}).claims(measured, {"bar": 1.5})
+    assert [(one.key, one.target, one.verdict) for one in found] == [
+        ("a", "≥ 1.5", "met"),
+        ("b", "1.5 to 2.5", "met"),
+        ("c", "3", "met"),
+        ("e", "reported", "reported"),
+    ]
+    assert found[0].what == "at least 1.5" and found[0].spread == pytest.approx(np.std([1, 2], ddof=1))
+    assert (found[1].note, found[1].source, found[1].seeds) == ("1.5 of them", Source.PROPOSED, 2)
+    assert (found[3].measured, found[3].spread, found[3].seeds, found[3].source) == (4.0, 0.5, 3, Source.COMPUTED)
+    with pytest.raises(KeyError, match="no row for z"):
+        Sheet("T", "P", rows, {}).claims({"z": 1.0}, {})
+    with pytest.raises(ValueError, match="about 3 is not a target"):
+        Sheet("T", "P", (("a", "", "about 3", "", ""),), {}).claims({"a": 1.0}, {})
 
 
 def test_hyphens_of_a_name_are_underscores_of_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +210,7 @@ def test_hyphens_of_a_name_are_underscores_of_its_package(monkeypatch: pytest.Mo
         asked.append(f"{package}{name}")
         raise ImportError
 
-    monkeypatch.setattr(outcomes.importlib, "import_module", import_module)
+    monkeypatch.setattr(harness.importlib, "import_module", import_module)
     with pytest.raises(ImportError):
         find_study("xy-model")
     assert asked == ["backend.studies.xy_model.study"]

@@ -3,122 +3,203 @@ archive of what it has seen, and as the potential of what can still be made of a
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ...field.onnx_model import load_model
-from ...prior.shape_prior import load_prior
-from ...training.sliders import ExperimentSize
-from ..claims import Claim, Findings, Say, Size
-from ..threads import one_thread
-from . import figures
-from .archived import archive_claims, standings
-from .exact import Protocol, code_claims, table_claims
-from .moving import FEW, MANY, measured_sliders, slider_claims
-from .reaching import reach_claims, slid_shapes
-from .styles import Scale, measured_styles, style_claims
+import numpy as np
 
-TITLE = "Disentanglement: archive and potential"
-PAPER = (
-    'Schaerf 2024, "Reflections on Disentanglement and the Latent Space", arXiv 2410.09094 (an essay, without figures)'
-)
-Pictures = list[tuple[Path, str]]
+from ...field.onnx_model import load_model
+from ...prior.archive import Archive
+from ...prior.shape_prior import load_prior
+from ...report.model_coverage import colour
+from ...training.disentanglement_metrics import SCORES
+from ...training.latent_directions import SIDE_EFFECT
+from ...training.shapes.mugs import FACTORS
+from ...training.sliders import ExperimentSize, experiment, field_components
+from ..instruments import Album, Result, study_of
+from ..study import Say, Size
+from . import measures
 
 
 @dataclass(frozen=True)
-class Effort:
-    """members, seeds: of new shapes of each family that the archive is asked of; shapes, sliders: whose reach is
-    counted, None for all sliders."""
-
-    protocol: Protocol
-    settings: ExperimentSize
-    styles: Scale
-    members: int
-    seeds: int
-    shapes: int
-    sliders: int | None
+class Plan:
+    protocol: measures.Protocol
+    settings: ExperimentSize  # at 300 shapes of the test set everything runs; the third digit of all scores takes 5,000
+    styles: measures.StylePlan
+    members: int  # of new shapes of each family that the archive is asked of
+    seeds: int  # of those
+    shapes: int  # whose reach is counted
+    sliders: int | None  # of each kind, None for all
 
 
-EFFORTS = {
-    Size.TEST: Effort(Protocol(4, 600, 400, 1_000), FEW, Scale(60, 30, 1, 4, 2), 1, 1, 1, 1),
-    Size.WHOLE: Effort(Protocol(), MANY, Scale(), 4, 4, 6, None),
+FEW, MANY = ExperimentSize(train=500, test=300, seeds=2, decoded=20, swept=5), ExperimentSize(train=5_000, test=2_500)
+PLANS = {
+    Size.TEST: Plan(measures.Protocol(4, 600, 400, 1_000), FEW, measures.StylePlan(60, 30, 1, 4, 2), 1, 1, 1, 1),
+    Size.WHOLE: Plan(measures.Protocol(), MANY, measures.StylePlan(), 4, 4, 6, None),
 }
 
 
-@one_thread()
-def study(size: Size, out: Path, say: Say) -> Findings:
-    effort, pictures, data = EFFORTS[size], [], {}
-    claims = [
-        *_measures(effort, data, say),
-        *_sliders(effort, out, pictures, data, say),
-        *_styles(effort, out, pictures, data, say),
-        *_views(effort, out, pictures, data, say),
-    ]
-    return Findings(TITLE, PAPER, tuple(claims), tuple(pictures), data)
-
-
-def _measures(effort: Effort, data: dict[str, Any], say: Say) -> list[Claim]:
+@study_of("disentanglement", PLANS)
+def study(plan: Plan, album: Album, say: Say) -> Result:
     say("the measures against what is known of them")
-    claims, data["codes"] = code_claims(effort.protocol)
-    return [*table_claims(), *claims]
-
-
-def _sliders(effort: Effort, out: Path, pictures: Pictures, data: dict[str, Any], say: Say) -> list[Claim]:
+    codes = {kind: measures.scores(kind, plan.protocol) for kind in ("identity", "useless", "doubled")}
     say("sliders with labels and without")
-    found = data["sliders"] = measured_sliders(effort.settings, say)
-    figures.scores_figure(found, out / "scores.png")
-    figures.side_effects_figure(found, out / "side_effects.png")
-    pictures += [
-        (
-            out / "scores.png",
-            "All measures on mugs with six known factors: where a shape stands on sliders with labels, on plain "
-            "components, and in the code itself. Dashed: what is asked. Bars: standard deviation over the seeds.",
-        ),
-        (
-            out / "side_effects.png",
-            "What a slider moves beside its own measure, for one standard deviation of that one, on decoded shapes. "
-            "Learned where factors go together, a slider takes its neighbours along; debiasing takes that out.",
-        ),
-    ]
-    return slider_claims(found)
-
-
-def _styles(effort: Effort, out: Path, pictures: Pictures, data: dict[str, Any], say: Say) -> list[Claim]:
+    # the code of the family's fields are their principal components, as in a profile of a family
+    sliders = experiment(field_components(), plan.settings, say)
+    draw_scores(album, sliders)
+    draw_side_effects(album, sliders)
     say("channels of the shipped model's style")
     model = load_model("cpu", 1)
-    found = measured_styles(model, effort.styles)
-    data["model"], data["styles"] = model.hash, asdict(found)
-    if len(found.shares):
-        figures.styles_figure(found, out / "styles.png")
-        caption = (
-            "Channels of the shipped model's style, ranked by how much of the surface they move, without any labels. "
-            "Lowest and leftmost would be best: one measure, in one place."
-        )
-        pictures.append((out / "styles.png", caption))
-    return style_claims(found)
-
-
-def _views(effort: Effort, out: Path, pictures: Pictures, data: dict[str, Any], say: Say) -> list[Claim]:
-    prior = load_prior()
-    say("the archive")
-    claims: list[Claim] = []
-    if prior.archive is not None:
-        found = [standings(prior, prior.archive, effort.members, seed) for seed in range(effort.seeds)]
-        figures.archive_figure(prior.archive, found, out / "archive.png")
-        caption = (
-            "The archive view: what the shipped model learned from, where new shapes fall, and which families have "
-            "near relatives. The map is of neighbours; distances across it say little."
-        )
-        pictures.append((out / "archive.png", caption))
-        claims += archive_claims(prior.archive, found)
-    say("the potential")
-    slid = slid_shapes(prior, effort.shapes, effort.sliders, say)
-    data["reach"] = [asdict(one) for one in slid]
-    figures.reach_figure(slid, out / "reach.png")
-    caption = (
-        "The potential view: the part of every slider (built-in attributes, then sliders of the shape code) in which "
-        "new shapes, fitted by the shipped model, keep their pieces, tunnels and hollows."
+    styles = measures.measured_styles(model, plan.styles)
+    if len(styles.shares):
+        draw_styles(album, styles)
+    measured = (
+        measures.table_checks()
+        | measures.code_checks(*codes.values())
+        | measures.slider_checks(sliders)
+        | measures.style_checks(styles)
     )
-    pictures.append((out / "reach.png", caption))
-    return [*claims, *reach_claims(slid)]
+    values = {"doubled": measures.doubled_completeness(plan.protocol.factors), "grid": measures.GRID}
+    say("the archive")
+    prior = load_prior()
+    if prior.archive is not None:
+        found = [measures.standings(prior, prior.archive, plan.members, seed) for seed in range(plan.seeds)]
+        draw_archive(album, prior.archive, found)
+        more, words = measures.archive_checks(prior.archive, found)
+        measured, values = measured | more, values | words
+    say("the potential")
+    slid = measures.slid_shapes(prior, plan.shapes, plan.sliders, say)
+    draw_reach(album, slid)
+    data: dict[str, Any] = {"codes": codes, "sliders": sliders, "model": model.hash, "styles": styles, "reach": slid}
+    return measured | measures.reach_checks(slid), values, data
+
+
+OURS, PLAIN, RAW = "#a8481f", "#7c8796", "#cfc8bb"
+SPELLED = {
+    "dci_d": "DCI disentangl.",
+    "dci_c": "DCI complete.",
+    "dci_i": "DCI informat.",
+    "mig": "MIG",
+    "sap": "SAP",
+    "factor_vae": "FactorVAE",
+    "beta_vae": "beta-VAE",
+    "modularity": "modularity",
+    "explicitness": "explicitness",
+}
+MEANT = {"before": "with labels", "debiased": "debiased", "bent": "bent", "components": "plain\ncomponents"}
+
+
+def draw_scores(album: Album, found: dict[str, Any]) -> None:
+    """All measures of sliders, components, and the code as it is."""
+    kinds = (("sliders", "sliders with labels", OURS), ("components", "plain components", PLAIN), ("code", "code", RAW))
+    with album.figure("scores", (10, 4.2)) as figure:
+        axes = figure.subplots()
+        for number, (kind, name, shade) in enumerate(kinds):
+            each = [found["scores"][kind][measure] for measure in SCORES]
+            at = np.arange(len(SCORES)) + 0.27 * (number - 1)
+            means, spread = [one["mean"] for one in each], [one["sd"] for one in each]
+            axes.bar(at, means, 0.25, yerr=spread, color=shade, label=name, capsize=2)
+        for measure, target in (("dci_d", 0.8), ("mig", 0.4)):
+            place = SCORES.index(measure)
+            axes.hlines(target, place - 0.42, place + 0.42, color="black", lw=1.5, ls="--")
+        axes.set_xticks(range(len(SCORES)), [SPELLED[measure] for measure in SCORES], rotation=20, ha="right")
+        axes.set(ylabel="score (0 to 1)", ylim=(0, 1.08))
+        axes.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.11))
+
+
+def draw_side_effects(album: Album, found: dict[str, Any]) -> None:
+    """What a slider moves that it should not, by kind of slider and by what it was learned from."""
+    places = (("decoded", "factors are independent", PLAIN), ("decoded, correlated", "any two correlate by .5", OURS))
+    with album.figure("side_effects", (10, 4.2)) as figure:
+        kinds, sliders = figure.subplots(1, 2)
+        for number, (place, name, shade) in enumerate(places):
+            side = found["side_effect"][place]
+            at = np.arange(len(side)) + 0.4 * (number - 0.5)
+            means, spread = [one["mean"] for one in side.values()], [one["sd"] for one in side.values()]
+            kinds.bar(at, means, 0.37, yerr=spread, color=shade, label=f"learned where {name}", capsize=3)
+        kinds.set_xticks(range(len(MEANT)), list(MEANT.values()))
+        kinds.set(ylabel="mean side effect (sd of each measure)", title="By kind of slider")
+        for number, (kind, shade) in enumerate((("before", RAW), ("debiased", PLAIN), ("bent", OURS))):
+            values = [row["side"][kind] for row in found["sliders"]]
+            sliders.bar(np.arange(len(values)) + 0.27 * (number - 1), values, 0.25, color=shade, label=MEANT[kind])
+        sliders.set_xticks(range(len(FACTORS)), FACTORS)
+        sliders.set(ylabel="side effect (sd)", title="By slider, factors independent")
+        for axes in (kinds, sliders):
+            axes.axhline(SIDE_EFFECT, color="black", lw=1.2, ls="--")
+            axes.legend(frameon=False, fontsize=9)
+
+
+def draw_styles(album: Album, found: measures.Styles) -> None:
+    """Every channel that was pushed: how much of the surface it moves, and what else it moves."""
+    with album.figure("styles", (8, 4.6)) as figure:
+        axes = figure.subplots()
+        for number, factor in enumerate(FACTORS):
+            own = [place for place, moved in enumerate(found.moves) if moved == factor]
+            axes.scatter(found.shares[own], found.sides[own], s=46, color=colour(number), label=f"moves {factor} most")
+        axes.axhline(SIDE_EFFECT, color="black", lw=1.2, ls="--")
+        axes.set(xlabel="share of the surface that the channel moves", ylabel="side effect (sd)", yscale="log")
+        axes.legend(frameon=False, fontsize=9)
+
+
+def draw_archive(album: Album, archive: Archive, found: Sequence[measures.Standings]) -> None:
+    """The map of the training shapes with new ones on it, and how far these lie from them."""
+    with album.figure("archive", (13, 5.2)) as figure:
+        flat, apart, covered = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
+        for number, name in enumerate(archive.families):
+            own = archive.family == number
+            if own.any():
+                flat.scatter(*archive.places[own].T, s=9, color=colour(number), label=name, linewidths=0)
+            new = [
+                each.place for one in found for each, its in zip(one.fresh, one.family, strict=True) if its == number
+            ]
+            if new:
+                shade = colour(number) if own.any() else "white"
+                flat.scatter(*np.array(new).T, s=34, color=shade, edgecolors="black", linewidths=0.9)
+        flat.set(xticks=[], yticks=[])
+        flat.set_title("Training shapes (dots), new ones (ringed;\nwhite: of a family that is missing)")
+        flat.legend(frameon=False, fontsize=8, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.01), markerscale=2)
+        kinds = (
+            ("driven", "sliders over-driven", RAW),
+            ("fresh", "new shapes", OURS),
+            ("random", "random codes", PLAIN),
+        )
+        far = {kind: [each.distance for one in found for each in getattr(one, kind)] for kind, _, _ in kinds}
+        bins = np.geomspace(max(min(map(min, far.values())), 0.05), max(map(max, far.values())), 30)
+        for kind, name, shade in kinds:
+            apart.hist(far[kind], bins, color=shade, alpha=0.75, label=name)
+        apart.set(xscale="log", ylabel="shapes", title="How far from the archive")
+        ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if bins[0] <= tick <= bins[-1]]
+        apart.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        apart.set_xticks([], minor=True)
+        apart.set_xlabel("distance to the nearest training shape\n(usual distance between relatives = 1)")
+        apart.legend(frameon=False)
+        present = [family for family in archive.coverage() if family.covered is not None]
+        share = [family.covered or 0.0 for family in present]
+        shades = [colour(archive.families.index(family.family)) for family in present]
+        covered.barh([f"{family.family} ({family.kept})" for family in present], share, color=shades)
+        covered.set(xlim=(0, 1), xlabel="share with a near relative", title="How well each family is covered")
+
+
+def draw_reach(album: Album, found: Sequence[measures.Slid]) -> None:
+    """A panel for each shape: the safe part of every slider, counted and foretold."""
+    shapes = list(dict.fromkeys(one.shape for one in found))
+    rows, columns = -(-len(shapes) // 3), min(len(shapes), 3)
+    with album.figure("reach", (12, 0.8 + 3.3 * rows)) as figure:
+        panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+        for axes, shape in zip(panels, shapes, strict=False):
+            own = [one for one in found if one.shape == shape]
+            for row, one in enumerate(own):
+                ends = np.maximum(np.array([-one.reach.low, one.reach.high]), 1e-9)
+                low, high = np.array(one.reach.safe) / ends
+                axes.barh(row, 2, left=-1, height=0.5, color="#efebe4")
+                axes.barh(row, high - low, left=low, height=0.5, color="#79b48c")
+                axes.plot(np.array(one.foretold) / ends, (row, row), color="#23201c", lw=2, solid_capstyle="butt")
+            axes.set_yticks(range(len(own)), [one.reach.name for one in own])
+            axes.set(xlim=(-1.05, 1.05), title=shape)
+            axes.axvline(0, color="black", lw=0.8)
+        for axes in panels[-columns:]:
+            axes.set_xlabel("strength (share of the slider)")
+        panels[0].invert_yaxis()
+        for axes in panels[len(shapes) :]:
+            axes.set_visible(False)

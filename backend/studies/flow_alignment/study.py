@@ -3,123 +3,208 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from ...prior.shape_prior import load_prior
+import numpy as np
+from matplotlib.ticker import ScalarFormatter, SymmetricalLogLocator
+from numpy.typing import NDArray
+from scipy.ndimage import zoom
+
+from ...field.bricks import BrickGrid
+from ...field.isosurface import extract
+from ...prior.shape_prior import ShapePrior, load_prior
+from ...report.pictures import mesh_picture
 from ...training.flow import FlowConfig
 from ...training.shapes.families import FAMILIES
-from ..claims import Claim, Findings, Say, Size
-from ..threads import one_thread
-from . import drawing, exact, learned, scoring
-from .descending import mean_loss
-from .figures import draw_ends, draw_learned, draw_maps, draw_ways
-from .shape_figures import draw_likelihood, draw_samples, draw_told
-from .shapes import fresh_codes, made_up
-from .toys import five_gaussians
-
-TITLE = "Flow alignment"
-PAPER = 'Li et al. 2025, "Aligning Latent Spaces with Flow Priors", arXiv 2506.05240'
-Figures = list[tuple[Path, str]]
+from ..instruments import Album, Result, study_of
+from ..study import Measured, Say, Size, over_seeds
+from . import codes, latents
+from .toys import five_gaussians, toys
 
 
 @dataclass(frozen=True)
-class Effort:
-    """families, members: of real shapes that are drawn anew; seeds: sets of made-up codes; followed, steps: codes of
-    each kind whose likelihood is computed; outlined, pulled: codes of each kind that are looked at as shapes."""
-
-    exact: exact.Effort = field(default_factory=exact.Effort)
-    learned: learned.Effort = field(default_factory=learned.Effort)
-    families: int = len(FAMILIES)
-    members: int = 8
-    seeds: int = 3
-    followed: int = 24
-    steps: int = 20
-    outlined: int = 48
-    pulled: int = 16
+class Plan:
+    exact: latents.ExactPlan = field(default_factory=latents.ExactPlan)
+    trained: latents.TrainedPlan = field(default_factory=latents.TrainedPlan)
+    families: int = len(FAMILIES)  # of real shapes that are drawn anew
+    members: int = 8  # of each family
+    seeds: int = 3  # sets of made-up codes
+    followed: int = 24  # codes of each kind whose likelihood is computed
+    steps: int = 20  # of that
+    outlined: int = 48  # codes of each kind that are looked at as shapes
+    pulled: int = 16  # draws of N(0, I) that are brought to the plausible
 
 
-SMALL = Effort(
-    exact.Effort(
+PLANS = {
+    Size.WHOLE: Plan(),
+    Size.TEST: Plan(
+        latents.ExactPlan(
+            2, 200, (0, 100, latents.EARLY, 400), detached_steps=400, more_steps=200, halt_steps=60, draws=32
+        ),
+        latents.TrainedPlan(
+            FlowConfig(width=32, blocks=2, steps=400, batch=256, rate=3e-3, average=0.98),
+            seeds=1,
+            others=1,
+            samples=2_000,
+            latents=100,
+            steps=200,
+            draws=32,
+        ),
+        families=3,
+        members=4,
         seeds=2,
-        latents=200,
-        marks=(0, 100, exact.EARLY, 400),
-        detached_steps=400,
-        more_steps=200,
-        halt_steps=60,
-        draws=32,
+        followed=3,
+        steps=6,
+        outlined=4,
+        pulled=2,
     ),
-    learned.Effort(
-        FlowConfig(width=32, blocks=2, steps=400, batch=256, rate=3e-3, average=0.98),
-        seeds=1,
-        others=1,
-        samples=2_000,
-        latents=100,
-        steps=200,
-        draws=32,
-    ),
-    families=3,
-    members=4,
-    seeds=2,
-    followed=3,
-    steps=6,
-    outlined=4,
-    pulled=2,
-)
+}
 
 
-@one_thread()
-def study(size: Size, out: Path, say: Say) -> Findings:
+@study_of("flow-alignment", PLANS)
+def study(plan: Plan, album: Album, say: Say) -> Result:
     """Every target of the paper's toy, and the same questions of the shipped model's codes of shapes."""
-    effort = Effort() if size is Size.WHOLE else SMALL
-    of_toys, toy_figures, toy_data = _toys(effort, out, say)
-    of_shapes, shape_figures, shape_data = _shapes(effort, out, say)
-    return Findings(
-        TITLE, PAPER, (*of_toys, *of_shapes), (*toy_figures, *shape_figures), {"toys": toy_data, "shapes": shape_data}
-    )
+    toy, runs, five, others = five_gaussians(), [], [], []
+    for seed in range(plan.exact.seeds):
+        say(f"five Gaussians, exact velocity: latents {seed + 1} of {plan.exact.seeds}")
+        runs.append(latents.run(toy, plan.exact, seed))
+    over = latents.maps(toy, plan.exact.draws)
+    for seed in range(plan.trained.seeds):
+        say(f"{toy.name}: flow {seed + 1} of {plan.trained.seeds}")
+        five.append(latents.trained(toy, plan.trained, seed))
+    for other in toys()[: plan.trained.others]:
+        say(f"{other.name}: a flow")
+        others.append(latents.trained(other, plan.trained, 0))
+    latents.draw_maps(album, toy, over)
+    latents.draw_ways(album, toy, plan.exact, runs)
+    latents.draw_ends(album, toy, runs[0])
+    latents.draw_trained(album, [five[-1], *others])
 
-
-def _toys(effort: Effort, out: Path, say: Say) -> tuple[list[Claim], Figures, dict]:
-    toy = five_gaussians()
-    runs, over = exact.measure(toy, effort.exact, say)
-    found = learned.measure(toy, effort.learned, say)
-    real = runs[0].points[exact.REAL]
-    own = float(toy.surprise(real).mean()), mean_loss(real, toy.field)
-    figures = [
-        draw_maps(out / "maps.png", toy, over),
-        draw_ways(out / "ways.png", effort.exact, runs, own),
-        draw_ends(out / "ends.png", toy, runs[0]),
-        draw_learned(out / "learned.png", found[effort.learned.seeds - 1 :]),
-    ]
-    data = {
-        "marks": list(effort.exact.marks),
-        "surprise": [one.surprise for one in runs],
-        "loss": [one.loss for one in runs],
-        "detached surprise": [one.detached_surprise for one in runs],
-    }
-    return exact.claims(toy, effort.exact, runs, over) + learned.claims(found), figures, data
-
-
-def _shapes(effort: Effort, out: Path, say: Say) -> tuple[list[Claim], Figures, dict]:
     prior = load_prior()
-    say(f"shapes: {effort.families * effort.members} real ones")
-    real = fresh_codes(prior.codes, effort.families, effort.members)
+    say(f"shapes: {plan.families * plan.members} real ones")
+    real = codes.fresh_codes(prior.codes, plan.families, plan.members)
     say("shapes: real and made-up codes")
-    told = scoring.tell(real, prior, effort.seeds, effort.followed, effort.steps)
+    told = codes.tell(real, prior, plan.seeds, plan.followed, plan.steps)
     sets = []
-    for seed in range(effort.seeds):
-        say(f"shapes: draws {seed + 1} of {effort.seeds}")
-        made = made_up(real, prior, seed)
-        sets.append(drawing.drawn(real, prior, made, effort.outlined, effort.pulled))
-    figures = [
-        draw_told(out / "told.png", told),
-        draw_likelihood(out / "likelihood.png", told),
-        draw_samples(out / "samples.png", sets[0], prior),
-    ]
+    for seed in range(plan.seeds):
+        say(f"shapes: draws {seed + 1} of {plan.seeds}")
+        sets.append(codes.drawn(real, prior, codes.made_up(real, prior, seed), plan.outlined, plan.pulled))
+    draw_told(album, told)
+    draw_likelihood(album, told)
+    draw_samples(album, sets[0], prior)
+    left = [sets[0].doubt[doubt] for doubt in codes.DOUBTS]
+    noisy: dict[str, Measured] = {f"N{number}": flow / plain for number, (plain, flow) in enumerate(left, 1)}
+    measured = (
+        latents.exact_checks(toy, plan.exact, runs, over)
+        | latents.trained_checks(five, others)
+        | codes.told_checks(told)
+        | over_seeds([codes.drawn_checks(one) for one in sets])
+        | noisy
+    )
+    values = {"best": {one.toy.name: one.best for one in others}, "left": [plain for plain, _ in left]}
     data = {
-        "model": prior.codes.model,
-        "auc": told.auc,
-        "rank": told.rank,
-        "distance": [{kind: float(value.mean()) for kind, value in one.distance.items()} for one in sets],
-        "doubt": [{str(doubt): list(pair) for doubt, pair in one.doubt.items()} for one in sets],
+        "toys": {
+            "marks": plan.exact.marks,
+            "surprise": [one.surprise for one in runs],
+            "loss": [one.loss for one in runs],
+            "detached surprise": [one.detached_surprise for one in runs],
+        },
+        "shapes": {
+            "model": prior.codes.model,
+            "auc": told.auc,
+            "rank": told.rank,
+            "distance": [{kind: float(value.mean()) for kind, value in one.distance.items()} for one in sets],
+            "doubt": [one.doubt for one in sets],
+        },
     }
-    return scoring.claims(told) + drawing.claims(sets), figures, data
+    return measured, values, data
+
+
+SHOWN = 8
+"""Shapes of a kind."""
+COLOURS = {codes.KL: latents.GREY, codes.TYPICAL: "#c9c9c9", codes.WHOLE: "#7fa8d6", codes.LATE: latents.BLUE}
+
+
+def draw_told(album: Album, told: codes.Told) -> None:
+    """AUROC by kind and judge, and the scores of real codes beside made-up ones."""
+    with album.figure("told", (11, 7.4)) as figure:
+        top, bottom = figure.subplots(2, 1, height_ratios=(1, 1))
+        kinds = list(told.auc[codes.KL])
+        # in two lines, so that labels stand side by side
+        labels = [kind.replace(" ", "\n", 1) for kind in (codes.REAL, *kinds)]
+        places = np.arange(len(kinds))
+        for number, (name, colour) in enumerate(COLOURS.items()):
+            runs = np.array([told.auc[name][kind] for kind in kinds])
+            top.bar(places + 0.2 * (number - 1.5), runs.mean(axis=1), 0.19, color=colour, label=name)
+        top.axhline(0.5, color="black", linewidth=0.8)
+        top.set(ylim=(0, 1.2), ylabel="AUROC against real shapes")
+        top.set_title("Which score tells made-up codes from real ones")
+        top.set_xticks(places, labels[1:])
+        top.legend(ncols=4, fontsize=9, loc="upper left")
+        places = np.arange(len(labels))
+        for name, offset, colour in ((codes.KL, -0.2, latents.GREY), (codes.LATE, 0.2, latents.BLUE)):
+            middle = np.median(told.scores[name][codes.REAL])
+            boxes = [told.scores[name][kind] / middle for kind in (codes.REAL, *kinds)]
+            bottom.boxplot(
+                boxes,
+                positions=places + offset,
+                widths=0.3,
+                showfliers=False,
+                patch_artist=True,
+                boxprops={"facecolor": colour},
+                medianprops={"color": "black"},
+            )
+        bottom.axhline(1, color="black", linewidth=0.8, linestyle="--")
+        bottom.set_xticks(places, labels)
+        bottom.set(ylabel="score / median of real", title="Scores: Gaussian (grey) and late L (blue)")
+
+
+def draw_likelihood(album: Album, told: codes.Told) -> None:
+    """The scores of codes against the flow's own likelihood."""
+    with album.figure("likelihood", (11, 4.2)) as figure:
+        axes = figure.subplots(1, 3)
+        for axis, name in zip(axes, (codes.KL, codes.WHOLE, codes.LATE), strict=True):
+            for kind, surprise in told.surprise.items():
+                table = told.scores[name][kind]
+                chosen = table[np.linspace(0, len(table) - 1, len(surprise)).astype(int)]
+                axis.plot(
+                    surprise, chosen, ".", markersize=4, color="black" if kind == codes.REAL else None, label=kind
+                )
+            axis.set(xlabel="flow's −log p (nats per number)", xscale="symlog", yscale="log")
+            axis.set_title(f"{name}: Spearman {told.rank[name]:.2f}")
+            axis.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 2, 5)))
+            axis.xaxis.set_major_formatter(ScalarFormatter())
+            axis.yaxis.set_major_formatter(ScalarFormatter())
+            axis.yaxis.set_minor_formatter(ScalarFormatter())
+            axis.tick_params(which="both", labelsize=8)
+        axes[0].set_ylabel("score")
+        axes[0].legend(fontsize=7)
+
+
+def draw_samples(album: Album, found: codes.Drawn, prior: ShapePrior) -> None:
+    """The first shapes of every kind by their outlines, and how far all are from training shapes."""
+    kinds = (codes.REAL, codes.SAMPLED, codes.GAUSSIAN, codes.PULLED, codes.SHRUNK)
+    with album.figure("samples", (11, 9.4)) as figure:
+        upper, lower = figure.subfigures(2, 1, height_ratios=(5, 2), squeeze=False)[:, 0]
+        for row, kind in zip(upper.subplots(len(kinds), SHOWN, squeeze=False), kinds, strict=True):
+            table = found.codes[kind]
+            # neighbours in the table of real shapes are of one program
+            chosen = table[:: max(1, len(table) // SHOWN)] if kind == codes.REAL else table
+            for axis in row:
+                axis.axis("off")
+            for axis, code in zip(row, chosen, strict=False):
+                axis.imshow(picture(code, prior))
+            row[0].set_title(kind, fontsize=10, loc="left")
+        axis = lower.subplots()
+        for kind, colour in zip(kinds[:4], ("black", latents.BLUE, latents.GREY, latents.RED), strict=True):
+            distances = np.sort(found.distance[kind])
+            axis.plot(distances, (np.arange(len(distances)) + 1) / len(distances), color=colour, label=kind)
+        axis.set_xlabel("distance to the nearest training shape (rms voxels of level 0)")
+        axis.set_ylabel("share of shapes nearer")
+        axis.legend(fontsize=9)
+
+
+def picture(code: NDArray, prior: ShapePrior) -> NDArray[np.uint8]:
+    """RGBA of the surface of a code's coarse field, four voxels drawn for each, clear where there is none."""
+    field = np.asarray(zoom(prior.codes.field_of(code), 4, order=3, mode="nearest", grid_mode=True), np.float32)
+    surface = extract(BrickGrid.from_dense(field[None]))
+    return mesh_picture(surface.vertices, surface.faces, 120)

@@ -1,4 +1,5 @@
-"""Toys in the plane whose density and best velocity are known in closed form: mixtures of round Gaussians.
+"""Toys in the plane whose density and best velocity are known in closed form, mixtures of round Gaussians; and points
+that follow the alignment loss downhill.
 
 The paper's toys are five Gaussians, a grid of them, and curves (arXiv 2506.05240, section 4). A curve is a row of many
 Gaussians here, so that moons, rings and a spiral have an exact density too, where the paper had to estimate it.
@@ -7,14 +8,26 @@ Gaussians here, so that moons, rings and a spiral have an exact density too, whe
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from ...training.flow import VelocityField, exact_velocity
+from ...prior.flow import LATE, WHOLE
+from ...prior.velocity import Draws
+from ...training.flow import VelocityField, align, alignment, draw_pairs, exact_velocity
+from ..instruments import spearman
 
+RATE = 1e-2
+"""Of the descent, the paper's."""
+FARTHEST, HALVINGS = 1.0, 20
+"""How far out of a mode a level is looked for, and how often the way is halved."""
+ROWS = 1 << 16
+"""Points times draws that pass through a field at a time."""
 SIDE = 45
 REACH = 5.0
 """Half the side of the square that is looked at, in a toy's own units."""
@@ -81,3 +94,126 @@ def toys() -> tuple[Toy, ...]:
 def _circle(count: int, radius: float) -> Tensor:
     angle = torch.arange(count) * (2 * math.pi / count)
     return radius * torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Of points around the modes of a toy; lengths per standard deviation of a mode."""
+
+    counts: tuple[int, ...]  # points nearest to each centre
+    spread: float  # root mean square of a coordinate about the middle of its mode, 1 for real data
+    offset: float  # how far points lie beyond their centre on the way out from the middle of all, negative inward
+
+
+def modes_of(points: Tensor, toy: Toy) -> Modes:
+    """For points (n, 2) of a toy none of whose centres is the middle."""
+    own = points * toy.scale
+    nearest = torch.cdist(own, toy.centres).argmin(1)
+    counts = torch.bincount(nearest, minlength=len(toy.centres))
+    sums = torch.zeros_like(toy.centres).index_add_(0, nearest, own)
+    middles = sums / counts.clamp(min=1)[:, None]
+    spread = float((own - middles[nearest]).square().mean().sqrt())
+    outward = functional.normalize(toy.centres, dim=1)[nearest]
+    offset = float(((own - toy.centres[nearest]) * outward).sum(1).mean())
+    return Modes(tuple(counts.tolist()), spread / toy.sd, offset / toy.sd)
+
+
+def agreement(loss: Tensor, surprise: Tensor, below: float = math.inf) -> tuple[float, float]:
+    """Spearman's and Pearson's correlation, where the surprise is less than ``below`` nats."""
+    kept = surprise < below
+    one, other = loss[kept].numpy(), surprise[kept].numpy()
+    return spearman(one, other), float(np.corrcoef(one, other)[0, 1])
+
+
+def descend(
+    start: Tensor,
+    field: VelocityField,
+    marks: Sequence[int],
+    seed: int,
+    draws: int = 1,
+    span: tuple[float, float] = WHOLE,
+) -> list[Tensor]:
+    """Points (n, d) after each of these numbers of steps, which rise, from ``start`` (n, d) on: as in the paper by
+    Adam, with ``draws`` (the paper's toy has one) of time and noise for every point, fresh at every step, and no stop.
+
+    `training.flow.align`, the product's, differs in two points: its draws are fixed, and it stops at the data's score.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    moved = start.detach().clone().requires_grad_()
+    optimiser = torch.optim.Adam([moved], lr=RATE)
+    count, size = start.shape
+    found = []
+    for step in range(marks[-1] + 1):
+        if step == marks[len(found)]:
+            found.append(moved.detach().clone())
+        times, starts = draw_pairs(count, size, draws, generator, span)
+        optimiser.zero_grad(set_to_none=True)
+        alignment(field, moved, times, starts).sum().backward()
+        optimiser.step()
+    return found
+
+
+def detached(field: VelocityField) -> VelocityField:
+    """The same field, through which no gradient runs: what the paper's code does by a flag."""
+    return lambda x, t: field(x.detach(), t)
+
+
+def halted(start: Tensor, field: VelocityField, real: Tensor, steps: int, draws: int = 64) -> Tensor:
+    """The product's remedy: downhill over all times and then over late ones, each until a point scores what the middle
+    one of ``real`` does, and no farther."""
+    moved = start
+    for span in (WHOLE, LATE):
+        own = float(losses(real, field, draws, span, seed=0).median())
+        moved = align(moved, field, steps, 2 * RATE, own, draws, span=span)
+    return moved
+
+
+def levelled(
+    start: Tensor, field: VelocityField, real: Tensor, steps: int, generator: torch.Generator, draws: int = 64
+) -> Tensor:
+    """The same for a whole set: over all times as far as ``real`` reaches, then over late ones to a level for each,
+    drawn from those of ``real`` (n, d). One level for all would squeeze the set to a rim. Fewer than some 64 draws have
+    minima of their own, between the modes."""
+    reach = float(losses(real, field, draws, WHOLE, seed=0).max())
+    near = align(start, field, steps, 2 * RATE, reach, draws, span=WHOLE)
+    return align(near, field, steps, 2 * RATE, _levels(len(start), field, real, generator, draws), draws, span=LATE)
+
+
+def scattered(
+    start: Tensor, field: VelocityField, real: Tensor, steps: int, generator: torch.Generator, draws: int = 64
+) -> Tensor:
+    """To the mode, and out of it again in a direction drawn at random to a level drawn from those of ``real``: what is
+    left of where a point came from is its mode alone."""
+    end = align(levelled(start, field, real, steps, generator, draws), field, steps, 2 * RATE, 0.0, draws, span=LATE)
+    levels = _levels(len(start), field, real, generator, draws)
+    way = functional.normalize(torch.randn(start.shape, generator=generator), dim=1)
+    low, high = torch.zeros(len(start)), torch.full((len(start),), FARTHEST)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        beyond = losses(end + middle[:, None] * way, field, draws, LATE, seed=0) > levels
+        low, high = torch.where(beyond, low, middle), torch.where(beyond, middle, high)
+    return end + low[:, None] * way
+
+
+def _levels(count: int, field: VelocityField, real: Tensor, generator: torch.Generator, draws: int) -> Tensor:
+    """Late L (count,) of points of ``real``, drawn at random."""
+    return losses(real, field, draws, LATE, seed=0)[torch.randint(len(real), (count,), generator=generator)]
+
+
+@torch.no_grad()
+def losses(
+    points: Tensor, field: VelocityField, draws: int = 256, span: tuple[float, float] = WHOLE, seed: int = 1
+) -> Tensor:
+    """L (n,) of points (n, d), over the same fixed draws for all."""
+    fixed = Draws.fixed(points.shape[1], draws, seed, span)
+    times, starts = torch.from_numpy(fixed.times)[None], torch.from_numpy(fixed.starts)[None]
+    return torch.cat([alignment(field, part, times, starts) for part in points.split(max(1, ROWS // draws))])
+
+
+@torch.no_grad()
+def mean_loss(points: Tensor, field: VelocityField, draws: int = 100) -> float:
+    """The mean L of points (n, d), over draws of their own: fixed ones would favour where a descent on them ends."""
+    generator = torch.Generator().manual_seed(9)
+    parts = points.split(max(1, ROWS // draws))
+    found = [alignment(field, part, *draw_pairs(len(part), part.shape[1], draws, generator)) for part in parts]
+    return float(torch.cat(found).mean())

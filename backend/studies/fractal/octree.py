@@ -1,4 +1,5 @@
-"""An octree of occupancy as a pyramid of grids, and what a parent sees when its eight children are drawn.
+"""Procedural solids as an octree of occupancy, a pyramid of grids; what a parent sees when its children are drawn, and
+what attention over them costs.
 
 Level l has (2^l)^3 nodes; a node is occupied when any of its eight children is. Only occupied nodes are parents.
 Within a level the parents take turns by their own place among their siblings (eight classes): no two parents of a class
@@ -7,14 +8,22 @@ touch, so a class is drawn in one batch, and each of its parents sees what its n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
+from itertools import permutations, product
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ...training.bank import jittered
+from ...training.grids import grid_points
+from ...training.shapes.families import FAMILIES, draw
+
+SIDE = 16
+"""Of the grid that the atoms learn, on the domain [-1, 1]^3."""
 LEVELS = 4
-"""Splits from the root to the cells of 16^3."""
+"""Splits from the root to the cells."""
 CHILDREN = 8
 COUSINS = 6
 """Side of the window of children of a parent and its 26 neighbours."""
@@ -109,3 +118,76 @@ def _drawn_before() -> Tensor:
     neighbour = _offsets(COUSINS) // 2 - 1
     theirs = ((own[:, None] + neighbour) & 1) @ torch.tensor([4, 2, 1])
     return (theirs < torch.arange(CHILDREN)[:, None]).float()
+
+
+def draw_shapes(rounds: int, members: int, poses: int, first_seed: int) -> Tensor:
+    """``rounds`` programs of every family, ``members`` solids of each, in ``poses`` sizes, places and
+    orientations: bool (n, 16, 16, 16), axes x, y, z.
+
+    A cell is occupied when the ball inscribed in it, of radius 1 / SIDE, meets the solid, by the solid's own signed
+    distance: walls thinner than a cell stay closed. Different seeds have different programs: sets with disjoint seeds
+    share no solid.
+    """
+    grids = []
+    for number in range(rounds * len(FAMILIES)):
+        seed = first_seed + number
+        generator = torch.Generator().manual_seed(seed)
+        solids = draw(FAMILIES[number % len(FAMILIES)], members, seed)
+        for _ in range(poses):
+            distance = jittered(solids.sdf, members, generator)(grid_points(SIDE).expand(members, -1, -1))
+            cells = (distance < 1 / SIDE).reshape(members, SIDE, SIDE, SIDE)
+            grids.append(turned(cells, generator))
+    shapes = torch.cat(grids)
+    return shapes[shapes.flatten(1).any(1)]
+
+
+def turned(cells: Tensor, generator: torch.Generator) -> Tensor:
+    """Grids (..., s, s, s) under one of the 48 symmetries of the cube, drawn at random."""
+    return _view(cells, *_SYMMETRIES[int(torch.randint(len(_SYMMETRIES), (1,), generator=generator))])
+
+
+def symmetries(cells: Tensor) -> Iterator[Tensor]:
+    """Grids (..., s, s, s) under each of the 48 symmetries of the cube."""
+    return (_view(cells, *symmetry) for symmetry in _SYMMETRIES)
+
+
+_AXES = (-3, -2, -1)
+_SYMMETRIES = tuple(
+    (order, tuple(axis for axis, flip in zip(_AXES, flips, strict=True) if flip))
+    for order in permutations(_AXES)
+    for flips in product((False, True), repeat=3)
+)
+
+
+def _view(cells: Tensor, order: tuple[int, ...], flips: tuple[int, ...]) -> Tensor:
+    return cells.movedim(order, _AXES).flip(flips)
+
+
+def causal_pairs(tokens: int) -> int:
+    """Pairs of a token and one that it sees, itself included, in one sequence: 1 + 2 + ... + tokens."""
+    return tokens * (tokens + 1) // 2
+
+
+def flat_pairs(side: int) -> int:
+    """Of a flat autoregression over side^3 cells, per block of the network."""
+    return causal_pairs(side**3)
+
+
+def fractal_pairs(parents: float) -> float:
+    """Of ``parents`` atoms, each over eight children, per block of the network."""
+    return parents * causal_pairs(CHILDREN)
+
+
+def most_parents(side: int) -> int:
+    """Parents of an octree with side^3 cells, all occupied: 1 + 8 + 64 + ..."""
+    return sum(8**level for level in range(side.bit_length() - 1))
+
+
+def parents_in(grids: list[Tensor]) -> float:
+    """Mean number of parents per shape in a pyramid: the occupied nodes above the cells."""
+    return float(torch.stack([grid.flatten(1).sum(1) for grid in grids[:-1]]).sum(0).float().mean())
+
+
+def nodes_in(grids: list[Tensor]) -> list[float]:
+    """Mean number of occupied nodes per shape, level by level."""
+    return [float(grid.flatten(1).sum(1).float().mean()) for grid in grids]

@@ -2,96 +2,108 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ..claims import Findings, Say, Size
-from ..threads import one_thread
-from . import rows
-from .contest import Contest, Effort, compete
-from .figures import bits_figure, gallery, levels_figure, overlap_figure
-from .flat import bits_of_independent_cells
-from .inpainting import Completions, complete_halves
-from .measure import nearest_overlap
-from .octree import pyramid
-from .rows import CELLS
-from .sampling import SHARP, Known, sample
-from .shapes import draw_shapes
+from ...report.pictures import mesh_picture
+from ..instruments import Album, Result, study_of
+from ..study import Measured, Say, Size
+from . import networks, octree, samples
 
+CELLS = octree.SIDE**3
+COARSE = 8
+"""Side of the grid on which dense attention over all cells can be trained on two cores: 512 tokens."""
+COARSE_LEVEL = COARSE.bit_length() - 1
+RATE, FLAT_RATE = 4e-3, 2e-3
+ABLATIONS = ("one-shot splits", "no neighbours")
 SHOWN = 8
+"""Shapes in a row of a gallery."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """rounds, members, poses: of the training shapes; held: rounds of the held-out ones. samples: drawn freely. tries:
-    completions of which one is taken. alone: steps on one shape. timed: side of the grid, and shapes, of the timing."""
-
-    rounds: int
+    rounds: int  # of the training shapes, see `draw_shapes`
     members: int
     poses: int
-    held: int
-    effort: Effort
-    samples: int
-    tries: int
-    alone: int
-    timed: tuple[int, int]
+    held: int  # rounds of the held-out ones
+    steps: int  # of a ladder
+    flat_steps: int  # of the flat transformer, 8 shapes each
+    raster_steps: int  # of the raster network, ``raster_cells`` each
+    seeds: int  # of every contestant
+    samples: int  # drawn freely
+    tries: int  # completions of which one is taken
+    alone: int  # steps on one shape
+    timed: tuple[int, int]  # side of the grid, and shapes, of the timing
+    raster_cells: int = 4096
 
 
 PLANS = {
-    Size.TEST: Plan(1, 1, 4, 1, Effort(10, 1, 5, 1, raster_cells=512), 4, 2, 20, (8, 2)),
-    Size.WHOLE: Plan(4, 8, 8, 2, Effort(600, 150, 400, 3), 96, 8, 200, (16, 4)),
+    Size.TEST: Plan(1, 1, 4, 1, 10, 1, 5, 1, 4, 2, 20, (8, 2), raster_cells=512),
+    Size.WHOLE: Plan(4, 8, 8, 2, 600, 150, 400, 3, 96, 8, 200, (16, 4)),
 }
 
 
-@one_thread()
-def study(size: Size, out: Path, say: Say) -> Findings:
+@study_of("fractal", PLANS)
+def study(plan: Plan, album: Album, say: Say) -> Result:
     """The contest of likelihoods, then what is drawn, completed and learned by heart."""
-    plan = PLANS[size]
-    train = draw_shapes(plan.rounds, plan.members, plan.poses, first_seed=10_000)
-    held = draw_shapes(plan.held, plan.members, 1, first_seed=20_000)
+    train = octree.draw_shapes(plan.rounds, plan.members, plan.poses, first_seed=10_000)
+    held = octree.draw_shapes(plan.held, plan.members, 1, first_seed=20_000)
     say(f"{len(train)} training shapes, {len(held)} held out")
-    contest = compete(train, held, plan.effort, say)
-    independent = float(bits_of_independent_cells(train, held).mean())
+    contest = compete(train, held, plan, say)
+    independent = float(networks.bits_of_independent_cells(train, held).mean())
     ladder, generator = contest.first["shared"], torch.Generator().manual_seed(0)
     say("samples, completions, one shape by heart")
-    drawn = sample(ladder, Known.nothing(plan.samples), generator)[0]
-    one_shot = sample(contest.first["one-shot splits"], Known.nothing(plan.samples), generator)[0][-1]
-    sharp = sample(ladder, Known.nothing(plan.samples), generator, SHARP)[0][-1]
+    free = samples.Known.nothing(plan.samples)
+    drawn = samples.sample(ladder, free, generator)[0]
+    one_shot = samples.sample(contest.first["one-shot splits"], free, generator)[0][-1]
+    sharp = samples.sample(ladder, free, generator, samples.SHARP)[0][-1]
     some = held[torch.linspace(0, len(held) - 1, min(len(held), 32)).long()]
-    done = complete_halves(ladder, some, plan.tries, generator)
-    claims = (
-        *rows.mathematics(ladder, held, generator),
-        *rows.likelihood(contest, independent),
-        *rows.cost(contest, held, plan.timed, generator),
-        *rows.levels(contest, drawn, held),
-        *rows.samples(drawn[-1], sharp, one_shot, train, held),
-        *rows.inpainting(done),
-        *rows.by_heart(train, plan.alone),
-    )
+    done = samples.complete_halves(ladder, some, plan.tries, generator)
+    near, usual = samples.nearest_overlap(drawn[-1], train), samples.nearest_overlap(held, train)
+    nodes = octree.nodes_in(drawn[1:]), octree.nodes_in(octree.pyramid(held)[1:])
+    measured, values = likelihood(contest, independent), {}
+    for more, words in (
+        mathematics(ladder, held, generator),
+        cost(contest, held, plan.timed, generator),
+        cascade(contest.readings["shared"], *nodes),
+        shares_in_one_part({"drawn": drawn[-1], "sharp": sharp, "crumbled": one_shot, "held": held}),
+        completion(done),
+        by_heart(train, plan.alone),
+    ):
+        measured, values = measured | more, values | words
+    measured["E3"] = float((near == 1).sum())
+    measured["E4"] = float((1 - near).median() / (1 - usual).median().clamp(min=1e-9))
+    chosen = torch.linspace(0, len(train) - 1, 2 * SHOWN + 1).long()[1::2]
+    flat = contest.flat_model.sample(SHOWN, torch.Generator().manual_seed(0))
+    rows = {
+        "training": train[chosen],
+        "fractal": drawn[-1][:SHOWN],
+        "fractal,\nsharper": sharp[:SHOWN],
+        "one-shot\nsplits": one_shot[:SHOWN],
+        "flat, 8³": flat,
+    }
+    draw_gallery(album, "fractal_samples", rows)
     others = {"raster network": float(np.mean(contest.raster)) / CELLS, "independent cells": independent / CELLS}
-    nearest = (nearest_overlap(cells, train).numpy() for cells in (drawn[-1], held))
-    real = pyramid(held)
-    figures = (
-        (_gallery_of_samples(out, train, drawn[-1], sharp, one_shot, contest), "Shapes drawn freely, 16³ cells."),
-        (bits_figure(out / "fractal_bits.png", contest.readings, others, CELLS), "Bits per cell of held-out shapes."),
-        (
-            levels_figure(
-                out / "fractal_levels.png", contest.readings["shared"][0], rows.nodes(drawn), rows.nodes(real)
-            ),
-            "Recall of splits level by level, and the cascade drawn freely.",
-        ),
-        (_gallery_of_completions(out, done), "Completion of held-out shapes, in one try and chosen of several."),
-        (overlap_figure(out / "fractal_nearest.png", *nearest), "Distance of samples to the training shapes."),
-    )
+    draw_bits(album, contest.readings, others)
+    draw_levels(album, contest.readings["shared"][0], *nodes)
+    spread = torch.linspace(0, len(done.shapes) - 1, SHOWN).long()
+    rows = {
+        "shape": done.shapes[spread],
+        "known half": (done.shapes & done.known)[spread],
+        "one try": done.once[spread],
+        f"chosen of {done.tries}": done.chosen[spread],
+    }
+    draw_gallery(album, "fractal_inpainting", rows)
+    draw_nearest(album, near.numpy(), usual.numpy())
     data = {
         "parameters": contest.sizes,
-        "bits per shape and level": {
-            kind: [list(each.bits) for each in runs] for kind, runs in contest.readings.items()
-        },
+        "bits per shape and level": {kind: [each.bits for each in runs] for kind, runs in contest.readings.items()},
         "bits per shape of the flat transformer on 8^3": contest.flat,
         "bits per shape of the raster network on 16^3": contest.raster,
         "bits per shape of independent cells on 16^3": independent,
@@ -99,32 +111,248 @@ def study(size: Size, out: Path, say: Say) -> Findings:
         "training shapes": len(train),
         "held-out shapes": len(held),
     }
-    return Findings("A fractal of octree splits", "Li et al. 2025, arXiv 2502.17437", claims, figures, data)
+    return measured, values, data
 
 
-def _gallery_of_samples(
-    out: Path, train: Tensor, drawn: Tensor, sharp: Tensor, one_shot: Tensor, contest: Contest
-) -> Path:
-    chosen = torch.linspace(0, len(train) - 1, 2 * SHOWN + 1).long()[1::2]
-    flat = contest.flat_model.sample(SHOWN, torch.Generator().manual_seed(0))
-    shown = (
-        ("training", train[chosen]),
-        ("fractal", drawn[:SHOWN]),
-        ("fractal,\nsharper", sharp[:SHOWN]),
-        ("one-shot\nsplits", one_shot[:SHOWN]),
-        ("flat, 8³", flat),
+@dataclass(frozen=True)
+class Contest:
+    """The contestants, trained on the same shapes with equal parameters."""
+
+    readings: dict[str, list[samples.Reading]]  # of every kind of ladder, one per seed
+    first: dict[str, networks.Ladder]  # the ladders of seed 0
+    flat: list[float]  # bits per shape of the flat transformer on 8^3, per seed
+    raster: list[float]  # of the raster network on 16^3
+    flat_model: networks.Flat  # that of seed 0
+    sizes: dict[str, int]  # parameters of each
+    seconds: dict[str, float]  # CPU time that the training of one took
+
+
+def ladders() -> dict[str, tuple[networks.AtomConfig, bool]]:
+    """Configuration of each kind of ladder, and whether one atom serves all levels."""
+    config = networks.AtomConfig()
+    narrow = replace(config, width=config.width // 2)
+    whole = networks.parameters(networks.Ladder(config))
+    context = networks.matched(lambda wide: networks.Ladder(replace(narrow, context=wide), shared=False), whole, 1)
+    return {
+        "shared": (config, True),
+        "separate, equal total": (replace(narrow, context=context), False),
+        "separate, equal width": (config, False),
+        "one-shot splits": (replace(config, siblings=False), True),
+        "no neighbours": (replace(config, neighbours=False), True),
+    }
+
+
+def compete(train: Tensor, held: Tensor, plan: Plan, say: Say) -> Contest:
+    """Train all contestants, the ablations on the first seed only."""
+    readings: dict[str, list[samples.Reading]] = {}
+    first, sizes, seconds = {}, {}, {}
+    for kind, (config, shared) in ladders().items():
+        readings[kind] = []
+        for seed in range(1 if kind in ABLATIONS else plan.seeds):
+            torch.manual_seed(seed)
+            ladder = networks.Ladder(config, shared)
+            start = time.process_time()
+            networks.teach(ladder, train, plan.steps, RATE, seed)
+            seconds[kind] = time.process_time() - start
+            readings[kind].append(samples.read(ladder, held))
+            say(f"{kind}, seed {seed}: {readings[kind][-1].total:.1f} bits per shape")
+            first.setdefault(kind, ladder)
+        sizes[kind] = networks.parameters(first[kind])
+    coarse, coarse_held = (octree.pyramid(cells)[COARSE_LEVEL] for cells in (train, held))
+    flat_width = networks.matched(lambda width: networks.Flat(COARSE, width), sizes["shared"], 4)
+    raster_width = networks.matched(lambda width: networks.Raster(octree.SIDE, width), sizes["shared"], 1)
+    flats, rasters, models = [], [], []
+    for seed in range(plan.seeds):
+        torch.manual_seed(seed)
+        flat, raster = networks.Flat(COARSE, flat_width), networks.Raster(octree.SIDE, raster_width)
+        start = time.process_time()
+        networks.teach_flat(flat, coarse, plan.flat_steps, 8, FLAT_RATE, seed)
+        middle = time.process_time()
+        networks.teach_raster(raster, train, plan.raster_steps, plan.raster_cells, FLAT_RATE, seed)
+        seconds |= {"flat": middle - start, "raster": time.process_time() - middle}
+        flats.append(networks.bits_of_flat(flat, coarse_held))
+        rasters.append(networks.bits_of_raster(raster, held))
+        models.append(flat)
+        say(f"seed {seed}: flat transformer {flats[-1]:.1f} bits on 8^3, raster network {rasters[-1]:.1f} on 16^3")
+    sizes |= {
+        "flat": networks.parameters(models[0]),
+        "raster": networks.parameters(networks.Raster(octree.SIDE, raster_width)),
+    }
+    return Contest(readings, first, flats, rasters, models[0], sizes, seconds)
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    start = time.process_time()
+    action()
+    return time.process_time() - start
+
+
+Checks = tuple[dict[str, Measured], dict[str, object]]
+"""What was measured, by key, and what stands in the notes."""
+
+
+def likelihood(contest: Contest, independent: float) -> dict[str, Measured]:
+    bits = {kind: np.array([each.total for each in runs]) for kind, runs in contest.readings.items()}
+    coarse = np.array([sum(each.bits[:COARSE_LEVEL]) for each in contest.readings["shared"]])
+    shared = bits["shared"]
+    ratios = {
+        "B1": shared / CELLS,
+        "B2": shared / independent,
+        "B3": coarse / np.array(contest.flat),
+        "B4": shared / np.array(contest.raster),
+        "B5": shared / bits["separate, equal total"],
+        "B6": shared / bits["separate, equal width"],
+        "B7": bits["one-shot splits"] / shared[:1],
+        "B8": bits["no neighbours"] / shared[:1],
+    }
+    return {key: ratio.tolist() for key, ratio in ratios.items()}
+
+
+def mathematics(ladder: networks.Ladder, held: Tensor, generator: torch.Generator) -> Checks:
+    """Sums of probabilities, and keys and values kept or computed anew, over parents of every level."""
+    grids = octree.pyramid(held[:16])
+    sums, errors = [], []
+    for level in range(octree.LEVELS):
+        parents = grids[level].nonzero()
+        parents = parents[torch.randperm(len(parents), generator=generator)[:8]]
+        seen, children = octree.context(grids, level, parents), octree.children_of(grids[level + 1])[parents.unbind(1)]
+        sums.append(float((samples.sum_of_states(ladder.at(level), seen) - 1).abs().max()))
+        errors.append(samples.cache_error(ladder.at(level), seen, children))
+    return {"A1": max(sums), "A2": max(errors)}, {}
+
+
+def cost(contest: Contest, held: Tensor, timed: tuple[int, int], generator: torch.Generator) -> Checks:
+    """Attention counted, sampling ``timed``: side of the grid, shapes at once. What a network has learnt changes no
+    time."""
+    side, count = timed
+    width = networks.matched(lambda width: networks.Flat(side, width), contest.sizes["shared"], 4)
+    known = samples.Known.nothing(count, side.bit_length() - 1)
+    ladder, flat = contest.first["shared"], networks.Flat(side, width)
+    samples.sample(ladder, known, generator)
+    cached = min(_seconds(lambda: samples.sample(ladder, known, generator)) for _ in range(3))
+    anew = min(_seconds(lambda: samples.sample(ladder, known, generator, cached=False)) for _ in range(3))
+    slow = _seconds(lambda: flat.sample(count, generator))
+    measured = {
+        "C1": octree.fractal_pairs(octree.most_parents(octree.SIDE)) / octree.flat_pairs(octree.SIDE),
+        "C2": octree.fractal_pairs(1) * octree.parents_in(octree.pyramid(held)) / octree.flat_pairs(octree.SIDE),
+        "C3": slow / cached,
+        "C4": anew / cached,
+    }
+    return measured, {"side": side, "count": count, "slow": slow, "cached": cached}
+
+
+def cascade(runs: Sequence[samples.Reading], drawn: Sequence[float], held: Sequence[float]) -> Checks:
+    """Recall level by level, and nodes drawn freely."""
+    shares, levels = [a / b for a, b in zip(drawn, held, strict=True)], range(octree.LEVELS)
+    measured: dict[str, Measured] = {f"D{level + 1}": [each.recall[level] for each in runs] for level in levels}
+    measured["D5"] = max(shares, key=lambda share: abs(np.log(share)))
+    return measured, {"precision": [np.mean([each.precision[level] for each in runs]) for level in levels]}
+
+
+def shares_in_one_part(cells: dict[str, Tensor]) -> Checks:
+    """Of shapes drawn from the model, drawn with SHARP logits, drawn with one-shot splits, and held out."""
+    share = {kind: float((samples.parts(each) == 1).mean()) for kind, each in cells.items()}
+    usual = max(share["held"], 1e-9)
+    return {"E1": share["drawn"] / usual, "E2": share["sharp"] / usual}, dict(share)
+
+
+def completion(done: samples.Completions) -> Checks:
+    changed = max(int((each != done.shapes)[done.known].sum()) for each in (done.once, done.chosen))
+    truth = done.shapes & ~done.known
+    once, chosen, blind = (
+        float(samples.overlap(each & ~done.known, truth).mean()) for each in (done.once, done.chosen, done.blind)
     )
-    title = "Shapes drawn freely, below shapes that taught"
-    return gallery(out / "fractal_samples.png", title, [(name, cells.numpy()) for name, cells in shown])
+    words = {"once": once, "chosen": chosen, "blind": blind, "tries": done.tries}
+    return {"F1": changed, "F2": chosen / max(blind, 1e-9)}, words
 
 
-def _gallery_of_completions(out: Path, done: Completions) -> Path:
-    shown = (
-        ("shape", done.shapes),
-        ("known half", done.shapes & done.known),
-        ("one try", done.once),
-        (f"chosen of {done.tries}", done.chosen),
-    )
-    title = "The known half is kept cell by cell, the other half is drawn"
-    spread = torch.linspace(0, len(done.shapes) - 1, SHOWN).long()
-    return gallery(out / "fractal_inpainting.png", title, [(name, cells[spread].numpy()) for name, cells in shown])
+def by_heart(train: Tensor, steps: int) -> Checks:
+    """One shape, until every split is right; then it is drawn greedily."""
+    middling = int((train.flatten(1).sum(1) - train.flatten(1).sum(1).median()).abs().argmin())
+    one = train[middling : middling + 1]
+    torch.manual_seed(0)
+    ladder = networks.Ladder(networks.AtomConfig())
+    networks.teach(ladder, one, steps, RATE, turns=False)
+    again = samples.sample(ladder, samples.Known.nothing(1), torch.Generator(), samples.GREEDY)[0][-1]
+    return {"G1": min(samples.read(ladder, one).accuracy), "G2": float(samples.overlap(again, one)[0])}, {}
+
+
+COLOURS = ("#1f4e79", "#4f81bd", "#8fb8de", "#c9dff2")
+
+
+def draw_gallery(album: Album, name: str, rows: dict[str, Tensor]) -> None:
+    """Rows of shapes (n, s, s, s), each row with its name."""
+    columns = max(map(len, rows.values()))
+    size = (1.25 * columns + 1.3, 1.35 * len(rows) + 0.5)
+    with album.figure(name, size) as figure:
+        axes = figure.subplots(len(rows), columns, squeeze=False)
+        for line, (kind, shapes) in zip(axes, rows.items(), strict=True):
+            for place in line:
+                place.set(xticks=[], yticks=[], frame_on=False)
+            line[0].set_ylabel(kind, rotation=0, ha="right", va="center", fontsize=9)
+            for place, cells in zip(line, shapes.numpy(), strict=False):
+                place.imshow(mesh_picture(*_mesh_of_cells(cells), 170))
+
+
+def draw_bits(album: Album, readings: dict[str, list[samples.Reading]], others: dict[str, float]) -> None:
+    """Bits per cell of every ladder, stacked by level, and of the ``others``."""
+    mean = {name: np.mean([each.bits for each in runs], axis=0) / CELLS for name, runs in readings.items()}
+    with album.figure("fractal_bits", (9, 4.2)) as figure:
+        axes = figure.subplots()
+        left = np.zeros(len(mean))
+        for level, colour in enumerate(COLOURS):
+            part = np.array([bits[level] for bits in mean.values()])
+            axes.barh(list(mean), part, left=left, color=colour, label=f"level {level}: to {2 ** (level + 1)}³")
+            left += part
+        axes.barh(list(others), list(others.values()), color="#b0a899", label="no levels")
+        for name, total in [*zip(mean, left, strict=True), *others.items()]:
+            axes.text(total, name, f" {total:.4f}", va="center", fontsize=9)
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1.15 * max([*left, *others.values()]))
+        axes.set_xlabel("held-out negative log likelihood, bits per cell of 16³")
+        axes.set_title("What the shapes cost, by level: a view of siblings and neighbours saves bits")
+        axes.legend(fontsize=8, loc="upper right")
+
+
+def draw_levels(album: Album, reading: samples.Reading, sampled: Sequence[float], real: Sequence[float]) -> None:
+    """Recall and precision per level, and how many nodes samples and held-out shapes have."""
+    with album.figure("fractal_levels", (9, 3.6)) as figure:
+        left, right = figure.subplots(1, 2)
+        at = np.arange(octree.LEVELS)
+        left.bar(at - 0.2, reading.recall, 0.38, label="recall", color=COLOURS[0])
+        left.bar(at + 0.2, reading.precision, 0.38, label="precision", color=COLOURS[2])
+        left.set(title="Splits, given the true ones before", ylabel="share of occupied children", ylim=(0, 1.0))
+        right.bar(at - 0.2, sampled, 0.38, label="samples", color=COLOURS[0])
+        right.bar(at + 0.2, real, 0.38, label="held-out shapes", color=COLOURS[2])
+        right.set(title="Occupied nodes, drawn freely", ylabel="mean number per shape", yscale="log")
+        for axes in (left, right):
+            axes.set_xticks(at, [f"{2 ** (level + 1)}³" for level in range(octree.LEVELS)])
+            axes.set_xlabel("grid that the split leads to")
+            axes.legend(fontsize=8, loc="lower right")
+
+
+def draw_nearest(album: Album, sampled: NDArray, held: NDArray) -> None:
+    """How near samples and held-out shapes come to the training shapes."""
+    with album.figure("fractal_nearest", (7, 3.4)) as figure:
+        axes = figure.subplots()
+        bins = np.linspace(0, 1, 31).tolist()
+        for values, name, colour in ((held, "held-out shapes", COLOURS[2]), (sampled, "samples", COLOURS[0])):
+            weights = np.full(len(values), 1 / len(values))
+            axes.hist(values, bins, weights=weights, alpha=0.7, label=name, color=colour)
+        axes.set_xlabel("intersection over union with the nearest training shape, any orientation (1: a copy)")
+        axes.set(ylabel="share", title="How near samples and held-out shapes come to the training shapes")
+        axes.legend(fontsize=8)
+
+
+def _mesh_of_cells(cells: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The faces between occupied and empty cells, as vertices (4 f, 3) and triangles (2 f, 3)."""
+    padded, corners = np.pad(cells, 1), np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1], [1, 0, 1]])
+    quads = []
+    for axis in range(3):
+        low = np.moveaxis(padded, axis, 0)
+        place = np.stack(np.nonzero(low[1:] != low[:-1]), axis=1).astype(float)
+        order = [*range(1, axis + 1), 0, *range(axis + 1, 3)]
+        quads.append((place[:, None] + corners)[:, :, order])
+    vertices = np.concatenate(quads).reshape(-1, 3)
+    first = 4 * np.arange(len(vertices) // 4)[:, None]
+    return vertices, np.concatenate((first + [0, 1, 2], first + [0, 2, 3]))

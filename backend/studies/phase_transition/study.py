@@ -1,109 +1,138 @@
-"""Shape generation via weight space learning (arXiv 2503.21830), small: topology is sharp along the conditioning, and
-geometry soft in a low-dimensional part of weight space.
-
-The paper gives no numbers that could be reproduced; all targets are proposals.
-"""
+"""The study: topology is sharp along the conditioning, and geometry soft in a low-dimensional part of weight space."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 
-from ..claims import Findings, Say, Size
-from ..threads import one_thread
-from . import figures, rows
-from .alignment import STARTS, Bank, banks, kept
-from .families import FAMILIES, draw
-from .fit import Pool, errors, fit_conditional
-from .guard import FEWEST, Trial, try_mixes
-from .locality import judge
-from .net import LENGTH, Conditional, field_of
-from .rows import Fitted
-from .solids import Mesh, mesh_of
-from .subspace import REACH, Subspace, explore, theta_at
-from .transition import TOLERANCE, Crossing, conditioned, cross, straight
+from ...report.pictures import mesh_picture
+from ..instruments import Album, Result, study_of
+from ..study import Say, Size
+from .measures import (
+    FEWEST,
+    NEVER,
+    REACH,
+    SIGNALS,
+    STARTS,
+    TOLERANCE,
+    Bank,
+    Crossing,
+    Subspace,
+    Trial,
+    banks,
+    conditioned,
+    cross,
+    edit_locally,
+    explore,
+    roc,
+    straight,
+    theta_at,
+    try_mixes,
+)
+from .networks import LENGTH, Conditional, Pool, errors, field_of, fit_conditional
+from .solids import FAMILIES, Mesh, draw, mesh_of
 
-PAPER = "Shape Generation via Weight Space Learning, arXiv 2503.21830"
 ALL = range(len(FAMILIES))
 
 
 @dataclass(frozen=True)
-class Scale:
-    """How much is done: seeds; shapes of each family and steps of the conditional fit; voxels along an edge for C1 and
-    C4; steps of a sweep, its two grids, and how finely t* is bisected; examples and random moves of C3; steps of
-    distillation; shapes, steps, seeds and mixes of the banks of single nets; broken and sound mixes that a bank
-    needs to be asked."""
-
+class Plan:
     seeds: int = 3
-    shapes: int = 24
-    steps: int = 1200
-    grid: int = 64
-    sweep: int = 100
-    sides: tuple[int, int] = (48, 96)
-    tolerance: float = TOLERANCE
-    examples: int = 12
-    moves: int = 24
-    distil: int = 800
-    bank: int = 3
+    shapes: int = 24  # of each family, in the conditional fit
+    steps: int = 1200  # of the conditional fit
+    grid: int = 64  # voxels along an edge for C1 and C4
+    sweep: int = 100  # steps of a sweep
+    sides: tuple[int, int] = (48, 96)  # voxels along an edge of its two grids
+    tolerance: float = TOLERANCE  # to which t* is bisected
+    examples: int = 12  # of C3
+    moves: int = 24  # random ones of C3
+    distil: int = 800  # steps of distillation
+    bank: int = 3  # shapes of a bank of single nets
     bank_steps: int = 300
     bank_seeds: int = 5
-    mixes: int = 40
-    fewest: int = FEWEST
+    mixes: int = 40  # of a bank
+    fewest: int = FEWEST  # broken and sound mixes that a bank needs to be asked
 
 
-SCALES = {
-    Size.WHOLE: Scale(),
-    Size.TEST: Scale(1, 6, 80, 32, 8, (32, 48), 1e-2, 5, 3, 12, 2, 40, 1, 6, 1),
+PLANS = {
+    Size.WHOLE: Plan(),
+    Size.TEST: Plan(1, 6, 80, 32, 8, (32, 48), 1e-2, 5, 3, 12, 2, 40, 1, 6, 1),
 }
 
 
-@one_thread()
-def study(size: Size, out: Path, say: Say) -> Findings:
+@study_of("phase-transition", PLANS)
+def study(plan: Plan, album: Album, say: Say) -> Result:
     """Claims C1 to C6 with four figures."""
-    scale, fits = SCALES[size], []
-    for seed in range(scale.seeds):
-        say(f"C1: fitting {scale.shapes} shapes of each family, seed {seed}")
-        fits.append(fit(scale, seed))
-    net = fits[0].net
+    fits = []
+    for seed in range(plan.seeds):
+        say(f"C1: fitting {plan.shapes} shapes of each family, seed {seed}")
+        fits.append(fit(plan, seed))
+    net = fits[0][0]
     say("C2: sweeping t")
-    crossed = [cross(conditioned(net, family), family, scale.sweep, scale.sides, scale.tolerance) for family in ALL]
-    lines = [cross(straight(net, family), family, scale.sweep // 4, scale.sides, scale.tolerance) for family in ALL]
+    crossed = [cross(conditioned(net, family), family, plan.sweep, plan.sides, plan.tolerance) for family in ALL]
+    lines = [cross(straight(net, family), family, plan.sweep // 4, plan.sides, plan.tolerance) for family in ALL]
+    true = [family.critical(0.0) for family in FAMILIES]
+    off = [NEVER if one.critical[0] is None else abs(one.critical[0] - t) for one, t in zip(crossed, true, strict=True)]
     say("C3: moves in the space of a few examples")
     spaces = [
-        [explore(one.net, family, scale.examples, scale.moves, seed, scale.sides[0]) for family in ALL]
-        for seed, one in enumerate(fits)
+        [explore(one, family, plan.examples, plan.moves, seed, plan.sides[0]) for family in ALL]
+        for seed, (one, _, _) in enumerate(fits)
     ]
     say("C4: an edit of one place")
-    local = [judge(net, family, scale.distil, scale.grid) for family in ALL]
+    local = [edit_locally(net, family, plan.distil, plan.grid) for family in ALL]
     say("C5 and C6: nets of single shapes")
-    nets = [[banks(family, scale.bank, seed, scale.bank_steps) for family in ALL] for seed in range(scale.bank_seeds)]
+    nets = [[banks(family, plan.bank, seed, plan.bank_steps) for family in ALL] for seed in range(plan.bank_seeds)]
     sound = {
-        start: [float(np.mean([kept(found[start], scale.sides[0]) for found in one])) for one in nets]
-        for start in STARTS
+        start: [float(np.mean([found[start].kept(plan.sides[0]) for found in one])) for one in nets] for start in STARTS
     }
     trials = [
-        try_mixes(found[STARTS[0]], scale.mixes, seed, scale.sides[0]) for seed, one in enumerate(nets) for found in one
+        try_mixes(found[STARTS[0]], plan.mixes, seed, plan.sides[0]) for seed, one in enumerate(nets) for found in one
     ]
+    # each bank for itself: how large a mismatch is usual depends on the family
+    telling = [trial for trial in trials if trial.tells(plan.fewest)]
+    areas = np.array([trial.areas() for trial in telling]).reshape(-1, len(SIGNALS)).T.tolist()
+    measured = {
+        "C1 error": [error for _, error, _ in fits],
+        "C1 topology": [right for _, _, right in fits],
+        "C2 sharp": max(one.steps for one in crossed),
+        "C2 ends": sum(one.right for one in crossed),
+        "C2 volume": max(one.jump for one in crossed),
+        "C2 weights": max(one.shift for one in crossed),
+        "C2 grids": max(one.gap for one in crossed),
+        "C2 truth": max(off),
+        "C2 straight": max(one.steps for one in lines),
+        "C3 components": [float(np.mean([len(space.sliders) for space in row])) for row in spaces],
+        "C3 topology": [float(np.mean([space.kept for space in row])) for row in spaces],
+        "C3 sliders": [min(space.spearman for space in row) for row in spaces],
+        "C4 zero": sum(one.identical for one in local),
+    }
+    measured |= {f"C4 {way}": max(one.leaks[way] for one in local) for way in local[0].leaks}
+    measured |= {f"C5 {start}": shares for start, shares in sound.items()}
+    measured |= dict(zip(("C6 mismatch", "C6 length", "C6 walls", "C6 grids"), areas, strict=True))
+    values = {way: "; ".join(f"{one.family} {one.leaks[way]:.4f}" for one in local) for way in local[0].leaks} | {
+        "stars": "; ".join(
+            f"{one.family}: t* = {one.critical[0] or float('nan'):.4f}, analytic {t:.4f}"
+            for one, t in zip(crossed, true, strict=True)
+        ),
+        "broken": np.mean([trial.broken.mean() for trial in trials]),
+        "telling": len(telling),
+        "banks": len(trials),
+        "fewest": plan.fewest,
+    }
     say("drawing")
-    pictures = _draw(net, crossed, spaces[0], sound, nets[0], trials, scale, out)
-    claims = (
-        *rows.of_fit(fits),
-        *rows.of_transition(crossed, lines),
-        *rows.of_subspace(spaces),
-        *rows.of_locality(local),
-        *rows.of_alignment(sound),
-        *rows.of_guard(trials, scale.fewest),
-    )
+    draw_crossings(album, net, crossed, plan.grid)
+    draw_moves(album, spaces[0], plan.grid)
+    draw_between(album, sound, nets[0][-1], plan.grid)
+    draw_signals(album, trials)
     data = {
         "weights": LENGTH,
-        "critical": {
-            one.family: {"found": one.critical, "true": FAMILIES[k].critical(0.0)} for k, one in enumerate(crossed)
-        },
-        "volumes": {one.family: one.volumes.tolist() for one in crossed},
-        "betti": {one.family: one.table.betti.tolist() for one in crossed},
+        "critical": {one.family: {"found": one.critical, "true": t} for one, t in zip(crossed, true, strict=True)},
+        "volumes": {one.family: one.volumes for one in crossed},
+        "betti": {one.family: one.table.betti for one in crossed},
         "components": [[len(space.sliders) for space in row] for row in spaces],
         "kept": [[space.kept for space in row] for row in spaces],
         "spearman": [[space.spearman for space in row] for row in spaces],
@@ -111,58 +140,103 @@ def study(size: Size, out: Path, say: Say) -> Findings:
         "sound": sound,
         "broken": [float(trial.broken.mean()) for trial in trials],
     }
-    return Findings("Sharp topology, soft geometry in weight space", PAPER, claims, pictures, data)
+    return measured, values, data
 
 
-def fit(scale: Scale, seed: int) -> Fitted:
-    """Fit the conditional net to shapes of all families, and look at every one of them."""
-    family = torch.arange(len(FAMILIES)).repeat_interleave(scale.shapes)
-    shape = torch.cat([draw(scale.shapes, 100 * seed + number) for number in ALL])
+def fit(plan: Plan, seed: int) -> tuple[Conditional, float, float]:
+    """The conditional net fitted to shapes of all families, its mean |distance - truth|, and the share of the shapes
+    with the true Betti numbers."""
+    family = torch.arange(len(FAMILIES)).repeat_interleave(plan.shapes)
+    shape = torch.cat([draw(plan.shapes, 100 * seed + number) for number in ALL])
     pool = Pool.of(family, shape, seed)
-    net = fit_conditional(pool, seed, scale.steps)
+    net = fit_conditional(pool, seed, plan.steps)
     right = [
-        mesh_of(field_of(net.of_shapes(kind, one[None])[0]), scale.grid).betti == FAMILIES[kind].betti(one)
+        mesh_of(field_of(net.of_shapes(kind, one[None])[0]), plan.grid).betti == FAMILIES[kind].betti(one)
         for kind, one in zip(family.tolist(), shape, strict=True)
     ]
-    return Fitted(net, float(errors(net, pool).mean()), float(np.mean(right)))
+    return net, float(errors(net, pool).mean()), float(np.mean(right))
 
 
-def _draw(
-    net: Conditional,
-    crossed: list[Crossing],
-    spaces: list[Subspace],
-    sound: dict[str, list[float]],
-    found: list[dict[str, Bank]],
-    trials: list[Trial],
-    scale: Scale,
-    out: Path,
-) -> tuple[tuple[Path, str], ...]:
-    def around(family: int, one: Crossing) -> tuple[Mesh, Mesh]:
-        star = 0.5 if one.critical[0] is None else one.critical[0]
-        path = conditioned(net, family)
-        before, after = (mesh_of(field_of(path(star + step)), scale.grid) for step in (-0.02, 0.02))
-        return before, after
+BETTI = (("parts $b_0$", "#1f6fb4", "-"), ("tunnels $b_1$", "#d1632a", "--"), ("hollows $b_2$", "#6a8f2a", ":"))
+SIGNAL_COLOURS = ("#1f6fb4", "0.6", "#d1632a", "#6a8f2a")
+RED = "#c23b3b"
 
-    def ends(space: Subspace) -> list[tuple[str, Mesh]]:
-        units = np.eye(len(space.sliders))[:2]
-        places = [("mean", 0 * units[0])]
-        places += [(f"PC {k + 1}, {s:+.0f} sd", s * unit) for k, unit in enumerate(units) for s in (-REACH, REACH)]
-        return [(title, mesh_of(field_of(theta_at(space.sliders, at)), scale.grid)) for title, at in places]
 
-    last = len(FAMILIES) - 1
-    halfway = [
-        (start, mesh_of(field_of(bank.thetas[:2].mean(dim=0)), scale.grid)) for start, bank in found[last].items()
-    ]
-    names = ("sweep.png", "moves.png", "between.png", "guard.png")
-    paths = [out / name for name in names]
-    figures.crossings(crossed, [around(family, one) for family, one in enumerate(crossed)], paths[0])
-    figures.moves([(space.family, ends(space)) for space in spaces], paths[1])
-    figures.between(sound, halfway, paths[2])
-    figures.guards(trials, paths[3])
-    captions = (
-        "Betti numbers and volume over t, and the shapes 0.02 before and after t*",
-        "The mean of a few examples' weights, and two standard deviations along the first principal components",
-        "Interpolation between nets of single shapes, by the start of their fits",
-        "Signals that foretell broken mixes of nets",
-    )
-    return tuple(zip(paths, captions, strict=True))
+def show(panel: Axes, mesh: Mesh, title: str) -> None:
+    """A shaded picture of a mesh with its Betti numbers."""
+    panel.imshow(mesh_picture(mesh.vertices, mesh.faces, 260))
+    panel.set_title(f"{title}: b = {tuple(mesh.betti)}", fontsize=8)
+    panel.axis("off")
+
+
+def draw_crossings(album: Album, net: Conditional, found: Sequence[Crossing], grid: int) -> None:
+    """For each family Betti numbers and volume over t, and the shape just before t* and just after it."""
+    with album.figure("sweep", (11, 3.1 * len(found))) as figure:
+        panels = figure.subplots(len(found), 4, width_ratios=(1.5, 1.5, 1, 1), squeeze=False)
+        for family, (row, one) in enumerate(zip(panels, found, strict=True)):
+            star = one.critical[0]
+            for column, (name, colour, line) in enumerate(BETTI):
+                values = one.table.betti[:, column]
+                row[0].step(one.table.strengths, values, line, where="mid", color=colour, label=name)
+            row[0].set(xlabel="t", ylabel=f"{one.family}\nBetti number", ylim=(-0.15, 2.4), yticks=(0, 1, 2))
+            row[1].plot(one.table.strengths, one.volumes, color="black")
+            row[1].set(xlabel="t", ylabel="volume (canonical units³)", ylim=(0, 1.1 * one.volumes.max()))
+            if star is not None:
+                row[0].axvline(star, color=RED, lw=1)
+                row[1].axvline(star, color=RED, lw=1)
+                row[1].annotate(f"t* = {star:.4f}", (star, 0), (5, 8), textcoords="offset points", color=RED)
+            line = conditioned(net, family)
+            for panel, step, when in zip(row[2:], (-0.02, 0.02), ("before", "after"), strict=True):
+                place = (0.5 if star is None else star) + step
+                show(panel, mesh_of(field_of(line(place)), grid), f"just {when} t*")
+        panels[0, 0].legend(frameon=False, fontsize=7, loc="upper left", ncols=3, handlelength=1.2, columnspacing=0.8)
+
+
+def draw_moves(album: Album, spaces: Sequence[Subspace], grid: int) -> None:
+    """For each family its mean shape and the shapes at the ends of its first two sliders."""
+    with album.figure("moves", (11, 2.5 * len(spaces))) as figure:
+        panels = figure.subplots(len(spaces), 5, squeeze=False)
+        for panel in panels.flat:
+            panel.axis("off")
+        for row, space in zip(panels, spaces, strict=True):
+            units = np.eye(len(space.sliders))[:2]
+            places = [("mean", 0 * units[0])]
+            places += [(f"PC {k + 1}, {s:+.0f} sd", s * unit) for k, unit in enumerate(units) for s in (-REACH, REACH)]
+            for panel, (name, at) in zip(row, places, strict=False):
+                show(panel, mesh_of(field_of(theta_at(space.sliders, at)), grid), f"{space.family}\n{name}")
+
+
+def draw_between(album: Album, kept: Mapping[str, Sequence[float]], found: Mapping[str, Bank], grid: int) -> None:
+    """Share of interpolated nets that are sound, by start, and what lies halfway between two nets."""
+    with album.figure("between", (11, 3.6)) as figure:
+        first, *panels = figure.subplots(1, 1 + len(found), width_ratios=(1.5, *(1 for _ in found)))
+        places = np.arange(len(kept))
+        first.bar(places, [np.mean(shares) for shares in kept.values()], color="#9db9d6", width=0.6)
+        for place, shares in zip(places, kept.values(), strict=True):
+            first.plot(np.full(len(shares), place), shares, "o", color="black", ms=5)
+        first.axhline(0.95, color=RED, lw=1)
+        first.set(xticks=places, xticklabels=list(kept), xlabel="start of the fits (dots: seeds)", ylim=(0, 1.05))
+        first.set_ylabel("share of interpolated nets that are sound")
+        for panel, (start, bank) in zip(panels, found.items(), strict=True):
+            show(panel, mesh_of(field_of(bank.thetas[:2].mean(dim=0)), grid), f"halfway, {start}")
+
+
+def draw_signals(album: Album, trials: Sequence[Trial]) -> None:
+    """ROC curves of the signals over all banks together, and the mismatch of sound and broken mixes."""
+    scores = np.concatenate([trial.scores for trial in trials], axis=1)
+    telling = [trial.areas() for trial in trials if trial.tells()] or [[np.nan] * len(SIGNALS)]
+    broken = np.concatenate([trial.broken for trial in trials])
+    with album.figure("guard", (10, 4.4)) as figure:
+        left, right = figure.subplots(1, 2)
+        areas = np.mean(telling, axis=0)
+        for name, colour, score, area in zip(SIGNALS, SIGNAL_COLOURS, scores, areas, strict=True):
+            left.plot(*roc(score, broken), color=colour, label=f"{name}: {area:.3f}")
+        left.plot((0, 1), (0, 1), ":", color="0.8")
+        left.set(xlabel="sound mixes that are flagged", ylabel="broken mixes that are flagged", aspect="equal")
+        left.legend(frameon=False, title="mean area within a bank", loc="lower right", fontsize=9)
+        values = np.log10(np.maximum(scores[0], 1e-6))
+        edges = np.linspace(values.min() - 1e-6, values.max() + 1e-6, 25)
+        for chosen, colour, name in ((~broken, "#1f6fb4", "sound"), (broken, RED, "broken")):
+            right.hist(values[chosen], edges, color=colour, alpha=0.55, label=f"{name} ({int(chosen.sum())})")
+        right.set(xlabel="log10 of the linearity mismatch (canonical units)", ylabel="mixes")
+        right.legend(frameon=False)

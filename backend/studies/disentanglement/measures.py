@@ -1,0 +1,420 @@
+"""What is measured: the measures of disentanglement themselves, sliders with labels and without, channels of the
+shipped model's style, and two views of that model: the archive of what it has seen, and the potential of sliders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from ...edits.attributes import ATTRIBUTES, attribute
+from ...edits.collision_margin import collision_margin
+from ...edits.displacement import Layer, Movement, units
+from ...edits.fitted_scan import EditableMesh, FittedScan
+from ...edits.shape_sliders import shape_edit
+from ...engine import OnnxEngine
+from ...field.bricks import BLOCK
+from ...field.onnx_model import ENCODER_NOISE, WHOLE, CancelToken, Model
+from ...formats.raw_scan import RawScan
+from ...geometry.moving_solid import moving_solid
+from ...prior.archive import COMMON, Archive, Standing
+from ...prior.flow import auroc
+from ...prior.shape_prior import ShapePrior
+from ...protocol.fit_options import FitOptions
+from ...protocol.requests import EditTarget
+from ...report.scans import Reach, swept_reach
+from ...training.atom import EVIDENCE, Atom
+from ...training.bank import jittered
+from ...training.demo_scan import true_surface
+from ...training.disentanglement_metrics import (
+    beta_vae,
+    dci,
+    factor_vae,
+    importances,
+    information,
+    mig,
+    modularity,
+    sap,
+    side_effects,
+)
+from ...training.latent_directions import locality, targets
+from ...training.shapes.families import FAMILIES, draw
+from ...training.shapes.mugs import FACTORS, HIGH, LOW, Mugs, descriptors, known_factors
+from ...training.sliders import evidence
+from ..flow_alignment.codes import FRESH, GAUSSIAN, OVERDRIVEN, fresh_codes, made_up, turned
+from ..study import Mean, Measured, Say
+
+DIAGONAL = np.diag(np.full(5, 5.0))
+REDUNDANT = np.concatenate((DIAGONAL, DIAGONAL), axis=0)
+SHARED = np.concatenate((DIAGONAL, DIAGONAL), axis=1)
+EMPTY = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+HALF = 1 - math.log(2) / math.log(10)
+"""Of ten codes or factors, two share what they stand for."""
+POINTS = 4_000
+"""Of a mug, from which its evidence is made."""
+MUGS_AT_ONCE = 50
+PUSH = 3.0
+"""Standard deviations that a channel is moved by."""
+HEARD = 1e-6
+"""Least standard deviation of a gain that hears the code."""
+ROUND = 100
+"""Of the first seed: rounds of new programs below it serve other studies."""
+SHAPES = ("csg", "rock", "creature", "furniture", "sweep", "vessel")
+"""Families whose potential is looked at, solid ones first."""
+SURFACE = 96
+"""Voxels along an edge of the grid from which a shape is scanned."""
+GRID = 128
+"""Voxels along the canonical cube of the grid on which pieces, tunnels and hollows are counted."""
+STEPS = 8
+"""At least, from end to end of a slider; the end of a reach is then bisected."""
+SAFE = 0.5
+"""Of a foretold reach that is tried."""
+
+Table = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Codes of known worth, as in the tests of Locatello et al. 2019 (github.com/google-research/disentanglement_lib):
+    factors of equally likely values, the code a plain function of them."""
+
+    factors: int = 10  # with as many values each
+    train: int = 1_000  # rows for boosted trees
+    test: int = 1_000
+    rows: int = 3_000  # for everything else
+    many: int = 20_000  # rows that counting needs to see that there is nothing to be seen
+
+
+def table_checks() -> dict[str, Measured]:
+    """Deviations of the measures from exact values, on tables."""
+    known = (
+        (dci(REDUNDANT).completeness, HALF),
+        (dci(SHARED).disentanglement, HALF),
+        (modularity(SHARED), 1 - 1 / 9),
+        (modularity(EMPTY), 2 / 3),
+        (dci(EMPTY).disentanglement, 1.0),
+    )
+    return {f"M{number}": abs(value - exact) for number, (value, exact) in enumerate(known, 1)}
+
+
+def code_checks(same: dict[str, float], useless: dict[str, float], twice: dict[str, float]) -> dict[str, Measured]:
+    """The library's test targets, of the scores of three codes."""
+    found: dict[str, Measured] = {"M6": min(same.values()), "M7": max(useless.values())}
+    return found | {f"M{8 + k}": twice[name] for k, name in enumerate(("mig", "sap", "dci_d", "modularity", "dci_c"))}
+
+
+def doubled_completeness(factors: int) -> float:
+    """Of a code that holds every factor in two of its numbers, equally."""
+    return 1 - math.log(2) / math.log(2 * factors)
+
+
+def scores(kind: str, protocol: Protocol) -> dict[str, float]:
+    """Scores of a code of this kind. Useless is a constant where a score asks for the best number, and where it asks
+    how numbers share the factors, the factors of each row in an order of its own."""
+    mixed = "shuffled" if kind == "useless" else kind
+    flat = "constant" if kind == "useless" else kind
+    train, test = (factors_of(protocol, rows, seed) for seed, rows in enumerate((protocol.train, protocol.test)))
+    parts = dci(importances(code(mixed, train), train, code(mixed, test), test, discrete=True)[0])
+    first, second = (factors_of(protocol, protocol.rows, seed) for seed in (2, 3))
+    four = (code(flat, first), first, code(flat, second), second)
+    several = factors_of(protocol, protocol.many if kind == "useless" else protocol.rows, 4)
+    found = {
+        "dci_d": parts.disentanglement,
+        "dci_c": parts.completeness,
+        "mig": mig(four[0], first, protocol.factors),
+        "sap": sap(four[0], first),
+        "factor_vae": factor_vae(*four, np.random.default_rng(5)),
+        "modularity": modularity(information(code(mixed, several), several, protocol.factors)),
+    }
+    # a guess among so many factors is right by chance as often as that, and half of the time with two
+    return found if kind == "useless" else found | {"beta_vae": beta_vae(*four, np.random.default_rng(6))}
+
+
+def factors_of(protocol: Protocol, rows: int, seed: int) -> Table:
+    """Factors (rows, factors)."""
+    size = (rows, protocol.factors)
+    return np.random.default_rng([seed, rows]).integers(protocol.factors, size=size).astype(np.float64)
+
+
+def code(kind: str, factors: Table) -> Table:
+    """The code of each row of factors (n, k)."""
+    if kind == "identity":
+        return factors
+    if kind == "doubled":
+        return np.concatenate((factors, factors), axis=1)
+    return np.zeros_like(factors) if kind == "constant" else np.random.default_rng(9).permuted(factors, axis=1)
+
+
+def slider_checks(found: dict[str, Any]) -> dict[str, Measured]:
+    """Of `training.sliders.experiment`: the scores, the gaps to plain components, the side effects. Deviations are over
+    the seeds."""
+    ours, plain = found["scores"]["sliders"], found["scores"]["components"]
+    side, unfair = found["side_effect"]["decoded"], found["side_effect"]["decoded, correlated"]
+    seeds = found["settings"]["seeds"]
+
+    def gap(measure: str) -> dict[str, float]:
+        one, other = ours[measure], plain[measure]
+        return {"mean": one["mean"] - other["mean"], "sd": math.hypot(one["sd"], other["sd"])}
+
+    summaries = (
+        *(ours["dci_d"], ours["mig"], plain["dci_d"], plain["mig"], gap("dci_d"), gap("mig")),
+        *(unfair["before"], unfair["debiased"], unfair["bent"]),
+        *(side["before"], side["debiased"], side["components"], found["worst_side_effect"]),
+    )
+    measured: dict[str, Measured] = {
+        f"S{number}": Mean(each["mean"], each["sd"] if seeds > 1 else None, seeds)
+        for number, each in enumerate(summaries, 1)
+    }
+    named = [sum(bool(each["name"]) for each in found[kind]) for kind in ("sliders", "components")]
+    follows = min(each["follows"] for each in found["sliders"])
+    return measured | {"S14": follows, "S15": named[0], "S16": named[1]}
+
+
+@dataclass(frozen=True)
+class StylePlan:
+    train: int = 500  # shapes of each seed
+    test: int = 250
+    seeds: int = 3
+    channels: int = 24  # that are moved, those with most spread
+    base: int = 6  # shapes to move
+
+
+@dataclass(frozen=True)
+class Styles:
+    """Single channels of the shipped model's style: whether they are more disentangled than its code, and how local
+    they are (Wu et al. 2021, "StyleSpace analysis", arXiv 2011.12799, found that of a generator of pictures)."""
+
+    code_dci: list[float]  # per seed
+    style_dci: list[float]
+    shares: Table  # (channels,): of the surface that a channel moves; most local first, without those that move nothing
+    sides: Table  # (channels,): its side effect
+    moves: tuple[str, ...]  # factor that each moves most
+    heard: int  # gains that hear the code at all
+
+
+class Shipped:
+    """The graphs of the shipped model at level 0."""
+
+    def __init__(self, model: Model) -> None:
+        self._model, self._token = model, CancelToken()
+        self._empty = np.zeros((1, EVIDENCE, BLOCK, BLOCK, BLOCK), np.float32)
+        self._parent = model.seed(self._empty, self._token)
+        self._gains = Atom().gains
+
+    def codes(self, count: int, seed: int) -> tuple[Table, Table]:
+        """Codes (count, CODE) and factors (count, 6) of mugs."""
+        factors, _ = known_factors(count, seed)
+        generator = torch.Generator().manual_seed(seed)
+        found = []
+        for part in factors.split(MUGS_AT_ONCE):
+            for seen in evidence(Mugs(part), POINTS, generator).numpy():
+                whole = seen[None].astype(np.float32)
+                found.append(self._model.encode(whole, self._model.seed(whole, self._token), self._token)[0])
+        return np.stack(found).astype(np.float64), factors.numpy().astype(np.float64)
+
+    def style(self, code: NDArray) -> NDArray[np.float32]:
+        """Style (S,): the gains of the channels and the weights of the position."""
+        return self._model.style(ENCODER_NOISE, 0.0, 0, code, self._token)[0]
+
+    def gains(self, codes: Table) -> Table:
+        """Relative gain (n, channels) of every channel."""
+        return np.stack([self.style(code)[: self._gains].astype(np.float64) for code in codes])
+
+    def field(self, style: NDArray) -> NDArray[np.float32]:
+        """Signed distances (32, 32, 32) that the atom makes of a style alone."""
+        position = np.array([WHOLE], np.float32)
+        return self._model.field(self._empty, self._parent, position, style[None], self._token)[0, 0]
+
+
+def measured_styles(model: Model, plan: StylePlan) -> Styles:
+    """Draw mugs with known factors, and look at their codes and styles."""
+    shipped, code_dci, style_dci, heard = Shipped(model), [], [], 0
+    codes = np.zeros((0, 0))
+    for seed in range(plan.seeds):
+        (codes, factors), (others, truth) = (
+            shipped.codes(count, 2 * seed + part) for part, count in enumerate((plan.train, plan.test))
+        )
+        code_dci.append(dci(importances(codes, factors, others, truth, seed=seed)[0]).disentanglement)
+        gains, tests = shipped.gains(codes), shipped.gains(others)
+        live = gains.std(axis=0) > HEARD
+        heard = int(live.sum())
+        if heard:
+            table = importances(gains[:, live], factors, tests[:, live], truth, seed=seed)[0]
+            style_dci.append(dci(table).disentanglement)
+    if not heard:
+        return Styles(code_dci, [], np.zeros(0), np.zeros(0), (), 0)
+    return Styles(code_dci, style_dci, *pushed(shipped, codes, plan), heard)
+
+
+def pushed(shipped: Shipped, codes: Table, plan: StylePlan) -> tuple[Table, Table, tuple[str, ...]]:
+    """Shares, side effects and what is moved by the channels with most spread, pushed one at a time."""
+    spread = shipped.gains(codes).std(axis=0)
+    chosen = np.argsort(-spread)[: plan.channels]
+    styles = [shipped.style(code) for code in codes[: plan.base]]
+    before = np.stack([shipped.field(style) for style in styles])
+    surface = np.abs(before).min(axis=0) < 1
+    step = np.eye(len(styles[0]), dtype=np.float32)[chosen] * (PUSH * spread[chosen, None]).astype(np.float32)
+    after = np.stack([[shipped.field(style + each) for style in styles] for each in step])
+    moved = np.abs(after - before)[:, :, surface].mean(axis=1)
+    # some channels carry nothing where there is no evidence
+    alive = moved.any(axis=1)
+    if not alive.any():
+        return np.zeros(0), np.zeros(0), ()
+    moved, after = moved[alive], after[alive]
+    effects = side_effects(descriptors(before), [descriptors(each) for each in after], clean_spread())
+    most = targets(effects)
+    order = np.argsort(locality(moved))
+    moves = tuple(FACTORS[number] for number in most[order])
+    return locality(moved)[order], effects.off_target_mean(most)[order], moves
+
+
+def clean_spread() -> Table:
+    """Standard deviation (6,) of the measures over clean mugs: uniform over their ranges."""
+    return (np.array(HIGH) - np.array(LOW)) / np.sqrt(12)
+
+
+def style_checks(found: Styles) -> dict[str, Measured]:
+    measured: dict[str, Measured] = {"C1": found.heard, "C2": found.code_dci}
+    if len(found.shares):
+        measured["C3"] = [ours - code for ours, code in zip(found.style_dci, found.code_dci, strict=True)]
+        measured["C4"] = float(found.shares[0])
+        measured["C5"] = float(np.median(found.sides[: max(len(found.sides) // 4, 1)]))
+        measured["C6"] = float(np.median(found.sides))
+    return measured
+
+
+@dataclass(frozen=True)
+class Standings:
+    """The archive view, of one seed: where new shapes lie among those that the shipped model learned from."""
+
+    fresh: list[Standing]  # of new shapes
+    random: list[Standing]  # of codes drawn from a normal distribution
+    driven: list[Standing]  # of the new shapes with a slider far beyond its end
+    family: NDArray[np.intp]  # index of each new shape's family in those of the archive
+    # how well new shapes are told from random codes, area under the curve
+    turned: float  # by the distance to the nearest training shape in any orientation of the cube
+    told: float  # by the flow
+
+
+def standings(prior: ShapePrior, archive: Archive, members: int, seed: int) -> Standings:
+    """Where ``members`` shapes of one new program of each family lie, and as many codes of the other two kinds."""
+    codes = fresh_codes(prior.codes, len(FAMILIES), members, ROUND + seed)
+    made = made_up(codes, prior, seed)
+    fresh, random, driven = (
+        [archive.standing(code) for code in table] for table in (codes, made[GAUSSIAN], made[OVERDRIVEN])
+    )
+    family = np.repeat([archive.families.index(name) for name in FAMILIES], members)
+    tree = KDTree(turned(prior.codes, archive.codes) * archive.weights)
+    near = (tree.query(table * archive.weights)[0] for table in (codes, made[GAUSSIAN]))
+    told = auroc(prior.flow.score(codes), prior.flow.score(made[GAUSSIAN]))
+    return Standings(fresh, random, driven, family, auroc(*near), told)
+
+
+def archive_checks(archive: Archive, found: Sequence[Standings]) -> tuple[dict[str, Measured], dict[str, object]]:
+    """A figure per seed each, of the families that the archive has shapes of."""
+
+    def distances(kind: Sequence[Standing]) -> Table:
+        return np.array([one.distance for one in kind])
+
+    count = np.bincount(archive.family, minlength=len(archive.families))
+    present = count > 0
+    chance = float((count / len(archive))[present].mean())
+    same, covered, ranks, random, driven = [], [], [], [], []
+    for one in found:
+        known = [near for near, number in zip(one.fresh, one.family, strict=True) if present[number]]
+        nearest = archive.family[[near.neighbours.rows[0] for near in known]]
+        same.append(float(np.mean(nearest == one.family[present[one.family]])))
+        covered.append(float(np.mean([near.neighbours.distances[0] <= archive.radius for near in known])))
+        ranks.append(float(np.median([near.rank for near in known])))
+        random.append(auroc(distances(known), distances(one.random)))
+        driven.append(auroc(distances(known), distances(one.driven)))
+    measured = {
+        "A1": same,
+        "A2": ranks,
+        "A3": covered,
+        "A4": driven,
+        "A5": random,
+        "A5 turned": [one.turned for one in found],
+        "A6": [one.told for one in found],
+        "A7": archive.kept_by_map(),
+        "A8": float((~present).sum()),
+    }
+    return measured, {"thrice": 3 * chance, "chance": chance, "common": COMMON}
+
+
+@dataclass(frozen=True)
+class Slid:
+    """The potential view: how far a slider of the shipped model goes on a new shape before its topology changes."""
+
+    shape: str
+    reach: Reach  # as counted on the grid
+    foretold: tuple[float, float]  # low and high, by the walls that face each other
+    kept: tuple[bool, bool]  # whether at SAFE of the foretold ends the topology is that of the shape
+
+    @property
+    def share(self) -> float:
+        """Of the slider's range that is safe."""
+        return (self.reach.safe[1] - self.reach.safe[0]) / (self.reach.high - self.reach.low)
+
+
+def slid_shapes(prior: ShapePrior, count: int, sliders: int | None, say: Say) -> list[Slid]:
+    """Every slider, or the first ``sliders`` of each kind, on new shapes of the first families of SHAPES."""
+    engine, found = OnnxEngine("cpu", 1), []
+    names = (*tuple(ATTRIBUTES)[:sliders], *tuple(prior.sliders)[:sliders])
+    for number, family in enumerate(SHAPES[:count]):
+        subject = fitted(engine, family, FRESH + number)
+        shell = subject.shell(EditTarget.FIT)
+        for name in names:
+            if name in ATTRIBUTES:
+                made, own = attribute(name, subject.scan, subject.fit), ATTRIBUTES[name]
+                found.append(slid(family, shell, name, made, own.unit, own.low, own.high))
+            else:
+                edit = shape_edit(name, subject.scan, subject.fit, prior)
+                unit = prior.sliders[name].unit
+                found.append(slid(family, shell, name, edit.movement, unit, edit.low, edit.high))
+        say(f"{family}: {np.mean([one.share for one in found if one.shape == family]):.0%} of the sliders is safe")
+    return found
+
+
+def fitted(engine: OnnxEngine, family: str, seed: int) -> FittedScan:
+    """A new shape of a family, scanned all around without noise, and fitted by the shipped model to level 1."""
+    generator = torch.Generator().manual_seed(seed)
+    vertices, faces = true_surface(jittered(draw(family, 1, seed).sdf, 1, generator), SURFACE)
+    raw = RawScan(vertices.astype(np.float64), faces, name=family)
+    scan = engine.prepare(raw)
+    fit = engine.fit(scan, FitOptions(1), lambda mesh: None, lambda share, text: None, engine.token())
+    return FittedScan(raw, scan, fit)
+
+
+def slid(shape: str, shell: EditableMesh, name: str, movement: Movement, unit: str, low: float, high: float) -> Slid:
+    """How far a movement goes, foretold and counted."""
+    (whole,) = units([Layer(movement, 1.0)], shell.vertices, shell.normals)
+    told = collision_margin(shell.vertices, shell.normals, whole.move, low, high).margin
+    solid = moving_solid(shell.vertices, shell.faces, whole.move, GRID)
+    still = solid.betti(0.0)
+    kept = tuple(solid.betti(SAFE * end) == still for end in told)
+    return Slid(shape, swept_reach(solid, name, unit, low, high, STEPS), told, (kept[0], kept[1]))
+
+
+def reach_checks(found: Sequence[Slid]) -> dict[str, Measured]:
+    own, learned = ([one.share for one in found if (one.reach.name in ATTRIBUTES) is kind] for kind in (True, False))
+    ends = [
+        (told / end, safe / end)
+        for one in found
+        for told, safe, end in zip(one.foretold, one.reach.safe, (one.reach.low, one.reach.high), strict=True)
+        if end
+    ]
+    foretold, counted = np.array(ends).T
+    measured: dict[str, Measured] = {
+        "R1": float(np.mean([kept for one in found for kept in one.kept])),
+        "R2": float(np.abs(foretold - counted).mean()),
+        "R3": float(np.median(own)),
+        "R5": float(np.mean([one.share < 0.02 for one in found])),
+    }
+    return measured | ({"R4": float(np.median(learned))} if learned else {})

@@ -1,0 +1,331 @@
+"""Latents that follow the alignment loss of a toy: of its exact velocity by every way down, and of flows that are
+trained on samples, as the paper's is and the product's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle
+from torch import Tensor
+
+from ...prior.flow import LATE
+from ...training.flow import FlowConfig, VelocityNetwork, alignment, train_flow
+from ..instruments import Album
+from ..study import Measured, over_seeds
+from .toys import (
+    REACH,
+    SIDE,
+    Modes,
+    Toy,
+    agreement,
+    descend,
+    detached,
+    halted,
+    levelled,
+    losses,
+    mean_loss,
+    modes_of,
+    scattered,
+)
+
+REAL, START, ALIGNED, DETACHED = "real data", "start: N(0, I)", "aligned to the end", "aligned, input detached"
+LATER, HALTED = "late times, to the end", "stopped at the data's middle"
+LEVELLED, SCATTERED = "each at a level of the data", "out of the modes again"
+NEARBY = 15.0
+"""Nats below which a point is near the data."""
+EARLY = 300
+
+
+@dataclass(frozen=True)
+class ExactPlan:
+    """Of the toy with the exact velocity."""
+
+    seeds: int = 4
+    latents: int = 1000  # of a run
+    # steps after which a descent is looked at, 0 and EARLY among them
+    marks: tuple[int, ...] = (0, 10, 30, 60, 100, 200, EARLY, 500, 700, 1000, 2000, 3000, 5000)
+    detached_steps: int = 3000  # a mark, to which the detached descent is followed
+    more_steps: int = 1000  # of the other descents
+    halt_steps: int = 400  # most of each that stops at the data's own
+    draws: int = 1024  # of maps
+
+
+@dataclass(frozen=True)
+class Run:
+    points: dict[str, Tensor]  # of all ends, by name
+    surprise: list[float]  # mean at the marks
+    loss: list[float]
+    detached_surprise: list[float]  # up to the mark at which that descent ends
+    averaged: Modes  # of latents that were aligned with four draws at a step
+
+
+def run(toy: Toy, plan: ExactPlan, seed: int) -> Run:
+    """One set of latents from N(0, I), by every way down."""
+    generator = torch.Generator().manual_seed(seed)
+    real = toy.sample(plan.latents, generator)
+    start = torch.randn(plan.latents, 2, generator=generator)
+    way = descend(start, toy.field, plan.marks, seed)
+    cut = descend(start, detached(toy.field), [mark for mark in plan.marks if mark <= plan.detached_steps], seed)
+    known, steps = toy.sample(1000, generator), [plan.more_steps]
+    points = {
+        REAL: real,
+        START: start,
+        ALIGNED: way[-1],
+        DETACHED: cut[-1],
+        LATER: descend(start, toy.field, steps, seed, span=LATE)[-1],
+        HALTED: halted(start, toy.field, known, plan.halt_steps),
+        LEVELLED: levelled(start, toy.field, known, plan.halt_steps, generator),
+        SCATTERED: scattered(start, toy.field, known, plan.halt_steps, generator),
+    }
+    averaged = modes_of(descend(start, toy.field, steps, seed, draws=4)[-1], toy)
+    surprise, cut_surprise = ([float(toy.surprise(at).mean()) for at in path] for path in (way, cut))
+    return Run(points, surprise, [mean_loss(at, toy.field) for at in way], cut_surprise, averaged)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Over the toy's grid (n,): what a point is worth."""
+
+    surprise: Tensor  # by its density
+    rough: Tensor  # by L over 64 draws of its own for every point
+    whole: Tensor  # by L over all times
+    late: Tensor  # and over late ones
+
+
+def maps(toy: Toy, draws: int) -> Maps:
+    grid, generator = toy.grid(), torch.Generator().manual_seed(0)
+    times, starts = torch.rand(len(grid), 64, generator=generator), torch.randn(len(grid), 64, 2, generator=generator)
+    rough = alignment(toy.field, grid, times, starts)
+    return Maps(toy.surprise(grid), rough, losses(grid, toy.field, draws), losses(grid, toy.field, draws, LATE))
+
+
+def exact_checks(toy: Toy, plan: ExactPlan, runs: Sequence[Run], over: Maps) -> dict[str, Measured]:
+    """A row for every target of the toy with the exact velocity."""
+
+    def checks(one: Run) -> dict[str, float]:
+        surprise = {name: float(toy.surprise(points).mean()) for name, points in one.points.items()}
+        modes = {name: modes_of(points, toy) for name, points in one.points.items()}
+        found = {
+            "E1": surprise[REAL],
+            "E2": mean_loss(one.points[REAL], toy.field),
+            "E3": one.loss[0],
+            "E4": surprise[START],
+            "E5": one.surprise[plan.marks.index(EARLY)],
+            "E6": one.loss[-1],
+            "E7": surprise[ALIGNED],
+            "E10": modes[ALIGNED].spread,
+            "E11": -modes[ALIGNED].offset,
+            "E12": one.averaged.spread,
+            "D1": surprise[DETACHED],
+            "R1": -modes[LATER].offset,
+            "R1 spread": modes[LATER].spread,
+        }
+        for key, name in (("R2", HALTED), ("R3", LEVELLED), ("R4", SCATTERED)):
+            found[f"{key} NLL"] = surprise[name]
+            found[f"{key} spread"], found[f"{key} inward"] = modes[name].spread, -modes[name].offset
+        return found
+
+    counts = np.sum([modes_of(one.points[ALIGNED], toy).counts for one in runs], axis=0)
+    shares = (1000 * counts / counts.sum()).tolist()
+    (m1, m2), (m3, _), (m6, _) = (agreement(loss, over.surprise) for loss in (over.rough, over.whole, over.late))
+    (m4, m5), (m7, _) = (agreement(loss, over.surprise, NEARBY) for loss in (over.whole, over.late))
+    plane = {"M1": m1, "M2": m2, "M3": m3, "M4": m4, "M5": m5, "M6": m6, "M7": m7}
+    return over_seeds([checks(one) for one in runs]) | {"E8": min(shares), "E9": max(shares)} | plane
+
+
+FLOW = FlowConfig(width=64, blocks=3, steps=3000, batch=512, rate=2e-3, average=0.995)
+
+
+@dataclass(frozen=True)
+class TrainedPlan:
+    """Of trained flows."""
+
+    flow: FlowConfig = FLOW
+    seeds: int = 3  # flows for the five Gaussians
+    others: int = 4  # other toys, with one flow each
+    samples: int = 20_000  # that a flow is trained on
+    latents: int = 400  # that it aligns
+    steps: int = 1500  # of the alignment
+    draws: int = 64  # of maps
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a trained flow makes of a toy, in the toy's coordinates."""
+
+    toy: Toy
+    real: Tensor
+    whole: Tensor  # L over the grid, over all times
+    late: Tensor  # and over late ones
+    aligned: Tensor  # latents from N(0, I) at the end of their way
+    levelled: Tensor  # stopped each at a level of the data
+    sampled: Tensor  # points that the flow draws
+    best: float  # Spearman's correlation of L and the surprise for the exact velocity, which no training can better
+
+    @property
+    def spearman(self) -> tuple[float, float]:
+        """Of L over all times, and of late L, with the surprise over the plane."""
+        surprise = self.toy.surprise(self.toy.grid())
+        return agreement(self.whole, surprise)[0], agreement(self.late, surprise)[0]
+
+    def surprise(self, points: Tensor) -> float:
+        return float(self.toy.surprise(points).mean())
+
+
+def trained(toy: Toy, plan: TrainedPlan, seed: int) -> Trained:
+    """A flow for a toy, and latents that it aligns."""
+    generator = torch.Generator().manual_seed(100 + seed)
+    velocity = train_flow(toy.sample(plan.samples, generator), replace(plan.flow, seed=seed))
+    real = toy.sample(plan.latents, generator)
+    start = torch.randn(plan.latents, 2, generator=generator)
+    grid, known = velocity.whiten(toy.grid()), velocity.whiten(real)
+    return Trained(
+        toy,
+        real,
+        losses(grid, velocity, plan.draws),
+        losses(grid, velocity, plan.draws, LATE),
+        unwhitened(velocity, descend(start, velocity, [plan.steps], seed)[-1]),
+        unwhitened(velocity, levelled(start, velocity, known, plan.steps // 5, generator, plan.draws)),
+        unwhitened(velocity, sampled(velocity, start)),
+        agreement(losses(toy.grid(), toy.field, plan.draws), toy.surprise(toy.grid()))[0],
+    )
+
+
+def unwhitened(velocity: VelocityNetwork, points: Tensor) -> Tensor:
+    return points @ torch.linalg.inv(velocity.whitening) + velocity.mean
+
+
+@torch.no_grad()
+def sampled(velocity: VelocityNetwork, start: Tensor, steps: int = 50) -> Tensor:
+    """Where the flow carries points (n, d) of N(0, I): Heun's method, as `FlowPrior.sample`."""
+    x = start
+    for step in range(steps):
+        here = velocity(x, torch.full((len(x),), step / steps))
+        there = velocity(x + here / steps, torch.full((len(x),), (step + 1) / steps))
+        x = x + (here + there) / (2 * steps)
+    return x
+
+
+def trained_checks(five: Sequence[Trained], others: Sequence[Trained]) -> dict[str, Measured]:
+    """A row for every target of trained flows, those of the five Gaussians and of the other toys."""
+
+    def checks(one: Trained) -> dict[str, float]:
+        modes = modes_of(one.aligned, one.toy)
+        return {
+            "F1": one.spearman[0],
+            "F2": one.surprise(one.aligned),
+            "F3": modes.spread,
+            "F4": -modes.offset,
+            "F5": one.spearman[1],
+            "F6": one.surprise(one.levelled),
+            "F7": one.surprise(one.sampled),
+        }
+
+    measured = over_seeds([checks(one) for one in five])
+    for one in others:
+        (whole, late), own, name = one.spearman, one.surprise(one.real), f"F-{one.toy.name}"
+        measured |= {name: whole, f"{name} late": late}
+        measured |= {f"{name} end": one.surprise(one.aligned) - own, f"{name} stop": one.surprise(one.levelled) - own}
+    return measured
+
+
+BLUE, RED, GREY = "#1f5fa8", "#c23b22", "#8a8a8a"
+
+
+def draw_maps(album: Album, toy: Toy, over: Maps) -> None:
+    """The plane by its density and by both losses, and each loss against the density."""
+    words = (
+        "Above: points of the plane by rank, dark is low.\nWhite rings: 1 and 2 sd of the five modes.\n"
+        "The valleys of L over all times lie inward of\nthe modes; those of late L lie at them."
+    )
+    with album.figure("maps", (11, 6.6)) as figure:
+        upper, (text, *lower) = figure.subplots(2, 3, height_ratios=(3, 2))
+        values = (("−log p", over.surprise), ("L, all times", over.whole), ("late L", over.late))
+        for axis, (name, value) in zip(upper, values, strict=True):
+            shade(axis, toy, value)
+            rings(axis, toy, "white")
+            axis.set_title(name)
+        text.axis("off")
+        text.text(0, 0.95, words, va="top", fontsize=11)
+        kept = over.surprise < NEARBY
+        for axis, (name, value) in zip(lower, values[1:], strict=True):
+            axis.plot(over.surprise, value, ".", color=GREY, markersize=2)
+            axis.plot(over.surprise[kept], value[kept], ".", color=RED, markersize=3, label=f"−log p < {NEARBY:g}")
+            rank, near = agreement(value, over.surprise)[0], agreement(value, over.surprise, NEARBY)[0]
+            axis.set(title=f"Spearman {rank:.3f}, near the data {near:.2f}", xlabel="−log p (nats)", ylabel=name)
+            axis.legend(loc="lower right", fontsize=8)
+
+
+def draw_ways(album: Album, toy: Toy, plan: ExactPlan, runs: Sequence[Run]) -> None:
+    """NLL and L against steps, mean and range of the runs, beside those of the data."""
+    with album.figure("ways", (10, 4)) as figure:
+        left, right = figure.subplots(1, 2)
+        steps = np.maximum(plan.marks, 5)
+        for axis, name, colour, label in (
+            (left, "surprise", BLUE, "aligned"),
+            (left, "detached_surprise", RED, "aligned, input detached"),
+            (right, "loss", BLUE, "aligned"),
+        ):
+            table = np.array([getattr(one, name) for one in runs])
+            at = steps[: table.shape[1]]
+            axis.plot(at, table.mean(axis=0), color=colour, label=label)
+            axis.fill_between(at, table.min(axis=0), table.max(axis=0), color=colour, alpha=0.25, linewidth=0)
+        real = runs[0].points[REAL]
+        for axis, own in ((left, float(toy.surprise(real).mean())), (right, mean_loss(real, toy.field))):
+            axis.axhline(own, color=GREY, linestyle="--", label="real data")
+            axis.set(xscale="log", xlabel="steps of Adam (0 drawn at 5)")
+            axis.legend(fontsize=9)
+        left.set(yscale="log", ylabel="mean −log p (nats)")
+        left.set_title("Latents pass the data's likelihood; detached ones stall")
+        left.minorticks_off()
+        left.set_yticks((2, 3, 5, 10, 20), ("2", "3", "5", "10", "20"))
+        right.set(ylabel="mean L per dimension", title="and end below the data's own loss")
+
+
+def draw_ends(album: Album, toy: Toy, run: Run) -> None:
+    """Where the latents of one run end up, by every way."""
+    with album.figure("ends", (13.5, 7.2)) as figure:
+        for axis, (name, points) in zip(figure.subplots(2, 4).flat, run.points.items(), strict=True):
+            axis.plot(*(points * toy.scale).T, ".", color=RED if name == DETACHED else BLUE, markersize=2.5, alpha=0.5)
+            rings(axis, toy, "black")
+            found, surprise = modes_of(points, toy), float(toy.surprise(points).mean())
+            measured = f"NLL {surprise:.2f}, spread {found.spread:.2f}, outward {found.offset:+.2f} sd"
+            axis.set_title(f"{name}\n{measured}", fontsize=10)
+            frame(axis)
+
+
+def draw_trained(album: Album, found: Sequence[Trained]) -> None:
+    """One column for every toy: data, latents aligned to the end over the map of L, and stopped at the data's own."""
+    with album.figure("learned", (2.4 * len(found), 7.6)) as figure:
+        for column, one in zip(figure.subplots(3, len(found), squeeze=False).T, found, strict=True):
+            ends = ("aligned to the end", one.whole, one.aligned), ("levels of the data", one.late, one.levelled)
+            for axis, (name, value, points) in zip(column, (("data", None, one.real), *ends), strict=True):
+                if value is not None:
+                    shade(axis, one.toy, value)
+                axis.plot(*(points * one.toy.scale).T, ".", color=BLUE if value is None else RED, markersize=2)
+                frame(axis)
+                axis.set_title(f"{one.toy.name}: {name}\nNLL {one.surprise(points):.2f}", fontsize=9)
+            for axis, rank in zip(column[1:], one.spearman, strict=True):
+                axis.set_xlabel(f"Spearman with −log p {rank:.2f}", fontsize=9)
+
+
+def shade(axis: Axes, toy: Toy, value: Tensor) -> None:
+    """A map over the toy's grid, dark where the loss is low: by rank, which shows valleys and far slopes alike."""
+    image = value.argsort().argsort().reshape(SIDE, SIDE).T.numpy()
+    axis.imshow(image, origin="lower", extent=(-REACH, REACH, -REACH, REACH), cmap="viridis", interpolation="bilinear")
+    frame(axis)
+
+
+def frame(axis: Axes) -> None:
+    axis.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal", xticks=(-4, 0, 4), yticks=(-4, 0, 4))
+    axis.tick_params(labelsize=8)
+
+
+def rings(axis: Axes, toy: Toy, colour: str) -> None:
+    for x, y in toy.centres.tolist():
+        for deviations in (1, 2):
+            axis.add_patch(Circle((x, y), deviations * toy.sd, fill=False, color=colour, linewidth=0.8))
