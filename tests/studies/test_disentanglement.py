@@ -21,7 +21,7 @@ from backend.edits.fitted_scan import EditableMesh
 from backend.prior.archive import PICTURE, Archive, Neighbours, Standing
 from backend.studies.disentanglement import measures
 from backend.studies.disentanglement.measures import Standings, Styles, archive_checks, clean_spread, slid, style_checks
-from backend.studies.disentanglement.study import study
+from backend.studies.disentanglement.study import slider_checks, study
 from backend.studies.study import Claim, Findings, Measured, Sheet, Size
 from backend.training.shapes.mugs import descriptors, known_factors
 from backend.training.sliders import level0
@@ -163,6 +163,6 @@ def test_a_gap_is_as_unsure_as_both_of_its_sides() -> None:
         "sliders": rows,
         "components": rows,
     }
-    found = claims_of(measures.slider_checks(told))
+    found = claims_of(slider_checks(told))
     assert found["S5"].measured == pytest.approx(0.3) and found["S5"].spread == pytest.approx(0.5)
     assert found["S14"].measured == 0.9 and found["S15"].measured == 1

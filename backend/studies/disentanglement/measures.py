@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +47,7 @@ from ...training.shapes.families import FAMILIES, draw
 from ...training.shapes.mugs import FACTORS, HIGH, LOW, Mugs, descriptors, known_factors
 from ...training.sliders import evidence
 from ..flow_alignment.codes import FRESH, GAUSSIAN, OVERDRIVEN, fresh_codes, made_up, turned
-from ..study import Mean, Measured, Say
+from ..study import Measured, Say
 
 DIAGONAL = np.diag(np.full(5, 5.0))
 REDUNDANT = np.concatenate((DIAGONAL, DIAGONAL), axis=0)
@@ -149,31 +148,6 @@ def code(kind: str, factors: Table) -> Table:
     if kind == "doubled":
         return np.concatenate((factors, factors), axis=1)
     return np.zeros_like(factors) if kind == "constant" else np.random.default_rng(9).permuted(factors, axis=1)
-
-
-def slider_checks(found: dict[str, Any]) -> dict[str, Measured]:
-    """Of `training.sliders.experiment`: the scores, the gaps to plain components, the side effects. Deviations are over
-    the seeds."""
-    ours, plain = found["scores"]["sliders"], found["scores"]["components"]
-    side, unfair = found["side_effect"]["decoded"], found["side_effect"]["decoded, correlated"]
-    seeds = found["settings"]["seeds"]
-
-    def gap(measure: str) -> dict[str, float]:
-        one, other = ours[measure], plain[measure]
-        return {"mean": one["mean"] - other["mean"], "sd": math.hypot(one["sd"], other["sd"])}
-
-    summaries = (
-        *(ours["dci_d"], ours["mig"], plain["dci_d"], plain["mig"], gap("dci_d"), gap("mig")),
-        *(unfair["before"], unfair["debiased"], unfair["bent"]),
-        *(side["before"], side["debiased"], side["components"], found["worst_side_effect"]),
-    )
-    measured: dict[str, Measured] = {
-        f"S{number}": Mean(each["mean"], each["sd"] if seeds > 1 else None, seeds)
-        for number, each in enumerate(summaries, 1)
-    }
-    named = [sum(bool(each["name"]) for each in found[kind]) for kind in ("sliders", "components")]
-    follows = min(each["follows"] for each in found["sliders"])
-    return measured | {"S14": follows, "S15": named[0], "S16": named[1]}
 
 
 @dataclass(frozen=True)

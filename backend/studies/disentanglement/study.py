@@ -3,6 +3,7 @@ archive of what it has seen, and as the potential of what can still be made of a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from ...training.latent_directions import SIDE_EFFECT
 from ...training.shapes.mugs import FACTORS
 from ...training.sliders import ExperimentSize, experiment, field_components
 from ..instruments import Album, Result, study_of
-from ..study import Say, Size
+from ..study import Mean, Measured, Say, Size
 from . import measures
 
 
@@ -57,7 +58,7 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     measured = (
         measures.table_checks()
         | measures.code_checks(*codes.values())
-        | measures.slider_checks(sliders)
+        | slider_checks(sliders)
         | measures.style_checks(styles)
     )
     values = {"doubled": measures.doubled_completeness(plan.protocol.factors), "grid": measures.GRID}
@@ -73,6 +74,31 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     draw_reach(album, slid)
     data: dict[str, Any] = {"codes": codes, "sliders": sliders, "model": model.hash, "styles": styles, "reach": slid}
     return measured | measures.reach_checks(slid), values, data
+
+
+def slider_checks(found: dict[str, Any]) -> dict[str, Measured]:
+    """Of `training.sliders.experiment`: the scores, the gaps to plain components, the side effects. Deviations are over
+    the seeds."""
+    ours, plain = found["scores"]["sliders"], found["scores"]["components"]
+    side, unfair = found["side_effect"]["decoded"], found["side_effect"]["decoded, correlated"]
+    seeds = found["settings"]["seeds"]
+
+    def gap(measure: str) -> dict[str, float]:
+        one, other = ours[measure], plain[measure]
+        return {"mean": one["mean"] - other["mean"], "sd": math.hypot(one["sd"], other["sd"])}
+
+    summaries = (
+        *(ours["dci_d"], ours["mig"], plain["dci_d"], plain["mig"], gap("dci_d"), gap("mig")),
+        *(unfair["before"], unfair["debiased"], unfair["bent"]),
+        *(side["before"], side["debiased"], side["components"], found["worst_side_effect"]),
+    )
+    measured: dict[str, Measured] = {
+        f"S{number}": Mean(each["mean"], each["sd"] if seeds > 1 else None, seeds)
+        for number, each in enumerate(summaries, 1)
+    }
+    named = [sum(bool(each["name"]) for each in found[kind]) for kind in ("sliders", "components")]
+    follows = min(each["follows"] for each in found["sliders"])
+    return measured | {"S14": follows, "S15": named[0], "S16": named[1]}
 
 
 OURS, PLAIN, RAW = "#a8481f", "#7c8796", "#cfc8bb"
