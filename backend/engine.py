@@ -94,11 +94,13 @@ class Engine(Protocol):
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
         cancel: Token,
-        guess: CompletionPrior | None = None,
+        completion: CompletionPrior | None = None,
     ) -> Result:
-        """Fit one scan, which is prepared first where it is raw. ``guess`` is
-        surface where nothing was measured, in place of what the engine would guess itself. Callbacks may raise
-        OmomiError(CANCELLED), which must pass through. Raises OmomiError."""
+        """Fit one scan, which is prepared first where it is raw.
+
+        completion: surface where nothing was measured, in place of the scan's own symmetry. Callbacks may raise
+        OmomiError(CANCELLED), which passes through. Raises OmomiError.
+        """
         ...
 
 
@@ -138,12 +140,12 @@ class OnnxEngine:
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
         cancel: Token,
-        guess: CompletionPrior | None = None,
+        completion: CompletionPrior | None = None,
     ) -> Result:
         from .field.fit import fit
         from .prior.symmetry_completion import fit_with_symmetry
 
-        make = fit_with_symmetry if guess is None else partial(fit, guess=guess)
+        make = fit_with_symmetry if completion is None else partial(fit, completion=completion)
         return make(raw, self._load(), options, on_frame=on_frame, on_progress=on_progress, cancel=cancel)  # type: ignore[arg-type]
 
     def _load(self) -> Model:

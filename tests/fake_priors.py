@@ -12,7 +12,7 @@ from backend.errors import ErrorCode, OmomiError
 from backend.field.onnx_model import CODE
 from backend.prior.archive import COARSE, PICTURE, Archive
 from backend.prior.codes import Codes, level0_field
-from backend.prior.flow import LEVELS, FlowPrior, Plausibility
+from backend.prior.flow import LEVELS, FlowPrior, ScoreQuantiles
 from backend.prior.shape_prior import ShapePrior, ShapeSlider
 from backend.prior.velocity import Block, Velocity
 
@@ -42,10 +42,12 @@ def flow_of() -> FlowPrior:
     none, unit = np.zeros((1, CODE), np.float32), np.eye(CODE, dtype=np.float32)
     one, few = np.zeros((1, 1), np.float32), np.zeros(1, np.float32)
     still = Velocity(none, few, (Block(one, few, one, one, few),), none.T.copy(), np.zeros(CODE, np.float32))
-    blank = Plausibility(np.zeros(len(LEVELS), np.float32))
+    blank = ScoreQuantiles(np.zeros(len(LEVELS), np.float32))
     bare = FlowPrior(np.zeros(CODE, np.float32), unit, still, blank, blank)
     drawn = np.random.default_rng(1).standard_normal((200, CODE)).astype(np.float32)
-    return FlowPrior(bare.mean, unit, still, Plausibility.of(bare.alignment(drawn)), Plausibility.of(bare.score(drawn)))
+    return FlowPrior(
+        bare.mean, unit, still, ScoreQuantiles.of(bare.alignment(drawn)), ScoreQuantiles.of(bare.score(drawn))
+    )
 
 
 def archive_of(codes: np.ndarray, family: list[int], names: tuple[str, ...]) -> Archive:

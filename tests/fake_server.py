@@ -86,7 +86,7 @@ class FakeEngine:
         on_frame: Callable[[Any], None],
         on_progress: Callable[[float, str], None],
         cancel: Any,
-        guess: Any = None,
+        completion: Any = None,
     ) -> Any:
         faces = np.zeros((0, 3), np.int32) if raw.faces is None else raw.faces
         mesh = FakeMesh(raw.points, faces, np.arange(len(raw.points), dtype=np.float32))
@@ -190,7 +190,7 @@ class SphereEngine(FakeEngine):
         except OmomiError:
             return raw
 
-    def fit(self, raw: Any, options: Any, on_frame: Any, on_progress: Any, cancel: Any, guess: Any = None) -> Any:
+    def fit(self, raw: Any, options: Any, on_frame: Any, on_progress: Any, cancel: Any, completion: Any = None) -> Any:
         raw = self._given or raw
         if "checked" in raw.name:
             from backend.scan.prepare import prepare

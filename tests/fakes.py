@@ -58,7 +58,7 @@ class MeshEngine:
         on_frame: Callable[[Mesh], None],
         on_progress: Callable[[float, str], None],
         cancel: Token,
-        guess: CompletionPrior | None = None,
+        completion: CompletionPrior | None = None,
     ) -> Result:
         scan = raw if isinstance(raw, PreparedScan) else prepare(raw)
         self.fits, self.options = self.fits + 1, options

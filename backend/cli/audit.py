@@ -67,7 +67,7 @@ def _told(path: Path, seen: ScanLook, archive: Archive | None) -> dict[str, Any]
     """What ``--json`` says of a scan."""
     from ..report.model_coverage import verdict
 
-    standing = None if archive is None or seen.code is None else archive.standing(seen.code)
+    standing = None if archive is None or seen.code is None else archive.position(seen.code)
     told: dict[str, Any] = {
         "scan": str(path),
         "verdict": verdict(standing)[0],

@@ -206,7 +206,7 @@ def _fit_one(
             if profile is not None:
                 from ..edits.family_check import member_of
 
-                family["guess"] = member_of(profile, prepared).guess
+                family["completion"] = member_of(profile, prepared).completion
             for number, output in enumerate(outputs):
                 written: list[str] = []
 

@@ -74,7 +74,7 @@ def shape_edit(
     surface = surface_of(scan, fit)
     there = surface if moved is None else SmoothedMesh(np.asarray(moved, np.float64), surface.faces)
     if name == PLAUSIBLE:
-        way = prior.flow.way(prior.codes.of_mesh(there.vertices, there.faces))
+        way = prior.flow.descent(prior.codes.of_mesh(there.vertices, there.faces))
         delta = way.codes[-1] - way.codes[0]
         warnings = () if delta.any() else ("This shape is as plausible as real ones are: there is nothing to do.",)
     else:

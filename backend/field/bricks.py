@@ -86,13 +86,6 @@ class BrickMap:
         within = (held[0] == place[0]) & (held[1] == place[1]) & (held[2] == place[2])
         return np.where(within, self.index[tuple(held)], OUTSIDE)
 
-    @property
-    def coords(self) -> np.ndarray:
-        """Coordinates i32 (m, 3) of the stored bricks, in their order."""
-        place = np.argwhere(self.index >= 0)
-        order = np.argsort(self.index[tuple(place.T)])
-        return (place[order] - self.margin).astype(np.int32)
-
 
 def sample(grid: BrickGrid, bricks: BrickMap, positions: np.ndarray, channel: int, absent: float) -> np.ndarray:
     """Values f32 (n,) of a channel at ``positions`` f32 (n, 3), in voxels with centres at whole numbers.
@@ -118,14 +111,13 @@ def sample(grid: BrickGrid, bricks: BrickMap, positions: np.ndarray, channel: in
 
 @dataclass(frozen=True)
 class Level:
-    """The field at one level: mean and log scale, in voxels, on the stored bricks; ``bricks`` also knows the sides;
-    code f32 (CODE,): of the shape, as the level was told."""
+    """The field at one level of the recursion."""
 
     number: int
-    grid: BrickGrid
-    bricks: BrickMap
+    grid: BrickGrid  # mean and log scale, in voxels, on the stored bricks
+    bricks: BrickMap  # finds them, and knows on which side of the surface all the others lie
     blocks: int
-    code: np.ndarray
+    code: np.ndarray  # f32 (CODE,), the shape's, on which the level was conditioned
 
     @property
     def resolution(self) -> int:

@@ -1,4 +1,4 @@
-"""Surface that nobody measured but something suggests: a mirror plane, a family of shapes."""
+"""Completion: surface that nobody measured, but that a mirror plane or a family of shapes suggests."""
 
 from __future__ import annotations
 
@@ -8,28 +8,26 @@ import numpy as np
 from scipy.spatial import KDTree
 
 WEIGHT = 0.25
-"""A suggested point counts this much of a measured one, unless the guess says otherwise."""
-APART = 2.0
-"""A guess speaks where no scan point is nearer than this many voxels of the level,"""
-LEAST_APART = 0.03
-"""and on fine levels, whose voxels may be closer than the scan's points, than this (canonical)."""
+"""A point of a completion counts this much of a measured one, unless the completion says otherwise."""
+CLEARANCE = 2.0
+"""A point of a completion counts on a level where no scan point is nearer than this many of the level's voxels,"""
+LEAST_CLEARANCE = 0.03
+"""nor nearer than this (canonical): on fine levels the voxels may be closer than the scan's points."""
 REACH = 0.06
-"""A vertex this near (canonical) a suggested point takes that point's sigma."""
-ENOUGH_POINTS = 200_000
-"""Scan points that suffice to tell where the scan is."""
+"""A vertex this near (canonical) to a point of the completion takes that point's sigma."""
+MOST_SCAN_POINTS = 200_000
+"""A larger scan is thinned to about so many points, which suffice to tell where it is."""
 
 
 @dataclass(frozen=True)
 class CompletionPrior:
-    """Points f32 (n, 3) and unit normals outwards f32 (n, 3), canonical; sigma f32 (n,), one standard deviation of the
-    surface there, canonical; source: whose guess it is, in words; weight: how much a point counts of a measured one. It
-    speaks only where no scan point is near."""
+    """Points of a surface that a prior suggests. They count only where no scan point is near."""
 
-    points: np.ndarray
-    normals: np.ndarray
-    sigma: np.ndarray
-    source: str
-    weight: float = WEIGHT
+    points: np.ndarray  # f32 (n, 3), canonical
+    normals: np.ndarray  # f32 (n, 3), unit, outwards
+    sigma: np.ndarray  # f32 (n,), one standard deviation of the surface there, canonical
+    source: str  # what suggests it, in words for the artist
+    weight: float = WEIGHT  # how much a point counts of a measured one
 
     def __len__(self) -> int:
         return len(self.points)
@@ -41,35 +39,35 @@ class CompletionPrior:
 
 @dataclass(frozen=True)
 class CompletionPoints:
-    """A guess beside a scan: what of it speaks at a level, and what it says about sigma."""
+    """A completion beside a scan: the points of it that count on a level, and the sigma that it gives to vertices."""
 
-    guess: CompletionPrior
-    distance: np.ndarray
+    prior: CompletionPrior  # without the points nearer than LEAST_CLEARANCE to the scan
+    distance: np.ndarray  # (n,), of each point from the scan, canonical
     scan: KDTree = field(repr=False)
-    tree: KDTree | None = field(repr=False)
+    tree: KDTree | None = field(repr=False)  # of the completion's points; None where there are none
 
     @classmethod
-    def beside(cls, guess: CompletionPrior, points: np.ndarray) -> CompletionPoints:
+    def beside(cls, prior: CompletionPrior, points: np.ndarray) -> CompletionPoints:
         """points f32 (n, 3): the scan's, canonical."""
-        scan = KDTree(points[:: max(1, len(points) // ENOUGH_POINTS)])
-        distance, _ = scan.query(guess.points)
-        speaks = distance >= LEAST_APART
-        guess = guess.take(speaks)
-        return cls(guess, distance[speaks], scan, KDTree(guess.points) if len(guess) else None)
+        scan = KDTree(points[:: max(1, len(points) // MOST_SCAN_POINTS)])
+        distance, _ = scan.query(prior.points)
+        clear = distance >= LEAST_CLEARANCE
+        prior = prior.take(clear)
+        return cls(prior, distance[clear], scan, KDTree(prior.points) if len(prior) else None)
 
     def at(self, voxel: float) -> CompletionPrior:
-        """What speaks on a level whose voxels are ``voxel`` wide, canonical."""
-        return self.guess.take(self.distance >= APART * voxel)
+        """The points that count on a level whose voxels are ``voxel`` wide, canonical."""
+        return self.prior.take(self.distance >= CLEARANCE * voxel)
 
     def sigma(self, positions: np.ndarray) -> np.ndarray:
-        """Least sigma f32 (n,) of vertices f32 (n, 3), canonical: the guess's where only the guess is near, else 0."""
+        """Least sigma f32 (n,) of vertices f32 (n, 3), canonical: the completion's where only it is near, else 0."""
         least = np.zeros(len(positions), np.float32)
         if self.tree is None:
             return least
         nearest, which = (np.asarray(a) for a in self.tree.query(positions, distance_upper_bound=REACH))
-        guessed = np.flatnonzero(nearest < REACH)
-        away, _ = self.scan.query(positions[guessed], distance_upper_bound=LEAST_APART)
-        # it comes in between half of the distance at which the guess begins to speak and the whole
-        share = np.clip(away / (LEAST_APART / 2) - 1, 0, 1)
-        least[guessed] = share * self.guess.sigma[which[guessed]]
+        near = np.flatnonzero(nearest < REACH)
+        away, _ = self.scan.query(positions[near], distance_upper_bound=LEAST_CLEARANCE)
+        # sigma rises from 0 at half of the least clearance to all of it at the whole
+        share = np.clip(away / (LEAST_CLEARANCE / 2) - 1, 0, 1)
+        least[near] = share * self.prior.sigma[which[near]]
         return least

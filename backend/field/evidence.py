@@ -1,4 +1,4 @@
-"""Evidence: what the scan says at a voxel, as sums that the atom blurs and divides itself."""
+"""Evidence: the scan as the network sees it, sums over the points in each voxel. The atom blurs and divides them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from .blocks import join_bricks
 from .bricks import BLOCK_BRICKS, BRICK, BrickMap
 
 CHANNELS = 5
-"""Number of points, sum of normals (3), sum of normal . position (voxels from the centre of the brick)."""
+"""Number of points; sum of normals (3); sum of normal . position, in voxels from the centre of the brick."""
 
 
 def splat(points: np.ndarray, normals: np.ndarray, resolution: int, bricks: BrickMap) -> np.ndarray:
     """Sums f32 (m, 5, 8, 8, 8) over the points of each voxel, for the m bricks of ``bricks``.
 
-    points f32 (n, 3) canonical, normals f32 (n, 3); points outside the bricks are left out. `training.grids.splat` does
-    the same for one block.
+    points f32 (n, 3) canonical, normals f32 (n, 3); points outside the bricks are left out. resolution: voxels along
+    the canonical cube. `training.grids.splat` does the same for one block.
     """
     sums = np.zeros((bricks.count, CHANNELS, BRICK, BRICK, BRICK), np.float32)
     add_splat(sums, points, normals, resolution, bricks)
@@ -25,7 +25,7 @@ def splat(points: np.ndarray, normals: np.ndarray, resolution: int, bricks: Bric
 def add_splat(
     sums: np.ndarray, points: np.ndarray, normals: np.ndarray, resolution: int, bricks: BrickMap, weight: float = 1.0
 ) -> None:
-    """Add to ``sums``, as of `splat`, those of further points, each of which counts ``weight``.
+    """Add the sums over further points, each of which counts ``weight``, to ``sums``, as `splat` returns them.
 
     Only voxels that hold a point are touched: most of a level's hold none.
     """
@@ -53,7 +53,7 @@ def add_splat(
 def gather_evidence(sums: np.ndarray, index: np.ndarray) -> np.ndarray:
     """The atom's evidence f32 (b, 5, 32, 32, 32) from the bricks' sums (m, 5, 8, 8, 8); index (b, 4, 4, 4) into them.
 
-    Moments are taken about the centre of each brick; here they move to the centre of the block.
+    The last channel is taken about the centre of each brick; here it moves to the centre of the block.
     """
     evidence = join_bricks(sums[index])
     centre = np.repeat((np.arange(BLOCK_BRICKS, dtype=np.float32) - (BLOCK_BRICKS - 1) / 2) * BRICK, BRICK)

@@ -22,10 +22,10 @@ from .onnx_model import CancelToken, Model
 from .recursion import recursion
 from .uncertainty import Variation, vertex_sigma
 
-FINEST_SHARE = 4.0
-"""A level has about four times the blocks of the one above."""
+LEVEL_GROWTH = 4.0
+"""Blocks of a level over those of the level above, about: the surface is four times as large in voxels."""
 SUPPORT_RESOLUTION = 64
-"""Grid (cells along [-1, 1]) on which a vertex near a scan point counts as supported."""
+"""Cells along [-1, 1] of the grid on which a vertex near a scan point counts as supported."""
 SUPPORTED_SHARE = 0.5
 """A piece stays when at least this share of its vertices is supported."""
 LEAST_VOLUME = 1e-3
@@ -34,41 +34,37 @@ LEAST_VOLUME = 1e-3
 
 @dataclass(frozen=True)
 class FittedMesh:
-    """vertices f64 (n, 3), world; faces i32 (m, 3), closed, normals outwards; sigma f32 (n,), one standard deviation of
-    the surface's error, world units; final: nothing finer follows."""
+    """The surface of one level, closed, in world units."""
 
-    vertices: np.ndarray
-    faces: np.ndarray
-    sigma: np.ndarray
+    vertices: np.ndarray  # f64 (n, 3)
+    faces: np.ndarray  # i32 (m, 3), normals outwards
+    sigma: np.ndarray  # f32 (n,), one standard deviation of the surface's error, world units
     level: int
-    final: bool
+    final: bool  # nothing finer follows
 
 
 @dataclass(frozen=True)
 class FitStats:
-    """seconds: the whole fit; network_seconds: inside ONNX Runtime; peak_bytes: of the process, ever; guess: whose
-    guess stands where nothing was measured, empty where there is none."""
-
-    seconds: float
-    network_seconds: float
+    seconds: float  # of the whole fit
+    network_seconds: float  # inside ONNX Runtime
     blocks: int
-    peak_bytes: int
+    peak_bytes: int  # of the process, ever
     levels: tuple[dict[str, float], ...]
-    guess: str = ""
+    guess: str = ""  # source of the completion, empty where there is none
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a fit returns; code f32 (CODE,): the shape's."""
+    """What a fit returns."""
 
     mesh: FittedMesh
     stats: FitStats
     report: CleanReport
-    code: np.ndarray
+    code: np.ndarray  # f32 (CODE,), of the shape
 
 
-Guesser = Callable[[PreparedScan, Level], CompletionPrior | None]
-"""Guesses from a scan and the field of its level 0."""
+Completer = Callable[[PreparedScan, Level], CompletionPrior | None]
+"""From a scan and the field of its level 0 to the surface that nobody measured."""
 
 
 def ignore(*_: object) -> None:
@@ -80,50 +76,45 @@ def fit(
     model: Model,
     options: FitOptions | None = None,
     *,
-    guess: CompletionPrior | Guesser | None = None,
+    completion: CompletionPrior | Completer | None = None,
     on_frame: Callable[[FittedMesh], None] = ignore,
     on_progress: Callable[[float, str], None] = ignore,
     cancel: CancelToken | None = None,
 ) -> Fit:
     """Closed surface of a scan.
 
-    guess: surface where nothing was measured, or a function that is asked for it once level 0 is there and not the
-    last; with what it suggests level 0 comes a second time. on_frame receives the mesh of each level, the last one with
-    ``final`` set; on_progress a share 0 .. 1 and words. The same scan and options give the same bits on one device and
-    number of threads. Raises OmomiError: those of `prepare`, CANCELLED, NO_SURFACE, BAD_OPTION.
+    completion: surface where nothing was measured, or a function that is asked for it after level 0, if that is not the
+    last one; level 0 is then fitted again. on_frame receives the mesh of each level, the last one with ``final`` set;
+    on_progress a share 0 .. 1 and words. The same scan and options give the same bits on one device and number of
+    threads. Raises OmomiError: those of `prepare`, CANCELLED, NO_SURFACE, BAD_OPTION.
     """
     options, cancel = options or FitOptions(), cancel or CancelToken()
     started, network_before = time.perf_counter(), model.seconds
     on_progress(0.0, "reading the scan")
     prepared = scan if isinstance(scan, PreparedScan) else prepare(scan)
     cancel.raise_if_cancelled()
-
-    def progress(level: int, done: int, of: int) -> None:
-        before = sum(FINEST_SHARE**number for number in range(level))
-        whole = sum(FINEST_SHARE**number for number in range(options.level + 1))
-        on_progress((before + done / of * FINEST_SHARE**level) / whole, f"level {level} of {options.level}")
-
+    on_blocks = level_progress(on_progress, options.level)
     noise = prepared.noise * 2.0**options.denoise
     variation = Variation(options.variation) if options.variation else None
-    if callable(guess) and options.level == 0:
-        guess = None
+    if callable(completion) and options.level == 0:
+        completion = None
 
-    def levels_with(unmeasured: CompletionPoints | None) -> Iterator[Level]:
+    def levels_with(added: CompletionPoints | None) -> Iterator[Level]:
         seen = prepared.points, prepared.normals, noise, options.fill
-        return recursion(*seen, options.level, model, cancel, progress, unmeasured, variation=variation)
+        return recursion(*seen, options.level, model, cancel, on_blocks, added, variation=variation)
 
     levels: list[Level] = []
     rows: list[dict[str, float]] = []
     mesh: FittedMesh | None = None
-    said = ""
-    for level, unmeasured in _guessed(levels_with, prepared, guess):
-        # level 0 may come again
+    source = ""
+    for level, added in _completed_levels(levels_with, prepared, completion):
+        # level 0 may come a second time
         levels[level.number :] = [level]
-        mesh = _mesh(levels, prepared, options, model, unmeasured)
+        mesh = _mesh(levels, prepared, options, model, added)
         cancel.raise_if_cancelled()
         seconds = time.perf_counter() - started
         rows[level.number :] = [{"level": level.number, "blocks": level.blocks, "seconds": seconds}]
-        said = "" if unmeasured is None else unmeasured.guess.source
+        source = "" if added is None else added.prior.source
         if mesh is not None:
             on_frame(mesh)
     if mesh is None or not mesh.final:
@@ -135,46 +126,57 @@ def fit(
         blocks=sum(level.blocks for level in levels),
         peak_bytes=peak_bytes(),
         levels=tuple(rows),
-        guess=said,
+        guess=source,
     )
     return Fit(mesh, stats, prepared.report, levels[-1].code)
 
 
-def _guessed(
+def level_progress(on_progress: Callable[[float, str], None], deepest: int) -> Callable[[int, int, int], None]:
+    """The callback of `recursion` that reports a share 0 .. 1 of all blocks down to level ``deepest``."""
+    whole = sum(LEVEL_GROWTH**number for number in range(deepest + 1))
+
+    def on_blocks(level: int, done: int, of: int) -> None:
+        before = sum(LEVEL_GROWTH**number for number in range(level))
+        on_progress((before + done / of * LEVEL_GROWTH**level) / whole, f"level {level} of {deepest}")
+
+    return on_blocks
+
+
+def _completed_levels(
     levels_with: Callable[[CompletionPoints | None], Iterator[Level]],
     scan: PreparedScan,
-    guess: CompletionPrior | Guesser | None,
+    completion: CompletionPrior | Completer | None,
 ) -> Iterator[tuple[Level, CompletionPoints | None]]:
-    """Levels, each with the guess that it was made with."""
-    if callable(guess):
-        alone = levels_with(None)
-        first = next(alone, None)
+    """Levels, each with the completion that it was made with."""
+    if callable(completion):
+        plain = levels_with(None)
+        first = next(plain, None)
         if first is None:
             return
         yield first, None
-        guess = guess(scan, first)
-        if guess is None:
-            for level in alone:
+        completion = completion(scan, first)
+        if completion is None:
+            for level in plain:
                 yield level, None
             return
-    unmeasured = None if guess is None else CompletionPoints.beside(guess, scan.points)
-    for level in levels_with(unmeasured):
-        yield level, unmeasured
+    added = None if completion is None else CompletionPoints.beside(completion, scan.points)
+    for level in levels_with(added):
+        yield level, added
 
 
 def _mesh(
-    levels: Sequence[Level], scan: PreparedScan, options: FitOptions, model: Model, unmeasured: CompletionPoints | None
+    levels: Sequence[Level], scan: PreparedScan, options: FitOptions, model: Model, added: CompletionPoints | None
 ) -> FittedMesh | None:
     """The mesh of the last of ``levels``, in world units; None where it has no inside."""
-    known = scan.points if unmeasured is None else np.concatenate([scan.points, unmeasured.guess.points])
+    known = scan.points if added is None else np.concatenate([scan.points, added.prior.points])
     surface = level_surface(levels, known, model, largest_only=not options.keep_islands)
     if surface is None:
         return None
     positions, faces, sigma = surface
-    if unmeasured is not None:
-        sigma = np.maximum(sigma, unmeasured.sigma(positions))
-    if scan.doubt is not None:
-        sigma = np.hypot(sigma, scan.doubt.at(positions))
+    if added is not None:
+        sigma = np.maximum(sigma, added.sigma(positions))
+    if scan.input_sigma is not None:
+        sigma = np.hypot(sigma, scan.input_sigma.at(positions))
     sigma /= np.float32(scan.frame.scale)
     number = levels[-1].number
     return FittedMesh(scan.frame.to_world(positions), faces, sigma, number, number == options.level)
@@ -185,8 +187,8 @@ def level_surface(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Vertices f32 (n, 3), faces i32 (m, 3) and sigma f32 (n,) of the last of ``levels``, canonical.
 
-    levels: coarse to fine, from level 0 on. points f32 (p, 3), canonical: pieces of the surface that have none of them
-    go, see `kept_faces`. None where the field has no inside, as thin walls may have none on coarse levels.
+    levels: coarse to fine, from level 0 on. points f32 (p, 3), canonical: they decide which pieces stay, see
+    `kept_faces`. None where the field has no inside, as thin walls may have none on coarse levels.
     """
     level = levels[-1]
     surface = extract(level.grid, sides=level.bricks)

@@ -1,4 +1,8 @@
-"""The recursion: the same atom at every level, on the blocks that the level above says the surface crosses."""
+"""The recursion: one network, the atom, evaluated again at every level on the blocks that the surface crosses.
+
+Level 0 is one block. `_refine` chooses the blocks of the next level: those with bricks near the surface of the level
+above or with many scan points. The recursion stops at the level that was asked for, or where `_refine` finds no block.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +11,34 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from .blocks import BlockAverage, bricks_of, cover, distinct, gather_parent
-from .bricks import BLOCK, BLOCK_BRICKS, BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap, Level, resolution, voxel_size
+from .bricks import (
+    BLOCK,
+    BLOCK_BRICKS,
+    BRICK,
+    INSIDE,
+    OUTSIDE,
+    BrickGrid,
+    BrickMap,
+    Level,
+    resolution,
+    voxel_size,
+)
 from .completion_prior import CompletionPoints
 from .evidence import add_splat, gather_evidence, splat
 from .onnx_model import CODED_LEVELS, CancelToken, Model
 from .uncertainty import Variation
 
-ACTIVE = 1.0
-"""A brick is refined when the level above comes this close (its voxels) to the surface somewhere in the brick."""
-LEAST_POINTS = 6
-"""A brick with this many scan points is refined whatever the level above says: it may be too coarse to see a wall."""
-MIRRORED = 2
-"""Up to this level the last one is seen twice, the second time through its centre, and the two fields are averaged: the
-errors that the network makes itself differ between the two. On finer levels that would take longer than it is worth."""
+REFINE_DISTANCE = 1.0
+"""Voxels. A brick is refined where the field of the level above comes this close to the surface."""
+REFINE_POINTS = 6
+"""A brick with this many scan points is refined whatever the field says: the level above may be too coarse to show a
+thin wall."""
+DEEPEST_MIRRORED = 2
+"""If the recursion ends at this level or above, the last level is evaluated twice, the second time reflected through
+the centre, and the two fields are averaged: the network's own errors differ between them. On finer levels the second
+evaluation costs more than it gains."""
 BATCH = 8
-"""Blocks in one run of the network: the largest batch that still helps on the CPU, and small enough to stop between."""
+"""Blocks in one run of the network. Larger batches are no faster on the CPU, and a fit can be cancelled between two."""
 
 
 def recursion(
@@ -33,39 +50,45 @@ def recursion(
     model: Model,
     cancel: CancelToken,
     on_blocks: Callable[[int, int, int], None],
-    guess: CompletionPoints | None = None,
+    completion: CompletionPoints | None = None,
     code: np.ndarray | None = None,
     variation: Variation | None = None,
 ) -> Iterator[Level]:
-    """Fields of level 0 .. ``deepest``, coarse to fine.
+    """Fields of levels 0 .. ``deepest``, coarse to fine; fewer where a level has no surface.
 
-    points, normals f32 (n, 3) and noise are canonical; filling -1 .. 1. on_blocks(level, done, of) after each batch.
-    guess: surface where the scan has none; it counts as thin evidence. code f32 (CODE,): of the shape, else what the
-    encoder makes of the scan. variation: another completion than the most likely one. Ends early
-    when a level sees no surface anywhere. Raises OmomiError(CANCELLED).
+    Parameters
+    ----------
+    points, normals: f32 (n, 3), canonical.
+    noise: standard deviation of the points along their normals, canonical.
+    filling: -1 .. 1, hole filling.
+    on_blocks: called as (level, blocks done, blocks of the level) after each batch.
+    completion: surface where the scan has none; it counts as thin evidence.
+    code: f32 (CODE,), of the shape; without it the encoder reads the code from the scan.
+    variation: draws another completion than the most likely one.
+
+    Raises OmomiError(CANCELLED).
     """
     level: Level | None = None
-    encodes = code is None
-    # a code that was given or drawn cannot be turned round with the scan
-    sees_twice = encodes and variation is None
-    turned_code: np.ndarray | None = None
+    encoded = code is None
+    # a code that was given or drawn does not belong to the reflected scan
+    mirrors = encoded and variation is None
+    reflected_code: np.ndarray | None = None
     for number in range(deepest + 1):
-        suggested = None if guess is None else guess.at(voxel_size(number))
-        known = points if suggested is None else np.concatenate([points, suggested.points])
-        blocks, sides = _first_block() if level is None else _refined(level, known)
+        added = None if completion is None else completion.at(voxel_size(number))
+        known = points if added is None else np.concatenate([points, added.points])
+        blocks, sides = _first_block() if level is None else _refine(level, known)
         if len(blocks) == 0:
             return
         coords = distinct(bricks_of(blocks))
-        margin = BLOCK_BRICKS if number else 0
-        bricks = BrickMap.of(coords, sides, margin)
+        bricks = BrickMap.of(coords, sides, margin=BLOCK_BRICKS if number else 0)
         sums = splat(points, normals, resolution(number), bricks)
-        if suggested is not None:
-            add_splat(sums, suggested.points, suggested.normals, resolution(number), bricks, suggested.weight)
+        if added is not None:
+            add_splat(sums, added.points, added.normals, resolution(number), bricks, added.weight)
         if code is None:
-            code, turned_code = _codes(model, sums, bricks, sees_twice and deepest < CODED_LEVELS, variation, cancel)
-        told = noise / voxel_size(number), filling, number
-        style = model.style(*told, code, cancel)
-        blend = BlockAverage(len(coords), 2)
+            code, reflected_code = _encode(model, sums, bricks, mirrors and deepest < CODED_LEVELS, variation, cancel)
+        attributes = noise / voxel_size(number), filling, number
+        style = model.style(*attributes, code, cancel)
+        average = BlockAverage(len(coords), 2)
         for start in range(0, len(blocks), BATCH):
             batch = blocks[start : start + BATCH]
             index = bricks.find(bricks_of(batch))
@@ -74,48 +97,43 @@ def recursion(
             position = _position(batch, number)
             styles = np.repeat(style, len(batch), axis=0)
             field = model.field(evidence, parent, position, styles, cancel)
-            if number == deepest <= MIRRORED and sees_twice:
-                if turned_code is not None:
-                    styles = np.repeat(model.style(*told, turned_code, cancel), len(batch), axis=0)
-                seen_again = model.field(*mirrored(evidence, parent, position), styles, cancel)
-                field = (field + seen_again[:, :, ::-1, ::-1, ::-1]) / 2
-            if number == 0 and encodes:
-                # what shapes are like moves the surface; how sure one can be the scan says alone, or its code would
-                # make sigma surer of what nobody saw, and on what everybody saw rank the errors worse
-                unmoved = model.style(*told, np.zeros_like(code), cancel)
-                field[:, 1] = model.field(evidence, parent, position, unmoved, cancel)[:, 1]
-            blend.add(field, index)
+            if mirrors and number == deepest <= DEEPEST_MIRRORED:
+                if reflected_code is not None:
+                    styles = np.repeat(model.style(*attributes, reflected_code, cancel), len(batch), axis=0)
+                other = model.field(*reflected(evidence, parent, position), styles, cancel)
+                field = (field + other[:, :, ::-1, ::-1, ::-1]) / 2
+            if number == 0 and encoded:
+                # The code moves the mean. The scale comes from a run with the zero code, because a code makes it too
+                # small where nothing was measured and ranks the errors worse where everything was.
+                uncoded = model.style(*attributes, np.zeros_like(code), cancel)
+                field[:, 1] = model.field(evidence, parent, position, uncoded, cancel)[:, 1]
+            average.add(field, index)
             on_blocks(number, start + len(batch), len(blocks))
-        grid = BrickGrid(coords, blend.mean())
+        grid = BrickGrid(coords, average.mean())
         level = Level(number, grid if variation is None else variation.field(grid, number), bricks, len(blocks), code)
         yield level
 
 
-def _codes(
-    model: Model,
-    sums: np.ndarray,
-    bricks: BrickMap,
-    twice: bool,
-    variation: Variation | None,
-    cancel: CancelToken,
+def _encode(
+    model: Model, sums: np.ndarray, bricks: BrickMap, mirrors: bool, variation: Variation | None, cancel: CancelToken
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """The shape's code from the evidence of level 0, and when looking ``twice`` that of the shape turned round."""
+    """The shape's code (CODE,) from the evidence of level 0; with ``mirrors`` also that of the reflected shape."""
     blocks, _ = _first_block()
     evidence = gather_evidence(sums, bricks.find(bricks_of(blocks)))
     code, sd = model.encode(evidence, model.seed(evidence, cancel), cancel)
     if variation is not None:
         code = variation.code(code, sd)
-    if not twice:
+    if not mirrors:
         return code, None
-    turned, _, _ = mirrored(evidence, np.empty((1, 2, 2, 2, 2), np.float32), np.zeros((1, 4), np.float32))
+    turned, _, _ = reflected(evidence, np.empty((1, 2, 2, 2, 2), np.float32), np.zeros((1, 4), np.float32))
     return code, model.encode(turned, model.seed(turned, cancel), cancel)[0]
 
 
-def mirrored(
+def reflected(
     evidence: np.ndarray, parent: np.ndarray, position: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The atom's inputs for the same scan reflected through the centre of the canonical frame."""
-    # normals turn round, normal . position does not
+    # the normals change their sign, normal . position does not
     turned = np.ascontiguousarray(evidence[:, :, ::-1, ::-1, ::-1])
     turned[:, 1:4] *= -1
     centre = position * np.array([-1, -1, -1, 1], np.float32)
@@ -123,6 +141,7 @@ def mirrored(
 
 
 def _first_block() -> tuple[np.ndarray, np.ndarray]:
+    """The block of level 0, and the sides of the bricks of its domain, as `_refine` returns them."""
     return np.zeros((1, 3), np.int32), np.full((BLOCK_BRICKS,) * 3, OUTSIDE, np.int32)
 
 
@@ -133,27 +152,40 @@ def _position(blocks: np.ndarray, number: int) -> np.ndarray:
     return np.concatenate([centre, np.full((len(blocks), 1), voxel)], axis=1).astype(np.float32)
 
 
-def _refined(level: Level, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Blocks (b, 3) of the next level, and the side of every brick of its domain (s, s, s) with a margin of 4."""
+def _refine(level: Level, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The blocks of the next level as their first bricks i32 (b, 3); none where the surface ends.
+
+    Also the sides i32 (s, s, s), OUTSIDE or INSIDE, of all bricks of that level's domain with a margin of one block.
+    """
     mean = level.grid.values[:, 0].reshape(-1, 2, BRICK // 2, 2, BRICK // 2, 2, BRICK // 2)
-    near = np.abs(mean).min(axis=(2, 4, 6)) < ACTIVE
+    near = np.abs(mean).min(axis=(2, 4, 6)) < REFINE_DISTANCE
     inside = mean.mean(axis=(2, 4, 6)) < 0
     octants = np.stack(np.meshgrid(*[np.arange(2, dtype=np.int32)] * 3, indexing="ij"), axis=-1)
     children = 2 * level.grid.coords[:, None, None, None] + octants
-    count = BLOCK_BRICKS * 2 ** (level.number + 1)
+    count = resolution(level.number + 1) // BRICK
+    sides = _child_sides(level.bricks, children, inside, count)
+    cell = np.floor((points + np.float32(1)) * np.float32(count / 2)).astype(np.int32)
+    within = ((cell >= 0) & (cell < count)).all(axis=1)
+    members = np.bincount((cell[within] @ np.array([count * count, count, 1])), minlength=count**3)
+    measured = np.argwhere(members.reshape((count,) * 3) >= REFINE_POINTS)
+    active = distinct(np.concatenate([children[near], measured]))
+    return cover(active[((active >= 0) & (active < count)).all(axis=1)]), sides
+
+
+def _child_sides(parents: BrickMap, children: np.ndarray, inside: np.ndarray, count: int) -> np.ndarray:
+    """Sides i32 (s, s, s) of a domain of ``count`` bricks along each axis, with a margin of one block around it.
+
+    children: coordinates i32 (m, 2, 2, 2, 3) of the bricks below the stored ones; inside: bool (m, 2, 2, 2), their
+    sides. Bricks below others take the side that ``parents`` has there.
+    """
     margin = BLOCK_BRICKS
-    place = np.arange(-margin, count + margin) // 2 + level.bricks.margin
-    known = np.clip(place, 0, len(level.bricks.index) - 1)
-    sides = level.bricks.index[np.ix_(known, known, known)]
+    place = np.arange(-margin, count + margin) // 2 + parents.margin
+    known = np.clip(place, 0, len(parents.index) - 1)
+    sides = parents.index[np.ix_(known, known, known)]
     stored = (children + margin).reshape(-1, 3)
     in_domain = ((stored >= 0) & (stored < len(sides))).all(axis=1)
     x, y, z = stored[in_domain].T
     sides[x, y, z] = np.where(inside.reshape(-1), INSIDE, OUTSIDE)[in_domain]
-    beyond = (place < 0) | (place >= len(level.bricks.index))
+    beyond = (place < 0) | (place >= len(parents.index))
     sides[beyond] = sides[:, beyond] = sides[:, :, beyond] = OUTSIDE
-    measured = np.floor((points + np.float32(1)) * np.float32(count / 2)).astype(np.int32)
-    within = ((measured >= 0) & (measured < count)).all(axis=1)
-    members = np.bincount((measured[within] @ np.array([count * count, count, 1])), minlength=count**3)
-    held = np.argwhere(members.reshape((count,) * 3) >= LEAST_POINTS)
-    active = distinct(np.concatenate([children[near], held]))
-    return cover(active[((active >= 0) & (active < count)).all(axis=1)]), sides
+    return sides

@@ -1,4 +1,4 @@
-"""What the field does not know: one standard deviation for every vertex, and other completions to draw."""
+"""What the field does not know: a standard deviation for every vertex, and other completions than the likeliest one."""
 
 from __future__ import annotations
 
@@ -11,17 +11,25 @@ import numpy as np
 from .bricks import ABSENT_LOG_SCALE, BRICK, BrickGrid, Level, sample
 
 CERTAIN, SATURATED = 0.3, 1.0
-"""Scales (voxels) between which a level hands over to the one above: distances end at three voxels, so a level
-that sees nothing cannot say how far off the surface may be, only that it may."""
+"""Scales (voxels) between which a level hands over to the one above. Distances are truncated, so a level that sees
+nothing cannot say how far off the surface may be, only that it may be anywhere."""
 SCALE_TO_SD = math.sqrt(2.0)
 """The standard deviation of a Laplace distribution of scale 1."""
 WAVES = 48
 """Random cosines in a draw of a field."""
-LENGTH = 8.0
-"""Voxels over which a drawn field stays alike: rougher, and it would be crumbs; smoother, and it would only shift."""
-DEEPEST = 1
-"""Finer levels follow what these drew."""
+WAVE_LENGTH = 8.0
+"""Voxels over which a drawn field stays alike. A rougher one would make crumbs, a smoother one would only shift the
+surface."""
+DEEPEST_DRAWN = 1
+"""Finer levels follow what this one and those above drew."""
 VOXELS_AT_ONCE = 65_536
+"""Bounds the memory of a draw."""
+
+
+def unknown_share(scale: np.ndarray) -> np.ndarray:
+    """How far a level with this scale (voxels) leaves the surface open: 0 where it knows it, 1 where it sees
+    nothing."""
+    return np.clip((scale - CERTAIN) / (SATURATED - CERTAIN), 0, 1)
 
 
 def vertex_sigma(
@@ -42,18 +50,20 @@ def vertex_sigma(
         if sigma is None:
             sigma = own
         else:
-            blind = np.clip((scale - CERTAIN) / (SATURATED - CERTAIN), 0, 1)
-            sigma = own + blind * np.maximum(sigma - own, 0)
+            sigma = own + unknown_share(scale) * np.maximum(sigma - own, 0)
     assert sigma is not None, "a fit has at least one level"
     return sigma.astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Variation:
-    """seed: which completion; amount: 1 draws as widely as the model doubts, 0 not at all."""
+    """One of many completions: a draw of the code, and of every level's field where the level does not know it.
 
-    seed: int
-    amount: float = 1.0
+    Coarse first, as in fractal generation (Li et al. 2025): what is drawn on a level conditions the ones below it.
+    """
+
+    seed: int  # which completion
+    amount: float = 1.0  # 1 draws as widely as the model's own scale, 0 not at all
 
     def code(self, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
         """A draw f32 (CODE,) of the posterior of the code."""
@@ -61,15 +71,15 @@ class Variation:
         return (mean + self.amount * sd * drawn).astype(np.float32)
 
     def field(self, grid: BrickGrid, level: int) -> BrickGrid:
-        """The field of a level, mean and log scale, with the mean drawn where the scale says that it is a guess."""
-        if level > DEEPEST or self.amount == 0:
+        """The field of a level, mean and log scale, with the mean drawn where the scale leaves it open."""
+        if level > DEEPEST_DRAWN or self.amount == 0:
             return grid
         rng = np.random.default_rng([self.seed, 1 + level])
-        frequency = rng.normal(size=(3, WAVES)) / LENGTH
+        frequency = rng.normal(size=(3, WAVES)) / WAVE_LENGTH
         phase = rng.uniform(0, 2 * math.pi, WAVES)
         scale = np.exp(grid.values[:, 1])
-        doubt = np.clip((scale - CERTAIN) / (SATURATED - CERTAIN), 0, 1)
-        brick, x, y, z = np.nonzero(doubt > 0)
+        unknown = unknown_share(scale)
+        brick, x, y, z = np.nonzero(unknown > 0)
         voxel = grid.coords[brick] * BRICK + np.stack([x, y, z], axis=1)
         wave = np.empty(len(voxel))
         for start in range(0, len(voxel), VOXELS_AT_ONCE):
@@ -78,5 +88,5 @@ class Variation:
         sd = self.amount * SCALE_TO_SD * math.sqrt(2 / WAVES)
         values = grid.values.copy()
         chosen = brick, 0, x, y, z
-        values[chosen] += (sd * wave * (doubt * scale)[brick, x, y, z]).astype(np.float32)
+        values[chosen] += (sd * wave * (unknown * scale)[brick, x, y, z]).astype(np.float32)
         return BrickGrid(grid.coords, values)

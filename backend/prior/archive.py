@@ -1,7 +1,7 @@
-"""The archive: what shapes the model learned from, where a scan lies among them, and what they leave out.
+"""The archive: the shapes that the model learned from, where a scan lies among them, and what they leave out.
 
-Schaerf, "Reflections on Disentanglement and the Latent Space": a latent space as an archive is known by its density,
-by the neighbours of a point, and by what it covers.
+Schaerf, "Reflections on Disentanglement and the Latent Space": a latent space, seen as an archive, is described by its
+density, by the neighbours of a point, and by its coverage.
 """
 
 from __future__ import annotations
@@ -27,93 +27,87 @@ LARGEST_FILE = 8 << 20
 MOST_SHAPES = 4096
 MOST_FAMILIES = 64
 MOST_NUMBERS = 512
-"""Of a code."""
+"""Numbers in a code."""
 LONGEST_NAME = 40
+"""Characters in the name of a family."""
 LARGEST_CODE = 1e6
 PICTURE = 64
-"""Pixels along a side of the pictures."""
+"""Pixels along a side of a picture."""
 COARSE = 16
 """Voxels along a side of the fields that codes are read from; each is the mean of 2^3 at level 0."""
 NEIGHBOURS = 8
-COMMON = 0.75
-"""Share of the training shapes that have a relative as near as a shape that counts as covered has."""
+"""Nearest shapes that describe the surroundings of a code."""
+COVERED_SHARE = 0.75
+"""A shape is covered if its nearest relative is as near as this share of the training shapes have theirs."""
 NEARBY_ON_MAP = 0.15
-"""Neighbours farther from the nearest one on the map than this do not say where a new shape lies there."""
+"""Neighbours farther from the nearest one on the map than this do not count for the place of a new shape there."""
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest training shapes, nearest first: rows i64 (k,) and distances f64 (k,) between codes."""
+    """The nearest training shapes, nearest first."""
 
-    rows: NDArray[np.int64]
-    distances: NDArray[np.float64]
+    rows: NDArray[np.int64]  # (k,), in the archive
+    distances: NDArray[np.float64]  # (k,), between codes
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What the archive holds of a family. shapes: trained on, of which ``kept`` are in the archive, from ``draws``
-    programs; covered: share of those with a near relative, of any family, from another program; typical: row of the
-    one in the middle. None and -1 where there is nothing to say it from."""
+    """What the archive holds of a family."""
 
     family: str
-    shapes: int
-    kept: int
-    draws: int
-    covered: float | None
-    typical: int
+    shapes: int  # trained on
+    kept: int  # of those, in the archive
+    draws: int  # procedural programs that the kept ones come from
+    covered: float | None  # share of the kept with a near relative, of any family, from another program
+    typical: int  # row of the shape in the middle of the family, -1 where none is kept
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where a shape lies. distance: to the nearest training shape, in units of what is usual between relatives; rank:
-    share of the training shapes whose own nearest relative is nearer; crowding: share of the training shapes whose
-    surroundings are emptier; place: f64 (2,), on the map."""
+class ArchivePosition:
+    """Where a shape lies among the training shapes."""
 
     neighbours: Neighbours
-    distance: float
-    rank: float
-    crowding: float
-    place: NDArray[np.float64]
+    distance: float  # to the nearest training shape, over the median distance between nearest relatives
+    rank: float  # share of the training shapes whose own nearest relative is nearer
+    crowding: float  # share of the training shapes whose surroundings are emptier
+    place: NDArray[np.float64]  # (2,), on the map
 
 
 @dataclass(frozen=True)
 class Archive:
-    """codes f32 (n, d); family i32 (n,), index into ``families``; seeds i32 (n,): shapes of one seed come from one
-    program, so that they are siblings; pictures u8 (n, PICTURE, PICTURE): greys, 0 beside the shape; places f32 (n, 2):
-    the map, within [-1, 1]; trained i32 (families,): shapes of each family in training, in the archive or not; weights
-    f32 (d,): how much each number of a code counts in a distance, all the same where a file does not say; model: hash
-    of the model whose codes these are."""
+    """Training shapes as codes, pictures and places on a map."""
 
-    codes: NDArray[np.float32]
+    codes: NDArray[np.float32]  # (n, d)
     families: tuple[str, ...]
-    family: NDArray[np.int32]
-    seeds: NDArray[np.int32]
-    pictures: NDArray[np.uint8]
-    places: NDArray[np.float32]
-    trained: NDArray[np.int32]
-    weights: NDArray[np.float32]
-    model: str = ""
+    family: NDArray[np.int32]  # (n,), index into ``families``
+    seeds: NDArray[np.int32]  # (n,); shapes of one seed come from one program, so they are siblings
+    pictures: NDArray[np.uint8]  # (n, PICTURE, PICTURE), greys, 0 beside the shape
+    places: NDArray[np.float32]  # (n, 2), the map, within [-1, 1]
+    trained: NDArray[np.int32]  # (families,), shapes of each family in training, in the archive or not
+    weights: NDArray[np.float32]  # (d,), weight of each number of a code in a distance
+    model: str = ""  # hash of the model whose codes these are
 
     def __len__(self) -> int:
         return len(self.codes)
 
     @cached_property
     def relatives(self) -> NDArray[np.float64]:
-        """Distances f64 (n, k), rising, of every shape to its nearest ones from other programs; infinite where there
-        are fewer than k = NEIGHBOURS."""
+        """Distances f64 (n, k), rising, of every shape to its nearest relatives, those from other programs; infinite
+        where there are fewer than k = NEIGHBOURS."""
         found = np.full((len(self), NEIGHBOURS), np.inf)
         for start in range(0, len(self), 512):
             rows = slice(start, start + 512)
-            apart = self._distances(self.codes[rows])
-            apart[self.seeds[rows, None] == self.seeds] = np.inf
-            nearest = np.sort(np.partition(apart, min(NEIGHBOURS, len(self)) - 1, axis=1)[:, :NEIGHBOURS], axis=1)
+            distance = self._distances(self.codes[rows])
+            distance[self.seeds[rows, None] == self.seeds] = np.inf
+            nearest = np.sort(np.partition(distance, min(NEIGHBOURS, len(self)) - 1, axis=1)[:, :NEIGHBOURS], axis=1)
             found[rows, : nearest.shape[1]] = nearest
         return found
 
     @cached_property
     def radius(self) -> float:
-        """The distance within which COMMON of the shapes have a relative; infinite where none has one."""
-        return float(np.quantile(self.relatives[:, 0], COMMON, method="lower"))
+        """The distance within which COVERED_SHARE of the shapes have a relative; infinite where none has one."""
+        return float(np.quantile(self.relatives[:, 0], COVERED_SHARE, method="lower"))
 
     def nearest(self, code: ArrayLike, count: int = NEIGHBOURS) -> Neighbours:
         """The training shapes nearest to a code (d,). Raises OmomiError(BAD_OPTION) for a code of another length or
@@ -122,13 +116,13 @@ class Archive:
         rows = np.argsort(distance, kind="stable")[:count]
         return Neighbours(rows, distance[rows])
 
-    def standing(self, code: ArrayLike, count: int = NEIGHBOURS) -> Standing:
-        """Where a code (d,) lies. Raises as `nearest`."""
+    def position(self, code: ArrayLike, count: int = NEIGHBOURS) -> ArchivePosition:
+        """Where a code (d,) lies, with its ``count`` nearest neighbours. Raises as `nearest`."""
         near = self.nearest(code, max(count, NEIGHBOURS))
         own, usual = self.relatives, float(np.median(self.relatives[:, 0]))
         first = float(near.distances[0])
         around = float(near.distances[:NEIGHBOURS].mean())
-        return Standing(
+        return ArchivePosition(
             Neighbours(near.rows[:count], near.distances[:count]),
             first / usual if np.isfinite(usual) and usual > 0 else float("nan"),
             float((own[:, 0] < first).mean()) if np.isfinite(usual) else 1.0,
@@ -144,7 +138,7 @@ class Archive:
             draws, covered, typical = len(np.unique(self.seeds[rows])), None, -1
             if len(rows):
                 own = self.codes[rows] * self.weights
-                typical = int(rows[np.argmin(_apart(own, own).sum(axis=0))])
+                typical = int(rows[np.argmin(_distances(own, own).sum(axis=0))])
             if len(rows) and np.isfinite(self.radius):
                 covered = float((self.relatives[rows, 0] <= self.radius).mean())
             found.append(Coverage(name, int(self.trained[number]), len(rows), draws, covered, typical))
@@ -157,7 +151,7 @@ class Archive:
         return order[np.sort(first)[:count]]
 
     def kept_by_map(self, count: int = 10) -> float:
-        """Share of the ``count`` nearest shapes that are among the ``count`` nearest on the map, too."""
+        """Share of the ``count`` nearest shapes of a shape that are also among its ``count`` nearest on the map."""
         count = min(count, len(self) - 1)
         if count < 1:
             return 1.0
@@ -165,16 +159,16 @@ class Archive:
         for start in range(0, len(self), 512):
             rows = np.arange(start, min(start + 512, len(self)))
             both = []
-            for apart in (self._distances(self.codes[rows]), _apart(self.places[rows], self.places)):
-                apart[np.arange(len(rows)), rows] = np.inf
-                near = np.zeros(apart.shape, bool)
-                np.put_along_axis(near, np.argpartition(apart, count - 1, axis=1)[:, :count], True, axis=1)
+            for distance in (self._distances(self.codes[rows]), _distances(self.places[rows], self.places)):
+                distance[np.arange(len(rows)), rows] = np.inf
+                near = np.zeros(distance.shape, bool)
+                np.put_along_axis(near, np.argpartition(distance, count - 1, axis=1)[:, :count], True, axis=1)
                 both.append(near)
             shared += int((both[0] & both[1]).sum())
         return shared / (count * len(self))
 
     def _place(self, near: Neighbours) -> NDArray[np.float64]:
-        """Mean of the neighbours' places on the map, those that are near the nearest one there, near ones more."""
+        """Mean of the places of those neighbours that lie near the nearest one on the map, weighted by nearness."""
         places = self.places[near.rows].astype(np.float64)
         width = max(float(near.distances[min(2, len(near.distances) - 1)]), 1e-12)
         weight = np.exp(-((near.distances / width) ** 2))
@@ -182,7 +176,7 @@ class Archive:
         return weight @ places / weight.sum()
 
     def _distances(self, codes: NDArray) -> NDArray[np.float64]:
-        return _apart(codes * self.weights, self.codes * self.weights)
+        return _distances(codes * self.weights, self.codes * self.weights)
 
     def _code(self, code: ArrayLike) -> NDArray[np.float64]:
         found = np.asarray(code, np.float64).reshape(-1)
@@ -198,7 +192,7 @@ def coarse(fields: NDArray) -> NDArray[np.float32]:
     return blocks.mean(axis=(2, 4, 6)).reshape(len(fields), -1)
 
 
-def _apart(one: NDArray, other: NDArray) -> NDArray[np.float64]:
+def _distances(one: NDArray, other: NDArray) -> NDArray[np.float64]:
     """Distances (n, m) between rows (n, d) and (m, d)."""
     one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
     squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * one @ other.T

@@ -1,7 +1,7 @@
-"""The code of a whole shape: what its numbers stand for, and where they come from.
+"""Codes of whole shapes: the principal components of coarse fields, and the code of a field, a mesh or a scan.
 
 A code is the whitened principal components of the field of level 0, averaged to 16^3 (the features that the flow was
-trained on): it turns into a blurred field and back by one product.
+trained on). One product turns a field into its code, another one turns the code into a blurred field.
 """
 
 from __future__ import annotations
@@ -33,24 +33,23 @@ LARGEST_FILE = 16 << 20
 MOST_DIRECTIONS = 256
 LARGEST_NUMBER = 1e4
 VOXEL = voxel_size(0)
-"""Canonical width of a voxel of level 0, in which fields are measured."""
-APART = 0.3
-"""Voxels between the points of a surface that stand for the triangles around them."""
+"""Canonical width of a voxel of level 0, the unit of the fields."""
+SAMPLE_SPACING = 0.3
+"""Voxels between the points of a surface that find the triangles near a voxel."""
 TRIANGLES = 3
-"""Points whose triangles are looked at for a distance: it is exact but where four of them meet in a knot."""
+"""Triangles, those of the nearest points, that are measured for a distance. It can be too large where more
+than three triangles are equally near."""
 
 
 @dataclass(frozen=True)
 class Codes:
-    """mean f32 (16^3,), basis f32 (16^3, CODE), orthonormal, and scale f32 (CODE,), in voxels of level 0; directions
-    f32 (k, CODE): what one unit of each slider adds to a code; model: hash of the model that they belong to, empty
-    where the file does not say."""
+    """The map between codes and coarse fields, in voxels of level 0."""
 
-    mean: NDArray[np.float32]
-    basis: NDArray[np.float32]
-    scale: NDArray[np.float32]
-    directions: NDArray[np.float32]
-    model: str = ""
+    mean: NDArray[np.float32]  # (16^3,), field of the mean shape
+    basis: NDArray[np.float32]  # (16^3, CODE), orthonormal
+    scale: NDArray[np.float32]  # (CODE,)
+    directions: NDArray[np.float32]  # (k, CODE), change of the code for one unit of each slider
+    model: str = ""  # hash of the model that they belong to, empty where the file has none
 
     def of_field(self, field: NDArray) -> NDArray[np.float32]:
         """The code (CODE,) of a field (32, 32, 32) of level 0, in voxels."""
@@ -61,11 +60,11 @@ class Codes:
         return self.of_field(level0_field(vertices, faces))
 
     def field_of(self, code: NDArray) -> NDArray[np.float32]:
-        """Of all fields (16, 16, 16) with this code (CODE,) the one nearest to the mean."""
+        """The field (16, 16, 16) nearest to the mean of all that have this code (CODE,)."""
         return self.change(code) + self.mean.reshape(COARSE, COARSE, COARSE)
 
     def change(self, delta: NDArray) -> NDArray[np.float32]:
-        """What a movement (CODE,) of the code does to the field: (16, 16, 16)."""
+        """Change (16, 16, 16) of the field for a change (CODE,) of the code."""
         moved = self.basis @ (self.scale * np.asarray(delta, np.float32))
         return moved.reshape(COARSE, COARSE, COARSE)
 
@@ -76,15 +75,14 @@ def level0_winding(vertices: NDArray, faces: NDArray) -> NDArray[np.int16]:
 
 
 def level0_field(vertices: NDArray, faces: NDArray, winding: NDArray[np.int16] | None = None) -> NDArray[np.float32]:
-    """Signed distance f32 (32, 32, 32) of level 0, in voxels, truncated, of a closed mesh; vertices (n, 3), canonical;
-    winding: its `level0_winding`, where that is known.
+    """Signed distance f32 (32, 32, 32) of level 0, in voxels, truncated, of a closed mesh; vertices (n, 3), canonical.
 
-    To a hundredth of a voxel, and a tenth beside slender triangles, in a twentieth of the time of
-    `nearest_on_mesh`: it is asked for while an artist drags a slider.
+    winding: its `level0_winding`, where that is known. The error is a hundredth of a voxel, a tenth beside slender
+    triangles. It takes a twentieth of the time of `nearest_on_mesh`, because it runs while an artist drags a slider.
     """
     voxels, faces = _in_voxels(vertices), np.asarray(faces, np.int32)
     inside = (level0_winding(vertices, faces) if winding is None else winding) > 0
-    corners, scale = voxels[faces], SPACING / APART
+    corners, scale = voxels[faces], SPACING / SAMPLE_SPACING
     spread, owner = sample_faces(
         (scale * voxels).astype(np.float32), faces, (scale**2 * triangle_normals(corners)).astype(np.float32)
     )
@@ -103,7 +101,7 @@ def level0_field(vertices: NDArray, faces: NDArray, winding: NDArray[np.int16] |
 
 
 def code_of_surface(points: NDArray, normals: NDArray, model: Model, cancel: CancelToken) -> NDArray[np.float32]:
-    """What the encoder makes of a surface, open or closed: the mean code (CODE,) of its evidence.
+    """The code (CODE,) that the encoder reads from the evidence of a surface, open or closed.
 
     points, normals (n, 3), canonical. Raises OmomiError(CANCELLED).
     """

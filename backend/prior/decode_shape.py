@@ -1,4 +1,8 @@
-"""Shapes that nobody scanned: the recursion told a code, with the code's own outline for evidence."""
+"""Decode a code into a shape: the recursion conditioned on the code, with the code's own outline as evidence.
+
+From a code alone the atom predicts the field of level 0 badly: it is better at continuing a shape than at inventing
+one. The code's own coarse field is exact, so its surface, the outline, stands in for the points of a scan.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from scipy.ndimage import zoom
 
 from ..errors import ErrorCode, OmomiError
 from ..field.bricks import BrickGrid, Level
-from ..field.fit import FINEST_SHARE, FittedMesh, ignore, level_surface
+from ..field.fit import FittedMesh, ignore, level_progress, level_surface
 from ..field.isosurface import extract
 from ..field.onnx_model import CancelToken, Model
 from ..field.recursion import recursion
@@ -22,24 +26,23 @@ from ..protocol.fit_options import DEEPEST_LEVEL
 from .codes import Codes
 
 SOFTNESS = 0.01
-"""Noise (canonical) that the atom is told: an outline is soft."""
-FINER = 4
+"""Noise (canonical) of an outline, for the atom: it is blurred."""
+UPSAMPLING = 4
 """The coarse field is interpolated to this many times its resolution, by cubic splines."""
 
 
 @dataclass(frozen=True)
 class Outline:
-    """points, normals f32 (n, 3), canonical, normals outwards; whole: share of the volume that is in the largest
-    piece, 0 where there is no surface."""
+    """The surface of a code's coarse field, as the points of a scan."""
 
-    points: NDArray[np.float32]
-    normals: NDArray[np.float32]
-    whole: float
+    points: NDArray[np.float32]  # (n, 3), canonical
+    normals: NDArray[np.float32]  # (n, 3), outwards
+    whole: float  # share of the volume in the largest piece, 0 where there is no surface
 
 
 def outline_of(code: NDArray, codes: Codes) -> Outline:
-    """The outline of a code (CODE,)."""
-    fine = np.asarray(zoom(codes.field_of(code), FINER, order=3, mode="nearest", grid_mode=True), np.float32)
+    """The outline of a code (CODE,): the zero set of its coarse field."""
+    fine = np.asarray(zoom(codes.field_of(code), UPSAMPLING, order=3, mode="nearest", grid_mode=True), np.float32)
     surface = extract(BrickGrid.from_dense(fine[None]))
     if not len(surface.faces):
         return Outline(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), 0.0)
@@ -64,24 +67,19 @@ def decode_shape(
 ) -> FittedMesh:
     """The closed surface, in one piece, of the shape with a code (CODE,), canonical.
 
-    outline: of the code, to begin with; without it the atom has the code alone. variation: draws what the code leaves
-    open, else it is the most likely shape. on_frame receives the mesh of each level, the last one with ``final`` set;
-    on_progress a share 0 .. 1 and words. Raises OmomiError: CANCELLED, BAD_OPTION, NO_SURFACE where the code is of no
-    shape.
+    outline: of the code; without it the atom has the code alone. variation: draws what the code leaves open; without
+    it the shape is the most likely one. on_frame receives the mesh of each level, the last one with ``final`` set;
+    on_progress a share 0 .. 1 and words. Raises OmomiError: CANCELLED, BAD_OPTION, NO_SURFACE where the field
+    of the code has no inside.
     """
     if not 0 <= level <= DEEPEST_LEVEL:
         raise OmomiError(ErrorCode.BAD_OPTION, f"level must lie between 0 and {DEEPEST_LEVEL}, not {level}.")
     cancel = cancel or CancelToken()
-
-    def progress(number: int, done: int, of: int) -> None:
-        before, whole = (sum(FINEST_SHARE**k for k in range(count)) for count in (number, level + 1))
-        on_progress((before + done / of * FINEST_SHARE**number) / whole, f"level {number} of {level}")
-
     nothing = np.zeros((0, 3), np.float32)
     known = (nothing, nothing) if outline is None else (outline.points, outline.normals)
     levels: list[Level] = []
     mesh: FittedMesh | None = None
-    asked = *known, SOFTNESS, 0.0, level, model, cancel, progress
+    asked = *known, SOFTNESS, 0.0, level, model, cancel, level_progress(on_progress, level)
     for found in recursion(*asked, code=np.asarray(code, np.float32), variation=variation):
         levels.append(found)
         surface = level_surface(levels, nothing, model, largest_only=True)
@@ -92,6 +90,6 @@ def decode_shape(
             mesh = FittedMesh(positions.astype(np.float64), faces, sigma, found.number, found.number == level)
             on_frame(mesh)
     if mesh is None or not mesh.final:
-        raise OmomiError(ErrorCode.NO_SURFACE, "The model imagines no surface for this code: draw another one.")
+        raise OmomiError(ErrorCode.NO_SURFACE, "The model finds no surface for this code: draw another one.")
     on_progress(1.0, "done")
     return mesh

@@ -1,14 +1,14 @@
-"""The flow prior over codes at run time: it samples codes, scores them and pulls them toward the plausible.
+"""The flow prior over codes at run time: it samples codes, scores them and moves them toward plausible ones.
 
-A code is judged by its alignment loss L (see `velocity`), always over the same draws. Lower is more plausible down to
-the data's own L and no more than that below it: the minimum lies at the modes, not at the data, and what follows L
-downhill stops at the data's own.
+The score of a code is its alignment loss L (see `velocity`), always over the same draws. A lower L is more plausible
+down to the L of the data, but not below it: the minima of L lie at the modes, not at typical data. A descent of L
+therefore stops at the L of the data.
 
-L over all times, as in the paper, is mostly about how far a code lies from the middle of the data, and its minima lie
-inward of the modes, since the early velocity points to the mean of all. Its late part, where x is the code under a
-little noise, is about the data near by: on the paper's five Gaussians its rank correlation with the density is .999
-rather than .96, and its minima lie 0 rather than 1 standard deviation inward. So the late part scores a code.
-Downhill, all times bring a code back from afar almost to where it came from, and the late part then finishes.
+L over all times, as in the paper, mostly measures the distance of a code from the middle of the data, and its minima
+lie inward of the modes, because the early velocity points to the mean of all data. L over late times, where x is the
+code with little noise, measures the density near by: on the paper's five Gaussians its rank correlation with the
+density is .999 rather than .96, and its minima lie 0 rather than 1 standard deviation inward. The score is therefore L
+over late times. A descent first follows L over all times, which brings a code back from far away, and then the score.
 """
 
 from __future__ import annotations
@@ -34,39 +34,41 @@ LARGEST_FILE = 32 << 20
 LARGEST_SIZE = 1024
 """Dimensions of a code, and of the network's layers."""
 LARGEST_NUMBER = 1e4
-"""In a code, in its own units, and in the file."""
+"""Largest number in a code, in its own units, and in the file."""
 LEVELS = np.linspace(0, 1, 101)
-"""At which the quantiles of the scores of held-out codes are kept."""
+"""Shares of the held-out codes at which the quantiles of their scores are kept."""
 DRAWS = 64
+"""Draws of time and start over which L is averaged."""
 WHOLE, LATE = (0.0, 1.0), (0.75, 1.0)
-"""Spans of time over which L is averaged: as in the paper, and for scores."""
+"""Spans of time over which L is averaged: in the paper, and for scores."""
 MOST_SAMPLES = 10_000
 STRIDE = 0.04
-"""A step of a pull as a share of the code's length, of which the root of its dimensions is typical."""
+"""Length of a step of a descent over the length of the code, which is typically the root of its dimensions."""
 MOST_STEPS = 80
+"""Steps of a descent at most, on each span of time."""
 _OUTER = ("enter", "enter_shift", "leave", "leave_shift")
 _INNER = ("first", "shift", "time", "second", "offset")
 
 
 @dataclass(frozen=True)
-class Plausibility:
-    """What an L means: ``quantiles`` (101,) of that of codes held out, at LEVELS."""
+class ScoreQuantiles:
+    """Quantiles of L over held-out codes: they turn an L into a plausibility."""
 
-    quantiles: np.ndarray
+    quantiles: np.ndarray  # (101,), at LEVELS
 
     @classmethod
-    def of(cls, scores: np.ndarray) -> Plausibility:
+    def of(cls, scores: np.ndarray) -> ScoreQuantiles:
         return cls(np.quantile(scores, LEVELS).astype(np.float32))
 
     def score_of(self, plausible: float) -> float:
-        """The score that this share, 0 to 1, of real codes do not better: at 0.5, the data's own."""
+        """The L whose plausibility is ``plausible``, 0 to 1; that of typical data at 0.5."""
         return float(np.interp(1 - plausible, LEVELS, self.quantiles))
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
-        """The share of real codes that score no better: 1 at the modes, 0.5 for the typical, 0 for the absurd.
+        """Plausibilities: the share of held-out codes with a larger L, 1 at the modes, 0.5 for typical data.
 
-        The last hundredth falls off exponentially, as fast as from 0.1 to 0.01, so that the order is kept beyond all
-        real codes.
+        Below a hundredth it falls off exponentially, as fast as from 0.1 to 0.01, so that codes beyond all data keep
+        their order.
         """
         scores = np.asarray(scores, np.float64)
         tenth, hundredth = np.interp((0.9, 0.99), LEVELS, self.quantiles)
@@ -76,16 +78,16 @@ class Plausibility:
 
 
 @dataclass(frozen=True)
-class Way:
-    """codes (k, d) on the way to the plausible, from the code itself on, and their scores (k,)."""
+class DescentPath:
+    """Codes along a descent of L, the first one the code itself."""
 
-    codes: np.ndarray
-    scores: np.ndarray
+    codes: np.ndarray  # (k, d)
+    scores: np.ndarray  # (k,)
 
     def at(self, strength: float) -> np.ndarray:
-        """The code (d,) at this share, 0 to 1, of the way's length: a slider. Raises OmomiError(BAD_OPTION)."""
+        """The code (d,) at this share, 0 to 1, of the path's length: a slider. Raises OmomiError(BAD_OPTION)."""
         if not 0 <= strength <= 1:
-            raise OmomiError(ErrorCode.BAD_OPTION, "The strength of a pull lies between 0 and 1.")
+            raise OmomiError(ErrorCode.BAD_OPTION, "The strength must lie between 0 and 1.")
         lengths = np.linalg.norm(np.diff(self.codes, axis=0), axis=1)
         reached = np.concatenate([[0.0], np.cumsum(lengths)])
         place = np.interp(strength * reached[-1], reached, np.arange(len(reached)))
@@ -96,14 +98,13 @@ class Way:
 
 @dataclass(frozen=True)
 class FlowPrior:
-    """mean (d,) and whitening (d, d), symmetric, of the codes it was trained on; the velocity of whitened codes; what
-    its alignment losses and its scores mean. Arrays are float32."""
+    """A rectified flow over codes. Arrays are float32."""
 
-    mean: np.ndarray
-    whitening: np.ndarray
-    velocity: Velocity
-    closeness: Plausibility
-    plausibility: Plausibility
+    mean: np.ndarray  # (d,), of the codes it was trained on
+    whitening: np.ndarray  # (d, d), symmetric, of the same codes
+    velocity: Velocity  # of whitened codes
+    closeness: ScoreQuantiles  # of L over all times
+    plausibility: ScoreQuantiles  # of the score, L over late times
 
     @property
     def size(self) -> int:
@@ -137,35 +138,30 @@ class FlowPrior:
         return scores_of(self.velocity, self._checked(codes), Draws.fixed(self.size, draws, seed, WHOLE))
 
     def score(self, codes: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-        """L (n,) of codes (n, d), over late times. Raises OmomiError(BAD_OPTION) for codes of another size, not
-        finite or absurdly large."""
+        """L (n,) of codes (n, d), over late times. Raises OmomiError(BAD_OPTION) for codes of another size, and for
+        numbers that are not finite or larger than LARGEST_NUMBER."""
         return scores_of(self.velocity, self._checked(codes), Draws.fixed(self.size, draws, seed, LATE))
 
     def gradient(self, codes: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-        """Of the score by the code (n, d). Raises as `score` does."""
+        """Gradient (n, d) of the score by the code. Raises as `score` does."""
         fixed = Draws.fixed(self.size, draws, seed, LATE)
         return slopes_of(self.velocity, self._checked(codes), fixed) @ self.whitening.T
 
-    def way(self, code: np.ndarray, plausible: float = 0.5) -> Way:
-        """The way of a code (d,) to where it is as plausible as this share, 0 to 1, of real codes.
+    def descent(self, code: np.ndarray, plausible: float = 0.5) -> DescentPath:
+        """The path of a code (d,) downhill to the plausibility ``plausible``, 0 to 1.
 
-        It goes downhill until L over all times and then the score are those of the data, and no farther; a code that
-        is as plausible already has nowhere to go, and where nothing lowers L any more the way ends early. Raises as
-        `score` does.
+        It lowers L over all times and then the score, each until it has that plausibility. The path of a code that is
+        plausible enough has no length; it ends early where no step lowers L. Raises as `score` does.
         """
         if not 0 <= plausible <= 1:
-            raise OmomiError(ErrorCode.BAD_OPTION, "How plausible a code is to become lies between 0 and 1.")
+            raise OmomiError(ErrorCode.BAD_OPTION, "The plausibility must lie between 0 and 1.")
         points = [self._checked(np.asarray(code)[None])]
-        for span, judge in ((WHOLE, self.closeness), (LATE, self.plausibility)):
+        for span, quantiles in ((WHOLE, self.closeness), (LATE, self.plausibility)):
             draws = Draws.fixed(self.size, DRAWS, 0, span)
-            points += _descent(self.velocity, points[-1], draws, judge.score_of(plausible))
+            points += _descend(self.velocity, points[-1], draws, quantiles.score_of(plausible))
         codes = self.unwhiten(np.concatenate(points))
         codes[0] = code
-        return Way(codes, self.score(codes))
-
-    def pull(self, code: np.ndarray, strength: float = 1.0, plausible: float = 0.5) -> np.ndarray:
-        """A code (d,) moved by ``strength``, 0 to 1, of its `way`. Raises as `way` does."""
-        return self.way(code, plausible).at(strength)
+        return DescentPath(codes, self.score(codes))
 
     def save(self, path: Path) -> None:
         """Write ``flow.safetensors``. Raises OmomiError(DISK); what was at ``path`` is untouched then."""
@@ -186,8 +182,8 @@ class FlowPrior:
         return self.whiten(codes)
 
 
-def _descent(velocity: Velocity, point: np.ndarray, draws: Draws, target: float) -> list[np.ndarray]:
-    """Points (1, d) on the way of a point downhill until L is ``target``, which the last does not pass."""
+def _descend(velocity: Velocity, point: np.ndarray, draws: Draws, target: float) -> list[np.ndarray]:
+    """Points (1, d) along a descent of L from ``point``, until L is ``target``; it never falls below."""
     score, stride, points = float(scores_of(velocity, point, draws)[0]), STRIDE, []
     while score > target and len(points) < MOST_STEPS and stride > STRIDE / 100:
         slope = slopes_of(velocity, point, draws)
@@ -245,7 +241,7 @@ def _flow(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Flow
         raise FormatError("its whitening cannot be undone")
     network = tuple(Block(*(arrays[f"block.{index}.{name}"] for name in _INNER)) for index in range(blocks))
     velocity = Velocity(arrays["enter"], arrays["enter_shift"], network, arrays["leave"], arrays["leave_shift"])
-    prior = FlowPrior(arrays["mean"], arrays["whitening"], velocity, *map(Plausibility, arrays["quantiles"]))
+    prior = FlowPrior(arrays["mean"], arrays["whitening"], velocity, *map(ScoreQuantiles, arrays["quantiles"]))
     with np.errstate(over="ignore", invalid="ignore"):
         if not np.isfinite(prior.gradient(prior.mean[None])).all():
             raise FormatError("its velocity is not finite")

@@ -1,4 +1,4 @@
-"""What the shipped model knows of whole shapes, read once: codes, flow, archive, and the sliders that it names."""
+"""The prior over whole shapes that comes with a model: codes, flow, archive and shape sliders."""
 
 from __future__ import annotations
 
@@ -28,24 +28,23 @@ CARD = "card.json"
 
 @dataclass(frozen=True)
 class ShapeSlider:
-    """A direction of the code that earned a name. delta f32 (CODE,): what one unit, one standard deviation, adds to a
-    code; low, high: range in units, around 0; unit: in words."""
+    """A named direction of the code."""
 
     name: str
-    delta: NDArray[np.float32]
-    low: float
+    delta: NDArray[np.float32]  # (CODE,), change of the code for one unit, one standard deviation
+    low: float  # range in units, around 0
     high: float
-    unit: str = ""
+    unit: str = ""  # in words
 
 
 @dataclass(frozen=True)
 class ShapePrior:
-    """archive: None where it is not installed; sliders: by name, in the card's order."""
+    """All parts of the prior."""
 
     codes: Codes
     flow: FlowPrior
-    archive: Archive | None = None
-    sliders: Mapping[str, ShapeSlider] = field(default_factory=dict)
+    archive: Archive | None = None  # None where it is not installed
+    sliders: Mapping[str, ShapeSlider] = field(default_factory=dict)  # by name, in the card's order
 
 
 def load_prior(folder: Path = MODEL_FOLDER) -> ShapePrior:
@@ -54,7 +53,8 @@ def load_prior(folder: Path = MODEL_FOLDER) -> ShapePrior:
     missing = [name for name in (CODES, FLOW, CARD) if not (folder / name).is_file()]
     if missing:
         raise OmomiError(
-            ErrorCode.MODEL_MISSING, f"This model knows nothing of whole shapes: {', '.join(missing)} is not installed."
+            ErrorCode.MODEL_MISSING,
+            f"This model has no prior over whole shapes: {', '.join(missing)} is not installed.",
         )
     card = card_members(folder / CARD)
     codes, flow = load_codes(folder / CODES), load_flow(folder / FLOW)

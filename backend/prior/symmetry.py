@@ -1,9 +1,9 @@
 """Mirror planes of a partial, noisy scan, found against the coarse field of its own fit.
 
-A mirrored point agrees where the field is sure of a surface near by that faces the same way, contradicts where the
-field is sure that none is near, and says nothing where the field does not know: a scan's own gaps count neither way.
-Planes through all directions near the middle are tried on few points; the best are refined to the scan itself as in
-Podolak et al. 2006 and Mitra et al. 2006, by least squares on point-plane residuals.
+A mirrored point agrees where the field is certain of a surface near by that faces the same way. It contradicts where
+the field is certain that no surface is near. Where the field is uncertain it counts neither way, so the scan's own gaps
+do not matter. Planes of all directions near the middle are scored on few points; the best are refined to the scan
+itself as in Podolak et al. 2006 and Mitra et al. 2006, by least squares on point-plane residuals.
 """
 
 from __future__ import annotations
@@ -20,39 +20,40 @@ from ..field.uncertainty import SCALE_TO_SD
 DIRECTIONS = 300
 """Normals over the half sphere, about 8 degrees apart."""
 OFFSETS = np.linspace(-0.3, 0.3, 13, dtype=np.float32)
-"""Distances of the plane from the middle of the frame that are tried, canonical."""
-FEW, SOME, MANY = 160, 250, 700
-"""Points for trying a plane, for a first refinement, and for the last."""
-BETTER = 600
-"""Planes that are tried on all of the few points."""
+"""Distances of the candidate planes from the middle of the frame, canonical."""
+SCORED_POINTS, ROUGH_POINTS, FINE_POINTS = 160, 250, 700
+"""Points that score a candidate plane, that refine it first, and that refine the finalists."""
+RESCORED = 600
+"""Planes, the best on every fourth point, that are scored on all SCORED_POINTS."""
 CANDIDATES, FINALISTS = 9, 4
-"""Planes that are refined on some points, and the best of them, refined on many."""
+"""Planes that are refined on few points, and the best of them, refined on many."""
 STEPS = 4
-DISTINCT = 0.97, 0.1
+"""Gauss-Newton steps of a refinement."""
+SAME_COSINE, SAME_OFFSET = 0.97, 0.1
 """Planes are the same when the cosine of their normals is above the first and their offsets differ by less."""
-SURE, UNSURE = 0.2, 0.4
-"""Scales (voxels of level 0) between which the field stops being sure of its surface."""
+CERTAIN, UNCERTAIN = 0.2, 0.4
+"""Scales (voxels of level 0) between which the field stops being certain of its surface."""
 MARGIN = 0.75
-"""Voxels of level 0 by which a mirrored point may miss the surface, beside three times the scale."""
-NEAR = 0.08
-"""A mirrored point meets the scan within this distance, canonical, when the normals agree."""
-FACING = 0.7
+"""Voxels of level 0 by which a mirrored point may miss the surface, on top of three times the scale."""
+MEETING_DISTANCE = 0.08
+"""A mirrored point meets the scan within this distance, canonical, if the normals agree:"""
+MEETING_COSINE = 0.7
+"""the cosine between them is above this."""
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """The plane normal . x = offset, canonical. agree, contradict: shares of the scan that the mirrored scan meets and
-    that it cannot have beside it; residual: rms point-plane distance where they meet, canonical."""
+    """The plane normal . x = offset, canonical."""
 
     normal: np.ndarray
     offset: float
-    agree: float
-    contradict: float
-    residual: float
+    agree: float  # share of the mirrored points that meet the scan
+    contradict: float  # share of the mirrored points that lie where the field is certain of no surface
+    residual: float  # rms point-plane distance where they meet, canonical
 
     @property
     def worth(self) -> float:
-        """What planes are ranked by."""
+        """The score by which planes are ranked."""
         return min(self.agree, 0.5) - 5 * self.contradict - 15 * self.residual
 
     def points(self, points: np.ndarray) -> np.ndarray:
@@ -88,17 +89,17 @@ def thinned(points: np.ndarray, normals: np.ndarray, count: int) -> tuple[np.nda
 
 
 class SymmetryScorer:
-    """What the field of level 0 says about points that may be surface."""
+    """Scores points as surface by the field of level 0."""
 
     def __init__(self, level: Level) -> None:
         mean, log_scale = (_dense(level, channel) for channel in (0, 1))
         scale = np.exp(log_scale)
         slope = np.stack(np.gradient(mean), axis=-1)
         slope /= np.linalg.norm(slope, axis=-1, keepdims=True) + 1e-3
-        sure = np.clip((UNSURE - scale) / (UNSURE - SURE), 0, 1)
+        certain = np.clip((UNCERTAIN - scale) / (UNCERTAIN - CERTAIN), 0, 1)
         near = np.clip(1.5 - np.abs(mean), 0, 1)
         against = np.clip(np.abs(mean) - MARGIN - 3 * scale, 0, 1)
-        table = np.concatenate([slope * (sure * near)[..., None], against[..., None], scale[..., None]], axis=-1)
+        table = np.concatenate([slope * (certain * near)[..., None], against[..., None], scale[..., None]], axis=-1)
         self._table = np.ascontiguousarray(table.reshape(-1, 5), np.float32)
         self._size = level.resolution
         self._voxel = level.voxel
@@ -126,52 +127,55 @@ def _dense(level: Level, channel: int) -> np.ndarray:
     return values.transpose(0, 3, 1, 4, 2, 5).reshape(level.resolution, level.resolution, level.resolution)
 
 
-def tried(points: np.ndarray, normals: np.ndarray, witness: SymmetryScorer) -> list[tuple[np.ndarray, float]]:
+def candidate_planes(points: np.ndarray, normals: np.ndarray, scorer: SymmetryScorer) -> list[tuple[np.ndarray, float]]:
     """Normals and offsets of the best distinct planes, best first."""
     directions = np.repeat(half_sphere(DIRECTIONS), len(OFFSETS), axis=0)
     offsets = np.tile(OFFSETS, DIRECTIONS)
     score = np.zeros(0)
-    # all planes on every fourth point, then the better ones on all of them
-    for part, kept in ((slice(None, None, 4), BETTER), (slice(None), len(offsets))):
-        score = _scores(points[part], normals[part], directions, offsets, witness)
+    # all planes on every fourth point, then the best of them on all points
+    for part, kept in ((slice(None, None, 4), RESCORED), (slice(None), len(offsets))):
+        score = _scores(points[part], normals[part], directions, offsets, scorer)
         best = np.argsort(-score, kind="stable")[:kept]
         directions, offsets = directions[best], offsets[best]
     chosen: list[tuple[np.ndarray, float]] = []
     while len(chosen) < CANDIDATES and len(offsets):
         chosen.append((directions[0], float(offsets[0])))
-        others = ~same(directions, offsets, *chosen[-1])
+        others = ~same_plane(directions, offsets, *chosen[-1])
         directions, offsets = directions[others], offsets[others]
     return chosen
 
 
 def _scores(
-    points: np.ndarray, normals: np.ndarray, directions: np.ndarray, offsets: np.ndarray, witness: SymmetryScorer
+    points: np.ndarray, normals: np.ndarray, directions: np.ndarray, offsets: np.ndarray, scorer: SymmetryScorer
 ) -> np.ndarray:
     """Mean agreement less contradiction f32 (p,) of points and normals (n, 3) mirrored in p planes."""
     height = directions @ points.T - offsets[:, None]
     mirrored = points - 2 * height[..., None] * directions[:, None]
     turned = normals - 2 * (directions @ normals.T)[..., None] * directions[:, None]
-    agree, contradict = witness.score(mirrored, turned)
+    agree, contradict = scorer.score(mirrored, turned)
     return (agree - 2 * contradict).mean(axis=1)
 
 
-def same(normals: np.ndarray, offsets: np.ndarray | float, normal: np.ndarray, offset: float) -> np.ndarray:
+def same_plane(normals: np.ndarray, offsets: np.ndarray | float, normal: np.ndarray, offset: float) -> np.ndarray:
     """Whether planes with ``normals`` (..., 3) and ``offsets`` (...) are the one with ``normal`` and ``offset``."""
     cosine = normals @ normal
-    return (np.abs(cosine) > DISTINCT[0]) & (np.abs(offsets - np.sign(cosine) * offset) < DISTINCT[1])
+    return (np.abs(cosine) > SAME_COSINE) & (np.abs(offsets - np.sign(cosine) * offset) < SAME_OFFSET)
 
 
-def refined(
+def refine_plane(
     normal: np.ndarray,
     offset: float,
     points: np.ndarray,
     normals: np.ndarray,
     tree: KDTree,
     scan_normals: np.ndarray,
-    witness: SymmetryScorer,
+    scorer: SymmetryScorer,
 ) -> Mirror:
-    """The plane moved to where the mirrored points meet the scan best: Gauss-Newton on point-plane residuals."""
-    normal, reach = normal.astype(np.float64), 2 * NEAR
+    """The plane moved to where the mirrored points meet the scan best: Gauss-Newton on point-plane residuals.
+
+    points, normals (n, 3): mirrored; tree, scan_normals: the points that they have to meet, and their normals.
+    """
+    normal, reach = normal.astype(np.float64), 2 * MEETING_DISTANCE
     met, residual = np.zeros(len(points), bool), np.zeros(0)
     for step in range(STEPS + 1):
         height = points @ normal - offset
@@ -181,7 +185,7 @@ def refined(
         met = np.isfinite(distance)
         nearest = np.where(met, nearest, 0)
         facing = scan_normals[nearest]
-        met &= (turned * facing).sum(axis=1) > FACING
+        met &= (turned * facing).sum(axis=1) > MEETING_COSINE
         target = np.asarray(tree.data)[nearest[met]]
         facing = facing[met]
         residual = ((mirrored[met] - target) * facing).sum(axis=1)
@@ -194,33 +198,33 @@ def refined(
         )
         width = max(0.01, 1.5 * float(np.median(np.abs(residual))))
         weight = 1 / (1 + (residual / width) ** 2) ** 2
-        # a little stiffness: a sphere may be turned at will
+        # a little damping, because every plane through the centre of a sphere fits equally well
         normal_matrix = (slope * weight[:, None]).T @ slope + 1e-3 * len(points) * np.eye(3)
         move = -np.linalg.solve(normal_matrix, (slope * weight[:, None]).T @ residual)
         normal = normal + move[:2] @ along
         length = float(np.linalg.norm(normal))
         normal, offset = normal / length, (offset + float(move[2])) / length
-        reach = max(NEAR, 0.8 * reach)
-    rms = float(np.sqrt(np.mean(np.minimum(np.abs(residual), NEAR) ** 2))) if len(residual) else np.inf
+        reach = max(MEETING_DISTANCE, 0.8 * reach)
+    rms = float(np.sqrt(np.mean(np.minimum(np.abs(residual), MEETING_DISTANCE) ** 2))) if len(residual) else np.inf
     mirror = Mirror(normal.astype(np.float32), float(offset), float(met.mean()), 0.0, rms)
-    _, contradict = witness.score(mirror.points(points), mirror.directions(normals))
+    _, contradict = scorer.score(mirror.points(points), mirror.directions(normals))
     return dataclasses.replace(mirror, contradict=float(contradict.mean()))
 
 
-def mirrors(points: np.ndarray, normals: np.ndarray, witness: SymmetryScorer) -> list[Mirror]:
+def mirror_planes(points: np.ndarray, normals: np.ndarray, scorer: SymmetryScorer) -> list[Mirror]:
     """Mirror planes of a scan, best first; points, normals f32 (n, 3), canonical."""
-    many, facing = thinned(points, normals, MANY)
-    tree = KDTree(many)
+    points, normals = thinned(points, normals, FINE_POINTS)
+    tree = KDTree(points)
 
-    def through(planes: list[tuple[np.ndarray, float]], count: int) -> list[Mirror]:
-        few = slice(None, None, max(1, len(many) // count))
+    def refined(planes: list[tuple[np.ndarray, float]], count: int) -> list[Mirror]:
+        few = slice(None, None, max(1, len(points) // count))
         found: list[Mirror] = []
         for plane in planes:
-            mirror = refined(*plane, many[few], facing[few], tree, facing, witness)
-            if not any(same(mirror.normal, mirror.offset, other.normal, other.offset) for other in found):
+            mirror = refine_plane(*plane, points[few], normals[few], tree, normals, scorer)
+            if not any(same_plane(mirror.normal, mirror.offset, other.normal, other.offset) for other in found):
                 found.append(mirror)
         return sorted(found, key=lambda mirror: mirror.worth, reverse=True)
 
-    few = slice(None, None, max(1, len(many) // FEW))
-    first = through(tried(many[few], facing[few], witness), SOME)
-    return through([(mirror.normal, mirror.offset) for mirror in first[:FINALISTS]], MANY)
+    few = slice(None, None, max(1, len(points) // SCORED_POINTS))
+    first = refined(candidate_planes(points[few], normals[few], scorer), ROUGH_POINTS)
+    return refined([(mirror.normal, mirror.offset) for mirror in first[:FINALISTS]], FINE_POINTS)

@@ -21,24 +21,24 @@ Pullback = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Block:
-    """h + W2 silu(W1 h + T time): first (w, w), shift (w,), time (w, k), second (w, w), offset (w,)."""
+    """h + second silu(first h + time cosines + shift) + offset."""
 
-    first: np.ndarray
-    shift: np.ndarray
-    time: np.ndarray
-    second: np.ndarray
-    offset: np.ndarray
+    first: np.ndarray  # (w, w)
+    shift: np.ndarray  # (w,)
+    time: np.ndarray  # (w, k)
+    second: np.ndarray  # (w, w)
+    offset: np.ndarray  # (w,)
 
 
 @dataclass(frozen=True)
 class Velocity:
-    """enter (w, d) and its shift (w,), blocks, leave (d, w) and its shift (d,); float32."""
+    """The weights of the network, float32."""
 
-    enter: np.ndarray
-    enter_shift: np.ndarray
+    enter: np.ndarray  # (w, d)
+    enter_shift: np.ndarray  # (w,)
     blocks: tuple[Block, ...]
-    leave: np.ndarray
-    leave_shift: np.ndarray
+    leave: np.ndarray  # (d, w)
+    leave_shift: np.ndarray  # (d,)
 
     def __call__(self, x: np.ndarray, t: np.ndarray) -> np.ndarray:
         """(n, d) points at times (n,) -> (n, d) velocities."""
@@ -77,16 +77,16 @@ def _silu(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Draws:
-    """times (k,) and starts x0 (k, d) over which L is averaged; float32."""
+    """Draws over which L is averaged, float32."""
 
-    times: np.ndarray
-    starts: np.ndarray
+    times: np.ndarray  # (k,)
+    starts: np.ndarray  # (k, d), x0
 
     @classmethod
     def fixed(cls, size: int, count: int, seed: int, span: tuple[float, float] = (0.0, 1.0)) -> Draws:
         """Stratified times in ``span`` and paired starts x0, -x0 of unit variance in every dimension; count is even.
 
-        L holds |x0|^2, whose chance would otherwise be most of the estimate's error.
+        L contains |x0|^2; its variance would otherwise dominate the error of the estimate.
         """
         half = count // 2
         starts = np.random.default_rng(seed).standard_normal((half, size))
@@ -120,6 +120,6 @@ def _residuals(velocity: Velocity, points: np.ndarray, draws: Draws) -> tuple[np
 
 
 def _parts(points: np.ndarray, draws: Draws) -> list[np.ndarray]:
-    """The points in parts that take a bounded number of rows through the network; at least one, perhaps empty."""
+    """The points in parts that pass at most _ROWS rows through the network; at least one part, perhaps empty."""
     size = max(1, _ROWS // len(draws.times))
     return [points[start : start + size] for start in range(0, max(len(points), 1), size)]

@@ -67,7 +67,7 @@ def _glance(card: Card, archive: Archive | None, looks: Sequence[ScanLook]) -> M
     """The tiles at the top."""
     tiles = []
     for look in looks:
-        standing = None if archive is None or look.code is None else archive.standing(look.code)
+        standing = None if archive is None or look.code is None else archive.position(look.code)
         word, style = verdict(standing)
         tiles.append(_tile(word, f"{look.name}: how well the model knows shapes like it", style))
     if archive is not None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from ..geometry.svg import short
-from ..prior.archive import COMMON, Archive, Coverage, Standing
+from ..prior.archive import COVERED_SHARE, Archive, Coverage, ArchivePosition
 from .charts import bar
 from .html import Markup, badge, cell, el, join, number, percent, plural, table
 from .pictures import picture_uri, thumbnail_uri
@@ -42,7 +42,7 @@ def archive_part(archive: Archive | None, looks: Sequence[ScanLook], model: str)
         return el("p", "The archive of the training shapes is not installed with this model.", class_="no")
     families = archive.coverage()
     present = [family for family in families if family.kept]
-    standings = [None if look.code is None else archive.standing(look.code, NEIGHBOURS) for look in looks]
+    standings = [None if look.code is None else archive.position(look.code, NEIGHBOURS) for look in looks]
     pins = [
         Pin(look.name, standing.place, standing.neighbours.rows[:3].tolist())
         for look, standing in zip(looks, standings, strict=True)
@@ -86,7 +86,7 @@ def archive_part(archive: Archive | None, looks: Sequence[ScanLook], model: str)
     )
 
 
-def verdict(standing: Standing | None) -> tuple[str, str]:
+def verdict(standing: ArchivePosition | None) -> tuple[str, str]:
     """A word on how well the model knows shapes like a scan, and its style."""
     if standing is None:
         return "not placed", "no"
@@ -116,7 +116,7 @@ def gaps(families: Sequence[Coverage]) -> list[str]:
     return found or ["Nothing stands out: all families have examples, and most of them near relatives."]
 
 
-def _scan(archive: Archive, look: ScanLook, standing: Standing | None) -> Markup:
+def _scan(archive: Archive, look: ScanLook, standing: ArchivePosition | None) -> Markup:
     word, style = verdict(standing)
     picture = el("img", src=picture_uri(look.picture), alt=f"Picture of {look.name}")
     title = el("h3", f"{look.name}  ", badge(word, style))
@@ -128,7 +128,7 @@ def _scan(archive: Archive, look: ScanLook, standing: Standing | None) -> Markup
     return el("div", title, el("div", picture, beside, class_="scan panel"))
 
 
-def standing_in_words(archive: Archive, standing: Standing, plausibility: float | None = None) -> str:
+def standing_in_words(archive: Archive, standing: ArchivePosition, plausibility: float | None = None) -> str:
     """Where a scan lies among the training shapes, for an artist."""
     word, _ = verdict(standing)
     rows = standing.neighbours.rows[:NEIGHBOURS]
@@ -159,7 +159,7 @@ def _families(archive: Archive, families: Sequence[Coverage]) -> Markup:
         if family.typical >= 0:
             picture = el("img", src=thumbnail_uri(archive.pictures[family.typical], 1), alt="", loading="lazy")
         near = family.covered
-        style = "no" if near is None else "bad" if near < SPARSE else "good" if near >= COMMON else "warn"
+        style = "no" if near is None else "bad" if near < SPARSE else "good" if near >= COVERED_SHARE else "warn"
         known = cell(plural(family.shapes, "shape") if family.shapes else "none", class_="n")
         learned = cell(bar(family.shapes / most, colour(row)), class_="chart")
         covered = cell("" if near is None else bar(near, f"var(--{style})"), class_="chart")

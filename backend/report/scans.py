@@ -74,7 +74,7 @@ def look(
             reaches.append(attribute_reach(subject, shell, name, quick))
         elif prior is not None:
             reaches.append(shape_reach(subject, shell, name, prior, quick))
-    why_not = "" if code is not None else "This model knows nothing of whole shapes, so that it cannot be placed."
+    why_not = "" if code is not None else "This model has no prior over whole shapes, so the scan cannot be placed."
     return ScanLook(subject.scan.name, picture, code, why_not, tuple(reaches), plausibility)
 
 

@@ -39,7 +39,7 @@ class OrientedMesh:
 
 
 @dataclass(frozen=True)
-class _Edges:
+class _EdgeUses:
     """Undirected edges from point low (e,) to point high (e,).
 
     uses: (e,) faces at the edge; upward: (e,) those of them that run along it from low to high.
@@ -83,14 +83,14 @@ def orient_faces(
     return OrientedMesh(faces, normals, pieces, _loops(low, high))
 
 
-def _edges(count: int, faces: NDArray[np.int32]) -> _Edges:
+def _edges(count: int, faces: NDArray[np.int32]) -> _EdgeUses:
     tail, head = faces.ravel(), faces[:, [1, 2, 0]].ravel()
     # A sparse matrix adds up equal entries faster than a sort finds them. Both counts share one 64-bit number.
     tally = np.where(tail < head, np.int64(1 << 32 | 1), np.int64(1))
     table = sparse.csr_matrix((tally, (np.minimum(tail, head), np.maximum(tail, head))), shape=(count, count))
     low = np.repeat(np.arange(count, dtype=np.int32), np.diff(table.indptr))
     uses: NDArray = np.asarray(table.data, np.int64)
-    return _Edges(low, table.indices, uses & 0xFFFFFFFF, uses >> 32)
+    return _EdgeUses(low, table.indices, uses & 0xFFFFFFFF, uses >> 32)
 
 
 def _reversed(faces: NDArray[np.int32], which: NDArray[np.bool_]) -> NDArray[np.int32]:

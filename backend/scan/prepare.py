@@ -28,19 +28,18 @@ WIDEST_NEIGHBOURHOOD = 0.1
 
 @dataclass(frozen=True)
 class InputSigma:
-    """How unsure a scan was before it was fitted: that of a mesh which a fit made, where parts of the surface are
-    guesses. Fitted again, as it is for edits and checks, such a mesh looks measured all around; without this a guess
-    would become a fact.
+    """The sigma that a scan brings along, canonical and finite. A mesh that a fit made has one.
 
-    sigma f32 (n,): one standard deviation of the surface at points f32 (n, 3); both canonical, all finite.
+    Fitted again, as it is for edits and checks, such a mesh looks measured all around; without its own sigma a
+    completed part would count as measured.
     """
 
-    points: NDArray[np.float32]
-    sigma: NDArray[np.float32]
+    points: NDArray[np.float32]  # (n, 3)
+    sigma: NDArray[np.float32]  # (n,), one standard deviation of the surface there
 
     @classmethod
     def of(cls, raw: RawScan, frame: Frame) -> InputSigma | None:
-        """What a scan says of itself; None where it says nothing. A point whose sigma is not a number is not asked."""
+        """That of a scan; None where it has none. A point whose sigma is not a number does not count."""
         if raw.sigma is None:
             return None
         known = np.isfinite(raw.points).all(axis=1) & np.isfinite(raw.sigma) & (raw.sigma >= 0)
@@ -59,20 +58,15 @@ class InputSigma:
 
 @dataclass(frozen=True)
 class PreparedScan:
-    """What the network takes.
+    """What the network takes."""
 
-    points: (n, 3) float32, canonical; normals: (n, 3) float32, unit, outward.
-    noise: sd of the points along the normal, canonical units; frame: the way back to world units. doubt: how unsure
-    the scan was before, where it says so.
-    """
-
-    points: NDArray[np.float32]
-    normals: NDArray[np.float32]
-    noise: float
-    frame: Frame
+    points: NDArray[np.float32]  # (n, 3), canonical
+    normals: NDArray[np.float32]  # (n, 3), unit, outward
+    noise: float  # standard deviation of the points along the normal, canonical
+    frame: Frame  # the way back to world units
     report: CleanReport
     name: str
-    doubt: InputSigma | None = None
+    input_sigma: InputSigma | None = None  # None where the scan does not tell it
 
 
 def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:

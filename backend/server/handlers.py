@@ -83,7 +83,7 @@ def _fit(request: FitRequest, bench: JobContext) -> FitDone:
         from ..edits.family_check import member_of
 
         bench.report(0.0, "finding its place in the family")
-        family["guess"] = member_of(_file(request.profile), scan).guess
+        family["completion"] = member_of(_file(request.profile), scan).completion
     result = bench.engine.fit(scan, request.options, on_frame, bench.report, job.token, **family)
     job.raise_if_cancelled()
     final = job.frame(result.mesh, final=True)

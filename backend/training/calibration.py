@@ -66,7 +66,7 @@ def sigma_factors(model: Model, bank: Bank, scans: int) -> dict:
         ratios = []
         for raw, points, normals in chosen:
             try:
-                mesh = fit(raw, model, FitOptions(level=level), guess=symmetry_prior).mesh
+                mesh = fit(raw, model, FitOptions(level=level), completion=symmetry_prior).mesh
             except OmomiError:
                 # two views of a thin shape may leave nothing to calibrate on
                 continue

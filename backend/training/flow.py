@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..prior import velocity as plain
-from ..prior.flow import LEVELS, WHOLE, FlowPrior, Plausibility
+from ..prior.flow import LEVELS, WHOLE, FlowPrior, ScoreQuantiles
 from ..prior.velocity import Draws
 from .checkpoint import load_tensors, save_tensors
 
@@ -265,11 +265,11 @@ def as_prior(velocity: VelocityNetwork, held_out: Tensor) -> FlowPrior:
     network = plain.Velocity(
         state["enter.weight"], state["enter.bias"], blocks, state["leave.weight"], state["leave.bias"]
     )
-    nothing = Plausibility(np.zeros(len(LEVELS), np.float32))
+    nothing = ScoreQuantiles(np.zeros(len(LEVELS), np.float32))
     bare = FlowPrior(state["mean"], state["whitening"], network, nothing, nothing)
     codes = held_out.cpu().numpy()
     return replace(
-        bare, closeness=Plausibility.of(bare.alignment(codes)), plausibility=Plausibility.of(bare.score(codes))
+        bare, closeness=ScoreQuantiles.of(bare.alignment(codes)), plausibility=ScoreQuantiles.of(bare.score(codes))
     )
 
 

@@ -20,7 +20,7 @@ from backend.formats.mesh_reader import load_scan
 from backend.formats.mesh_writer import save_mesh
 from backend.formats.raw_scan import RawScan
 from backend.prior.profile.family import Member, learn_profile
-from backend.prior.profile.membership import UNLIKE, Membership, membership
+from backend.prior.profile.membership import LEAST_SCORE, Membership, membership
 from backend.prior.profile.profile import KIND, Profile, load_profile, save_profile
 from backend.protocol.fit_options import FitOptions
 from backend.registration.icp import Matcher, Surface
@@ -118,8 +118,8 @@ def completion_case(
     found = membership(profile, prepared)
     row: dict = {"name": name, "plausibility": found.score, "seconds": time.process_time() - started}
     meshes = {"peer": peer}
-    for kind, guess in (("without", None), ("with", found.guess)):
-        mesh = fit(prepared, model, FitOptions(level=level), guess=guess).mesh
+    for kind, guess in (("without", None), ("with", found.completion)):
+        mesh = fit(prepared, model, FitOptions(level=level), completion=guess).mesh
         meshes[kind] = folder / f"{name}_{kind}.ply"
         save_mesh(meshes[kind], mesh.vertices, mesh.faces, mesh.sigma)
     record = scan.with_name("peer_score.json")
@@ -213,8 +213,8 @@ def guess_coverage(truth: PreparedScan, scan: PreparedScan, found: Membership, a
     sigma of the truth: nine in ten where sigma is right."""
     points = scan.frame.to_canonical(truth.frame.to_world(truth.points)).astype(np.float64)
     matcher = Matcher(Surface(points, truth.normals.astype(np.float64)), 1e-6)
-    guessed = KDTree(scan.points).query(found.guess.points)[0] > away
-    guess = found.guess.take(guessed)
+    guessed = KDTree(scan.points).query(found.completion.points)[0] > away
+    guess = found.completion.take(guessed)
     error = mismatch(Surface(guess.points.astype(np.float64), guess.normals.astype(np.float64)), matcher)
     return float((error < 1.645 * guess.sigma).mean())
 
@@ -262,7 +262,7 @@ def profile_bars(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[B
             defects.append([dent["name"], *shown])
         among = np.arange(len(inside) + len(outside)) < len(inside)
         chance = auroc(np.array([*inside, *outside]), among)
-        refused = float(np.mean(np.array(outside) < UNLIKE))
+        refused = float(np.mean(np.array(outside) < LEAST_SCORE))
         covered = float(np.mean([row["covered"] for row in rows]))
         bars += [
             Bar(f"{kind}: unseen error / peer, with profile, D", unseen_ratio(rows, "with"), UNSEEN, True, len(rows)),
@@ -270,7 +270,7 @@ def profile_bars(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[B
             Bar(f"{kind}: guess, 90 % interval covers at most", covered, COVERAGE[1], True, len(rows)),
             Bar(f"{kind}: AUC, in the family against out of it", chance, AUROC, False, len(among)),
             Bar(f"{kind}: others refused", refused, REFUSED, False, len(outside)),
-            Bar(f"{kind}: members let in", float(np.mean(np.array(inside) >= UNLIKE)), 1.0, False, len(inside)),
+            Bar(f"{kind}: members let in", float(np.mean(np.array(inside) >= LEAST_SCORE)), 1.0, False, len(inside)),
         ]
         for height in HEIGHTS:
             found = [dent["auroc"] for dent in dents if dent["height"] == height]

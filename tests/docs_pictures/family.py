@@ -69,7 +69,7 @@ def completed(profile: Profile, folder: Path) -> list[np.ndarray]:
     alone = fit_with_symmetry(scan, model, FitOptions(LEVEL)).mesh
     found = membership(profile, scan)
     print(f"plausibility of the partial scan: {found.score:.2f}", flush=True)
-    helped = fitted(scan, model, FitOptions(LEVEL), guess=found.guess).mesh
+    helped = fitted(scan, model, FitOptions(LEVEL), completion=found.completion).mesh
     tiles = [with_words(tile(np.asarray(raw.points, np.float64), LOOK, SIZE, HALF), "a new scan, from one side")]
     for one, words in ((alone, "from behind, without the family"), (helped, "with the family's profile")):
         shown = trimesh.Trimesh(one.vertices, one.faces, process=False)

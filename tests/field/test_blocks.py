@@ -18,7 +18,7 @@ from backend.field.blocks import (
 )
 from backend.field.bricks import BLOCK, INSIDE, OUTSIDE, BrickGrid, BrickMap, sample
 from backend.field.evidence import gather_evidence, splat
-from backend.field.recursion import mirrored
+from backend.field.recursion import reflected
 
 coordinates = st.lists(st.tuples(*[st.integers(-3, 9)] * 3), min_size=1, max_size=40, unique=True)
 
@@ -125,7 +125,7 @@ def test_the_mirrored_inputs_are_those_of_the_mirrored_scan() -> None:
 
     parent = rng.normal(size=(1, 2, 18, 18, 18)).astype(np.float32)
     position = np.array([[0.25, -0.5, 0.125, 1 / 16]], np.float32)
-    turned, turned_parent, turned_position = mirrored(evidence(1), parent, position)
+    turned, turned_parent, turned_position = reflected(evidence(1), parent, position)
     assert np.allclose(turned, evidence(-1), atol=1e-4)
     assert np.array_equal(turned_parent[:, :, ::-1, ::-1, ::-1], parent)
     assert np.array_equal(turned_position, [[-0.25, 0.5, -0.125, 1 / 16]])

@@ -1,4 +1,4 @@
-"""A guess speaks where nothing was measured, is never surer than it says, and leaves measured surface alone."""
+"""A completion counts where nothing was measured; sigma is never below its own, and measured surface stays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.field.bricks import Level
-from backend.field.completion_prior import LEAST_APART, CompletionPoints, CompletionPrior
+from backend.field.completion_prior import LEAST_CLEARANCE, CompletionPoints, CompletionPrior
 from backend.field.fit import FittedMesh, fit
 from backend.field.onnx_model import Model, load_model
 from backend.formats.raw_scan import RawScan
@@ -48,7 +48,7 @@ def cap(scan: PreparedScan, height: float = 1.0, sigma: float = 0.02) -> Complet
 
 @pytest.fixture(scope="module")
 def plain(model: Model, scan: PreparedScan) -> FittedMesh:
-    """Fitted without a guess."""
+    """Fitted without a prior."""
     fitted = fit(scan, model, FitOptions(level=1))
     assert fitted.stats.guess == ""
     return fitted.mesh
@@ -56,32 +56,32 @@ def plain(model: Model, scan: PreparedScan) -> FittedMesh:
 
 @pytest.fixture(scope="module")
 def raised(model: Model, scan: PreparedScan) -> FittedMesh:
-    """Fitted with a guess that lies above where the sphere would be."""
-    return fit(scan, model, FitOptions(level=1), guess=cap(scan, 1.1)).mesh
+    """Fitted with a prior that lies above where the sphere would be."""
+    return fit(scan, model, FitOptions(level=1), completion=cap(scan, 1.1)).mesh
 
 
-def test_without_a_guess_nothing_changes(model: Model, scan: PreparedScan, plain: FittedMesh) -> None:
+def test_without_a_completion_nothing_changes(model: Model, scan: PreparedScan, plain: FittedMesh) -> None:
     asked: list[int] = []
 
     def silent(_: PreparedScan, level: Level) -> None:
         asked.append(level.number)
 
     nothing = cap(scan).take(np.zeros(0, int))
-    for guess in (silent, nothing):
-        other = fit(scan, model, FitOptions(level=1), guess=guess).mesh
+    for prior in (silent, nothing):
+        other = fit(scan, model, FitOptions(level=1), completion=prior).mesh
         assert np.array_equal(plain.vertices, other.vertices)
         assert np.array_equal(plain.faces, other.faces)
         assert np.array_equal(plain.sigma, other.sigma)
     assert asked == [0]
 
 
-def test_the_surface_follows_the_guess_where_nothing_was_measured(
+def test_the_surface_follows_the_completion_where_nothing_was_measured(
     model: Model, scan: PreparedScan, raised: FittedMesh
 ) -> None:
     def top(points: np.ndarray) -> float:
         return float(points[(np.hypot(*points.T[:2]) < 0.1) & (points[:, 2] > 0), 2].mean())
 
-    lowered = fit(scan, model, FitOptions(level=1), guess=cap(scan, 0.9))
+    lowered = fit(scan, model, FitOptions(level=1), completion=cap(scan, 0.9))
     assert lowered.stats.guess == "a cap"
     # the two differ by about two voxels at the top
     for height, mesh in ((0.9, lowered.mesh), (1.1, raised)):
@@ -94,17 +94,17 @@ def test_measured_surface_is_not_moved(plain: FittedMesh, raised: FittedMesh) ->
         assert np.abs(np.linalg.norm(measured, axis=1) - 1).max() < 0.03
 
 
-def test_a_guess_on_measured_surface_is_not_heard(model: Model, scan: PreparedScan, plain: FittedMesh) -> None:
+def test_a_completion_on_measured_surface_does_not_count(model: Model, scan: PreparedScan, plain: FittedMesh) -> None:
     points = scan.points[::3]
     wrong = CompletionPrior(
         points + np.float32(0.01), -scan.normals[::3], np.full(len(points), 0.1, np.float32), "nonsense"
     )
-    said = fit(scan, model, FitOptions(level=1), guess=wrong).mesh
+    said = fit(scan, model, FitOptions(level=1), completion=wrong).mesh
     assert np.array_equal(said.vertices, plain.vertices) and np.array_equal(said.sigma, plain.sigma)
 
 
-def test_sigma_is_never_below_that_of_the_guess(model: Model, scan: PreparedScan) -> None:
-    mesh = fit(scan, model, FitOptions(level=2), guess=cap(scan, sigma=0.2)).mesh
+def test_sigma_is_never_below_that_of_the_completion(model: Model, scan: PreparedScan) -> None:
+    mesh = fit(scan, model, FitOptions(level=2), completion=cap(scan, sigma=0.2)).mesh
     guessed = mesh.vertices[:, 2] > LID + 0.1
     assert guessed.any()
     assert (mesh.sigma[guessed] * scan.frame.scale >= 0.2 - 1e-6).all()
@@ -115,30 +115,30 @@ def test_a_function_is_asked_after_level_0_which_then_comes_again(model: Model, 
     frames: list[FittedMesh] = []
     seen_before_asking: list[int] = []
 
-    def guesser(prepared: PreparedScan, level: Level) -> CompletionPrior:
+    def completer(prepared: PreparedScan, level: Level) -> CompletionPrior:
         assert prepared is scan and level.number == 0
         seen_before_asking.append(len(frames))
         return cap(scan)
 
-    asked = fit(scan, model, FitOptions(level=1), guess=guesser, on_frame=frames.append)
+    asked = fit(scan, model, FitOptions(level=1), completion=completer, on_frame=frames.append)
     assert seen_before_asking == [1]
     assert [frame.level for frame in frames] == [0, 0, 1]
     assert [row["level"] for row in asked.stats.levels] == [0, 1]
-    given = fit(scan, model, FitOptions(level=1), guess=cap(scan))
+    given = fit(scan, model, FitOptions(level=1), completion=cap(scan))
     assert np.array_equal(asked.mesh.vertices, given.mesh.vertices)
 
 
 def test_a_fit_that_ends_at_level_0_asks_nobody(model: Model, scan: PreparedScan) -> None:
-    def guesser(*_: object) -> CompletionPrior:
+    def completer(*_: object) -> CompletionPrior:
         raise AssertionError("asked")
 
-    assert fit(scan, model, FitOptions(level=0), guess=guesser).mesh.final
+    assert fit(scan, model, FitOptions(level=0), completion=completer).mesh.final
 
 
 def test_points_near_the_scan_are_left_out_and_more_of_them_on_coarse_levels(scan: PreparedScan) -> None:
-    unmeasured = CompletionPoints.beside(cap(scan), scan.points)
-    counts = [len(unmeasured.at(2 / resolution)) for resolution in (32, 64, 128, 256, 512)]
+    added = CompletionPoints.beside(cap(scan), scan.points)
+    counts = [len(added.at(2 / resolution)) for resolution in (32, 64, 128, 256, 512)]
     assert counts == sorted(counts) and 0 < counts[0] < counts[2]
-    assert counts[2] <= counts[3] == counts[4] == len(unmeasured.guess) < len(cap(scan))
-    away = np.linalg.norm(unmeasured.guess.points[:, None] - scan.points[::50], axis=2)
-    assert away.min() >= LEAST_APART
+    assert counts[2] <= counts[3] == counts[4] == len(added.prior) < len(cap(scan))
+    away = np.linalg.norm(added.prior.points[:, None] - scan.points[::50], axis=2)
+    assert away.min() >= LEAST_CLEARANCE

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from backend.errors import ErrorCode, OmomiError
 from backend.formats.safetensors import unpack, write_tensors
-from backend.prior.archive import COARSE, COMMON, KIND, PICTURE, Archive, coarse, load_archive, save_archive
+from backend.prior.archive import COARSE, COVERED_SHARE, KIND, PICTURE, Archive, coarse, load_archive, save_archive
 
 FAMILIES = ("vessel", "rock", "chair")
 
@@ -79,7 +79,7 @@ def test_siblings_are_no_relatives() -> None:
 
 def test_a_training_shape_stands_where_it_stands_and_a_far_one_is_strange() -> None:
     archive = make_archive()
-    own, far = archive.standing(archive.codes[12]), archive.standing(np.full(5, 50.0))
+    own, far = archive.position(archive.codes[12]), archive.position(np.full(5, 50.0))
     assert own.neighbours.rows[0] == 12 and own.distance < 1e-3 and own.rank == 0
     assert far.rank == 1 and far.crowding == 0 and far.distance > 10
     assert np.abs(far.place).max() <= 1
@@ -92,7 +92,7 @@ def test_a_shape_lies_on_the_map_where_its_neighbours_do() -> None:
         make_archive(400, size=2), codes=codes, places=codes, seeds=np.arange(400, dtype=np.int32)
     )
     for code in rng.uniform(-0.8, 0.8, (20, 2)):
-        assert np.linalg.norm(archive.standing(code).place - code) < 0.15
+        assert np.linalg.norm(archive.position(code).place - code) < 0.15
     assert archive.kept_by_map() == 1
 
 
@@ -103,7 +103,7 @@ def test_what_is_said_of_a_code_does_not_depend_on_the_axes(seed: int) -> None:
     archive, code = make_archive(), rng.normal(size=5)
     turn, shift = np.linalg.qr(rng.normal(size=(5, 5)))[0], rng.normal(size=5)
     moved = dataclasses.replace(archive, codes=(archive.codes @ turn + shift).astype(np.float32))
-    one, other = archive.standing(code), moved.standing(code @ turn + shift)
+    one, other = archive.position(code), moved.position(code @ turn + shift)
     assert one.neighbours.rows.tolist() == other.neighbours.rows.tolist()
     assert one.distance == pytest.approx(other.distance, rel=1e-3)
     assert abs(one.rank - other.rank) <= 1 / 60 + 1e-9
@@ -116,7 +116,7 @@ def test_coverage_counts_families_and_those_that_have_no_shape() -> None:
     assert (chair.shapes, chair.kept, chair.covered, chair.typical) == (0, 0, None, -1)
     assert archive.family[vessel.typical] == 0 and archive.family[rock.typical] == 1
     assert vessel.covered is not None and rock.covered is not None
-    assert (vessel.covered + rock.covered) / 2 == pytest.approx(COMMON, abs=1 / 32)
+    assert (vessel.covered + rock.covered) / 2 == pytest.approx(COVERED_SHARE, abs=1 / 32)
 
 
 def test_a_family_apart_from_all_others_is_found_to_be_thin() -> None:
@@ -142,7 +142,7 @@ def test_tiny_archives_say_what_they_can(count: int, tmp_path: Path) -> None:
     archive = make_archive(count)
     save_archive(tmp_path / "a", archive)
     found = load_archive(tmp_path / "a")
-    standing = found.standing(np.zeros(5))
+    standing = found.position(np.zeros(5))
     assert len(standing.neighbours.rows) == count and np.isfinite(standing.place).all()
     assert len(found.coverage()) == 3 and 0 <= found.kept_by_map() <= 1 and len(found.loneliest(8)) >= 1
     assert count >= 5 or standing.rank == 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backend.errors import ErrorCode, OmomiError
 from backend.formats.safetensors import read_tensors, write_tensors
-from backend.prior.flow import LATE, LEVELS, WHOLE, FlowPrior, Plausibility, auroc, load_flow
+from backend.prior.flow import LATE, LEVELS, WHOLE, FlowPrior, ScoreQuantiles, auroc, load_flow
 from backend.prior.velocity import Block, Draws, Velocity, scores_of, slopes_of
 
 SIZE, WIDTH, TIMES = 6, 20, 4
@@ -34,12 +34,12 @@ def velocity(seed: int = 0, size: int = SIZE, strength: float = 0.3, dtype: type
 
 def gaussian_prior(size: int = 16) -> FlowPrior:
     """What a flow trained on N(3, 2^2 I) would be, calibrated on real draws."""
-    nothing = Plausibility(np.zeros(len(LEVELS), np.float32))
+    nothing = ScoreQuantiles(np.zeros(len(LEVELS), np.float32))
     mean, whitening = np.full(size, 3, np.float32), np.eye(size, dtype=np.float32) / 2
     bare = FlowPrior(mean, whitening, velocity(size=size, strength=0), nothing, nothing)
     codes = real_codes(400, size, seed=1)
     return replace(
-        bare, closeness=Plausibility.of(bare.alignment(codes)), plausibility=Plausibility.of(bare.score(codes))
+        bare, closeness=ScoreQuantiles.of(bare.alignment(codes)), plausibility=ScoreQuantiles.of(bare.score(codes))
     )
 
 
@@ -79,7 +79,7 @@ def test_slope_of_the_score_agrees_with_finite_differences(span: tuple[float, fl
 def test_gradient_is_by_the_code_and_not_by_the_whitened_code():
     matrix = np.random.default_rng(3).standard_normal((SIZE, SIZE))
     whitening = (matrix @ matrix.T + np.eye(SIZE)).astype(np.float32)
-    nothing = Plausibility(np.zeros(len(LEVELS), np.float32))
+    nothing = ScoreQuantiles(np.zeros(len(LEVELS), np.float32))
     prior = FlowPrior(np.ones(SIZE, np.float32), whitening, velocity(strength=0.1), nothing, nothing)
     code, step = np.full((1, SIZE), 1.1), 1e-2 * np.eye(SIZE)
     numeric = [(prior.score(code + row) - prior.score(code - row))[0] / 2e-2 for row in step]
@@ -122,7 +122,7 @@ def test_samples_have_the_datas_mean_and_spread_and_repeat(prior: FlowPrior):
 def test_pulling_ends_at_the_datas_own_alignment_and_never_passes_it(prior: FlowPrior, seed: int, factor: float):
     code = (3 + factor * (real_codes(1, seed=seed)[0] - 3)).astype(np.float32)
     own = prior.closeness.score_of(0.5)
-    way = prior.way(code)
+    way = prior.descent(code)
     closeness, plausible = prior.alignment(way.codes), prior.plausibility(way.scores)
     assert np.array_equal(way.codes[0], code)
     if closeness[0] <= own and plausible[0] >= 0.5:
@@ -136,7 +136,7 @@ def test_pulling_ends_at_the_datas_own_alignment_and_never_passes_it(prior: Flow
 
 def test_pulling_keeps_the_direction_and_the_spread_of_over_driven_codes(prior: FlowPrior):
     offsets = real_codes(40, seed=8) - 3
-    pulled = np.stack([prior.pull(3 + 3 * offset) for offset in offsets]) - 3
+    pulled = np.stack([prior.descent(3 + 3 * offset).at(1) for offset in offsets]) - 3
     lengths = np.linalg.norm(pulled, axis=1) * np.linalg.norm(offsets, axis=1)
     assert ((pulled * offsets).sum(1) / lengths > 0.97).all()
     assert pulled.std() == pytest.approx(2, rel=0.1)
@@ -144,10 +144,10 @@ def test_pulling_keeps_the_direction_and_the_spread_of_over_driven_codes(prior: 
 
 def test_slider_runs_from_the_code_to_the_end_of_the_way(prior: FlowPrior):
     code = real_codes(1)[0] * 4
-    way = prior.way(code)
+    way = prior.descent(code)
     assert np.array_equal(way.at(0), code)
     assert np.allclose(way.at(1), way.codes[-1])
-    assert np.array_equal(prior.pull(code, 0.4), way.at(0.4))
+    assert np.array_equal(prior.descent(code).at(0.4), way.at(0.4))
     moved = [np.linalg.norm(way.at(strength) - code) for strength in np.linspace(0, 1, 11)]
     assert (np.diff(moved) > 0).all()
     scores = prior.score(np.stack([way.at(strength) for strength in np.linspace(0, 1, 11)]))
@@ -156,18 +156,18 @@ def test_slider_runs_from_the_code_to_the_end_of_the_way(prior: FlowPrior):
         with pytest.raises(OmomiError):
             way.at(strength)
         with pytest.raises(OmomiError):
-            prior.way(code, plausible=strength)
+            prior.descent(code, plausible=strength)
 
 
 def test_way_of_a_plausible_code_is_the_code_itself(prior: FlowPrior):
-    way = prior.way(prior.mean)
+    way = prior.descent(prior.mean)
     assert np.array_equal(way.codes, prior.mean[None])
     assert np.array_equal(way.at(0.7), prior.mean)
 
 
 def test_plausibility_is_uniform_on_real_codes_and_falls_without_end():
     scores = np.random.default_rng(0).gamma(5, size=20000)
-    judge = Plausibility.of(scores[:10000])
+    judge = ScoreQuantiles.of(scores[:10000])
     for share in (0.05, 0.5, 0.95):
         assert np.mean(judge(scores[10000:]) < share) == pytest.approx(share, abs=0.02)
     assert judge(np.array([judge.score_of(0.3)]))[0] == pytest.approx(0.3, abs=1e-6)
@@ -203,7 +203,7 @@ def test_codes_that_are_none_are_refused(prior: FlowPrior, codes: np.ndarray):
             judged(codes)
         assert caught.value.code == ErrorCode.BAD_OPTION
     with pytest.raises(OmomiError):
-        prior.pull(codes[0])
+        prior.descent(codes[0])
 
 
 @pytest.mark.parametrize(("count", "seed", "steps"), [(0, 0, 10), (-1, 0, 10), (10**9, 0, 10), (1, -1, 10), (1, 0, 0)])
@@ -220,7 +220,7 @@ def test_file_gives_back_the_prior(tmp_path: Path, prior: FlowPrior):
     codes = real_codes(5)
     assert np.array_equal(read.score(codes), whole.score(codes))
     assert np.array_equal(read.plausibility(read.score(codes)), whole.plausibility(whole.score(codes)))
-    assert np.array_equal(read.pull(codes[0] * 3), whole.pull(codes[0] * 3))
+    assert np.array_equal(read.descent(codes[0] * 3).codes, whole.descent(codes[0] * 3).codes)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,17 @@ from scipy.spatial.transform import Rotation
 from backend.errors import ErrorCode, OmomiError
 from backend.formats.raw_scan import RawScan
 from backend.prior.profile import family, fitting
-from backend.prior.profile.deviation import REST_RANGES, departure, deviations, measured, rest_of, standing, usual_size
+from backend.prior.profile.deviation import (
+    RESIDUAL_RANGES,
+    departure,
+    deviations,
+    patch_scores,
+    residual_variances,
+    surface_offsets,
+    usual_scores,
+)
 from backend.prior.profile.family import ASKED, Member, learn_profile, learn_shape, principal, two_sided, unseen_error
-from backend.prior.profile.fitting import POSE_SD, SLACK, FittedShape, Round, settle
+from backend.prior.profile.fitted_shape import POINT_SLACK, POSE_SD, FittedShape, Round, fit_from_pose
 from backend.prior.profile.gaussian import POSE, RANGES, Posterior, ShapeGaussian
 from backend.prior.profile.membership import Membership, membership
 from backend.prior.profile.profile import Profile
@@ -155,7 +163,7 @@ def profile() -> Profile:
     for one in pears[12:]:
         noisy = one.points + NOISE * rng.normal(size=(2500, 1)) * one.normals
         departures.append(departure(shape, Surface(noisy, one.normals), here, NOISE, True))
-    rest = np.full(len(REST_RANGES) + 1, 1e-4)
+    rest = np.full(len(RESIDUAL_RANGES) + 1, 1e-4)
     return Profile(shape, True, np.array(departures), rest, np.ones(2500), 1.0, tuple("abcd"))
 
 
@@ -180,15 +188,15 @@ def test_a_partial_scan_is_completed_in_any_pose(other: tuple[PreparedScan, Surf
     scan, truth, found = other
     unseen = KDTree(scan.points).query(truth.points)[0] > 0.1
     assert 0.1 < unseen.mean() < 0.6
-    guess = Surface(found.guess.points.astype(np.float64), found.guess.normals.astype(np.float64))
+    guess = Surface(found.completion.points.astype(np.float64), found.completion.normals.astype(np.float64))
     error = mismatch(Surface(truth.points[unseen], truth.normals[unseen]), Matcher(guess, 0.05))
     assert error.mean() < 0.02
-    assert np.allclose(np.linalg.norm(found.guess.normals, axis=1), 1, atol=1e-3)
-    nearest = KDTree(truth.points).query(found.guess.points)[1]
-    assert ((found.guess.normals * truth.normals[nearest]).sum(axis=1) > 0.5).mean() > 0.95
+    assert np.allclose(np.linalg.norm(found.completion.normals, axis=1), 1, atol=1e-3)
+    nearest = KDTree(truth.points).query(found.completion.points)[1]
+    assert ((found.completion.normals * truth.normals[nearest]).sum(axis=1) > 0.5).mean() > 0.95
     # surer where the scan is
-    away = KDTree(scan.points).query(found.guess.points)[0]
-    assert np.median(found.guess.sigma[away > 0.2]) > 1.5 * np.median(found.guess.sigma[away < 0.02])
+    away = KDTree(scan.points).query(found.completion.points)[0]
+    assert np.median(found.completion.sigma[away > 0.2]) > 1.5 * np.median(found.completion.sigma[away < 0.02])
 
 
 def test_a_member_scores_higher_than_another_shape(
@@ -202,7 +210,7 @@ def test_a_member_scores_higher_than_another_shape(
     # four members leave three degrees of freedom, hence heavy tails
     assert strange.score < 0.05 and strange.score < 0.2 * other[2].score, other[2].score
     with pytest.raises(OmomiError) as refused:
-        Membership(profile, strange.placed, 0.0, strange.guess).require_likeness("a box")
+        Membership(profile, strange.placed, 0.0, strange.completion).require_likeness("a box")
     assert refused.value.code == ErrorCode.NOT_REGISTERED
 
 
@@ -215,7 +223,7 @@ def test_a_planted_dent_stands_out() -> None:
     noise = NOISE * np.random.default_rng(0).normal(size=3000)
     points = unit * 0.6 + 0.7 * stretch + (noise - 0.05 * dent)[:, None] * unit
     surface = Surface(points, shape.normals_of(points))
-    placed = settle(shape, surface, Similarity.identity(), NOISE, (Round(0.1, 600, True),) * 3, True)
+    placed = fit_from_pose(shape, surface, Similarity.identity(), NOISE, (Round(0.1, 600, True),) * 3, True)
     ones, variances = np.ones(3000), 1e-4 * np.array([0.0, 0.5, 0.4, 0.0, 0.0, 0.1])
     found = deviations(shape, placed, surface, np.full(3000, NOISE), True, variances, ones)
     assert np.median(found[dent > 0.7]) < -3 < -1.5 < -np.median(np.abs(found[rest]))
@@ -233,20 +241,20 @@ def test_a_surface_drawn_from_the_gaussian_stands_out_nowhere() -> None:
     unit = directions(2000)
     shape = ShapeGaussian(unit * 0.6, unit, np.zeros((0, 2000, 3)), np.full(2000, 0.01), np.array([0.0, 0.0, 0.5, 0.4]))
     everywhere = shape.along(np.arange(2000), unit, np.zeros(POSE))
-    variance = np.full(2000, NOISE**2 + (SLACK * shape.spacing) ** 2)
+    variance = np.full(2000, NOISE**2 + (POINT_SLACK * shape.spacing) ** 2)
     draws = shape.factored(everywhere, variance) @ np.random.default_rng(0).normal(size=(2000, 3))
     found = []
     for offset in draws.T:
         surface = Surface(unit * (0.6 + offset[:, None]), unit)
         still = Posterior(np.zeros(0), np.zeros(POSE), everywhere, None, None)
         placed = FittedShape(Similarity.identity(), still, shape.points, unit, 0.0)
-        found.append(measured(shape, placed, surface, np.zeros(2000), True))
-    rest = rest_of(found)
-    assert (rest >= 0).all() and np.isclose(rest.sum(), np.mean([(one.beyond**2).mean() for one in found]), rtol=0.1)
-    found = [standing(shape, one, rest) for one in found]
+        found.append(surface_offsets(shape, placed, surface, np.zeros(2000), True))
+    rest = residual_variances(found)
+    assert (rest >= 0).all() and np.isclose(rest.sum(), np.mean([(one.residual**2).mean() for one in found]), rtol=0.1)
+    found = [patch_scores(shape, one, rest) for one in found]
     values = np.concatenate([one.value for one in found])
     assert abs(values.mean()) < 0.2 and 0.7 < np.sqrt((values**2).mean()) < 1.3
-    usual = usual_size(shape, found)
+    usual = usual_scores(shape, found)
     assert usual.shape == (2000,) and 0.6 < np.median(usual) < 1.4
 
 

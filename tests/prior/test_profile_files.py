@@ -37,8 +37,8 @@ def test_a_saved_profile_comes_back(profile: Profile, tmp_path: Path) -> None:
     found = load_profile(tmp_path / "one.profile")
     assert found.members == profile.members and found.sided
     assert np.allclose(found.departures, profile.departures)
-    assert np.allclose(found.usual, profile.usual) and np.allclose(found.rest, profile.rest)
-    assert found.stretch == profile.stretch
+    assert np.allclose(found.usual, profile.usual) and np.allclose(found.residual, profile.residual)
+    assert found.sigma_factor == profile.sigma_factor
     for name in ("points", "normals", "modes", "amplitude", "shares"):
         assert np.allclose(getattr(found.shape, name), getattr(profile.shape, name), atol=1e-6)
 

@@ -8,12 +8,12 @@ import trimesh
 
 from backend.errors import ErrorCode, OmomiError
 from backend.field.bricks import Level
-from backend.field.completion_prior import LEAST_APART
+from backend.field.completion_prior import LEAST_CLEARANCE
 from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.field.recursion import recursion
 from backend.formats.raw_scan import RawScan
-from backend.prior.symmetry import Mirror, SymmetryScorer, half_sphere, mirrors, same, thinned
-from backend.prior.symmetry_completion import LEAST_WORTH, accepted, fit_with_symmetry, symmetry_prior
+from backend.prior.symmetry import Mirror, SymmetryScorer, half_sphere, mirror_planes, same_plane, thinned
+from backend.prior.symmetry_completion import LEAST_WORTH, accepted_planes, fit_with_symmetry, symmetry_prior
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import PreparedScan, prepare
 
@@ -91,7 +91,7 @@ def level_0(scan: PreparedScan, model: Model) -> Level:
 @pytest.mark.parametrize("seed", [2, 3])
 def test_the_plane_of_a_partial_noisy_scan_is_found(model: Model, seed: int) -> None:
     scan, rotation = scanned(SYMMETRIC, SEEN, seed)
-    best = mirrors(scan.points, scan.normals, SymmetryScorer(level_0(scan, model)))[0]
+    best = mirror_planes(scan.points, scan.normals, SymmetryScorer(level_0(scan, model)))[0]
     true = rotation[:, 0]
     assert abs(float(best.normal @ true)) > np.cos(np.radians(2))
     middle = scan.frame.to_canonical(np.zeros((1, 3)))[0]
@@ -103,7 +103,7 @@ def test_an_asymmetric_shape_is_refused(model: Model) -> None:
     for seen in (CROOKED[0][:, 0] < 0.4, np.ones(len(CROOKED[0]), bool)):
         scan, _ = scanned(CROOKED, seen)
         level = level_0(scan, model)
-        assert accepted(mirrors(scan.points, scan.normals, SymmetryScorer(level))) == []
+        assert accepted_planes(mirror_planes(scan.points, scan.normals, SymmetryScorer(level))) == []
         assert symmetry_prior(scan, level) is None
 
 
@@ -131,11 +131,11 @@ def test_the_guess_keeps_off_the_scan_and_carries_what_it_knows(
     assert guess is not None and guess.points.dtype == guess.normals.dtype == guess.sigma.dtype == np.float32
     assert np.allclose(np.linalg.norm(guess.normals, axis=1), 1, atol=1e-3)
     apart = np.min([np.linalg.norm(guess.points - point, axis=1) for point in scan.points[::10]], axis=0)
-    assert apart.min() >= LEAST_APART
+    assert apart.min() >= LEAST_CLEARANCE
     assert (guess.sigma > scan.noise).all()
 
 
-def test_the_same_scan_gives_the_same_guess(partial: tuple[PreparedScan, np.ndarray, Level]) -> None:
+def test_the_same_scan_gives_the_same_completion(partial: tuple[PreparedScan, np.ndarray, Level]) -> None:
     scan, _, level = partial
     one, other = (symmetry_prior(scan, level) for _ in range(2))
     assert one is not None and other is not None
@@ -146,7 +146,7 @@ def test_the_same_scan_gives_the_same_guess(partial: tuple[PreparedScan, np.ndar
 def test_few_points_do_no_harm(model: Model, count: int) -> None:
     chosen = np.random.default_rng(0).permutation(len(CROOKED[0]))[:count]
     scan, _ = scanned((CROOKED[0][chosen], CROOKED[1][chosen]), np.ones(count, bool))
-    mirrors(scan.points, scan.normals, SymmetryScorer(level_0(scan, model)))
+    mirror_planes(scan.points, scan.normals, SymmetryScorer(level_0(scan, model)))
     fit_with_symmetry(scan, model, FitOptions(level=1))
 
 
@@ -163,8 +163,8 @@ def test_mirroring_twice_is_doing_nothing() -> None:
 
 def test_a_plane_is_the_same_from_both_sides() -> None:
     normal = np.array([0.6, 0.8, 0.0])
-    assert same(-normal, -0.2, normal, 0.2) and not same(-normal, 0.2, normal, 0.2)
-    assert not same(np.array([0.0, 0.0, 1.0]), 0.2, normal, 0.2)
+    assert same_plane(-normal, -0.2, normal, 0.2) and not same_plane(-normal, 0.2, normal, 0.2)
+    assert not same_plane(np.array([0.0, 0.0, 1.0]), 0.2, normal, 0.2)
 
 
 def test_directions_cover_the_half_sphere_evenly() -> None:

@@ -243,7 +243,7 @@ def test_a_scan_is_looked_at_and_placed_by_its_code() -> None:
     prior.archive.codes[7] = prior.codes.of_mesh(0.8 * np.asarray(ball.vertices), np.asarray(ball.faces))
     found = look(subject, prior, quick=True)
     assert found.code is not None and np.allclose(found.code, prior.archive.codes[7], atol=1e-3)
-    assert prior.archive.standing(found.code).neighbours.rows[0] == 7
+    assert prior.archive.position(found.code).neighbours.rows[0] == 7
     assert found.picture[..., 3].any() and found.plausibility is not None and 0 <= found.plausibility <= 1
     assert [reach.name for reach in found.reaches] == ["thickness", "smoothness", "detail", "sharpness", "size"]
     assert all(reach.safe == (reach.low, reach.high) and reach.foretold for reach in found.reaches)
@@ -258,7 +258,7 @@ def test_without_a_prior_a_scan_is_not_placed() -> None:
 def test_what_is_missing_is_said_in_words() -> None:
     said = " ".join(gaps(make_archive().coverage()))
     assert "not one example of: chair" in said
-    assert verdict(None)[0] == "not placed" and verdict(make_archive().standing(np.full(5, 99.0)))[1] == "bad"
+    assert verdict(None)[0] == "not placed" and verdict(make_archive().position(np.full(5, 99.0)))[1] == "bad"
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_sigma_changes_nothing_else_of_a_prepared_scan() -> None:
     plain, unsure = prepare(scan), prepare(RawScan(scan.points, None, scan.normals, sigma=np.ones(len(scan.points))))
     np.testing.assert_array_equal(plain.points, unsure.points)
     np.testing.assert_array_equal(plain.normals, unsure.normals)
-    assert (plain.noise, plain.doubt) == (unsure.noise, None) and unsure.doubt is not None
+    assert (plain.noise, plain.input_sigma) == (unsure.noise, None) and unsure.input_sigma is not None
 
 
 def test_the_nearest_point_that_knows_is_asked_and_units_are_canonical() -> None:

@@ -18,7 +18,7 @@ pytest.importorskip("onnxruntime")
 import trimesh
 
 from backend.edits.fitted_scan import EditableMesh
-from backend.prior.archive import PICTURE, Archive, Neighbours, Standing
+from backend.prior.archive import PICTURE, Archive, Neighbours, ArchivePosition
 from backend.studies.disentanglement import measures
 from backend.studies.disentanglement.measures import Standings, Styles, archive_checks, clean_spread, slid, style_checks
 from backend.studies.disentanglement.study import slider_checks, study
@@ -79,8 +79,8 @@ def make_archive(count: int = 40) -> Archive:
 
 def test_shapes_of_an_archive_are_at_home_in_it_and_far_codes_are_not() -> None:
     archive = make_archive()
-    at_home = [archive.standing(code + 0.01) for code in archive.codes[:10]]
-    far = [archive.standing(np.full(3, 1e3 + number)) for number in range(10)]
+    at_home = [archive.position(code + 0.01) for code in archive.codes[:10]]
+    far = [archive.position(np.full(3, 1e3 + number)) for number in range(10)]
     told = Standings(at_home, far, at_home, archive.family[:10].astype(np.intp), 0.6, 0.75)
     found = claims_of(*archive_checks(archive, [told]))
     assert found["A1"].measured == 1 and found["A3"].measured == 1
@@ -91,7 +91,7 @@ def test_shapes_of_an_archive_are_at_home_in_it_and_far_codes_are_not() -> None:
 
 def test_families_that_the_archive_lacks_do_not_count_against_it() -> None:
     archive = make_archive()
-    standing = Standing(Neighbours(np.array([0]), np.array([1.0])), 1.0, 0.5, 0.5, np.zeros(2))
+    standing = ArchivePosition(Neighbours(np.array([0]), np.array([1.0])), 1.0, 0.5, 0.5, np.zeros(2))
     told = Standings([standing] * 3, [standing] * 3, [standing] * 3, np.array([0, 2, 2]), 0.5, 0.5)
     found = claims_of(*archive_checks(archive, [told]))
     assert found["A1"].measured == 1

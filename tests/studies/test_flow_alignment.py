@@ -14,7 +14,7 @@ from scipy.spatial import KDTree
 from backend.field.onnx_model import CODE
 from backend.prior.archive import COARSE, coarse
 from backend.prior.codes import Codes, level0_field
-from backend.prior.flow import LEVELS, FlowPrior, Plausibility
+from backend.prior.flow import LEVELS, FlowPrior, ScoreQuantiles
 from backend.prior.shape_prior import ShapePrior
 from backend.prior.velocity import Block, Velocity
 from backend.studies.flow_alignment.codes import (
@@ -74,7 +74,7 @@ def gaussian_prior() -> ShapePrior:
     mean = rng.standard_normal(COARSE**3).astype(np.float32)
     scale = np.linspace(5, 1, CODE, dtype=np.float32)
     codes = Codes(mean, basis, scale, np.eye(CODE, dtype=np.float32)[:2])
-    blank = Plausibility(np.zeros(len(LEVELS), np.float32))
+    blank = ScoreQuantiles(np.zeros(len(LEVELS), np.float32))
     unit = np.eye(CODE, dtype=np.float32)
     return ShapePrior(codes, FlowPrior(np.zeros(CODE, np.float32), unit, still(CODE), blank, blank))
 

@@ -1,8 +1,8 @@
 """A family's profile from scans of its members, in any pose and scale, some of them partial.
 
-One member lends its points; its shape, give or take a smooth warp, is brought to every other scan. The displacements
-make a first Gaussian, under which all scans are looked at again: what a partial one did not see is then the mean that
-the rest of it and the others foretell, as in expectation maximisation.
+One member is the template: its shape, with a smooth warp as its only prior, is fitted to every other scan. The
+displacements give a first Gaussian, under which all scans are fitted again. The unseen part of a partial scan is then
+the mean that its seen part and the other members predict, as in expectation maximisation.
 """
 
 from __future__ import annotations
@@ -20,8 +20,16 @@ from ...registration.icp import Surface
 from ...registration.similarity import Similarity
 from ...registration.warp import spread_points
 from ...scan.prepare import PreparedScan
-from .deviation import BESIDE, Measured, departure, measured, rest_of, standing, usual_size
-from .fitting import (
+from .deviation import (
+    UNMATCHED,
+    SurfaceOffsets,
+    departure,
+    patch_scores,
+    residual_variances,
+    surface_offsets,
+    usual_scores,
+)
+from .fitted_shape import (
     COARSE,
     FINE,
     NOISIEST,
@@ -29,45 +37,46 @@ from .fitting import (
     STIFF,
     FittedShape,
     Round,
+    fit_from_pose,
     fit_shape,
-    locate,
-    settle,
+    rough_fits,
     sigma_of,
 )
 from .gaussian import POSE, RANGES, ShapeGaussian
 from .profile import FEWEST_MEMBERS, MOST_MEMBERS, Profile
 
 POINTS = 12_000
+"""Points of a shape."""
 MOST_MODES = 40
 FOLDS = 6
-"""Parts of the members that are left out in turn, to see what the others say about them."""
+"""Parts of the members that are left out in turn, for cross-validation."""
 FIRST_AMPLITUDES = np.array([0.06, 0.05, 0.025, 0.012])
 """Standard deviation of the residual in each of the RANGES before anything is known about the family (canonical)."""
 LEAST_AMPLITUDE = 0.002
-CANDIDATES, JUDGES = 3, 5
-"""Members that may lend their points, and others that tell how well each of them serves."""
-JUDGED = (*STIFF, Round(0.15, 400, True))
-AGAIN = FINE[2:]
-"""How a member is placed whose pose is known."""
-EVERY, HIDDEN, BEYOND, ASKED = 2, (0.1, 0.5), 0.05, 400
-"""Of so many members one is asked for its unseen surface; share that is hidden from it; how far from the shown one a
-point has to be (sizes); points that are asked for."""
-LEAST_STRETCH = 0.5
-STRAY = 1.5
-"""A member whose misfit is this many times the median one's may have been matched in a wrong pose."""
-UNLIKE = 0.12
-"""Scans whose surfaces stay farther apart than this (sizes) are no family."""
-CLOSED = 0.1
-"""Longest mean normal of a closed surface."""
+CANDIDATES, COMPARED = 3, 5
+"""Members that may be the template, and members that each of them is fitted to for the choice."""
+TEMPLATE_ROUNDS = (*STIFF, Round(0.15, 400, True))
+KNOWN_POSE_ROUNDS = FINE[2:]
+"""Rounds of the fit to a member whose pose is known."""
+HIDDEN_EVERY, HIDDEN_SHARE, HIDDEN_DISTANCE, HIDDEN_POINTS = 2, (0.1, 0.5), 0.05, 400
+"""For the error on unseen surface: one of so many members is used; the share of it that is hidden; the least distance
+of a tested point from the shown surface (sizes); and tested points."""
+LEAST_SIGMA_FACTOR = 0.5
+STRAY_MISFIT = 1.5
+"""A member whose misfit is this many times the median may have been fitted in a wrong pose."""
+MOST_MISFIT = 0.12
+"""Scans are no family if the median misfit (sizes) is larger."""
+CLOSED_MEAN_NORMAL = 0.1
+"""Largest length of the mean normal of a closed surface."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """A scan of a member: its surface, canonical, and the noise of its points."""
+    """A scan of a member."""
 
     name: str
-    surface: Surface
-    noise: float
+    surface: Surface  # canonical
+    noise: float  # standard deviation of its points, canonical
 
     @classmethod
     def of(cls, scan: PreparedScan, count: int = 20_000) -> Member:
@@ -88,7 +97,7 @@ def thinned_evenly(surface: Surface, count: int) -> Surface:
 
 
 def first_shape(member: Member) -> ShapeGaussian:
-    """What is known before any other member was seen: the shape of one, give or take a smooth warp."""
+    """The prior from one member alone: its shape, with a smooth residual and no modes."""
     surface = thinned_evenly(member.surface, POINTS)
     amplitude = float(np.sqrt((FIRST_AMPLITUDES**2).sum()))
     shares = 0.999 * FIRST_AMPLITUDES**2 / amplitude**2
@@ -97,7 +106,7 @@ def first_shape(member: Member) -> ShapeGaussian:
 
 
 def learn_shape(shape: ShapeGaussian, displacements: NDArray) -> ShapeGaussian:
-    """The Gaussian of displacements (N, n, 3) of a shape's points."""
+    """The Gaussian of displacements (N, n, 3) of a shape's points, one for each member."""
     free = _without_pose(shape.points, displacements)
     middle = free.mean(axis=0)
     points = shape.points + middle
@@ -127,7 +136,7 @@ def principal(centred: NDArray) -> NDArray[np.float64]:
 
 
 def unexplained(modes: NDArray, centred: NDArray) -> NDArray[np.float64]:
-    """What (k, n, 3) the modes (q, n, 3) leave of displacements (k, n, 3)."""
+    """Residuals (k, n, 3) of displacements (k, n, 3) after the modes (q, n, 3)."""
     if len(modes) == 0:
         return centred
     flat, axes = centred.reshape(len(centred), -1), modes.reshape(len(modes), -1)
@@ -137,7 +146,7 @@ def unexplained(modes: NDArray, centred: NDArray) -> NDArray[np.float64]:
 
 
 def correlation_shares(points: NDArray, residual: NDArray, pairs: int = 200_000) -> NDArray[np.float64]:
-    """Shares (4,) of the RANGES that come nearest to the correlation of residuals (N, n, 3), of unit variance."""
+    """Shares (4,) of the RANGES that fit the correlation of residuals (N, n, 3), of unit variance, best."""
     rng = np.random.default_rng(0)
     one = rng.integers(len(points), size=pairs)
     # as many near pairs as far ones
@@ -153,10 +162,10 @@ def correlation_shares(points: NDArray, residual: NDArray, pairs: int = 200_000)
         product += (field[one] * field[other]).sum(axis=1)
     product /= 3 * len(residual)
     edges = np.geomspace(max(distance.min(), 1e-3), 0.8, 25)
-    fit_shape = np.digitize(distance, edges)
+    bins = np.digitize(distance, edges)
     rows, wanted = [], []
     for bin in range(1, len(edges)):
-        inside = fit_shape == bin
+        inside = bins == bin
         if inside.sum() > 50:
             rows.append(np.exp(-0.5 * (np.sqrt((distance[inside] ** 2).mean()) / np.array(RANGES)) ** 2))
             wanted.append(product[inside].mean())
@@ -165,7 +174,7 @@ def correlation_shares(points: NDArray, residual: NDArray, pairs: int = 200_000)
 
 
 def _without_pose(points: NDArray, displacements: NDArray) -> NDArray[np.float64]:
-    """Displacements (N, n, 3) less what turn, shift and growth of points (n, 3) make of them."""
+    """Displacements (N, n, 3) without the part that a turn, shift and growth of the points (n, 3) explains."""
     x, y, z = points.T
     zero = np.zeros(len(points))
     turns = [np.stack(row, axis=1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))]
@@ -176,14 +185,14 @@ def _without_pose(points: NDArray, displacements: NDArray) -> NDArray[np.float64
 
 
 def choose_template(members: Sequence[Member], sided: bool) -> int:
-    """The member that some others lie on best; one that lacks a part does not come first."""
+    """Index of the candidate that fits some other members best; one that lacks a part fits badly."""
     order = np.random.default_rng(0).permutation(len(members))
-    candidates, others = order[:CANDIDATES], order[-JUDGES:]
+    candidates, others = order[:CANDIDATES], order[-COMPARED:]
     scores = []
     for candidate in candidates:
         shape = first_shape(members[candidate]).part(COARSE)
         found = [
-            locate(shape, members[other].surface, members[other].noise, sided, JUDGED)[0].misfit
+            rough_fits(shape, members[other].surface, members[other].noise, sided, TEMPLATE_ROUNDS)[0].misfit
             for other in others
             if other != candidate
         ]
@@ -209,54 +218,55 @@ def learn_profile(members: Sequence[Member], on_progress: Callable[[float, str],
         on_progress(0.1 + 0.6 * number / count, f"matching {member.name}")
         placed.append(fit_shape(shape, member.surface, member.noise, sided))
     middle = float(np.median([one.misfit for one in placed]))
-    if middle > UNLIKE * shape.size:
+    if middle > MOST_MISFIT * shape.size:
         raise OmomiError(ErrorCode.NOT_REGISTERED, "These scans have no shape in common.")
     shape = learn_shape(shape, np.stack([one.points - shape.points for one in placed]))
     for number, member in enumerate(members):
         on_progress(0.7 + 0.25 * number / count, f"matching {member.name} again")
         one = placed[number]
-        if one.misfit > STRAY * middle:
+        if one.misfit > STRAY_MISFIT * middle:
             placed[number] = fit_shape(shape, member.surface, member.noise, sided)
         else:
-            placed[number] = settle(shape, member.surface, one.similarity, member.noise, FINE, sided)
+            placed[number] = fit_from_pose(shape, member.surface, one.similarity, member.noise, FINE, sided)
     displacements = np.stack([one.points - shape.points for one in placed])
     on_progress(0.95, "comparing the members")
-    judged = _judged(shape, displacements, members, placed, sided)
+    left_out = _left_out(shape, displacements, members, placed, sided)
     found = learn_shape(shape, displacements)
-    rest = rest_of(judged.measured)
-    standings = [standing(other, one, rest) for other, one in zip(judged.others, judged.measured, strict=True)]
-    usual = usual_size(found, standings)
+    rest = residual_variances(left_out.offsets)
+    scores = [patch_scores(other, one, rest) for other, one in zip(left_out.others, left_out.offsets, strict=True)]
+    usual = usual_scores(found, scores)
     # of errors with the right sigma nine in ten lie within 1.645
-    stretch = float(np.quantile(judged.error, 0.9)) / 1.645 if len(judged.error) else 1.0
+    factor = float(np.quantile(left_out.error, 0.9)) / 1.645 if len(left_out.error) else 1.0
     names = tuple(member.name for member in members)
-    return Profile(found, sided, judged.departures, rest, usual, max(stretch, LEAST_STRETCH), names)
+    return Profile(found, sided, left_out.departures, rest, usual, max(factor, LEAST_SIGMA_FACTOR), names)
 
 
 def two_sided(members: Sequence[Member]) -> bool:
-    """Whether the members are solids: the mean normal of a closed surface vanishes. One closed member is enough, for
-    others may be partial."""
-    return min(float(np.linalg.norm(member.surface.normals.mean(axis=0))) for member in members) < CLOSED
+    """Whether the members are solids: the mean normal of a closed surface vanishes.
+
+    One closed member is enough, because the others may be partial.
+    """
+    return min(float(np.linalg.norm(member.surface.normals.mean(axis=0))) for member in members) < CLOSED_MEAN_NORMAL
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What left-out members say; see `Profile`. others: for every one of ``measured`` the shape that it was measured
-    by; error (k,): of their unseen surface, in standard deviations."""
+class LeftOut:
+    """Cross-validation: every member under the Gaussian of the others."""
 
-    departures: NDArray[np.float64]
-    others: list[ShapeGaussian]
-    measured: list[Measured]
-    error: NDArray[np.float64]
+    departures: NDArray[np.float64]  # (N,)
+    others: list[ShapeGaussian]  # the shape that each of ``offsets`` was measured from
+    offsets: list[SurfaceOffsets]
+    error: NDArray[np.float64]  # (k,), on hidden surface, in standard deviations
 
 
-def _judged(
+def _left_out(
     shape: ShapeGaussian,
     displacements: NDArray,
     members: Sequence[Member],
     placed: Sequence[FittedShape],
     sided: bool,
-) -> Judgement:
-    """Every member under what the others make a family."""
+) -> LeftOut:
+    """Leave each fold of the members out in turn."""
     folds = np.arange(len(members)) % min(FOLDS, len(members))
     departures, shapes, found, errors = np.zeros(len(members)), [], [], []
     for fold in np.unique(folds):
@@ -264,13 +274,13 @@ def _judged(
         for number in np.flatnonzero(folds == fold):
             member, start = members[number], placed[number].similarity
             departures[number] = departure(others, member.surface, start, member.noise, sided)
-            whole = settle(others, member.surface, start, member.noise, AGAIN, sided)
+            whole = fit_from_pose(others, member.surface, start, member.noise, KNOWN_POSE_ROUNDS, sided)
             sigma = np.full(len(member.surface.points), member.noise)
             shapes.append(others)
-            found.append(measured(others, whole, member.surface, sigma, sided))
-            if number % EVERY == 0:
+            found.append(surface_offsets(others, whole, member.surface, sigma, sided))
+            if number % HIDDEN_EVERY == 0:
                 errors.append(unseen_error(others, member, start, sided, number))
-    return Judgement(departures, shapes, found, np.concatenate(errors))
+    return LeftOut(departures, shapes, found, np.concatenate(errors))
 
 
 def unseen_error(
@@ -281,15 +291,17 @@ def unseen_error(
     rng = np.random.default_rng(seed)
     surface = member.surface
     height = surface.points @ rng.normal(size=3)
-    shown = height >= np.quantile(height, rng.uniform(*HIDDEN))
-    placed = settle(shape, Surface(surface.points[shown], surface.normals[shown]), start, member.noise, AGAIN, sided)
+    shown = height >= np.quantile(height, rng.uniform(*HIDDEN_SHARE))
+    placed = fit_from_pose(
+        shape, Surface(surface.points[shown], surface.normals[shown]), start, member.noise, KNOWN_POSE_ROUNDS, sided
+    )
     moved = surface.moved(placed.similarity)
     away = KDTree(moved.points[shown]).query(placed.points)[0]
-    index = np.flatnonzero(away > BEYOND * shape.size)
+    index = np.flatnonzero(away > HIDDEN_DISTANCE * shape.size)
     if len(index) == 0:
         return np.zeros(0)
-    index = rng.choice(index, ASKED)
-    # members may be partial: where there is no surface beside the guess, there is nothing to judge it by
+    index = rng.choice(index, HIDDEN_POINTS)
+    # members may be partial: a point without surface near by has no error
     reach = NORMAL_REACH * shape.size
     codes = [
         np.concatenate([moved.points, sign * reach * moved.normals], axis=1) for sign in ((1,) if sided else (1, -1))
@@ -298,5 +310,5 @@ def unseen_error(
     match = KDTree(np.concatenate(codes)).query(here)[1] % len(moved.points)
     gap = placed.points[index] - moved.points[match]
     error = np.abs((gap * moved.normals[match]).sum(axis=1))
-    beside = np.linalg.norm(gap, axis=1) < BESIDE * error + 3 * shape.spacing
-    return error[beside] / sigma_of(shape, placed, index[beside])
+    matched = np.linalg.norm(gap, axis=1) < UNMATCHED * error + 3 * shape.spacing
+    return error[matched] / sigma_of(shape, placed, index[matched])

@@ -1,9 +1,9 @@
 """A family's shapes as one Gaussian: a mean, modes of variation, and a smooth residual that no mode explains.
 
 A point-distribution model whose covariance is augmented by a kernel (Luethi, Gerig, Jud and Vetter 2018, "Gaussian
-process morphable models"). What was measured conditions it in closed form (Albrecht, Luethi, Gerig and Vetter 2013,
-"Posterior shape models"): a measurement is the offset of a point along the normal, for along the surface a scan says
-nothing.
+process morphable models"). Measurements condition it in closed form (Albrecht, Luethi, Gerig and Vetter 2013,
+"Posterior shape models"). A measurement is the offset of a point along the normal, because a scan does not measure
+offsets along the surface.
 """
 
 from __future__ import annotations
@@ -18,55 +18,51 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import KDTree
 
 RANGES = (0.4, 0.2, 0.1, 0.05)
-"""Standard deviations (canonical) of the Gaussians that the residual's correlation consists of, each half the last."""
+"""Standard deviations (canonical) of the Gaussians that make up the residual's correlation, each half of the one
+before."""
 NEIGHBOURS = 12
-"""Points around one that tell its tangents."""
+"""Points around a point that its tangents are computed from."""
 CACHED = 1 << 16
-"""Values of the kernel that are worked on at a time: as many as stay in the processor's cache."""
+"""Values of the kernel that are computed at a time, so that they stay in the processor's cache."""
 POSE = 7
-"""Turn, shift, growth."""
+"""Numbers in a pose: turn (3), shift (3), growth."""
 
 
 @dataclass(frozen=True)
 class Along:
-    """Places of a shape, each looked at in one direction: points (m, 3) on the mean, unit directions (m, 3), amplitude
-    (m,) of the residual there, and loadings (m, 7 + q): what one standard deviation of pose and modes does there."""
+    """The shape at m places, each along one direction."""
 
-    points: NDArray[np.float64]
-    directions: NDArray[np.float64]
-    amplitude: NDArray[np.float64]
-    loadings: NDArray[np.float64]
+    points: NDArray[np.float64]  # (m, 3), on the mean
+    directions: NDArray[np.float64]  # (m, 3), unit
+    amplitude: NDArray[np.float64]  # (m,), of the residual there
+    loadings: NDArray[np.float64]  # (m, 7 + q), displacement for one standard deviation of each of pose and modes
 
     @property
     def variance(self) -> NDArray[np.float64]:
-        """Of the shape there (m,), before anything is measured."""
+        """Prior variance (m,) of the shape there."""
         return (self.loadings**2).sum(axis=1) + self.amplitude**2
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """coefficients (q,), in standard deviations; pose (7,): first order turn, shift and growth, to be undone on the
-    scan; seen: where it was measured; gains (m, 3): how each measurement pulls the residual around it; factor: lower
-    Cholesky factor (m, m) of the measurements' covariance. The last two are None where the residual was left out."""
+    """The shape given m measurements. Without the residual there are no gains and no factor."""
 
-    coefficients: NDArray[np.float64]
-    pose: NDArray[np.float64]
-    seen: Along
-    gains: NDArray[np.float64] | None
-    factor: NDArray[np.float64] | None
+    coefficients: NDArray[np.float64]  # (q,), of the modes, in standard deviations
+    pose: NDArray[np.float64]  # (7,), first-order turn, shift and growth, to be undone on the scan
+    seen: Along  # where it was measured
+    gains: NDArray[np.float64] | None  # (m, 3), displacement of the residual around each measurement
+    factor: NDArray[np.float64] | None  # (m, m), lower Cholesky factor of the measurements' covariance
 
 
 @dataclass(frozen=True)
 class ShapeGaussian:
-    """points (n, 3) and unit normals (n, 3): the mean; modes (q, n, 3), one standard deviation each; amplitude (n,):
-    standard deviation per axis of what the modes leave; shares (4,) of the RANGES in its correlation, which sum to one
-    at most: the rest is uncorrelated. Canonical units."""
+    """A Gaussian over shapes of n points. Canonical units."""
 
-    points: NDArray[np.float64]
-    normals: NDArray[np.float64]
-    modes: NDArray[np.float64]
-    amplitude: NDArray[np.float64]
-    shares: NDArray[np.float64]
+    points: NDArray[np.float64]  # (n, 3), of the mean
+    normals: NDArray[np.float64]  # (n, 3), unit, of the mean
+    modes: NDArray[np.float64]  # (q, n, 3), one standard deviation each
+    amplitude: NDArray[np.float64]  # (n,), standard deviation per axis of the residual
+    shares: NDArray[np.float64]  # (4,), of the RANGES in its correlation; what they lack to 1 is uncorrelated
 
     @cached_property
     def size(self) -> float:
@@ -79,7 +75,7 @@ class ShapeGaussian:
         return float(np.median(KDTree(self.points).query(self.points, k=2)[0][:, 1]))
 
     def part(self, count: int) -> ShapeGaussian:
-        """The same on about ``count`` of the points."""
+        """The same Gaussian on ``count`` of the points, at most."""
         if count >= len(self.points):
             return self
         chosen = np.sort(np.random.default_rng(0).permutation(len(self.points))[:count])
@@ -93,7 +89,7 @@ class ShapeGaussian:
 
     @cached_property
     def _tangents(self) -> tuple[csr_matrix, csr_matrix]:
-        """Differences between neighbours that make the two tangents of every point, normal = first x second."""
+        """Matrices (n, n) that map the points to their two tangents, normal = first x second."""
         reach = 3 * self.spacing
         code = np.concatenate([self.points, reach * self.normals], axis=1)
         near = np.asarray(KDTree(code).query(code, k=min(NEIGHBOURS, len(code)))[1])
@@ -101,7 +97,7 @@ class ShapeGaussian:
         first /= np.linalg.norm(first, axis=1, keepdims=True)
         frame = np.stack([first, np.cross(self.normals, first)], axis=2)
         flat = (self.points[near] - self.points[:, None]) @ frame
-        # weights with which the offsets of the neighbours sum to unit tangents
+        # weights by which the offsets of the neighbours sum to unit tangents
         gram = flat.transpose(0, 2, 1) @ flat
         gram += 1e-6 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(2) + 1e-30 * np.eye(2)
         weights = np.linalg.solve(gram, flat.transpose(0, 2, 1))
@@ -122,17 +118,17 @@ class ShapeGaussian:
         return np.where(length > 1e-12, found / np.maximum(length, 1e-12), self.normals)
 
     def correlation(self, one: NDArray, other: NDArray) -> NDArray[np.float32]:
-        """Of the smooth part of the residual between places (m, 3) and (k, 3) of the mean."""
+        """Correlation (m, k) of the smooth part of the residual between places (m, 3) and (k, 3) of the mean."""
         found = np.zeros((len(one), len(other)), np.float32)
         one, other = one.astype(np.float32), other.astype(np.float32)
-        speaking = [place for place, share in enumerate(self.shares) if share > 0]
+        used = [place for place, share in enumerate(self.shares) if share > 0]
         rows = max(1, CACHED // max(1, len(other)))
-        for start in range(0, len(one), rows) if speaking else ():
+        for start in range(0, len(one), rows) if used else ():
             part = slice(start, start + rows)
             square = ((one[part] ** 2).sum(1)[:, None] + (other**2).sum(1)) - 2 * (one[part] @ other.T)
-            bell = np.exp(np.maximum(square, 0) / np.float32(-2 * RANGES[speaking[0]] ** 2))
-            for place in range(speaking[0], speaking[-1] + 1):
-                if place > speaking[0]:
+            bell = np.exp(np.maximum(square, 0) / np.float32(-2 * RANGES[used[0]] ** 2))
+            for place in range(used[0], used[-1] + 1):
+                if place > used[0]:
                     # half the range: the fourth power
                     bell *= bell
                     bell *= bell
@@ -140,7 +136,7 @@ class ShapeGaussian:
         return found
 
     def along(self, index: NDArray, directions: NDArray, pose_sd: NDArray) -> Along:
-        """Points (m,) of the shape in unit directions (m, 3); pose_sd (7,): how far the pose may be off."""
+        """Points (m,) of the shape along unit directions (m, 3); pose_sd (7,): standard deviations of the pose."""
         points = self.points[index]
         growth = (points * directions).sum(axis=1, keepdims=True)
         pose = np.concatenate([np.cross(points, directions), directions, growth], axis=1) * pose_sd
@@ -148,7 +144,7 @@ class ShapeGaussian:
         return Along(points, directions, self.amplitude[index], np.concatenate([pose, modes], axis=1))
 
     def covariance(self, one: Along, other: Along) -> NDArray[np.float64]:
-        """Of the shape between places (m, k), but for the part of the residual that is uncorrelated."""
+        """Covariance (m, k) of the shape between places, without the uncorrelated part of the residual."""
         found = self.correlation(one.points, other.points).astype(np.float64)
         found *= one.directions @ other.directions.T
         found *= one.amplitude[:, None] * other.amplitude
@@ -164,8 +160,11 @@ class ShapeGaussian:
     def condition(
         self, seen: Along, distance: NDArray, variance: NDArray, pose_sd: NDArray, smooth: bool = True
     ) -> Posterior:
-        """The shape given distances (m,) from the mean and their variance (m,) at places whose loadings were made with
-        ``pose_sd``. Without ``smooth`` the residual is taken for noise: fast, for the first rounds."""
+        """The shape given distances (m,) from the mean and their variance (m,).
+
+        pose_sd (7,): as the loadings of ``seen`` were made with. Without ``smooth`` the residual counts as noise, which
+        is faster.
+        """
         if not smooth:
             weighted = seen.loadings / (variance + seen.amplitude**2)[:, None]
             normal = weighted.T @ seen.loadings + np.eye(seen.loadings.shape[1])
@@ -178,7 +177,7 @@ class ShapeGaussian:
         return Posterior(found[POSE:], found[:POSE] * pose_sd, seen, gains, factor)
 
     def displacement(self, posterior: Posterior) -> NDArray[np.float64]:
-        """Of the points (n, 3) from the mean."""
+        """Displacement (n, 3) of the points from the mean."""
         found = np.einsum("q,qnk->nk", posterior.coefficients, self.modes)
         if posterior.gains is not None:
             smooth = self.correlation(self.points, posterior.seen.points) @ posterior.gains.astype(np.float32)
@@ -186,7 +185,7 @@ class ShapeGaussian:
         return found
 
     def variance(self, posterior: Posterior, places: Along) -> NDArray[np.float64]:
-        """Of the shape at places (k,), after measurements that took the residual in."""
+        """Posterior variance (k,) of the shape at places; the posterior must have been conditioned ``smooth``."""
         assert posterior.factor is not None
         cross = self.covariance(posterior.seen, places)
         explained = solve_triangular(posterior.factor, cross, lower=True, check_finite=False)

@@ -1,4 +1,4 @@
-"""What a family's profile makes of a scan: the surface that was not measured, and how plausible the scan is."""
+"""A scan under a family's profile: how plausible it is as a member, and the completion of what was not measured."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from ...field.completion_prior import CompletionPrior
 from ...registration.icp import Surface
 from ...scan.prepare import PreparedScan
 from .deviation import departure, deviations
-from .fitting import NOISIEST, FittedShape, fit_shape, sigma_of
+from .fitted_shape import NOISIEST, FittedShape, fit_shape, sigma_of
 from .gaussian import ShapeGaussian
 from .profile import Profile
 
 SOURCE = "the family's profile"
 POINTS = 20_000
-"""Points of the scan that are looked at."""
-JUDGED = 1500
-"""Points of the shape whose standard deviation is worked out; the others take that of the nearest."""
-VOTES = 12
-AROUND, ALIKE = 6, 0.7
+"""Points of the scan that the shape is fitted to."""
+SIGMA_POINTS = 1500
+"""Points of the shape whose standard deviation is computed; the others take that of the nearest."""
+VOTERS = 12
+"""Nearest scan points that decide which side of a sheet the scan shows."""
+NEIGHBOURS, SAME_SIDE = 6, 0.7
 """Neighbours between which points are added, and the least cosine between normals on the same side of a wall."""
-DENSER = 8
-"""Points that are added for each: the field wants them closer than the profile stores them."""
+ADDED_POINTS = 8
+"""Points that are added for each point of the shape: the field needs them closer than the profile stores them."""
 WEIGHT = 1.0
-"""A thin wall is closed by its two sides: both have to count as if they had been measured."""
-UNLIKE = 0.006
+"""The points count like measured ones, because both sides of a thin wall have to count to close it."""
+LEAST_SCORE = 0.006
 """A scan with a lower score is no member. Set on 12 skulls and 12 teeth that neither their profiles nor the benchmark
 knows, whole and with a third cut off (none below 0.018), and on teeth and skulls under the other profile, household
 things, cups and flakes (none above 0.0021): midway between the two, in ratio."""
@@ -37,23 +38,22 @@ things, cups and flakes (none above 0.0021): midway between the two, in ratio.""
 
 @dataclass(frozen=True)
 class Membership:
-    """A scan under a profile. placed: the family's shape on it; score: 0 .. 1, see `Profile.score`; guess: all of the
-    family's surface, in the scan's canonical frame."""
+    """A scan under a profile."""
 
     profile: Profile
-    placed: FittedShape
-    score: float
-    guess: CompletionPrior
+    placed: FittedShape  # the family's shape, fitted to the scan
+    score: float  # 0 .. 1, see `Profile.score`
+    completion: CompletionPrior  # the whole surface of ``placed``, in the scan's canonical frame
 
     def deviations(self, points: NDArray, normals: NDArray, sigma: NDArray) -> NDArray[np.float64]:
-        """Per vertex (n,) of a surface of the scan, in what is usual; see `deviation.deviations`."""
+        """Deviations (n,) of the vertices of a surface of the scan from the family; see `deviation.deviations`."""
         surface = Surface(np.asarray(points, np.float64), np.asarray(normals, np.float64))
         profile = self.profile
-        return deviations(profile.shape, self.placed, surface, sigma, profile.sided, profile.rest, profile.usual)
+        return deviations(profile.shape, self.placed, surface, sigma, profile.sided, profile.residual, profile.usual)
 
     def require_likeness(self, name: str) -> None:
         """Raises OmomiError(NOT_REGISTERED) for a scan that is no member of the family."""
-        if self.score < UNLIKE:
+        if self.score < LEAST_SCORE:
             raise OmomiError(ErrorCode.NOT_REGISTERED, f"{name} does not look like the family of this profile.")
 
 
@@ -67,14 +67,14 @@ def membership(profile: Profile, scan: PreparedScan) -> Membership:
 
 
 def family_prior(profile: Profile, placed: FittedShape, scan: Surface) -> CompletionPrior:
-    """The family's surface as the scan has it; sigma is the posterior's, calibrated."""
+    """The surface of the family's shape on a scan; sigma is that of the posterior, calibrated."""
     shape, back = profile.shape, placed.similarity.inverse()
     normals = placed.normals
     if not profile.sided:
         normals = normals * _facing(placed, scan.moved(placed.similarity))[:, None]
-    judged = np.sort(np.random.default_rng(0).permutation(len(shape.points))[:JUDGED])
-    nearest = KDTree(shape.points[judged]).query(shape.points)[1]
-    sigma = profile.stretch * sigma_of(shape, placed, judged)[nearest] * back.scale
+    some = np.sort(np.random.default_rng(0).permutation(len(shape.points))[:SIGMA_POINTS])
+    nearest = KDTree(shape.points[some]).query(shape.points)[1]
+    sigma = profile.sigma_factor * sigma_of(shape, placed, some)[nearest] * back.scale
     points, normals, sigma = _denser(shape, placed.points, normals, sigma)
     return CompletionPrior(
         back.points(points).astype(np.float32),
@@ -86,8 +86,8 @@ def family_prior(profile: Profile, placed: FittedShape, scan: Surface) -> Comple
 
 
 def _facing(placed: FittedShape, moved: Surface) -> NDArray[np.float64]:
-    """1 or -1 (n,): which side of a sheet the scan around shows."""
-    near = KDTree(moved.points).query(placed.points, k=min(VOTES, len(moved.points)))[1]
+    """1 or -1 (n,): which side of a sheet the scan points around each point face."""
+    near = KDTree(moved.points).query(placed.points, k=min(VOTERS, len(moved.points)))[1]
     votes = np.einsum("nvk,nk->n", moved.normals[near], placed.normals)
     return np.where(votes < 0, -1.0, 1.0)
 
@@ -95,13 +95,16 @@ def _facing(placed: FittedShape, moved: Surface) -> NDArray[np.float64]:
 def _denser(
     shape: ShapeGaussian, points: NDArray, normals: NDArray, sigma: NDArray
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Points (n, 3), normals and sigma, and as many more as DENSER says: drawn from triangles with two neighbours on
-    the same side and bent as the normals tell (Boubekeur and Alexa 2008, "Phong tessellation", section 3)."""
+    """Points (n, 3), normals and sigma with ADDED_POINTS more for each point.
+
+    They are drawn from triangles with two neighbours on the same side, curved by Phong tessellation (Boubekeur and
+    Alexa 2008, section 3).
+    """
     rng = np.random.default_rng(0)
-    away, near = KDTree(points).query(points, k=min(AROUND + 1, len(points)))
-    alike = np.einsum("nk,nvk->nv", normals, normals[near]) > ALIKE
+    away, near = KDTree(points).query(points, k=min(NEIGHBOURS + 1, len(points)))
+    alike = np.einsum("nk,nvk->nv", normals, normals[near]) > SAME_SIDE
     near = np.where(alike & (away < 3 * shape.spacing), near, np.arange(len(points))[:, None])
-    corners = np.tile(np.arange(len(points)), DENSER)
+    corners = np.tile(np.arange(len(points)), ADDED_POINTS)
     beside = near[corners[:, None], rng.integers(near.shape[1], size=(len(corners), 2))]
     corners = np.concatenate([corners[:, None], beside], axis=1)
     share = rng.dirichlet(np.ones(3), len(corners))

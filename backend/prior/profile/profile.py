@@ -1,4 +1,4 @@
-"""A site's profile: the shapes of one family of scans, learned from its members, as a file NAME.profile."""
+"""A profile: the shapes of one family of scans, learned from its members, as a file NAME.profile."""
 
 from __future__ import annotations
 
@@ -13,40 +13,36 @@ from scipy.stats import t as student
 from ...formats.files import FormatError, write_whole
 from ...formats.safetensors import LARGEST_FILE, pack
 from ...formats.tables import load_tables, table
-from .deviation import REST_RANGES
+from .deviation import RESIDUAL_RANGES
 from .gaussian import RANGES, ShapeGaussian
 
 KIND = "shape profile, version 3"
 FEWEST_MEMBERS, MOST_MEMBERS = 3, 200
 MOST_POINTS, MOST_MODES = 50_000, 100
 _LARGEST = 1e2
-"""Canonical coordinates lie within the unit cube; nothing in a file may be farther out than this."""
+"""Largest number in a file; canonical coordinates lie within [-1, 1]."""
 LEAST_SPREAD = 0.05
-"""Departures of members differ by chance at least this much (natural logarithms)."""
+"""Least spread of the departures of members (natural logarithms): they differ by so much by chance."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """shape: the family's Gaussian; sided: its members are solids, so that the two sides of a wall are told apart,
-    where a sheet without thickness faces either way; departures (N,): of every member from the others
-    (`deviation.departure`); rest (6,): variances of what the modes leave of a member (`deviation.rest_of`); usual (n,):
-    root mean square of what members have for `deviation.standing` at each point;
-    stretch: how many times larger than the Gaussian says the error is where nothing was seen; members: their names."""
+    """A family of shapes."""
 
     shape: ShapeGaussian
-    sided: bool
-    departures: NDArray[np.float64]
-    rest: NDArray[np.float64]
-    usual: NDArray[np.float64]
-    stretch: float
-    members: tuple[str, ...]
+    sided: bool  # its members are solids, whose walls have two sides; a sheet without thickness faces either way
+    departures: NDArray[np.float64]  # (N,), of every member from the others, see `deviation.departure`
+    residual: NDArray[np.float64]  # (6,), variances of what the modes leave of a member, `deviation.residual_variances`
+    usual: NDArray[np.float64]  # (n,), rms of the patch scores of members at each point, `deviation.usual_scores`
+    sigma_factor: float  # error over the standard deviation of the Gaussian where nothing was measured
+    members: tuple[str, ...]  # their names
 
     def score(self, departure: float) -> float:
-        """How plausible a member would be that departs so much: the share (0 .. 1) of members to be expected that
-        depart more. One half is typical.
+        """Plausibility of a member with this departure: the expected share (0 .. 1) of members that depart more.
 
-        The predictive distribution of a sample with unknown mean and variance, Student's t. The spread is that of the
-        upper half: members that are nearly copies of others depart by next to nothing and would widen it.
+        One half is typical. The distribution is the predictive one of a sample with unknown mean and variance,
+        Student's t. The spread is that of the upper half, because members that are nearly copies of others depart by
+        next to nothing and would widen it.
         """
         count, middle = len(self.departures), float(np.median(self.departures))
         above = self.departures[self.departures >= middle] - middle
@@ -64,9 +60,9 @@ def save_profile(path: Path, profile: Profile) -> None:
         "amplitude": shape.amplitude,
         "shares": shape.shares,
         "departures": profile.departures,
-        "rest": profile.rest,
+        "rest": profile.residual,
         "usual": profile.usual,
-        "stretch": np.array([profile.stretch]),
+        "stretch": np.array([profile.sigma_factor]),
     }
     metadata = {"kind": KIND, "sided": "yes" if profile.sided else "no", "members": "\n".join(profile.members)}
     # single precision is finer than any scan and halves the file
@@ -100,11 +96,11 @@ def _profile(arrays: Mapping[str, NDArray], metadata: Mapping[str, str]) -> Prof
     if not ((shares >= 0).all() and shares.sum() <= 1):
         raise FormatError("the shares of its residual are not shares")
     departures, usual = _numbers(arrays, "departures", (None,)), _numbers(arrays, "usual", (count,))
-    rest = _numbers(arrays, "rest", (len(REST_RANGES) + 1,))
-    if not ((rest >= 0).all() and rest[-1] > 0):
+    residual = _numbers(arrays, "rest", (len(RESIDUAL_RANGES) + 1,))
+    if not ((residual >= 0).all() and residual[-1] > 0):
         raise FormatError("the variances of its departures are not above 0")
-    stretch = float(_numbers(arrays, "stretch", (1,))[0])
-    if not ((usual > 0).all() and stretch > 0):
+    sigma_factor = float(_numbers(arrays, "stretch", (1,))[0])
+    if not ((usual > 0).all() and sigma_factor > 0):
         raise FormatError("its calibration is not above 0")
     members = tuple(metadata.get("members", "").split("\n"))
     if not FEWEST_MEMBERS <= len(departures) == len(members) <= MOST_MEMBERS:
@@ -113,7 +109,7 @@ def _profile(arrays: Mapping[str, NDArray], metadata: Mapping[str, str]) -> Prof
     if sided not in ("yes", "no"):
         raise FormatError("it does not say whether its members have two sides")
     shape = ShapeGaussian(points, normals / length, modes, amplitude, shares)
-    return Profile(shape, sided == "yes", departures, rest, usual, stretch, members)
+    return Profile(shape, sided == "yes", departures, residual, usual, sigma_factor, members)
 
 
 def _numbers(arrays: Mapping[str, NDArray], name: str, shape: tuple[int | None, ...]) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from ...field.bricks import BLOCK
 from ...field.onnx_model import ENCODER_NOISE, WHOLE, CancelToken, Model
 from ...formats.raw_scan import RawScan
 from ...geometry.moving_solid import moving_solid
-from ...prior.archive import COMMON, Archive, Standing
+from ...prior.archive import COVERED_SHARE, Archive, ArchivePosition
 from ...prior.flow import auroc
 from ...prior.shape_prior import ShapePrior
 from ...protocol.fit_options import FitOptions
@@ -267,9 +267,9 @@ def style_checks(found: Styles) -> dict[str, Measured]:
 class Standings:
     """The archive view, of one seed: where new shapes lie among those that the shipped model learned from."""
 
-    fresh: list[Standing]  # of new shapes
-    random: list[Standing]  # of codes drawn from a normal distribution
-    driven: list[Standing]  # of the new shapes with a slider far beyond its end
+    fresh: list[ArchivePosition]  # of new shapes
+    random: list[ArchivePosition]  # of codes drawn from a normal distribution
+    driven: list[ArchivePosition]  # of the new shapes with a slider far beyond its end
     family: NDArray[np.intp]  # index of each new shape's family in those of the archive
     # how well new shapes are told from random codes, area under the curve
     turned: float  # by the distance to the nearest training shape in any orientation of the cube
@@ -281,7 +281,7 @@ def standings(prior: ShapePrior, archive: Archive, members: int, seed: int) -> S
     codes = fresh_codes(prior.codes, len(FAMILIES), members, ROUND + seed)
     made = made_up(codes, prior, seed)
     fresh, random, driven = (
-        [archive.standing(code) for code in table] for table in (codes, made[GAUSSIAN], made[OVERDRIVEN])
+        [archive.position(code) for code in table] for table in (codes, made[GAUSSIAN], made[OVERDRIVEN])
     )
     family = np.repeat([archive.families.index(name) for name in FAMILIES], members)
     tree = KDTree(turned(prior.codes, archive.codes) * archive.weights)
@@ -293,7 +293,7 @@ def standings(prior: ShapePrior, archive: Archive, members: int, seed: int) -> S
 def archive_checks(archive: Archive, found: Sequence[Standings]) -> tuple[dict[str, Measured], dict[str, object]]:
     """A figure per seed each, of the families that the archive has shapes of."""
 
-    def distances(kind: Sequence[Standing]) -> Table:
+    def distances(kind: Sequence[ArchivePosition]) -> Table:
         return np.array([one.distance for one in kind])
 
     count = np.bincount(archive.family, minlength=len(archive.families))
@@ -319,7 +319,7 @@ def archive_checks(archive: Archive, found: Sequence[Standings]) -> tuple[dict[s
         "A7": archive.kept_by_map(),
         "A8": float((~present).sum()),
     }
-    return measured, {"thrice": 3 * chance, "chance": chance, "common": COMMON}
+    return measured, {"thrice": 3 * chance, "chance": chance, "common": COVERED_SHARE}
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,7 @@ def drawn(real: Table, prior: ShapePrior, made: dict[str, Table], outlined: int,
     and as many by KL: straight to the mean, as far."""
     assert prior.archive is not None, "the shipped model has an archive"
     start = made[GAUSSIAN][:pulled]
-    ends = np.stack([prior.flow.way(code).codes[-1] for code in start])
+    ends = np.stack([prior.flow.descent(code).codes[-1] for code in start])
     gone, away = (
         np.linalg.norm(prior.flow.whiten(codes) - origin, axis=1)
         for codes, origin in ((ends, prior.flow.whiten(start)), (start, 0))

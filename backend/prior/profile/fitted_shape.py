@@ -1,4 +1,4 @@
-"""Bringing a family's shape to a scan of one of its members: pose, scale and form, whatever the scan has seen."""
+"""A family's shape fitted to a scan of one of its members: pose, scale and form, whole or in part."""
 
 from __future__ import annotations
 
@@ -23,33 +23,31 @@ SEARCHED = 250
 """Points of either side in the search over all poses."""
 LIKELY, SAME_POSE = 8, np.radians(20)
 """Poses of the search that are looked at, no two of them nearer to each other than this."""
-SLACK = 0.25
-"""How far a match may lie beside the surface because points stand for it, in spacings."""
+POINT_SLACK = 0.25
+"""Standard deviation of a match that is due to the distance between the points of the shape, in spacings."""
 COMPARED, FAR = 1000, 0.2
-"""Points of the scan that tell the misfit, and what one without a counterpart counts (family's units)."""
+"""Points of the scan that the misfit is measured at, and the distance of a point without a counterpart (family's
+units)."""
 NOISIEST = 0.005
-"""No scan is taken for noisier than this (canonical): fine relief looks like noise to who does not know the family, and
-the shape would not follow it."""
+"""Largest noise of a scan (canonical). Fine relief is measured as noise, and the shape would not follow it."""
 DENSE, COARSE = 20_000, 3000
-"""Most points of the scan that the shape is matched to, and points of the shape in all rounds but the last."""
+"""Points of the scan that the shape is matched to, at most, and points of the shape in all rounds but the last."""
 POSE_SD = np.array([0.3, 0.3, 0.3, 0.2, 0.2, 0.2, 0.2])
-"""How far a pose from the search may be off: turn (radians), shift (canonical), growth."""
+"""Standard deviations of a pose from the search: turn (radians), shift (canonical), growth."""
 
 
 @dataclass(frozen=True)
 class FittedShape:
-    """similarity: from the scan's canonical frame to the family's; posterior; points, normals (n, 3): the family's
-    shape as it lies on the scan, in the family's frame; misfit: mean distance of the scan from it, bounded, the turn
-    between normals counted in, in the scan's units."""
+    """The family's shape as it lies on a scan."""
 
-    similarity: Similarity
+    similarity: Similarity  # from the scan's canonical frame to the family's
     posterior: Posterior
-    points: NDArray[np.float64]
-    normals: NDArray[np.float64]
-    misfit: float
+    points: NDArray[np.float64]  # (n, 3), in the family's frame
+    normals: NDArray[np.float64]  # (n, 3)
+    misfit: float  # mean distance of the scan from it, bounded, normals counted in, in the scan's units
 
 
-def search(shape: ShapeGaussian, scan: Surface, sided: bool) -> list[Similarity]:
+def search_poses(shape: ShapeGaussian, scan: Surface, sided: bool) -> list[Similarity]:
     """Likely poses of a scan in the family's frame, best first."""
     whole = Surface(shape.points, shape.normals).thinned(SEARCHED)
     there = whole.standard
@@ -72,34 +70,33 @@ def search(shape: ShapeGaussian, scan: Surface, sided: bool) -> list[Similarity]
     return likely[:LIKELY]
 
 
-def undone(pose: NDArray, similarity: Similarity) -> Similarity:
-    """The scan moved back by the pose (7,) that the shape would have had to take."""
+def without_pose(pose: NDArray, similarity: Similarity) -> Similarity:
+    """The transform of the scan that replaces a pose (7,) of the shape: its inverse after ``similarity``."""
     turn, shift, growth = pose[:3], pose[3:6], float(np.exp(pose[6]))
     return Similarity(Rotation.from_rotvec(turn).as_matrix(), growth, shift).inverse().after(similarity)
 
 
 @dataclass(frozen=True)
 class Round:
-    """reach: matches farther off than this are doubted (canonical); count: points of the scan; smooth: whether the
-    residual is let in."""
+    """One round of matching and conditioning."""
 
-    reach: float
-    count: int
-    smooth: bool
+    reach: float  # canonical; matches at larger distances lose weight
+    count: int  # points of the scan
+    smooth: bool  # whether the shape may use its residual
 
 
 STIFF = (Round(0.3, 300, False), Round(0.2, 300, False), Round(0.2, 300, False))
-"""Modes alone: tells which poses are worth more."""
+"""Modes alone, to rank the poses of the search."""
 ROUGH = (Round(0.2, 400, True), Round(0.15, 400, True), Round(0.1, 400, True))
 FINE = (Round(0.1, 600, True), Round(0.06, 600, True), Round(0.05, 600, True), Round(0.05, 1500, True))
 REFINED = 4
-"""Poses that come through the first rounds."""
-MOST_RIVALS, RIVAL = 3, 1.3
-"""Poses that are refined to the end: so many at most, and none with a misfit that many times the best one's."""
+"""Best poses after the first rounds, which are refined."""
+MOST_RIVALS, RIVAL_MISFIT = 3, 1.3
+"""Poses that are refined to the end: so many at most, with misfits below this many times the best one's."""
 
 
 class Template:
-    """A family's shape where it lies now, to be matched."""
+    """A family's shape in its present place, with a search tree for matches."""
 
     def __init__(self, shape: ShapeGaussian, points: NDArray, sided: bool) -> None:
         self.points, self.normals = points, shape.normals_of(points)
@@ -116,13 +113,13 @@ class Template:
         return np.asarray(distance), np.asarray(index)
 
 
-def matches(
+def match_both_ways(
     template: Template, few: Surface, dense: Surface, back: int, spacing: float
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Index (m,) of points of the template, what they match (m, 3), and how far off (m,) that is.
+    """Index (m,) of points of the template, their matches (m, 3), and the distances (m,).
 
-    From the scan to the template, and back where both choose each other: what was not seen must not be drawn to the
-    scan's border.
+    From the scan to the template, and back where both choose each other: unseen parts of the template must not be drawn
+    to the border of the scan.
     """
     distance, index = template.match(few)
     chosen = np.random.default_rng(0).permutation(len(template.points))[:back]
@@ -144,7 +141,7 @@ def matches(
     )
 
 
-def settle(
+def fit_from_pose(
     shape: ShapeGaussian,
     scan: Surface,
     start: Similarity,
@@ -153,26 +150,30 @@ def settle(
     sided: bool,
     pose_sd: NDArray = POSE_SD,
 ) -> FittedShape:
-    """The shape brought to a scan from a pose near the right one; noise: standard deviation of the scan's points along
-    their normals, in the scan's units."""
+    """The shape fitted to a scan from a start near the right pose.
+
+    noise: standard deviation of the scan's points along their normals, in the scan's units.
+    """
     similarity, current, points = start, shape.part(COARSE), None
     posterior: Posterior | None = None
     dense = scan.thinned(min(DENSE, 12 * max(step.count for step in rounds)))
     for step in rounds:
         if step is rounds[-1]:
-            # the rounds before need not know the shape everywhere
+            # only the result needs all points of the shape
             current = shape
         points = current.points if posterior is None else current.points + current.displacement(posterior)
         few = scan.thinned(step.count)
         template = Template(current, points, sided)
-        found = matches(template, few.moved(similarity), dense.moved(similarity), step.count // 2, current.spacing)
+        found = match_both_ways(
+            template, few.moved(similarity), dense.moved(similarity), step.count // 2, current.spacing
+        )
         index, targets, distance = found
         normals = template.normals[index]
         offset = ((targets - current.points[index]) * normals).sum(axis=1)
         doubt = 1 + (distance / step.reach) ** 2
-        variance = ((noise * similarity.scale) ** 2 + (SLACK * current.spacing) ** 2) * doubt**2
+        variance = ((noise * similarity.scale) ** 2 + (POINT_SLACK * current.spacing) ** 2) * doubt**2
         posterior = current.condition(current.along(index, normals, pose_sd), offset, variance, pose_sd, step.smooth)
-        similarity = undone(posterior.pose, similarity)
+        similarity = without_pose(posterior.pose, similarity)
     assert posterior is not None
     points = shape.points + shape.displacement(posterior)
     template = Template(shape, points, sided)
@@ -181,27 +182,27 @@ def settle(
     return FittedShape(similarity, posterior, points, template.normals, misfit)
 
 
-def locate(
+def rough_fits(
     shape: ShapeGaussian, scan: Surface, noise: float, sided: bool, rounds: Sequence[Round] | None = None
 ) -> list[FittedShape]:
-    """The shape roughly brought to a scan in any pose, best first."""
+    """Coarse fits of the shape to a scan in any pose, best first."""
     shape = shape.part(COARSE)
-    found = [settle(shape, scan, start, noise, STIFF, sided) for start in search(shape, scan, sided)]
+    found = [fit_from_pose(shape, scan, start, noise, STIFF, sided) for start in search_poses(shape, scan, sided)]
     found = sorted(found, key=lambda one: one.misfit)[:REFINED]
-    found = [settle(shape, scan, one.similarity, noise, rounds or ROUGH, sided) for one in found]
+    found = [fit_from_pose(shape, scan, one.similarity, noise, rounds or ROUGH, sided) for one in found]
     return sorted(found, key=lambda one: one.misfit)
 
 
 def fit_shape(shape: ShapeGaussian, scan: Surface, noise: float, sided: bool) -> FittedShape:
-    """The shape brought to a scan in any pose."""
-    rough = locate(shape, scan, noise, sided)
-    likely = [one for one in rough[:MOST_RIVALS] if one.misfit < RIVAL * rough[0].misfit]
-    found = [settle(shape, scan, one.similarity, noise, FINE, sided) for one in likely]
+    """The best fit of the shape to a scan in any pose."""
+    rough = rough_fits(shape, scan, noise, sided)
+    likely = [one for one in rough[:MOST_RIVALS] if one.misfit < RIVAL_MISFIT * rough[0].misfit]
+    found = [fit_from_pose(shape, scan, one.similarity, noise, FINE, sided) for one in likely]
     return min(found, key=lambda one: one.misfit)
 
 
 def sigma_of(shape: ShapeGaussian, placed: FittedShape, index: NDArray) -> NDArray[np.float64]:
     """Standard deviation (m,) along the normal of the placed shape at points (m,) of it, in the family's frame."""
     variance = shape.variance(placed.posterior, shape.along(index, placed.normals[index], POSE_SD))
-    # points stand for the surface, which may lie a little beside them
-    return np.sqrt(variance + (SLACK * shape.spacing) ** 2)
+    # the surface may lie a little beside the points of the shape
+    return np.sqrt(variance + (POINT_SLACK * shape.spacing) ** 2)
