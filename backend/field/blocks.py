@@ -1,7 +1,7 @@
-"""Blocks of 4^3 bricks (32^3 voxels) over the bricks that the surface crosses: which, what they read, how they join.
+"""Blocks of 4^3 bricks (32^3 voxels), on which the network runs: their places, their inputs, and their average.
 
-Neighbouring blocks share one brick, where their fields are blended with weights that fall to nothing at the border of
-each block: no seam can show, since no block's border counts.
+Neighbouring blocks share one brick. There their fields are averaged with weights that fall to zero at the border of
+each block, so that no seam shows.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ PARENT = BLOCK // 2 + 2
 def cover(active: np.ndarray) -> np.ndarray:
     """First bricks i32 (b, 3) of blocks that cover the ``active`` bricks i32 (m, 3).
 
-    Neighbouring blocks share a layer of bricks, and a shared brick needs only one of them: where the surface goes on
-    to both sides of it, both are there for what lies beyond, and blend. Of the 27 places of the lattice of blocks the
-    one with the fewest blocks is taken: the network's time is nearly all of a fit's.
+    Neighbouring blocks share a layer of bricks. A shared brick needs only one of them; where the surface continues on
+    both sides, the bricks beyond it bring both blocks in. Of the 27 places of the lattice of blocks the one with the
+    fewest blocks is taken, because the network takes nearly all the time of a fit.
     """
     if len(active) == 0:
         return np.zeros((0, 3), np.int32)
@@ -34,14 +34,14 @@ def cover(active: np.ndarray) -> np.ndarray:
 def _cover_at(active: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """A cover by blocks whose first bricks are ``shift`` plus multiples of the stride."""
     lattice, remainder = np.divmod(active - shift, STRIDE)
-    # room for the block before the first one
+    # one more for the block before the first one
     origin = lattice.min(axis=0) - 1
     size = lattice.max(axis=0) - origin + 1
     weight = np.array([size[1] * size[2], size[2], 1])
     place = (lattice - origin) @ weight
     shared = remainder == 0
     chosen = np.zeros(size.prod(), bool)
-    # from bricks that only one block has to those at the corners of eight
+    # first the bricks of one block, then those shared by two, four and eight
     for axes in range(4):
         bricks = np.flatnonzero(shared.sum(axis=1) == axes)
         covered = np.zeros(len(bricks), bool)
@@ -54,7 +54,9 @@ def _cover_at(active: np.ndarray, shift: np.ndarray) -> np.ndarray:
 
 
 KEY_BITS = 20
+"""Bits of a coordinate in a key."""
 KEY_OFFSET = 1 << (KEY_BITS - 1)
+"""Added to coordinates, which may be negative."""
 
 
 def _keys(coords: np.ndarray) -> np.ndarray:
@@ -116,14 +118,14 @@ def _along_axes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def blend_weights() -> np.ndarray:
-    """Weights f32 (32, 32, 32): 1 in the middle, falling linearly to nothing over the bricks that blocks share."""
+    """Weights f32 (32, 32, 32) of a block: 1 in the middle, falling linearly to 0 over the bricks that blocks share."""
     ramp = (np.arange(BRICK, dtype=np.float32) + 0.5) / BRICK
     line = np.concatenate([ramp, np.ones(BLOCK - 2 * BRICK, np.float32), ramp[::-1]])
     return line[:, None, None] * line[:, None] * line
 
 
 class BlockAverage:
-    """Weighted mean of overlapping blocks on ``count`` bricks, collected a batch at a time."""
+    """Weighted mean of overlapping blocks on ``count`` bricks; batches are added one after the other."""
 
     def __init__(self, count: int, channels: int) -> None:
         self._sums = np.zeros((count, channels, BRICK, BRICK, BRICK), np.float32)
@@ -132,16 +134,16 @@ class BlockAverage:
         self._weight_bricks = split_blocks(self._weight[None, None])[0]
 
     def add(self, blocks: np.ndarray, index: np.ndarray) -> None:
-        """blocks f32 (b, c, 32, 32, 32), overwritten; index i32 (b, 4, 4, 4): their bricks' numbers."""
+        """Add blocks f32 (b, c, 32, 32, 32), which are overwritten; index i32 (b, 4, 4, 4): their bricks' numbers."""
         blocks *= self._weight
         bricks = split_blocks(blocks)
         for place in np.ndindex(BLOCK_BRICKS, BLOCK_BRICKS, BLOCK_BRICKS):
-            # at one place the bricks of different blocks differ, so plain indexing adds each of them once
+            # the bricks at one place of different blocks differ, so plain indexing adds each of them once
             at = (slice(None), *place)
             self._sums[index[at]] += bricks[at]
             self._weights[index[at]] += self._weight_bricks[place]
 
     def mean(self) -> np.ndarray:
-        """The blended channels f32 (count, c, 8, 8, 8)."""
+        """The averaged channels f32 (count, c, 8, 8, 8)."""
         self._sums /= self._weights
         return self._sums

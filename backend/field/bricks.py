@@ -1,4 +1,4 @@
-"""Sparse voxel grids: 8^3 bricks, kept only where they are needed."""
+"""Sparse voxel grids of 8^3 bricks, the sizes of levels and blocks, and the field of a level."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
 """Zero set of a sparse grid as a closed triangle mesh: marching cubes, vectorised over all cells.
 
-Written here because no library takes sparse bricks and promises a manifold: scikit-image and trimesh want a
-dense array, and tables with a fixed choice per case leave edges with four triangles on noisy fields. The
-promise holds for any finite field on any set of bricks. Every sign change between neighbouring voxels has one
-vertex, found again by its number in the brick that owns it, so seams are welded exactly; cells agree on their
-common faces (see `cube_table`); and bricks that are not stored have a sign (see `BrickTable`). On an ambiguous
-face the bilinear interpolant decides which corners are joined.
+No library takes sparse bricks and guarantees a manifold: scikit-image and trimesh need a dense array, and tables with a
+fixed choice per case leave edges with four triangles on noisy fields. Here the surface is a closed manifold for any
+finite field on any set of bricks: every sign change between neighbouring voxels has one vertex, numbered in the brick
+that owns it, so seams are welded exactly; cells agree on their common faces (see `cube_table`); and bricks that are not
+stored have a sign (see `BrickTable`). On an ambiguous face the bilinear interpolant decides which corners are joined.
 """
 
 from __future__ import annotations
@@ -33,26 +32,21 @@ LARGEST_BOX = 2**23
 
 @dataclass(frozen=True)
 class Isosurface:
-    """A closed surface.
+    """A closed surface."""
 
-    vertices: f32 (n, 3) in voxels, the centre of voxel (i, j, k) being (i, j, k). faces: i32 (m, 3), wound so
-    that normals point to positive values. values: f32 (n, c - 1), the grid's other channels, linear along the
-    grid's edges.
-    """
-
-    vertices: np.ndarray
-    faces: np.ndarray
-    values: np.ndarray
+    vertices: np.ndarray  # f32 (n, 3), in voxels, the centre of voxel (i, j, k) being (i, j, k)
+    faces: np.ndarray  # i32 (m, 3), normals toward positive values
+    values: np.ndarray  # f32 (n, c - 1), the grid's other channels, linear along the grid's edges
 
 
 def extract(grid: BrickGrid, fill: float = TRUNCATION, sides: BrickMap | None = None) -> Isosurface:
     """Surface on which channel 0 changes its sign; negative is inside, zero counts as outside.
 
-    Watertight, edge- and vertex-manifold and consistently wound for any finite field. fill: the size that
-    absent bricks give to their value; other channels go on unchanged there, and are as large as anywhere
-    where nothing is stored at either end. sides: on which side absent bricks lie; without it that is guessed
-    from the stored ones. Empty when nothing is inside. Memory grows with the number of bricks that the
-    surface crosses. Raises ValueError for values that are not finite or bricks too far apart.
+    Watertight, edge- and vertex-manifold and consistently wound for any finite field; empty when nothing is inside.
+    fill: absolute value of channel 0 in absent bricks; other channels continue unchanged there, and take their maximum
+    where no brick is stored at either end. sides: on which side absent bricks lie; without it, the stored ones decide,
+    see `BrickTable.around`. Memory grows with the number of bricks that the surface crosses. Raises ValueError for
+    values that are not finite or bricks too far apart.
     """
     channels = grid.values.shape[1]
     if not np.isfinite(grid.values).all():

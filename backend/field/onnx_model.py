@@ -1,4 +1,8 @@
-"""The shipped model: four ONNX graphs behind plain functions of arrays. onnxruntime is imported on first use."""
+"""The shipped model: four ONNX graphs, called as functions of arrays. onnxruntime is imported on first use.
+
+seed: the field above level 0. encoder: the shape's code. phi: from attributes and code to the style, the channel gains
+of the atom. atom: the network that the recursion applies at every level.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +28,14 @@ GRAPHS = ("seed", "encoder", "phi", "atom")
 CODE = 128
 """Numbers in a shape code z; the code 0 is the mean of all shapes."""
 CODED_LEVELS = 2
-"""Levels that hear the code, from level 0 on. What a whole shape is like decides what is coarse; told to the finer
-levels it taught them the training shapes by heart: on others they erred more with the code than without."""
+"""Levels that depend on the code, from level 0 on. With the code, finer levels learned the training shapes by heart and
+had larger errors on other shapes than without it."""
 LEAST_NOISE = 0.05
-"""Noise below this (voxels) makes no difference to the field."""
+"""Less noise than this (voxels) counts as this much: it does not change the field."""
 ENCODER_NOISE = 0.1
-"""Noise (voxels of level 0) that the atom is told when it looks for the code."""
+"""Noise (voxels of level 0) for the atom when it makes the field that the encoder reads."""
 WHOLE = (0.0, 0.0, 0.0, 1 / 16)
-"""The atom's position of the block of level 0."""
+"""The atom's position of the block of level 0: its centre and voxel size, canonical."""
 
 
 class CancelToken:
@@ -63,7 +67,7 @@ class CancelToken:
         with self._lock:
             self._run = options
         try:
-            # after the run is known, so that no cancel can fall between the two
+            # checked after the run is set, so that no `cancel` is missed between the two
             self.raise_if_cancelled()
             yield
         except Exception:
@@ -77,22 +81,25 @@ class CancelToken:
 
 @dataclass
 class Model:
-    """Sessions on one device. ``hash`` names the weights; ``seconds`` counts the time spent inside the sessions."""
+    """The graphs' sessions on one device."""
 
-    hash: str
-    device: str
+    hash: str  # of the graphs
+    device: str  # "cpu" or "cuda"
     card: dict[str, Any]
     providers: list[str]
-    sessions: dict[str, Any]
-    seconds: float = field(default=0.0)
+    sessions: dict[str, Any]  # by graph
+    seconds: float = field(default=0.0)  # spent inside the sessions so far
 
     def seed(self, evidence: np.ndarray, cancel: CancelToken) -> np.ndarray:
         """Field above level 0, f32 (1, 2, 18, 18, 18), from the evidence of level 0, f32 (1, 5, 32, 32, 32)."""
         return self._run("seed", ["parent"], {"evidence": evidence}, cancel)[0]
 
     def encode(self, evidence: np.ndarray, parent: np.ndarray, cancel: CancelToken) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of the shape's code, each f32 (CODE,), from the evidence of level 0 and the field
-        above it, as `seed` returns it: the atom looks once without a code."""
+        """Mean and standard deviation of the shape's code, each f32 (CODE,).
+
+        evidence: of level 0; parent: the field above it, as `seed` returns it. The encoder reads the atom's field for
+        the zero code.
+        """
         unknown = np.zeros(CODE, np.float32)
         style = self.style(ENCODER_NOISE, 0.0, 0, unknown, cancel)
         field = self.field(evidence, parent, np.array([WHOLE], np.float32), style, cancel)
@@ -100,11 +107,13 @@ class Model:
         return mean[0], np.exp(log_sd[0])
 
     def style(self, noise: float, filling: float, level: int, code: np.ndarray, cancel: CancelToken) -> np.ndarray:
-        """Style f32 (1, S): noise in voxels of the level, hole filling -1 .. 1, code f32 (CODE,), which only
-        the coarse levels hear."""
+        """Style f32 (1, S), the channel gains of the atom.
+
+        noise: in voxels of the level; filling: -1 .. 1; code f32 (CODE,): ignored from level CODED_LEVELS on.
+        """
         attributes = [np.log2(max(noise, LEAST_NOISE)) / 3, filling, level / 5, float(level == 0)]
-        heard = np.asarray(code, np.float32) if level < CODED_LEVELS else np.zeros(CODE, np.float32)
-        inputs = {"attributes": np.array([attributes], np.float32), "code": heard[None]}
+        code = np.asarray(code, np.float32) if level < CODED_LEVELS else np.zeros(CODE, np.float32)
+        inputs = {"attributes": np.array([attributes], np.float32), "code": code[None]}
         return self._run("phi", ["style"], inputs, cancel)[0]
 
     def field(
@@ -149,7 +158,7 @@ def load_model(device: str = "auto", threads: int = 0, folder: Path | None = Non
 
 
 def _open(folder: Path, device: str, threads: int) -> tuple[dict[str, Any], str]:
-    """The sessions and the device that they really run on."""
+    """The sessions, and the device that they run on."""
     import onnxruntime
 
     if device not in ("auto", "cpu", "cuda"):
@@ -164,7 +173,7 @@ def _open(folder: Path, device: str, threads: int) -> tuple[dict[str, Any], str]
         except Exception as error:  # noqa: BLE001  onnxruntime has no base class for its errors
             reason = str(error).splitlines()[0]
         else:
-            # a list of providers is a wish: only the session knows what it got
+            # the session may fall back to the CPU without an error
             if "CUDAExecutionProvider" in sessions["atom"].get_providers():
                 return sessions, "cuda"
             reason = "the CUDA libraries or the driver could not be loaded"
