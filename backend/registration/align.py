@@ -1,4 +1,4 @@
-"""One scan of a family brought onto another: the pose, and a smooth warp for the differences of proportion."""
+"""Alignment of one scan of a family with another: the pose, and a smooth warp for the differences of proportion."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from .similarity import Similarity
 from .warp import Warp, match_warp, mismatch
 
 RADII, STIFFNESS = (0.5, 0.25, 0.12), 0.1
-"""Of the smooth warp that follows the rigid registration, in sizes."""
+"""Radii of the layers (sizes) and stiffness of the smooth warp that follows the rigid registration."""
 POINTS, FEW_POINTS, TARGETS = 1500, 500, 8000
-"""Points that the warp is fitted at, those that the poses are compared at, and points of the reference."""
-RIVALS = 1.3
-"""Poses whose misfit before the warp is at most this many times the best one's are looked at."""
-COMPARED, MOST_MISFIT = 2000, 0.5
-"""Points at which misfits are compared, and what one without a counterpart counts (sizes)."""
+"""Points that the final warp is fitted at, that the stiff warp of each pose is fitted at, and points of the
+reference."""
+RIVAL_MISFIT = 1.3
+"""Poses whose misfit before the warp is below this many times the best one's get a warp."""
+MISFIT_POINTS, MOST_MISFIT = 2000, 0.5
+"""Points at which a misfit is measured, and the distance (sizes) of a point without a counterpart."""
 REACH, LEAST_REACH = 4.0, 0.03
-"""Matches this many times farther than the median one are doubted, and none nearer than that (sizes)."""
+"""Matches beyond this many times the median distance lose weight, and none nearer than the second (sizes)."""
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """similarity: from the scan's canonical frame to the reference's; warp: of the reference's frame, after that;
-    misfit: root mean square distance that a stiff warp leaves between the surfaces, both ways (sizes)."""
+    """A pose of a scan on a reference, with a warp."""
 
-    similarity: Similarity
-    warp: Warp
-    misfit: float
+    similarity: Similarity  # from the scan's canonical frame to the reference's
+    warp: Warp  # of the reference's frame, after that
+    misfit: float  # root mean square distance between the surfaces after a stiff warp, both ways (sizes)
 
     def bend(self, points: NDArray, normals: NDArray) -> Surface:
         """Where points (n, 3) of the scan with unit normals (n, 3) lie on the reference."""
@@ -39,12 +39,12 @@ class Alignment:
 
 
 def alignments(surface: Surface, reference: Surface, *, adapt: bool = True) -> list[Alignment]:
-    """How ``surface`` may lie on ``reference``, best first, under a stiff warp (none without ``adapt``).
+    """Poses of ``surface`` on ``reference``, best first, with a stiff warp (none without ``adapt``).
 
-    The stiff warp carries proportions, but not a handle to where there is none: what it leaves tells the poses apart.
+    The stiff warp adapts proportions but cannot move a handle to where there is none, so its misfit ranks the poses.
     """
     found = register(surface, reference)
-    likely = [pose for pose, residual in found.rivals if residual < RIVALS * found.residual]
+    likely = [pose for pose, residual in found.rivals if residual < RIVAL_MISFIT * found.residual]
     matcher = _matcher(reference)
     aligned = []
     for pose in (found.transform, *likely):
@@ -57,16 +57,16 @@ def alignments(surface: Surface, reference: Surface, *, adapt: bool = True) -> l
 
 
 def _misfit(bent: Surface, matcher: Matcher) -> float:
-    """Root mean square distance to the other surface, both ways: what one of them lacks weighs more than what is a
-    little off everywhere."""
+    """Root mean square distance to the other surface, both ways (sizes): a missing part weighs more than a small offset
+    everywhere."""
     size = matcher.surface.size
-    there = mismatch(bent.thinned(COMPARED), matcher)
-    back = mismatch(matcher.surface.thinned(COMPARED), Matcher(bent, matcher.normal_reach))
+    there = mismatch(bent.thinned(MISFIT_POINTS), matcher)
+    back = mismatch(matcher.surface.thinned(MISFIT_POINTS), Matcher(bent, matcher.normal_reach))
     return float(np.sqrt((np.minimum(np.concatenate([there, back]) / size, MOST_MISFIT) ** 2).mean()))
 
 
 def refined(alignment: Alignment, surface: Surface, reference: Surface) -> Alignment:
-    """The alignment with a warp that is as fine as the surfaces tell."""
+    """The alignment with a fine warp in place of the stiff one."""
     warp = _warp(surface.moved(alignment.similarity), _matcher(reference), RADII, POINTS)
     return Alignment(alignment.similarity, warp, alignment.misfit)
 

@@ -1,4 +1,4 @@
-"""Registration of two surfaces: rigid and scale, from any pose, refused where more than one pose fits."""
+"""Registration of two surfaces by a similarity, from any pose, with the other poses that fit as well."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ from scipy.spatial import KDTree
 from . import pose_search
 from .similarity import Similarity, angle_between, best_similarity, best_sliding
 
-SEARCHED, COMPARED = 500, 800
-"""Points of either surface in the search, and where two poses are compared."""
+SEARCH_POINTS, MISFIT_POINTS = 500, 800
+"""Points of either surface in the search over poses, and in the misfit of a pose."""
 LIKELY = 4
 """Poses of the search that are refined."""
-SIZES, PAIR_SIZES = (1500, 6000), (3000, 20_000)
-"""Points of the source and of the target in the refinement: of another object, and of the same one."""
-ROUNDS, SETTLED = 20, 1e-5
+FAMILY_POINTS, PAIR_POINTS = (1500, 6000), (3000, 20_000)
+"""Points of the source and of the target in ICP: for two members of a family, and for two states of one object."""
+ROUNDS, LAST_STEP = 20, 1e-5
 """Most rounds, and the step (sizes of the target) that ends them."""
 NORMAL_REACH = 0.15
 """A turn of one radian between two normals counts like this distance, in sizes of the target: the two walls of a
 thin sheet face opposite ways and must not be matched."""
-KEPT = 0.85
-"""Share of the closest matches that are believed: an edit or a lost part must not pull."""
+KEPT_SHARE = 0.85
+"""Share of the closest matches that count: an edit or a missing part must not move the rest."""
 SCALE_ROOM = 1.1
-"""The scale stays within this factor of the ratio of the sizes: matches to the nearest surface favour a source that
-shrinks into a corner of its target, where everything is near."""
-FEW = 4000
-"""So many points are looked up sooner than threads are started for them."""
-Step = Callable[[NDArray, NDArray, NDArray], Similarity]
+"""The scale stays within this factor of the ratio of the sizes. Nearest-point matches favour a small source in a corner
+of its target, where everything is near."""
+ONE_THREAD = 4000
+"""Up to so many queries of the tree are faster on one thread than the threads are started."""
 SAME_POSE = np.radians(20)
+"""Poses whose rotations differ by less are one pose."""
+Step = Callable[[NDArray, NDArray, NDArray], Similarity]
+"""From points (n, 3), their matches (n, 3) and the unit normals (n, 3) there to the next step."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Surface:
 
     @property
     def standard(self) -> Similarity:
-        """Puts the centre at the origin and makes the size one."""
+        """The similarity that puts the centre at the origin and makes the size one."""
         return Similarity(np.eye(3), 1 / self.size, -self.points.mean(axis=0) / self.size)
 
     def thinned(self, count: int) -> Surface:
@@ -64,11 +66,11 @@ class Surface:
 
 @dataclass(frozen=True)
 class Registration:
-    """transform: source to target; residual: its `misfit`; rivals: other poses that fit, best first, with theirs."""
+    """The best pose of a source on a target, and the others."""
 
-    transform: Similarity
-    residual: float
-    rivals: tuple[tuple[Similarity, float], ...]
+    transform: Similarity  # source to target
+    residual: float  # its `misfit`
+    rivals: tuple[tuple[Similarity, float], ...]  # other poses, best first, with their misfits
 
 
 class Matcher:
@@ -82,17 +84,17 @@ class Matcher:
     def match(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray]:
         """Distance (n,), with the turn between normals counted in, and index (n,) of the match."""
         code = np.concatenate([points, self.normal_reach * normals], axis=1)
-        distance, index = self._tree.query(code, workers=-1 if len(points) > FEW else 1)
+        distance, index = self._tree.query(code, workers=-1 if len(points) > ONE_THREAD else 1)
         return np.asarray(distance), np.asarray(index)
 
 
 def register(source: Surface, target: Surface) -> Registration:
     """Similarity from ``source`` to ``target`` from any pose."""
-    points, targets = SIZES
+    points, targets = FAMILY_POINTS
     matcher, few = Matcher(target.thinned(targets), NORMAL_REACH * target.size), source.thinned(points)
     usual = target.size / source.size
-    # free to slide, members of a family find each other in a few rounds, or run away from each other; held, they do
-    # neither
+    # with steps that slide freely, members of a family either meet in a few rounds or drift apart; with held steps
+    # they do neither
     refined = [
         icp(few, matcher, start, usual, step)[0]
         for start in _likely(source, target)
@@ -103,8 +105,9 @@ def register(source: Surface, target: Surface) -> Registration:
 
 
 def register_nearby(source: Surface, target: Surface) -> Similarity:
-    """Similarity from ``source`` to ``target``, which are one object in nearly one pose, but for a part of them."""
-    points, targets = PAIR_SIZES
+    """Similarity from ``source`` to ``target``: one object in nearly the same pose, of which a part may have
+    changed."""
+    points, targets = PAIR_POINTS
     matcher, few = Matcher(target.thinned(targets), NORMAL_REACH * target.size), source.thinned(points)
     starts = Similarity.identity(), target.standard.inverse().after(source.standard)
     fits = [icp(few, matcher, start, 1.0, best_sliding) for start in starts]
@@ -113,13 +116,13 @@ def register_nearby(source: Surface, target: Surface) -> Similarity:
 
 def misfit(source: Surface, target: Surface, transform: Similarity) -> float:
     """Root mean square distance between the surfaces, both ways, normals counted in, in sizes of the target."""
-    here, there = source.thinned(COMPARED).moved(transform), target.thinned(COMPARED)
+    here, there = source.thinned(MISFIT_POINTS).moved(transform), target.thinned(MISFIT_POINTS)
     return pose_search.misfit((here.points / target.size, here.normals), (there.points / target.size, there.normals))
 
 
 def _likely(source: Surface, target: Surface) -> list[Similarity]:
-    """What the search over all poses finds, best first."""
-    source, target = source.thinned(SEARCHED), target.thinned(SEARCHED)
+    """The best LIKELY poses of the search over all poses, best first."""
+    source, target = source.thinned(SEARCH_POINTS), target.thinned(SEARCH_POINTS)
     here, there = source.standard, target.standard
     few, fewer = source.moved(here), target.moved(there)
     found = (
@@ -130,7 +133,7 @@ def _likely(source: Surface, target: Surface) -> list[Similarity]:
 
 
 def _distinct(fits: Iterable[tuple[Similarity, float]]) -> list[tuple[Similarity, float]]:
-    """Best first, without the ones that a better one nearly equals."""
+    """The fits, best first, without those in the same pose as a better one."""
     distinct: list[tuple[Similarity, float]] = []
     for fit in sorted(fits, key=lambda fit: fit[1]):
         if all(angle_between(fit[0].rotation, other.rotation) > SAME_POSE for other, _ in distinct):
@@ -139,26 +142,28 @@ def _distinct(fits: Iterable[tuple[Similarity, float]]) -> list[tuple[Similarity
 
 
 def icp(source: Surface, matcher: Matcher, start: Similarity, usual: float, towards: Step) -> tuple[Similarity, float]:
-    """Trimmed ICP with scale from ``start``, the scale near the ``usual`` one, and the mean distance of what is kept.
+    """Trimmed ICP with scale from ``start``, and the mean distance of the matches that count.
 
-    towards: the step from points (n, 3) towards matches (n, 3) with unit normals (n, 3).
+    usual: the scale stays near it, see SCALE_ROOM; towards: makes the steps.
     """
     found, target, error = start, matcher.surface, np.inf
     for _ in range(ROUNDS):
         points, normals = found.points(source.points), found.directions(source.normals)
         distance, index = matcher.match(points, normals)
-        kept = distance <= np.quantile(distance, KEPT)
+        kept = distance <= np.quantile(distance, KEPT_SHARE)
         error = float(distance[kept].mean())
         step = towards(points[kept], target.points[index[kept]], target.normals[index[kept]])
         found = _rescaled(step.after(found), usual, source.points)
-        if np.abs(step.points(points) - points).max() < SETTLED * target.size:
+        if np.abs(step.points(points) - points).max() < LAST_STEP * target.size:
             break
     return found, error
 
 
 def _to_family(points: NDArray, targets: NDArray, normals: NDArray) -> Similarity:
-    """Half way to the planes of the matches, less along them: members of a family match nowhere exactly, and free to
-    slide and grow, one would run away on the other."""
+    """A step all the way to the planes of the matches, and 0.3 of the way along them.
+
+    Members of a family match nowhere exactly; with steps that slide and grow freely, one would drift off the other.
+    """
     along = ((targets - points) * normals).sum(axis=1, keepdims=True) * normals
     return best_similarity(points, points + along + 0.3 * (targets - points - along), np.ones(len(points)))
 

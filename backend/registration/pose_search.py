@@ -1,4 +1,4 @@
-"""Search over all poses: many starts at once, on few points, with every distance between them written out."""
+"""Search over all poses: many starts at once, on few points, with all distances between them in one array."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 SPREAD_TURNS = 96
-"""Turns spread evenly over all, besides those of the principal axes: axes say little where a shape is nearly round."""
+"""Rotations spread evenly, besides those of the principal axes, which are uncertain where a shape is nearly round."""
 STAGES = ((80, 3, 40), (200, 4, 8), (500, 5, 8))
-"""Points of either side, rounds, and poses that are kept."""
+"""For each stage: points of either side, rounds, and poses that are kept."""
 REACH = 0.3
 """A turn of one radian between two normals counts like this distance, in sizes."""
 FAR = 0.7
-"""No point lies farther off than this (sizes): a part that is missing counts, but not for more and more."""
+"""Largest distance (sizes) that counts, so that a missing part counts, but not without limit."""
 DOUBT = 0.3
-"""Matches this far apart (sizes) pull half as much."""
+"""Matches at this distance (sizes) have half the weight."""
 
 
 def search(
@@ -25,8 +25,8 @@ def search(
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64], float]]:
     """Poses that may fit, best first: rotation (3, 3), shift (3,) and the root mean square misfit, both ways.
 
-    source and target: points (n, 3), centred and of size one, with normals (n, 3). Both sides match the other, so that
-    a part that either lacks counts: it is what tells the poses of a nearly round shape apart.
+    source and target: points (n, 3), centred and of size one, with normals (n, 3). Each side is matched to the other,
+    so that a part that one of them lacks counts: only such parts distinguish the poses of a nearly round shape.
     """
     turns = np.concatenate([spread_turns(SPREAD_TURNS), axis_turns(source[0], target[0])]).astype(np.float32)
     shifts, misfit = np.zeros((len(turns), 3), np.float32), np.zeros(len(turns))
@@ -40,8 +40,7 @@ def search(
 
 
 def misfit(source: tuple[NDArray, NDArray], target: tuple[NDArray, NDArray]) -> float:
-    """Root mean square distance, both ways, between points with normals in sizes; normals and far points count as in
-    the search."""
+    """Root mean square distance (sizes), both ways, between points with normals, weighed as in the search."""
     here, there = (tuple(part.astype(np.float32) for part in side) for side in (source, target))
     return float(_fitted(here, there, np.eye(3, dtype=np.float32)[None], np.zeros((1, 3), np.float32), 0)[2][0])
 
@@ -70,7 +69,7 @@ def axis_turns(source: NDArray, target: NDArray) -> NDArray[np.float64]:
 def _fitted(
     source: tuple[NDArray, ...], target: tuple[NDArray, ...], turns: NDArray, shifts: NDArray, rounds: int
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Turns (s, 3, 3) and shifts (s, 3) after rounds of matching to and fro, and their misfits (s,)."""
+    """Rotations (s, 3, 3) and shifts (s, 3) after ``rounds`` of matching both ways, and their misfits (s,)."""
     points, normals = source
     targets, facing = target
     place = np.concatenate([targets, REACH * facing], axis=1)

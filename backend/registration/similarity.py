@@ -51,7 +51,7 @@ def angle_between(a: NDArray, b: NDArray) -> float:
 def best_similarity(source: NDArray, target: NDArray, weight: NDArray) -> Similarity:
     """Weighted least squares from source (n, 3) to target (n, 3), weight (n,) (Umeyama 1991).
 
-    The scale is the symmetric one, the ratio of the spreads (Horn 1987): it does not shrink when the match is poor.
+    The scale is the symmetric one, the ratio of the spreads (Horn 1987), which does not shrink when the match is poor.
     """
     share = weight / weight.sum()
     source_mean, target_mean = share @ source, share @ target
@@ -64,9 +64,9 @@ def best_similarity(source: NDArray, target: NDArray, weight: NDArray) -> Simila
 
 
 def best_sliding(source: NDArray, target: NDArray, normals: NDArray, slide: float = 0.1) -> Similarity:
-    """A step from source (n, 3) to the planes through target (n, 3) across its unit normals (n, 3), to first order.
+    """The step from source (n, 3) to the planes through target (n, 3) with unit normals (n, 3), to first order.
 
-    slide: share of the way along the planes that counts, so that no direction is free.
+    slide: weight of the distance along the planes, so that no direction is free.
     """
     centre = source.mean(axis=0)
     size = np.sqrt(((source - centre) ** 2).sum(axis=1).mean())

@@ -15,21 +15,24 @@ from .icp import Matcher, Surface
 CHUNK = 1 << 22
 """Kernel values held at a time."""
 ROUNDS = 8
+"""Rounds of matching and fitting for each layer."""
 SLIDE = 0.2
-"""Share of the way along the tangent plane that a match pulls: a surface may slide under its match, but not freely."""
+"""Weight of the part of a match along the tangent plane: a surface may slide under its match, but not freely."""
 STIFFNESS = 0.05
+"""Weight of the ridge penalty, for one point per bump."""
 MOST_POINTS = 2500
+"""Points of the source that the warp is fitted at."""
 MOST_SLIDING = 160
 """Layers with at most this many bumps let points slide."""
 
 
 @dataclass(frozen=True)
 class Bumps:
-    """centres (m, 3); gains (m, 3): displacement of each bump; radius: standard deviation of the Gaussians."""
+    """A sum of Gaussian bumps."""
 
-    centres: NDArray[np.float64]
-    gains: NDArray[np.float64]
-    radius: float
+    centres: NDArray[np.float64]  # (m, 3)
+    gains: NDArray[np.float64]  # (m, 3), displacement of each bump
+    radius: float  # standard deviation of the Gaussians
 
     def values(self, points: NDArray) -> NDArray[np.float64]:
         """Heights (n, m) of the bumps at points (n, 3)."""
@@ -89,7 +92,7 @@ class Warp:
 
 def turned(normals: NDArray, jacobian: NDArray) -> NDArray[np.float64]:
     """Unit normals (n, 3) of a surface after a displacement of derivative ``jacobian`` (n, 3, 3)."""
-    # normals turn with the cofactors of the Jacobian, which also serve where the warp folds
+    # normals transform by the cofactors of the Jacobian, which exist even where the warp folds
     a, b, c = np.moveaxis(np.eye(3) + jacobian, 2, 0)
     found = sum(normals[:, i, None] * np.cross(*pair) for i, pair in enumerate(((b, c), (c, a), (a, b))))
     return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-30)
@@ -114,24 +117,21 @@ def spread_points(points: NDArray, spacing: float) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class Ridge:
-    """Ridge regression with the energy of the reproducing kernel as its penalty, factored once.
+    """Ridge regression with the energy of the reproducing kernel as its penalty, factored once."""
 
-    values (n, m): the kernel at the points; factor: of the normal matrix (m, m).
-    """
-
-    values: NDArray[np.float64]
-    factor: tuple[NDArray[np.float64], bool]
+    values: NDArray[np.float64]  # (n, m), the kernel at the points
+    factor: tuple[NDArray[np.float64], bool]  # of the normal matrix (m, m)
 
     @classmethod
     def of(cls, values: NDArray, penalty: NDArray) -> Ridge:
         """values (n, m): the kernel at the points; penalty (m, m): the kernel among the centres, times the variance of
-        the noise of one point over the variance of what is sought."""
+        a point's noise over the variance of the displacement."""
         normal = values.T @ values + penalty
         normal[np.diag_indices_from(normal)] += 1e-9 * np.trace(normal) / len(normal)
         return cls(values, cho_factor(normal, overwrite_a=True, check_finite=False))
 
     def gains(self, wanted: NDArray) -> NDArray[np.float64]:
-        """Gains (m, k) of the bumps that come near ``wanted`` (n, k) at the points."""
+        """Gains (m, k) of the bumps that fit ``wanted`` (n, k) at the points."""
         return cho_solve(self.factor, self.values.T @ wanted, check_finite=False)
 
 
@@ -144,9 +144,9 @@ def match_warp(
     stiffness: float = STIFFNESS,
     points: int = MOST_POINTS,
 ) -> Warp:
-    """Warp from ``source`` onto the matcher's surface, in layers of falling radius, seen at about ``points`` places.
+    """Warp from ``source`` onto the matcher's surface, in layers of falling radius, fitted at about ``points`` points.
 
-    reach: matches much farther than this are doubted (Cauchy weights), whatever the layer.
+    reach: matches much farther than this lose weight (Cauchy weights) in all layers.
     """
     source = source.thinned(points)
     layers: list[Bumps] = []
@@ -173,11 +173,11 @@ def match_warp(
 
 @dataclass(frozen=True)
 class Match:
-    """Points (n, 3) where they are now, their matches (n, 3), and the unit normals (n, 3) there."""
+    """Points and their matches."""
 
-    points: NDArray[np.float64]
-    targets: NDArray[np.float64]
-    normals: NDArray[np.float64]
+    points: NDArray[np.float64]  # (n, 3), after the layers so far
+    targets: NDArray[np.float64]  # (n, 3)
+    normals: NDArray[np.float64]  # (n, 3), unit, at the targets
 
 
 Solver = Callable[[Match, NDArray, NDArray], NDArray]
@@ -185,8 +185,8 @@ Solver = Callable[[Match, NDArray, NDArray], NDArray]
 
 
 def _sliding(values: NDArray, penalty: NDArray) -> Solver:
-    """Point-to-plane least squares: along the surface a point is nearly free, so that what is the same all along, as
-    the side of a leg, follows what is not, as its foot. Three unknowns for each bump: for few bumps."""
+    """Point-to-plane least squares: along the surface a point is nearly free, so that featureless parts, such as the
+    side of a leg, follow distinct ones, such as its foot. Three unknowns for each bump, so for few bumps."""
     count, bumps = values.shape
 
     def solve(match: Match, before: NDArray, weight: NDArray) -> NDArray:
@@ -205,8 +205,8 @@ def _sliding(values: NDArray, penalty: NDArray) -> Solver:
 
 
 def _held(values: NDArray, penalty: NDArray) -> Solver:
-    """Least squares that moves points towards their tangent planes and leaves doubted ones where they are: the weighted
-    problem, majorised, so that one factor serves all rounds. For many bumps."""
+    """Least squares that moves points toward their tangent planes by their weights: the weighted problem, majorised, so
+    that one factor serves all rounds. For many bumps."""
     ridge = Ridge.of(values, penalty)
 
     def solve(match: Match, before: NDArray, weight: NDArray) -> NDArray:
