@@ -1,4 +1,4 @@
-"""Repairs that need no geometry: points that are not there, said twice or unused, and faces that are no triangles."""
+"""Repairs that need no geometry: points that are not finite, equal or unused, and faces that are no triangles."""
 
 from __future__ import annotations
 
@@ -11,46 +11,36 @@ from ..errors import ErrorCode, OmomiError
 from ..formats.raw_scan import RawScan
 
 FARTHEST = 1e100
-"""Coordinates beyond this are taken for damage, as NaN is: their differences would overflow."""
+"""Coordinates beyond this count as damaged, like NaN: their differences would overflow."""
 FARTHEST_UNITS = 1e6
-"""Points are clamped to this many scan sizes from the middle, where they are strays in any case."""
+"""Points are clamped to this many scan sizes from the middle; so far out they are outliers in any case."""
 
 
 @dataclass(frozen=True)
 class CleanReport:
-    """What was repaired on the way from the raw to the prepared scan.
-
-    input_points: points given; dropped_nonfinite: NaN, infinite or absurd ones; dropped_duplicates: points merged
-    into an equal one; dropped_degenerate_faces: faces with fewer than three corners or given twice; dropped_loose:
-    points of a mesh that no face uses; dropped_outliers: stray points; decimated: points left out to respect the
-    limit.
-    added_samples: points put on faces that are large against the scan.
-    pieces: connected pieces; open_loops: connected boundaries of a mesh (0 for bare points).
-    normals_from: 'given', 'faces', 'sensor' or 'propagated'.
-    """
+    """What was repaired between the raw and the prepared scan."""
 
     input_points: int
-    dropped_nonfinite: int
-    dropped_duplicates: int
-    dropped_degenerate_faces: int
-    dropped_loose: int
+    dropped_nonfinite: int  # points that are NaN, infinite or beyond FARTHEST
+    dropped_duplicates: int  # points merged into an equal one
+    dropped_degenerate_faces: int  # faces with fewer than three different corners, or given twice
+    dropped_loose: int  # points of a mesh that no face uses
     dropped_outliers: int
-    pieces: int
-    open_loops: int
-    normals_from: str
-    decimated: int = 0
-    added_samples: int = 0
+    pieces: int  # connected pieces
+    open_loops: int  # connected boundaries of a mesh, 0 for bare points
+    normals_from: str  # 'given', 'faces', 'sensor' or 'propagated'
+    decimated: int = 0  # points left out to respect the limit
+    added_samples: int = 0  # points put on faces that are large against the scan
 
 
 @dataclass(frozen=True)
 class CleanScan:
     """A scan whose points are finite and distinct and whose faces are distinct triangles.
 
-    points: (n, 3) float32, (world - origin) / unit, so that the middle of the scan measures about 1.
-    The other arrays are as in RawScan; the counts as in CleanReport.
+    Arrays as in RawScan, counts as in CleanReport.
     """
 
-    points: NDArray[np.float32]
+    points: NDArray[np.float32]  # (n, 3), (world - origin) / unit, so that the middle of the scan measures about 1
     faces: NDArray[np.int32] | None
     normals: NDArray[np.float32] | None
     to_sensor: NDArray[np.float32] | None
@@ -63,9 +53,9 @@ class CleanScan:
 
 
 def clean(raw: RawScan) -> CleanScan:
-    """Drop and merge what carries no information, and move the rest near the origin, in float64, before it is float32.
+    """Drop and merge points and faces without information, and move the rest near the origin before it is float32.
 
-    A mesh whose faces use less than half of its points is taken as bare points: such faces are no surface.
+    A mesh whose faces use less than half of its points counts as bare points, because such faces are no surface.
     Raises OmomiError: EMPTY_SCAN, BAD_COORDINATES (no finite point), TOO_FEW_POINTS (all at one place).
     """
     if len(raw.points) == 0:
@@ -127,7 +117,7 @@ def _keep_points(faces: NDArray[np.int32] | None, keep: NDArray[np.bool_]) -> ND
 
 
 def _middle(world: NDArray[np.float64], name: str) -> tuple[NDArray[np.float64], float]:
-    """Middle of the scan and its size, from the middle 95 % along each axis of a sample, which strays do not move."""
+    """Middle and size of the scan, from the middle 95 % of a sample along each axis, which outliers do not change."""
     sample = world[:: max(1, len(world) // 20_000)]
     low, high = np.quantile(sample, [0.025, 0.975], axis=0)
     size = float((high - low).max())
@@ -148,7 +138,7 @@ def _merge_equal(points: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray
     if not np.any(ordered[1:] == ordered[:-1]):
         return None
     order = np.argsort(key, kind="stable")
-    # The keys only bring equal points together; points that share a key by accident are told apart here.
+    # The keys bring equal points together; different points with the same key are separated here.
     new = np.concatenate([[True], np.any(points[order[1:]] != points[order[:-1]], axis=1)])
     first = order[new]
     rank = np.empty(len(first), np.int32)
@@ -163,7 +153,7 @@ def _sum_groups(vectors: NDArray[np.float32], group: NDArray[np.int32]) -> NDArr
 
 
 def _mixed(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Scatter 64-bit keys (the finaliser of splitmix64)."""
+    """Mix the bits of 64-bit keys (the finaliser of splitmix64)."""
     key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return key ^ (key >> np.uint64(31))

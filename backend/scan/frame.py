@@ -1,4 +1,4 @@
-"""The canonical frame: where the network sees the scan, and the way back."""
+"""The canonical frame, in which the network sees the scan, and its inverse."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LONGEST_SIDE = 1.6
-"""Longest side of a scan in the canonical cube [-1, 1]^3; the rest is room for what the scan did not see."""
+"""Longest side of a scan in the canonical cube [-1, 1]^3; the rest is room for unseen parts."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """canonical = (world - centre) * scale. No rotation: the pose of the scan is kept.
+    """canonical = (world - centre) * scale. No rotation: the pose of the scan is kept."""
 
-    centre: (3,) float64, world units; scale: canonical units per world unit.
-    """
-
-    centre: NDArray[np.float64]
-    scale: float
+    centre: NDArray[np.float64]  # (3,), world units
+    scale: float  # canonical units per world unit
 
     def to_canonical(self, world: ArrayLike) -> NDArray[np.float32]:
         """Map (n, 3) world points; subtracts in float64, so a far offset costs no precision."""

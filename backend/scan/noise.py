@@ -1,8 +1,8 @@
-"""How far the points scatter along the normal, measured where the scan itself shows it.
+"""The noise of a scan: the standard deviation of its points along the normal, measured from the points themselves.
 
-A quadric is fitted to small neighbourhoods of sampled points; what it leaves over is noise. The quadric absorbs
-curvature, and a quantile below the middle of many neighbourhoods passes over edges, corners and crossing sheets. A
-neighbourhood must be wide against the noise to be a sheet at all, so the estimate starts small and widens if it has to.
+A quadric is fitted to small neighbourhoods of sampled points; its residual is the noise. The quadric absorbs curvature,
+and a quantile below the median of many neighbourhoods ignores edges, corners and crossing sheets. A neighbourhood is a
+sheet only if it is wide against the noise, so the estimate starts with narrow ones and widens them where necessary.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ SCALES = ((24, 1000), (96, 300), (384, 150))
 SHEET = 4.5
 """A neighbourhood is a sheet when its radius is at least this many sd of the scatter."""
 QUANTILE = 0.4
+"""Quantile of the variances of the neighbourhoods."""
 PLACES = 32
-"""Places over the scan around which the sampled points lie; bounds the work for scans of any size."""
+"""Places over the scan around which the sampled points lie; they bound the work for scans of any size."""
 _QUADRIC = 6
+"""Coefficients of a quadric over a plane."""
 
 
 def noise_sd(
@@ -34,9 +36,9 @@ def noise_sd(
 ) -> float:
     """Standard deviation of the noise along the normal, in the units of ``points`` (n, 3).
 
-    measured: (n,) the points the scanner gave, as against points sampled on faces.
+    measured: (n,), True for points of the scanner, False for points sampled on faces.
     normals: (n, 3); where known, points that face away are left out: they lie on the other side of a thin wall.
-    widest: neighbourhoods of larger radius say nothing about noise and are left out; 0.0 where none is left.
+    widest: neighbourhoods of larger radius are left out, because they show shape, not noise; 0.0 where none is left.
     """
     patch, seeds = _around_places(cells, measured)
     if len(patch) <= 2 * _QUADRIC:
@@ -80,7 +82,7 @@ def _around_places(cells: Occupancy, measured: NDArray[np.bool_]) -> tuple[NDArr
 
 
 def _residual(points: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(s,) sum of squares that a quadric over the plane of ``points`` (s, k, 3) of ``weight`` (s, k) 0 or 1 leaves."""
+    """Residual sum of squares (s,) of a quadric over the plane of ``points`` (s, k, 3), ``weight`` (s, k) 0 or 1."""
     held = weight.sum(axis=1)
     points = points - np.einsum("skj,sk->sj", points, weight)[:, None] / held[:, None, None]
     size = np.sqrt(np.einsum("skj,skj,sk->s", points, points, weight) / held)

@@ -1,4 +1,4 @@
-"""Which way the surface faces: faces of a mesh and normals of points, all turned outward."""
+"""Orientation of the surface: the faces of a mesh and the normals of points, turned outward."""
 
 from __future__ import annotations
 
@@ -18,37 +18,29 @@ NEIGHBOURS, MOST_NEIGHBOURS = 24, 96
 LINKS = 10
 """Neighbours along which an orientation may spread."""
 MOST_FITTED = 300_000
-"""Larger scans are thinned to about so many points for fitting; the rest take the normal of the nearest of those."""
+"""Larger scans are thinned to about so many points for fitting; the others take the normal of the nearest of those."""
 SHEET = 3.0
-"""Radius of a fitted neighbourhood against the sd of the noise."""
+"""Radius of a fitted neighbourhood over the standard deviation of the noise."""
 
 
 @dataclass(frozen=True)
 class OrientedMesh:
-    """A mesh as a surface.
+    """A mesh as a surface."""
 
-    faces: (m, 3) int32, consistently wound where the mesh allows it; normals: (m, 3) float32, as long as twice the
-    area.
-    pieces: connected by shared points; open_loops: connected boundaries (loops that touch count as one).
-    """
-
-    faces: NDArray[np.int32]
-    normals: NDArray[np.float32]
-    pieces: int
-    open_loops: int
+    faces: NDArray[np.int32]  # (m, 3), consistently wound where the mesh allows it
+    normals: NDArray[np.float32]  # (m, 3), of length twice the area
+    pieces: int  # connected by shared points
+    open_loops: int  # connected boundaries; loops that touch count as one
 
 
 @dataclass(frozen=True)
 class _EdgeUses:
-    """Undirected edges from point low (e,) to point high (e,).
+    """Undirected edges."""
 
-    uses: (e,) faces at the edge; upward: (e,) those of them that run along it from low to high.
-    """
-
-    low: NDArray
-    high: NDArray
-    uses: NDArray
-    upward: NDArray
+    low: NDArray  # (e,), the end with the lower index
+    high: NDArray  # (e,), the other end
+    uses: NDArray  # (e,), faces at the edge
+    upward: NDArray  # (e,), those of them that run along it from low to high
 
 
 def orient_faces(

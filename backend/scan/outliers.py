@@ -1,8 +1,8 @@
-"""Stray points, found by counting in sparse voxels.
+"""Outliers, found by counting points in sparse voxels.
 
-Only two kinds go: clusters too small and too far from everything to be part of an object, and points alone in a place
-whose surroundings are densely scanned. Thin parts, sparse regions and points scattered near the surface stay: the
-network weighs them.
+Two kinds are removed: clusters too small and too far from everything to be part of an object, and single points in
+densely scanned surroundings. Thin parts, sparse regions and points scattered near the surface stay: the network weighs
+them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ FINE_CELLS = 64
 SPACINGS = 3.0
 """A fine cell is at least this many point spacings wide, so that a sheet of points leaves no empty cells."""
 TINY_SHARE = 0.001
-"""A separate cluster with a smaller share of the points is a stray."""
+"""A separate cluster with a smaller share of the points is an outlier."""
 ALONE, CROWDED = 2, 320
 """A point is alone with at most ALONE points in 3^3 fine cells where 3^3 coarse ones (16 x the area) hold CROWDED."""
 TAIL = 0.005
-"""Share of the points at either end of an axis that may be strays when the frame is chosen."""
+"""Share of the points at either end of an axis that may be outliers when the frame is chosen."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def occupancy(points: NDArray[np.float32]) -> Occupancy:
     return Occupancy(fine, coarser(fine, 2))
 
 
-def strays(cells: Occupancy) -> NDArray[np.bool_]:
+def outliers(cells: Occupancy) -> NDArray[np.bool_]:
     """(n,) True for points that are no part of the object."""
     fine, coarse = cells.fine, cells.coarse
     total = int(fine.counts.sum())
@@ -58,11 +58,11 @@ def strays(cells: Occupancy) -> NDArray[np.bool_]:
     return drop[fine.cell_of]
 
 
-def core(points: NDArray[np.float32]) -> NDArray[np.bool_]:
+def near_core(points: NDArray[np.float32]) -> NDArray[np.bool_]:
     """(n,) True for points within one core length of the core box, which leaves TAIL of the points out at each side.
 
-    What lies farther out would shrink the object to a third of the frame or less for less than TAIL of the points, so
-    it goes. A far cluster with a larger share of the points is part of the object, as is a spike joined to it by faces.
+    Points farther out, less than TAIL of all, would shrink the object to a third of the frame or less. A far cluster
+    with a larger share of the points is part of the object, as is a spike joined to it by faces.
     """
     low, high = np.quantile(points[:: max(1, len(points) // 50_000)], [TAIL, 1 - TAIL], axis=0)
     reach = (high - low).max()

@@ -1,4 +1,4 @@
-"""From a raw scan to what the network takes: points and normals in the canonical frame, and how noisy they are."""
+"""From a raw scan to the input of the network: points and normals in the canonical frame, and their noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .clean import CleanReport, clean
 from .frame import Frame, box, frame_of_box
 from .noise import noise_sd
 from .orientation import fitted_normals, orient_faces, repaired
-from .outliers import Occupancy, core, occupancy, strays
+from .outliers import Occupancy, near_core, occupancy, outliers
 from .surface_points import from_mesh, from_points
 from .voxels import clusters
 
@@ -23,7 +23,7 @@ FEWEST_POINTS = 32
 FLATTEST = 1e-4
 """A scan thinner than this share of its longest side is flat."""
 WIDEST_NEIGHBOURHOOD = 0.1
-"""Vertices whose neighbourhoods are wider than this share of a mesh tell its shape, not its noise."""
+"""Neighbourhoods of vertices wider than this share of a mesh show its shape, not its noise."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class InputSigma:
 
 @dataclass(frozen=True)
 class PreparedScan:
-    """What the network takes."""
+    """The input of the network."""
 
     points: NDArray[np.float32]  # (n, 3), canonical
     normals: NDArray[np.float32]  # (n, 3), unit, outward
@@ -88,20 +88,20 @@ def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:
     _require_enough(len(oriented.points), raw.name)
 
     cells = occupancy(oriented.points)
-    keep = ~strays(cells) & core(oriented.points)
-    # Wide neighbourhoods of bare points may be all there is; those of a mesh only say that it is coarse.
+    keep = ~outliers(cells) & near_core(oriented.points)
+    # Bare points may have wide neighbourhoods only; those of a mesh show only that it is coarse.
     widest = np.inf if shell is None else WIDEST_NEIGHBOURHOOD
     noise = noise_sd(oriented.points, cells, oriented.measured & keep, oriented.normals, widest)
     pieces = _pieces(cells, keep) if shell is None else shell.pieces
-    outliers = len(keep) - int(keep.sum())
-    if outliers:
+    dropped = len(keep) - int(keep.sum())
+    if dropped:
         oriented = oriented.take(keep)
     _require_enough(len(oriented.points), raw.name)
     _refuse_flat(oriented.points, raw.name)
 
     low, high = box(oriented.points)
     frame = frame_of_box(scan.origin + low * scan.unit, scan.origin + high * scan.unit)
-    # The centre as float64 can hold it, which far from the origin is not quite the middle of the box.
+    # Far from the origin, the centre in float64 is not exactly the middle of the box.
     middle = ((frame.centre - scan.origin) / scan.unit).astype(np.float32)
     factor = frame.scale * scan.unit
     points = (oriented.points - middle) * np.float32(factor)
@@ -118,7 +118,7 @@ def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:
         dropped_duplicates=scan.dropped_duplicates,
         dropped_degenerate_faces=scan.dropped_degenerate_faces,
         dropped_loose=scan.dropped_loose,
-        dropped_outliers=outliers,
+        dropped_outliers=dropped,
         pieces=pieces,
         open_loops=0 if shell is None else shell.open_loops,
         normals_from=oriented.normals_from,

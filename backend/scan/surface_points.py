@@ -1,4 +1,4 @@
-"""The points that stand for the surface, with the best witness of which way it faces."""
+"""The points that represent the surface, with the best information on its orientation."""
 
 from __future__ import annotations
 
@@ -11,30 +11,27 @@ from ..geometry.normals import unit, vertex_normals
 from .clean import CleanScan
 from .orientation import OrientedMesh
 
-ENOUGH = 0.5
+LEAST_VALID = 0.5
 """Normals or sensor directions are used when at least this share of them has a direction."""
 AGREEMENT = 0.75
-"""Given normals are trusted against the faces when this share of them lies on one side of those."""
+"""Given normals count against the faces when this share of them lies on one side of the faces' own."""
 SPACING = 1 / 200
-"""Wanted distance between points, in sizes of the scan (the middle of a clean scan measures 1)."""
-MOST = 400_000
-"""Never add more points than this; the spacing grows instead."""
+"""Distance between points, in sizes of the scan (the middle of a clean scan measures 1)."""
+MOST_SAMPLES = 400_000
+"""At most so many points are added; the spacing grows instead."""
 _PLASTIC = 1.32471795724474602596
+"""The plastic number, the root of x^3 = x + 1."""
 
 
 @dataclass(frozen=True)
 class OrientedPoints:
-    """points: (n, 3) in units of the clean scan; measured: (n,) False for points sampled on faces.
+    """Points of a surface, in units of the clean scan."""
 
-    normals: (n, 3), of any length, or None where they must be fitted; to_sensor: (n, 3) or None.
-    normals_from: as in CleanReport.
-    """
-
-    points: NDArray[np.float32]
-    measured: NDArray[np.bool_]
-    normals: NDArray[np.float32] | None
-    to_sensor: NDArray[np.float32] | None
-    normals_from: str
+    points: NDArray[np.float32]  # (n, 3)
+    measured: NDArray[np.bool_]  # (n,), False for points sampled on faces
+    normals: NDArray[np.float32] | None  # (n, 3), of any length; None where they have to be fitted
+    to_sensor: NDArray[np.float32] | None  # (n, 3)
+    normals_from: str  # as in CleanReport
 
     def take(self, which: NDArray) -> OrientedPoints:
         """The points that ``which`` selects."""
@@ -48,11 +45,11 @@ class OrientedPoints:
 
 
 def from_points(scan: CleanScan) -> OrientedPoints:
-    """Bare points: given normals, else the sensor decides, else orientation has to spread from point to point."""
+    """Bare points: oriented by given normals, else by the sensor, else by propagation from point to point."""
     measured = np.ones(len(scan.points), bool)
-    if scan.normals is not None and unit(scan.normals)[1].mean() >= ENOUGH:
+    if scan.normals is not None and unit(scan.normals)[1].mean() >= LEAST_VALID:
         return OrientedPoints(scan.points, measured, scan.normals, scan.to_sensor, "given")
-    if scan.to_sensor is not None and unit(scan.to_sensor)[1].mean() >= ENOUGH:
+    if scan.to_sensor is not None and unit(scan.to_sensor)[1].mean() >= LEAST_VALID:
         return OrientedPoints(scan.points, measured, None, scan.to_sensor, "sensor")
     return OrientedPoints(scan.points, measured, None, None, "propagated")
 
@@ -60,9 +57,9 @@ def from_points(scan: CleanScan) -> OrientedPoints:
 def from_mesh(scan: CleanScan, shell: OrientedMesh) -> OrientedPoints:
     """The vertices of a mesh, and points on those of its faces that are large against the scan.
 
-    Given vertex normals that largely agree with the faces are used. Where they largely oppose them, they are
-    believed on an open mesh, whose winding is a convention, and the faces on a closed one, whose volume settles the
-    matter. Where they do neither, they are noise, and the faces are believed.
+    Given vertex normals that mostly agree with the faces are used. Where most oppose the faces, they are used on an
+    open mesh, whose winding is a convention; on a closed one the faces are used, because its volume decides. Where
+    neither holds, the given normals are noise, and the faces are used.
     """
     of_face = shell.normals
     of_vertex = vertex_normals(len(scan.points), shell.faces, of_face)
@@ -71,7 +68,7 @@ def from_mesh(scan: CleanScan, shell: OrientedMesh) -> OrientedPoints:
     normals, normals_from = of_vertex, "faces"
     if scan.normals is not None:
         given, good = unit(scan.normals)
-        if good.mean() >= ENOUGH:
+        if good.mean() >= LEAST_VALID:
             agreeing = np.mean(np.einsum("ij,ij->i", given[good], of_vertex[good]) > 0)
             opposed = agreeing <= 1 - AGREEMENT and shell.open_loops > 0
             if opposed:
@@ -94,11 +91,11 @@ def sample_faces(
     """Spread points evenly over the area that the corners of the faces leave bare.
 
     points: (n, 3) of a clean scan; faces: (m, 3); normals: (m, 3) of length twice the area.
-    Returns points (s, 3) and the face (s,) each lies on. No chance: the R2 sequence (M. Roberts, 2018), folded into
-    the triangles.
+    Returns points (s, 3) and the face (s,) of each. Deterministic: the R2 sequence (M. Roberts, 2018), folded into the
+    triangles.
     """
     area = np.linalg.norm(normals.astype(np.float64), axis=1) / 2
-    cell = max(SPACING**2, area.sum() / MOST)
+    cell = max(SPACING**2, area.sum() / MOST_SAMPLES)
     # A corner is shared by about six triangles, so a triangle already owns half a point.
     wanted = np.maximum(area / cell - 0.5, 0.0)
     counts = np.diff(np.floor(np.concatenate([[0.0], np.cumsum(wanted)]))).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Sparse voxels by sorting: counting and grouping points without searching for neighbours."""
+"""Sparse voxels: points are counted and grouped by sorting, without a neighbour search."""
 
 from __future__ import annotations
 
@@ -20,15 +20,11 @@ _FORWARD = np.array(
 
 @dataclass(frozen=True)
 class Cells:
-    """Occupied cells of a regular grid.
+    """Occupied cells of a regular grid."""
 
-    keys: (m,) int64, sorted; x, y, z of a cell in 21 bits each, so that neighbours in z have consecutive keys.
-    counts: (m,) points in each cell; cell_of: (n,) the cell of each thing that was sorted in.
-    """
-
-    keys: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    cell_of: NDArray[np.intp]
+    keys: NDArray[np.int64]  # (m,), sorted; x, y, z in 21 bits each, so that neighbours in z have consecutive keys
+    counts: NDArray[np.int64]  # (m,), points in each cell
+    cell_of: NDArray[np.intp]  # (n,), the cell of each point, or of each cell of a finer grid
 
 
 def occupied_cells(points: NDArray[np.float32], size: float) -> Cells:
