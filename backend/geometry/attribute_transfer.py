@@ -15,24 +15,23 @@ from .nearest import Nearest, closest_on_triangles, nearest_on_mesh
 from .normals import unit_normals
 
 STRETCH = 3.0
-"""UVs that run this many times faster over a face than over the faces that they come from have crossed a seam."""
+"""UVs that change this many times faster over a face than over the faces that they come from have crossed a seam."""
 
 
 @dataclass(frozen=True)
 class Transfer:
     """Carries attributes of a source mesh to a target mesh in the same frame.
 
-    source_vertices, vertices: (v, 3), (w, 3), any unit; source_faces, faces: (m, 3), (k, 3). The search runs once, at
-    the first use. Where normals decide (thin walls), they are the meshes' own, so both should be wound alike.
+    The search runs once, at the first use. On thin walls the meshes' own normals decide, so both should be wound alike.
 
     Raises OmomiError(NOT_A_MESH) for faces that do not belong to their vertices, a source without a face to transfer
     from (all with vertices that are not finite count as none), and a target with vertices that are not finite.
     """
 
-    source_vertices: NDArray
-    source_faces: NDArray
-    vertices: NDArray
-    faces: NDArray
+    source_vertices: NDArray  # (v, 3), any unit
+    source_faces: NDArray  # (m, 3)
+    vertices: NDArray  # (w, 3)
+    faces: NDArray  # (k, 3)
 
     def __post_init__(self) -> None:
         for name, points, corners in (("old", "source_vertices", "source_faces"), ("new", "vertices", "faces")):
@@ -50,12 +49,12 @@ class Transfer:
     def vertex_values(self, values: NDArray) -> NDArray[np.float32]:
         """Values f32 (w, c) of the target's vertices from those of the source's, (v, c): colours, groups, uncertainty.
 
-        Linear over each face; a value that is not finite spreads no farther than the faces around its vertex.
+        Linear over each face; a value that is not finite affects the faces around its vertex only.
         """
         values = self._matching(values, len(self.source_vertices), "vertices")
         corners = values[self.source_faces[self._vertices.face]].astype(np.float64)
         share = self._vertices.barycentric[..., None]
-        # A corner that does not count may hold NaN, which times 0 is NaN.
+        # a corner of share 0 may hold NaN, and NaN times 0 is NaN
         return np.where(share > 0, share * np.where(share > 0, corners, 0), 0).sum(axis=1).astype(np.float32)
 
     def face_values(self, values: NDArray) -> NDArray:
@@ -65,7 +64,7 @@ class Transfer:
     def corner_uvs(self, uvs: NDArray) -> NDArray[np.float32]:
         """UVs f32 (k, 3, 2) of the target's face corners from those of the source's, (m, 3, 2).
 
-        A face lies whole in the chart that holds its middle, going on linearly beyond the chart's end, so that none
+        A face lies wholly in the chart of its middle, extrapolated linearly beyond the chart's border, so that no face
         is stretched across a seam.
         """
         uvs = self._matching(uvs, len(self.source_faces), "faces").astype(np.float64)
@@ -76,7 +75,7 @@ class Transfer:
         places = self.vertices[self.faces].reshape(-1, 3)
         home = np.repeat(source, 3)
 
-        # A corner is looked up once for each chart that it lies in.
+        # each corner is searched once for each chart that it lies in
         pairs = np.stack([self.faces.reshape(-1), charts[home]], axis=1)
         single, back = np.unique(pairs, axis=0, return_inverse=True)
         within = nearest_on_mesh(
@@ -89,7 +88,7 @@ class Transfer:
         back = back.reshape(-1)
         face, barycentric, distance = within.face[back], within.barycentric[back], within.distance[back]
 
-        # On the face under the middle nothing is in doubt, and elsewhere the chart may end before the corner.
+        # the face under the middle comes first; elsewhere the chart may end before the corner
         own, own_distance = closest_on_triangles(triangles[home], places)
         tolerance = 1e-9 * float(np.ptp(places, axis=0).max())
         here = own_distance <= distance + tolerance
@@ -99,7 +98,7 @@ class Transfer:
         barycentric[beyond] = _on_plane(triangles[face[beyond]], places[beyond], barycentric[beyond])
         found = _mixed(uvs[face], barycentric)
 
-        # A chart that meets itself in a seam, as around a cylinder, is crossed without leaving it.
+        # a chart that meets itself in a seam, as around a cylinder, has UVs that jump within the chart
         middle = np.repeat(_mixed(uvs[source], self._faces.barycentric), 3, axis=0)
         from_middle = np.linalg.norm(places - np.repeat(self._middles, 3, axis=0), axis=1)
         pace = np.maximum(_pace(triangles[home], uvs[home]), _pace(triangles[face], uvs[face]))
@@ -156,9 +155,9 @@ def _mixed(values: NDArray, barycentric: NDArray) -> NDArray[np.float64]:
 
 
 def _on_plane(triangles: NDArray, points: NDArray, otherwise: NDArray) -> NDArray[np.float64]:
-    """Barycentric coordinates (n, 3) of the feet of points (n, 3) on the planes of triangles, beyond their edges too.
+    """Barycentric coordinates (n, 3) of the feet of points (n, 3) on the planes of triangles, also beyond their edges.
 
-    ``otherwise`` (n, 3) where a triangle has no area to speak of.
+    ``otherwise`` (n, 3) where a triangle has next to no area.
     """
     first, second = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
     toward = points - triangles[:, 0]
@@ -172,7 +171,7 @@ def _on_plane(triangles: NDArray, points: NDArray, otherwise: NDArray) -> NDArra
 
 
 def _pace(triangles: NDArray, uvs: NDArray) -> NDArray[np.float64]:
-    """How far (n,) UVs (n, 3, 2) run at most for a step along an edge of triangles (n, 3, 3)."""
+    """Largest change (n,) of UVs (n, 3, 2) per length along an edge of triangles (n, 3, 3)."""
     steps = np.linalg.norm(np.roll(triangles, -1, axis=1) - triangles, axis=2)
     runs = np.linalg.norm(np.roll(uvs, -1, axis=1) - uvs, axis=2)
     return (runs / np.where(steps > 0, steps, np.inf)).max(axis=1)

@@ -1,4 +1,4 @@
-"""Measures of a mesh: size, validity, topology, thickness."""
+"""Measures of a mesh: size, validity, topology, thickness, and energies of its surface."""
 
 from __future__ import annotations
 
@@ -12,26 +12,24 @@ from .normals import face_normals, unit_normals
 from .topology import betti_of_mesh, edge_report, label_faces, signed_volumes
 
 SURFACE_SAMPLES = 20_000
+"""Random points that represent the surface for the thickness."""
 BALLS = 1_000
+"""Balls whose diameters are averaged."""
 SAME_WALL = np.cos(np.radians(40))
-"""Cosine of the angle between the two points that a ball touches, seen from its centre. A ball is not shrunk
-to a point at a smaller angle: noise or a bend of the same wall, not the wall across."""
+"""Cosine of the angle between the two points that a ball touches, seen from its centre. A ball is not shrunk to a point
+at a smaller angle, which is noise or a bend of the same wall, not the opposite wall."""
 LARGEST_COTANGENT = 10.0
-"""Of the angle of a face: slivers, which a grid leaves where it only just cuts a surface, would drown all others."""
+"""Bound of the cotangent of a face's angle. Slivers, which a grid leaves where it barely cuts a surface, would outweigh
+all other faces."""
 
 
 @dataclass(frozen=True)
 class Measures:
-    """Measures in the units of the vertices.
-
-    volume, thickness, b0, b1 and b2 are None for a mesh that is not closed and consistently wound. thickness:
-    mean diameter of the largest balls inside that touch the surface, over the surface. bounds: ((x, y, z),
-    (x, y, z)), lowest and highest.
-    """
+    """Measures in the units of the vertices; None where the mesh is not closed and consistently wound."""
 
     vertices: int
     faces: int
-    bounds: tuple[tuple[float, ...], tuple[float, ...]]
+    bounds: tuple[tuple[float, ...], tuple[float, ...]]  # lowest and highest x, y, z
     area: float
     components: int
     watertight: bool
@@ -39,7 +37,7 @@ class Measures:
     winding_consistent: bool
     boundary_loops: int
     volume: float | None
-    thickness: float | None
+    thickness: float | None  # mean diameter of the largest balls inside that touch the surface, over the surface
     b0: int | None
     b1: int | None
     b2: int | None

@@ -1,4 +1,4 @@
-"""The solid that a mesh encloses while an edit moves it: what the topology guard looks at."""
+"""The solid that a mesh encloses while an edit moves it, for the topology guard."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ STRIDE = 128
 """A step of a sweep moves no vertex farther than half a voxel of this resolution."""
 MOST_STEPS = 512
 CRUMB = (RESOLUTION // 128) ** 3
-"""Pieces and hollows of fewer voxels are crumbs that folds leave behind: too small for the usual detail."""
+"""Pieces and hollows of fewer voxels are crumbs of folds, too small for the usual detail."""
 ROOM = 2.37
-"""Empty voxels around the mesh; not a whole number, for a tunnel around a column of voxel centres never closes."""
+"""Empty voxels around the mesh; not a whole number, because a tunnel around a column of voxel centres never closes."""
 SHIFT = np.array([0.44, 0.76, 0.21])
-"""Of the second grid, in voxels."""
+"""Shift of the second grid against the first, in voxels."""
 
 
 def encloses(faces: NDArray) -> bool:
@@ -33,27 +33,28 @@ def encloses(faces: NDArray) -> bool:
 
 
 def enough_steps(path: float) -> int:
-    """Steps of a sweep over which vertices move by ``path`` (canonical) at most: none is longer than half a voxel of
-    128^3, unless that takes more than MOST_STEPS.
+    """Steps of a sweep in which vertices move by ``path`` (canonical) at most: MOST_STEPS, or as many as keep each step
+    below half a voxel of STRIDE^3.
 
-    A tunnel whose walls have passed through one another is open again, so that larger steps could miss that it closed.
+    Larger steps could miss a closed tunnel, because it is open again once its walls have passed through one another.
     """
     return min(max(1, int(np.ceil(path * STRIDE))), MOST_STEPS)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A solid as grids show it. betti: on one grid, without crumbs; eulers: Euler numbers, crumbs and all, on that grid
-    and on a shifted one, each with both ways to join voxels. Walls that meet or break by less than a voxel do so for
-    some of them only."""
+    """The topology of a solid on grids. Walls that meet or break by less than a voxel change some of the Euler numbers
+    only."""
 
-    betti: Betti
-    eulers: tuple[int, ...]
+    betti: Betti  # on one grid, without crumbs
+    eulers: tuple[int, ...]  # with crumbs, on that grid and on a shifted one, each with both ways to join voxels
 
     def odd(self, base: Reading) -> int | None:
-        """An Euler number that contradicts ``betti`` on what has changed since ``base``: it changed the other way, or
-        one of the two did not change, or they differ by more than the change. None where there is none. Walls that are
-        too thin for the grid in both solids cancel out."""
+        """An Euler number whose change since ``base`` contradicts that of ``betti``; None where there is none.
+
+        They contradict where they change in opposite directions, where only one changes, and where they differ by more
+        than the change. Walls that are too thin for the grid in both solids cancel out.
+        """
         start = _euler(base.betti)
         change = _euler(self.betti) - start
         found = [here - there for here, there in zip(self.eulers, base.eulers, strict=True)]
@@ -62,7 +63,7 @@ class Reading:
 
 
 def read_solid(vertices: NDArray, faces: NDArray, resolution: int = RESOLUTION) -> Reading:
-    """What the solid inside a closed mesh looks like; vertices (n, 3), canonical, faces (m, 3)."""
+    """The topology of the solid inside a closed mesh; vertices (n, 3), canonical, faces (m, 3)."""
     first, second = (
         solid_voxels([vertices + shift], faces, resolution)[0] for shift in (0.0, SHIFT * (2 / resolution))
     )
@@ -84,9 +85,9 @@ def solid_voxels(poses: Sequence[NDArray], faces: NDArray, resolution: int = RES
 def moving_solid(vertices: NDArray, faces: NDArray, move: NDArray, resolution: int = RESOLUTION) -> Solid:
     """The solid inside vertices + strength * move; vertices and move (n, 3), canonical; faces (m, 3) of a closed mesh.
 
-    Parts that come to overlap are joined, and walls that pass through one another open, though the mesh itself keeps
-    its faces. Where readings of the grid disagree on what changes from strength 0, the check says what another one
-    sees, as if it were a matter of tunnels.
+    Parts that overlap are joined, and walls that pass through one another open, although the mesh keeps its faces.
+    Where the Euler numbers contradict one another on the change since strength 0, the check returns Betti numbers for
+    the odd one, with the difference counted as tunnels.
     """
 
     @cache

@@ -1,4 +1,4 @@
-"""Nearest points of a triangle mesh: exact, for many queries at once, whatever the sizes of the triangles."""
+"""Nearest points of a triangle mesh: exact, for many queries at once, with triangles of any size."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ ABSENT = 1e150
 
 
 class Nearest(NamedTuple):
-    """face: intp (n,); barycentric: f64 (n, 3), not negative, sum 1; distance: f64 (n,), units of the mesh."""
+    """The nearest point of a mesh to each of n queries."""
 
-    face: NDArray[np.intp]
-    barycentric: NDArray[np.float64]
-    distance: NDArray[np.float64]
+    face: NDArray[np.intp]  # (n,)
+    barycentric: NDArray[np.float64]  # (n, 3), not negative, sum 1
+    distance: NDArray[np.float64]  # (n,), units of the mesh
 
 
 def nearest_on_mesh(
@@ -43,8 +43,7 @@ def nearest_on_mesh(
     normals: (n, 3), any length: then a face whose normal is not within 90 degrees of the query's counts as farther by
     TURNED of the mesh's diagonal, so that a thin wall is matched on the right side. labels: integers of the faces (m,)
     and of the queries (n,): then only faces with the query's label count. Faces without area are segments or points;
-    faces with a vertex that is not finite do not count. Which of several equally near points is taken is not said,
-    but always the same.
+    faces with a vertex that is not finite do not count. Of several equally near points always the same one is taken.
 
     Raises ValueError for points that are not finite, and where no face is left for a query.
     """
@@ -89,8 +88,8 @@ def closest_on_triangles(corners: NDArray, points: NDArray) -> tuple[NDArray[np.
     barycentric[row, (edge + 1) % 3] = share[row, edge]
     distance = _distance(corners, points, barycentric)
 
-    # Where the foot on the plane lies inside, it is nearer. Flat triangles, for which it is badly determined, lose
-    # nothing: a foot taken is a point of the triangle, and nearer than its edges.
+    # The foot on the plane is nearer than the edges if it lies inside. For thin triangles it is badly conditioned, so
+    # it is taken only if it is a point of the triangle and nearer than its edges.
     second, last = along[:, 0], -np.einsum("na,na->n", toward[:, 0], edges[:, 2])
     mixed = -np.einsum("na,na->n", edges[:, 0], edges[:, 2])
     area = square[:, 0] * square[:, 2] - mixed**2
@@ -126,25 +125,21 @@ def _lift(
 
 @dataclass(frozen=True)
 class _Tree:
-    """A tree of boxes around triangles.
+    """A tree of boxes around triangles."""
 
-    corners: f64 (m, 3, d); normals: f64 (m, 3), or (m, 0) where direction does not count; penalty: what being turned
-    away costs, a length; guesses: places of the triangles, with their normals. levels: from the root down to the
-    triangles, the lowest and highest corners (g, FAN, d + 3) of the boxes around places and normals of each group's
-    children. order: (m,), the triangles as the last level counts them.
-    """
-
-    corners: NDArray[np.float64]
-    normals: NDArray[np.float64]
-    penalty: float
-    guesses: KDTree
+    corners: NDArray[np.float64]  # (m, 3, d)
+    normals: NDArray[np.float64]  # (m, 3), or (m, 0) where direction does not count
+    penalty: float  # added to the distance of a triangle that is turned away
+    centres: KDTree  # of the triangles, with their normals: its answer bounds the search
     levels: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
-    order: NDArray[np.intp]
+    """From the root down to the triangles: the lowest and highest corners (g, FAN, d + 3) of the boxes around places
+    and normals of each group's children."""
+    order: NDArray[np.intp]  # (m,), the triangles in the order of the last level
 
     @classmethod
     def of(cls, corners: NDArray, normals: NDArray, penalty: float) -> _Tree:
-        guesses = KDTree(np.concatenate([corners.mean(axis=1), penalty * normals], axis=1))
-        order = np.asarray(guesses.indices)  # neighbours stand together in the leaves
+        centres = KDTree(np.concatenate([corners.mean(axis=1), penalty * normals], axis=1))
+        order = np.asarray(centres.indices)  # neighbours stand together in the leaves
         low = np.concatenate([corners.min(axis=1), normals], axis=1)[order]
         high = np.concatenate([corners.max(axis=1), normals], axis=1)[order]
         levels = []
@@ -152,13 +147,13 @@ class _Tree:
             low, high = _grouped(low, ABSENT), _grouped(high, -ABSENT)
             levels.append((low, high))
             if len(low) == 1:
-                return cls(corners, normals, penalty, guesses, tuple(reversed(levels)), order)
+                return cls(corners, normals, penalty, centres, tuple(reversed(levels)), order)
             low, high = low.min(axis=1), high.max(axis=1)
 
     def nearest(self, points: NDArray, facing: NDArray) -> Nearest:
         """Nearest triangles to points (n, d); facing: (n, 3) or (n, 0)."""
         # Any triangle's cost bounds the search; boxes that are farther hold nothing better.
-        face = self.guesses.query(np.concatenate([points, self.penalty * facing], axis=1))[1]
+        face = self.centres.query(np.concatenate([points, self.penalty * facing], axis=1))[1]
         barycentric, distance, cost = self._cost(points, facing, face)
         stack = [(0, np.arange(len(points)), np.zeros(len(points), np.intp))]
         while stack:

@@ -1,4 +1,4 @@
-"""Linear filters along a surface: no wall feels the one behind it, however thin it is."""
+"""Linear filters along a surface: they do not mix the two sides of a wall, however thin it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy import sparse
 from .normals import face_normals, normals_of
 
 MOST_STEPS = 200
-"""Of one smoothing: beyond, a mesh is so fine that its filters act on smaller features than was asked for."""
+"""Steps of one smoothing at most; on a finer mesh the filter acts on smaller features than was asked for."""
 
 
 def falloff(share: NDArray) -> NDArray[np.float64]:
@@ -23,10 +23,10 @@ def falloff(share: NDArray) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class SmoothedMesh:
-    """A mesh whose heights are filtered: vertices f64 (n, 3), faces i32 (m, 3)."""
+    """A mesh on which values are filtered."""
 
-    vertices: NDArray[np.float64]
-    faces: NDArray[np.int32]
+    vertices: NDArray[np.float64]  # (n, 3)
+    faces: NDArray[np.int32]  # (m, 3)
 
     @cached_property
     def normals(self) -> NDArray[np.float64]:
@@ -42,8 +42,8 @@ class SmoothedMesh:
 
     @cached_property
     def _step(self) -> sparse.csr_matrix:
-        """One step of a diffusion (n, n): means of the vertices around each one, weighted by their area, so that the
-        many small triangles that an isosurface has in some places do not count more than the large ones beside them."""
+        """One step of a diffusion (n, n): means over the vertices around each one, weighted by area, so that many small
+        triangles of an isosurface do not outweigh the large ones beside them."""
         area = self._areas
         pairs = np.concatenate([self.faces[:, [0, 1]], self.faces[:, [1, 2]], self.faces[:, [2, 0]]]).astype(np.int64)
         length = np.linalg.norm(self.vertices[pairs[:, 0]] - self.vertices[pairs[:, 1]], axis=1)
@@ -66,7 +66,7 @@ class SmoothedMesh:
 
     @cached_property
     def _areas(self) -> NDArray[np.float64]:
-        """Area (n,) around each vertex; nowhere nothing."""
+        """Area (n,) around each vertex, bounded below."""
         third = np.linalg.norm(face_normals(self.vertices, self.faces), axis=1) / 6
         area = np.bincount(self.faces.reshape(-1), np.repeat(third, 3), len(self.vertices))
         return np.maximum(area.astype(np.float64), 1e-3 * area.mean() + 1e-30, dtype=np.float64)

@@ -21,17 +21,12 @@ class Betti(NamedTuple):
 
 @dataclass(frozen=True)
 class EdgeReport:
-    """How the faces of a mesh meet.
+    """How the faces of a mesh meet."""
 
-    watertight: every edge has exactly two faces (False for a mesh without faces). edge_manifold: no edge has
-    more than two. winding_consistent: the two faces of an edge run through it in opposite directions.
-    boundary_loops: groups of edges with one face, counted by connection. edges: number of edges.
-    """
-
-    watertight: bool
-    edge_manifold: bool
-    winding_consistent: bool
-    boundary_loops: int
+    watertight: bool  # every edge has exactly two faces; False for a mesh without faces
+    edge_manifold: bool  # no edge has more than two faces
+    winding_consistent: bool  # the two faces of an edge run along it in opposite directions
+    boundary_loops: int  # connected groups of edges with one face
     edges: int
 
 
@@ -68,8 +63,7 @@ def _count_groups(ends: np.ndarray) -> int:
 def label_faces(faces: np.ndarray) -> tuple[np.ndarray, int]:
     """Label i32 (m,) of each face of ``faces`` (m, 3), and the number of labels.
 
-    Faces belong together when a chain of shared vertices joins them. Labels count from 0 in the order of the
-    lowest vertex.
+    Faces that share a vertex have the same label. Labels count from 0 in the order of the lowest vertex.
     """
     if len(faces) == 0:
         return np.zeros(0, np.int32), 0
@@ -128,9 +122,10 @@ def betti_of_occupancy(inside: np.ndarray, least: int = 1) -> Betti:
 
 
 def euler_of_occupancy(inside: np.ndarray) -> tuple[int, int]:
-    """Euler numbers b0 - b1 + b2 of a boolean array (x, y, z), far cheaper than the numbers themselves: as
-    ``betti_of_occupancy`` reads it, and with inside voxels joined across faces only, outside voxels across edges and
-    corners as well. Where the two differ, something is about as thin as a voxel.
+    """Two Euler numbers b0 - b1 + b2 of a boolean array (x, y, z), far cheaper than the Betti numbers.
+
+    The first joins voxels as `betti_of_occupancy` does; the second joins inside voxels across faces only, and outside
+    voxels across edges and corners as well. Where the two differ, something is about as thin as a voxel.
     """
     padded = np.pad(np.asarray(inside, bool), 2)
     # The outside, a box with the solid cut out of it: it has the solid's tunnels, and a hollow for each of its parts.

@@ -35,25 +35,24 @@ class Stability(NamedTuple):
 
 @dataclass(frozen=True)
 class Solid:
-    """A solid that changes with a strength. betti: its Betti numbers; check: the same at another resolution, or as the
-    grid can be read otherwise, if it can be had, to tell results that depend on the grid; grows: whether what changes
-    between two strengths does so because the solid gains material or because it loses some, None where it cannot be
-    told."""
+    """A solid that changes with a strength."""
 
-    betti: Callable[[float], Betti]
-    check: Callable[[float], Betti] | None = None
+    betti: Callable[[float], Betti]  # its Betti numbers
+    check: Callable[[float], Betti] | None = None  # the same at another resolution or by another reading of the grid
     grows: Callable[[float, float], bool | None] | None = None
+    """Whether the solid gains material (True) or loses some (False) in a change between two strengths; None where
+    neither explains the change."""
 
     def other(self, strength: float) -> Betti:
         """Betti numbers at the other resolution. Raises OmomiError(BAD_OPTION) when there is none."""
         if self.check is None:
             raise OmomiError(
-                ErrorCode.BAD_OPTION, "This shape is known at one resolution only; nothing can be compared."
+                ErrorCode.BAD_OPTION, "This shape has one resolution only, so there is nothing to compare it with."
             )
         return self.check(strength)
 
     def watched(self, look: Callable[[], None]) -> Solid:
-        """The same solid; ``look`` is called before its Betti numbers are, and may raise to end what asks for them."""
+        """The same solid; ``look`` is called before its Betti numbers, and may raise to end a sweep."""
 
         def betti(strength: float) -> Betti:
             look()
@@ -67,8 +66,11 @@ class Solid:
 
     @classmethod
     def of_field(cls, field: Field, other: Field | None = None) -> Solid:
-        """The negative set of a dense field; ``other`` is the same field on another grid, without it every second voxel
-        is left out. Asking for Betti numbers raises ValueError where the field is not finite."""
+        """The negative set of a dense field.
+
+        other: the same field on another grid; without it every second voxel is used. The Betti numbers raise ValueError
+        where the field is not finite.
+        """
         coarser = other or (lambda strength: field(strength)[::2, ::2, ::2])
         return cls(
             lambda strength: _betti_of_field(field(strength)), lambda strength: _betti_of_field(coarser(strength))
@@ -76,8 +78,10 @@ class Solid:
 
     @classmethod
     def of_mesh(cls, mesh: Mesh, other: Mesh | None = None) -> Solid:
-        """What a closed mesh bounds; ``other`` is the mesh at another resolution. A mesh without faces bounds nothing.
-        Asking for Betti numbers raises ValueError where the mesh is not closed."""
+        """The solid in a closed mesh, empty for a mesh without faces; ``other`` is the mesh at another resolution.
+
+        The Betti numbers raise ValueError where the mesh is not closed.
+        """
         check = None if other is None else lambda strength: _betti_of_mesh(*other(strength))
         return cls(lambda strength: _betti_of_mesh(*mesh(strength)), check)
 
@@ -109,12 +113,11 @@ class Transition:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Betti numbers i64 (n, 3) at rising strengths f64 (n,). unstable bool (n,): they differ at another resolution;
-    None when that was not looked at."""
+    """The Betti numbers of a solid over the strength."""
 
-    strengths: NDArray[np.float64]
-    betti: NDArray[np.int64]
-    unstable: NDArray[np.bool_] | None = None
+    strengths: NDArray[np.float64]  # (n,), rising
+    betti: NDArray[np.int64]  # (n, 3)
+    unstable: NDArray[np.bool_] | None = None  # (n,), they differ at another resolution; None where not checked
 
     def at(self, row: int) -> Betti:
         return Betti(*self.betti[row].tolist())
@@ -133,8 +136,11 @@ class Sweep:
         ]
 
     def safe_interval(self, at: float = 0.0) -> tuple[float, float]:
-        """The largest interval around ``at`` in which every row has one topology; its ends are rows, so that the
-        topology is known there. Just ``at`` inside a transition. Raises OmomiError(BAD_OPTION) beyond the sweep."""
+        """The largest interval around ``at`` in which all rows have the same topology.
+
+        Its ends are rows, where the topology is known. Inside a transition it is ``at`` alone. Raises
+        OmomiError(BAD_OPTION) beyond the sweep.
+        """
         if not self.strengths[0] <= at <= self.strengths[-1]:
             raise OmomiError(
                 ErrorCode.BAD_OPTION,
@@ -163,7 +169,7 @@ def sweep(solid: Solid, low: float, high: float, steps: int, check: bool = False
 
 def refine(solid: Solid, rough: Sweep, tolerance: float | None = None) -> Sweep:
     """The sweep with rows added around every change until both sides are within ``tolerance`` (by default the range /
-    1024). Several changes between two rows come apart when they are farther apart than that.
+    FINENESS). Several changes between two rows are separated where they are farther apart than that.
 
     Raises OmomiError(BAD_OPTION) for a tolerance that is not positive.
     """

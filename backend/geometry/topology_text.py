@@ -1,4 +1,4 @@
-"""What a change of topology means, in an artist's words: pieces, tunnels, hollows, and holes in the surface."""
+"""A change of topology in an artist's words: pieces, tunnels, hollows, and holes in the surface."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ _TEXTS: dict[str, dict[bool | None, tuple[_Forms, _Forms]]] = {
 def describe(before: Betti, after: Betti, loops: tuple[int, int] | None = None, grows: bool | None = None) -> str:
     """One sentence on what changes between two solids.
 
-    A tunnel goes through a solid and a hollow is shut in it; a hole in the surface is where an open mesh ends, so holes
-    are only spoken of when ``loops`` gives the boundary loops of the meshes before and after. grows: whether the solid
-    gains material where it changes, if that is known: it tells joining from vanishing, and closing from breaking.
+    A tunnel goes through a solid; a hollow is enclosed in it. loops: boundary loops of the meshes before and after;
+    with them the sentence also names holes in the surface, where an open mesh ends. grows: whether the solid gains
+    material where it changes, if known: it distinguishes joining from vanishing, and closing from breaking.
     """
     counts = [("piece", before.b0, after.b0), ("tunnel", before.b1, after.b1), ("hollow", before.b2, after.b2)]
     clauses = [_clause(name, old, new, grows) for name, old, new in counts if old != new]

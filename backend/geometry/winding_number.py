@@ -1,4 +1,4 @@
-"""Which voxels a closed mesh encloses, by its winding number: overlaps join, and walls turned inside out open."""
+"""Voxels that a closed mesh encloses, by its winding number: overlaps join, and walls turned inside out open."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 OFFSET = np.array([0.4142135623730951e-3, 0.7320508075688772e-3, 0.2360679774997896e-3])
-"""Moves all columns by less than a thousandth of a voxel, off the round numbers that coordinates tend to have."""
+"""Moves all columns by less than a thousandth of a voxel, off the round numbers that coordinates tend to be."""
 MOST_CROSSINGS = 1 << 22
-"""Pairs of a face and a column that are looked at in one go."""
+"""Pairs of a face and a column that are tested at a time."""
 
 
 def winding_grid(vertices: NDArray, faces: NDArray, shape: tuple[int, int, int]) -> NDArray[np.int16]:
@@ -31,8 +31,8 @@ def winding_grid(vertices: NDArray, faces: NDArray, shape: tuple[int, int, int])
 
 
 def tangled_share(winding: NDArray[np.int16]) -> float:
-    """Share of the enclosed voxels of a winding number that are enclosed more than once or inside out: 0 for a solid,
-    more where its surface has been pushed through itself."""
+    """Share of the enclosed voxels that are enclosed more than once or inside out: 0 for a solid, more where its
+    surface has been pushed through itself."""
     enclosed = np.count_nonzero(winding)
     return float(np.count_nonzero((winding < 0) | (winding > 1)) / max(enclosed, 1))
 
@@ -74,7 +74,7 @@ def _cross(steps: NDArray[np.int16], points: NDArray, faces: NDArray, x: NDArray
     areas = [_area(away[(k + 1) % 3], away[(k + 2) % 3]) for k in range(3)]
     left = [area > 0 for area in areas]
     for k, area in enumerate(areas):
-        # a column through an edge is on one side of it for one face and on the other for the other
+        # a column through an edge is on opposite sides of it for the two faces
         tie = np.flatnonzero(area == 0)
         left[k][tie] = faces[tie, (k + 1) % 3] < faces[tie, (k + 2) % 3]
     up = left[0] & left[1] & left[2]
