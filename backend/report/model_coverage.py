@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from ..geometry.svg import short
-from ..prior.archive import COVERED_SHARE, Archive, Coverage, ArchivePosition
+from ..prior.archive import COVERED_SHARE, Archive, ArchivePosition, Coverage
 from .charts import bar
 from .html import Markup, badge, cell, el, join, number, percent, plural, table
 from .pictures import picture_uri, thumbnail_uri

@@ -18,7 +18,7 @@ pytest.importorskip("onnxruntime")
 import trimesh
 
 from backend.edits.fitted_scan import EditableMesh
-from backend.prior.archive import PICTURE, Archive, Neighbours, ArchivePosition
+from backend.prior.archive import PICTURE, Archive, ArchivePosition, Neighbours
 from backend.studies.disentanglement import measures
 from backend.studies.disentanglement.measures import Standings, Styles, archive_checks, clean_spread, slid, style_checks
 from backend.studies.disentanglement.study import slider_checks, study
