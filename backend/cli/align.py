@@ -21,7 +21,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
-    from ..formats.mesh_reader import load_scan
+    from ..formats.mesh_files import load_scan
     from ..prior.profile.family import Member, learn_profile
     from ..prior.profile.profile import save_profile
     from ..scan.prepare import prepare

@@ -172,7 +172,7 @@ def from_recipe(path: Path, mask: Path | None, model: str) -> tuple[FitOptions, 
 def opened(path: Path, engine: Engine, options: FitOptions, line: ProgressLine, fitted: bool = True) -> FittedScan:
     """A scan, cleaned and, where it is wanted, fitted. Raises OmomiError."""
     from ..edits.fitted_scan import FittedScan
-    from ..formats.mesh_reader import load_scan
+    from ..formats.mesh_files import load_scan
     from ..scan.prepare import prepare
 
     line.show(0.0, "reading")

@@ -32,7 +32,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     from ..edits.blend import blend, sweep_blend
     from ..field.bricks import resolution
     from ..formats.files import write_whole
-    from ..formats.mesh_writer import save_mesh
+    from ..formats.mesh_files import save_mesh
     from ..protocol.fit_options import FitOptions
 
     engine = make_engine(arguments.device, arguments.threads)

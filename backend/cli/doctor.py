@@ -17,7 +17,9 @@ from typing import Any
 from ..engine import Engine
 from ..errors import OmomiError
 
-_PACKAGES = ("numpy", "scipy", "trimesh", "onnxruntime")
+_PACKAGES = ("numpy", "scipy", "onnxruntime")
+# Read and write OBJ, STL and GLB; without them there are PLY and NPZ.
+_OPTIONAL_PACKAGES = ("trimesh",)
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 _BLENDER_SECONDS = 30.0
 _MODEL_CARD = Path(__file__).parent.parent / "models" / "card.json"
@@ -32,8 +34,8 @@ _PROBE = base64.b64decode(
 
 def examine(engine: Engine) -> dict[str, Any]:
     """All findings; ``problems`` holds a sentence for each thing that keeps ``engine`` from fitting."""
-    packages = {name: _version_of(name) for name in _PACKAGES}
-    problems = [f"The package {name} cannot be loaded." for name, version in packages.items() if version is None]
+    packages = {name: _version_of(name) for name in (*_PACKAGES, *_OPTIONAL_PACKAGES)}
+    problems = [f"The package {name} cannot be loaded." for name in _PACKAGES if packages[name] is None]
     if len(_installed(_RUNTIMES)) > 1:
         problems.append("onnxruntime and onnxruntime-gpu are both installed and break each other: remove one.")
     model: dict[str, Any] = {"card": _card()}

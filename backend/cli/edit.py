@@ -39,11 +39,13 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
+    from ..formats.mesh_files import check_output
     from ..protocol.fit_options import FitOptions
     from ..protocol.recipe import Recipe, write_recipe
 
     if not (arguments.edit or arguments.set or arguments.recipe):
         arguments.misuse("give at least one --set or --edit, or a --recipe")
+    check_output(arguments.output)
     with progress(arguments.scan.name) as line:
         engine = make_engine(arguments.device, arguments.threads)
         model = engine.info().model_hash
@@ -85,7 +87,7 @@ def edited(
     from ..edits.displacement import apply
     from ..edits.stack import strength_warnings
     from ..edits.topology_check import check_topology
-    from ..formats.mesh_writer import save_mesh
+    from ..formats.mesh_files import save_mesh
 
     subject = opened(scan, engine, options, line, needs_fit(choices, keep_topology))
     line.show(1.0, "placing the edits")

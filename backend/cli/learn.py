@@ -21,7 +21,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     from ..edits.edit_file import save_edit
     from ..edits.learn import MOST_EXAMPLES, learn_from
-    from ..formats.mesh_reader import load_scan
+    from ..formats.mesh_files import load_scan
     from ..protocol.names import EDIT
 
     if len(arguments.before) != len(arguments.after):

@@ -127,9 +127,11 @@ def _doctor(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
 
 
 def _fit(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
+    from ..formats.mesh_files import check_output
     from ..protocol.fit_options import FitOptions
 
     outputs = _outputs(arguments)
+    check_output(outputs[0])
     given = {name: getattr(arguments, name) for name in ("level", "denoise", "fill")}
     chosen = {name: value for name, value in given.items() if value is not None}
     options = FitOptions(**chosen, keep_islands=not arguments.largest_only, symmetry=not arguments.no_symmetry)
@@ -192,8 +194,7 @@ def _fit_one(
     engine: Engine, scan: Path, outputs: list[Path], options: FitOptions, frames: Path | None, profile: Path | None
 ) -> list[dict[str, Any]]:
     """Fit a scan and write it: the most likely completion first, then others, as many as there are outputs."""
-    from ..formats.mesh_reader import load_scan
-    from ..formats.mesh_writer import save_mesh
+    from ..formats.mesh_files import load_scan, save_mesh
     from ..protocol.codec import jsonable
 
     results: list[dict[str, Any]] = []
@@ -239,7 +240,7 @@ def _fit_one(
 
 
 def _measure(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
-    from ..formats.mesh_reader import load_scan
+    from ..formats.mesh_files import load_scan
     from ..geometry.measure import energies, measure
     from ..protocol.codec import jsonable
 

@@ -40,7 +40,7 @@ def _between(text: str, low: int, high: int) -> int:
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     from ..edits.sample_shape import sample_shape
-    from ..formats.mesh_writer import save_mesh
+    from ..formats.mesh_files import save_mesh
 
     engine = make_engine(arguments.device, arguments.threads)
     level = LEVEL if arguments.level is None else arguments.level

@@ -32,11 +32,12 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
 
     from ..edits.displacement import combine, units
     from ..edits.solve import MEASURES, solve_layer
-    from ..formats.mesh_writer import save_mesh
+    from ..formats.mesh_files import check_output, save_mesh
 
     measure, value = arguments.until
     if measure not in MEASURES:
         arguments.misuse(f"there is no measure {measure}: there are {', '.join(MEASURES)}")
+    check_output(arguments.output)
     low, high = strengths_of(arguments)
     with progress(arguments.scan.name) as line:
         subject, shell, found = one_edit(arguments, make_engine, line)

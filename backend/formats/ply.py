@@ -13,6 +13,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from .files import FormatError
+
 _TYPES = {
     "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4",
     "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
@@ -21,14 +23,10 @@ _TYPES = {
 _LONGEST_HEADER = 1 << 16
 
 
-class PlyError(ValueError):
-    """The file is no PLY, or not all of one; the text says how."""
-
-
 @dataclass(frozen=True)
 class Ply:
     """vertices: (n, 3) float64; faces: (m, 3) int64, polygons as fans, indices unchecked; normals: (n, 3) float64;
-    sigma: (n,) float64, as `write_ply` is given it by `save.save_mesh`."""
+    sigma: (n,) float64, as `write_ply` is given it by `mesh_files.save_mesh`."""
 
     vertices: NDArray
     faces: NDArray | None
@@ -54,7 +52,7 @@ class _Element:
 
 
 def read_ply(data: bytes) -> Ply:
-    """Read the vertices and faces of a PLY file; other elements and properties are passed over. Raises PlyError."""
+    """Read the vertices and faces of a PLY file; other elements and properties are passed over. Raises FormatError."""
     encoding, elements, start = _header(data)
     body = (
         _AsciiBody(data[start:])
@@ -66,7 +64,7 @@ def read_ply(data: bytes) -> Ply:
         if element.name == "vertex":
             columns = body.table(element)
             if not {"x", "y", "z"} <= columns.keys():
-                raise PlyError("its vertices have no x, y and z")
+                raise FormatError("its vertices have no x, y and z")
             vertices = np.stack([columns[axis] for axis in "xyz"], axis=1)
             if {"nx", "ny", "nz"} <= columns.keys():
                 normals = np.stack([columns[axis] for axis in ("nx", "ny", "nz")], axis=1)
@@ -78,17 +76,17 @@ def read_ply(data: bytes) -> Ply:
         else:
             body.skip(element)
     if vertices is None:
-        raise PlyError("it has no vertices")
+        raise FormatError("it has no vertices")
     return Ply(vertices, faces, normals, sigma)
 
 
 def _header(data: bytes) -> tuple[str, list[_Element], int]:
     end = data.find(b"end_header", 0, _LONGEST_HEADER)
     if not data[:4].strip() == b"ply" or end < 0:
-        raise PlyError("it has no PLY header")
+        raise FormatError("it has no PLY header")
     newline = data.find(b"\n", end)
     if newline < 0:
-        raise PlyError("it ends with its header")
+        raise FormatError("it ends with its header")
     encoding, elements = "", []
     try:
         for line in data[:end].decode("ascii", "replace").splitlines()[1:]:
@@ -102,12 +100,12 @@ def _header(data: bytes) -> tuple[str, list[_Element], int]:
                 case ["property", kind, name]:
                     elements[-1][2].append(_Property(name, _TYPES[kind], None))
     except (KeyError, ValueError, IndexError) as error:
-        raise PlyError(f"its header is damaged ({error})") from error
+        raise FormatError(f"its header is damaged ({error})") from error
     if encoding not in ("ascii", "binary_little_endian", "binary_big_endian"):
-        raise PlyError("its header names no known format")
+        raise FormatError("its header names no known format")
     made = [_Element(name, count, tuple(properties)) for name, count, properties in elements]
     if any(element.count < 0 for element in made):
-        raise PlyError("its header is damaged")
+        raise FormatError("its header is damaged")
     return encoding, made, newline + 1
 
 
@@ -117,7 +115,7 @@ class _BinaryBody:
 
     def table(self, element: _Element) -> dict[str, NDArray[np.float64]]:
         if any(p.count_type for p in element.properties):
-            raise PlyError(f"its {element.name} element holds lists")
+            raise FormatError(f"its {element.name} element holds lists")
         record = np.dtype([(f"{i}", self._order + p.type) for i, p in enumerate(element.properties)])
         rows = self._take(record, element.count)
         return {name: rows[f"{i}"].astype(np.float64) for i, name in enumerate(element.names())}
@@ -148,12 +146,12 @@ class _BinaryBody:
         end = len(data) - width
         for row in range(count):
             if at > end:
-                raise PlyError("it ends in the middle")
+                raise FormatError("it ends in the middle")
             size = int.from_bytes(data[at : at + width], order)
             starts[row], sizes[row] = at + width, size
             at += width + size * step + tail + head
         if at - head > len(data):
-            raise PlyError("it ends in the middle")
+            raise FormatError("it ends in the middle")
         self._at = at - head
         raw = np.frombuffer(data, np.uint8)
         polygons = []
@@ -164,18 +162,18 @@ class _BinaryBody:
 
     def skip(self, element: _Element) -> None:
         if any(p.count_type for p in element.properties):
-            raise PlyError(f"its {element.name} element comes before the faces and holds lists")
+            raise FormatError(f"its {element.name} element comes before the faces and holds lists")
         self._take(np.dtype([(f"{i}", p.type) for i, p in enumerate(element.properties)]), element.count)
 
     def _peek(self, kind: np.dtype, at: int) -> np.generic:
         if at + kind.itemsize > len(self._data):
-            raise PlyError("it ends in the middle")
+            raise FormatError("it ends in the middle")
         return np.frombuffer(self._data, kind, 1, at)[0]
 
     def _take(self, record: np.dtype, count: int) -> NDArray:
         size = record.itemsize * count
         if self._at + size > len(self._data):
-            raise PlyError("it ends in the middle")
+            raise FormatError("it ends in the middle")
         rows = np.frombuffer(self._data, record, count, self._at)
         self._at += size
         return rows
@@ -188,12 +186,12 @@ class _AsciiBody:
             try:
                 self._numbers = np.fromstring(text.decode("ascii", "replace"), sep=" ")
             except (ValueError, DeprecationWarning) as error:
-                raise PlyError("it holds something that is no number") from error
+                raise FormatError("it holds something that is no number") from error
         self._at = 0
 
     def table(self, element: _Element) -> dict[str, NDArray[np.float64]]:
         if any(p.count_type for p in element.properties):
-            raise PlyError(f"its {element.name} element holds lists")
+            raise FormatError(f"its {element.name} element holds lists")
         rows = self._take(element.count * len(element.properties)).reshape(element.count, len(element.properties))
         return dict(zip(element.names(), rows.T, strict=True))
 
@@ -204,14 +202,14 @@ class _AsciiBody:
         for row in range(element.count):
             at += len(before)
             if at >= len(numbers):
-                raise PlyError("it ends in the middle")
+                raise FormatError("it ends in the middle")
             size = numbers[at]
             if not (0 <= size <= len(numbers)):
-                raise PlyError("its faces are damaged")
+                raise FormatError("its faces are damaged")
             starts[row], sizes[row] = at + 1, size
             at += 1 + int(size) + len(after)
         if at > len(numbers):
-            raise PlyError("it ends in the middle")
+            raise FormatError("it ends in the middle")
         self._at = at
         return _fans([numbers[starts[sizes == n][:, None] + np.arange(n)].astype(np.int64) for n in np.unique(sizes)])
 
@@ -220,7 +218,7 @@ class _AsciiBody:
 
     def _take(self, count: int) -> NDArray[np.float64]:
         if self._at + count > len(self._numbers):
-            raise PlyError("it ends in the middle")
+            raise FormatError("it ends in the middle")
         self._at += count
         return self._numbers[self._at - count : self._at]
 
@@ -230,7 +228,7 @@ def _split(element: _Element) -> tuple[tuple[_Property, ...], _Property, tuple[_
     lists = [i for i, p in enumerate(element.properties) if p.count_type]
     corners = [i for i in lists if element.properties[i].name in ("vertex_indices", "vertex_index")]
     if not corners or len(lists) > 1:
-        raise PlyError("its faces are not one list of corners each")
+        raise FormatError("its faces are not one list of corners each")
     at = corners[0]
     return element.properties[:at], element.properties[at], element.properties[at + 1 :]
 

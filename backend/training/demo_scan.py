@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from ..field.bricks import BrickGrid
 from ..field.isosurface import extract
-from ..formats.mesh_writer import save_mesh
+from ..formats.mesh_files import save_mesh
 from .grids import grid_points
 from .scanner import CAMERA_DISTANCE, TANGENT_OF_HALF_ANGLE, Distance, value_and_slope
 from .shapes.families import draw

@@ -32,7 +32,7 @@ from backend.edits.displacement import Layer, apply
 from backend.edits.masks import REACH, PaintedMask
 from backend.field.fit import Fit, fit
 from backend.field.onnx_model import Model, load_model
-from backend.formats.mesh_reader import load_scan
+from backend.formats.mesh_files import load_scan
 from backend.geometry.normals import normals_of
 from backend.protocol.client import BackendClient, default_command
 from backend.protocol.fit_options import FitOptions

@@ -34,8 +34,7 @@ from backend.edits.learn import learn_from
 from backend.edits.learned import LearnedEdit
 from backend.edits.topology_check import check_topology
 from backend.errors import OmomiError
-from backend.formats.mesh_reader import load_scan
-from backend.formats.mesh_writer import save_mesh
+from backend.formats.mesh_files import load_scan, save_mesh
 from backend.scan.prepare import prepare
 from tests.benchmarks.bars import Bar, mean, number, table, verdict, write_report
 from tests.benchmarks.bench_fit import say

@@ -26,7 +26,7 @@ import point_cloud_utils as pcu
 import trimesh
 from scipy.stats import spearmanr
 
-from backend.formats.mesh_reader import load_scan
+from backend.formats.mesh_files import load_scan
 from tests.benchmarks import bars
 from tests.benchmarks.bars import Bar, number, table
 from tests.benchmarks.cases import ROOT, Case, CaseFailed, ScoringTool, arguments, prepared, run_json

@@ -24,7 +24,7 @@ from backend.edits.displacement import Displacement
 from backend.edits.fitted_scan import EditableMesh
 from backend.edits.sweep import sweep_layer
 from backend.edits.topology_check import check_topology, layer_margin
-from backend.formats.mesh_reader import load_scan
+from backend.formats.mesh_files import load_scan
 from backend.geometry.moving_solid import solid_voxels
 from backend.geometry.topology import betti_of_occupancy, euler_of_occupancy
 from backend.scan.prepare import prepare

@@ -17,8 +17,7 @@ import numpy as np
 from backend.errors import OmomiError
 from backend.field.fit import FittedMesh
 from backend.field.onnx_model import load_model
-from backend.formats.mesh_reader import load_scan
-from backend.formats.mesh_writer import save_mesh
+from backend.formats.mesh_files import load_scan, save_mesh
 from backend.prior.symmetry_completion import fit_with_symmetry
 from backend.protocol.fit_options import FitOptions
 

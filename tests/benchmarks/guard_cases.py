@@ -14,7 +14,7 @@ from scipy.spatial import KDTree
 from backend.engine import OnnxEngine
 from backend.field.bricks import BRICK, BrickGrid
 from backend.field.isosurface import extract
-from backend.formats.mesh_reader import load_scan
+from backend.formats.mesh_files import load_scan
 from backend.geometry.normals import normals_of
 from backend.protocol.fit_options import FitOptions
 from backend.registration.icp import Surface, register

@@ -16,8 +16,7 @@ from scipy.stats import rankdata
 
 from backend.field.fit import fit
 from backend.field.onnx_model import MODEL_FOLDER, Model, load_model
-from backend.formats.mesh_reader import load_scan
-from backend.formats.mesh_writer import save_mesh
+from backend.formats.mesh_files import load_scan, save_mesh
 from backend.formats.raw_scan import RawScan
 from backend.prior.profile.family import Member, learn_profile
 from backend.prior.profile.membership import LEAST_SCORE, Membership, membership

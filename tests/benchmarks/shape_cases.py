@@ -16,7 +16,7 @@ from backend.field.fit import fit
 from backend.field.isosurface import extract
 from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.field.recursion import recursion
-from backend.formats.mesh_reader import load_scan
+from backend.formats.mesh_files import load_scan
 from backend.prior.decode_shape import SOFTNESS
 from backend.prior.flow import auroc
 from backend.prior.shape_prior import ShapePrior, load_prior

@@ -11,7 +11,7 @@ import pytest
 import trimesh
 
 from backend.cli import main
-from backend.formats.mesh_reader import load_scan
+from backend.formats.mesh_files import load_scan
 from tests.children import Run
 from tests.edits.test_learned import blob, pushed
 from tests.fakes import MODEL, MeshEngine

@@ -14,7 +14,7 @@ from backend.cli import main
 from backend.edits.stack import EditSession
 from backend.errors import ErrorCode, OmomiError
 from backend.field.onnx_model import CODE
-from backend.formats.mesh_reader import load_scan
+from backend.formats.mesh_files import load_scan
 from backend.prior import shape_prior
 from backend.protocol.fit_options import FitOptions
 from backend.protocol.messages import Done, FitDone, MeshFrame

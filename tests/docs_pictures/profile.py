@@ -18,7 +18,7 @@ import numpy as np
 import trimesh
 from PIL import Image
 
-from backend.formats.mesh_reader import load_scan
+from backend.formats.mesh_files import load_scan
 from tests.benchmarks.cases import ROOT, ScoringTool
 from tests.benchmarks.profile_cases import FOLDS, scan_case
 from tests.docs_pictures.render import SUPERSAMPLING, basis, draw_mesh, draw_points, load

@@ -18,8 +18,7 @@ from backend.edits.edit_file import load_edit, save_edit
 from backend.edits.learned import LearnedEdit
 from backend.edits.pair_difference import Change, pair_difference
 from backend.errors import ErrorCode, OmomiError
-from backend.formats.mesh_reader import load_scan
-from backend.formats.mesh_writer import save_mesh
+from backend.formats.mesh_files import load_scan, save_mesh
 from backend.formats.raw_scan import RawScan
 from backend.geometry.normals import normals_of
 from backend.registration.icp import Surface, register

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 import trimesh
 
 from backend.errors import ErrorCode, OmomiError
-from backend.formats.mesh_reader import load_scan
-from backend.formats.mesh_writer import save_mesh
-from backend.formats.ply import PlyError, read_ply, write_ply
+from backend.formats.files import FormatError
+from backend.formats.mesh_files import check_output, load_scan, save_mesh
+from backend.formats.ply import read_ply, write_ply
 from backend.formats.raw_scan import RawScan
 from backend.scan.prepare import prepare
 from tests.scan_shapes import SCANS, cube, globe, volume
@@ -80,6 +81,30 @@ def test_saving_into_a_missing_folder_or_under_an_unknown_suffix_is_refused(tmp_
     assert caught.value.code == ErrorCode.BAD_OPTION
 
 
+@pytest.mark.parametrize("suffix", [".obj", ".stl", ".glb"])
+def test_without_trimesh_its_formats_are_refused_by_a_sentence_that_names_it(tmp_path, suffix, monkeypatch):
+    points, faces = cube()
+    save_mesh(tmp_path / f"cube{suffix}", points, faces)
+    monkeypatch.setitem(sys.modules, "trimesh", None)
+    error = refused(tmp_path / f"cube{suffix}")
+    assert error.code == ErrorCode.BAD_OPTION and "package trimesh" in error.message
+    if suffix == ".obj":
+        save_mesh(tmp_path / "new.obj", points, faces)
+        return
+    for write in (lambda path: save_mesh(path, points, faces), check_output):
+        with pytest.raises(OmomiError, match="package trimesh"):
+            write(tmp_path / f"new{suffix}")
+    assert os.listdir(tmp_path) == [f"cube{suffix}"]
+
+
+def test_ply_and_npz_do_without_trimesh(tmp_path, monkeypatch):
+    points, faces = cube()
+    monkeypatch.setitem(sys.modules, "trimesh", None)
+    for suffix in (".ply", ".npz"):
+        save_mesh(tmp_path / f"cube{suffix}", points, faces)
+        assert np.array_equal(load_scan(tmp_path / f"cube{suffix}").points, points)
+
+
 def mixed_ply(order: str) -> bytes:
     """A pyramid over a quad: polygons of two sizes, a property on either side of the corners, normals, colours."""
     word = {"<": "little", ">": "big"}[order]
@@ -138,7 +163,7 @@ def test_damaged_ply_bytes_never_escape_as_another_error():
         try:
             ply = read_ply(bytes(broken))
             RawScan(ply.vertices, ply.faces, ply.normals)
-        except (PlyError, OmomiError):
+        except (FormatError, OmomiError):
             pass
 
 

@@ -10,7 +10,7 @@ import pytest
 import trimesh
 
 from backend.cli.main import main
-from backend.formats.mesh_writer import save_mesh
+from backend.formats.mesh_files import save_mesh
 from backend.geometry.moving_solid import encloses, enough_steps, moving_solid
 from backend.geometry.topology_sweep import refine, sweep
 from tests.edits.test_learned import blob, pushed

@@ -12,8 +12,7 @@ from backend.edits.fitted_scan import FittedScan
 from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import fit
 from backend.field.onnx_model import Model, load_model
-from backend.formats.mesh_reader import load_scan
-from backend.formats.mesh_writer import save_mesh
+from backend.formats.mesh_files import load_scan, save_mesh
 from backend.formats.raw_scan import RawScan
 from backend.protocol.fit_options import FitOptions
 from backend.protocol.requests import EditTarget
