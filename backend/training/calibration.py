@@ -20,15 +20,17 @@ from .export import CARD, update_card
 from .scanner import draw_settings, scan_points
 
 COVERED = 0.9
+"""Share of the errors that sigma is calibrated to cover."""
 NORMAL_QUANTILE = 1.6449
 """A normal distribution keeps 90 % within this many standard deviations."""
 LEVELS = (0, 1, 2, 3)
+"""Those that are calibrated; deeper ones take the last factor."""
 NOMINAL = tuple(round(0.05 + 0.1 * number, 2) for number in range(10))
 """Shares at which the calibration curve is read."""
 PER_SCAN = np.linspace(0, 1, 501)
-"""Every scan counts the same, by this many quantiles of its errors: a large and hard one must not speak for all."""
+"""Quantiles of its errors that stand for a scan: each scan counts the same, so that no large, hard one dominates."""
 SPACING = 0.012
-"""Surface points of the bank lie about this far apart (canonical); closer by, the error is measured to their planes."""
+"""Surface points of the bank lie about this far apart (canonical). Within it, errors are measured to their planes."""
 
 
 def held_out_scans(bank: Bank, seed: int = 0) -> list[tuple[RawScan, np.ndarray, np.ndarray]]:
@@ -51,10 +53,11 @@ def true_error(vertices: np.ndarray, points: np.ndarray, normals: np.ndarray) ->
 
 
 def sigma_factors(model: Model, bank: Bank, scans: int) -> dict:
-    """Factor of each level's scale with which sigma covers 90 % as a normal distribution would, and what it gives.
+    """For each level the factor on its scale with which sigma covers 90 % of the errors, as that of a normal
+    distribution would; the coverage before, and the calibration curve after.
 
-    Levels are calibrated coarse to fine, since a level that sees nothing takes over the sigma of the one above. The
-    curve of a level says which share of the errors lies within what a normal distribution puts the nominal share in.
+    Levels are calibrated coarse to fine, since a level that sees nothing takes over the sigma of the one above. A curve
+    holds, for each nominal share, the share of the errors within the interval that a normal distribution gives it.
     """
     chosen = held_out_scans(bank)[:: max(1, len(bank.members) // scans)]
     factors: list[float] = []
@@ -85,7 +88,7 @@ def sigma_factors(model: Model, bank: Bank, scans: int) -> dict:
 
 
 def calibrate(folder: Path, bank: Bank, scans: int) -> dict:
-    """Write the factors into ``card.json`` of the model in ``folder``; returns what was found."""
+    """Put the `sigma_factors` into the card of the model in ``folder``; returns them."""
     found = sigma_factors(load_model("cpu", folder=folder), bank, scans)
     update_card(folder / CARD, found)
     return found
