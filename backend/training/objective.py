@@ -102,10 +102,10 @@ def drawn_code(mean: Tensor, log_sd: Tensor, true: Tensor, evidence: Tensor, gen
 def posterior_loss(
     mean: Tensor, log_sd: Tensor, true: Tensor, velocity: VelocityNetwork, generator: torch.Generator
 ) -> Tensor:
-    """Anchor to the features of the true shape, KL to a standard normal, alignment of the means to the flow.
+    """Anchor to the true code, KL to a standard normal, and alignment of a draw to the flow.
 
-    The anchor is the likelihood of the true code under the posterior, so the posterior is wide where the evidence
-    leaves the shape open, which is what makes its draws different completions.
+    The anchor is the likelihood of the true code under the posterior. It makes the posterior wide where the evidence
+    leaves the shape open, so that its draws are different completions.
     """
     anchor = (0.5 * ((true - mean) * torch.exp(-log_sd)).square() + log_sd).mean()
     kl = (0.5 * (mean.square() + torch.exp(2 * log_sd) - 1) - log_sd).mean()
