@@ -23,10 +23,13 @@ from .scanner import Distance, draw_settings, scan_points, surface_points, view_
 from .shapes.families import FAMILIES, draw
 
 POINTS = 48_000
+"""On the surface of a shape."""
 VIEWS = 24
+"""Cameras around a shape; the views that see a point are bits of one u32."""
 CHAINS = 3
+"""Chains of nested blocks of a shape, each around a random point of its surface."""
 DEEPEST = 4
-"""Chains of nested blocks reach level 4 (512^3)."""
+"""Level that the chains reach (512^3)."""
 HELD_OUT_SEEDS = 12
 """Shards with smaller seeds (one of every family) are never trained on."""
 LOST_BESIDE_FOCUS = 0.2
@@ -36,10 +39,11 @@ WHOLLY_BLIND, FINELY_BLIND = 0.02, 0.08
 
 
 def make_shard(family: str, count: int, seed: int, device: str = "cpu") -> dict[str, np.ndarray]:
-    """Everything the trainer needs of ``count`` members of one family.
+    """Everything that training needs of ``count`` members of one family.
 
-    points (B, P, 3) i16 (canonical * 32767), normals (B, P, 3) i8, seen (B, P) u32 bit per view, cameras (B, V, 3),
-    origins (B, C, L, 3) i16 of blocks of level 1 .. L, field0 (B, 32, 32, 32) f16, fields (B, C, L, 32, 32, 32) f16.
+    points: i16 (B, P, 3), canonical * 32767. normals: i8 (B, P, 3), * 127. seen: u32 (B, P), a bit for each view.
+    cameras: f32 (B, V, 3), unit directions. origins: i16 (B, C, L, 3), first voxels of the blocks of levels 1 .. L.
+    field0: f16 (B, 32, 32, 32), the field of level 0 in voxels. fields: f16 (B, C, L, 32, 32, 32), of the blocks.
     """
     generator = torch.Generator(device=device).manual_seed(seed)
     distance = jittered(draw(family, count, seed, device).sdf, count, generator)
