@@ -58,3 +58,13 @@ def definitions_of(path: Path) -> Iterator[tuple[str, str, bool]]:
 def test_no_file_is_longer_than_one_can_read() -> None:
     long = {place(path): count for path in files() if (count := len(path.read_text("utf-8").splitlines())) > MOST_LINES}
     assert not long
+
+
+def test_modules_and_folders_are_named_for_things() -> None:
+    stems = {part for path in files() for part in path.relative_to(ROOT).with_suffix("").parts}
+    assert {stem for stem in stems if stem.endswith("ing")} <= set(FIELD_WORDS_IN_ING)
+
+
+def test_no_module_of_the_old_names_is_left() -> None:
+    left = [place(path) for path in files() if set(path.relative_to(ROOT).with_suffix("").parts) & set(OLD_MODULES)]
+    assert not left, "\n".join(left)
