@@ -138,7 +138,7 @@ def write_shard(folder: Path, family: str, count: int, seed: int, device: str) -
     """The shard of a seed in ``folder``, made where it is missing."""
     path = folder / f"{seed:06d}_{family}.npz"
     if not path.exists():
-        with whole_file(path) as stream:
+        with whole_file(path) as partial, partial.open("xb") as stream:
             np.savez(stream, **make_shard(family, count, seed, device))  # type: ignore[arg-type]
     return path
 
