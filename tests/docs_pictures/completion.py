@@ -10,7 +10,6 @@ the colour, the more it is a guess (sigma).
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -18,13 +17,13 @@ import numpy as np
 import torch
 import trimesh
 
-from backend.field.onnx_model import MODEL_FOLDER, load_model
+from backend.field.onnx_model import load_model
 from backend.prior.symmetry_completion import fit_with_symmetry
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import prepare
 from backend.training.demo_scan import true_surface
 from backend.training.shapes.families import draw
-from tests.docs_pictures.tiles import one_sided, save, scanned, tile, with_words
+from tests.docs_pictures.tiles import arguments, one_sided, save, scanned, tile, with_words
 
 SIZE = 210
 LEVEL = 2
@@ -60,10 +59,7 @@ def row(family: str, seed: int, look: tuple[float, float, float], folder: Path) 
 
 def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/completion.png"))
-    parser.add_argument("--model", type=Path, default=MODEL_FOLDER, metavar="FOLDER")
-    options = parser.parse_args()
+    options = arguments(__doc__, "completion.png").parse_args()
     torch.set_num_threads(1)
     save([row(*shape, options.model) for shape in SHAPES], options.output)
     return 0

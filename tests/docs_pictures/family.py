@@ -11,7 +11,6 @@ falls short, both by more than members of the family do.
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import torch
 import trimesh
 
 from backend.field.fit import fit as fitted
-from backend.field.onnx_model import MODEL_FOLDER, load_model
+from backend.field.onnx_model import load_model
 from backend.formats.raw_scan import RawScan
 from backend.prior.profile.family import Member, learn_profile
 from backend.prior.profile.membership import membership
@@ -29,8 +28,7 @@ from backend.prior.symmetry_completion import fit_with_symmetry
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import prepare
 from tests.benchmarks.families import member
-from tests.docs_pictures.render import basis
-from tests.docs_pictures.tiles import DEPARTURE, one_sided, save, scanned_mesh, tile, with_words
+from tests.docs_pictures.tiles import DEPARTURE, arguments, basis, one_sided, save, scanned_mesh, tile, with_words
 
 FAMILY = "bottle"
 MEMBERS, PARTIAL = range(12), (2, 5, 8, 11)
@@ -104,10 +102,7 @@ def compared(profile: Profile) -> list[np.ndarray]:
 
 def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/family.png"))
-    parser.add_argument("--model", type=Path, default=MODEL_FOLDER, metavar="FOLDER")
-    options = parser.parse_args()
+    options = arguments(__doc__, "family.png").parse_args()
     torch.set_num_threads(1)
     profile, pictures = learned()
     first = [with_words(np.concatenate(pictures, axis=1), "twelve scans of a family, four of them partial")]

@@ -2,20 +2,17 @@
 
 python -m tests.docs_pictures.learned [-o tests/docs_pictures/learned.png]
 
-Needs the `bench` extra. Each pair is before and after.
+Needs the `bench` and `train` extras.
 """
 
 # The benchmark has an environment of its own; the checks run in the one with Blender.
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 import trimesh
-from PIL import Image
 
 from backend.edits.apply_learned import apply_learned, learn_edit
 from backend.edits.displacement import Layer, apply
@@ -23,45 +20,43 @@ from backend.edits.pair_difference import pair_difference
 from backend.formats.raw_scan import RawScan
 from backend.scan.prepare import PreparedScan, prepare
 from tests.benchmarks.families import member
-from tests.docs_pictures.render import SUPERSAMPLING, basis, draw_mesh
+from tests.docs_pictures.tiles import arguments, middle_of, save, tile, with_words
 
 EXAMPLES, OTHERS = (0, 2), (3, 5)
 """Members of the family, such that their handles show."""
 SIZE = 300
-VIEW = np.array([-0.9, -0.6, 0.3])
+VIEW = (-0.9, -0.6, 0.3)
+EXAMPLE_WORDS = ("first example", "changed", "second example", "changed")
+OTHER_WORDS = ("another mug", "what Omomi learned", "and one more", "what Omomi learned")
 
 
 def scan_of(mesh: trimesh.Trimesh) -> PreparedScan:
     return prepare(RawScan(np.asarray(mesh.vertices), np.asarray(mesh.faces)))
 
 
-def tile(mesh: trimesh.Trimesh) -> np.ndarray:
-    """Picture (SIZE, SIZE, 3) of a mesh."""
-    low, high = mesh.bounds
-    big = draw_mesh(
-        mesh, None, (low + high) / 2, 0.42 * float(np.linalg.norm(high - low)), basis(VIEW), SIZE * SUPERSAMPLING
-    )
-    return big.reshape(SIZE, SUPERSAMPLING, SIZE, SUPERSAMPLING, 3).mean(axis=(1, 3))
+def row(meshes: list[trimesh.Trimesh], words: tuple[str, ...]) -> list[np.ndarray]:
+    """Pictures of meshes, with words below."""
+    drawn = []
+    for mesh, word in zip(meshes, words, strict=True):
+        half = 0.42 * float(np.linalg.norm(np.ptp(mesh.bounds, axis=0)))
+        drawn.append(with_words(tile(mesh, VIEW, SIZE, half, middle=middle_of(mesh)), word))
+    return drawn
 
 
 def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/learned.png"))
-    options = parser.parse_args()
+    options = arguments(__doc__, "learned.png").parse_args()
     examples = [member("mug", seed) for seed in EXAMPLES]
     edit = learn_edit([pair_difference(scan_of(pair.before), scan_of(pair.after)) for pair in examples])
-    above = [tile(mesh) for pair in examples for mesh in (pair.before, pair.after)]
-    below = []
+    shown = []
     for seed in OTHERS:
         before = member("mug", seed).before
         scan = scan_of(before)
         vertices = (np.asarray(before.vertices) - scan.frame.centre) * scan.frame.scale
         move = apply([Layer(apply_learned(edit, scan), 1.0)], vertices, before.faces).move / scan.frame.scale
-        after = trimesh.Trimesh(before.vertices + move, before.faces, process=False)
-        below += [tile(before), tile(after)]
-    picture = np.concatenate([np.concatenate(row, axis=1) for row in (above, below)])
-    Image.fromarray(np.round(picture * 255).astype(np.uint8)).save(options.output, optimize=True)
+        shown += [before, trimesh.Trimesh(before.vertices + move, before.faces, process=False)]
+    above = row([mesh for pair in examples for mesh in (pair.before, pair.after)], EXAMPLE_WORDS)
+    save([above, row(shown, OTHER_WORDS)], options.output)
     return 0
 
 

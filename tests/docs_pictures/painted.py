@@ -2,21 +2,18 @@
 
 python -m tests.docs_pictures.painted [-o tests/docs_pictures/painted.png]
 
-Needs the `bench` extra. Left to right: the mug as it is, painted where the edit may act; the edit everywhere; the edit
-within the paint.
+Needs the `bench` and `train` extras. Left to right: the mug as it is, painted where the edit may act; the edit
+everywhere; the edit within the paint.
 """
 
 # The benchmark has an environment of its own; the checks run in the one with Blender.
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 import trimesh
-from PIL import Image
 
 from backend.edits.attributes import attribute
 from backend.edits.displacement import Layer, apply
@@ -26,22 +23,20 @@ from backend.field.onnx_model import load_model
 from backend.formats.raw_scan import RawScan
 from backend.scan.prepare import prepare
 from tests.benchmarks.families import member
-from tests.docs_pictures.render import SUPERSAMPLING, basis, draw_mesh
+from tests.docs_pictures.tiles import VALUES, arguments, middle_of, save, tile
 
 FAMILY, MEMBER = "mug", 3
 SIZE = 300
-VIEW = np.array([-0.9, -0.6, 0.3])
+VIEW = (-0.9, -0.6, 0.3)
 ATTRIBUTE, STRENGTH = "thickness", 2.0
 HALF = 0.62
 RIM = 0.35
 """The paint covers this share of the height, below the rim, and fades over the half of it."""
 
 
-def tile(mesh: trimesh.Trimesh, paint: np.ndarray | None = None) -> np.ndarray:
+def shown(mesh: trimesh.Trimesh, paint: np.ndarray | None = None) -> np.ndarray:
     """Picture (SIZE, SIZE, 3) of a mesh in the unit ball, painted where ``paint`` (n,) is 1."""
-    low, high = mesh.bounds
-    big = draw_mesh(mesh, paint, (low + high) / 2, HALF, basis(VIEW), SIZE * SUPERSAMPLING)
-    return big.reshape(SIZE, SUPERSAMPLING, SIZE, SUPERSAMPLING, 3).mean(axis=(1, 3))
+    return tile(mesh, VIEW, SIZE, HALF, paint, VALUES, middle_of(mesh))
 
 
 def painted_rim(vertices: np.ndarray) -> np.ndarray:
@@ -54,26 +49,23 @@ def painted_rim(vertices: np.ndarray) -> np.ndarray:
 
 def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/painted.png"))
-    options = parser.parse_args()
+    options = arguments(__doc__, "painted.png").parse_args()
     before = member(FAMILY, MEMBER).before
     raw = RawScan(np.asarray(before.vertices), np.asarray(before.faces))
-    scan, model = prepare(raw), load_model()
+    scan, model = prepare(raw), load_model(folder=options.model)
     fitted = fit(scan, model)
     vertices = (raw.points - scan.frame.centre) * scan.frame.scale
     weights = painted_rim(vertices)
     voxel = 2.0 / 128
     mask = PaintedMask.of_mesh(vertices, np.asarray(before.faces), weights, voxel)
     movement = attribute(ATTRIBUTE, scan, fitted, model)
-    tiles = [tile(before, weights)]
+    tiles = [shown(before, weights)]
     surface, faces = fitted.mesh.vertices, fitted.mesh.faces
     canonical = (surface - scan.frame.centre) * scan.frame.scale
     for where in (None, mask):
         move = apply([Layer(movement, STRENGTH, where)], canonical, faces).move / scan.frame.scale
-        tiles.append(tile(trimesh.Trimesh(surface + move, faces, process=False)))
-    picture = np.concatenate(tiles, axis=1)
-    Image.fromarray(np.round(picture * 255).astype(np.uint8)).save(options.output, optimize=True)
+        tiles.append(shown(trimesh.Trimesh(surface + move, faces, process=False)))
+    save([tiles], options.output)
     return 0
 
 

@@ -10,9 +10,7 @@ far that one is from it, 1 being what is usual between relatives.
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 import trimesh
@@ -20,12 +18,11 @@ from PIL import Image
 
 from backend.edits.plausibility import plausibility_of_code
 from backend.edits.sample_shape import drawn_code
-from backend.field.onnx_model import MODEL_FOLDER, load_model
+from backend.field.onnx_model import load_model
 from backend.prior.decode_shape import decode_shape
 from backend.prior.shape_prior import load_prior
 from backend.report.pictures import VIEW
-from tests.docs_pictures.render import BACKGROUND, GREY
-from tests.docs_pictures.tiles import save, tile, with_words
+from tests.docs_pictures.tiles import BACKGROUND, GREY, arguments, save, tile, with_words
 
 SEEDS, COLUMNS = range(8), 4
 LEVEL = 2
@@ -43,16 +40,12 @@ def thumbnail(grey: np.ndarray) -> np.ndarray:
 
 def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/samples.png"))
-    parser.add_argument("--model", type=Path, default=MODEL_FOLDER, metavar="FOLDER")
-    parser.add_argument("--first", type=int, default=SEEDS.start, metavar="SEED")
-    options = parser.parse_args()
+    options = arguments(__doc__, "samples.png").parse_args()
     prior, model = load_prior(options.model), load_model("cpu", threads=1, folder=options.model)
     if prior.archive is None:
-        parser.error(f"{options.model} has no archive")
+        raise SystemExit(f"{options.model} has no archive")
     tiles = []
-    for seed in (options.first + number for number in range(len(SEEDS))):
+    for seed in SEEDS:
         code, outline = drawn_code(prior, seed)
         mesh = decode_shape(code, model, LEVEL, outline=outline)
         verdict = plausibility_of_code(prior.codes.of_mesh(mesh.vertices, mesh.faces), prior)

@@ -9,9 +9,7 @@ Needs the `bench` and `train` extras. The scans are of procedural shapes, so the
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +17,7 @@ import trimesh
 
 from backend.edits.displacement import Layer, apply
 from backend.edits.shape_sliders import shape_edit
-from backend.field.onnx_model import MODEL_FOLDER, load_model
+from backend.field.onnx_model import load_model
 from backend.formats.raw_scan import RawScan
 from backend.prior.shape_prior import load_prior
 from backend.prior.symmetry_completion import fit_with_symmetry
@@ -27,7 +25,7 @@ from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import prepare
 from backend.training.demo_scan import RangeMaps, range_maps
 from backend.training.shapes.families import draw
-from tests.docs_pictures.tiles import save, tile, with_words
+from tests.docs_pictures.tiles import arguments, save, tile, with_words
 
 SHAPES = (("creature", 14), ("creature", 18))
 SLIDERS = {"height": 1.0, "fullness": 0.5, "lean in z": 1.0}
@@ -39,10 +37,7 @@ VIEW = (-0.9, -0.6, 0.3)
 
 def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", dest="output", type=Path, default=Path("tests/docs_pictures/shape_sliders.png"))
-    parser.add_argument("--model", type=Path, default=MODEL_FOLDER, metavar="FOLDER")
-    options = parser.parse_args()
+    options = arguments(__doc__, "shape_sliders.png").parse_args()
     torch.set_num_threads(1)
     prior, model = load_prior(options.model), load_model("cpu", threads=1, folder=options.model)
     rows: list[list[np.ndarray]] = [[] for _ in SLIDERS]
