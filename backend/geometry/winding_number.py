@@ -38,7 +38,7 @@ def tangled_share(winding: NDArray[np.int16]) -> float:
 
 
 def face_columns(
-    first_x: NDArray, wide: NDArray, first_y: NDArray, deep: NDArray, most: int
+    first_x: NDArray[np.int64], wide: NDArray[np.int64], first_y: NDArray[np.int64], deep: NDArray[np.int64], most: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
     """Pairs of a face and a column of a grid within the face's box: face, x and y (p,), face by face, x before y.
 
