@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ..errors import ErrorCode, OmomiError
 from ..field.bricks import resolution, voxel_size
 from ..geometry.measure import measure
+from ..geometry.topology import describe
 from ..geometry.topology_sweep import Solid
-from ..geometry.topology_text import describe
 from ..protocol.requests import Outcome
 from .displacement import Edited
 from .remesh import RESOLUTION, nearest_values, remesh

@@ -22,8 +22,7 @@ from ..field.onnx_model import Model
 from ..geometry.nearest import nearest_on_mesh
 from ..geometry.normals import unit
 from ..geometry.smoothing import SmoothedMesh, falloff
-from ..scan.frame import LONGEST_SIDE
-from ..scan.prepare import PreparedScan
+from ..scan.prepare import LONGEST_SIDE, PreparedScan
 
 PERCENT = LONGEST_SIDE / 100
 """Canonical length of one per cent of a scan's longest side, about a voxel at 128^3. Filters are measured in it, so

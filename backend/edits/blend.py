@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
 from ..geometry.phase_diagram import phase_picture
-from ..geometry.topology import Betti
+from ..geometry.topology import Betti, describe
 from ..geometry.topology_sweep import Solid, refine, sweep
-from ..geometry.topology_text import describe
 from ..protocol.requests import EditTarget
 from ..registration.icp import NORMAL_REACH, Matcher, Surface, register, register_nearby
 from ..registration.similarity import Similarity

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from ..geometry.normals import face_normals, normals_of
 from ..prior.profile.deviation import departure
-from ..prior.profile.membership import Membership, membership
-from ..prior.profile.profile import load_profile
+from ..prior.profile.profile import Membership, load_profile, membership
 from ..registration.icp import Surface
 from ..scan.prepare import PreparedScan
 from .stack import EditSession

@@ -14,9 +14,8 @@ from ..errors import ErrorCode, OmomiError
 from ..geometry.measure import volume_and_area
 from ..geometry.moving_solid import enough_steps, moving_solid
 from ..geometry.phase_diagram import phase_picture
-from ..geometry.topology import Betti
+from ..geometry.topology import Betti, describe
 from ..geometry.topology_sweep import refine, sweep
-from ..geometry.topology_text import describe
 from .displacement import Displacement
 from .fitted_scan import EditableMesh, Progress, ignore
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.moving_solid import Reading, read_solid
-from ..geometry.topology_text import describe
+from ..geometry.topology import describe
 from .collision_margin import CollisionMargin, collision_margin
 from .displacement import Displacement
 from .fitted_scan import EditableMesh

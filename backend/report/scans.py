@@ -13,8 +13,8 @@ from ..edits.displacement import Layer, Movement, units
 from ..edits.fitted_scan import EditableMesh, FittedScan, Progress, ignore
 from ..edits.shape_sliders import shape_edit
 from ..geometry.moving_solid import enough_steps, moving_solid
+from ..geometry.topology import describe
 from ..geometry.topology_sweep import Solid, Sweep, refine, sweep
-from ..geometry.topology_text import describe
 from ..prior.shape_prior import ShapePrior
 from ..protocol.requests import EditTarget
 from .pictures import mesh_picture

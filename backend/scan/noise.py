@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.special import gammaincinv
 
-from .outliers import Occupancy
-from .voxels import in_blocks
+from .outliers import Occupancy, in_blocks
 
 SCALES = ((24, 1000), (96, 300), (384, 150))
 """(points in a neighbourhood, neighbourhoods), from narrow to wide."""

@@ -11,8 +11,7 @@ from scipy.sparse import csgraph
 from scipy.spatial import KDTree
 
 from ..geometry.normals import face_normals, unit
-from .frame import box
-from .voxels import occupied_cells
+from .outliers import box, occupied_cells
 
 NEIGHBOURS, MOST_NEIGHBOURS = 24, 96
 LINKS = 10

@@ -6,24 +6,40 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
 from ..formats.raw_scan import RawScan
 from .clean import CleanReport, clean
-from .frame import Frame, box, frame_of_box
 from .noise import noise_sd
 from .orientation import fitted_normals, orient_faces, repaired
-from .outliers import Occupancy, near_core, occupancy, outliers
+from .outliers import Occupancy, box, clusters, near_core, occupancy, outliers
 from .surface_points import from_mesh, from_points
-from .voxels import clusters
 
 FEWEST_POINTS = 32
 FLATTEST = 1e-4
 """A scan thinner than this share of its longest side is flat."""
 WIDEST_NEIGHBOURHOOD = 0.1
 """Neighbourhoods of vertices wider than this share of a mesh show its shape, not its noise."""
+LONGEST_SIDE = 1.6
+"""Longest side of a scan in the canonical cube [-1, 1]^3; the rest is room for unseen parts."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """canonical = (world - centre) * scale. No rotation: the pose of the scan is kept."""
+
+    centre: NDArray[np.float64]  # (3,), world units
+    scale: float  # canonical units per world unit
+
+    def to_canonical(self, world: ArrayLike) -> NDArray[np.float32]:
+        """Map (n, 3) world points; subtracts in float64, so a far offset costs no precision."""
+        return ((np.asarray(world, np.float64) - self.centre) * self.scale).astype(np.float32)
+
+    def to_world(self, canonical: ArrayLike) -> NDArray[np.float64]:
+        """Map (n, 3) canonical points back to world units."""
+        return np.asarray(canonical, np.float64) / self.scale + self.centre
 
 
 @dataclass(frozen=True)
@@ -126,6 +142,12 @@ def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:
         added_samples=int((~oriented.measured).sum()),
     )
     return PreparedScan(points, normals, noise, frame, report, raw.name, InputSigma.of(raw, frame))
+
+
+def frame_of_box(low: NDArray, high: NDArray) -> Frame:
+    """Frame that puts the box from ``low`` to ``high`` (3,) in the middle of the canonical cube."""
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    return Frame(centre=(low + high) / 2, scale=LONGEST_SIDE / float((high - low).max()))
 
 
 def _pieces(cells: Occupancy, keep: NDArray[np.bool_]) -> int:

@@ -19,8 +19,7 @@ from backend.field.onnx_model import MODEL_FOLDER, Model, load_model
 from backend.formats.mesh_files import load_scan, save_mesh
 from backend.formats.raw_scan import RawScan
 from backend.prior.profile.family import Member, learn_profile
-from backend.prior.profile.membership import LEAST_SCORE, Membership, membership
-from backend.prior.profile.profile import KIND, Profile, load_profile, save_profile
+from backend.prior.profile.profile import KIND, LEAST_SCORE, Membership, Profile, load_profile, membership, save_profile
 from backend.protocol.fit_options import FitOptions
 from backend.registration.icp import Matcher, Surface
 from backend.registration.warp import mismatch

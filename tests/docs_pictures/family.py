@@ -22,8 +22,7 @@ from backend.field.fit import fit as fitted
 from backend.field.onnx_model import load_model
 from backend.formats.raw_scan import RawScan
 from backend.prior.profile.family import Member, learn_profile
-from backend.prior.profile.membership import membership
-from backend.prior.profile.profile import Profile
+from backend.prior.profile.profile import Profile, membership
 from backend.prior.symmetry_completion import fit_with_symmetry
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import prepare

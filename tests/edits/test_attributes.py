@@ -17,8 +17,7 @@ from backend.field.isosurface import extract
 from backend.geometry.normals import normals_of
 from backend.geometry.smoothing import SmoothedMesh
 from backend.scan.clean import CleanReport
-from backend.scan.frame import Frame
-from backend.scan.prepare import PreparedScan
+from backend.scan.prepare import Frame, PreparedScan
 
 LEVEL = 1
 SIZE = 32 * 2**LEVEL

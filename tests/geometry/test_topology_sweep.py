@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from backend.errors import OmomiError
 from backend.field.bricks import BrickGrid
 from backend.field.isosurface import extract
-from backend.geometry.topology import Betti, betti_of_mesh, betti_of_occupancy
+from backend.geometry.topology import Betti, betti_of_mesh, betti_of_occupancy, describe, in_words
 from backend.geometry.topology_sweep import Solid, Sweep, refine, sweep
-from backend.geometry.topology_text import describe, in_words
 
 SIDE = 40
 X, Y, Z = np.indices((SIDE, SIDE, SIDE)) - 19.4

@@ -25,8 +25,7 @@ from backend.prior.profile.deviation import (
 from backend.prior.profile.family import ASKED, Member, learn_profile, learn_shape, principal, two_sided, unseen_error
 from backend.prior.profile.fitted_shape import POINT_SLACK, POSE_SD, FittedShape, Round, fit_from_pose
 from backend.prior.profile.gaussian import POSE, RANGES, Posterior, ShapeGaussian
-from backend.prior.profile.membership import Membership, membership
-from backend.prior.profile.profile import Profile
+from backend.prior.profile.profile import Membership, Profile, membership
 from backend.registration.icp import Matcher, Surface
 from backend.registration.similarity import Similarity
 from backend.registration.warp import mismatch

@@ -16,8 +16,7 @@ from backend.formats.mesh_files import load_scan, save_mesh
 from backend.formats.raw_scan import RawScan
 from backend.protocol.fit_options import FitOptions
 from backend.protocol.requests import EditTarget
-from backend.scan.frame import Frame
-from backend.scan.prepare import InputSigma, prepare
+from backend.scan.prepare import Frame, InputSigma, prepare
 
 
 @pytest.fixture(scope="module")

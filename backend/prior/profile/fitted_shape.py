@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
-from ...registration import pose_search
-from ...registration.icp import Surface
+from ...registration.icp import Surface, search_poses
 from ...registration.similarity import Similarity, angle_between
 from .gaussian import Posterior, ShapeGaussian
 
@@ -47,7 +46,7 @@ class FittedShape:
     misfit: float  # mean distance of the scan from it, bounded, normals counted in, in the scan's units
 
 
-def search_poses(shape: ShapeGaussian, scan: Surface, sided: bool) -> list[Similarity]:
+def likely_poses(shape: ShapeGaussian, scan: Surface, sided: bool) -> list[Similarity]:
     """Likely poses of a scan in the family's frame, best first."""
     whole = Surface(shape.points, shape.normals).thinned(SEARCHED)
     there = whole.standard
@@ -59,7 +58,7 @@ def search_poses(shape: ShapeGaussian, scan: Surface, sided: bool) -> list[Simil
             standard = few.standard
             here = Similarity(np.eye(3), standard.scale * growth, standard.shift * growth)
             source = few.moved(here)
-            for turn, shift, error in pose_search.search(
+            for turn, shift, error in search_poses(
                 (source.points, sign * source.normals), (target.points, target.normals)
             ):
                 found.append((there.inverse().after(Similarity(turn, 1.0, shift)).after(here), error / growth))
@@ -187,7 +186,7 @@ def rough_fits(
 ) -> list[FittedShape]:
     """Coarse fits of the shape to a scan in any pose, best first."""
     shape = shape.part(COARSE)
-    found = [fit_from_pose(shape, scan, start, noise, STIFF, sided) for start in search_poses(shape, scan, sided)]
+    found = [fit_from_pose(shape, scan, start, noise, STIFF, sided) for start in likely_poses(shape, scan, sided)]
     found = sorted(found, key=lambda one: one.misfit)[:REFINED]
     found = [fit_from_pose(shape, scan, one.similarity, noise, rounds or ROUGH, sided) for one in found]
     return sorted(found, key=lambda one: one.misfit)
