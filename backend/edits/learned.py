@@ -19,7 +19,7 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.spatial import KDTree
 
 from ..geometry.smoothing import falloff
-from ..registration.icp import Surface
+from ..registration.icp import Surface, oriented_points
 from ..registration.similarity import Similarity
 from ..registration.warp import kernel, spread_points
 from .pair_difference import Change
@@ -122,17 +122,12 @@ class LearnedEdit:
     def _bumps(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.intp], NDArray, NDArray]:
         """Indices (k,) of the points in reach of the edit, heights (k, m) of the bumps there, and how much of the edit
         (k,) is left there, 0 .. 1."""
-        code = joined(points, normals, self.radius)
+        code = oriented_points(points, normals, self.radius)
         distance, _ = KDTree(self.codes).query(code, distance_upper_bound=FADE[1] * self.radius, workers=-1)
         near = np.flatnonzero(np.isfinite(distance))
         start, end = FADE
         left = falloff((distance[near] / self.radius - start) / (end - start))
         return near, kernel(code[near], self.codes, self.radius), left
-
-
-def joined(points: NDArray, normals: NDArray, radius: float) -> NDArray[np.float64]:
-    """Code (n, 6) of places: the two walls of a thin sheet are far apart in it."""
-    return np.concatenate([points, radius * normals], axis=1)
 
 
 def learn(changes: Sequence[Change], into_first: Sequence[Similarity]) -> LearnedEdit:
@@ -154,7 +149,7 @@ def learn(changes: Sequence[Change], into_first: Sequence[Similarity]) -> Learne
             reference, empty, np.zeros((0, 3)), radius, np.zeros((0, 0)), 0.0, 0.0, 0.0, len(changes), unexplained
         )
     while True:
-        code = joined(where, facing, radius)
+        code = oriented_points(where, facing, radius)
         active = np.flatnonzero(moving)
         chosen = active[spread_points(code[active], SPACING * radius)]
         if len(chosen) <= MOST_CENTRES:

@@ -18,11 +18,11 @@ SPREAD_TURNS = 96
 """Rotations spread evenly, besides those of the principal axes, which are uncertain where a shape is nearly round."""
 SEARCH_STAGES = ((80, 3, 40), (200, 4, 8), (500, 5, 8))
 """For each stage: points of either side, rounds, and poses that are kept."""
-SEARCH_REACH = 0.3
+SEARCH_NORMAL_REACH = 0.3
 """A turn of one radian between two normals counts like this distance, in sizes."""
-SEARCH_FAR = 0.7
+FARTHEST_MATCH = 0.7
 """Largest distance (sizes) that counts, so that a missing part counts, but not without limit."""
-SEARCH_HALF = 0.3
+HALF_WEIGHT_DISTANCE = 0.3
 """Matches at this distance (sizes) have half the weight."""
 SEARCH_POINTS, MISFIT_POINTS = 500, 800
 """Points of either surface in the search over poses, and in the misfit of a pose."""
@@ -84,17 +84,23 @@ class Registration:
     rivals: tuple[tuple[Similarity, float], ...]  # other poses, best first, with their misfits
 
 
+def oriented_points(points: NDArray, normals: NDArray, reach: float) -> NDArray[np.float64]:
+    """Points (n, 6) for nearest neighbours: positions, then normals times ``reach``, the distance that a turn of one
+    radian counts like. The two walls of a thin sheet are far apart in them."""
+    return np.concatenate([points, reach * normals], axis=1)
+
+
 class Matcher:
     """Finds the point of a surface that lies closest and faces the same way."""
 
     def __init__(self, surface: Surface, normal_reach: float) -> None:
         self.surface = surface
         self.normal_reach = normal_reach
-        self._tree = KDTree(np.concatenate([surface.points, normal_reach * surface.normals], axis=1))
+        self._tree = KDTree(oriented_points(surface.points, surface.normals, normal_reach))
 
     def match(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray]:
         """Distance (n,), with the turn between normals counted in, and index (n,) of the match."""
-        code = np.concatenate([points, self.normal_reach * normals], axis=1)
+        code = oriented_points(points, normals, self.normal_reach)
         distance, index = self._tree.query(code, workers=-1 if len(points) > ONE_THREAD else 1)
         return np.asarray(distance), np.asarray(index)
 
@@ -104,14 +110,15 @@ def register(source: Surface, target: Surface) -> Registration:
     points, targets = FAMILY_POINTS
     matcher, few = Matcher(target.thinned(targets), NORMAL_REACH * target.size), source.thinned(points)
     usual = target.size / source.size
+    likely = search_poses(source.thinned(SEARCH_POINTS), target.thinned(SEARCH_POINTS))
     # with steps that slide freely, members of a family either meet in a few rounds or drift apart; with held steps
     # they do neither
     refined = [
         icp(few, matcher, start, usual, step)[0]
-        for start in _likely(source, target)
+        for start, _ in distinct_poses(likely)[:LIKELY]
         for step in (_to_family, best_sliding)
     ]
-    (best, residual), *others = _distinct((fit, misfit(source, target, fit)) for fit in refined)
+    (best, residual), *others = distinct_poses((fit, misfit(source, target, fit)) for fit in refined)
     return Registration(best, residual, tuple(others))
 
 
@@ -128,22 +135,11 @@ def register_nearby(source: Surface, target: Surface) -> Similarity:
 def misfit(source: Surface, target: Surface, transform: Similarity) -> float:
     """Root mean square distance between the surfaces, both ways, normals counted in, in sizes of the target."""
     here, there = source.thinned(MISFIT_POINTS).moved(transform), target.thinned(MISFIT_POINTS)
-    return points_misfit((here.points / target.size, here.normals), (there.points / target.size, there.normals))
+    scaled = (Surface(side.points / target.size, side.normals) for side in (here, there))
+    return float(_match_poses(*scaled, np.eye(3, dtype=np.float32)[None], np.zeros((1, 3), np.float32), 0)[2][0])
 
 
-def _likely(source: Surface, target: Surface) -> list[Similarity]:
-    """The best LIKELY poses of the search over all poses, best first."""
-    source, target = source.thinned(SEARCH_POINTS), target.thinned(SEARCH_POINTS)
-    here, there = source.standard, target.standard
-    few, fewer = source.moved(here), target.moved(there)
-    found = (
-        (there.inverse().after(Similarity(turn, 1.0, shift)).after(here), error)
-        for turn, shift, error in search_poses((few.points, few.normals), (fewer.points, fewer.normals))
-    )
-    return [pose for pose, _ in _distinct(found)[:LIKELY]]
-
-
-def _distinct(fits: Iterable[tuple[Similarity, float]]) -> list[tuple[Similarity, float]]:
+def distinct_poses(fits: Iterable[tuple[Similarity, float]]) -> list[tuple[Similarity, float]]:
     """The fits, best first, without those in the same pose as a better one."""
     distinct: list[tuple[Similarity, float]] = []
     for fit in sorted(fits, key=lambda fit: fit[1]):
@@ -186,29 +182,27 @@ def _rescaled(found: Similarity, usual: float, points: NDArray) -> Similarity:
     return Similarity(found.rotation, scale, found.shift + (found.scale - scale) * centre)
 
 
-def search_poses(
-    source: tuple[NDArray, NDArray], target: tuple[NDArray, NDArray]
-) -> list[tuple[NDArray[np.float64], NDArray[np.float64], float]]:
-    """Poses that may fit, best first: rotation (3, 3), shift (3,) and the root mean square misfit, both ways.
+def search_poses(source: Surface, target: Surface, growth: float = 1.0) -> list[tuple[Similarity, float]]:
+    """Poses of ``source`` on ``target`` that may fit, best first, with their root mean square misfits, both ways.
 
-    source and target: points (n, 3), centred and of size one, with normals (n, 3). Each side is matched to the other,
-    so that a part that one of them lacks counts: only such parts distinguish the poses of a nearly round shape.
+    Each side is matched to the other, so that a part that one of them lacks counts: only such parts distinguish the
+    poses of a nearly round shape. growth: size of the source over that of the target; a part is smaller than the whole.
     """
-    turns = np.concatenate([spread_turns(SPREAD_TURNS), axis_turns(source[0], target[0])]).astype(np.float32)
+    here, there = source.standard, target.standard
+    here = Similarity(here.rotation, here.scale * growth, here.shift * growth)
+    source, target = source.moved(here), target.moved(there)
+    turns = np.concatenate([spread_turns(SPREAD_TURNS), axis_turns(source.points, target.points)]).astype(np.float32)
     shifts, misfit = np.zeros((len(turns), 3), np.float32), np.zeros(len(turns))
     for points, rounds, kept in SEARCH_STAGES:
-        here, there = (tuple(part[:points].astype(np.float32) for part in side) for side in (source, target))
-        turns, shifts, misfit = _match_poses(here, there, turns, shifts, rounds)
+        few, fewer = (Surface(side.points[:points], side.normals[:points]) for side in (source, target))
+        turns, shifts, misfit = _match_poses(few, fewer, turns, shifts, rounds)
         best = np.argsort(misfit)[:kept]
         turns, shifts, misfit = turns[best], shifts[best], misfit[best]
-    found = zip(turns.astype(np.float64), shifts.astype(np.float64), misfit.tolist(), strict=True)
-    return list(found)
-
-
-def points_misfit(source: tuple[NDArray, NDArray], target: tuple[NDArray, NDArray]) -> float:
-    """Root mean square distance (sizes), both ways, between points with normals, weighed as in the search."""
-    here, there = (tuple(part.astype(np.float32) for part in side) for side in (source, target))
-    return float(_match_poses(here, there, np.eye(3, dtype=np.float32)[None], np.zeros((1, 3), np.float32), 0)[2][0])
+    back = there.inverse()
+    return [
+        (back.after(Similarity(turn, 1.0, shift)).after(here), error / growth)
+        for turn, shift, error in zip(turns.astype(float), shifts.astype(float), misfit.tolist(), strict=True)
+    ]
 
 
 def spread_turns(count: int) -> NDArray[np.float64]:
@@ -233,16 +227,16 @@ def axis_turns(source: NDArray, target: NDArray) -> NDArray[np.float64]:
 
 
 def _match_poses(
-    source: tuple[NDArray, ...], target: tuple[NDArray, ...], turns: NDArray, shifts: NDArray, rounds: int
+    source: Surface, target: Surface, turns: NDArray, shifts: NDArray, rounds: int
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Rotations (s, 3, 3) and shifts (s, 3) after ``rounds`` of matching both ways, and their misfits (s,)."""
-    points, normals = source
-    targets, facing = target
-    place = np.concatenate([targets, SEARCH_REACH * facing], axis=1)
+    points, normals = source.points.astype(np.float32), source.normals.astype(np.float32)
+    targets, facing = target.points.astype(np.float32), target.normals.astype(np.float32)
+    place = oriented_points(targets, facing, SEARCH_NORMAL_REACH)
     own = (place**2).sum(axis=1)
     for number in range(rounds + 1):
         moved = points @ turns.transpose(0, 2, 1) + shifts[:, None]
-        code = np.concatenate([moved, SEARCH_REACH * (normals @ turns.transpose(0, 2, 1))], axis=2)
+        code = np.concatenate([moved, SEARCH_NORMAL_REACH * (normals @ turns.transpose(0, 2, 1))], axis=2)
         # squared distances (s, n, m)
         square = code @ (-2 * place.T)
         square += (code**2).sum(axis=2)[:, :, None]
@@ -251,12 +245,12 @@ def _match_poses(
         found = np.concatenate([_picked(square, there, 2), _picked(square, back, 1)], axis=1)
         if number == rounds:
             break
-        weight = 1 / (1 + found / SEARCH_HALF**2)
+        weight = 1 / (1 + found / HALF_WEIGHT_DISTANCE**2)
         weight /= weight.sum(axis=1, keepdims=True)
         from_points = np.concatenate([np.broadcast_to(points, (len(turns), *points.shape)), points[back]], axis=1)
         to_points = np.concatenate([targets[there], np.broadcast_to(targets, (len(turns), *targets.shape))], axis=1)
         turns, shifts = _best_rigid(from_points, to_points, weight[:, :, None])
-    return turns, shifts, np.sqrt(np.minimum(found, SEARCH_FAR**2).mean(axis=1))
+    return turns, shifts, np.sqrt(np.minimum(found, FARTHEST_MATCH**2).mean(axis=1))
 
 
 def _picked(square: NDArray, index: NDArray, axis: int) -> NDArray:

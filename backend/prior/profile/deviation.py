@@ -11,10 +11,10 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import nnls
 from scipy.spatial import KDTree
 
-from ...registration.icp import Surface
+from ...registration.icp import NORMAL_REACH, Surface, oriented_points
 from ...registration.similarity import Similarity
 from ...registration.warp import spread_points
-from .fitted_shape import COARSE, NORMAL_REACH, POINT_SLACK, POSE_SD, FittedShape, Round, Template, fit_from_pose
+from .fitted_shape import COARSE, POINT_SLACK, POSE_SD, FittedShape, Round, Template, fit_from_pose
 from .gaussian import RANGES, ShapeGaussian
 
 DEPARTURE_ROUNDS = (Round(0.06, 400, True), Round(0.06, 400, True))
@@ -108,7 +108,7 @@ def surface_offsets(
     chosen = spread_points(moved.points, moved.size / np.sqrt(PLACES) * 2.5)
     chosen = chosen[:: max(1, -(-len(chosen) // PLACES))]
     # neighbours on the same side
-    code = np.concatenate([moved.points, NORMAL_REACH * shape.size * normals], axis=1)
+    code = oriented_points(moved.points, normals, NORMAL_REACH * shape.size)
     near = np.reshape(KDTree(code).query(code[chosen], k=min(MEDIAN_POINTS, len(code)))[1], (len(chosen), -1))
     residual = np.median((offset - explained)[near], axis=1)
     return SurfaceOffsets(
@@ -168,8 +168,8 @@ class PatchScores:
     def nearest(self, shape: ShapeGaussian, surface: Surface) -> tuple[NDArray, NDArray]:
         """Distances (n, k) to the nearest places on the same side, and which they are (n, k)."""
         reach = NORMAL_REACH * shape.size
-        tree = KDTree(np.concatenate([self.places.points, reach * self.places.normals], axis=1))
-        code = np.concatenate([surface.points, reach * surface.normals], axis=1)
+        tree = KDTree(oriented_points(self.places.points, self.places.normals, reach))
+        code = oriented_points(surface.points, surface.normals, reach)
         away, which = tree.query(code, k=min(INTERPOLATED, len(self.index)))
         return np.reshape(away, (len(code), -1)), np.reshape(which, (len(code), -1))
 
@@ -205,7 +205,7 @@ def usual_scores(shape: ShapeGaussian, found: Sequence[PatchScores]) -> NDArray[
     """
     index = np.concatenate([one.index for one in found])
     square = np.clip(np.concatenate([one.value for one in found]), -LARGEST_USUAL, LARGEST_USUAL) ** 2
-    code = np.concatenate([shape.points, NORMAL_REACH * shape.size * shape.normals], axis=1)
+    code = oriented_points(shape.points, shape.normals, NORMAL_REACH * shape.size)
     near = np.reshape(KDTree(code[index]).query(code, k=min(USUAL_PLACES, len(index)))[1], (len(code), -1))
     total = square[near].sum(axis=1) + PRIOR_PLACES * square.mean()
     return np.maximum(np.sqrt(total / (near.shape[1] + PRIOR_PLACES)), LEAST_USUAL)

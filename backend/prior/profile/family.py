@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 from scipy.spatial import KDTree
 
 from ...errors import ErrorCode, OmomiError
-from ...registration.icp import Surface
+from ...registration.icp import NORMAL_REACH, Surface, oriented_points
 from ...registration.similarity import Similarity
 from ...registration.warp import spread_points
 from ...scan.prepare import PreparedScan
@@ -33,7 +33,6 @@ from .fitted_shape import (
     COARSE,
     FINE,
     NOISIEST,
-    NORMAL_REACH,
     STIFF,
     FittedShape,
     Round,
@@ -303,9 +302,7 @@ def unseen_error(
     index = rng.choice(index, HIDDEN_POINTS)
     # members may be partial: a point without surface near by has no error
     reach = NORMAL_REACH * shape.size
-    codes = [
-        np.concatenate([moved.points, sign * reach * moved.normals], axis=1) for sign in ((1,) if sided else (1, -1))
-    ]
+    codes = [oriented_points(moved.points, moved.normals, sign * reach) for sign in ((1,) if sided else (1, -1))]
     here = np.concatenate([placed.points[index], reach * placed.normals[index]], axis=1)
     match = KDTree(np.concatenate(codes)).query(here)[1] % len(moved.points)
     gap = placed.points[index] - moved.points[match]

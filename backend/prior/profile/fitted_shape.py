@@ -10,18 +10,16 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
-from ...registration.icp import Surface, search_poses
-from ...registration.similarity import Similarity, angle_between
+from ...registration.icp import NORMAL_REACH, Surface, distinct_poses, oriented_points, search_poses
+from ...registration.similarity import Similarity
 from .gaussian import Posterior, ShapeGaussian
 
-NORMAL_REACH = 0.15
-"""A turn of one radian between two normals counts like this distance, in sizes."""
 GROWTHS = (0.85, 1.0, 1.15)
 """A partial scan is smaller or larger than the whole by about these factors."""
 SEARCHED = 250
 """Points of either side in the search over all poses."""
-LIKELY, SAME_POSE = 8, np.radians(20)
-"""Poses of the search that are looked at, no two of them nearer to each other than this."""
+LIKELY = 8
+"""Poses of the search that are refined."""
 POINT_SLACK = 0.25
 """Standard deviation of a match that is due to the distance between the points of the shape, in spacings."""
 COMPARED, FAR = 1000, 0.2
@@ -48,25 +46,11 @@ class FittedShape:
 
 def likely_poses(shape: ShapeGaussian, scan: Surface, sided: bool) -> list[Similarity]:
     """Likely poses of a scan in the family's frame, best first."""
-    whole = Surface(shape.points, shape.normals).thinned(SEARCHED)
-    there = whole.standard
-    target = whole.moved(there)
-    few = scan.thinned(SEARCHED)
-    found = []
-    for sign in (1,) if sided else (1, -1):
-        for growth in GROWTHS:
-            standard = few.standard
-            here = Similarity(np.eye(3), standard.scale * growth, standard.shift * growth)
-            source = few.moved(here)
-            for turn, shift, error in search_poses(
-                (source.points, sign * source.normals), (target.points, target.normals)
-            ):
-                found.append((there.inverse().after(Similarity(turn, 1.0, shift)).after(here), error / growth))
-    likely: list[Similarity] = []
-    for pose, _ in sorted(found, key=lambda one: one[1]):
-        if all(angle_between(pose.rotation, other.rotation) > SAME_POSE for other in likely):
-            likely.append(pose)
-    return likely[:LIKELY]
+    target = Surface(shape.points, shape.normals).thinned(SEARCHED)
+    source = scan.thinned(SEARCHED)
+    sides = (source,) if sided else (source, Surface(source.points, -source.normals))
+    found = (pose for side in sides for growth in GROWTHS for pose in search_poses(side, target, growth))
+    return [pose for pose, _ in distinct_poses(found)[:LIKELY]]
 
 
 def without_pose(pose: NDArray, similarity: Similarity) -> Similarity:
@@ -100,13 +84,13 @@ class Template:
     def __init__(self, shape: ShapeGaussian, points: NDArray, sided: bool) -> None:
         self.points, self.normals = points, shape.normals_of(points)
         self.sided, self.reach = sided, NORMAL_REACH * shape.size
-        self._tree = KDTree(np.concatenate([points, self.reach * self.normals], axis=1))
+        self._tree = KDTree(oriented_points(points, self.normals, self.reach))
 
     def match(self, surface: Surface) -> tuple[NDArray, NDArray]:
         """Distance (n,), with the turn between normals counted in, and index (n,) of the match of every point."""
-        distance, index = self._tree.query(np.concatenate([surface.points, self.reach * surface.normals], axis=1))
+        distance, index = self._tree.query(oriented_points(surface.points, surface.normals, self.reach))
         if not self.sided:
-            other, back = self._tree.query(np.concatenate([surface.points, -self.reach * surface.normals], axis=1))
+            other, back = self._tree.query(oriented_points(surface.points, surface.normals, -self.reach))
             nearer = other < distance
             distance, index = np.where(nearer, other, distance), np.where(nearer, back, index)
         return np.asarray(distance), np.asarray(index)
@@ -122,13 +106,11 @@ def match_both_ways(
     """
     distance, index = template.match(few)
     chosen = np.random.default_rng(0).permutation(len(template.points))[:back]
-    tree = KDTree(np.concatenate([dense.points, template.reach * dense.normals], axis=1))
-    here = np.concatenate([template.points, template.reach * template.normals], axis=1)[chosen]
+    tree = KDTree(oriented_points(dense.points, dense.normals, template.reach))
+    here = oriented_points(template.points, template.normals, template.reach)[chosen]
     there, other = (np.asarray(part) for part in tree.query(here))
     if not template.sided:
-        turned, match = tree.query(
-            np.concatenate([template.points, -template.reach * template.normals], axis=1)[chosen]
-        )
+        turned, match = tree.query(oriented_points(template.points, template.normals, -template.reach)[chosen])
         other, there = np.where(turned < there, match, other), np.minimum(turned, there)
     again = template.match(Surface(dense.points[other], dense.normals[other]))[1]
     astray = np.linalg.norm(template.points[chosen] - template.points[again], axis=1)

@@ -17,6 +17,8 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.sparse import csr_matrix
 from scipy.spatial import KDTree
 
+from ...registration.icp import oriented_points
+
 RANGES = (0.4, 0.2, 0.1, 0.05)
 """Standard deviations (canonical) of the Gaussians that make up the residual's correlation, each half of the one
 before."""
@@ -91,7 +93,7 @@ class ShapeGaussian:
     def _tangents(self) -> tuple[csr_matrix, csr_matrix]:
         """Matrices (n, n) that map the points to their two tangents, normal = first x second."""
         reach = 3 * self.spacing
-        code = np.concatenate([self.points, reach * self.normals], axis=1)
+        code = oriented_points(self.points, self.normals, reach)
         near = np.asarray(KDTree(code).query(code, k=min(NEIGHBOURS, len(code)))[1])
         first = np.cross(self.normals, np.eye(3)[np.abs(self.normals).argmin(axis=1)])
         first /= np.linalg.norm(first, axis=1, keepdims=True)
