@@ -165,7 +165,7 @@ def against_part(new: Card, old: Card) -> Markup:
         _sliders(match_sliders(old, new)),
         el("h3", "What drifted"),
         _drifts(changed),
-        el("h3", "What was done otherwise"),
+        el("h3", "What was set differently"),
         _settings(old, new),
     )
 
@@ -177,7 +177,7 @@ def _in_words(changed: Sequence[Drift]) -> str:
     better, worse = (sum(drift.better is way for drift in moved) for way in (True, False))
     return (
         f"Of {plural(len(changed), 'measure')} in both cards {len(moved)} changed by more than {100 * DRIFTED:.0f} %: "
-        f"{better} for the better, {worse} for the worse, {len(moved) - better - worse} not to be told."
+        f"{better} for the better, {worse} for the worse, {len(moved) - better - worse} unclear."
     )
 
 
@@ -190,7 +190,7 @@ def _sliders(matches: Matches) -> Markup:
         old, new, alike = matches.old[before], matches.new[after], float(matches.cosines[before, after])
         word, style = ("the same", "good") if alike >= SAME else ("changed", "warn")
         if alike < 0:
-            word, style = "turned round", "warn"
+            word, style = "reversed", "warn"
         renamed = " (renamed)" if old.name != new.name else ""
         became = cell(el("b", new.name), renamed)
         rows.append([cell(old.name), became, figure(alike, 2), cell(badge(word, style))])
@@ -206,7 +206,7 @@ def _sliders(matches: Matches) -> Markup:
         el("figcaption", "Rows: sliders of the older card. Columns: of this one. 1 is the same effect on the "
            "reference shapes, 0 another one, \u22121 the opposite. Outlined: what became what."),
     )  # fmt: skip
-    unknown = el("p", "The cards do not say what their sliders do, so that they cannot be matched.", class_="no")
+    unknown = el("p", "The cards do not say what their sliders do, so they cannot be matched.", class_="no")
     found = table(["It was", "It is", "How alike", ""], [*rows, *gone, *added], (2,))
     return el("div", found, picture if known else unknown)
 
@@ -226,7 +226,7 @@ def _drift_table(changed: Sequence[Drift]) -> Markup:
     rows = []
     for drift in changed[:MOST_ROWS]:
         style = {True: "good", False: "bad", None: ""}[drift.better if abs(drift.change) > DRIFTED else None]
-        share = f"{100 * drift.change:+.1f} %".replace("-", "\u2212") if np.isfinite(drift.change) else "from nothing"
+        share = f"{100 * drift.change:+.1f} %".replace("-", "\u2212") if np.isfinite(drift.change) else "from 0"
         word = {"good": "better", "bad": "worse"}.get(style, "")
         old, new = figure(drift.old), figure(drift.new)
         rows.append([cell(drift.name), old, new, cell(share, class_=f"n {style}"), cell(word, class_=style)])

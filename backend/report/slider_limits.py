@@ -26,7 +26,7 @@ def potential_part(card: Card, looks: Sequence[ScanLook]) -> Markup:
         if look.reaches:
             parts += [el("h3", f"On {look.name}"), reach_table(look.reaches)]
             if any(reach.foretold for reach in look.reaches):
-                words = "Foretold from the walls that face each other, not tried out."
+                words = "Estimated from the walls that face each other, not measured by a sweep."
                 parts.append(el("p", words, class_="soft small"))
     parts.append(el("h3", "On the reference shapes"))
     measured = [slider for slider in card.sliders if slider.reach]
@@ -59,7 +59,7 @@ def _ends(reach: Reach) -> str:
     lines = [f"Past {number(at, 2)}: {change[0].lower()}{change[1:]}" for at, change in said if change]
     if reach.foretold:
         ends = [(reach.safe[0], reach.low), (reach.safe[1], reach.high)]
-        lines = [f"Walls are expected to meet past {number(at, 2)}." for at, end in ends if at != end]
+        lines = [f"Walls may meet past {number(at, 2)}." for at, end in ends if at != end]
     lines = lines or ["Nothing: safe to both ends."]
     return " ".join([*lines, "Some walls are too thin to be sure."] if reach.unsure else lines)
 
@@ -111,8 +111,8 @@ def disentanglement_part(card: Card) -> Markup:
         ]
     if known:
         words = (
-            "What else a slider moves, on a single shape: the others stray by so much at one unit of it. Over many "
-            "shapes much of that cancels out, which is what its name was earned by."
+            "What else one unit of a slider moves on a single shape. Over many shapes much of that cancels out, and "
+            "the name of a slider rests on that mean."
         )
         parts += [el("h3", "Side effects"), el("p", words), _side_effects(known)]
     return el("div", *parts)
@@ -179,7 +179,7 @@ def _side_effects(sliders: Sequence[MeasuredSlider]) -> Markup:
         chart = cell(bar(value / top, f"var(--{style})"), class_="chart")
         beside = cell(", ".join(f"{name} {number(score)}" for name, score in slider.scores), class_="soft small")
         rows.append([_named(slider), chart, figure(value, style=style), beside])
-    return table(["Slider", f"Side effect, at most {limit:g} sd is asked", "", "Beside that"], rows, (2,))
+    return table(["Slider", f"Side effect, at most {limit:g} sd is asked", "", "Also measured"], rows, (2,))
 
 
 def _named(slider: MeasuredSlider) -> Markup:
