@@ -46,12 +46,12 @@ def edge_report(faces: np.ndarray) -> EdgeReport:
         watertight=bool((uses == 2).all()),
         edge_manifold=bool((uses <= 2).all()),
         winding_consistent=bool((forwards[uses == 2] == 1).all()),
-        boundary_loops=_count_groups(ends),
+        boundary_loops=count_groups(ends),
         edges=len(edges),
     )
 
 
-def _count_groups(ends: np.ndarray) -> int:
+def count_groups(ends: np.ndarray) -> int:
     """Number of connected groups of edges (e, 2)."""
     if len(ends) == 0:
         return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +18,6 @@ Field = Callable[[float], NDArray[np.floating]]
 """From a strength to a signed distance (x, y, z), negative inside."""
 Mesh = Callable[[float], tuple[NDArray[np.floating], NDArray[np.integer]]]
 """From a strength to a closed mesh, vertices (n, 3) and faces (m, 3)."""
-
-
-class Stability(NamedTuple):
-    """Betti numbers of one solid at its resolution and at another one."""
-
-    betti: Betti
-    other: Betti
-
-    @property
-    def unstable(self) -> bool:
-        """Whether the topology depends on the resolution, so that it is the grid's as much as the shape's."""
-        return self.betti != self.other
 
 
 @dataclass(frozen=True)
@@ -59,10 +46,6 @@ class Solid:
             return self.betti(strength)
 
         return replace(self, betti=betti)
-
-    def stability(self, strength: float) -> Stability:
-        """Betti numbers at both resolutions. Raises as ``other`` does."""
-        return Stability(self.betti(strength), self.other(strength))
 
     @classmethod
     def of_field(cls, field: Field, other: Field | None = None) -> Solid:

@@ -11,6 +11,7 @@ from scipy.sparse import csgraph
 from scipy.spatial import KDTree
 
 from ..geometry.normals import face_normals, unit
+from ..geometry.topology import count_groups
 from .outliers import box, occupied_cells
 
 NEIGHBOURS, MOST_NEIGHBOURS = 24, 96
@@ -71,7 +72,7 @@ def orient_faces(
     if flip.any():
         reverse = flip[piece]
         faces, normals = _reversed(faces, reverse), np.where(reverse[:, None], -normals, normals)
-    return OrientedMesh(faces, normals, pieces, _loops(low, high))
+    return OrientedMesh(faces, normals, pieces, count_groups(np.stack([low, high], axis=1)))
 
 
 def _edges(count: int, faces: NDArray[np.int32]) -> _EdgeUses:
@@ -121,16 +122,6 @@ def _pieces(count: int, faces: NDArray[np.int32]) -> tuple[int, NDArray[np.int32
         (np.ones(2 * len(faces), np.int8), (faces[:, :2].T.ravel(), faces[:, 1:].T.ravel())), shape=(count, count)
     )
     return csgraph.connected_components(links, directed=False)
-
-
-def _loops(low: NDArray, high: NDArray) -> int:
-    """Connected groups among the boundary edges from ``low`` to ``high`` (e,)."""
-    if len(low) == 0:
-        return 0
-    ends = np.unique(np.concatenate([low, high]), return_inverse=True)[1].reshape(2, -1)
-    count = int(ends.max()) + 1
-    links = sparse.csr_matrix((np.ones(len(low), np.int8), (ends[0], ends[1])), shape=(count, count))
-    return int(csgraph.connected_components(links, directed=False)[0])
 
 
 def _volumes(

@@ -331,9 +331,10 @@ def try_mixes(bank: Bank, count: int, seed: int, side: int) -> Trial:
     for row in amounts:
         field = field_of(row @ bank.thetas)
         meshes = [mesh_of(field, size) for size in (side, side - 16)]
-        stability = Solid.of_mesh(*(lambda _, mesh=mesh: (mesh.vertices, mesh.faces) for mesh in meshes)).stability(0.0)
-        broken.append(stability.betti != FAMILIES[bank.family].before)
-        unstable.append(float(stability.unstable))
+        solid = Solid.of_mesh(*(lambda _, mesh=mesh: (mesh.vertices, mesh.faces) for mesh in meshes))
+        betti = solid.betti(0.0)
+        broken.append(betti != FAMILIES[bank.family].before)
+        unstable.append(float(betti != solid.other(0.0)))
         walls.append(_meeting(base, even, field))
     spread = (amounts - amounts.mean(dim=1, keepdim=True)).norm(dim=1).double().numpy()
     return Trial(np.stack((nonlinear, spread, walls, unstable)), np.array(broken))
