@@ -15,7 +15,7 @@ BLOCK = BLOCK_BRICKS * BRICK
 TRUNCATION = 3.0
 """Signed distances are truncated here (voxels)."""
 ABSENT_LOG_SCALE = -3.0
-"""Log scale (voxels) of a brick that is not stored: the field there is surely as far away as the truncation tells."""
+"""Log scale (voxels) of a brick that is not stored: small, because the surface is certainly beyond the truncation."""
 
 
 def resolution(level: int) -> int:
@@ -115,7 +115,7 @@ class Level:
 
     number: int
     grid: BrickGrid  # mean and log scale, in voxels, on the stored bricks
-    bricks: BrickMap  # finds them, and knows on which side of the surface all the others lie
+    bricks: BrickMap  # finds them, and holds the side of the surface of all the others
     blocks: int
     code: np.ndarray  # f32 (CODE,), the shape's, on which the level was conditioned
 

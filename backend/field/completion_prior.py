@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 WEIGHT = 0.25
-"""A point of a completion counts this much of a measured one, unless the completion says otherwise."""
+"""A point of a completion counts this much of a measured one, unless the completion sets another weight."""
 CLEARANCE = 2.0
 """A point of a completion counts on a level where no scan point is nearer than this many of the level's voxels,"""
 LEAST_CLEARANCE = 0.03
@@ -16,7 +16,7 @@ LEAST_CLEARANCE = 0.03
 REACH = 0.06
 """A vertex this near (canonical) to a point of the completion takes that point's sigma."""
 MOST_SCAN_POINTS = 200_000
-"""A larger scan is thinned to about so many points, which suffice to tell where it is."""
+"""A larger scan is thinned to about so many points, which suffice to measure distances from it."""
 
 
 @dataclass(frozen=True)

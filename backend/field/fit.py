@@ -248,7 +248,7 @@ def _cells(positions: np.ndarray) -> np.ndarray:
 
 
 def peak_bytes() -> int:
-    """Largest resident size of the process so far; 0 where the system does not tell."""
+    """Largest resident size of the process so far; 0 where the system does not report it."""
     if sys.platform == "win32":
         return 0
     import resource

@@ -1,7 +1,7 @@
 """The recursion: one network, the atom, evaluated again at every level on the blocks that the surface crosses.
 
 Level 0 is one block. `_refine` chooses the blocks of the next level: those with bricks near the surface of the level
-above or with many scan points. The recursion stops at the level that was asked for, or where `_refine` finds no block.
+above or with many scan points. The recursion stops at the requested level, or where `_refine` finds no block.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .uncertainty import Variation
 REFINE_DISTANCE = 1.0
 """Voxels. A brick is refined where the field of the level above comes this close to the surface."""
 REFINE_POINTS = 6
-"""A brick with this many scan points is refined whatever the field says: the level above may be too coarse to show a
+"""A brick with this many scan points is refined in any case: the level above may be too coarse to show a
 thin wall."""
 DEEPEST_MIRRORED = 2
 """If the recursion ends at this level or above, the last level is evaluated twice, the second time reflected through

@@ -12,7 +12,7 @@ from .bricks import ABSENT_LOG_SCALE, BRICK, BrickGrid, Level, sample
 
 CERTAIN, SATURATED = 0.3, 1.0
 """Scales (voxels) between which a level hands over to the one above. Distances are truncated, so a level that sees
-nothing cannot say how far off the surface may be, only that it may be anywhere."""
+nothing cannot predict how far away the surface is."""
 SCALE_TO_SD = math.sqrt(2.0)
 """The standard deviation of a Laplace distribution of scale 1."""
 WAVES = 48
@@ -27,8 +27,7 @@ VOXELS_AT_ONCE = 65_536
 
 
 def unknown_share(scale: np.ndarray) -> np.ndarray:
-    """How far a level with this scale (voxels) leaves the surface open: 0 where it knows it, 1 where it sees
-    nothing."""
+    """Weight 0 .. 1 of the level above where a level has this scale (voxels): 1 where it sees nothing."""
     return np.clip((scale - CERTAIN) / (SATURATED - CERTAIN), 0, 1)
 
 

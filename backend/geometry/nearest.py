@@ -16,7 +16,7 @@ FAN = 8
 CHUNK = 1 << 14
 """Queries that go down the tree together."""
 MOST_PAIRS = 1 << 16
-"""Pairs of query and node that are looked at together."""
+"""Pairs of query and node that are tested at a time."""
 TURNED = 0.05
 """A face turned away from the query counts as farther by this share of the mesh's diagonal."""
 ABSENT = 1e150

@@ -181,7 +181,7 @@ class Archive:
     def _code(self, code: ArrayLike) -> NDArray[np.float64]:
         found = np.asarray(code, np.float64).reshape(-1)
         if len(found) != self.codes.shape[1] or not (np.abs(found) <= LARGEST_CODE).all():
-            raise OmomiError(ErrorCode.BAD_OPTION, "This code is not one of the model that the archive was made with.")
+            raise OmomiError(ErrorCode.BAD_OPTION, "This code does not belong to the model of the archive.")
         return found
 
 
@@ -222,21 +222,21 @@ def load_archive(path: Path) -> Archive:
 
 def _archive(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Archive:
     if metadata.get("kind") != KIND:
-        raise FormatError("it is not an archive that this Omomi knows")
+        raise FormatError("it is not an archive in a format that this Omomi reads")
     families = tuple(metadata.get("families", "").split("\n"))
     names = all(0 < len(name) <= LONGEST_NAME and name.isprintable() for name in families)
     if not names or len(families) > MOST_FAMILIES or len(set(families)) != len(families):
-        raise FormatError("its families have no proper names")
+        raise FormatError("the names of its families are not valid")
     codes = table(arrays, "codes", (None, None), LARGEST_CODE)
     count, size = codes.shape
     if not (0 < count <= MOST_SHAPES and 0 < size <= MOST_NUMBERS):
         raise FormatError(f"it holds {count} codes of {size} numbers")
     family = table(arrays, "family", (count,), kind=np.int32)
     if family.min() < 0 or family.max() >= len(families):
-        raise FormatError("a shape is of no family")
+        raise FormatError("the family of a shape is out of range")
     trained = table(arrays, "trained", (len(families),), kind=np.int32)
     if (trained < np.bincount(family, minlength=len(families))).any():
-        raise FormatError("it holds more shapes of a family than there were")
+        raise FormatError("it holds more shapes of a family than were trained on")
     places = table(arrays, "places", (count, 2), 1)
     seeds = table(arrays, "seeds", (count,), kind=np.int32)
     packed = table(arrays, "pictures", (None,), kind=np.uint8)

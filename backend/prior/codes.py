@@ -130,12 +130,12 @@ def load_codes(path: Path) -> Codes:
 
 def _codes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Codes:
     if metadata.get("kind") != KIND:
-        raise FormatError("it does not say what codes stand for, or in a way that this Omomi does not know")
+        raise FormatError("it does not hold codes in a format that this Omomi reads")
     arrays = {"directions": np.zeros((0, CODE), np.float32), **arrays}
     shapes = {"mean": (COARSE**3,), "basis": (COARSE**3, CODE), "scale": (CODE,), "directions": (None, CODE)}
     found = {name: np.ascontiguousarray(table(arrays, name, shape, LARGEST_NUMBER)) for name, shape in shapes.items()}
     if len(found["directions"]) > MOST_DIRECTIONS:
         raise FormatError(f"it has more than {MOST_DIRECTIONS} directions")
     if not (found["scale"] > 0).all():
-        raise FormatError("a number of the code does not vary")
+        raise FormatError("the scale of a number of the code is not above 0")
     return Codes(**found, model=metadata.get("model", ""))

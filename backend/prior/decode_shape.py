@@ -79,8 +79,8 @@ def decode_shape(
     known = (nothing, nothing) if outline is None else (outline.points, outline.normals)
     levels: list[Level] = []
     mesh: FittedMesh | None = None
-    asked = *known, SOFTNESS, 0.0, level, model, cancel, level_progress(on_progress, level)
-    for found in recursion(*asked, code=np.asarray(code, np.float32), variation=variation):
+    inputs = *known, SOFTNESS, 0.0, level, model, cancel, level_progress(on_progress, level)
+    for found in recursion(*inputs, code=np.asarray(code, np.float32), variation=variation):
         levels.append(found)
         surface = level_surface(levels, nothing, model, largest_only=True)
         cancel.raise_if_cancelled()

@@ -220,7 +220,7 @@ def load_flow(path: Path) -> FlowPrior:
 
 def _flow(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> FlowPrior:
     if metadata.get("kind") != KIND:
-        raise FormatError("it is not a flow over codes that this version knows")
+        raise FormatError("it is not a flow over codes in a format that this Omomi reads")
     blocks, rest = divmod(len(arrays) - 3 - len(_OUTER), len(_INNER))
     enter, first_time = arrays.get("enter", np.empty(0)), arrays.get("block.0.time", np.empty((0, 0)))
     if rest or blocks < 0 or enter.ndim != 2 or first_time.ndim != 2:

@@ -82,7 +82,7 @@ class PreparedScan:
     frame: Frame  # the way back to world units
     report: CleanReport
     name: str
-    input_sigma: InputSigma | None = None  # None where the scan does not tell it
+    input_sigma: InputSigma | None = None  # None where the scan has none
 
 
 def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:

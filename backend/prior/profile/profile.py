@@ -102,7 +102,7 @@ def load_profile(path: Path) -> Profile:
 
 def _profile(arrays: Mapping[str, NDArray], metadata: Mapping[str, str]) -> Profile:
     if metadata.get("kind") != KIND:
-        raise FormatError("it is not a profile that this Omomi knows")
+        raise FormatError("it is not a profile in a format that this Omomi reads")
     points = _numbers(arrays, "points", (None, 3))
     count = len(points)
     if not 32 <= count <= MOST_POINTS:
@@ -120,7 +120,7 @@ def _profile(arrays: Mapping[str, NDArray], metadata: Mapping[str, str]) -> Prof
     if not (amplitude > 0).all():
         raise FormatError("its residual is not above 0 everywhere")
     if not ((shares >= 0).all() and shares.sum() <= 1):
-        raise FormatError("the shares of its residual are not shares")
+        raise FormatError("the shares of its residual are not between 0 and 1")
     departures, usual = _numbers(arrays, "departures", (None,)), _numbers(arrays, "usual", (count,))
     residual = _numbers(arrays, "rest", (len(RESIDUAL_RANGES) + 1,))
     if not ((residual >= 0).all() and residual[-1] > 0):
@@ -130,10 +130,10 @@ def _profile(arrays: Mapping[str, NDArray], metadata: Mapping[str, str]) -> Prof
         raise FormatError("its calibration is not above 0")
     members = tuple(metadata.get("members", "").split("\n"))
     if not FEWEST_MEMBERS <= len(departures) == len(members) <= MOST_MEMBERS:
-        raise FormatError("it does not say what its members are")
+        raise FormatError("its members do not match its departures")
     sided = metadata.get("sided")
     if sided not in ("yes", "no"):
-        raise FormatError("it does not say whether its members have two sides")
+        raise FormatError("whether its members have two sides is missing")
     shape = ShapeGaussian(points, normals / length, modes, amplitude, shares)
     return Profile(shape, sided == "yes", departures, residual, usual, sigma_factor, members)
 
