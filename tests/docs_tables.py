@@ -26,6 +26,8 @@ CARD = ROOT / "backend" / "models" / "card.json"
 RESULTS = ROOT / "tests" / "benchmarks" / "results"
 """A file ``bench_NAME.json`` or ``study_NAME.json`` for each run that was stored."""
 PLACE = re.compile(r"(<!-- table: ([\w-]+) ?([\w-]*) -->\n).*?(<!-- end -->)", re.DOTALL)
+COMMANDS = {"latency": "python -m backend bench latency"}
+"""Of the benchmarks that need Blender in the same environment."""
 VERDICTS = {True: "pass", False: "**missed**", None: "not measured"}
 
 
@@ -65,7 +67,7 @@ def bars_passed(card: Card, _: str) -> str:
 
 def bars(card: Card, name: str) -> str:
     """The bars of a benchmark: of its stored result with a row for every case, or else as the card has them."""
-    command = f"python3.11 build_addon.py bench {name}"
+    command = COMMANDS.get(name, f"python3.11 build_addon.py bench {name}")
     stored = RESULTS / f"bench_{name}.json"
     if stored.is_file():
         kept = json.loads(stored.read_text("utf-8"))
@@ -80,7 +82,9 @@ def bars(card: Card, name: str) -> str:
             for bar in kept["bars"]
         ]
         found = table(["measure", "to reach", "measured", "cases", ""], rows)
-        return "\n\n".join([f"Model `{kept['model']}`.", found, *kept["tables"]])
+        return "\n\n".join([f"`{command}`, model `{kept['model']}`.", found, *kept["tables"]])
+    if all(bar.bench != name for bar in card.bars):
+        return f"Not measured on this version; run `{command}`."
     signs = {True: "≤ ", False: "≥ ", None: ""}
     rows = [
         [bar.name, f"{signs[bar.at_most]}{bar.limit:g}", number(bar.measured), VERDICTS[bar.passed]]
@@ -189,7 +193,7 @@ def keep(path: Path) -> None:
         kept = {key: found[key] for key in ("study", "seconds", "device", "met", "judged", "claims")}
         _store(RESULTS / f"study_{found['study']}.json", kept)
         return
-    if found["options"]["quick"] == "True" or found["options"].get("model", "None") != "None":
+    if found["options"].get("quick") == "True" or found["options"].get("model", "None") != "None":
         raise SystemExit(f"{path} is of a quick run, or of another model than the shipped one.")
     card = json.loads(CARD.read_text("utf-8"))
     card[path.stem] = {

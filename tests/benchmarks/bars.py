@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -80,6 +81,11 @@ def verdict(tables: Sequence[str], found: Sequence[Bar]) -> int:
     """Print the tables and the bars; the exit status, 1 when a bar is missed."""
     print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))
     return int(any(bar.passed is False for bar in found))
+
+
+def say(text: str) -> None:
+    """Progress, away from the tables."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def mean(values: Sequence[float]) -> float | None:

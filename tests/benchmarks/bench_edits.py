@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -33,17 +34,22 @@ from backend.edits.masks import REACH, PaintedMask
 from backend.field.fit import Fit, fit
 from backend.field.onnx_model import Model, load_model
 from backend.formats.mesh_files import load_scan
+from backend.formats.raw_scan import RawScan
 from backend.geometry.normals import normals_of
 from backend.protocol.client import BackendClient, default_command
 from backend.protocol.fit_options import FitOptions
-from backend.protocol.requests import EditTarget
+from backend.protocol.messages import Done
+from backend.protocol.requests import EditTarget, FitRequest, LearnRequest, PoseRequest, StackRequest
 from backend.scan.prepare import PreparedScan, prepare
-from tests.benchmarks.bars import Bar, number, table, verdict, write_report
-from tests.benchmarks.bench_fit import say
+from tests.benchmarks.bars import Bar, number, say, table, verdict, write_report
 from tests.benchmarks.cases import ROOT, find_scans
-from tests.benchmarks.slider_latency import BACKEND, LATENCY_BARS, learned_bump, measure
 
 LATENCY, LATENCY_SCAN = "latency", "clean/igea"
+STEPS = 200
+"""Steps of a slider that are timed."""
+LATENCY_BARS = {"median": 33.0, "p95": 60.0}
+"""Milliseconds at most."""
+BACKEND = ROOT / "backend"
 VALUES = 9
 TAU, LINEAR = 1.0, 0.95
 LEAK = 0.02
@@ -210,6 +216,57 @@ PARTS: dict[str, tuple[Callable[[Subject, Model], list[dict]], Callable[[Sequenc
     "masks": (masks, mask_bars),
 }
 """What is done with every scan, and the bars on all that was found."""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of a step of a slider on a mesh of so many vertices."""
+
+    vertices: int
+    steps: int
+    median: float
+    p95: float
+    largest: float
+
+
+def measure(
+    client: BackendClient,
+    raw: RawScan,
+    layer: dict[str, str],
+    options: FitOptions,
+    body: EditTarget,
+    steps: int = STEPS,
+) -> Latency:
+    """Fit a scan, put one edit on it, and ask for ``steps`` poses, one after the other, as a slider does.
+
+    layer: {"attribute": NAME} or {"path": FILE}; options: of the fit. Raises OmomiError.
+    """
+    handle = client.request(FitRequest, name=raw.name, options=options, profile="", points=raw.points, faces=raw.faces)
+    client.wait(handle)
+    client.wait(client.request(StackRequest, handle=handle, body=body.value, layers=[layer]))
+    took, vertices = [], 0
+    for strength in np.linspace(-1.0, 2.0, steps).tolist():
+        started = time.perf_counter()
+        done = client.wait(client.request(PoseRequest, handle=handle, strengths=[strength]))
+        took.append(1000 * (time.perf_counter() - started))
+        assert isinstance(done, Done) and done.vertices is not None
+        vertices = len(done.vertices)
+    client.forget(handle)
+    median, p95 = np.percentile(took, [50, 95]).tolist()
+    return Latency(vertices, steps, median, p95, max(took))
+
+
+def learned_bump(client: BackendClient, raw: RawScan, path: Path) -> None:
+    """Write an edit learned from a scan with faces and a copy of it with a bump on one side."""
+    assert raw.faces is not None
+    low, high = raw.points.min(axis=0), raw.points.max(axis=0)
+    size = float((high - low).max())
+    summit = raw.points[raw.points[:, 0].argmax()]
+    away = np.linalg.norm(raw.points - summit, axis=1) / size
+    after = raw.points + 0.05 * size * np.exp(-0.5 * (away / 0.08) ** 2)[:, None] * [1.0, 0.0, 0.0]
+    counts = [len(raw.points), len(raw.faces)] * 2
+    points, faces = np.concatenate([raw.points, after]), np.concatenate([raw.faces, raw.faces])
+    client.wait(client.request(LearnRequest, name="bump", path=str(path), counts=counts, points=points, faces=faces))
 
 
 def latency(folder: Path, options: argparse.Namespace) -> tuple[list[dict], list[Bar]]:

@@ -36,8 +36,7 @@ from backend.edits.topology_check import check_topology
 from backend.errors import OmomiError
 from backend.formats.mesh_files import load_scan, save_mesh
 from backend.scan.prepare import prepare
-from tests.benchmarks.bars import Bar, mean, number, table, verdict, write_report
-from tests.benchmarks.bench_fit import say
+from tests.benchmarks.bars import Bar, mean, number, say, table, verdict, write_report
 from tests.benchmarks.cases import CaseFailed, ScoringTool, arguments, prepared
 from tests.benchmarks.families import FAMILIES, member
 

@@ -28,18 +28,13 @@ from scipy.stats import spearmanr
 
 from backend.formats.mesh_files import load_scan
 from tests.benchmarks import bars
-from tests.benchmarks.bars import Bar, number, table
+from tests.benchmarks.bars import Bar, number, say, table
 from tests.benchmarks.cases import ROOT, Case, CaseFailed, ScoringTool, arguments, prepared, run_json
 
 TIMED = (Case("rocker_arm", "B"), Case("armadillo", "B"), Case("ycb_pitcher_base", "C"))
 RAW_SAMPLES = 50_000
 POOLED = 5_000
 """Vertices of each case in the pooled rank correlation."""
-
-
-def say(text: str) -> None:
-    """Progress, away from the tables."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def fit_once(options: argparse.Namespace, scan: Path, *more: str, cores: tuple[int, ...] = ()) -> dict:

@@ -21,13 +21,16 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+import point_cloud_utils as pcu
+import trimesh
+from scipy.spatial import KDTree
 
 from backend.field.onnx_model import MODEL_FOLDER
-from tests.benchmarks.agreed import moved_from_measured
-from tests.benchmarks.bars import Bar, geometric_mean, mean, number, ratios, table, verdict, write_report
-from tests.benchmarks.bench_fit import quality, say
+from tests.benchmarks.bars import Bar, geometric_mean, mean, number, ratios, say, table, verdict, write_report
+from tests.benchmarks.bench_fit import quality
 from tests.benchmarks.cases import Case, CaseFailed, ScoringTool, arguments, prepared
 from tests.benchmarks.shape_cases import imagined, likeness_bars, plausible, slider_bars
 
@@ -38,6 +41,15 @@ COVERAGE = (0.85, 0.95)
 AUROC = 0.9
 ONE_PIECE = 0.95
 LEVEL = 2
+REACH = 0.025
+"""Points within this distance (longest side = 1) of a place vote on it; the scanner's pixels are 0.01 wide."""
+VIEWS, POINTS = 3, 15
+"""Fewest views and points that may vote on a place."""
+AGREED = 1.5
+"""They agree when their rms distance from one quadric is at most this many times the noise: at edges and between walls
+they do not."""
+PLACES = 4000
+"""Places that are tried."""
 
 
 def scans(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[Bar], list[str], dict]:
@@ -85,6 +97,42 @@ def scan_table(records: Sequence[dict]) -> str:
         rows.append([name, *scored[0], record["fit"].get("guess") or "-", *scored[1]])
     head = ["case (ours / peer)", "unseen error", "chamfer", "guess", "cover 90", "AUROC", "AUSE", "by distance"]
     return table(head, rows)
+
+
+def moved_from_measured(tool: ScoringTool, case: Case, result: Path) -> tuple[np.ndarray, float]:
+    """Distances (n,) of a result from places where the views agree, and the scanner's noise; longest side = 1."""
+    sys.path.insert(0, str(tool.folder))
+    try:
+        from score.scanner import CONDITIONS, scan_model
+    finally:
+        sys.path.pop(0)
+    model = cast(trimesh.Trimesh, trimesh.load_mesh(tool.scans / "clean" / f"{case.model}.ply", process=False))
+    condition = CONDITIONS[case.condition]
+    scan = scan_model(model, condition, case.seed)
+    points, view = scan.points / scan.unit, scan.view
+    tree = KDTree(points)
+    chosen = np.random.default_rng(0).permutation(len(points))[:PLACES]
+    places = []
+    for near in tree.query_ball_point(points[chosen], REACH):
+        if len(near) >= POINTS and len(np.unique(view[near])) >= VIEWS:
+            place, residual = _consensus(points[near])
+            if residual <= AGREED * condition.noise:
+                places.append(place)
+    mesh = cast(trimesh.Trimesh, trimesh.load_mesh(result, process=False))
+    vertices = np.asarray(mesh.vertices, np.float64) / scan.unit
+    distance, _, _ = pcu.closest_points_on_mesh(np.array(places).reshape(-1, 3), vertices, np.array(mesh.faces))
+    return distance, condition.noise
+
+
+def _consensus(around: np.ndarray) -> tuple[np.ndarray, float]:
+    """Where a quadric through points (n, 3) has its middle, and the rms distance of the points from it."""
+    centre = around.mean(axis=0)
+    axes = np.linalg.svd(around - centre, full_matrices=False)[2]
+    u, v, height = ((around - centre) @ axes.T).T
+    terms = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=1)
+    found = np.linalg.lstsq(terms, height, rcond=None)[0]
+    residual = height - terms @ found
+    return centre + found[0] * axes[2], float(np.sqrt((residual**2).sum() / (len(around) - terms.shape[1])))
 
 
 def plausibility(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[Bar], list[str], dict]:

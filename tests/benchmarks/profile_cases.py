@@ -25,8 +25,7 @@ from backend.registration.icp import Matcher, Surface
 from backend.registration.warp import mismatch
 from backend.scan.prepare import PreparedScan, prepare
 
-from .bars import Bar, number, table
-from .bench_fit import say
+from .bars import Bar, number, say, table
 from .cases import ScoringTool, run_json
 
 PEER_DEPTH = 7

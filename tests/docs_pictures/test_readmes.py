@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from backend.studies.study import STUDIES
 from tests import docs_tables
+from tests.benchmarks import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = Path(__file__).parent
@@ -22,6 +24,12 @@ LINK = re.compile(r"\]\(([^)#]+)")
 def test_tables_are_what_their_command_writes(page: Path) -> None:
     text = page.read_text("utf-8")
     assert docs_tables.filled(text) == text, "run python -m tests.docs_tables"
+
+
+def test_every_benchmark_and_study_has_its_table() -> None:
+    text = "".join(page.read_text("utf-8") for page in docs_tables.PAGES)
+    assert all(f"<!-- table: bars {name} -->" in text for name in NAMES)
+    assert all(f"<!-- table: study {name} -->" in text for name in STUDIES)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
@@ -54,7 +62,7 @@ def test_a_stored_run_fills_its_table_and_the_card(tmp_path: Path, monkeypatch: 
     run.write_text(json.dumps({"options": {"quick": "False"}, "tables": ["| a |"], "bars": [bar]}))
     docs_tables.keep(run)
     told = docs_tables.filled(page)
-    assert "Model `abc`" in told and "| a |" in told and "not measured" not in told
+    assert "model `abc`" in told and "| a |" in told and "not measured" not in told
     assert re.search(r"\| time +\| ≤ 1 +\| 0.5 +\| 3 +\| pass", told)
     card = json.loads((tmp_path / "card.json").read_text())
     assert card == {"hash": "abc", "bench_fit": {"time": {"measured": 0.5, "bar": 1.0, "passed": True}}}
