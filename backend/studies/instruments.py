@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import torch
 from matplotlib.figure import Figure
@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from .study import Findings, Measured, Say, Sheet, Size, Study
+from .study import Findings, Measured, Plan, Say, Sheet, Size, Study
 
 DPI = 110
 """Of figures."""
-Plan = TypeVar("Plan")
 Result: TypeAlias = tuple[Mapping[str, Measured], Mapping[str, object], dict[str, Any]]
 """What was measured of the claims, by key; what stands for the names in braces of their sheet; data for JSON."""
 
@@ -45,15 +44,15 @@ class Album:
         self.figures.append((path, caption))
 
 
-def study_of(name: str, plans: Mapping[Size, Plan]) -> Callable[[Callable[[Plan, Album, Say], Result]], Study]:
-    """Makes the study of this name of a function that runs the plan of a size. It runs on one thread."""
+def study_of(name: str) -> Callable[[Callable[[Plan, Album, Say], Result]], Study]:
+    """Makes the study of this name of a function that runs a plan. It runs on one thread."""
 
     def made(run: Callable[[Plan, Album, Say], Result]) -> Study:
         @one_thread()
         def study(size: Size, out: Path, say: Say) -> Findings:
             sheet = Sheet.of(name)
             album = Album(sheet, out)
-            measured, values, data = run(plans[size], album, say)
+            measured, values, data = run(sheet.plans[size], album, say)
             return Findings(sheet.title, sheet.paper, sheet.claims(measured, values), album.figures, data)
 
         return study

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import math
 import os
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -51,6 +53,8 @@ class Mean(NamedTuple):
     seeds: int = 1
 
 
+Plan: TypeAlias = SimpleNamespace
+"""How much a study does, by the names in its sheet."""
 Measured: TypeAlias = "float | Sequence[float] | Mean"
 """One number, one for each seed, or their mean."""
 
@@ -88,7 +92,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Sheet:
-    """``claims.md`` of a study: a heading, the paper, a table of claims and one of figures.
+    """``claims.md`` of a study: a heading, the paper, tables of its claims and its figures, and the plan of each size.
 
     Columns of a claim: key, claim, target, source, note. A target is one of ``≥ 1``, ``≤ 1``, ``= 1``, ``1 to 2``,
     ``1 ± 2``, or empty; without a source it is proposed. Names in braces stand for values that a run gives.
@@ -98,14 +102,20 @@ class Sheet:
     paper: str
     rows: Sequence[tuple[str, ...]]
     figures: Mapping[str, tuple[str, str]]  # title and caption by name
+    plans: Mapping[Size, Plan]
 
     @classmethod
     def of(cls, study: str) -> Sheet:
         """That of a study of STUDIES. Raises OSError."""
         text = (Path(__file__).parent / study.replace("-", "_") / "claims.md").read_text("utf-8")
-        title, paper, claims, figures = text.strip().split("\n\n")
+        title, paper, claims, figures, plan = text.strip().split("\n\n")
         shown = {name: (title, caption) for name, title, caption in _cells(figures)}
-        return cls(title.removeprefix("# "), paper, _cells(claims), shown)
+        names, *sizes, _ = zip(*_cells(plan), strict=True)
+        plans = {
+            size: SimpleNamespace(**dict(zip(names, map(ast.literal_eval, column), strict=True)))
+            for size, column in zip(Size, sizes, strict=True)
+        }
+        return cls(title.removeprefix("# "), paper, _cells(claims), shown, plans)
 
     def claims(self, measured: Mapping[str, Measured], values: Mapping[str, object]) -> list[Claim]:
         """The rows of which something was measured, in the table's order. Raises ValueError for another target or

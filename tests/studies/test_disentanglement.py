@@ -48,7 +48,7 @@ def test_a_code_that_is_there_twice_is_as_complete_as_its_entropy_allows() -> No
 
 
 def test_codes_are_what_their_names_say() -> None:
-    factors = measures.factors_of(measures.Protocol(4), 200, 0)
+    factors = measures.factors_of(4, 200, 0)
     assert set(np.unique(factors)) == {0, 1, 2, 3}
     np.testing.assert_array_equal(measures.code("doubled", factors)[:, 4:], factors)
     np.testing.assert_array_equal(np.sort(measures.code("shuffled", factors), axis=1), np.sort(factors, axis=1))

@@ -161,7 +161,7 @@ def test_training_points_lie_near_the_surface_and_know_their_distance() -> None:
 def test_a_sweep_finds_the_known_transition_on_both_grids(monkeypatch: pytest.MonkeyPatch) -> None:
     # the path hands on t, and the analytic field stands in for a net's
     monkeypatch.setattr(measures, "field_of", lambda theta: field_of_shape(0, float(theta[0]), 0.0, 0.0))
-    found = measures.cross(lambda t: torch.tensor([t]), 0, 20, (32, 48))
+    found = measures.cross(lambda t: torch.tensor([t]), 0, 20, (32, 48), 1e-4)
     star = FAMILIES[0].critical(0.0)
     assert found.right
     assert found.steps == 1

@@ -176,6 +176,7 @@ def test_a_sheet_has_keys_of_its_own_and_targets_that_can_be_read(name: str) -> 
     keys = [row[0] for row in sheet.rows]
     assert len(set(keys)) == len(keys) > 15 and all(len(row) == 5 for row in sheet.rows)
     assert "arXiv" in sheet.paper and len(sheet.figures) >= 4
+    assert set(sheet.plans) == set(Size) and vars(sheet.plans[Size.TEST]).keys() == vars(sheet.plans[Size.WHOLE]).keys()
 
 
 def test_claims_are_the_measured_rows_of_a_sheet_with_their_bounds() -> None:
@@ -187,7 +188,7 @@ def test_claims_are_the_measured_rows_of_a_sheet_with_their_bounds() -> None:
         ("e", "as it is", "", "computed", ""),
     )
     measured = over_seeds([{"a": 1.0, "b": 1.0}, {"a": 2.0, "b": 3.0}]) | {"e": Mean(4.0, 0.5, 3), "c": 3}
-    found = Sheet("T", "P", rows, {}).claims(measured, {"bar": 1.5})
+    found = Sheet("T", "P", rows, {}, {}).claims(measured, {"bar": 1.5})
     assert [(one.key, one.target, one.verdict) for one in found] == [
         ("a", "≥ 1.5", "met"),
         ("b", "1.5 to 2.5", "met"),
@@ -198,9 +199,9 @@ def test_claims_are_the_measured_rows_of_a_sheet_with_their_bounds() -> None:
     assert (found[1].note, found[1].source, found[1].seeds) == ("1.5 of them", Source.PROPOSED, 2)
     assert (found[3].measured, found[3].spread, found[3].seeds, found[3].source) == (4.0, 0.5, 3, Source.COMPUTED)
     with pytest.raises(KeyError, match="no row for z"):
-        Sheet("T", "P", rows, {}).claims({"z": 1.0}, {})
+        Sheet("T", "P", rows, {}, {}).claims({"z": 1.0}, {})
     with pytest.raises(ValueError, match="about 3 is not a target"):
-        Sheet("T", "P", (("a", "", "about 3", "", ""),), {}).claims({"a": 1.0}, {})
+        Sheet("T", "P", (("a", "", "about 3", "", ""),), {}, {}).claims({"a": 1.0}, {})
 
 
 def test_hyphens_of_a_name_are_underscores_of_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

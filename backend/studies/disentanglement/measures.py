@@ -47,7 +47,7 @@ from ...training.shapes.families import FAMILIES, draw
 from ...training.shapes.mugs import FACTORS, HIGH, LOW, Mugs, descriptors, known_factors
 from ...training.sliders import evidence
 from ..flow_alignment.codes import FRESH, GAUSSIAN, OVERDRIVEN, fresh_codes, made_up, turned
-from ..study import Measured, Say
+from ..study import Measured, Plan, Say
 
 DIAGONAL = np.diag(np.full(5, 5.0))
 REDUNDANT = np.concatenate((DIAGONAL, DIAGONAL), axis=0)
@@ -78,18 +78,6 @@ SAFE = 0.5
 Table = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """Codes of known worth, as in the tests of Locatello et al. 2019 (github.com/google-research/disentanglement_lib):
-    factors of equally likely values, the code a plain function of them."""
-
-    factors: int = 10  # with as many values each
-    train: int = 1_000  # rows for boosted trees
-    test: int = 1_000
-    rows: int = 3_000  # for everything else
-    many: int = 20_000  # rows that counting needs to see that there is nothing to be seen
-
-
 def table_checks() -> dict[str, Measured]:
     """Deviations of the measures from exact values, on tables."""
     known = (
@@ -113,32 +101,35 @@ def doubled_completeness(factors: int) -> float:
     return 1 - math.log(2) / math.log(2 * factors)
 
 
-def scores(kind: str, protocol: Protocol) -> dict[str, float]:
-    """Scores of a code of this kind. Useless is a constant where a score asks for the best number, and where it asks
-    how numbers share the factors, the factors of each row in an order of its own."""
+def scores(kind: str, plan: Plan) -> dict[str, float]:
+    """Scores of a code of this kind, as in the tests of Locatello et al. 2019 (github.com/google-research/
+    disentanglement_lib): factors of equally likely values, the code a plain function of them.
+
+    Useless is a constant where a score asks for the best number, and where it asks how numbers share the factors, the
+    factors of each row in an order of its own.
+    """
     mixed = "shuffled" if kind == "useless" else kind
     flat = "constant" if kind == "useless" else kind
-    train, test = (factors_of(protocol, rows, seed) for seed, rows in enumerate((protocol.train, protocol.test)))
+    train, test = (factors_of(plan.factors, rows, seed) for seed, rows in enumerate((plan.train, plan.test)))
     parts = dci(importances(code(mixed, train), train, code(mixed, test), test, discrete=True)[0])
-    first, second = (factors_of(protocol, protocol.rows, seed) for seed in (2, 3))
+    first, second = (factors_of(plan.factors, plan.rows, seed) for seed in (2, 3))
     four = (code(flat, first), first, code(flat, second), second)
-    several = factors_of(protocol, protocol.many if kind == "useless" else protocol.rows, 4)
+    several = factors_of(plan.factors, plan.many if kind == "useless" else plan.rows, 4)
     found = {
         "dci_d": parts.disentanglement,
         "dci_c": parts.completeness,
-        "mig": mig(four[0], first, protocol.factors),
+        "mig": mig(four[0], first, plan.factors),
         "sap": sap(four[0], first),
         "factor_vae": factor_vae(*four, np.random.default_rng(5)),
-        "modularity": modularity(information(code(mixed, several), several, protocol.factors)),
+        "modularity": modularity(information(code(mixed, several), several, plan.factors)),
     }
     # a guess among so many factors is right by chance as often as that, and half of the time with two
     return found if kind == "useless" else found | {"beta_vae": beta_vae(*four, np.random.default_rng(6))}
 
 
-def factors_of(protocol: Protocol, rows: int, seed: int) -> Table:
+def factors_of(factors: int, rows: int, seed: int) -> Table:
     """Factors (rows, factors)."""
-    size = (rows, protocol.factors)
-    return np.random.default_rng([seed, rows]).integers(protocol.factors, size=size).astype(np.float64)
+    return np.random.default_rng([seed, rows]).integers(factors, size=(rows, factors)).astype(np.float64)
 
 
 def code(kind: str, factors: Table) -> Table:
@@ -148,15 +139,6 @@ def code(kind: str, factors: Table) -> Table:
     if kind == "doubled":
         return np.concatenate((factors, factors), axis=1)
     return np.zeros_like(factors) if kind == "constant" else np.random.default_rng(9).permuted(factors, axis=1)
-
-
-@dataclass(frozen=True)
-class StylePlan:
-    train: int = 500  # shapes of each seed
-    test: int = 250
-    seeds: int = 3
-    channels: int = 24  # that are moved, those with most spread
-    base: int = 6  # shapes to move
 
 
 @dataclass(frozen=True)
@@ -206,13 +188,13 @@ class Shipped:
         return self._model.field(self._empty, self._parent, position, style[None], self._token)[0, 0]
 
 
-def measured_styles(model: Model, plan: StylePlan) -> Styles:
+def measured_styles(model: Model, plan: Plan) -> Styles:
     """Draw mugs with known factors, and look at their codes and styles."""
     shipped, code_dci, style_dci, heard = Shipped(model), [], [], 0
     codes = np.zeros((0, 0))
-    for seed in range(plan.seeds):
+    for seed in range(plan.style_seeds):
         (codes, factors), (others, truth) = (
-            shipped.codes(count, 2 * seed + part) for part, count in enumerate((plan.train, plan.test))
+            shipped.codes(count, 2 * seed + part) for part, count in enumerate((plan.style_train, plan.style_test))
         )
         code_dci.append(dci(importances(codes, factors, others, truth, seed=seed)[0]).disentanglement)
         gains, tests = shipped.gains(codes), shipped.gains(others)
@@ -226,7 +208,7 @@ def measured_styles(model: Model, plan: StylePlan) -> Styles:
     return Styles(code_dci, style_dci, *pushed(shipped, codes, plan), heard)
 
 
-def pushed(shipped: Shipped, codes: Table, plan: StylePlan) -> tuple[Table, Table, tuple[str, ...]]:
+def pushed(shipped: Shipped, codes: Table, plan: Plan) -> tuple[Table, Table, tuple[str, ...]]:
     """Shares, side effects and what is moved by the channels with most spread, pushed one at a time."""
     spread = shipped.gains(codes).std(axis=0)
     chosen = np.argsort(-spread)[: plan.channels]

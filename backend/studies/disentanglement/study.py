@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,40 +18,22 @@ from ...training.latent_directions import SIDE_EFFECT
 from ...training.shapes.mugs import FACTORS
 from ...training.sliders import ExperimentSize, experiment, field_components
 from ..instruments import Album, Result, study_of
-from ..study import Mean, Measured, Say, Size
+from ..study import Mean, Measured, Plan, Say
 from . import measures
 
 
-@dataclass(frozen=True)
-class Plan:
-    protocol: measures.Protocol
-    settings: ExperimentSize  # at 300 shapes of the test set everything runs; the third digit of all scores takes 5,000
-    styles: measures.StylePlan
-    members: int  # of new shapes of each family that the archive is asked of
-    seeds: int  # of those
-    shapes: int  # whose reach is counted
-    sliders: int | None  # of each kind, None for all
-
-
-FEW, MANY = ExperimentSize(train=500, test=300, seeds=2, decoded=20, swept=5), ExperimentSize(train=5_000, test=2_500)
-PLANS = {
-    Size.TEST: Plan(measures.Protocol(4, 600, 400, 1_000), FEW, measures.StylePlan(60, 30, 1, 4, 2), 1, 1, 1, 1),
-    Size.WHOLE: Plan(measures.Protocol(), MANY, measures.StylePlan(), 4, 4, 6, None),
-}
-
-
-@study_of("disentanglement", PLANS)
+@study_of("disentanglement")
 def study(plan: Plan, album: Album, say: Say) -> Result:
     say("the measures against what is known of them")
-    codes = {kind: measures.scores(kind, plan.protocol) for kind in ("identity", "useless", "doubled")}
+    codes = {kind: measures.scores(kind, plan) for kind in ("identity", "useless", "doubled")}
     say("sliders with labels and without")
     # the code of the family's fields are their principal components, as in a profile of a family
-    sliders = experiment(field_components(), plan.settings, say)
+    sliders = experiment(field_components(), ExperimentSize(**plan.experiment), say)
     draw_scores(album, sliders)
     draw_side_effects(album, sliders)
     say("channels of the shipped model's style")
     model = load_model("cpu", 1)
-    styles = measures.measured_styles(model, plan.styles)
+    styles = measures.measured_styles(model, plan)
     if len(styles.shares):
         draw_styles(album, styles)
     measured = (
@@ -61,7 +42,7 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
         | slider_checks(sliders)
         | measures.style_checks(styles)
     )
-    values = {"doubled": measures.doubled_completeness(plan.protocol.factors), "grid": measures.GRID}
+    values = {"doubled": measures.doubled_completeness(plan.factors), "grid": measures.GRID}
     say("the archive")
     prior = load_prior()
     if prior.archive is not None:

@@ -48,8 +48,8 @@ DOUBTS = (0.3, 0.5, 1.0)
 Table = NDArray[np.float32]
 
 
-def fresh_codes(codes: Codes, families: int, members: int, round: int = 0) -> Table:
-    """Codes (families * members, CODE) of one new program of each of the first families."""
+def fresh_codes(codes: Codes, families: int | None, members: int, round: int = 0) -> Table:
+    """Codes (families * members, CODE) of one new program of each of the first families, or of all."""
     found = []
     for number, family in enumerate(FAMILIES[:families]):
         seed = FRESH + round * len(FAMILIES) + number

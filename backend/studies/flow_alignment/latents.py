@@ -4,7 +4,7 @@ trained on samples, as the paper's is and the product's."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from ...prior.flow import LATE
 from ...training.flow import FlowConfig, VelocityNetwork, alignment, train_flow
 from ..instruments import Album
-from ..study import Measured, over_seeds
+from ..study import Measured, Plan, over_seeds
 from .toys import (
     REACH,
     SIDE,
@@ -41,20 +41,6 @@ EARLY = 300
 
 
 @dataclass(frozen=True)
-class ExactPlan:
-    """Of the toy with the exact velocity."""
-
-    seeds: int = 4
-    latents: int = 1000  # of a run
-    # steps after which a descent is looked at, 0 and EARLY among them
-    marks: tuple[int, ...] = (0, 10, 30, 60, 100, 200, EARLY, 500, 700, 1000, 2000, 3000, 5000)
-    detached_steps: int = 3000  # a mark, to which the detached descent is followed
-    more_steps: int = 1000  # of the other descents
-    halt_steps: int = 400  # most of each that stops at the data's own
-    draws: int = 1024  # of maps
-
-
-@dataclass(frozen=True)
 class Run:
     points: dict[str, Tensor]  # of all ends, by name
     surprise: list[float]  # mean at the marks
@@ -63,7 +49,7 @@ class Run:
     averaged: Modes  # of latents that were aligned with four draws at a step
 
 
-def run(toy: Toy, plan: ExactPlan, seed: int) -> Run:
+def run(toy: Toy, plan: Plan, seed: int) -> Run:
     """One set of latents from N(0, I), by every way down."""
     generator = torch.Generator().manual_seed(seed)
     real = toy.sample(plan.latents, generator)
@@ -103,7 +89,7 @@ def maps(toy: Toy, draws: int) -> Maps:
     return Maps(toy.surprise(grid), rough, losses(grid, toy.field, draws), losses(grid, toy.field, draws, LATE))
 
 
-def exact_checks(toy: Toy, plan: ExactPlan, runs: Sequence[Run], over: Maps) -> dict[str, Measured]:
+def exact_checks(toy: Toy, plan: Plan, runs: Sequence[Run], over: Maps) -> dict[str, Measured]:
     """A row for every target of the toy with the exact velocity."""
 
     def checks(one: Run) -> dict[str, float]:
@@ -137,22 +123,6 @@ def exact_checks(toy: Toy, plan: ExactPlan, runs: Sequence[Run], over: Maps) -> 
     return over_seeds([checks(one) for one in runs]) | {"E8": min(shares), "E9": max(shares)} | plane
 
 
-FLOW = FlowConfig(width=64, blocks=3, steps=3000, batch=512, rate=2e-3, average=0.995)
-
-
-@dataclass(frozen=True)
-class TrainedPlan:
-    """Of trained flows."""
-
-    flow: FlowConfig = FLOW
-    seeds: int = 3  # flows for the five Gaussians
-    others: int = 4  # other toys, with one flow each
-    samples: int = 20_000  # that a flow is trained on
-    latents: int = 400  # that it aligns
-    steps: int = 1500  # of the alignment
-    draws: int = 64  # of maps
-
-
 @dataclass(frozen=True)
 class Trained:
     """What a trained flow makes of a toy, in the toy's coordinates."""
@@ -176,22 +146,22 @@ class Trained:
         return float(self.toy.surprise(points).mean())
 
 
-def trained(toy: Toy, plan: TrainedPlan, seed: int) -> Trained:
+def trained(toy: Toy, plan: Plan, seed: int) -> Trained:
     """A flow for a toy, and latents that it aligns."""
     generator = torch.Generator().manual_seed(100 + seed)
-    velocity = train_flow(toy.sample(plan.samples, generator), replace(plan.flow, seed=seed))
-    real = toy.sample(plan.latents, generator)
-    start = torch.randn(plan.latents, 2, generator=generator)
+    velocity = train_flow(toy.sample(plan.flow_samples, generator), FlowConfig(**plan.flow, seed=seed))
+    real = toy.sample(plan.flow_latents, generator)
+    start = torch.randn(plan.flow_latents, 2, generator=generator)
     grid, known = velocity.whiten(toy.grid()), velocity.whiten(real)
     return Trained(
         toy,
         real,
-        losses(grid, velocity, plan.draws),
-        losses(grid, velocity, plan.draws, LATE),
-        unwhitened(velocity, descend(start, velocity, [plan.steps], seed)[-1]),
-        unwhitened(velocity, levelled(start, velocity, known, plan.steps // 5, generator, plan.draws)),
+        losses(grid, velocity, plan.flow_draws),
+        losses(grid, velocity, plan.flow_draws, LATE),
+        unwhitened(velocity, descend(start, velocity, [plan.flow_steps], seed)[-1]),
+        unwhitened(velocity, levelled(start, velocity, known, plan.flow_steps // 5, generator, plan.flow_draws)),
         unwhitened(velocity, sampled(velocity, start)),
-        agreement(losses(toy.grid(), toy.field, plan.draws), toy.surprise(toy.grid()))[0],
+        agreement(losses(toy.grid(), toy.field, plan.flow_draws), toy.surprise(toy.grid()))[0],
     )
 
 
@@ -260,7 +230,7 @@ def draw_maps(album: Album, toy: Toy, over: Maps) -> None:
             axis.legend(loc="lower right", fontsize=8)
 
 
-def draw_ways(album: Album, toy: Toy, plan: ExactPlan, runs: Sequence[Run]) -> None:
+def draw_ways(album: Album, toy: Toy, plan: Plan, runs: Sequence[Run]) -> None:
     """NLL and L against steps, mean and range of the runs, beside those of the data."""
     with album.figure("ways", (10, 4)) as figure:
         left, right = figure.subplots(1, 2)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from matplotlib.ticker import ScalarFormatter, SymmetricalLogLocator
 from numpy.typing import NDArray
@@ -13,80 +11,38 @@ from ...field.bricks import BrickGrid
 from ...field.isosurface import extract
 from ...prior.shape_prior import ShapePrior, load_prior
 from ...report.pictures import mesh_picture
-from ...training.flow import FlowConfig
-from ...training.shapes.families import FAMILIES
 from ..instruments import Album, Result, study_of
-from ..study import Measured, Say, Size, over_seeds
+from ..study import Measured, Plan, Say, over_seeds
 from . import codes, latents
 from .toys import five_gaussians, toys
 
 
-@dataclass(frozen=True)
-class Plan:
-    exact: latents.ExactPlan = field(default_factory=latents.ExactPlan)
-    trained: latents.TrainedPlan = field(default_factory=latents.TrainedPlan)
-    families: int = len(FAMILIES)  # of real shapes that are drawn anew
-    members: int = 8  # of each family
-    seeds: int = 3  # sets of made-up codes
-    followed: int = 24  # codes of each kind whose likelihood is computed
-    steps: int = 20  # of that
-    outlined: int = 48  # codes of each kind that are looked at as shapes
-    pulled: int = 16  # draws of N(0, I) that are brought to the plausible
-
-
-PLANS = {
-    Size.WHOLE: Plan(),
-    Size.TEST: Plan(
-        latents.ExactPlan(
-            2, 200, (0, 100, latents.EARLY, 400), detached_steps=400, more_steps=200, halt_steps=60, draws=32
-        ),
-        latents.TrainedPlan(
-            FlowConfig(width=32, blocks=2, steps=400, batch=256, rate=3e-3, average=0.98),
-            seeds=1,
-            others=1,
-            samples=2_000,
-            latents=100,
-            steps=200,
-            draws=32,
-        ),
-        families=3,
-        members=4,
-        seeds=2,
-        followed=3,
-        steps=6,
-        outlined=4,
-        pulled=2,
-    ),
-}
-
-
-@study_of("flow-alignment", PLANS)
+@study_of("flow-alignment")
 def study(plan: Plan, album: Album, say: Say) -> Result:
     """Every target of the paper's toy, and the same questions of the shipped model's codes of shapes."""
     toy, runs, five, others = five_gaussians(), [], [], []
-    for seed in range(plan.exact.seeds):
-        say(f"five Gaussians, exact velocity: latents {seed + 1} of {plan.exact.seeds}")
-        runs.append(latents.run(toy, plan.exact, seed))
-    over = latents.maps(toy, plan.exact.draws)
-    for seed in range(plan.trained.seeds):
-        say(f"{toy.name}: flow {seed + 1} of {plan.trained.seeds}")
-        five.append(latents.trained(toy, plan.trained, seed))
-    for other in toys()[: plan.trained.others]:
+    for seed in range(plan.seeds):
+        say(f"five Gaussians, exact velocity: latents {seed + 1} of {plan.seeds}")
+        runs.append(latents.run(toy, plan, seed))
+    over = latents.maps(toy, plan.draws)
+    for seed in range(plan.flows):
+        say(f"{toy.name}: flow {seed + 1} of {plan.flows}")
+        five.append(latents.trained(toy, plan, seed))
+    for other in toys()[: plan.others]:
         say(f"{other.name}: a flow")
-        others.append(latents.trained(other, plan.trained, 0))
+        others.append(latents.trained(other, plan, 0))
     latents.draw_maps(album, toy, over)
-    latents.draw_ways(album, toy, plan.exact, runs)
+    latents.draw_ways(album, toy, plan, runs)
     latents.draw_ends(album, toy, runs[0])
     latents.draw_trained(album, [five[-1], *others])
 
     prior = load_prior()
-    say(f"shapes: {plan.families * plan.members} real ones")
     real = codes.fresh_codes(prior.codes, plan.families, plan.members)
-    say("shapes: real and made-up codes")
-    told = codes.tell(real, prior, plan.seeds, plan.followed, plan.steps)
+    say(f"shapes: {len(real)} real codes and made-up ones")
+    told = codes.tell(real, prior, plan.sets, plan.followed, plan.steps)
     sets = []
-    for seed in range(plan.seeds):
-        say(f"shapes: draws {seed + 1} of {plan.seeds}")
+    for seed in range(plan.sets):
+        say(f"shapes: draws {seed + 1} of {plan.sets}")
         sets.append(codes.drawn(real, prior, codes.made_up(real, prior, seed), plan.outlined, plan.pulled))
     draw_told(album, told)
     draw_likelihood(album, told)
@@ -94,7 +50,7 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     left = [sets[0].doubt[doubt] for doubt in codes.DOUBTS]
     noisy: dict[str, Measured] = {f"N{number}": flow / plain for number, (plain, flow) in enumerate(left, 1)}
     measured = (
-        latents.exact_checks(toy, plan.exact, runs, over)
+        latents.exact_checks(toy, plan, runs, over)
         | latents.trained_checks(five, others)
         | codes.told_checks(told)
         | over_seeds([codes.drawn_checks(one) for one in sets])

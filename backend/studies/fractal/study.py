@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...report.pictures import mesh_picture
 from ..instruments import Album, Result, study_of
-from ..study import Measured, Say, Size
+from ..study import Measured, Plan, Say
 from . import networks, octree, samples
 
 CELLS = octree.SIDE**3
@@ -26,30 +26,7 @@ SHOWN = 8
 """Shapes in a row of a gallery."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    rounds: int  # of the training shapes, see `draw_shapes`
-    members: int
-    poses: int
-    held: int  # rounds of the held-out ones
-    steps: int  # of a ladder
-    flat_steps: int  # of the flat transformer, 8 shapes each
-    raster_steps: int  # of the raster network, ``raster_cells`` each
-    seeds: int  # of every contestant
-    samples: int  # drawn freely
-    tries: int  # completions of which one is taken
-    alone: int  # steps on one shape
-    timed: tuple[int, int]  # side of the grid, and shapes, of the timing
-    raster_cells: int = 4096
-
-
-PLANS = {
-    Size.TEST: Plan(1, 1, 4, 1, 10, 1, 5, 1, 4, 2, 20, (8, 2), raster_cells=512),
-    Size.WHOLE: Plan(4, 8, 8, 2, 600, 150, 400, 3, 96, 8, 200, (16, 4)),
-}
-
-
-@study_of("fractal", PLANS)
+@study_of("fractal")
 def study(plan: Plan, album: Album, say: Say) -> Result:
     """The contest of likelihoods, then what is drawn, completed and learned by heart."""
     train = octree.draw_shapes(plan.rounds, plan.members, plan.poses, first_seed=10_000)

@@ -23,8 +23,6 @@ from ..instruments import spearman
 from .networks import Conditional, Pool, descend, distance, field_of, fit_each, start
 from .solids import FAMILIES, Field, Mesh, displacement, mesh_of, sample, slopes
 
-TOLERANCE = 1e-4
-"""Of t*."""
 AROUND = 0.04
 """How far from a transition it is looked for on the finer grid."""
 NEVER = 1.0
@@ -49,8 +47,6 @@ STARTS = ("anchor", "shared", "independent")
 """A net that was fitted to the mean shape; one random net for all shapes; a random net for each."""
 FARTHEST = 4.0
 """Spread of the coefficients of the wildest mixes."""
-FEWEST = 3
-"""Mixes of either kind, broken and sound, from which on a bank says how well a signal tells them apart."""
 FORESEEN = 4.0
 """Strengths within which walls are looked for that meet: at 1 the mix is reached."""
 POINTS = 4096
@@ -92,7 +88,7 @@ def straight(net: Conditional, family: int) -> Line:
     return lambda t: torch.lerp(low, high, t)
 
 
-def cross(line: Line, family: int, steps: int, sides: tuple[int, int], tolerance: float = TOLERANCE) -> Crossing:
+def cross(line: Line, family: int, steps: int, sides: tuple[int, int], tolerance: float) -> Crossing:
     """Sweep a line in ``steps`` steps on the first grid, and find t* on both to half of ``tolerance``.
 
     The sweep, its refinement and what is a change are the product's (``geometry.topology_sweep``).
@@ -295,7 +291,7 @@ class Trial:
     scores: NDArray[np.float64]  # (len(SIGNALS), n): high where a break is expected
     broken: NDArray[np.bool_]  # (n,)
 
-    def tells(self, fewest: int = FEWEST) -> bool:
+    def tells(self, fewest: int) -> bool:
         """Whether there are enough of both kinds to ask."""
         return bool(fewest <= self.broken.sum() <= len(self.broken) - fewest)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,14 +10,12 @@ from matplotlib.axes import Axes
 
 from ...report.pictures import mesh_picture
 from ..instruments import Album, Result, study_of
-from ..study import Say, Size
+from ..study import Plan, Say
 from .measures import (
-    FEWEST,
     NEVER,
     REACH,
     SIGNALS,
     STARTS,
-    TOLERANCE,
     Bank,
     Crossing,
     Subspace,
@@ -39,32 +36,7 @@ from .solids import FAMILIES, Mesh, draw, mesh_of
 ALL = range(len(FAMILIES))
 
 
-@dataclass(frozen=True)
-class Plan:
-    seeds: int = 3
-    shapes: int = 24  # of each family, in the conditional fit
-    steps: int = 1200  # of the conditional fit
-    grid: int = 64  # voxels along an edge for C1 and C4
-    sweep: int = 100  # steps of a sweep
-    sides: tuple[int, int] = (48, 96)  # voxels along an edge of its two grids
-    tolerance: float = TOLERANCE  # to which t* is bisected
-    examples: int = 12  # of C3
-    moves: int = 24  # random ones of C3
-    distil: int = 800  # steps of distillation
-    bank: int = 3  # shapes of a bank of single nets
-    bank_steps: int = 300
-    bank_seeds: int = 5
-    mixes: int = 40  # of a bank
-    fewest: int = FEWEST  # broken and sound mixes that a bank needs to be asked
-
-
-PLANS = {
-    Size.WHOLE: Plan(),
-    Size.TEST: Plan(1, 6, 80, 32, 8, (32, 48), 1e-2, 5, 3, 12, 2, 40, 1, 6, 1),
-}
-
-
-@study_of("phase-transition", PLANS)
+@study_of("phase-transition")
 def study(plan: Plan, album: Album, say: Say) -> Result:
     """Claims C1 to C6 with four figures."""
     fits = []
@@ -127,7 +99,7 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     draw_crossings(album, net, crossed, plan.grid)
     draw_moves(album, spaces[0], plan.grid)
     draw_between(album, sound, nets[0][-1], plan.grid)
-    draw_signals(album, trials)
+    draw_signals(album, trials, areas)
     data = {
         "weights": LENGTH,
         "critical": {one.family: {"found": one.critical, "true": t} for one, t in zip(crossed, true, strict=True)},
@@ -221,16 +193,14 @@ def draw_between(album: Album, kept: Mapping[str, Sequence[float]], found: Mappi
             show(panel, mesh_of(field_of(bank.thetas[:2].mean(dim=0)), grid), f"halfway, {start}")
 
 
-def draw_signals(album: Album, trials: Sequence[Trial]) -> None:
+def draw_signals(album: Album, trials: Sequence[Trial], areas: Sequence[Sequence[float]]) -> None:
     """ROC curves of the signals over all banks together, and the mismatch of sound and broken mixes."""
     scores = np.concatenate([trial.scores for trial in trials], axis=1)
-    telling = [trial.areas() for trial in trials if trial.tells()] or [[np.nan] * len(SIGNALS)]
     broken = np.concatenate([trial.broken for trial in trials])
     with album.figure("guard", (10, 4.4)) as figure:
         left, right = figure.subplots(1, 2)
-        areas = np.mean(telling, axis=0)
         for name, colour, score, area in zip(SIGNALS, SIGNAL_COLOURS, scores, areas, strict=True):
-            left.plot(*roc(score, broken), color=colour, label=f"{name}: {area:.3f}")
+            left.plot(*roc(score, broken), color=colour, label=f"{name}: {np.mean(area or np.nan):.3f}")
         left.plot((0, 1), (0, 1), ":", color="0.8")
         left.set(xlabel="sound mixes that are flagged", ylabel="broken mixes that are flagged", aspect="equal")
         left.legend(frameon=False, title="mean area within a bank", loc="lower right", fontsize=9)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..instruments import Album, Result, study_of
-from ..study import Mean, Measured, Say, Size, over_seeds
+from ..study import Mean, Measured, Plan, Say, over_seeds
 from .autoencoder import Evaluation, Physics, drawn, evaluate, generated, physics, train
 from .lattice import QUANTITIES, REFERENCE, T_KT, TEMPERATURES, Curves, Spins, measure, upright, winding
 
-ALL = (0.1, 0.25, 0.4, 0.6, 0.7, 0.8, 0.85, 0.8929, 0.92, 0.95, 1.0, 1.04, 1.08, 1.12, 1.16, 1.2, 1.5, 2.0)
-FEW = (0.1, 0.6, 0.8, 0.8929, 0.95, 1.0, 1.04, 1.08, 1.12, 1.2)
 SHOWN = 1.0
 """Temperature of the pictured configuration."""
 TAUGHT = 0.75
@@ -27,22 +25,7 @@ COOL = 1.0
 """Temperature up to which the models' energies are held to those of the configurations."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    temperatures: tuple[float, ...]
-    chains: dict[int, tuple[int, int]]  # by side: replicas per temperature, and sweeps
-    every: int  # sweeps between configurations kept for learning
-    steps: int  # of training
-    seeds: int
-
-
-PLANS = {
-    Size.WHOLE: Plan(ALL, {16: (16, 1000), 32: (8, 800)}, 20, 2000, 3),
-    Size.TEST: Plan(FEW, {16: (8, 150), 32: (2, 60)}, 5, 100, 2),
-}
-
-
-@study_of("xy-model", PLANS)
+@study_of("xy-model")
 def study(plan: Plan, album: Album, say: Say) -> Result:
     """Chains at both sizes, then both models on the smaller lattice for each seed."""
     curves, learned, held_out = _chains(plan, say)
