@@ -147,10 +147,10 @@ def test_latents_that_stop_leave_the_good_ones_alone():
 
 def test_latents_at_levels_of_the_data_spread_more_than_at_one_level_and_those_led_out_again_as_the_data_do():
     toy = five_gaussians()
-    real, start = toy.sample(600, seeded(1)), torch.randn(400, 2, generator=seeded())
+    real, start = toy.sample(600, seeded(1)), torch.randn(240, 2, generator=seeded())
     ends = (
-        halted(start, toy.field, real, 200),
-        *(way(start, toy.field, real, 200, seeded(2)) for way in (levelled, scattered)),
+        halted(start, toy.field, real, 120),
+        *(way(start, toy.field, real, 120, seeded(2)) for way in (levelled, scattered)),
     )
     one, some, out = (modes_of(points, toy) for points in ends)
     assert one.spread < some.spread < 1.1

@@ -251,7 +251,7 @@ def test_gradients_of_the_likelihood_agree_with_differences():
     grids = pyramid(blobs(1))
     _, seen, children = parents_and_context(grids, 2)
     seen = seen.double().requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: atom(x, children[:2])[:, :7], (seen[:2],), eps=1e-5, atol=1e-6)
+    assert torch.autograd.gradcheck(lambda x: atom(x, children[:1])[:, :7], (seen[:1],), eps=1e-5, atol=1e-6)
 
 
 def test_attention_is_counted_exactly():

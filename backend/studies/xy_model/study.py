@@ -167,7 +167,7 @@ def draw_curves(album: Album, curves: Sequence[Curves]) -> None:
             for row, (panel, name) in enumerate(zip(panels, QUANTITIES, strict=True)):
                 given = (one.temperatures, one.value[name], one.error[name])
                 panel.errorbar(*given, label=f"{label}, this chain", **style)
-                at, table = np.array(TEMPERATURES)[shared], np.array(REFERENCE[one.side][name])[shared]
+                at, table = np.array(TEMPERATURES)[shared], REFERENCE[one.side][name][shared]
                 panel.plot(at, table, "o", mfc="none", mec=colour, ms=9, label=f"{label}, reference")
                 panel.set(xlabel=AXIS_T, ylabel=NAMES[name])
                 off = one.deviations(name)
