@@ -25,12 +25,14 @@ ALONE, CROWDED = 2, 320
 TAIL = 0.005
 """Share of the points at either end of an axis that may be outliers when the frame is chosen."""
 _BITS = 21
+"""Bits of a coordinate in the key of a cell."""
 _MIDDLE = 1 << (_BITS - 1)
 _X, _Y, _Z = 1 << (2 * _BITS), 1 << _BITS, 1
 _COLUMNS = np.array([dx * _X + dy * _Y for dx in (-1, 0, 1) for dy in (-1, 0, 1)])
 _FORWARD = np.array(
     [d for dx in (-1, 0, 1) for dy in (-1, 0, 1) for dz in (-1, 0, 1) if (d := dx * _X + dy * _Y + dz * _Z) > 0]
 )
+"""Differences between keys: to the 9 columns of cells around one, and to half of the 26 neighbours of a cell."""
 
 
 @dataclass(frozen=True)
