@@ -159,7 +159,7 @@ def test_a_sweep_travels_as_json() -> None:
     assert told["picture"].startswith("<svg")
 
 
-def test_what_cannot_be_swept_is_refused() -> None:
+def test_empty_ranges_and_fields_that_are_not_finite_are_refused() -> None:
     shell = balls()
     for layer, low, high, steps in ((1, 0, 1, 4), (-1, 0, 1, 4), (0, 1, 1, 4), (0, 0, np.inf, 4), (0, 0, 1, 0)):
         with pytest.raises(OmomiError) as caught:

@@ -111,7 +111,7 @@ def test_sigma_is_never_below_that_of_the_completion(model: Model, scan: Prepare
     assert np.median(mesh.sigma[mesh.vertices[:, 2] < LID - 0.1]) < 0.01
 
 
-def test_a_function_is_asked_after_level_0_which_then_comes_again(model: Model, scan: PreparedScan) -> None:
+def test_a_completer_runs_after_level_0_which_is_then_fitted_again(model: Model, scan: PreparedScan) -> None:
     frames: list[FittedMesh] = []
     seen_before_asking: list[int] = []
 
@@ -128,7 +128,7 @@ def test_a_function_is_asked_after_level_0_which_then_comes_again(model: Model, 
     assert np.array_equal(asked.mesh.vertices, given.mesh.vertices)
 
 
-def test_a_fit_that_ends_at_level_0_asks_nobody(model: Model, scan: PreparedScan) -> None:
+def test_a_fit_that_ends_at_level_0_runs_no_completer(model: Model, scan: PreparedScan) -> None:
     def completer(*_: object) -> CompletionPrior:
         raise AssertionError("asked")
 

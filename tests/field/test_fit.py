@@ -66,7 +66,7 @@ def test_the_same_scan_gives_the_same_bits(model: Model) -> None:
     assert np.array_equal(one.faces, other.faces) and np.array_equal(one.sigma, other.sigma)
 
 
-def test_what_was_not_seen_is_less_sure(model: Model) -> None:
+def test_sigma_is_larger_where_nothing_was_measured(model: Model) -> None:
     mesh = fit(sphere_scan(hole=True), model, FitOptions(level=1)).mesh
     # whatever lid it puts there, bulging or flat
     unseen = (np.linalg.norm(mesh.vertices[:, :2], axis=1) < 0.4) & (mesh.vertices[:, 2] > 0)

@@ -150,7 +150,7 @@ def test_more_queries_and_faces_than_fit_into_one_piece() -> None:
     np.testing.assert_allclose(found.distance[some], brute_force(vertices[faces], points[some]).min(axis=1), atol=1e-12)
 
 
-def test_searching_what_is_not_there() -> None:
+def test_no_queries_no_faces_and_values_that_are_not_finite() -> None:
     vertices, faces = square(3)
     none = nearest_on_mesh(vertices, faces, np.zeros((0, 3)))
     assert none.face.shape == (0,) and none.barycentric.shape == (0, 3) and none.distance.shape == (0,)
@@ -284,7 +284,7 @@ def test_a_thin_plate_painted_on_one_side_stays_painted_on_that_side() -> None:
     np.testing.assert_array_equal(carried.face_values(material), np.repeat([3, 7], 128))
 
 
-def test_meshes_that_cannot_be_matched() -> None:
+def test_meshes_that_cannot_be_transferred_are_refused() -> None:
     vertices, faces = square(3)
     for old in (
         (vertices, faces[:0]),

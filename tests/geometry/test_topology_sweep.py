@@ -133,7 +133,7 @@ def test_the_safe_interval_inside_a_transition_is_a_point() -> None:
     assert swept.safe_interval(1.5) == swept.safe_interval(1.0) == (1.0, 2.0)
 
 
-def test_what_cannot_be_swept_is_refused() -> None:
+def test_empty_ranges_and_fields_that_are_not_finite_are_refused() -> None:
     solid = Solid(lambda _: Betti(1, 0, 0))
     for low, high, steps in ((1, 1, 4), (1, 0, 4), (0, np.nan, 4), (0, 1, 0)):
         with pytest.raises(OmomiError):
@@ -148,7 +148,7 @@ def test_what_cannot_be_swept_is_refused() -> None:
         sweep(Solid.of_field(lambda _: np.full((4, 4, 4), np.nan)), 0, 1, 4)
 
 
-def test_a_shape_that_hangs_on_the_grid_is_unstable() -> None:
+def test_a_topology_that_depends_on_the_grid_is_unstable() -> None:
     wall = np.abs(X) - 0.7
     solid = Solid.of_field(
         lambda strength: np.asarray(np.maximum(wall - strength, ball(0, 14)) + 5.0 * (strength < -0.5), float)
@@ -164,7 +164,7 @@ def test_a_shape_that_hangs_on_the_grid_is_unstable() -> None:
     assert solid.betti(0) == Betti(1, 0, 0)
 
 
-def test_meshes_and_fields_tell_the_same() -> None:
+def test_meshes_and_fields_have_the_same_betti_numbers() -> None:
     by_mesh = Solid.of_mesh(lambda strength: mesh_of(RING - strength))
     by_field = thicker(RING)
     for strength in (-5.0, -1.0, 2.0, 7.0):

@@ -77,7 +77,7 @@ def test_siblings_are_no_relatives() -> None:
         assert np.allclose(archive.relatives[row], expected, atol=1e-6)
 
 
-def test_a_training_shape_stands_where_it_stands_and_a_far_one_is_strange() -> None:
+def test_a_training_shape_has_distance_zero_and_a_far_one_a_high_rank() -> None:
     archive = make_archive()
     own, far = archive.position(archive.codes[12]), archive.position(np.full(5, 50.0))
     assert own.neighbours.rows[0] == 12 and own.distance < 1e-3 and own.rank == 0
@@ -98,7 +98,7 @@ def test_a_shape_lies_on_the_map_where_its_neighbours_do() -> None:
 
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=20, deadline=None)
-def test_what_is_said_of_a_code_does_not_depend_on_the_axes(seed: int) -> None:
+def test_the_position_of_a_code_does_not_depend_on_the_axes(seed: int) -> None:
     rng = np.random.default_rng([seed, 1])
     archive, code = make_archive(), rng.normal(size=5)
     turn, shift = np.linalg.qr(rng.normal(size=(5, 5)))[0], rng.normal(size=5)
@@ -138,7 +138,7 @@ def test_the_loneliest_come_first_and_one_of_each_program() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_tiny_archives_say_what_they_can(count: int, tmp_path: Path) -> None:
+def test_tiny_archives_give_positions_and_coverage(count: int, tmp_path: Path) -> None:
     archive = make_archive(count)
     save_archive(tmp_path / "a", archive)
     found = load_archive(tmp_path / "a")
@@ -149,7 +149,7 @@ def test_tiny_archives_say_what_they_can(count: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [np.zeros(4), np.full(5, np.nan), np.full(5, 1e9)])
-def test_a_code_that_is_none_of_the_archive_is_refused(code: np.ndarray) -> None:
+def test_a_code_of_another_model_is_refused(code: np.ndarray) -> None:
     with pytest.raises(OmomiError) as caught:
         make_archive().nearest(code)
     assert caught.value.code is ErrorCode.BAD_OPTION
@@ -202,7 +202,7 @@ def test_contents_that_do_not_fit_together_are_refused(changes: dict[str, object
 @pytest.mark.parametrize(
     "names", ["", "a\na\nb", "a\nb\n\u202ec", "a\nb\n" + "c" * 500, "\n".join(map(str, range(99)))]
 )
-def test_families_without_proper_names_are_refused(names: str, tmp_path: Path) -> None:
+def test_families_without_valid_names_are_refused(names: str, tmp_path: Path) -> None:
     write_tensors(tmp_path / "a", contents(), {"kind": KIND, "families": names})
     with pytest.raises(OmomiError, match="proper names"):
         load_archive(tmp_path / "a")

@@ -33,7 +33,7 @@ def refusal(*balls: tuple[float, float], **more: Any) -> ErrorCode:
     return caught.value.code
 
 
-def test_what_is_imagined_is_a_closed_surface_where_the_field_has_it() -> None:
+def test_a_decoded_shape_is_a_closed_surface_at_the_zeros_of_the_field() -> None:
     frames: list[FittedMesh] = []
     told: list[float] = []
     mesh = imagined((0.1, 0.5), on_frame=frames.append, on_progress=lambda share, _: told.append(share))

@@ -119,7 +119,7 @@ def test_samples_have_the_datas_mean_and_spread_and_repeat(prior: FlowPrior):
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 1000), factor=st.floats(0.1, 20))
-def test_pulling_ends_at_the_datas_own_alignment_and_never_passes_it(prior: FlowPrior, seed: int, factor: float):
+def test_a_descent_ends_at_the_alignment_of_the_data_and_never_passes_it(prior: FlowPrior, seed: int, factor: float):
     code = (3 + factor * (real_codes(1, seed=seed)[0] - 3)).astype(np.float32)
     own = prior.closeness.score_of(0.5)
     way = prior.descent(code)
@@ -134,7 +134,7 @@ def test_pulling_ends_at_the_datas_own_alignment_and_never_passes_it(prior: Flow
         assert plausible[-1] == pytest.approx(0.5, abs=0.1)
 
 
-def test_pulling_keeps_the_direction_and_the_spread_of_over_driven_codes(prior: FlowPrior):
+def test_a_descent_keeps_the_direction_and_the_spread_of_codes_beyond_their_range(prior: FlowPrior):
     offsets = real_codes(40, seed=8) - 3
     pulled = np.stack([prior.descent(3 + 3 * offset).at(1) for offset in offsets]) - 3
     lengths = np.linalg.norm(pulled, axis=1) * np.linalg.norm(offsets, axis=1)
@@ -142,7 +142,7 @@ def test_pulling_keeps_the_direction_and_the_spread_of_over_driven_codes(prior: 
     assert pulled.std() == pytest.approx(2, rel=0.1)
 
 
-def test_slider_runs_from_the_code_to_the_end_of_the_way(prior: FlowPrior):
+def test_a_slider_runs_from_the_code_to_the_end_of_the_path(prior: FlowPrior):
     code = real_codes(1)[0] * 4
     way = prior.descent(code)
     assert np.array_equal(way.at(0), code)
@@ -159,7 +159,7 @@ def test_slider_runs_from_the_code_to_the_end_of_the_way(prior: FlowPrior):
             prior.descent(code, plausible=strength)
 
 
-def test_way_of_a_plausible_code_is_the_code_itself(prior: FlowPrior):
+def test_the_path_of_a_plausible_code_is_the_code_itself(prior: FlowPrior):
     way = prior.descent(prior.mean)
     assert np.array_equal(way.codes, prior.mean[None])
     assert np.array_equal(way.at(0.7), prior.mean)
@@ -197,7 +197,7 @@ def test_auroc_agrees_with_its_definition():
         np.full((1, 16), 1e30),
     ],
 )
-def test_codes_that_are_none_are_refused(prior: FlowPrior, codes: np.ndarray):
+def test_codes_of_another_size_or_not_finite_are_refused(prior: FlowPrior, codes: np.ndarray):
     for judged in (prior.score, prior.alignment, prior.gradient):
         with pytest.raises(OmomiError) as caught:
             judged(codes)

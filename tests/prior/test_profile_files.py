@@ -128,7 +128,7 @@ def aligned(*words: str) -> int:
     return arguments.run(arguments, lambda *_: None)
 
 
-def test_align_wants_a_folder_with_members(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_align_needs_a_folder_with_members(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "family.profile"
     with pytest.raises(SystemExit):
         aligned(str(tmp_path), "-o", str(tmp_path / "family.txt"))

@@ -123,7 +123,7 @@ def test_the_missing_arm_comes_back_and_is_less_sure(
     assert np.median(with_arm.mesh.sigma[across > 0.55]) > 2 * np.median(with_arm.mesh.sigma[across < 0.3])
 
 
-def test_the_guess_keeps_off_the_scan_and_carries_what_it_knows(
+def test_the_completion_stays_off_the_scan_and_has_normals_and_sigma(
     partial: tuple[PreparedScan, np.ndarray, Level],
 ) -> None:
     scan, _, level = partial

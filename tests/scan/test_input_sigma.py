@@ -37,7 +37,7 @@ def half_ball(centre: tuple[float, float, float] = (0, 0, 0)) -> RawScan:
     return RawScan(direction + np.array(centre), None, direction.astype(np.float32), None, "half a ball")
 
 
-def test_what_was_a_guess_is_still_one_when_the_fit_is_fitted_again(model: Model) -> None:
+def test_a_completed_part_keeps_its_sigma_when_the_fit_is_fitted_again(model: Model) -> None:
     first = fit(half_ball((5, 0, 0)), model, FitOptions(level=1)).mesh
     alone = fit(RawScan(first.vertices, first.faces), model, FitOptions(level=1)).mesh
     again = fit(RawScan(first.vertices, first.faces, sigma=first.sigma), model, FitOptions(level=1)).mesh
@@ -64,7 +64,7 @@ def test_sigma_changes_nothing_else_of_a_prepared_scan() -> None:
     assert (plain.noise, plain.input_sigma) == (unsure.noise, None) and unsure.input_sigma is not None
 
 
-def test_the_nearest_point_that_knows_is_asked_and_units_are_canonical() -> None:
+def test_sigma_is_that_of_the_nearest_point_with_one_in_canonical_units() -> None:
     points = np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0], [np.nan, 0, 0], [3, 0, 0]])
     raw = RawScan(points, sigma=np.array([0.5, np.nan, 1.0, 9.0, -1.0]))
     doubt = InputSigma.of(raw, Frame(np.zeros(3), 2.0))
@@ -73,7 +73,7 @@ def test_the_nearest_point_that_knows_is_asked_and_units_are_canonical() -> None
 
 
 @pytest.mark.parametrize("sigma", [np.full(3, np.nan), np.full(3, np.inf), np.full(3, 1e300), np.full(3, -1.0)])
-def test_a_scan_whose_sigma_is_no_number_knows_nothing(sigma: np.ndarray) -> None:
+def test_a_scan_whose_sigma_is_not_a_number_has_none(sigma: np.ndarray) -> None:
     assert InputSigma.of(RawScan(np.eye(3), sigma=sigma), Frame(np.zeros(3), 1.0)) is None
 
 

@@ -143,14 +143,14 @@ def test_winding_survives_non_manifold_edges_and_moebius_bands():
 
 
 @pytest.mark.parametrize("scale, used", [(1.0, "given"), (-1.0, "faces")])
-def test_a_closed_mesh_believes_its_volume_over_opposed_normals(scale, used):
+def test_a_closed_mesh_follows_its_volume_over_opposed_normals(scale, used):
     points, faces = globe()
     scan = prepare(RawScan(points, faces, (points * scale).astype(np.float32)))
     assert scan.report.normals_from == used
     assert outward(scan).min() > 0.95
 
 
-def test_an_open_mesh_believes_opposed_normals_over_its_winding():
+def test_an_open_mesh_follows_opposed_normals_over_its_winding():
     points, faces = globe()
     bowl = faces[points[faces].mean(axis=1)[:, 2] < 0.3]
     scan = prepare(RawScan(points, bowl, (-points).astype(np.float32)))
@@ -158,7 +158,7 @@ def test_an_open_mesh_believes_opposed_normals_over_its_winding():
     assert np.mean(outward(scan) < 0) > 0.99
 
 
-def test_normals_that_are_noise_against_the_faces_are_not_believed():
+def test_normals_that_are_noise_against_the_faces_are_not_used():
     points, faces = globe()
     normals = np.random.default_rng(0).normal(size=points.shape).astype(np.float32)
     scan = prepare(RawScan(points, faces, normals))

@@ -19,7 +19,7 @@ def code_of(raw: RawScan) -> ErrorCode:
     return caught.value.code
 
 
-def test_hopeless_scans_are_refused_each_with_its_own_code():
+def test_unusable_scans_are_refused_each_with_its_own_code():
     rng = np.random.default_rng(0)
     plane = rng.random((1000, 3)) @ np.array([[1, 0, 0.5], [0, 1, 0.25], [0, 0, 0]])
     assert code_of(RawScan(np.zeros((0, 3)))) == ErrorCode.EMPTY_SCAN
