@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from backend.errors import ErrorCode, OmomiError
 from backend.formats.raw_scan import RawScan
-from backend.prior.profile import family, fitting
+from backend.prior.profile import family, fitted_shape
 from backend.prior.profile.deviation import (
     RESIDUAL_RANGES,
     departure,
@@ -279,7 +279,7 @@ def test_members_in_any_pose_make_a_profile() -> None:
         for name, value in {"POINTS": 800, "CANDIDATES": 1, "JUDGES": 1}.items():
             patch.setattr(family, name, value)
         for name, value in {"GROWTHS": (1.0,), "REFINED": 1}.items():
-            patch.setattr(fitting, name, value)
+            patch.setattr(fitted_shape, name, value)
         scans = [scan_of(pear(rng.normal(size=2), 2000), seed, f"pear {seed}") for seed in range(3)]
         said: list[float] = []
         found = learn_profile([Member.of(scan) for scan in scans], lambda share, _: said.append(share))
