@@ -9,15 +9,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from .errors import ErrorCode, OmomiError
 
 if TYPE_CHECKING:
+    from .edits.fitted_scan import FittedScan, OnProgress
     from .field.completion_prior import CompletionPrior
-    from .field.onnx_model import Model
+    from .field.fit import Fit, FittedMesh
+    from .field.onnx_model import CancelToken, Model
     from .formats.raw_scan import RawScan
     from .protocol.fit_options import FitOptions
     from .scan.prepare import PreparedScan
@@ -31,40 +32,6 @@ class EngineInfo:
     device: str
     providers: tuple[str, ...]
     onnxruntime: str
-
-
-class Token(Protocol):
-    """Stops a running job; ``cancel`` may be called from any thread."""
-
-    def cancel(self) -> None: ...
-
-    def raise_if_cancelled(self) -> None: ...
-
-
-class Mesh(Protocol):
-    """See ``field.fit.FittedMesh``."""
-
-    @property
-    def vertices(self) -> np.ndarray: ...
-    @property
-    def faces(self) -> np.ndarray: ...
-    @property
-    def sigma(self) -> np.ndarray: ...
-    @property
-    def level(self) -> int: ...
-    @property
-    def final(self) -> bool: ...
-
-
-class Result(Protocol):
-    """See ``field.fit.Fit``."""
-
-    @property
-    def mesh(self) -> Mesh: ...
-    @property
-    def stats(self) -> Any: ...
-    @property
-    def report(self) -> Any: ...
 
 
 class Engine(Protocol):
@@ -83,7 +50,7 @@ class Engine(Protocol):
         """A scan as ``fit`` and the edits take it. Raises OmomiError."""
         ...
 
-    def token(self) -> Token:
+    def token(self) -> CancelToken:
         """A fresh token for one ``fit``."""
         ...
 
@@ -91,11 +58,11 @@ class Engine(Protocol):
         self,
         raw: RawScan | PreparedScan,
         options: FitOptions,
-        on_frame: Callable[[Mesh], None],
-        on_progress: Callable[[float, str], None],
-        cancel: Token,
+        on_frame: Callable[[FittedMesh], None],
+        on_progress: OnProgress,
+        cancel: CancelToken,
         completion: CompletionPrior | None = None,
-    ) -> Result:
+    ) -> Fit:
         """Fit one scan, which is prepared first where it is raw.
 
         completion: surface where nothing was measured, in place of the scan's own symmetry. Callbacks may raise
@@ -123,7 +90,7 @@ class OnnxEngine:
 
         return EngineInfo(model.hash, model.device, tuple(model.providers), onnxruntime.__version__)
 
-    def token(self) -> Token:
+    def token(self) -> CancelToken:
         from .field.onnx_model import CancelToken
 
         return CancelToken()
@@ -137,11 +104,11 @@ class OnnxEngine:
         self,
         raw: RawScan | PreparedScan,
         options: FitOptions,
-        on_frame: Callable[[Mesh], None],
-        on_progress: Callable[[float, str], None],
-        cancel: Token,
+        on_frame: Callable[[FittedMesh], None],
+        on_progress: OnProgress,
+        cancel: CancelToken,
         completion: CompletionPrior | None = None,
-    ) -> Result:
+    ) -> Fit:
         from .field.fit import fit
         from .prior.symmetry_completion import fit_with_symmetry
 
@@ -158,3 +125,38 @@ class OnnxEngine:
                     raise OmomiError(ErrorCode.BACKEND_START, sentence) from error
                 self._model = load_model(self._device, self._threads)
             return self._model
+
+
+def prepare_scan(
+    engine: Engine, raw: RawScan, profile: Path | None, on_progress: OnProgress
+) -> tuple[PreparedScan, CompletionPrior | None]:
+    """A scan as fits take it; with the file of a family's profile also what the family has where nothing was seen.
+
+    Raises OmomiError as `Engine.prepare` and `member_of` do.
+    """
+    scan = engine.prepare(raw)
+    if profile is None:
+        return scan, None
+    # slow to import, and most fits have no profile
+    from .prior.profile.profile import member_of
+
+    on_progress(0.0, "finding its place in the family")
+    return scan, member_of(profile, scan).completion
+
+
+def fit_scan(
+    engine: Engine,
+    raw: RawScan,
+    options: FitOptions,
+    on_progress: OnProgress,
+    *,
+    profile: Path | None = None,
+    on_frame: Callable[[FittedMesh], None] = lambda mesh: None,
+    cancel: CancelToken | None = None,
+) -> FittedScan:
+    """Prepare and fit a scan, see `prepare_scan` and `Engine.fit`."""
+    from .edits.fitted_scan import FittedScan
+
+    scan, prior = prepare_scan(engine, raw, profile, on_progress)
+    fit = engine.fit(scan, options, on_frame, on_progress, cancel or engine.token(), prior)
+    return FittedScan(raw, scan, fit, options.level)

@@ -162,12 +162,13 @@ def family_report(name: str, result: Mapping[str, Any]) -> list[str]:
     """What came of learning a family, in one line, and what is to be known of it.
 
     >>> left_out = [{"name": "owl", "why": "it fits no pose"}]
-    >>> family_report("skulls", {"members": 12, "left_out": left_out, "explained": 0.873})
+    >>> members = dict.fromkeys("abcdefghijkl", 0.5)
+    >>> family_report("skulls", {"members": members, "left_out": left_out, "explained": 0.873})
     ['skulls: 12 members, explains 87 % of how they differ', 'left out owl: it fits no pose']
     """
     explained = result.get("explained")
     share = f", explains {100 * explained:.0f} % of how they differ" if explained is not None else ""
-    lines = [f"{name}: {result.get('members', 0)} members{share}"]
+    lines = [f"{name}: {len(result.get('members', ()))} members{share}"]
     left_out = {item["name"]: item["why"].rstrip(".") for item in result.get("left_out") or ()}
     lines += [f"left out {member}: {why}" for member, why in left_out.items()]
     told = tuple(f"{member} is left out" for member in left_out)
@@ -190,15 +191,16 @@ def measure_lines(found: Mapping[str, Any]) -> list[str]:
 def edit_report(report: Mapping[str, Any]) -> tuple[str, list[str]]:
     """What a stack of edits did, and the warnings that go with it.
 
-    >>> edit_report({"moved": 0.25, "largest": 0.5, "warnings": ["Careful."]})
+    >>> edit_report({"moved": 0.25, "largest_move": 0.5, "warnings": ["Careful."]})
     ('25 % of the vertices moved, by 0.5 at most', ['Careful.'])
     """
-    text = f"{100 * report.get('moved', 0.0):.0f} % of the vertices moved, by {report.get('largest', 0.0):.3g} at most"
+    largest = report.get("largest_move", 0.0)
+    text = f"{100 * report.get('moved', 0.0):.0f} % of the vertices moved, by {largest:.3g} at most"
     topology = report.get("topology")
     warnings = list(report.get("warnings", ()))
     if isinstance(topology, Mapping):
-        if topology.get("change"):
-            warnings.append(f"Topology: {topology['change']}")
+        if change := topology.get("change"):
+            warnings = [*(line for line in warnings if line != change), f"Topology: {change}"]
         elif _betti(topology) is not None:
             text += f"; {betti_text(_betti(topology))}, as before"
         if topology.get("unstable"):

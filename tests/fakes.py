@@ -9,7 +9,7 @@ import numpy as np
 import trimesh
 
 from backend.edits.fitted_scan import FittedScan
-from backend.engine import EngineInfo, Mesh, Result, Token
+from backend.engine import EngineInfo
 from backend.field.completion_prior import CompletionPrior
 from backend.field.fit import Fit, FitStats, FittedMesh
 from backend.field.onnx_model import CODE, CancelToken
@@ -45,7 +45,7 @@ class MeshEngine:
     def info(self) -> EngineInfo:
         return EngineInfo(MODEL, "cpu", (), "0")
 
-    def token(self) -> Token:
+    def token(self) -> CancelToken:
         return CancelToken()
 
     def prepare(self, raw: RawScan) -> PreparedScan:
@@ -55,11 +55,11 @@ class MeshEngine:
         self,
         raw: RawScan | PreparedScan,
         options: FitOptions,
-        on_frame: Callable[[Mesh], None],
+        on_frame: Callable[[FittedMesh], None],
         on_progress: Callable[[float, str], None],
-        cancel: Token,
+        cancel: CancelToken,
         completion: CompletionPrior | None = None,
-    ) -> Result:
+    ) -> Fit:
         scan = raw if isinstance(raw, PreparedScan) else prepare(raw)
         self.fits, self.options = self.fits + 1, options
         mesh = self.meshes[scan.name]

@@ -21,10 +21,9 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
+    from ..edits.family import align_family
     from ..formats.mesh_files import load_scan
-    from ..prior.profile.family import Member, learn_profile
     from ..prior.profile.profile import save_profile
-    from ..scan.prepare import prepare
 
     if arguments.output.suffix.lower() != PROFILE:
         arguments.misuse(f"NAME must end in {PROFILE}")
@@ -32,33 +31,15 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{arguments.family} is not a folder of scans.")
     paths = sorted(path for path in arguments.family.iterdir() if path.suffix.lower() in MESH_SUFFIXES)
     started = time.perf_counter()
-    members, warnings = [], []
     with progress(arguments.output.stem) as line:
-        for path in paths:
-            line.show(0.0, f"reading {path.stem}")
-            try:
-                members.append(Member.of(prepare(load_scan(path))))
-            except OmomiError as error:
-                # one bad scan must not cost the others
-                warnings.append(f"{path.name} is left out: {error.message}")
-        profile = learn_profile(members, line.show)
+        scans = [(path.stem, lambda path=path: load_scan(path)) for path in paths]
+        profile, found = align_family(scans, line.show)
         save_profile(arguments.output, profile)
-    seconds = time.perf_counter() - started
-    scores = {
-        name: profile.score(departure) for name, departure in zip(profile.members, profile.departures, strict=True)
-    }
+    seconds, scores = time.perf_counter() - started, found["members"]
     odd = min(scores, key=lambda name: scores[name])
-    summary = {
-        "output": str(arguments.output),
-        "members": scores,
-        "modes": len(profile.shape.modes),
-        "sided": profile.sided,
-        "seconds": seconds,
-        "warnings": warnings,
-    }
     return report(
         arguments,
-        summary,
-        f"{arguments.output}: learned from {len(members)} scans in {seconds:.0f} s",
+        {"output": str(arguments.output), **found, "seconds": seconds},
+        f"{arguments.output}: learned from {len(scores)} scans in {seconds:.0f} s",
         f"least typical: {odd} (plausibility {scores[odd]:.3f})",
     )

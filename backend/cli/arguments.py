@@ -1,4 +1,4 @@
-"""What the verbs share: opening a scan, the edits that a command line or a recipe names, and printing results."""
+"""What the verbs share: their options, the edits that a command line or a recipe names, and how results are printed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,13 +15,14 @@ from ..errors import ErrorCode, OmomiError
 from .output import ProgressLine, disk_errors, print_json
 
 if TYPE_CHECKING:
-    from ..edits.displacement import Layer
-    from ..edits.edit_file import StoredEdit
-    from ..edits.fitted_scan import EditableMesh, FittedScan
-    from ..edits.masks import Mask
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..edits.stack import EditSession
     from ..engine import Engine
     from ..protocol.fit_options import FitOptions
-    from ..protocol.recipe import Entry
+    from ..protocol.recipe import Layer
+    from ..protocol.requests import EditTarget
 
 MakeEngine: TypeAlias = "Callable[[str, int], Engine]"
 
@@ -30,26 +31,32 @@ FIT_OPTIONS = ("fill", "denoise")
 SHAPE_PREFIX = "shape:"
 """What --set calls the sliders of the model's shape code by."""
 LARGEST = 1e6
+"""Of numbers on the command line."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """An edit to be made. stored: what its file holds, None for what is built in; mask: a file with weights."""
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """Reads a whole number between two others."""
 
-    entry: Entry
-    stored: StoredEdit | None
-    mask: Path | None = None
+    def parse(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not between {low} and {high}")
+        return value
+
+    return parse
 
 
-@dataclass(frozen=True)
-class Placed:
-    """An edit on a scan. misfit: of its registration (sizes), None where there is none; warnings: what an artist should
-    know of it."""
+def real(low: float = -LARGEST, high: float = LARGEST) -> Callable[[str], float]:
+    """Reads a number between two others."""
 
-    choice: Choice
-    layer: Layer
-    misfit: float | None
-    warnings: tuple[str, ...] = ()
+    def parse(text: str) -> float:
+        value = float(text)
+        # written so that NaN fails too
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g}")
+        return value
+
+    return parse
 
 
 def add_source(verb: argparse.ArgumentParser, *, many: bool = False) -> None:
@@ -60,7 +67,7 @@ def add_source(verb: argparse.ArgumentParser, *, many: bool = False) -> None:
     add_level(verb)
     if many:
         known = "an attribute, shape:SLIDER, fill or denoise"
-        verb.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE", help=known)
+        verb.add_argument("--set", type=named, action="append", default=[], metavar="NAME=VALUE", help=known)
         verb.add_argument("--edit", type=weighted, action="append", default=[], metavar="FILE.omomi=STRENGTH")
     else:
         one = verb.add_mutually_exclusive_group(required=True)
@@ -69,196 +76,147 @@ def add_source(verb: argparse.ArgumentParser, *, many: bool = False) -> None:
 
 
 def add_level(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--level", type=int, choices=range(6), metavar="0..5", help="resolution 32 * 2^level")
+    verb.add_argument("--level", type=integer(0, 5), metavar="0..5", help="resolution 32 * 2^level")
 
 
 def weighted(text: str) -> tuple[Path, float]:
     """FILE=STRENGTH, or FILE alone at full strength."""
     name, separator, strength = text.rpartition("=")
-    return (Path(name), number(strength)) if separator else (Path(text), 1.0)
+    return (Path(name), real()(strength)) if separator else (Path(text), 1.0)
 
 
-def setting(text: str) -> tuple[str, float]:
+def named(text: str) -> tuple[str, float]:
     """NAME=VALUE."""
     name, separator, value = text.partition("=")
     if not separator:
         raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
-    return name, number(value)
+    return name, real()(value)
 
 
-def number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    # written so that NaN fails too
-    if not abs(value) <= LARGEST:
-        raise argparse.ArgumentTypeError(f"{text} is not a number that could be meant")
-    return value
+def fit_options(arguments: argparse.Namespace, options: FitOptions | None = None) -> FitOptions:
+    """How to fit: as ``options`` say, or as usual, at the level that was asked for."""
+    from ..protocol.fit_options import FitOptions
+
+    options = options or FitOptions()
+    return options if arguments.level is None else replace(options, level=arguments.level)
 
 
-def chosen(
+def edit_target(arguments: argparse.Namespace) -> EditTarget:
+    from ..protocol.requests import EditTarget
+
+    return EditTarget.SCAN if arguments.keep_topology else EditTarget.FIT
+
+
+def layers_of(
     settings: Sequence[tuple[str, float]],
     edits: Sequence[tuple[Path, float]],
     mask: Path | None,
     options: FitOptions,
     model: str,
-) -> tuple[FitOptions, list[Choice]]:
-    """The fit's options and the edits that a command line asks for. Raises OmomiError."""
-    from ..edits.attributes import ATTRIBUTES
+) -> tuple[FitOptions, list[Layer]]:
+    """The fit's options and the edits that a command line asks for. Raises OmomiError where one of them is unknown."""
     from ..edits.edit_file import load_edit
-    from ..protocol.recipe import SHAPE, Entry, MaskRef
+    from ..edits.stack import edit_range
+    from ..protocol.recipe import SHAPE, Layer, MaskRef
 
     region = None if mask is None else MaskRef("file", name=mask.stem)
-    choices = []
+    layers = []
     for name, value in settings:
         if name in FIT_OPTIONS:
             options = replace(options, **{name: value})
-        elif name in ATTRIBUTES:
-            choices.append(Choice(Entry(name, value, mask=region), None, mask))
-        elif name.startswith(SHAPE_PREFIX):
-            name = shape_named(name.removeprefix(SHAPE_PREFIX))
-            choices.append(Choice(Entry(name, value, mask=region, kind=SHAPE), None, mask))
-        else:
-            known = ", ".join((*ATTRIBUTES, *FIT_OPTIONS, f"{SHAPE_PREFIX}NAME"))
-            raise OmomiError(ErrorCode.BAD_OPTION, f"There is no attribute '{name:.80}': there are {known}.")
+            continue
+        kind = SHAPE if name.startswith(SHAPE_PREFIX) else None
+        layer = Layer(name.removeprefix(SHAPE_PREFIX), value, mask=region, kind=kind)
+        edit_range(layer)
+        layers.append(layer)
     for path, value in edits:
         stored = load_edit(path, model)
-        choices.append(Choice(Entry(stored.name, value, stored.sha256, mask=region), stored, mask))
-    return options, choices
+        layers.append(Layer(stored.name, value, stored.sha256, mask=region, path=str(path)))
+    return options, layers
 
 
-def shape_named(name: str) -> str:
-    """The name, once the model has a shape slider of it. Raises OmomiError."""
-    from ..edits import shape_sliders
-    from ..prior import shape_prior
-
-    shape_sliders.range_of(name, shape_prior.shipped_prior())
-    return name
-
-
-def from_recipe(path: Path, mask: Path | None, model: str) -> tuple[FitOptions, list[Choice]]:
-    """The fit's options and the edits of a recipe; files are looked for beside it. mask: in place of painted ones, and
-    for edits that have none. Raises OmomiError."""
-    from ..edits.attributes import ATTRIBUTES
-    from ..edits.edit_file import load_edit
+def recipe_layers(path: Path, mask: Path | None, model: str) -> tuple[FitOptions, list[Layer]]:
+    """The fit's options and the edits of a recipe; files of edits are looked for beside it. mask: for edits that have
+    none. Raises OmomiError where one of them is unknown."""
+    from ..edits.stack import edit_range, stored_edit
     from ..protocol.names import EDIT
-    from ..protocol.recipe import SHAPE, MaskRef, check_model, read_recipe
+    from ..protocol.recipe import MaskRef, check_model, read_recipe
 
     recipe = read_recipe(path)
     check_model(recipe, model, path.name)
-    choices = []
-    for entry in recipe.entries:
-        stored = None
-        if entry.sha256:
-            stored = load_edit(path.parent / f"{entry.edit}{EDIT}", model)
-            if stored.sha256 != entry.sha256:
+    layers = []
+    for layer in recipe.entries:
+        if layer.sha256:
+            layer = replace(layer, path=str(path.parent / f"{layer.edit}{EDIT}"))
+            stored_edit(layer, model)
+        else:
+            edit_range(layer)
+        if layer.mask is None and mask is not None:
+            layer = replace(layer, mask=MaskRef("file", name=mask.stem))
+        layers.append(layer)
+    return recipe.fit, layers
+
+
+def with_masks(
+    layers: Sequence[Layer], mask: Path | None, folder: Path | None, count: int
+) -> tuple[list[Layer], NDArray[np.float32] | None]:
+    """Layers whose painted masks are rows of the array that comes with them, as `EditSession.lay` takes both.
+
+    mask: a file in place of every painted mask; folder: where the masks of a recipe lie; count: points of the scan.
+    Raises OmomiError.
+    """
+    import numpy as np
+
+    from ..edits.masks import mask_from_file
+    from ..protocol.recipe import ROW, MaskRef
+
+    rows: dict[Path, NDArray[np.float32]] = {}
+    found: list[Layer] = []
+    for layer in layers:
+        kind, name = (None, None) if layer.mask is None else (layer.mask.kind, layer.mask.name)
+        if kind in ("file", "vertex_group"):
+            path = folder / f"{name}.npy" if mask is None and kind == "file" and folder is not None else mask
+            if path is None:
                 raise OmomiError(
-                    ErrorCode.UNREADABLE_FILE, f"{entry.edit}{EDIT} is not the edit that the recipe was made with."
+                    ErrorCode.BAD_OPTION, f"The recipe wants a painted mask for {layer.edit}: give it with --mask."
                 )
-        elif entry.kind == SHAPE:
-            shape_named(entry.edit)
-        elif entry.edit not in ATTRIBUTES:
-            raise OmomiError(ErrorCode.BAD_OPTION, f"There is no built-in edit '{entry.edit}'.")
-        painted = mask
-        if entry.mask is None and mask is not None:
-            entry = replace(entry, mask=MaskRef("file", name=mask.stem))
-        elif entry.mask is not None and mask is None and entry.mask.kind == "file":
-            painted = path.parent / f"{entry.mask.name}.npy"
-        choices.append(Choice(entry, stored, painted))
-    return recipe.fit, choices
+            if path not in rows:
+                rows[path] = mask_from_file(path, count)
+            layer = replace(layer, mask=MaskRef(ROW, row=list(rows).index(path)))
+        found.append(layer)
+    return found, np.concatenate(list(rows.values())) if rows else None
 
 
-def opened(path: Path, engine: Engine, options: FitOptions, line: ProgressLine, fitted: bool = True) -> FittedScan:
-    """A scan, cleaned and, where it is wanted, fitted. Raises OmomiError."""
+def open_session(
+    path: Path,
+    engine: Engine,
+    options: FitOptions,
+    layers: Sequence[Layer],
+    line: ProgressLine,
+    target: EditTarget,
+    mask: Path | None = None,
+    folder: Path | None = None,
+) -> EditSession:
+    """A scan with edits on it; mask and folder as of `with_masks`. Raises OmomiError.
+
+    The scan is fitted unless only learned edits move its own vertices: what is built in is read off the fitted surface.
+    """
     from ..edits.fitted_scan import FittedScan
+    from ..edits.stack import EditSession
+    from ..engine import fit_scan
     from ..formats.mesh_files import load_scan
-    from ..scan.prepare import prepare
+    from ..protocol.requests import EditTarget
 
     line.show(0.0, "reading")
     raw = load_scan(path)
-    scan = prepare(raw)
-    if not fitted:
-        return FittedScan(raw, scan)
-    return FittedScan(raw, scan, engine.fit(scan, options, lambda _: None, line.show, engine.token()))
-
-
-def shell_of(subject: FittedScan, keep_topology: bool) -> EditableMesh:
-    from ..protocol.requests import EditTarget
-
-    return subject.shell(EditTarget.SCAN if keep_topology else EditTarget.FIT)
-
-
-def placed(choices: Sequence[Choice], subject: FittedScan, level: int) -> list[Placed]:
-    """The edits where they belong on a scan. Raises OmomiError."""
-    from ..edits.apply_learned import apply_learned
-    from ..edits.attributes import attribute
-    from ..edits.displacement import Layer, Movement
-
-    known: dict[str, tuple[Movement, float | None]] = {}
-    found: list[Placed] = []
-    for choice in choices:
-        entry, stored = choice.entry, choice.stored
-        strength, mask = 0.0 if entry.mute else entry.strength, _mask(choice, subject, level)
-        if entry.kind is not None:
-            found.append(_shape(choice, subject, strength, mask, found))
-            continue
-        key = entry.sha256 or entry.edit
-        if key not in known and stored is None:
-            known[key] = attribute(entry.edit, subject.scan, subject.fit), None
-        elif key not in known and stored is not None:
-            there = apply_learned(stored.edit, subject.scan)
-            known[key] = there, there.alignment.misfit
-        movement, misfit = known[key]
-        found.append(Placed(choice, Layer(movement, strength, mask), misfit))
-    return found
-
-
-def _shape(choice: Choice, subject: FittedScan, strength: float, mask: Mask | None, before: Sequence[Placed]) -> Placed:
-    """A slider of the shape; the way to the plausible starts where the edits before it bring the scan."""
-    from ..edits import shape_sliders
-    from ..edits.displacement import Layer, apply
-    from ..prior import shape_prior
-    from ..protocol.requests import EditTarget
-
-    moved = None
-    if choice.entry.edit == shape_sliders.PLAUSIBLE and subject.fit is not None:
-        shell = subject.shell(EditTarget.FIT)
-        layers = [one.layer for one in before]
-        moved = shell.vertices + apply(layers, shell.vertices, shell.faces, shell.normals).move
-    made = shape_sliders.shape_edit(choice.entry.edit, subject.scan, subject.fit, shape_prior.shipped_prior(), moved)
-    if made.strict:
-        strength = min(max(strength, made.low), made.high)
-    return Placed(choice, Layer(made.movement, strength, mask), None, made.warnings)
-
-
-def needs_fit(choices: Sequence[Choice], keep_topology: bool) -> bool:
-    """What is built in is read off the fitted surface, whatever it moves."""
-    return not keep_topology or any(choice.stored is None for choice in choices)
-
-
-def _mask(choice: Choice, subject: FittedScan, level: int) -> Mask | None:
-    from ..edits.masks import BoxMask, PaintedMask, SphereMask, mask_from_file
-    from ..field.bricks import voxel_size
-    from ..protocol.requests import EditTarget
-
-    mask = choice.entry.mask
-    if mask is None:
-        return None
-    if mask.kind == "box":
-        return BoxMask(mask.low, mask.high, mask.falloff)  # type: ignore[arg-type]
-    if mask.kind == "sphere":
-        return SphereMask(mask.centre, mask.radius, mask.falloff)  # type: ignore[arg-type]
-    if choice.mask is None:
-        raise OmomiError(
-            ErrorCode.BAD_OPTION, f"The recipe wants a painted mask for {choice.entry.edit}: give it with --mask."
-        )
-    raw, voxel = subject.raw, voxel_size(level)
-    weights = mask_from_file(choice.mask, len(raw.points))
-    if raw.faces is None or not len(raw.faces):
-        return PaintedMask(subject.to_canonical(raw.points), weights, voxel)
-    own = subject.shell(EditTarget.SCAN)
-    return PaintedMask.of_mesh(own.vertices, own.faces, weights, voxel, own.normals)
+    placed, masks = with_masks(layers, mask, folder, len(raw.points))
+    if target is EditTarget.FIT or any(layer.source != "learned" for layer in layers):
+        fitted = fit_scan(engine, raw, options, line.show)
+    else:
+        fitted = FittedScan(raw, engine.prepare(raw), level=options.level)
+    session = EditSession(fitted)
+    session.lay(target, placed, masks, engine.info().model_hash, line.show)
+    return session
 
 
 @contextmanager
@@ -284,6 +242,11 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     from ..formats.files import write_whole
 
     write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def told(error: OmomiError) -> dict[str, Any]:
+    """An error in a result."""
+    return {"code": error.code.value, "message": error.message}
 
 
 def report(arguments: argparse.Namespace, summary: Mapping[str, Any], *lines: str) -> int:

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ErrorCode, OmomiError
-from .arguments import MakeEngine, add_level, folder, opened, progress, report
+from .arguments import MakeEngine, add_level, fit_options, folder, progress, report
 
 if TYPE_CHECKING:
     from ..prior.archive import Archive
@@ -25,33 +24,26 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
-    from dataclasses import replace
-
+    from ..engine import fit_scan
     from ..field.onnx_model import MODEL_FOLDER
     from ..formats.files import write_whole
-    from ..prior.shape_prior import load_prior
-    from ..protocol.fit_options import FitOptions
+    from ..formats.mesh_files import load_scan
+    from ..prior.shape_prior import installed_prior
     from ..report.audit import audit_page
     from ..report.card import read_card
     from ..report.scans import look
 
     card = read_card(MODEL_FOLDER / "card.json")
     against = None if arguments.against is None else read_card(arguments.against)
-    try:
-        prior = load_prior(MODEL_FOLDER)
-    except OmomiError as error:
-        if error.code is not ErrorCode.MODEL_MISSING:
-            raise
-        prior = None
+    prior = installed_prior()
     archive = None if prior is None else prior.archive
     looks = []
     if arguments.scans:
         engine = make_engine(arguments.device, arguments.threads)
-        options = FitOptions() if arguments.level is None else replace(FitOptions(), level=arguments.level)
         for path in arguments.scans:
             with progress(path.name) as line:
-                subject = opened(path, engine, options, line)
-                looks.append(look(subject, prior, arguments.quick, line.show))
+                fitted = fit_scan(engine, load_scan(path), fit_options(arguments), line.show)
+                looks.append(look(fitted, prior, arguments.quick, line.show))
     page = audit_page(card, archive, looks, against)
     folder(arguments.output.parent)
     write_whole(arguments.output, page)

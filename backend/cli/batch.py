@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ErrorCode, OmomiError
-from .arguments import MakeEngine, folder, from_recipe, progress, report, write_json
-from .edit import edited
+from ..protocol.requests import EditTarget
+from .arguments import MakeEngine, folder, integer, progress, recipe_layers, report, told, write_json
+from .edit import edit_scan
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     batch.add_argument("scans", nargs="+", type=Path, metavar="SCAN")
     batch.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for meshes and batch.json")
     batch.add_argument("--remesh", action="store_true", help="write new meshes, of what the moved ones enclose")
-    batch.add_argument("--workers", type=int, choices=range(1, 257), default=1, metavar="N", help="processes")
+    batch.add_argument("--workers", type=integer(1, 256), default=1, metavar="N", help="processes")
     batch.set_defaults(run=_run, misuse=batch.error)
 
 
@@ -109,8 +110,9 @@ def _result(task: _Task, make_engine: MakeEngine) -> dict[str, Any]:
     try:
         with progress(task.scan.name) as line:
             engine = make_engine(task.device, task.threads)
-            options, choices = from_recipe(task.recipe, None, engine.info().model_hash)
-            found = edited(task.scan, task.output, engine, options, choices, line, anew=task.remesh)
+            options, layers = recipe_layers(task.recipe, None, engine.info().model_hash)
+            masks = None, task.recipe.parent
+            found = edit_scan(task.scan, task.output, engine, options, layers, line, EditTarget.FIT, masks, task.remesh)
         write_json(task.record, {**made_from, "output": _digest(task.output)})
     except OmomiError as error:
         return _failed(task, error)
@@ -123,7 +125,7 @@ def _failed(task: _Task, error: OmomiError) -> dict[str, Any]:
     return {
         "scan": str(task.scan),
         "state": "failed",
-        "error": {"code": error.code.value, "message": error.message},
+        "error": told(error),
     }
 
 

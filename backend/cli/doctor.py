@@ -1,8 +1,10 @@
-"""What works on this machine: interpreter, packages, providers (each proven by running a session), model, Blender."""
+"""``omomi doctor``: what works here: interpreter, packages, providers (each proven by a session), model, Blender."""
 
 from __future__ import annotations
 
+import argparse
 import base64
+import contextlib
 import ctypes
 import json
 import os
@@ -16,6 +18,8 @@ from typing import Any
 
 from ..engine import Engine
 from ..errors import OmomiError
+from .arguments import MakeEngine
+from .output import print_json, print_lines
 
 _PACKAGES = ("numpy", "scipy", "onnxruntime")
 # Read and write OBJ, STL and GLB; without them there are PLY and NPZ.
@@ -30,6 +34,18 @@ _PROBE = base64.b64decode(
     "CAk6bQoPCgF4CgF3EgF5IgRDb252EgFnKhUIAQgBCAEIAQgBEAEiBAAAAEBCAXdaHwoBeBIaChgIARIUCgIIAQoCCAEKAggCCgIIAgoCCAJi"
     "HwoBeRIaChgIARIUCgIIAQoCCAEKAggCCgIIAgoCCAJCBAoAEBQ="
 )
+
+
+def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
+    doctor = verbs.add_parser("doctor", parents=parents, help="say what works here")
+    doctor.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
+    with contextlib.redirect_stdout(sys.stderr):
+        findings = examine(make_engine(arguments.device, arguments.threads))
+    (print_json if arguments.json else print_lines)(findings)
+    return 0 if findings["ok"] else 1
 
 
 def examine(engine: Engine) -> dict[str, Any]:

@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .arguments import (
-    Choice,
     MakeEngine,
     add_source,
-    chosen,
-    from_recipe,
-    needs_fit,
-    opened,
-    placed,
+    edit_target,
+    fit_options,
+    layers_of,
+    open_session,
     progress,
+    recipe_layers,
     report,
-    shell_of,
 )
 
 if TYPE_CHECKING:
     from ..engine import Engine
     from ..protocol.fit_options import FitOptions
+    from ..protocol.recipe import Layer
+    from ..protocol.requests import EditTarget
     from .output import ProgressLine
 
 
@@ -49,93 +49,64 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     with progress(arguments.scan.name) as line:
         engine = make_engine(arguments.device, arguments.threads)
         model = engine.info().model_hash
-        options, choices = FitOptions(), []
+        options, layers, beside = FitOptions(), [], None
         if arguments.recipe:
-            options, choices = from_recipe(arguments.recipe, arguments.mask, model)
-        options, more = chosen(arguments.set, arguments.edit, arguments.mask, options, model)
-        choices += more
-        if arguments.level is not None:
-            options = replace(options, level=arguments.level)
-        summary = edited(
-            arguments.scan, arguments.output, engine, options, choices, line, arguments.keep_topology, arguments.remesh
-        )
+            options, layers = recipe_layers(arguments.recipe, arguments.mask, model)
+            beside = arguments.recipe.parent
+        options, more = layers_of(arguments.set, arguments.edit, arguments.mask, options, model)
+        options, layers = fit_options(arguments, options), [*layers, *more]
+        masks = arguments.mask, beside
+        summary = edit_scan(
+            arguments.scan, arguments.output, engine, options, layers, line, edit_target(arguments), masks,
+            arguments.remesh,
+        )  # fmt: skip
         if arguments.save_recipe:
-            write_recipe(arguments.save_recipe, Recipe(model, options, tuple(choice.entry for choice in choices)))
-            summary["warnings"] += _elsewhere(arguments, choices)
+            entries = tuple(replace(layer, path="") for layer in layers)
+            write_recipe(arguments.save_recipe, Recipe(model, options, entries))
+            summary["warnings"] += _elsewhere(arguments.save_recipe, layers, arguments.mask)
     return report(
         arguments, summary, f"{arguments.output}: {summary['moved']:.1%} of {summary['vertices']} vertices moved"
     )
 
 
-def edited(
+def edit_scan(
     scan: Path,
     output: Path,
     engine: Engine,
     options: FitOptions,
-    choices: Sequence[Choice],
+    layers: Sequence[Layer],
     line: ProgressLine,
-    keep_topology: bool = False,
-    anew: bool = False,
+    target: EditTarget,
+    masks: tuple[Path | None, Path | None] = (None, None),
+    remesh: bool = False,
 ) -> dict[str, Any]:
     """Edit one scan and write the result; what there is to say about it, lengths in world units.
 
-    anew: write a new mesh of the solid that the moved one encloses. Raises OmomiError.
+    masks: as of `with_masks`; remesh: write a new mesh of the solid that the moved one encloses. Raises OmomiError.
     """
-    import numpy as np
-
-    from ..edits.apply import warnings_of
-    from ..edits.displacement import apply
-    from ..edits.stack import strength_warnings
-    from ..edits.topology_check import check_topology
+    from ..edits.apply import apply_stack
     from ..formats.mesh_files import save_mesh
+    from ..protocol.requests import Outcome
 
-    subject = opened(scan, engine, options, line, needs_fit(choices, keep_topology))
-    line.show(1.0, "placing the edits")
-    found = placed(choices, subject, options.level)
-    shell, scale = shell_of(subject, keep_topology), subject.scan.frame.scale
-    done = apply([one.layer for one in found], shell.vertices, shell.faces, shell.normals)
-    topology = check_topology(shell, done.move)
-    sigma = np.hypot(shell.sigma, done.doubt)
-    if anew:
-        from ..edits.remesh import RESOLUTION, nearest_values, remesh
-        from ..field.bricks import resolution
-
-        moved = shell.vertices + done.move
-        vertices, faces = remesh(moved, shell.faces, max(RESOLUTION, resolution(options.level)))
-        world, sigma = subject.to_world(vertices), nearest_values(moved, shell.faces, sigma, vertices)
-    else:
-        # what does not move stays bit for bit where it was
-        own = subject.raw.points if keep_topology or subject.fit is None else subject.fit.mesh.vertices
-        world, faces = own + done.move / scale, shell.faces
-    save_mesh(output, world, faces, sigma / scale)
-    learned = [one.choice.entry for one in found if one.choice.stored is not None]
-    warnings = [text for entry in learned for text in strength_warnings(entry.edit, entry.strength)]
-    warnings += [text for one in found for text in one.warnings]
-    warnings += warnings_of(done)
-    if topology and topology["change"]:
-        warnings.append(topology["change"])
+    session = open_session(scan, engine, options, layers, line, target, *masks)
+    strengths, outcome = [layer.strength for layer in layers], Outcome.REMESHED if remesh else Outcome.CARRIED
+    applied = apply_stack(session, strengths, outcome, line.show)
+    save_mesh(output, applied.vertices, applied.faces, applied.sigma)
     return {
         "scan": str(scan),
         "output": str(output),
-        "vertices": len(world),
-        "faces": len(faces),
-        "edits": [
-            {"edit": one.choice.entry.edit, "strength": one.layer.strength, "misfit": one.misfit} for one in found
-        ],
-        "moved": done.moved,
-        "largest_move": done.largest / scale,
-        "guessed": done.guessed,
-        "folded_faces": done.folded,
-        "topology": topology,
-        "warnings": warnings,
+        "vertices": len(applied.vertices),
+        "faces": len(applied.faces),
+        "layers": [layer.summary for layer in session.stack.layers],
+        **applied.summary,
     }
 
 
-def _elsewhere(arguments: argparse.Namespace, choices: Sequence[Choice]) -> list[str]:
+def _elsewhere(recipe: Path, layers: Sequence[Layer], mask: Path | None) -> list[str]:
     """What has to be brought to the recipe before it can be used."""
-    beside = arguments.save_recipe.resolve().parent
-    sources = [path for path, _ in arguments.edit] + [arguments.mask for choice in choices if choice.mask][:1]
-    if arguments.recipe:
-        sources += [arguments.recipe.parent / choice.entry.edit for choice in choices if choice.stored is not None]
-    away = sorted({path.name for path in sources if path is not None and path.resolve().parent != beside})
+    beside = recipe.resolve().parent
+    sources = [Path(layer.path) for layer in layers if layer.path]
+    if mask is not None and any(layer.mask is not None and layer.mask.kind == "file" for layer in layers):
+        sources.append(mask)
+    away = sorted({path.name for path in sources if path.resolve().parent != beside})
     return [f"{name} has to lie beside the recipe." for name in away]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ErrorCode, OmomiError
-from .arguments import MakeEngine, add_level, folder, progress, report, write_json
+from .arguments import MakeEngine, add_level, folder, integer, progress, report, told, write_json
 
 LEVEL = 2
 MOST = 1000
@@ -16,26 +16,13 @@ MOST = 1000
 
 def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     sample = verbs.add_parser("sample", parents=parents, help="make up shapes, each told by its seed")
-    sample.add_argument("-n", dest="count", type=_count, default=1, metavar="N", help="how many")
-    sample.add_argument("--seed", type=_seed, default=0, metavar="S", help="of the first; the others follow")
+    sample.add_argument("-n", dest="count", type=integer(1, MOST), default=1, metavar="N", help="how many")
+    sample.add_argument(
+        "--seed", type=integer(0, (1 << 31) - MOST), default=0, metavar="S", help="of the first; the others follow"
+    )
     add_level(sample)
     sample.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for SEED.ply and samples.json")
     sample.set_defaults(run=_run, misuse=sample.error)
-
-
-def _count(text: str) -> int:
-    return _between(text, 1, MOST)
-
-
-def _seed(text: str) -> int:
-    return _between(text, 0, (1 << 31) - MOST)
-
-
-def _between(text: str, low: int, high: int) -> int:
-    value = int(text)
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text} is not between {low} and {high}")
-    return value
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
@@ -50,25 +37,22 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     for seed in range(arguments.seed, arguments.seed + arguments.count):
         try:
             with progress(f"seed {seed}") as line:
-                token: Any = engine.token()
-                drawn = sample_shape(engine, seed, level, on_progress=line.show, cancel=token)
-                mesh, path = drawn.mesh, target / f"{seed}.ply"
+                sampled = sample_shape(engine.model, seed, level, on_progress=line.show, cancel=engine.token())
+                mesh, path = sampled.mesh, target / f"{seed}.ply"
                 save_mesh(path, mesh.vertices, mesh.faces, mesh.sigma)
         except OmomiError as error:
             # another seed may well give a shape
             if error.code is not ErrorCode.NO_SURFACE:
                 raise
             print(f"seed {seed}: {error.message}", file=sys.stderr)
-            rows.append({"seed": seed, "error": {"code": error.code.value, "message": error.message}})
+            rows.append({"seed": seed, "error": told(error)})
             errors.append(error)
             continue
-        verdict = drawn.verdict.to_json()
-        nearest = {"plausibility": verdict["value"], "nearest": verdict["nearest"]}
         size = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
-        rows.append({"seed": seed, "output": str(path), **size, **nearest})
+        rows.append({"seed": seed, "output": str(path), **size, **sampled.summary})
     summary: dict[str, Any] = {"model": engine.info().model_hash, "level": level, "samples": rows}
     if errors:
-        summary["error"] = {"code": errors[0].code.value, "message": errors[0].message}
+        summary["error"] = told(errors[0])
     write_json(target / "samples.json", summary)
     report(arguments, summary, *(_line(row) for row in rows if "output" in row))
     return 1 if errors else 0

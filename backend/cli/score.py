@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OmomiError
-from .arguments import MakeEngine, add_level, opened, progress, report
+from .arguments import MakeEngine, add_level, fit_options, progress, report, told
 
 if TYPE_CHECKING:
-    from ..edits.fitted_scan import FittedScan
     from ..engine import Engine
-    from ..prior.shape_prior import ShapePrior
 
 COLUMNS = ("scan", "plausibility", "most like", "distance", "typical", "outside")
 
@@ -27,50 +25,43 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
-    from dataclasses import replace
-
     from ..prior.shape_prior import shipped_prior
-    from ..protocol.fit_options import FitOptions
 
-    prior = shipped_prior()
+    # missing, it is told before anything is fitted
+    shipped_prior()
     engine = make_engine(arguments.device, arguments.threads)
-    options = FitOptions() if arguments.level is None else replace(FitOptions(), level=arguments.level)
     rows: list[dict[str, Any]] = []
     errors: list[OmomiError] = []
     for path in arguments.scans:
         try:
-            with progress(path.name) as line:
-                rows.append(
-                    {
-                        "scan": str(path),
-                        **_scored(opened(path, engine, options, line), engine, prior, arguments.profile),
-                    }
-                )
+            rows.append({"scan": str(path), **_scored(path, engine, arguments)})
         except OmomiError as error:
             if len(arguments.scans) == 1:
                 raise
             print(f"{path}: {error.message}", file=sys.stderr)
-            rows.append({"scan": str(path), "error": {"code": error.code.value, "message": error.message}})
+            rows.append({"scan": str(path), "error": told(error)})
             errors.append(error)
     summary: dict[str, Any] = {"model": engine.info().model_hash, "results": rows}
     if errors:
-        summary["error"] = {"code": errors[0].code.value, "message": errors[0].message}
+        summary["error"] = told(errors[0])
     report(arguments, summary, *_table([row for row in rows if "error" not in row]))
     return 1 if errors else 0
 
 
-def _scored(subject: FittedScan, engine: Engine, prior: ShapePrior, profile: Path | None) -> dict[str, Any]:
-    from ..edits.family_check import family_check
-    from ..edits.plausibility import plausibility_of
+def _scored(path: Path, engine: Engine, arguments: argparse.Namespace) -> dict[str, Any]:
+    from ..edits.family import family_check
+    from ..edits.plausibility import plausibility_at
     from ..edits.stack import EditSession
-    from ..protocol.requests import EditTarget
+    from ..engine import fit_scan
+    from ..formats.mesh_files import load_scan
 
-    verdict = plausibility_of(subject.shell(EditTarget.FIT), None, prior, engine.model)
-    assert verdict is not None, "a fit is closed"
-    found = verdict.to_json()
-    row: dict[str, Any] = {"plausibility": found["value"], "nearest": found["nearest"]}
-    if profile is not None:
-        row["family"], _ = family_check(profile, EditSession(subject, (0.0, 0.0, 0.0)), [])
+    with progress(path.name) as line:
+        session = EditSession(fit_scan(engine, load_scan(path), fit_options(arguments), line.show))
+        found = plausibility_at(session, [], engine.model)
+        assert found is not None, "a fit is closed, and the prior is there"
+        row: dict[str, Any] = {"plausibility": found["value"], "nearest": found["nearest"]}
+        if arguments.profile is not None:
+            row["family"], _ = family_check(arguments.profile, session, [])
     return row
 
 

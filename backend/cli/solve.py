@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .arguments import MakeEngine, add_source, number, progress, report
-from .sweep import add_range, one_edit, strengths_of
+from .arguments import MakeEngine, add_source, named, progress, report
+from .sweep import add_range, one_edit
 
 
 def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
@@ -15,50 +16,33 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     add_source(solve)
     add_range(solve)
     until = "thickness, volume, area, length_x, length_y or length_z, in the scan's units"
-    solve.add_argument("--until", type=_wanted, required=True, metavar="MEASURE=VALUE", help=until)
+    solve.add_argument("--until", type=named, required=True, metavar="MEASURE=VALUE", help=until)
     solve.add_argument("-o", "--output", type=Path, required=True, metavar="OUT")
     solve.set_defaults(run=_run, misuse=solve.error)
 
 
-def _wanted(text: str) -> tuple[str, float]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise argparse.ArgumentTypeError(f"{text} is not MEASURE=VALUE")
-    return name, number(value)
-
-
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
-    import numpy as np
-
-    from ..edits.displacement import combine, units
-    from ..edits.solve import MEASURES, solve_layer
+    from ..edits.apply import apply_stack
+    from ..edits.solve import MEASURES, solve_stack
     from ..formats.mesh_files import check_output, save_mesh
+    from ..protocol.requests import Outcome
 
     measure, value = arguments.until
     if measure not in MEASURES:
         arguments.misuse(f"there is no measure {measure}: there are {', '.join(MEASURES)}")
     check_output(arguments.output)
-    low, high = strengths_of(arguments)
     with progress(arguments.scan.name) as line:
-        subject, shell, found = one_edit(arguments, make_engine, line)
-        line.show(1.0, "solving")
-        parts, scale = units([found.layer], shell.vertices, shell.normals), subject.scan.frame.scale
-        solution = solve_layer(shell, parts, [0.0], 0, measure, value, low, high, scale)
-        done = combine(parts, [solution.strength], shell.vertices, shell.faces)
-        own = subject.raw.points if arguments.keep_topology or subject.fit is None else subject.fit.mesh.vertices
-        sigma = np.hypot(shell.sigma, done.doubt) / scale
-        save_mesh(arguments.output, own + done.move / scale, shell.faces, sigma)
+        session, low, high = one_edit(arguments, make_engine, line)
+        solution = solve_stack(session, [0.0], 0, measure, value, line.show, low, high)
+        applied = apply_stack(session, [solution.strength], Outcome.CARRIED, line.show)
+        save_mesh(arguments.output, applied.vertices, applied.faces, applied.sigma)
     summary = {
         "scan": str(arguments.scan),
         "output": str(arguments.output),
-        "edit": found.choice.entry.edit,
+        "edit": session.stack.layers[0].layer.edit,
         "measure": measure,
         "wanted": value,
-        "strength": solution.strength,
-        "reached": solution.reached,
-        "measured": solution.measured,
-        "safe": solution.safe,
-        "warnings": list(solution.warnings),
+        **asdict(solution),
     }
     return report(
         arguments,

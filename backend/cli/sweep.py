@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .arguments import (
-    SHAPE_PREFIX,
     MakeEngine,
-    Placed,
     add_source,
-    chosen,
+    edit_target,
+    fit_options,
     folder,
-    needs_fit,
-    number,
-    opened,
-    placed,
+    integer,
+    layers_of,
+    open_session,
     progress,
+    real,
     report,
-    shell_of,
     write_json,
 )
 
 if TYPE_CHECKING:
-    from ..edits.fitted_scan import EditableMesh, FittedScan
+    from ..edits.stack import EditSession
     from .output import ProgressLine
 
 
@@ -34,82 +31,54 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     add_source(sweep)
     add_range(sweep)
     steps = "at least; more where a step would skip a voxel"
-    sweep.add_argument("--steps", type=int, choices=range(1, 1001), default=24, metavar="N", help=steps)
+    sweep.add_argument("--steps", type=integer(1, 1000), default=24, metavar="N", help=steps)
     sweep.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for sweep.json and phase.svg")
     sweep.set_defaults(run=_run, misuse=sweep.error)
 
 
 def add_range(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--from", dest="low", type=number, metavar="A", help="by default the slider's lowest strength")
-    verb.add_argument("--to", dest="high", type=number, metavar="B", help="by default the slider's highest strength")
-
-
-def strengths_of(arguments: argparse.Namespace) -> tuple[float, float]:
-    """The range that was given, or that of the slider."""
-    from ..edits import shape_sliders
-    from ..edits.attributes import ATTRIBUTES
-    from ..edits.stack import SEEN
-    from ..prior import shape_prior
-
-    name = arguments.set or ""
-    slider, found = name.removeprefix(SHAPE_PREFIX), ATTRIBUTES.get(name)
-    if slider != name:
-        least, most = shape_sliders.range_of(slider, shape_prior.shipped_prior())
-    else:
-        least, most = SEEN if found is None else (found.low, found.high)
-    low, high = least if arguments.low is None else arguments.low, most if arguments.high is None else arguments.high
-    if slider == shape_sliders.PLAUSIBLE:
-        low, high = max(low, least), min(high, most)
-    if not low < high:
-        arguments.misuse("--from must be less than --to")
-    return low, high
+    verb.add_argument("--from", dest="low", type=real(), metavar="A", help="by default the slider's lowest strength")
+    verb.add_argument("--to", dest="high", type=real(), metavar="B", help="by default the slider's highest strength")
 
 
 def one_edit(
     arguments: argparse.Namespace, make_engine: MakeEngine, line: ProgressLine
-) -> tuple[FittedScan, EditableMesh, Placed]:
-    """The scan, what is moved of it, and the one edit. Raises OmomiError."""
+) -> tuple[EditSession, float, float]:
+    """The scan with one edit on it, and the strengths that were given, or those of its slider. Raises OmomiError."""
+    from ..edits.shape_sliders import PLAUSIBLE
+    from ..edits.stack import edit_range
     from ..protocol.fit_options import FitOptions
 
     engine = make_engine(arguments.device, arguments.threads)
     settings = [(arguments.set, 1.0)] if arguments.set else []
     edits = [(arguments.edit, 1.0)] if arguments.edit else []
-    options, choices = chosen(settings, edits, arguments.mask, FitOptions(), engine.info().model_hash)
-    if not choices:
+    options, layers = layers_of(settings, edits, arguments.mask, FitOptions(), engine.info().model_hash)
+    if not layers:
         arguments.misuse(f"{arguments.set} belongs to the fit: it is not a movement that has a strength")
-    if arguments.level is not None:
-        options = replace(options, level=arguments.level)
-    subject = opened(arguments.scan, engine, options, line, needs_fit(choices, arguments.keep_topology))
-    shell = shell_of(subject, arguments.keep_topology)
-    (found,) = placed(choices, subject, options.level)
-    return subject, shell, found
+    least, most = edit_range(layers[0])
+    low, high = least if arguments.low is None else arguments.low, most if arguments.high is None else arguments.high
+    if layers[0].source == "shape" and layers[0].edit == PLAUSIBLE:
+        low, high = max(low, least), min(high, most)
+    if not low < high:
+        arguments.misuse("--from must be less than --to")
+    options = fit_options(arguments, options)
+    session = open_session(arguments.scan, engine, options, layers, line, edit_target(arguments), arguments.mask)
+    return session, low, high
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
-    from ..edits.displacement import units
-    from ..edits.sweep import sweep_layer
+    from ..edits.sweep import sweep_stack
     from ..formats.files import write_whole
 
-    low, high = strengths_of(arguments)
     with progress(arguments.scan.name) as line:
-        subject, shell, found = one_edit(arguments, make_engine, line)
-        name = found.choice.entry.edit
-        swept = sweep_layer(
-            shell,
-            units([found.layer], shell.vertices, shell.normals),
-            [0.0],
-            0,
-            low,
-            high,
-            arguments.steps,
-            subject.scan.frame.scale,
-            f"{name} on {arguments.scan.stem}",
-            lambda share, text: line.show(share, "sweeping"),
+        session, low, high = one_edit(arguments, make_engine, line)
+        swept = sweep_stack(
+            session, [0.0], 0, low, high, arguments.steps, lambda share, text: line.show(share, "sweeping")
         )
         write_whole(folder(arguments.output) / "phase.svg", swept.picture)
         table = swept.to_json()
         del table["picture"]
-        summary = {"scan": str(arguments.scan), "edit": name, **table}
+        summary = {"scan": str(arguments.scan), "edit": session.stack.layers[0].layer.edit, **table}
         write_json(arguments.output / "sweep.json", summary)
     low, high = swept.safe
     return report(

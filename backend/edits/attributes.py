@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
 from ..field.bricks import voxel_size
-from ..field.onnx_model import Model
+from ..field.fit import Fit
 from ..geometry.nearest import nearest_on_mesh
 from ..geometry.normals import unit
 from ..geometry.smoothing import SmoothedMesh, falloff
@@ -55,32 +54,14 @@ class Attribute:
     flattens: bool = False
 
 
-class FittedVertices(Protocol):
-    """See ``field.fit.FittedVertices``."""
-
-    @property
-    def vertices(self) -> np.ndarray: ...
-    @property
-    def faces(self) -> np.ndarray: ...
-    @property
-    def level(self) -> int: ...
-
-
-class Fitted(Protocol):
-    """See ``field.fit.Fit``."""
-
-    @property
-    def mesh(self) -> FittedVertices: ...
-
-
-def attribute(name: str, scan: PreparedScan, fit: Fitted | None, model: Model | None = None) -> SurfaceMovement:
-    """An attribute on one scan. model: what made the fit; none of these attributes has weights of its own.
+def attribute(name: str, scan: PreparedScan, fit: Fit | None) -> SurfaceMovement:
+    """An attribute on one scan.
 
     Raises OmomiError(BAD_OPTION) where there is no such attribute or the scan is not fitted.
     """
     if name not in ATTRIBUTES:
         known = ", ".join(ATTRIBUTES)
-        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no built-in edit '{name:.80}': there are {known}.")
+        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no attribute '{name:.80}': there are {known}.")
     if fit is None:
         raise OmomiError(ErrorCode.BAD_OPTION, f"{name} needs a fit of {scan.name}.")
     chosen, surface = ATTRIBUTES[name], surface_of(scan, fit)
@@ -89,7 +70,7 @@ def attribute(name: str, scan: PreparedScan, fit: Fitted | None, model: Model | 
     return SurfaceMovement(surface.vertices, surface.faces, facing, heights, reach, chosen.flattens)
 
 
-def surface_of(scan: PreparedScan, fit: Fitted) -> SmoothedMesh:
+def surface_of(scan: PreparedScan, fit: Fit) -> SmoothedMesh:
     """The fitted surface, canonical."""
     vertices = (np.asarray(fit.mesh.vertices, np.float64) - scan.frame.centre) * scan.frame.scale
     return SmoothedMesh(vertices, np.asarray(fit.mesh.faces, np.int32))
@@ -100,7 +81,7 @@ def facing_of(surface: SmoothedMesh) -> NDArray[np.float64]:
     return unit(surface.smoothed(surface.normals, FACING * PERCENT))[0].astype(np.float64)
 
 
-def reach_of(scan: PreparedScan, fit: Fitted) -> float:
+def reach_of(scan: PreparedScan, fit: Fit) -> float:
     """How far from the fitted surface (canonical) points still move as it does."""
     return NEAR * max(voxel_size(fit.mesh.level), 1.5 * scan.noise)
 

@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
 from ..geometry.phase_diagram import phase_picture
-from ..geometry.topology import Betti, describe
+from ..geometry.topology import Betti, describe, topology_change
 from ..geometry.topology_sweep import Solid, refine, sweep
 from ..protocol.requests import EditTarget
 from ..registration.icp import NORMAL_REACH, Matcher, Surface, register, register_nearby
 from ..registration.similarity import Similarity
 from ..registration.warp import Bumps, Ridge, Warp, kernel, match_warp, mismatch, spread_points
-from .blend_solid import RESOLUTION, Mix
-from .fitted_scan import EditableMesh, FittedScan, Progress
+from .blend_solid import Mix
+from .fitted_scan import EditableMesh, FittedScan, OnProgress
+from .remesh import remesh_resolution
 
 POINTS, FEW = 20_000, 4000
 UNLIKE = 0.15
@@ -76,20 +77,37 @@ class Blend:
         gone, mixed = (float(np.interp(share, at, [place[axis] for place in self.path])) for axis in range(2))
         return gone, mixed
 
-    def shell(self, share: float, resolution: int = RESOLUTION) -> EditableMesh:
+    def mesh(self, share: float) -> EditableMesh:
         """The mesh at a share: the first scan's own at 0, bit for bit, the second's at 1, and a closed one between."""
         place = self.place(share)
         if share in (0, 1):
             return (self.mix.first, self.mix.second)[int(share)]
-        return self.mix.surface(*place, resolution)
+        return self.mix.surface(*place, remesh_resolution(self.first.level))
 
-    def world(self, share: float, resolution: int = RESOLUTION) -> tuple[NDArray, NDArray, NDArray]:
-        """Vertices f64 (n, 3), faces i32 (m, 3) and sigma (n,) at a share, in the first scan's world."""
-        shell = self.shell(share, resolution)
-        fit = self.first.fit
+    def world(self, share: float) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float64]]:
+        """Vertices (n, 3), faces (m, 3) and sigma (n,) at a share, in the first scan's world."""
+        mesh = self.mesh(share)
         # there and back again would cost the last bits
-        vertices = fit.mesh.vertices if share == 0 and fit is not None else self.first.to_world(shell.vertices)
-        return vertices, shell.faces, shell.sigma / self.first.scan.frame.scale
+        vertices = self.first.world(EditTarget.FIT) if share == 0 else self.first.to_world(mesh.vertices)
+        return vertices, mesh.faces, mesh.sigma / self.first.scan.frame.scale
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What an artist is told: {"residual", "scale", "keeps_topology": None where not asked for, "warnings"}."""
+        said = "No path was found that keeps the topology: the blend takes the straight one."
+        return {
+            "residual": self.residual,
+            "scale": self.into_first.scale,
+            "keeps_topology": self.keeps,
+            "warnings": [said] if self.keeps is False else [],
+        }
+
+    def change(self, share: float) -> dict[str, Any]:
+        """The topology of the first scan and at a share, see `topology_change`; unstable: it depends on the grid."""
+        solid = self.solid
+        before, after = solid.betti(0.0), solid.betti(share)
+        changes = [np.subtract(after, before), np.subtract(solid.other(share), solid.other(0.0))]
+        return topology_change(before, after, bool((changes[0] != changes[1]).any()))
 
     @property
     def solid(self) -> Solid:
@@ -108,46 +126,40 @@ class Blend:
 
         return Solid(lambda share: read(share)[0], other)
 
-    def guarded(self, on_progress: Progress) -> Blend:
+    def guarded(self, on_progress: OnProgress) -> Blend:
         """The same blend along a path that keeps the topology, where one is found; on_progress may raise."""
         path = _keeping_path(self.mix, on_progress)
         return replace(self, path=path or self.path, keeps=path is not None)
 
-    @property
-    def warnings(self) -> list[str]:
-        if self.keeps is False:
-            return ["No path was found that keeps the topology: the blend takes the straight one."]
-        return []
 
-
-def blend(first: FittedScan, second: FittedScan, on_progress: Progress, guarded: bool = False) -> Blend:
+def blend(first: FittedScan, second: FittedScan, on_progress: OnProgress, guarded: bool = False) -> Blend:
     """Bring ``second`` to ``first``; on_progress may raise.
 
     guarded: take a path that keeps the topology, where there is one. Raises OmomiError: NOT_REGISTERED where the scans
     have nothing in common; AMBIGUOUS_POSE where they fit in several poses that make different shapes of the second;
     NOT_A_MESH.
     """
-    shells = first.shell(EditTarget.FIT), second.shell(EditTarget.FIT)
-    if not all(shell.closed and len(shell.faces) for shell in shells):
+    meshes = first.mesh(EditTarget.FIT), second.mesh(EditTarget.FIT)
+    if not all(mesh.closed and len(mesh.faces) for mesh in meshes):
         raise OmomiError(ErrorCode.NOT_A_MESH, "Only closed surfaces can be blended: fit both scans first.")
     on_progress(0.05, "registering")
-    here, there = (Surface(shell.vertices, shell.normals).thinned(POINTS) for shell in shells)
+    here, there = (Surface(mesh.vertices, mesh.normals).thinned(POINTS) for mesh in meshes)
     into_first, residual = _registered(there, here, f"{second.scan.name} and {first.scan.name}")
     there = there.moved(into_first)
     on_progress(0.2, "matching")
     warp = _warp(here, there)
     back = _inverse(warp, here.thinned(FEW).points)
-    moved = shells[1]
+    moved = meshes[1]
     moved = EditableMesh(into_first.points(moved.vertices), moved.faces, moved.sigma * into_first.scale)
     on_progress(0.3, "matching")
-    ways = warp.displacement(shells[0].vertices), back.displacement(moved.vertices)
-    found = Blend(first, Mix(shells[0], moved, ways), into_first, residual)
+    ways = warp.displacement(meshes[0].vertices), back.displacement(moved.vertices)
+    found = Blend(first, Mix(meshes[0], moved, ways), into_first, residual)
     if guarded:
         found = found.guarded(lambda done, text: on_progress(0.4 + 0.6 * done, text))
     return found
 
 
-def sweep_blend(blend: Blend, steps: int, title: str, on_progress: Progress) -> dict[str, Any]:
+def sweep_blend(blend: Blend, steps: int, title: str, on_progress: OnProgress) -> dict[str, Any]:
     """The topology from one scan to the other, in at least ``steps`` steps; on_progress may raise.
 
     {"transitions": [{"share", "change"}], "unstable": shares, "rows": [{"share", "b0", "b1", "b2"}], "safe": shares
@@ -226,7 +238,7 @@ def _inverse(warp: Warp, points: NDArray) -> Warp:
     return inverse
 
 
-def _keeping_path(mix: Mix, on_progress: Progress) -> tuple[Place, ...] | None:
+def _keeping_path(mix: Mix, on_progress: OnProgress) -> tuple[Place, ...] | None:
     """A path from (0, 0) to (1, 1) on a lattice of places all of which have the topology of the ends.
 
     The straight path is tried first, then all others that never go back.

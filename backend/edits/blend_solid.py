@@ -61,7 +61,7 @@ class Mix:
         if not inside.any():
             raise OmomiError(ErrorCode.NO_SURFACE, "There is no solid between the two scans at this share.")
         found = stage.surface(inside, share)
-        sigmas = [_sigma(shell, found[0]) for shell in self.moved(gone)]
+        sigmas = [_sigma(mesh, found[0]) for mesh in self.moved(gone)]
         return EditableMesh(*found, np.hypot((1 - share) * sigmas[0], share * sigmas[1]))
 
     def _stage(self, gone: float, resolution: int) -> _Stage:
@@ -112,15 +112,15 @@ class _Stage:
     @classmethod
     def of(cls, first: EditableMesh, second: EditableMesh, resolution: int) -> _Stage:
         """The closed meshes on a grid around both. Raises OmomiError(TOO_LARGE)."""
-        voxels = [(shell.vertices + 1) * (resolution / 2) - 0.5 for shell in (first, second)]
+        voxels = [(mesh.vertices + 1) * (resolution / 2) - 0.5 for mesh in (first, second)]
         low = np.floor(np.min([v.min(axis=0) for v in voxels], axis=0)).astype(np.int64) - ROOM
         size = int(np.ceil(np.max([v.max(axis=0) for v in voxels], axis=0) - low).max()) + ROOM
         count = -(-size // BRICK) * BRICK
         if count > MOST_VOXELS:
             raise OmomiError(ErrorCode.TOO_LARGE, "The two scans are too far apart or too different in size.")
-        shells = zip((first, second), voxels, strict=True)
-        a, b = (winding_grid(at - low, shell.faces, (count, count, count)) > 0 for shell, at in shells)
-        one, other = (_Wall.of(shell.vertices, shell.faces) for shell in (first, second))
+        meshes = zip((first, second), voxels, strict=True)
+        a, b = (winding_grid(at - low, mesh.faces, (count, count, count)) > 0 for mesh, at in meshes)
+        one, other = (_Wall.of(mesh.vertices, mesh.faces) for mesh in (first, second))
         stage = cls(low, resolution, (a, b), (one, other), np.argwhere(a != b), np.zeros((2, 0)))
         return replace(stage, apart=stage.distances(stage.one))
 
@@ -161,6 +161,6 @@ class _Stage:
         return (found.vertices.astype(np.float64) + self.low + 0.5) * (2 / self.resolution) - 1, found.faces
 
 
-def _sigma(shell: EditableMesh, points: NDArray) -> NDArray[np.float64]:
+def _sigma(mesh: EditableMesh, points: NDArray) -> NDArray[np.float64]:
     """Standard deviations (n,) of a mesh's surface at the vertices nearest to points (n, 3)."""
-    return shell.sigma[KDTree(shell.vertices).query(points, workers=-1)[1]]
+    return mesh.sigma[KDTree(mesh.vertices).query(points, workers=-1)[1]]

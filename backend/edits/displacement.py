@@ -1,4 +1,4 @@
-"""A stack of edits on one scan: the sum of what they do, and what there is to say about it."""
+"""What an edit does to the vertices of one mesh: displacements, their doubt, and their sum over a stack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOVED = 0.05
 
 
 class Movement(Protocol):
-    """What an edit does to one scan at strength 1: a learned edit in its place, or an attribute."""
+    """What an edit does to one scan at strength 1: a learned edit in its place, an attribute or a shape slider."""
 
     def evaluate(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Displacement (n, 3) of points (n, 3) with unit normals (n, 3), and its standard deviation (n,) per axis,
@@ -26,66 +26,58 @@ class Movement(Protocol):
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One edit of the stack: what it does on this scan, how strong it is, and where it may act (None: everywhere)."""
-
-    movement: Movement
-    strength: float
-    mask: Mask | None = None
-
-    def unit(self, points: NDArray, normals: NDArray) -> Displacement:
-        """What the edit does to points (n, 3) with unit normals (n, 3) at strength 1, within its mask."""
-        move, doubt = self.movement.evaluate(points, normals)
-        if self.mask is not None:
-            share = self.mask.at(points, normals).astype(np.float64)
-            move, doubt = share[:, None] * move, share * doubt
-        return Displacement(move, doubt)
-
-
-@dataclass(frozen=True)
 class Displacement:
-    """One edit at strength 1 on the vertices of a scan: move f64 (n, 3) and its standard deviation doubt f64 (n,),
-    canonical. A slider multiplies it."""
+    """One edit at strength 1 on the vertices of a mesh, canonical. A slider multiplies it."""
 
-    move: NDArray[np.float64]
-    doubt: NDArray[np.float64]
+    move: NDArray[np.float64]  # (n, 3)
+    doubt: NDArray[np.float64]  # (n,) standard deviation per axis
 
 
 @dataclass(frozen=True)
 class Edited:
-    """move f64 (n, 3): displacement of every vertex, canonical; doubt f64 (n,): its standard deviation per axis; moved:
-    share of the vertices; largest: length of a displacement; guessed: share of the moved vertices whose doubt exceeds
-    half of their move; folded: faces that the edits turned over."""
+    """What a stack of edits does to the vertices of a mesh."""
 
-    move: NDArray[np.float64]
-    doubt: NDArray[np.float64]
-    moved: float
-    largest: float
-    guessed: float
-    folded: int
+    move: NDArray[np.float64]  # (n, 3) displacement of every vertex, canonical
+    doubt: NDArray[np.float64]  # (n,) its standard deviation per axis, canonical
+    moved: float  # share of the vertices that move
+    largest: float  # length of the largest displacement, canonical
+    guessed: float  # share of the moved vertices whose doubt exceeds half of their displacement
+    folded: int  # faces that the edits turn over
 
 
-def units(layers: Sequence[Layer], vertices: NDArray, normals: NDArray) -> list[Displacement]:
-    """What each layer does at strength 1; vertices that are not finite do not move."""
-    finite = np.flatnonzero(np.isfinite(vertices).all(axis=1))
-    found = []
-    for layer in layers:
-        some = layer.unit(vertices[finite], normals[finite])
-        move, doubt = np.zeros_like(vertices), np.zeros(len(vertices))
-        move[finite], doubt[finite] = some.move, some.doubt
-        found.append(Displacement(move, doubt))
-    return found
+def displacement_of(movement: Movement, vertices: NDArray, normals: NDArray, mask: Mask | None = None) -> Displacement:
+    """What a movement does at strength 1, within a mask, to canonical vertices (n, 3) with unit normals (n, 3).
 
-
-def combine(parts: Sequence[Displacement], strengths: Sequence[float], vertices: NDArray, faces: NDArray) -> Edited:
-    """What units at their strengths together do to canonical vertices (n, 3) of a mesh with faces (m, 3), in any order.
-
-    The displacement is exactly zero far from every edit, and everywhere at strength 0.
+    Vertices that are not finite do not move.
     """
-    move, variance = np.zeros((len(vertices), 3)), np.zeros(len(vertices))
+    finite = np.flatnonzero(np.isfinite(vertices).all(axis=1))
+    move, doubt = np.zeros((len(vertices), 3)), np.zeros(len(vertices))
+    move[finite], doubt[finite] = movement.evaluate(vertices[finite], normals[finite])
+    whole = Displacement(move, doubt)
+    return whole if mask is None else masked(whole, mask, vertices, normals)
+
+
+def masked(whole: Displacement, mask: Mask, vertices: NDArray, normals: NDArray) -> Displacement:
+    """A displacement of vertices (n, 3) with unit normals (n, 3), where a mask lets it act."""
+    finite, share = np.isfinite(vertices).all(axis=1), np.zeros(len(vertices))
+    share[finite] = mask.at(vertices[finite], normals[finite])
+    return Displacement(share[:, None] * whole.move, share * whole.doubt)
+
+
+def total(parts: Sequence[Displacement], strengths: Sequence[float], count: int) -> NDArray[np.float64]:
+    """Sum (count, 3) of displacements at their strengths; exactly zero far from every edit."""
+    move = np.zeros((count, 3))
     for part, strength in zip(parts, strengths, strict=True):
         if strength != 0:
             move += strength * part.move
+    return move
+
+
+def combine(parts: Sequence[Displacement], strengths: Sequence[float], vertices: NDArray, faces: NDArray) -> Edited:
+    """What displacements at their strengths together do to canonical vertices (n, 3) of a mesh with faces (m, 3)."""
+    move, variance = total(parts, strengths, len(vertices)), np.zeros(len(vertices))
+    for part, strength in zip(parts, strengths, strict=True):
+        if strength != 0:
             variance += (strength * part.doubt) ** 2
     length, doubt = np.linalg.norm(move, axis=1), np.sqrt(variance)
     largest = float(length.max(initial=0.0))
@@ -101,9 +93,12 @@ def combine(parts: Sequence[Displacement], strengths: Sequence[float], vertices:
     )
 
 
-def apply(layers: Sequence[Layer], vertices: NDArray, faces: NDArray, normals: NDArray | None = None) -> Edited:
-    """`combine` of the layers' own units and strengths; those at strength 0 are not looked at."""
+def apply_movement(
+    movement: Movement, strength: float, vertices: NDArray, faces: NDArray, mask: Mask | None = None
+) -> Edited:
+    """What one movement at a strength does to canonical vertices (n, 3) of a mesh with faces (m, 3)."""
     vertices = np.asarray(vertices, np.float64)
-    facing = normals_of(vertices, faces) if normals is None else np.asarray(normals, np.float64)
-    active = [layer for layer in layers if layer.strength != 0]
-    return combine(units(active, vertices, facing), [layer.strength for layer in active], vertices, faces)
+    if strength == 0:
+        return combine([], [], vertices, faces)
+    part = displacement_of(movement, vertices, normals_of(vertices, faces), mask)
+    return combine([part], [strength], vertices, faces)

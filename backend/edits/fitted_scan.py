@@ -1,4 +1,4 @@
-"""A scan opened for editing: what was given, what was fitted, and whose vertices an edit moves."""
+"""A scan opened for editing: what was given, what was fitted, and the mesh whose vertices an edit moves."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from ..engine import Result
 from ..errors import ErrorCode, OmomiError
+from ..field.fit import Fit
 from ..formats.raw_scan import RawScan
 from ..geometry.moving_solid import encloses
 from ..geometry.normals import normals_of
@@ -20,21 +20,17 @@ from ..prior.codes import level0_winding
 from ..protocol.requests import EditTarget
 from ..scan.prepare import PreparedScan
 
-Progress = Callable[[float, str], None]
+OnProgress = Callable[[float, str], None]
 """Takes a share 0 .. 1 of what is done and words; raises where the work is to end."""
-
-
-def ignore(share: float, text: str) -> None:
-    """For those who do not follow the progress."""
 
 
 @dataclass(frozen=True)
 class EditableMesh:
-    """Canonical vertices f64 (n, 3) of a mesh with faces i32 (m, 3); sigma f64 (n,): standard deviation, canonical."""
+    """A mesh in the canonical frame of a scan."""
 
-    vertices: NDArray[np.float64]
-    faces: NDArray[np.int32]
-    sigma: NDArray[np.float64]
+    vertices: NDArray[np.float64]  # (n, 3) canonical
+    faces: NDArray[np.int32]  # (m, 3)
+    sigma: NDArray[np.float64]  # (n,) standard deviation of the surface, canonical
 
     @cached_property
     def normals(self) -> NDArray[np.float64]:
@@ -48,7 +44,7 @@ class EditableMesh:
 
     @cached_property
     def outwards(self) -> NDArray[np.int32]:
-        """The faces of a closed mesh so that they enclose a volume above 0, as those of some scans do not."""
+        """The faces of a closed mesh, wound so that they enclose a volume above 0."""
         first, second, third = (self.vertices[self.faces[:, corner]] for corner in range(3))
         volume = (first * np.cross(second, third)).sum()
         return self.faces if volume >= 0 else np.ascontiguousarray(self.faces[:, ::-1])
@@ -61,16 +57,21 @@ class EditableMesh:
 
 @dataclass(frozen=True)
 class FittedScan:
-    """raw: the scan as given; scan: prepared; fit: what the engine made of it, None where only the scan's own mesh is
-    edited."""
+    """A scan, and what the engine made of it."""
 
-    raw: RawScan
+    raw: RawScan  # as given
     scan: PreparedScan
-    fit: Result | None = None
+    fit: Fit | None = None  # None where only the scan's own mesh is edited
+    level: int = 2  # of the fit, or that whose voxels masks and new meshes take
 
-    def shell(self, body: EditTarget) -> EditableMesh:
+    def mesh(self, target: EditTarget) -> EditableMesh:
         """The mesh that is edited. Raises OmomiError(NOT_A_MESH) for the scan's own where it has no faces."""
-        return self._fitted if body is EditTarget.FIT else self._own
+        return self._fitted if target is EditTarget.FIT else self._own
+
+    def world(self, target: EditTarget) -> NDArray[np.float64]:
+        """Vertices (n, 3) of that mesh in world units, bit for bit as they were given or fitted."""
+        own = target is EditTarget.SCAN or self.fit is None
+        return np.asarray(self.raw.points if own else self.fit.mesh.vertices, np.float64)  # type: ignore[union-attr]
 
     def to_canonical(self, world: NDArray) -> NDArray[np.float64]:
         """Points (n, 3) in the canonical frame, with the precision of f64."""
@@ -80,14 +81,14 @@ class FittedScan:
         """Points (n, 3) in world units."""
         return canonical / self.scan.frame.scale + self.scan.frame.centre
 
-    def on_scan(self, shell: EditableMesh, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Values f32 (m,) at the points of the scan as it was given, from those (n,) at the vertices of a body: each is
-        that of the nearest vertex, which is about a voxel away. NaN at points that are not finite."""
+    def on_scan(self, mesh: EditableMesh, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values f32 (m,) at the points of the scan as it was given, each that of the nearest vertex of ``mesh``, which
+        is about a voxel away. NaN at points that are not finite."""
         points = self.to_canonical(self.raw.points)
         known = np.isfinite(points).all(axis=1)
-        finite = np.isfinite(shell.vertices).all(axis=1)
+        finite = np.isfinite(mesh.vertices).all(axis=1)
         found = np.full(len(points), np.nan, np.float32)
-        nearest = KDTree(shell.vertices[finite]).query(points[known])[1]
+        nearest = KDTree(mesh.vertices[finite]).query(points[known])[1]
         found[known] = values[finite][np.asarray(nearest)]
         return found
 

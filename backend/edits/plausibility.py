@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Engine
 from ..field.onnx_model import CancelToken, Model
 from ..geometry.winding_number import tangled_share
 from ..prior import shape_prior
@@ -60,13 +59,13 @@ class Plausibility:
         }
 
 
-def plausibility_at(piece: EditSession, strengths: Sequence[float], engine: Engine) -> dict[str, Any] | None:
-    """The verdict on a scan with its edits at strengths, as JSON; None where the model has no prior over shapes."""
-    prior, stack = shape_prior.installed_prior(), piece.stack
+def plausibility_at(session: EditSession, strengths: Sequence[float], model: Model | None) -> dict[str, Any] | None:
+    """How plausible a scan is with its edits at strengths, as JSON; None where the model has no prior over shapes."""
+    prior, stack = shape_prior.installed_prior(), session.stack
     if prior is None:
         return None
-    verdict = plausibility_of(stack.shell, stack.edited(strengths).move, prior, engine.model)
-    return None if verdict is None else verdict.to_json()
+    found = plausibility_of(stack.mesh, stack.edited(strengths).move, prior, model)
+    return None if found is None else found.to_json()
 
 
 def plausibility_of_code(code: NDArray, prior: ShapePrior) -> Plausibility:
@@ -76,26 +75,26 @@ def plausibility_of_code(code: NDArray, prior: ShapePrior) -> Plausibility:
 
 
 def plausibility_of(
-    shell: EditableMesh, move: NDArray | None, prior: ShapePrior, model: Model | None
+    mesh: EditableMesh, move: NDArray | None, prior: ShapePrior, model: Model | None
 ) -> Plausibility | None:
     """What there is to say of a mesh whose vertices have moved by ``move`` (n, 3), canonical.
 
     A closed mesh is measured; of an open one the encoder of ``model`` says what it is likely to be, and without a model
     there is nothing to say.
     """
-    vertices = shell.vertices if move is None else shell.vertices + move
-    if shell.closed:
-        winding = level0_winding(vertices, shell.outwards)
-        verdict = plausibility_of_code(prior.codes.of_field(level0_field(vertices, shell.outwards, winding)), prior)
+    vertices = mesh.vertices if move is None else mesh.vertices + move
+    if mesh.closed:
+        winding = level0_winding(vertices, mesh.outwards)
+        verdict = plausibility_of_code(prior.codes.of_field(level0_field(vertices, mesh.outwards, winding)), prior)
         if move is None:
             return verdict
         # some scans come with walls within walls: only what the edit has tangled counts
-        tangled = max(tangled_share(winding) - shell.tangled, 0.0)
+        tangled = max(tangled_share(winding) - mesh.tangled, 0.0)
         return replace(verdict, value=verdict.value * math.exp(-tangled / TANGLED), tangled=tangled)
     if model is None:
         return None
     finite = np.isfinite(vertices).all(axis=1)
-    return plausibility_of_code(code_of_surface(vertices[finite], shell.normals[finite], model, CancelToken()), prior)
+    return plausibility_of_code(code_of_surface(vertices[finite], mesh.normals[finite], model, CancelToken()), prior)
 
 
 def nearest_families(code: NDArray, archive: Archive | None, count: int = NEAREST) -> tuple[Near, ...]:

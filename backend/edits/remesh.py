@@ -15,19 +15,24 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
-from ..field.bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap
+from ..field.bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap, resolution
 from ..field.isosurface import CLOSEST, extract
 from ..geometry.moving_solid import encloses
 from ..geometry.winding_number import OFFSET, face_columns, winding_grid
 
 RESOLUTION = 128
-"""Voxels along the canonical cube, as at the usual detail."""
+"""Voxels along the canonical cube, as at the usual detail; at least, for an edit of a coarse fit."""
 MOST_BRICKS = 192
 """Along each side of the grid."""
 SLAB = 4
 """Bricks along x whose winding numbers are held at a time."""
 MOST_PAIRS = 1 << 21
 """Pairs of a face and a grid line that are looked at together."""
+
+
+def remesh_resolution(level: int) -> int:
+    """Voxels along the canonical cube of a new mesh of a fit at this level."""
+    return max(RESOLUTION, resolution(level))
 
 
 @dataclass(frozen=True)

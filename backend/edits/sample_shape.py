@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Engine
 from ..errors import ErrorCode, OmomiError
 from ..field.fit import FittedMesh, ignore
-from ..field.onnx_model import CancelToken
+from ..field.onnx_model import CancelToken, Model
 from ..prior import shape_prior
 from ..prior.decode_shape import Outline, decode_shape, outline_of
 from ..prior.shape_prior import ShapePrior
-from .fitted_scan import EditableMesh, Progress
+from .fitted_scan import EditableMesh, OnProgress
 from .plausibility import Plausibility, plausibility_of
 
 MOST_SEEDS = 1 << 31
@@ -28,18 +28,24 @@ is small in the outline may be large in the shape: with .98, one shape in ten ca
 
 @dataclass(frozen=True)
 class SampledShape:
-    """mesh: canonical; verdict: on the surface that was made, not on the code that was drawn."""
+    """A shape that the model made up."""
 
-    mesh: FittedMesh
-    verdict: Plausibility
+    mesh: FittedMesh  # canonical
+    verdict: Plausibility  # of the surface that was made, not of the code that was drawn
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """{"plausibility": 0 .. 1, "nearest": [{"family", "distance"}]}."""
+        found = self.verdict.to_json()
+        return {"plausibility": found["value"], "nearest": found["nearest"]}
 
 
 def sample_shape(
-    engine: Engine,
+    model: Model,
     seed: int,
     level: int,
     on_frame: Callable[[FittedMesh], None] = ignore,
-    on_progress: Progress = ignore,
+    on_progress: OnProgress = ignore,
     cancel: CancelToken | None = None,
 ) -> SampledShape:
     """The shape of a seed, the same every time on one device; on_frame and on_progress as in `decode_shape`.
@@ -49,13 +55,14 @@ def sample_shape(
     if not 0 <= seed < MOST_SEEDS:
         raise OmomiError(ErrorCode.BAD_OPTION, f"The seed must lie between 0 and {MOST_SEEDS - 1}, not at {seed}.")
     prior = shape_prior.shipped_prior()
+    on_progress(0.0, "drawing a shape")
     code, outline = drawn_code(prior, seed)
     listening = {"on_frame": on_frame, "on_progress": on_progress, "cancel": cancel}
-    mesh = decode_shape(code, engine.model, level, outline=outline, **listening)
-    shell = EditableMesh(np.asarray(mesh.vertices, np.float64), mesh.faces, np.asarray(mesh.sigma, np.float64))
-    verdict = plausibility_of(shell, None, prior, engine.model)
-    assert verdict is not None, "what is imagined is closed"
-    return SampledShape(mesh, verdict)
+    made = decode_shape(code, model, level, outline=outline, **listening)
+    mesh = EditableMesh(np.asarray(made.vertices, np.float64), made.faces, np.asarray(made.sigma, np.float64))
+    found = plausibility_of(mesh, None, prior, model)
+    assert found is not None, "a decoded shape is closed"
+    return SampledShape(made, found)
 
 
 def drawn_code(prior: ShapePrior, seed: int) -> tuple[NDArray[np.float32], Outline]:

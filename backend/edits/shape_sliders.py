@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from ..errors import ErrorCode, OmomiError
+from ..field.fit import Fit
 from ..geometry.smoothing import SmoothedMesh
 from ..prior.archive import COARSE
 from ..prior.codes import VOXEL, Codes
 from ..prior.shape_prior import ShapePrior
 from ..scan.prepare import PreparedScan
-from .attributes import Fitted, SurfaceMovement, facing_of, reach_of, surface_of
+from .attributes import SurfaceMovement, facing_of, reach_of, surface_of
 
 PLAUSIBLE = "plausible"
 """Not a direction but a way: at strength 1 the shape is as plausible as real ones are, wherever it comes from."""
@@ -61,7 +62,7 @@ def range_of(name: str, prior: ShapePrior) -> tuple[float, float]:
 
 
 def shape_edit(
-    name: str, scan: PreparedScan, fit: Fitted | None, prior: ShapePrior, moved: NDArray | None = None
+    name: str, scan: PreparedScan, fit: Fit | None, prior: ShapePrior, moved: NDArray | None = None
 ) -> ShapeEdit:
     """An edit of the shape of one scan: a slider of the card at one unit, or PLAUSIBLE.
 

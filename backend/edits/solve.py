@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from ..errors import ErrorCode, OmomiError
+from ..field.fit import ignore
 from ..geometry.measure import mean_thickness, volume_and_area
 from ..geometry.moving_solid import enough_steps, moving_solid
 from ..geometry.topology_sweep import sweep
 from .displacement import Displacement
-from .fitted_scan import EditableMesh, Progress, ignore
+from .fitted_scan import EditableMesh, OnProgress
+from .stack import EditSession
 
 SAMPLES = 8
 """Strengths at which a range is looked at before a root is sought: a measure need not rise all along."""
@@ -84,9 +86,32 @@ def solve_strength(
     return Solution(strength, reached, measured, bounds, tuple(warnings))
 
 
+def solve_stack(
+    session: EditSession,
+    strengths: Sequence[float],
+    number: int,
+    measure: str,
+    target: float,
+    on_progress: OnProgress,
+    low: float | None = None,
+    high: float | None = None,
+) -> Solution:
+    """`solve_layer` of a session's layer ``number``, by default within the strengths that its edit is made for. Raises
+    as `Stack.strengths` and `Stack.layer` too."""
+    stack = session.stack
+    acting = stack.strengths(strengths)
+    _, fitted = stack.layer(number)
+    ends = (
+        fitted.seen[0] if low is None else fitted.within(low),
+        fitted.seen[1] if high is None else fitted.within(high),
+    )
+    wanted = number, measure, target, *ends
+    return solve_layer(stack.mesh, stack.displacements, acting, *wanted, stack.scale, on_progress)
+
+
 def solve_layer(
-    shell: EditableMesh,
-    units: Sequence[Displacement],
+    mesh: EditableMesh,
+    displacements: Sequence[Displacement],
     strengths: Sequence[float],
     layer: int,
     measure: str,
@@ -94,7 +119,7 @@ def solve_layer(
     low: float,
     high: float,
     scale: float = 1.0,
-    on_progress: Progress = ignore,
+    on_progress: OnProgress = ignore,
 ) -> Solution:
     """The strength of one layer of edits on a mesh, the others staying at their ``strengths``.
 
@@ -104,13 +129,13 @@ def solve_layer(
     """
     if measure not in MEASURES:
         raise OmomiError(ErrorCode.BAD_OPTION, f"There is no measure '{measure:.80}': there are {', '.join(MEASURES)}.")
-    if not 0 <= layer < len(units):
+    if not 0 <= layer < len(displacements):
         raise OmomiError(ErrorCode.BAD_OPTION, f"There is no layer {layer}.")
-    if measure in ("thickness", "volume") and not shell.closed:
+    if measure in ("thickness", "volume") and not mesh.closed:
         raise OmomiError(ErrorCode.NOT_A_MESH, f"This mesh is not closed, so that it has no {measure}.")
-    move = units[layer].move
-    start = shell.vertices.copy()
-    for number, (unit, strength) in enumerate(zip(units, strengths, strict=True)):
+    move = displacements[layer].move
+    start = mesh.vertices.copy()
+    for number, (unit, strength) in enumerate(zip(displacements, strengths, strict=True)):
         if number != layer:
             start += strength * unit.move
 
@@ -123,14 +148,14 @@ def solve_layer(
 
     def measure_at(strength: float) -> float:
         look()
-        return measured(start + strength * move, shell.faces, measure, scale)
+        return measured(start + strength * move, mesh.faces, measure, scale)
 
     def safe(strength: float) -> tuple[float, float] | None:
-        if not shell.closed or strength == 0:
+        if not mesh.closed or strength == 0:
             return None
         ends = min(strength, 0.0), max(strength, 0.0)
         path = (ends[1] - ends[0]) * float(np.linalg.norm(move, axis=1).max(initial=0.0))
-        return sweep(moving_solid(start, shell.faces, move).watched(look), *ends, enough_steps(path)).safe_interval(0.0)
+        return sweep(moving_solid(start, mesh.faces, move).watched(look), *ends, enough_steps(path)).safe_interval(0.0)
 
     return solve_strength(measure_at, target, low, high, safe)
 

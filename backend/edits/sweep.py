@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
+from ..field.fit import ignore
 from ..geometry.measure import volume_and_area
 from ..geometry.moving_solid import enough_steps, moving_solid
 from ..geometry.phase_diagram import phase_picture
 from ..geometry.topology import Betti, describe
 from ..geometry.topology_sweep import refine, sweep
 from .displacement import Displacement
-from .fitted_scan import EditableMesh, Progress, ignore
+from .fitted_scan import EditableMesh, OnProgress
+from .stack import EditSession
 
 FINENESS = 256
 """Changes are found to this part of the range."""
@@ -68,9 +70,28 @@ class LayerSweep:
         }
 
 
+def sweep_stack(
+    session: EditSession,
+    strengths: Sequence[float],
+    number: int,
+    low: float,
+    high: float,
+    steps: int,
+    on_progress: OnProgress,
+) -> LayerSweep:
+    """`sweep_layer` of a session's layer ``number``. A layer that brings strengths back to a range is swept within it.
+    Raises as `Stack.strengths` and `Stack.layer` too."""
+    stack = session.stack
+    acting = stack.strengths(strengths)
+    layer, fitted = stack.layer(number)
+    ends = fitted.within(low), fitted.within(high)
+    title = f"{layer.edit} on {session.fitted.scan.name}"
+    return sweep_layer(stack.mesh, stack.displacements, acting, number, *ends, steps, stack.scale, title, on_progress)
+
+
 def sweep_layer(
-    shell: EditableMesh,
-    units: Sequence[Displacement],
+    mesh: EditableMesh,
+    displacements: Sequence[Displacement],
     strengths: Sequence[float],
     layer: int,
     low: float,
@@ -78,7 +99,7 @@ def sweep_layer(
     steps: int,
     scale: float = 1.0,
     title: str = "Topology along the slider",
-    on_progress: Progress = ignore,
+    on_progress: OnProgress = ignore,
 ) -> LayerSweep:
     """What happens while ``layer`` goes from ``low`` to ``high`` in at least ``steps`` steps, the others staying at
     their ``strengths``; its own, brought into the range, is the present one. scale: canonical units in a world unit;
@@ -87,17 +108,17 @@ def sweep_layer(
     Raises OmomiError: NOT_A_MESH where the mesh has no inside; BAD_OPTION for a layer that is not there, an empty range
     or no steps.
     """
-    if not shell.closed:
+    if not mesh.closed:
         raise OmomiError(
             ErrorCode.NOT_A_MESH, "This mesh is not closed, so that it has no inside: edit its fit instead."
         )
-    if not 0 <= layer < len(units):
+    if not 0 <= layer < len(displacements):
         raise OmomiError(ErrorCode.BAD_OPTION, f"There is no layer {layer}.")
     if not (np.isfinite([low, high]).all() and low < high):
         raise OmomiError(ErrorCode.BAD_OPTION, f"A sweep needs two rising strengths, not {low:g} and {high:g}.")
-    move = units[layer].move
-    start = shell.vertices - strengths[layer] * move
-    for unit, strength in zip(units, strengths, strict=True):
+    move = displacements[layer].move
+    start = mesh.vertices - strengths[layer] * move
+    for unit, strength in zip(displacements, strengths, strict=True):
         start = start + strength * unit.move
     path = (high - low) * float(np.linalg.norm(move, axis=1).max(initial=0.0))
     count = max(steps, enough_steps(path)) if steps > 0 else steps
@@ -108,7 +129,7 @@ def sweep_layer(
         number = next(looks)
         on_progress(number / (number + count / 3), f"strength {number} of {max(number, count + 1)}")
 
-    solid = moving_solid(start, shell.faces, move).watched(look)
+    solid = moving_solid(start, mesh.faces, move).watched(look)
     rough = sweep(solid, low, high, count, check=True)
     found = refine(solid, rough, (high - low) / FINENESS)
     present = min(max(strengths[layer], low), high)
@@ -122,7 +143,7 @@ def sweep_layer(
         sentence = describe(change.before, change.after, grows=grows)
         give = (change.high - change.low) / 2
         turns.append(Turn(change.strength, give, change.before, change.after, grows, sentence))
-    sizes = [volume_and_area(start + strength * move, shell.faces) for strength in found.strengths.tolist()]
+    sizes = [volume_and_area(start + strength * move, mesh.faces) for strength in found.strengths.tolist()]
     volume, area = np.array(sizes).T
     picture = phase_picture(found.strengths, found.betti, safe, unstable, title, at=present)
     return LayerSweep(

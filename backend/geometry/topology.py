@@ -4,7 +4,7 @@ topology in an artist's words."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from scipy import ndimage
@@ -240,6 +240,12 @@ def describe(before: Betti, after: Betti, loops: tuple[int, int] | None = None, 
     else:
         sentence = "nothing changes: " + in_words(after)
     return sentence[0].upper() + sentence[1:] + "."
+
+
+def topology_change(before: Betti, after: Betti, unstable: bool) -> dict[str, Any]:
+    """{"before", "after": Betti, "change": a sentence, or "" where nothing changes, "unstable"}."""
+    change = describe(before, after) if before != after else ""
+    return {"before": before, "after": after, "change": change, "unstable": unstable}
 
 
 def in_words(betti: Betti) -> str:

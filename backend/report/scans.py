@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from ..edits.attributes import ATTRIBUTES, attribute
 from ..edits.collision_margin import collision_margin
-from ..edits.displacement import Layer, Movement, units
-from ..edits.fitted_scan import EditableMesh, FittedScan, Progress, ignore
+from ..edits.displacement import Movement, displacement_of
+from ..edits.fitted_scan import EditableMesh, FittedScan, OnProgress
 from ..edits.shape_sliders import shape_edit
+from ..field.fit import ignore
 from ..geometry.moving_solid import enough_steps, moving_solid
 from ..geometry.topology import describe
 from ..geometry.topology_sweep import Solid, Sweep, refine, sweep
@@ -55,11 +56,11 @@ class ScanLook:
 
 
 def look(
-    subject: FittedScan, prior: ShapePrior | None, quick: bool = False, on_progress: Progress = ignore
+    subject: FittedScan, prior: ShapePrior | None, quick: bool = False, on_progress: OnProgress = ignore
 ) -> ScanLook:
     """Look at a fitted scan. quick: foretell the reaches instead of sweeping. on_progress may raise. Raises OmomiError
     where the scan is not fitted."""
-    shell = subject.shell(EditTarget.FIT)
+    shell = subject.mesh(EditTarget.FIT)
     on_progress(0.0, "drawing")
     picture = mesh_picture(shell.vertices, shell.faces)
     code, plausibility = None, None
@@ -95,7 +96,7 @@ def movement_reach(
     shell: EditableMesh, movement: Movement, name: str, unit: str, low: float, high: float, quick: bool = False
 ) -> Reach:
     """How far a movement reaches on a closed mesh, between strengths ``low`` <= 0 and ``high`` >= 0."""
-    (whole,) = units([Layer(movement, 1.0)], shell.vertices, shell.normals)
+    whole = displacement_of(movement, shell.vertices, shell.normals)
     if quick:
         told = collision_margin(shell.vertices, shell.normals, whole.move, low, high)
         return Reach(name, unit, low, high, told.margin, foretold=True)

@@ -13,45 +13,45 @@ if TYPE_CHECKING:
     from ..edits.stack import EditSession
 
 MOST_BYTES = 1 << 30
-MOST_PIECES = 256
+MOST_SESSIONS = 256
 
 
 class FitCache:
     """What does not fit any more goes, least recently used first; the last one put or taken always stays."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES, most_pieces: int = MOST_PIECES) -> None:
+    def __init__(self, most_bytes: int = MOST_BYTES, most_sessions: int = MOST_SESSIONS) -> None:
         self._most_bytes = most_bytes
-        self._most_pieces = most_pieces
-        self._pieces: OrderedDict[int, EditSession] = OrderedDict()
+        self._most_sessions = most_sessions
+        self._sessions: OrderedDict[int, EditSession] = OrderedDict()
 
     def __contains__(self, handle: int) -> bool:
-        return handle in self._pieces
+        return handle in self._sessions
 
     def __len__(self) -> int:
-        return len(self._pieces)
+        return len(self._sessions)
 
-    def put(self, handle: int, piece: EditSession) -> None:
-        self._pieces[handle] = piece
-        self._pieces.move_to_end(handle)
+    def put(self, handle: int, session: EditSession) -> None:
+        self._sessions[handle] = session
+        self._sessions.move_to_end(handle)
         self.trim()
 
     def take(self, handle: int) -> EditSession:
         """The scan with this handle, which stays. Raises OmomiError(UNKNOWN_SCAN)."""
-        if handle not in self._pieces:
+        if handle not in self._sessions:
             raise OmomiError(ErrorCode.UNKNOWN_SCAN, "The backend does not have this fit any more: fit the scan again.")
-        self._pieces.move_to_end(handle)
-        return self._pieces[handle]
+        self._sessions.move_to_end(handle)
+        return self._sessions[handle]
 
     def forget(self, handle: int) -> None:
         """Let go of a scan; one that is not here is not missed."""
-        self._pieces.pop(handle, None)
+        self._sessions.pop(handle, None)
 
     def trim(self) -> None:
         """Keep to the bounds; for when scans have grown, which they do with the edits that lie on them."""
-        sizes = {handle: nbytes(piece) for handle, piece in self._pieces.items()}
+        sizes = {handle: nbytes(session) for handle, session in self._sessions.items()}
         total = sum(sizes.values())
-        while len(self._pieces) > 1 and (total > self._most_bytes or len(self._pieces) > self._most_pieces):
-            handle, _ = self._pieces.popitem(last=False)
+        while len(self._sessions) > 1 and (total > self._most_bytes or len(self._sessions) > self._most_sessions):
+            handle, _ = self._sessions.popitem(last=False)
             total -= sizes[handle]
 
 

@@ -1,16 +1,17 @@
-"""What the server does for each request, thin over ``editing``. Each task imports what it needs, after the hello."""
+"""What the server does for each request: parse, call one operation, answer. A handler imports what it needs, after the
+hello."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 
-from ..engine import Engine, Mesh
+from ..engine import Engine
 from ..errors import ErrorCode, OmomiError
 from ..protocol.codec import jsonable
 from ..protocol.messages import Done, FitDone, MeshFrame
@@ -26,6 +27,7 @@ from ..protocol.requests import (
     LearnRequest,
     Outcome,
     PoseRequest,
+    Request,
     SampleRequest,
     SolveRequest,
     StackRequest,
@@ -35,180 +37,144 @@ from ..protocol.requests import (
 from .fit_cache import FitCache
 from .jobs import Job
 
+if TYPE_CHECKING:
+    from ..edits.stack import EditSession
+    from ..field.fit import FittedMesh
+    from ..formats.raw_scan import RawScan
+
 NO_HANDLE = -1
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True)
 class JobContext:
-    """What a task works with. report: a share 0 .. 1 and words, for the client, raising CANCELLED where the job was
-    cancelled; send: for its meshes, the final one just before the response."""
+    """What a handler works with."""
 
     engine: Engine
-    shelf: FitCache
+    fits: FitCache
     job: Job
-    report: Callable[[float, str], None]
-    send: Callable[[MeshFrame], None]
+    report: Callable[[float, str], None]  # a share 0 .. 1 and words, for the client; raises CANCELLED
+    send: Callable[[MeshFrame], None]  # a mesh, the final one just before the response
 
 
-def perform(bench: JobContext) -> FitDone | Done:
+def perform(context: JobContext) -> FitDone | Done:
     """Do what the job asks for. Raises OmomiError."""
-    request = bench.job.request
-    return _TASKS[type(request)](request, bench)
+    request = context.job.request
+    return _HANDLERS[type(request)](request, context)
 
 
-def _fit(request: FitRequest, bench: JobContext) -> FitDone:
-    from ..edits.fitted_scan import FittedScan
+def _fit(request: FitRequest, context: JobContext) -> FitDone:
     from ..edits.stack import EditSession
+    from ..engine import fit_scan
     from ..formats.raw_scan import RawScan
 
-    job = bench.job
-
-    def on_frame(mesh: Mesh) -> None:
-        job.raise_if_cancelled()
-        # The final mesh comes with the result, so that there is always exactly one.
-        if not mesh.final:
-            bench.send(job.frame(mesh, final=False))
-
-    name = request.name or "The scan"
+    job, name = context.job, request.name or "The scan"
     raw = RawScan(
         request.points.astype(np.float64), request.faces, request.normals, request.to_sensor, name, request.sigma
     )
-    bench.report(0.0, "reading the scan")
-    scan = bench.engine.prepare(raw)
-    assert job.token is not None
-    family: dict[str, Any] = {}
-    if request.profile:
-        # dear to import, and most fits have no profile
-        from ..edits.family_check import member_of
-
-        bench.report(0.0, "finding its place in the family")
-        family["completion"] = member_of(_file(request.profile), scan).completion
-    result = bench.engine.fit(scan, request.options, on_frame, bench.report, job.token, **family)
+    context.report(0.0, "reading the scan")
+    more = {"profile": _file(request.profile) if request.profile else None, "cancel": job.token}
+    fitted = fit_scan(context.engine, raw, request.options, context.report, on_frame=_unfinished(context), **more)
     job.raise_if_cancelled()
-    final = job.frame(result.mesh, final=True)
-    done = FitDone(request.id, jsonable(result.stats), jsonable(result.report))
-    bench.shelf.put(request.id, EditSession(FittedScan(raw, scan, result), final.origin))
-    bench.send(final)
+    fit = fitted.fit
+    assert fit is not None
+    final = job.frame(fit.mesh, final=True)
+    done = FitDone(request.id, jsonable(fit.stats), jsonable(fit.report))
+    context.fits.put(request.id, EditSession(fitted, final.origin))
+    context.send(final)
     return done
 
 
-def _stack(request: StackRequest, bench: JobContext) -> Done:
-    from ..edits.layer import specs_of
-
-    piece = bench.shelf.take(request.handle)
-    specs = specs_of(request.layers, request.masks, len(piece.subject.raw.points))
-    stack = piece.lay(_chosen(EditTarget, request.body), specs, bench.engine, bench.report)
-    bench.shelf.trim()
+def _stack(request: StackRequest, context: JobContext) -> Done:
+    session, model = context.fits.take(request.handle), context.engine.info().model_hash
+    target = _chosen(EditTarget, request.body)
+    stack = session.lay(target, request.layers, request.masks, model, context.report)
+    context.fits.trim()
     return Done(request.id, {"layers": jsonable([layer.summary for layer in stack.layers])})
 
 
-def _pose(request: PoseRequest, bench: JobContext) -> Done:
-    piece = bench.shelf.take(request.handle)
-    return Done(request.id, {}, vertices=piece.stack.pose(request.strengths))
+def _pose(request: PoseRequest, context: JobContext) -> Done:
+    return Done(request.id, {}, vertices=context.fits.take(request.handle).stack.pose(request.strengths))
 
 
-def _apply(request: ApplyRequest, bench: JobContext) -> Done:
+def _apply(request: ApplyRequest, context: JobContext) -> Done:
     from ..edits.apply import apply_stack
 
-    piece = bench.shelf.take(request.handle)
-    applied = apply_stack(piece, request.strengths, _chosen(Outcome, request.outcome), bench.report)
-    arrays = applied.vertices, applied.faces, applied.sigma
-    bench.send(MeshFrame(request.id, piece.level, True, piece.origin, *arrays))
+    session = context.fits.take(request.handle)
+    applied = apply_stack(session, request.strengths, _chosen(Outcome, request.outcome), context.report)
+    context.send(_frame(request, session, applied.vertices, applied.faces, applied.sigma))
     return Done(request.id, jsonable(applied.summary))
 
 
-def _sweep(request: SweepRequest, bench: JobContext) -> Done:
-    from ..edits.sweep import sweep_layer
+def _sweep(request: SweepRequest, context: JobContext) -> Done:
+    from ..edits.sweep import sweep_stack
 
-    piece = bench.shelf.take(request.handle)
-    stack, scan = piece.stack, piece.subject.scan
-    strengths = stack.strengths(request.strengths)
-    spec, placed = stack.layer(request.layer)
-    title = f"{spec.name} on {scan.name}"
-    # where strengths are brought back to a range there is nothing beyond it
-    way = request.layer, placed.within(request.low), placed.within(request.high), request.steps
-    found = sweep_layer(stack.shell, stack.units, strengths, *way, scan.frame.scale, title, bench.report)
+    way = request.strengths, request.layer, request.low, request.high, request.steps
+    found = sweep_stack(context.fits.take(request.handle), *way, context.report)
     return Done(request.id, jsonable(found.to_json()))
 
 
-def _solve(request: SolveRequest, bench: JobContext) -> Done:
-    from ..edits.solve import solve_layer
+def _solve(request: SolveRequest, context: JobContext) -> Done:
+    from ..edits.solve import solve_stack
 
-    piece = bench.shelf.take(request.handle)
-    stack, scale = piece.stack, piece.subject.scan.frame.scale
-    strengths = stack.strengths(request.strengths)
-    _, placed = stack.layer(request.layer)
-    wanted = request.layer, request.measure, request.value, *placed.seen
-    return Done(request.id, jsonable(solve_layer(stack.shell, stack.units, strengths, *wanted, scale, bench.report)))
+    wanted = request.strengths, request.layer, request.measure, request.value
+    return Done(request.id, jsonable(solve_stack(context.fits.take(request.handle), *wanted, context.report)))
 
 
-def _check(request: CheckRequest, bench: JobContext) -> Done:
+def _check(request: CheckRequest, context: JobContext) -> Done:
     from ..edits.apply import check_stack
-    from ..edits.family_check import family_check
+    from ..edits.family import family_check
     from ..edits.plausibility import plausibility_at
 
-    piece = bench.shelf.take(request.handle)
-    summary, sigma = check_stack(piece, request.strengths, bench.report)
-    bench.report(0.8, "comparing with other shapes")
-    summary["plausibility"] = plausibility_at(piece, request.strengths, bench.engine)
+    session = context.fits.take(request.handle)
+    summary, sigma = check_stack(session, request.strengths, context.report)
+    context.report(0.8, "comparing with other shapes")
+    summary["plausibility"] = plausibility_at(session, request.strengths, context.engine.model)
     summary["family"], deviation = None, None
     if request.profile:
-        bench.report(0.9, "comparing with its family")
-        summary["family"], deviation = family_check(_file(request.profile), piece, request.strengths)
+        context.report(0.9, "comparing with its family")
+        summary["family"], deviation = family_check(_file(request.profile), session, request.strengths)
     sigma, deviation = (
-        None if values is None else piece.subject.on_scan(piece.stack.shell, values) for values in (sigma, deviation)
+        None if values is None else session.fitted.on_scan(session.stack.mesh, values) for values in (sigma, deviation)
     )
     return Done(request.id, jsonable(summary), values=sigma, deviation=deviation)
 
 
-def _blend(request: BlendRequest, bench: JobContext) -> Done:
-    from ..edits.apply import change_between
+def _blend(request: BlendRequest, context: JobContext) -> Done:
     from ..edits.blend import sweep_blend
-    from ..edits.remesh import RESOLUTION
-    from ..field.bricks import resolution
 
-    other, piece = bench.shelf.take(request.other), bench.shelf.take(request.handle)
-    found = piece.blend(other.subject, request.guarded, lambda done, text: bench.report(done / 2, text))
-    bench.report(0.5, "blending")
-    vertices, faces, sigma = found.world(request.share, max(RESOLUTION, resolution(piece.level)))
-    bench.report(0.6, "looking at the topology")
-    result = {
-        "topology": change_between(found.solid, 0.0, request.share),
-        "residual": found.residual,
-        "warnings": found.warnings,
-    }
+    other, session = context.fits.take(request.other).fitted, context.fits.take(request.handle)
+    found = session.blend(other, request.guarded, lambda done, text: context.report(done / 2, text))
+    context.report(0.5, "blending")
+    mesh = found.world(request.share)
+    context.report(0.6, "looking at the topology")
+    result = {"topology": found.change(request.share), **found.summary}
     if request.steps > 0:
-        title = f"From {piece.subject.scan.name} to {other.subject.scan.name}"
-        swept = sweep_blend(found, request.steps, title, lambda done, text: bench.report((2 + done) / 3, text))
-        for row in (*swept["rows"], *swept["transitions"]):
-            row["strength"] = row.pop("share")
-        result |= swept
-    bench.shelf.trim()
-    arrays = (vertices - piece.origin).astype("<f4"), faces.astype("<i4"), sigma.astype("<f4")
-    bench.send(MeshFrame(request.id, piece.level, True, piece.origin, *arrays))
+        title = f"From {session.fitted.scan.name} to {other.scan.name}"
+        result |= sweep_blend(found, request.steps, title, lambda done, text: context.report((2 + done) / 3, text))
+    context.fits.trim()
+    context.send(_frame(request, session, *mesh))
     return Done(request.id, jsonable(result))
 
 
-def _learn(request: LearnRequest, bench: JobContext) -> Done:
+def _learn(request: LearnRequest, context: JobContext) -> Done:
     from ..edits.edit_file import save_edit
     from ..edits.learn import learn_from
-    from .meshes import unpacked
 
     path = _file(request.path, EDIT)
     counts = request.counts
     kinds = [f"Example {number // 2 + 1} {('before', 'after')[number % 2]}" for number in range(len(counts) // 2)]
-    meshes = unpacked(request.points, request.faces, counts, kinds)
+    meshes = _unpacked(request, kinds)
     if not meshes or len(meshes) % 2:
         _refuse("pairs are counted by the points and faces of each mesh, before and after")
     pairs = list(zip(meshes[::2], meshes[1::2], strict=True))
     names = [f"example {number + 1}" for number in range(len(pairs))]
-    edit, summary = learn_from(pairs, names, bench.report)
-    stored = save_edit(path, edit, bench.engine.info().model_hash, request.name)
+    edit, summary = learn_from(pairs, names, context.report)
+    stored = save_edit(path, edit, context.engine.info().model_hash, request.name)
     return Done(request.id, jsonable({"sha256": stored.sha256, **summary}))
 
 
-def _transfer(request: TransferRequest, bench: JobContext) -> Done:
+def _transfer(request: TransferRequest, context: JobContext) -> Done:
     from ..geometry.attribute_transfer import Transfer
 
     channels, layers, corners = request.channels, request.layers, 3 * len(request.faces)
@@ -217,9 +183,9 @@ def _transfer(request: TransferRequest, bench: JobContext) -> Done:
     if min(channels, layers) < 0 or len(values) != channels * len(request.points) or len(uvs) != layers * corners:
         _refuse("the attributes are not as many as the mesh has places for")
     transfer = Transfer(request.points, request.faces, request.target_points, request.target_faces)
-    bench.report(0.1, "finding the nearest faces")
+    context.report(0.1, "finding the nearest faces")
     sources = transfer.face_values(np.arange(len(request.faces), dtype="<i4"))
-    bench.report(0.5, "carrying attributes over")
+    context.report(0.5, "carrying attributes over")
     carried = transfer.vertex_values(values.reshape(-1, channels)) if channels else None
     coated = [transfer.corner_uvs(layer.reshape(-1, 3, 2)).reshape(-1, 2) for layer in uvs.reshape(layers, corners, 2)]
     return Done(
@@ -231,38 +197,29 @@ def _transfer(request: TransferRequest, bench: JobContext) -> Done:
     )
 
 
-def _align(request: AlignRequest, bench: JobContext) -> Done:
-    from ..edits.family_profile import align_family
+def _align(request: AlignRequest, context: JobContext) -> Done:
+    from ..edits.family import align_family
     from ..prior.profile.profile import save_profile
-    from .meshes import unpacked
 
     path = _file(request.path, PROFILE)
-    scans = unpacked(request.points, request.faces, request.counts, request.names)
-    profile, summary = align_family(scans, bench.report)
+    scans = [(scan.name, lambda scan=scan: scan) for scan in _unpacked(request, request.names)]
+    profile, summary = align_family(scans, context.report)
     save_profile(path, profile)
     return Done(request.id, jsonable(summary))
 
 
-def _sample(request: SampleRequest, bench: JobContext) -> Done:
+def _sample(request: SampleRequest, context: JobContext) -> Done:
     from ..edits.sample_shape import sample_shape
 
-    job = bench.job
-
-    def on_frame(mesh: Mesh) -> None:
-        job.raise_if_cancelled()
-        if not mesh.final:
-            bench.send(job.frame(mesh, final=False))
-
-    bench.report(0.0, "drawing a shape")
-    assert job.token is not None
-    drawn = sample_shape(bench.engine, request.seed, request.level, on_frame, bench.report, job.token)  # type: ignore[arg-type]
+    job = context.job
+    listening = {"on_frame": _unfinished(context), "on_progress": context.report, "cancel": job.token}
+    sampled = sample_shape(context.engine.model, request.seed, request.level, **listening)
     job.raise_if_cancelled()
-    bench.send(job.frame(drawn.mesh, final=True))
-    verdict = drawn.verdict.to_json()
-    return Done(request.id, jsonable({"plausibility": verdict["value"], "nearest": verdict["nearest"]}))
+    context.send(job.frame(sampled.mesh, final=True))
+    return Done(request.id, jsonable(sampled.summary))
 
 
-def _audit(request: AuditRequest, bench: JobContext) -> Done:
+def _audit(request: AuditRequest, context: JobContext) -> Done:
     from ..field.onnx_model import MODEL_FOLDER
     from ..formats.files import write_whole
     from ..prior.shape_prior import installed_prior
@@ -274,14 +231,14 @@ def _audit(request: AuditRequest, bench: JobContext) -> Done:
     against = read_card(_file(request.against)) if request.against else None
     prior, looks = installed_prior(), []
     if request.handle != NO_HANDLE:
-        looks.append(look(bench.shelf.take(request.handle).subject, prior, quick=True, on_progress=bench.report))
-    bench.report(0.9, "writing the page")
+        looks.append(look(context.fits.take(request.handle).fitted, prior, quick=True, on_progress=context.report))
+    context.report(0.9, "writing the page")
     archive = None if prior is None else prior.archive
     write_whole(path, audit_page(read_card(MODEL_FOLDER / "card.json"), archive, looks, against))
     return Done(request.id, {"path": str(path)})
 
 
-_TASKS: dict[type, Callable[[Any, JobContext], FitDone | Done]] = {
+_HANDLERS: dict[type, Callable[[Any, JobContext], FitDone | Done]] = {
     FitRequest: _fit,
     StackRequest: _stack,
     PoseRequest: _pose,
@@ -310,6 +267,45 @@ def _file(path: str, suffix: str = "") -> Path:
     if not path or "\0" in path or (suffix and Path(path).suffix.lower() != suffix):
         _refuse(f"this is no path of a file{' that ends in ' + suffix if suffix else ''}")
     return Path(path)
+
+
+def _unfinished(context: JobContext) -> Callable[[FittedMesh], None]:
+    """Sends each mesh on the way. The final one comes with the result, so that there is always exactly one."""
+
+    def on_frame(mesh: FittedMesh) -> None:
+        context.job.raise_if_cancelled()
+        if not mesh.final:
+            context.send(context.job.frame(mesh, final=False))
+
+    return on_frame
+
+
+def _frame(
+    request: Request, session: EditSession, vertices: np.ndarray, faces: np.ndarray, sigma: np.ndarray
+) -> MeshFrame:
+    """The result of an edit as it travels: vertices f64 (n, 3), world units, from the origin of the fit."""
+    near = (vertices - session.origin).astype("<f4")
+    return MeshFrame(
+        request.id, session.fitted.level, True, session.origin, near, faces.astype("<i4"), sigma.astype("<f4")
+    )
+
+
+def _unpacked(request: LearnRequest | AlignRequest, names: Sequence[str]) -> list[RawScan]:
+    """The meshes with these names, which came end to end. Raises OmomiError(BAD_OPTION) for counts of points and faces
+    that do not add up."""
+    from ..formats.raw_scan import RawScan
+
+    points, faces = request.points, request.faces
+    table = np.array(request.counts, np.int64).reshape(-1)
+    if len(table) != 2 * len(names) or table.min(initial=0) < 0 or table.max(initial=0) > max(len(points), len(faces)):
+        _refuse("meshes are counted by the points and faces of each")
+    first, corner = (np.concatenate([[0], np.cumsum(table[part::2])]) for part in range(2))
+    if first[-1] != len(points) or corner[-1] != len(faces):
+        _refuse("the meshes are not as long as they were said to be")
+    return [
+        RawScan(points[first[k] : first[k + 1]].astype(np.float64), faces[corner[k] : corner[k + 1]], name=name)
+        for k, name in enumerate(names)
+    ]
 
 
 def _refuse(why: str) -> NoReturn:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..engine import Mesh, Token
 from ..errors import ErrorCode, OmomiError
 from ..protocol.messages import MeshFrame
 from ..protocol.requests import Request
+
+if TYPE_CHECKING:
+    from ..field.fit import FittedMesh
+    from ..field.onnx_model import CancelToken
 
 
 @dataclass
@@ -20,11 +24,11 @@ class Job:
     request: Request
     running: bool = False
     cancelled: bool = False
-    token: Token | None = None
-    origin: tuple[float, float, float] | None = None
+    token: CancelToken | None = None  # once it runs
+    origin: tuple[float, float, float] | None = None  # world units: the centre of its first mesh
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def begin(self, token: Token) -> None:
+    def begin(self, token: CancelToken) -> None:
         with self.lock:
             self.token = token
         self.raise_if_cancelled()
@@ -39,7 +43,7 @@ class Job:
         if self.cancelled:
             raise OmomiError(ErrorCode.CANCELLED, "The job was cancelled.")
 
-    def frame(self, mesh: Mesh, final: bool) -> MeshFrame:
+    def frame(self, mesh: FittedMesh, final: bool) -> MeshFrame:
         """A mesh as it travels: around the centre of the job's first one, so that f32 suffices."""
         vertices = np.asarray(mesh.vertices, np.float64).reshape(-1, 3)
         if self.origin is None:

@@ -49,7 +49,7 @@ HEARTBEAT_SECONDS = 0.3
 MAX_WAITING_JOBS = 1024
 MAX_WAITING_BYTES = 2 * framing.MAX_TOTAL_BYTES
 # The part of a bounded memory that scans may take that are only kept for edits.
-SHELF_SHARE = 0.25
+FITS_SHARE = 0.25
 
 _NO_MEMORY = "The memory does not suffice: use a lower level."
 
@@ -82,7 +82,7 @@ class Server:
         self._lock = threading.Lock()
         self._progress: Progress | None = None
         # Touched by the worker alone.
-        self._shelf = FitCache(int((memory_mb << 20) * SHELF_SHARE)) if memory_mb else FitCache()
+        self._fits = FitCache(int((memory_mb << 20) * FITS_SHARE)) if memory_mb else FitCache()
 
     def run(self) -> int:
         """Serve until stdin ends or a shutdown is asked for; returns an exit code.
@@ -194,7 +194,7 @@ class Server:
         while True:
             job = self._todo.get()
             if isinstance(job, Forget):
-                self._shelf.forget(job.handle)
+                self._fits.forget(job.handle)
                 continue
             with self._lock:
                 job.running = job.request.id in self._open
@@ -210,12 +210,12 @@ class Server:
     def _respond(self, job: Job) -> Response:
         """Run one job; its response."""
         number = job.request.id
-        bench = JobContext(self._engine, self._shelf, job, lambda *now: self._report(job, *now), self._outbox.put)
+        context = JobContext(self._engine, self._fits, job, lambda *now: self._report(job, *now), self._outbox.put)
         # The heart beats from here on; a job that is quicker than that says nothing but its response.
         self._progress = Progress(number, 0.0, "starting")
         try:
             job.begin(self._engine.token())
-            return _as_omomi_errors(lambda: perform(bench))
+            return _as_omomi_errors(lambda: perform(context))
         except OmomiError as error:
             if job.cancelled:
                 # Whatever became of the interruption, the reason is the cancel.

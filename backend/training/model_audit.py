@@ -64,7 +64,7 @@ def reach_of_sliders(folder: Path, prior: ShapePrior, references: Sequence[RawSc
             if error.code is not ErrorCode.NO_SURFACE:
                 raise
             continue
-        mesh = fitted.shell(EditTarget.FIT)
+        mesh = fitted.mesh(EditTarget.FIT)
         for name, reaches in found.items():
             if name in ATTRIBUTES:
                 reaches.append(attribute_reach(fitted, mesh, name))

@@ -148,7 +148,7 @@ class FakeClient:
             vertices, faces = sphere(np.zeros(3), np.abs(vertices).max(0), 8)
         change = "a tunnel through it closes" if max(map(abs, strengths), default=0) > 1.25 else ""
         report = {
-            "moved": 1.0, "largest": 0.1, "guessed": 0.5, "folded": 3,
+            "moved": 1.0, "largest_move": 0.1, "guessed": 0.5, "folded_faces": 3,
             "topology": {"before": [1, 1, 0], "after": [1, 0 if change else 1, 0], "change": change, "unstable": False},
             "warnings": ["3 faces were turned over: lower the strength."] if change else [],
         }  # fmt: skip
@@ -179,7 +179,8 @@ class FakeClient:
         assert faces.max() < max(counts[0::2])
         Path(path).write_bytes(b"family " + name.encode())
         odd = [{"name": member, "why": "it is like none of the others."} for member in names if "odd" in member]
-        result = {"members": len(names) - len(odd), "left_out": odd, "explained": 0.9}
+        members = dict.fromkeys((name for name in names if "odd" not in name), 0.5)
+        result = {"members": members, "left_out": odd, "explained": 0.9}
         result["warnings"] = [f"{one['name']} is left out: {one['why']}" for one in odd] + [
             "The members differ much."
         ] * bool(odd)

@@ -16,6 +16,7 @@ FIELD_WORDS_IN_ING = {
     "smoothing": "of surfaces",
     "inpainting": "of the part of a shape that is missing",
     "sampling": "of a distribution, of a field",
+    "fitting": "of a profile to a scan",
     "training": "of a model",
 }
 """Module names in -ing that are the field's own nouns."""

@@ -29,7 +29,7 @@ from scipy.spatial import KDTree
 from scipy.stats import kendalltau
 
 from backend.edits.attributes import ATTRIBUTES, attribute
-from backend.edits.displacement import Layer, apply
+from backend.edits.displacement import apply_movement
 from backend.edits.masks import REACH, PaintedMask
 from backend.field.fit import Fit, fit
 from backend.field.onnx_model import Model, load_model
@@ -90,8 +90,7 @@ class Subject:
 
     def unit(self, name: str, model: Model, mask: PaintedMask | None = None) -> NDArray[np.float64]:
         """Displacement (n, 3) by an attribute at strength 1."""
-        layer = Layer(attribute(name, self.scan, self.fit, model), 1.0, mask)
-        return apply([layer], self.vertices, self.faces).move
+        return apply_movement(attribute(name, self.scan, self.fit), 1.0, self.vertices, self.faces, mask).move
 
     @cached_property
     def around(self) -> NDArray[np.intp]:
@@ -163,9 +162,7 @@ def sliders(subject: Subject, model: Model) -> list[dict]:
         figures = np.array([measured(subject, subject.vertices + value * move) for value in strengths])
         tau = float(cast(Any, kendalltau(strengths, figures)).statistic) * (1 if up else -1)
         linear = float(np.corrcoef(strengths, figures)[0, 1] ** 2)
-        reset = apply(
-            [Layer(attribute(name, subject.scan, subject.fit, model), 0.0)], subject.vertices, subject.faces
-        ).move
+        reset = apply_movement(attribute(name, subject.scan, subject.fit), 0.0, subject.vertices, subject.faces).move
         unmoved = np.array_equal((subject.vertices + reset).view(np.int64), subject.vertices.view(np.int64))
         row = {"scan": subject.name, "attribute": name, "measure": title, "tau": round(tau, 9), "linear": linear}
         rows.append(row | {"strengths": strengths.tolist(), "figures": figures.tolist(), "reset": unmoved})

@@ -27,12 +27,12 @@ import point_cloud_utils as pcu
 import trimesh
 from scipy.stats import norm
 
+from backend.edits.apply import check_topology
 from backend.edits.apply_learned import apply_learned
-from backend.edits.displacement import MOVED, Edited, Layer, apply
+from backend.edits.displacement import MOVED, Edited, apply_movement
 from backend.edits.fitted_scan import EditableMesh, ignore
 from backend.edits.learn import learn_from
 from backend.edits.learned import LearnedEdit
-from backend.edits.topology_check import check_topology
 from backend.errors import OmomiError
 from backend.formats.mesh_files import load_scan, save_mesh
 from backend.scan.prepare import prepare
@@ -72,7 +72,7 @@ def edited(edit: LearnedEdit, scan: Path, after: Path, result: Path) -> dict:
     assert raw.faces is not None
     centre, scale = prepared.frame.centre, prepared.frame.scale
     vertices = (raw.points - centre) * scale
-    change = apply([Layer(apply_learned(edit, prepared), 1.0)], vertices, raw.faces)
+    change = apply_movement(apply_learned(edit, prepared), 1.0, vertices, raw.faces)
     save_mesh(result, raw.points + change.move / scale, raw.faces)
     seconds = time.perf_counter() - started
     topology = check_topology(EditableMesh(vertices, raw.faces, np.zeros(len(vertices))), change.move)

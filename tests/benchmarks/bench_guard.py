@@ -20,10 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
+from backend.edits.apply import check_topology
+from backend.edits.collision_margin import collision_margin
 from backend.edits.displacement import Displacement
 from backend.edits.fitted_scan import EditableMesh
 from backend.edits.sweep import sweep_layer
-from backend.edits.topology_check import check_topology, layer_margin
 from backend.formats.mesh_files import load_scan
 from backend.geometry.moving_solid import solid_voxels
 from backend.geometry.topology import betti_of_occupancy, euler_of_occupancy
@@ -134,7 +135,7 @@ def sweeps(scans: Path, options: argparse.Namespace, save) -> tuple[list[dict], 
         shell = EditableMesh(vertices, faces, np.zeros(len(vertices)))
         unit = Displacement(shell.normals, np.zeros(len(vertices)))
         started = time.process_time()
-        told = layer_margin(shell, unit, -WIDEST, WIDEST)
+        told = collision_margin(shell.vertices, shell.normals, unit.move, -WIDEST, WIDEST)
         told_seconds = time.process_time() - started
         ends = [abs(end) for end in told.margin if abs(end) < WIDEST]
         reach = min(1.5 * max(ends, default=WIDEST), WIDEST)

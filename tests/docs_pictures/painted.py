@@ -16,7 +16,7 @@ import numpy as np
 import trimesh
 
 from backend.edits.attributes import attribute
-from backend.edits.displacement import Layer, apply
+from backend.edits.displacement import apply_movement
 from backend.edits.masks import PaintedMask
 from backend.field.fit import fit
 from backend.field.onnx_model import load_model
@@ -63,7 +63,7 @@ def main() -> int:
     surface, faces = fitted.mesh.vertices, fitted.mesh.faces
     canonical = (surface - scan.frame.centre) * scan.frame.scale
     for where in (None, mask):
-        move = apply([Layer(movement, STRENGTH, where)], canonical, faces).move / scan.frame.scale
+        move = apply_movement(movement, STRENGTH, canonical, faces, where).move / scan.frame.scale
         tiles.append(shown(trimesh.Trimesh(surface + move, faces, process=False)))
     save([tiles], options.output)
     return 0

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import trimesh
 
-from backend.edits.displacement import Layer, apply
+from backend.edits.displacement import apply_movement
 from backend.edits.shape_sliders import shape_edit
 from backend.field.onnx_model import load_model
 from backend.formats.raw_scan import RawScan
@@ -50,7 +50,7 @@ def main() -> int:
         for row, (name, most) in zip(rows, SLIDERS.items(), strict=True):
             movement = shape_edit(name, scan, found, prior).movement
             for strength in (-most, 0.0, most):
-                move = apply([Layer(movement, strength)], vertices, found.mesh.faces).move
+                move = apply_movement(movement, strength, vertices, found.mesh.faces).move
                 mesh = trimesh.Trimesh(vertices + move, found.mesh.faces, process=False)
                 words = f"{name} {strength:+g}" if strength else "as fitted"
                 row.append(with_words(tile(mesh, VIEW, SIZE, HALF), words))

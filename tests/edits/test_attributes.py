@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from backend.edits.attributes import ATTRIBUTES, PERCENT, SurfaceMovement, attribute
-from backend.edits.displacement import Layer, apply
+from backend.edits.displacement import apply_movement
 from backend.edits.masks import SphereMask
 from backend.errors import ErrorCode, OmomiError
 from backend.field.bricks import BrickGrid
@@ -88,7 +88,7 @@ def test_thickness_moves_a_ball_out_by_one_per_cent_of_the_longest_side() -> Non
 @pytest.mark.parametrize("name", ATTRIBUTES)
 def test_strength_zero_changes_no_bit(name: str) -> None:
     scan, fit, vertices, faces = fitted(lumps())
-    after = vertices + apply([Layer(attribute(name, scan, fit), 0.0)], vertices, faces).move
+    after = vertices + apply_movement(attribute(name, scan, fit), 0.0, vertices, faces).move
     assert np.array_equal(after.view(np.int64), vertices.view(np.int64))
 
 
@@ -166,7 +166,7 @@ def test_smoothness_brings_noise_of_the_scan_onto_the_surface() -> None:
 def test_outside_of_a_mask_nothing_moves() -> None:
     scan, fit, vertices, faces = fitted(lumps())
     mask = SphereMask(np.array([0.6, 0, 0]), 0.2, 0.1)
-    move = apply([Layer(attribute("thickness", scan, fit), 1.0, mask)], vertices, faces).move
+    move = apply_movement(attribute("thickness", scan, fit), 1.0, vertices, faces, mask).move
     beyond = np.linalg.norm(vertices - mask.centre, axis=1) > 0.3
     assert move[~beyond].any() and not move[beyond].any()
 

@@ -109,7 +109,7 @@ def _unregistered(first: trimesh.Trimesh, second: trimesh.Trimesh):
     from backend.protocol.requests import EditTarget
     from backend.registration.similarity import Similarity
 
-    shells = [subject_of(mesh).shell(EditTarget.FIT) for mesh in (first, second)]
+    shells = [subject_of(mesh).mesh(EditTarget.FIT) for mesh in (first, second)]
     still = tuple(np.zeros_like(shell.vertices) for shell in shells)
     return Mix(shells[0], shells[1], cast(tuple[np.ndarray, np.ndarray], still)), Similarity.identity(), 0.1
 
@@ -117,11 +117,11 @@ def _unregistered(first: trimesh.Trimesh, second: trimesh.Trimesh):
 def test_a_guarded_blend_keeps_a_tunnel_where_it_can_and_says_where_it_cannot() -> None:
     ring = link(0.25)
     found = blend(subject_of(ring), subject_of(link(0.18)), ignore, guarded=True)
-    assert found.keeps and not found.warnings
+    assert found.keeps and not found.summary["warnings"]
     assert found.path[0] == (0.0, 0.0) and found.path[-1] == (1.0, 1.0)
     assert all(found.solid.betti(share) == (1, 1, 0) for share in (0.0, 0.3, 0.6, 1.0))
     cut = Blend(subject_of(ring), *_unregistered(ring, blob(0))).guarded(ignore)
-    assert cut.keeps is False and cut.warnings
+    assert cut.keeps is False and cut.summary["warnings"]
 
 
 def test_the_mesh_at_the_ends_of_a_path_is_the_same_whatever_the_path(blobs: Blend) -> None:
@@ -133,7 +133,7 @@ def test_the_mesh_at_the_ends_of_a_path_is_the_same_whatever_the_path(blobs: Ble
 @pytest.mark.parametrize("share", [-0.1, 1.1, np.nan])
 def test_a_share_beyond_the_ends_is_refused(blobs: Blend, share: float) -> None:
     with pytest.raises(OmomiError) as caught:
-        blobs.shell(share)
+        blobs.mesh(share)
     assert caught.value.code is ErrorCode.BAD_OPTION
 
 

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from backend.cli.main import main
 from backend.edits.apply_learned import apply_learned, learn_edit
-from backend.edits.displacement import Layer, apply
+from backend.edits.displacement import apply_movement, combine, displacement_of
 from backend.edits.edit_file import load_edit, save_edit
 from backend.edits.learned import LearnedEdit
 from backend.edits.pair_difference import Change, pair_difference
@@ -70,7 +70,7 @@ def moved_by(edit: LearnedEdit, mesh: trimesh.Trimesh, strength: float = 1.0) ->
     """Displacement in the mesh's own units."""
     scan = scan_of(mesh.vertices, mesh.faces)
     vertices = (np.asarray(mesh.vertices) - scan.frame.centre) * scan.frame.scale
-    return apply([Layer(apply_learned(edit, scan), strength)], vertices, mesh.faces).move / scan.frame.scale
+    return apply_movement(apply_learned(edit, scan), strength, vertices, mesh.faces).move / scan.frame.scale
 
 
 rotations = st.integers(0, 2**32 - 1).map(
@@ -201,10 +201,10 @@ def test_edits_add_in_any_order(edit: LearnedEdit) -> None:
     scan = scan_of(mesh.vertices, mesh.faces)
     vertices = (np.asarray(mesh.vertices) - scan.frame.centre) * scan.frame.scale
     placed = apply_learned(edit, scan)
-    layers = [Layer(placed, 0.5), Layer(placed, -0.2)]
-    forth, back = (apply(some, vertices, mesh.faces).move for some in (layers, layers[::-1]))
+    part = displacement_of(placed, vertices, normals_of(vertices, mesh.faces))
+    forth, back = (combine([part, part], some, vertices, mesh.faces).move for some in ([0.5, -0.2], [-0.2, 0.5]))
     assert np.allclose(forth, back, atol=1e-15)
-    assert np.allclose(forth, 0.3 * apply([Layer(placed, 1.0)], vertices, mesh.faces).move)
+    assert np.allclose(forth, 0.3 * apply_movement(placed, 1.0, vertices, mesh.faces).move)
 
 
 def test_contradicting_examples_raise_the_doubt(edit: LearnedEdit) -> None:
@@ -254,7 +254,7 @@ def test_both_walls_of_a_thin_plate_may_move_apart() -> None:
     edit = learn_edit([pair_difference(scan, scan_of(after, plate.faces))])
     vertices = (points - scan.frame.centre) * scan.frame.scale
     move = (
-        apply([Layer(apply_learned(edit, scan, adapt=False), 1.0)], vertices, plate.faces).move[:, 2] / scan.frame.scale
+        apply_movement(apply_learned(edit, scan, adapt=False), 1.0, vertices, plate.faces).move[:, 2] / scan.frame.scale
     )
     middle = near > 0.8
     for side in (1, -1):

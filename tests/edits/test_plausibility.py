@@ -96,10 +96,10 @@ def test_of_an_open_mesh_the_encoder_has_to_say(prior: shape_prior.ShapePrior) -
 def test_a_stack_is_judged_as_it_stands_and_without_a_prior_nothing_is_said(
     prior: shape_prior.ShapePrior, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    piece = EditSession(subject_of(trimesh.creation.icosphere(3)), (0.0, 0.0, 0.0))
+    session = EditSession(subject_of(trimesh.creation.icosphere(3)), (0.0, 0.0, 0.0))
     monkeypatch.setattr(shape_prior, "installed_prior", lambda: None)
-    assert plausibility_at(piece, [], ENGINE) is None
+    assert plausibility_at(session, [], None) is None
     monkeypatch.setattr(shape_prior, "installed_prior", lambda: prior)
-    found = plausibility_at(piece, [], ENGINE)
+    found = plausibility_at(session, [], None)
     assert found is not None and set(found) == {"value", "tangled", "nearest"} and 0 <= found["value"] <= 1
     assert set(found["nearest"][0]) == {"family", "distance"}

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import trimesh
 
-from backend.edits.layer import LayerSpec
 from backend.edits.shape_sliders import PLAUSIBLE, heights_of, shape_edit
 from backend.edits.stack import EditSession
 from backend.errors import ErrorCode, OmomiError
@@ -24,9 +23,9 @@ from backend.prior.flow import FILE as FLOW
 from backend.prior.shape_prior import load_prior, sliders_of
 from backend.protocol.recipe import Layer
 from backend.protocol.requests import EditTarget
-from tests.edits.test_stack import ENGINE, ignore
+from tests.edits.test_stack import ignore
 from tests.fake_priors import STEP, codes_of, flow_of, prior_of
-from tests.fakes import subject_of
+from tests.fakes import MODEL, subject_of
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +34,13 @@ def prior() -> shape_prior.ShapePrior:
 
 
 @pytest.fixture
-def piece(prior: shape_prior.ShapePrior, monkeypatch: pytest.MonkeyPatch) -> EditSession:
+def session(prior: shape_prior.ShapePrior, monkeypatch: pytest.MonkeyPatch) -> EditSession:
     monkeypatch.setattr(shape_prior, "shipped_prior", lambda: prior)
     return EditSession(subject_of(trimesh.creation.icosphere(4, radius=5.0)), (0.0, 0.0, 0.0))
+
+
+def slider(name: str, strength: float = 1.0) -> Layer:
+    return Layer(name, strength, kind="shape")
 
 
 def refusal(call: Any, *given: Any) -> OmomiError:
@@ -72,10 +75,10 @@ def test_a_code_and_its_field_are_one_another(prior: shape_prior.ShapePrior) -> 
     assert np.allclose(found, code, atol=1e-4) if inner else np.corrcoef(found, code)[0, 1] > 0.8
 
 
-def test_a_slider_moves_the_surface_by_what_the_field_loses(piece: EditSession) -> None:
-    stack = piece.lay(EditTarget.FIT, [LayerSpec(None, None, shape="size")], ENGINE, ignore)
+def test_a_slider_moves_the_surface_by_what_the_field_loses(session: EditSession) -> None:
+    stack = session.lay(EditTarget.FIT, [slider("size")], None, MODEL, ignore)
     moved, rest = stack.pose([1.0]), stack.pose([0.0])
-    world = STEP * VOXEL / piece.subject.scan.frame.scale
+    world = STEP * VOXEL / session.fitted.scan.frame.scale
     assert np.allclose(np.linalg.norm(moved, axis=1) - np.linalg.norm(rest, axis=1), world, rtol=1e-3)
     assert np.allclose(stack.pose([-2.0]) - rest, -2 * (moved - rest), atol=1e-4)
     assert stack.layers[0].summary["kind"] == "shape" and stack.layers[0].summary["warnings"] == []
@@ -89,16 +92,16 @@ def test_no_facets_of_the_grid_show(prior: shape_prior.ShapePrior) -> None:
     assert np.abs(np.diff(slope)).max() < 0.05 * np.ptp(slope)
 
 
-def test_the_scans_own_vertices_move_as_the_fit_does_there(piece: EditSession) -> None:
-    stack = piece.lay(EditTarget.SCAN, [LayerSpec(None, None, shape="size")], ENGINE, ignore)
-    length = np.linalg.norm(stack.pose([1.0]) - stack.pose([0.0]), axis=1) * piece.subject.scan.frame.scale
+def test_the_scans_own_vertices_move_as_the_fit_does_there(session: EditSession) -> None:
+    stack = session.lay(EditTarget.SCAN, [slider("size")], None, MODEL, ignore)
+    length = np.linalg.norm(stack.pose([1.0]) - stack.pose([0.0]), axis=1) * session.fitted.scan.frame.scale
     assert np.allclose(length, STEP * VOXEL, rtol=2e-3)
 
 
-def test_the_way_to_the_plausible_starts_where_other_edits_lead_and_ends_at_the_data(piece: EditSession) -> None:
-    prior, shell = shape_prior.shipped_prior(), piece.subject.shell(EditTarget.FIT)
-    specs = [LayerSpec(None, None, 14.0, shape="bend"), LayerSpec(None, None, shape=PLAUSIBLE)]
-    stack = piece.lay(EditTarget.FIT, specs, ENGINE, ignore)
+def test_the_way_to_the_plausible_starts_where_other_edits_lead_and_ends_at_the_data(session: EditSession) -> None:
+    prior, shell = shape_prior.shipped_prior(), session.fitted.mesh(EditTarget.FIT)
+    specs = [slider("bend", 14.0), slider(PLAUSIBLE)]
+    stack = session.lay(EditTarget.FIT, specs, None, MODEL, ignore)
 
     def scored(*strengths: float) -> float:
         move = stack.edited(strengths).move
@@ -110,18 +113,18 @@ def test_the_way_to_the_plausible_starts_where_other_edits_lead_and_ends_at_the_
     assert stack.pose([14.0, -1.0]).tobytes() == stack.pose([14.0, 0.0]).tobytes()
 
 
-def test_what_is_plausible_already_stays_and_says_so(piece: EditSession) -> None:
-    stack = piece.lay(EditTarget.FIT, [LayerSpec(None, None, shape=PLAUSIBLE)], ENGINE, ignore)
+def test_what_is_plausible_already_stays_and_says_so(session: EditSession) -> None:
+    stack = session.lay(EditTarget.FIT, [slider(PLAUSIBLE)], None, MODEL, ignore)
     assert np.array_equal(stack.pose([1.0]), stack.pose([0.0]))
     assert "nothing to do" in stack.layers[0].summary["warnings"][0]
 
 
 def test_a_slider_that_is_not_there_is_refused_by_name_and_so_is_a_scan_without_a_fit(
-    piece: EditSession, prior: shape_prior.ShapePrior
+    session: EditSession, prior: shape_prior.ShapePrior
 ) -> None:
-    error = refusal(piece.lay, EditTarget.FIT, [LayerSpec(None, None, shape="charm")], ENGINE, ignore)
+    error = refusal(session.lay, EditTarget.FIT, [slider("charm")], None, MODEL, ignore)
     assert error.code is ErrorCode.BAD_OPTION and "size, bend, plausible" in error.message
-    error = refusal(shape_edit, "size", piece.subject.scan, None, prior)
+    error = refusal(shape_edit, "size", session.fitted.scan, None, prior)
     assert error.code is ErrorCode.BAD_OPTION and "needs a fit" in error.message
 
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.edits import displacement, stack
+from backend.edits import stack
 from backend.edits.apply import apply_stack, check_stack
-from backend.edits.displacement import Displacement
+from backend.edits.displacement import Displacement, displacement_of
 from backend.edits.fitted_scan import EditableMesh, FittedScan
-from backend.edits.layer import LayerSpec, specs_of
 from backend.edits.learn import learn_from
+from backend.edits.masks import PaintedMask
 from backend.edits.stack import EditSession, EvaluatedLayer, FittedEdit, Stack
 from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import FittedMesh
@@ -29,14 +29,14 @@ from backend.scan.prepare import prepare
 from backend.server.fit_cache import FitCache, nbytes
 from tests.scan_shapes import cube, globe
 
-ENGINE: Any = SimpleNamespace(model=None, info=lambda: SimpleNamespace(model_hash="0123456789abcdef"))
+MODEL = "0123456789abcdef"
 
 
 def ignore(share: float, text: str) -> None:
     assert 0 <= share <= 1 and text
 
 
-def piece_of(scale: float = 1.0, where: float = 0.0) -> EditSession:
+def session_of(scale: float = 1.0, where: float = 0.0) -> EditSession:
     """A ball, fitted as it is."""
     points, faces = globe(16, 32)
     world = scale * points + where
@@ -49,15 +49,17 @@ def piece_of(scale: float = 1.0, where: float = 0.0) -> EditSession:
 def stack_of(moves: np.ndarray, muted: int | None = None) -> Stack:
     """A stack on a cube with displacements (k, 8, 3), canonical and world units being the same."""
     points, faces = cube()
-    shell = EditableMesh(points, faces, np.zeros(8))
     layers = [
         EvaluatedLayer(
-            LayerSpec("thickness", None, mute=k == muted), None if k == muted else FittedEdit(Flat(), (-1, 2)), unit
+            layer("thickness", mute=k == muted), None if k == muted else FittedEdit(Flat(), (-1, 2)), displacement
         )
-        for k, unit in enumerate(Displacement(move, np.abs(move[:, 0])) for move in moves)
+        for k, displacement in enumerate(Displacement(move, np.abs(move[:, 0])) for move in moves)
     ]
-    rows = np.array([layer.unit.move.reshape(-1) for layer in layers], np.float32).reshape(len(moves), 24)
-    return Stack(shell, tuple(layers), points.astype(np.float32), rows)
+    return Stack(EditableMesh(points, faces, np.zeros(8)), tuple(layers), points, 1.0, (0.0, 0.0, 0.0))
+
+
+def layer(name: str, strength: float = 1.0, mask: int | None = None, mute: bool = False) -> Layer:
+    return Layer(name, strength, mute=mute, mask=None if mask is None else MaskRef("row", row=mask))
 
 
 class Flat:
@@ -73,57 +75,57 @@ def refusal(call: Callable[[], object]) -> OmomiError:
     return caught.value
 
 
-# The shelf
+# The cache of fits
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 40), st.booleans()), max_size=30))
-def test_the_shelf_keeps_the_most_recently_used_that_fit(steps: list[tuple[int, int, bool]]) -> None:
-    shelf, order = FitCache(most_bytes=100, most_pieces=4), []
+def test_the_cache_keeps_the_most_recently_used_that_fit(steps: list[tuple[int, int, bool]]) -> None:
+    cache, order = FitCache(most_bytes=100, most_sessions=4), []
     for handle, size, take in steps:
         if take and handle in order:
-            shelf.take(handle)
+            cache.take(handle)
             order.append(order.pop(order.index(handle)))
         else:
-            piece: Any = SimpleNamespace(array=np.zeros(size, np.uint8))
-            shelf.put(handle, piece)
+            session: Any = SimpleNamespace(array=np.zeros(size, np.uint8))
+            cache.put(handle, session)
             order = [other for other in order if other != handle] + [handle]
-        while len(order) > 4 or sum(shelf_size(shelf, other) for other in order if other in shelf) > 100:
+        while len(order) > 4 or sum(size_in(cache, other) for other in order if other in cache) > 100:
             order.pop(0)
-        order = [other for other in order if other in shelf]
-        assert len(shelf) == len(order) and all(other in shelf for other in order)
-        assert handle in shelf
+        order = [other for other in order if other in cache]
+        assert len(cache) == len(order) and all(other in cache for other in order)
+        assert handle in cache
 
 
-def shelf_size(shelf: FitCache, handle: int) -> int:
-    return nbytes(shelf._pieces[handle])
+def size_in(cache: FitCache, handle: int) -> int:
+    return nbytes(cache._sessions[handle])
 
 
-def test_what_is_too_large_for_the_shelf_stays_as_long_as_it_is_the_last() -> None:
-    shelf = FitCache(most_bytes=10)
+def test_what_is_too_large_for_the_cache_stays_as_long_as_it_is_the_last() -> None:
+    cache = FitCache(most_bytes=10)
     large, small = (SimpleNamespace(array=np.zeros(size, np.uint8)) for size in (1000, 1))
-    shelf.put(1, large)  # type: ignore[arg-type]
-    assert shelf.take(1) is large
-    shelf.put(2, small)  # type: ignore[arg-type]
-    assert 1 not in shelf and 2 in shelf
+    cache.put(1, large)  # type: ignore[arg-type]
+    assert cache.take(1) is large
+    cache.put(2, small)  # type: ignore[arg-type]
+    assert 1 not in cache and 2 in cache
 
 
-def test_what_grows_on_the_shelf_pushes_others_off_it() -> None:
-    shelf = FitCache(most_bytes=100)
-    pieces = [SimpleNamespace(arrays=[np.zeros(10, np.uint8)]) for _ in range(3)]
-    for handle, piece in enumerate(pieces):
-        shelf.put(handle, piece)  # type: ignore[arg-type]
-    shelf.take(0)
-    pieces[0].arrays.append(np.zeros(75, np.uint8))
-    shelf.trim()
-    assert [handle in shelf for handle in range(3)] == [True, False, True]
+def test_what_grows_in_the_cache_pushes_others_out() -> None:
+    cache = FitCache(most_bytes=100)
+    sessions = [SimpleNamespace(arrays=[np.zeros(10, np.uint8)]) for _ in range(3)]
+    for handle, session in enumerate(sessions):
+        cache.put(handle, session)  # type: ignore[arg-type]
+    cache.take(0)
+    sessions[0].arrays.append(np.zeros(75, np.uint8))
+    cache.trim()
+    assert [handle in cache for handle in range(3)] == [True, False, True]
 
 
 def test_a_scan_that_was_forgotten_is_unknown_and_can_be_forgotten_again() -> None:
-    shelf = FitCache()
-    shelf.put(1, piece_of())
-    shelf.forget(1)
-    shelf.forget(1)
-    assert refusal(lambda: shelf.take(1)).code is ErrorCode.UNKNOWN_SCAN
+    cache = FitCache()
+    cache.put(1, session_of())
+    cache.forget(1)
+    cache.forget(1)
+    assert refusal(lambda: cache.take(1)).code is ErrorCode.UNKNOWN_SCAN
 
 
 def test_bytes_are_counted_once_through_views_caches_and_cycles() -> None:
@@ -144,11 +146,12 @@ def test_bytes_are_counted_once_through_views_caches_and_cycles() -> None:
 
 
 def test_a_piece_grows_with_its_edits() -> None:
-    piece = piece_of()
-    before = nbytes(piece)
-    assert before > piece.subject.raw.points.nbytes
-    piece.lay(EditTarget.FIT, [LayerSpec("thickness", None)] * 3, ENGINE, ignore)
-    assert nbytes(piece) >= before + 3 * 12 * len(piece.subject.raw.points)
+    session = session_of()
+    before = nbytes(session)
+    assert before > session.fitted.raw.points.nbytes
+    layers = [layer(name) for name in ("thickness", "detail", "smoothness")]
+    session.lay(EditTarget.FIT, layers, None, MODEL, ignore)
+    assert nbytes(session) >= before + 3 * 32 * len(session.fitted.raw.points)
 
 
 # Poses
@@ -162,17 +165,18 @@ moves = st.integers(0, 4).flatmap(
 def test_a_pose_is_the_body_and_the_sum_of_its_layers(moved: np.ndarray, data: st.DataObject) -> None:
     stack = stack_of(moved)
     strengths = data.draw(st.lists(st.floats(-3, 3), min_size=len(moved), max_size=len(moved)))
-    expected = stack.shell.vertices + np.tensordot(strengths, moved, 1)
+    expected = stack.mesh.vertices + np.tensordot(strengths, moved, 1)
     assert np.allclose(stack.pose(strengths), expected, atol=1e-5)
-    assert np.allclose(stack.edited(strengths).move, expected - stack.shell.vertices, atol=1e-9)
+    assert np.allclose(stack.edited(strengths).move, expected - stack.mesh.vertices, atol=1e-9)
 
 
 @given(moves, st.integers(0, 1))
 def test_strength_0_gives_the_bits_of_the_body_even_its_negative_zeros(moved: np.ndarray, sign: int) -> None:
     stack = stack_of(moved)
-    stack = replace(stack, base=np.where(stack.base == 0, np.float32(-0.0), stack.base))
+    stack = replace(stack, world=np.where(stack.world == 0, -0.0, stack.world))
     zeros = [[0.0, -0.0][sign]] * len(moved)
-    assert stack.pose(zeros).tobytes() == stack.base.tobytes()
+    assert stack.pose(zeros).tobytes() == stack.world.astype(np.float32).tobytes()
+    assert stack.moved(zeros).tobytes() == stack.world.tobytes()
     assert not stack.edited(zeros).move.any()
 
 
@@ -186,10 +190,10 @@ def test_a_pose_is_the_callers_own() -> None:
 
 def test_a_muted_layer_does_nothing_at_any_strength_and_no_slider_moves_it() -> None:
     stack = stack_of(np.ones((2, 8, 3)), muted=0)
-    assert stack.pose([5.0, 0.0]).tobytes() == stack.base.tobytes()
+    assert stack.moved([5.0, 0.0]).tobytes() == stack.world.tobytes()
     assert stack.warnings([100.0, 0.0]) == []
     assert "muted" in refusal(lambda: stack.layer(0)).message
-    assert stack.layer(1)[0].name == "thickness"
+    assert stack.layer(1)[0].edit == "thickness"
 
 
 @pytest.mark.parametrize("strengths", [[], [1.0], [1.0] * 3, [np.nan, 0], [np.inf, 0], [0, 1e10]])
@@ -212,11 +216,11 @@ def test_strengths_outside_of_what_was_seen_are_flagged_by_name() -> None:
 
 
 def test_a_scan_without_edits_is_itself() -> None:
-    piece = piece_of(3.0, 1e6)
-    assert piece.stack.layers == ()
-    assert np.allclose(piece.stack.pose([]) + 1e6, piece.subject.raw.points, atol=1e-6)
+    session = session_of(3.0, 1e6)
+    assert session.stack.layers == ()
+    assert np.allclose(session.stack.pose([]) + 1e6, session.fitted.raw.points, atol=1e-6)
     for body in EditTarget:
-        assert piece.lay(body, [], ENGINE, ignore).pose([]).shape == piece.subject.raw.points.shape
+        assert session.lay(body, [], None, MODEL, ignore).pose([]).shape == session.fitted.raw.points.shape
 
 
 def test_an_artist_is_told_where_walls_will_meet_before_anything_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,11 +229,11 @@ def test_an_artist_is_told_where_walls_will_meet_before_anything_is_swept(monkey
             return -0.4 * normals, np.zeros(len(points))
 
     monkeypatch.setattr(stack, "attribute", lambda *_: Shrinking())
-    piece = piece_of()
-    shell = piece.subject.shell(EditTarget.FIT)
-    radius = np.linalg.norm(shell.vertices, axis=1).mean()
-    (layer,) = piece.lay(EditTarget.FIT, [LayerSpec("thickness", None, strength=5.0)], ENGINE, ignore).layers
-    low, high = layer.summary["foretold"]
+    session = session_of()
+    mesh = session.fitted.mesh(EditTarget.FIT)
+    radius = np.linalg.norm(mesh.vertices, axis=1).mean()
+    (found,) = session.lay(EditTarget.FIT, [layer("thickness", 5.0)], None, MODEL, ignore).layers
+    low, high = found.summary["foretold"]
     assert low == -2.0
     assert high == pytest.approx(radius / 0.4, rel=0.1)
 
@@ -247,50 +251,49 @@ def test_an_edit_is_placed_and_evaluated_once_whatever_its_strength_and_mask(mon
         return Counting()
 
     monkeypatch.setattr(stack, "attribute", counted)
-    piece = piece_of()
-    half = np.linspace(0, 1, len(piece.subject.raw.points)).astype(np.float32)
-    spec = LayerSpec("thickness", None)
-    variants = [spec, replace(spec, strength=2.0), replace(spec, mask=half), replace(spec, mute=True), spec]
-    for variant in variants:
-        piece.lay(EditTarget.SCAN, [variant], ENGINE, ignore)
+    session = session_of()
+    half = np.linspace(0, 1, len(session.fitted.raw.points)).astype(np.float32)
+    one, masked = layer("thickness"), layer("thickness", mask=0)
+    for variant in [one, replace(one, strength=2.0), masked, replace(one, mute=True), one]:
+        session.lay(EditTarget.SCAN, [variant], half, MODEL, ignore)
     assert calls == ["placed", "evaluated"]
-    piece.lay(EditTarget.FIT, [spec, replace(spec, mask=half)], ENGINE, ignore)
+    session.lay(EditTarget.FIT, [one, masked], half, MODEL, ignore)
     assert calls == ["placed", "evaluated", "evaluated"]
 
 
 def test_a_masked_layer_is_what_the_mask_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "attribute", lambda *_: Flat())
-    piece = piece_of()
-    weights = np.random.default_rng(0).random(len(piece.subject.raw.points)).astype(np.float32)
-    spec = LayerSpec("thickness", None, mask=weights)
-    (unit,) = piece.lay(EditTarget.SCAN, [spec], ENGINE, ignore).units
-    shell = piece.subject.shell(EditTarget.SCAN)
-    expected = displacement.Layer(Flat(), 1.0, piece._painted(weights)).unit(shell.vertices, shell.normals)
-    assert np.array_equal(unit.move, expected.move) and np.array_equal(unit.doubt, expected.doubt)
-    assert np.allclose(unit.move[:, 0], 0.1 * weights, atol=1e-3)
+    session = session_of()
+    weights = np.random.default_rng(0).random(len(session.fitted.raw.points)).astype(np.float32)
+    (part,) = session.lay(EditTarget.SCAN, [layer("thickness", mask=0)], weights, MODEL, ignore).displacements
+    mesh = session.fitted.mesh(EditTarget.SCAN)
+    region = PaintedMask.of_mesh(mesh.vertices, mesh.faces, weights, 2 / 128, mesh.normals)
+    expected = displacement_of(Flat(), mesh.vertices, mesh.normals, region)
+    assert np.array_equal(part.move, expected.move) and np.array_equal(part.doubt, expected.doubt)
+    assert np.allclose(part.move[:, 0], 0.1 * weights, atol=1e-3)
 
 
 def test_vertices_without_a_place_do_not_move_and_spoil_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "attribute", lambda *_: Flat())
     points, faces = globe(16, 32)
     raw = RawScan(np.concatenate([points, [[np.nan, 0, 0]]]), faces, name="ball")
-    piece = EditSession(FittedScan(raw, prepare(raw)), (0.0, 0.0, 0.0))
-    spec = LayerSpec("thickness", None, mask=np.ones(len(raw.points), np.float32))
-    pose = piece.lay(EditTarget.SCAN, [spec], ENGINE, ignore).pose([1.0])
+    session = EditSession(FittedScan(raw, prepare(raw)), (0.0, 0.0, 0.0))
+    whole = np.ones(len(raw.points), np.float32)
+    pose = session.lay(EditTarget.SCAN, [layer("thickness", mask=0)], whole, MODEL, ignore).pose([1.0])
     assert np.isfinite(pose[:-1]).all() and (pose[:-1] - points)[:, 0].min() > 0
     assert np.isnan(pose[-1, 0])
 
 
 def test_an_edit_that_fails_is_named_and_leaves_the_old_stack() -> None:
-    piece = piece_of()
-    kept = piece.lay(EditTarget.FIT, [LayerSpec("thickness", None)], ENGINE, ignore)
-    error = refusal(lambda: piece.lay(EditTarget.FIT, [LayerSpec("charm", None)], ENGINE, ignore))
+    session = session_of()
+    kept = session.lay(EditTarget.FIT, [layer("thickness")], None, MODEL, ignore)
+    error = refusal(lambda: session.lay(EditTarget.FIT, [layer("charm")], None, MODEL, ignore))
     assert error.code is ErrorCode.BAD_OPTION and error.message.startswith("charm: ")
-    assert piece.stack is kept
+    assert session.stack is kept
 
 
 def test_too_many_edits_are_refused_before_any_is_looked_at() -> None:
-    error = refusal(lambda: piece_of().lay(EditTarget.FIT, [LayerSpec("charm", None)] * 257, ENGINE, ignore))
+    error = refusal(lambda: session_of().lay(EditTarget.FIT, [layer("charm")] * 257, None, MODEL, ignore))
     assert error.code is ErrorCode.BAD_OPTION and "256" in error.message
 
 
@@ -298,37 +301,38 @@ def test_places_of_edits_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(stack, "attribute", lambda *_: Flat())
     names = [f"edit {number}" for number in range(40)]
     monkeypatch.setattr(stack, "ATTRIBUTES", dict.fromkeys(names, SimpleNamespace(low=-1, high=1)))
-    piece = piece_of()
+    session = session_of()
     for name in names:
-        piece.lay(EditTarget.FIT, [LayerSpec(name, None)], ENGINE, ignore)
-    assert list(piece.placed) == names[-stack.MOST_PLACED :]
+        session.lay(EditTarget.FIT, [layer(name)], None, MODEL, ignore)
+    assert list(session.edits) == names[-stack.MOST_FITTED :]
 
 
 def test_a_stop_between_two_edits_leaves_the_old_stack() -> None:
-    piece, seen = piece_of(), []
+    session, seen = session_of(), []
 
     def stop(share: float, text: str) -> None:
         seen.append(text)
         if len(seen) == 2:
             raise OmomiError(ErrorCode.CANCELLED, "stop")
 
-    specs = [LayerSpec("thickness", None), LayerSpec("detail", None)]
-    assert refusal(lambda: piece.lay(EditTarget.FIT, specs, ENGINE, stop)).code is ErrorCode.CANCELLED
-    assert piece.stack.layers == ()
+    specs = [layer("thickness"), layer("detail")]
+    assert refusal(lambda: session.lay(EditTarget.FIT, specs, None, MODEL, stop)).code is ErrorCode.CANCELLED
+    assert session.stack.layers == ()
 
 
 @given(st.integers(0, 4), st.integers(0, 3), st.integers(-1, 3))
 def test_masks_are_cut_from_one_row(points: int, count: int, number: int) -> None:
-    masks = np.arange(points * count, dtype=np.float32)
+    session, masks = session_of(), np.arange(points * count, dtype=np.float32) / 16
+    session = EditSession(replace(session.fitted, raw=RawScan(np.random.default_rng(0).random((points, 3)))))
     if number < 0:
-        assert refusal(lambda: MaskRef("row", row=number)).code is ErrorCode.BAD_OPTION
-        return
-    layer = Layer("thickness", 1.0, mask=MaskRef("row", row=number))
-    if points and 0 <= number < count:
-        (spec,) = specs_of([layer], masks, points)
-        assert spec.mask is not None and spec.mask.tolist() == list(range(number * points, (number + 1) * points))
+        assert refusal(lambda: layer("thickness", mask=number)).code is ErrorCode.BAD_OPTION
+    elif points and number < count:
+        (region,) = session._regions([layer("thickness", mask=number)], masks)
+        assert isinstance(region, PaintedMask)
+        assert (16 * region.weights).tolist() == list(range(number * points, (number + 1) * points))
     else:
-        assert refusal(lambda: specs_of([layer], masks, points)).code is ErrorCode.BAD_OPTION
+        error = refusal(lambda: session._regions([layer("thickness", mask=number)], masks))
+        assert error.code is ErrorCode.BAD_OPTION
 
 
 json = st.recursive(
@@ -344,12 +348,12 @@ keys = ["edit", "strength", "sha256", "mute", "mask", "kind", "path", "x"]
 @given(st.dictionaries(st.sampled_from(keys), json | st.sampled_from(["thickness", "shape", "a" * 64, "a.omomi"])))
 def test_any_layer_is_understood_or_refused(value: dict[str, Any]) -> None:
     try:
-        layer = Layer.from_json(value)
+        found = Layer.from_json(value)
     except OmomiError as error:
         assert error.code is ErrorCode.BAD_OPTION
     else:
-        assert layer.edit and np.isfinite(layer.strength) and type(layer.mute) is bool
-        assert Layer.from_json(layer.to_json()) == layer
+        assert found.edit and np.isfinite(found.strength) and type(found.mute) is bool
+        assert Layer.from_json(found.to_json()) == found
 
 
 # What becomes of them
@@ -357,24 +361,24 @@ def test_any_layer_is_understood_or_refused(value: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 1000.0])
 def test_what_is_said_of_a_result_is_in_the_units_of_the_scan(scale: float) -> None:
-    piece = piece_of(scale, 5 * scale)
-    piece.lay(EditTarget.FIT, [LayerSpec("thickness", None)], ENGINE, ignore)
-    carried = apply_stack(piece, [2.0], Outcome.CARRIED, ignore)
-    assert carried.vertices.tobytes() == piece.stack.pose([2.0]).tobytes()
+    session = session_of(scale, 5 * scale)
+    session.lay(EditTarget.FIT, [layer("thickness")], None, MODEL, ignore)
+    carried = apply_stack(session, [2.0], Outcome.CARRIED, ignore)
+    assert (carried.vertices - session.origin).astype(np.float32).tobytes() == session.stack.pose([2.0]).tobytes()
     # thickness moves the surface by a hundredth of the longest side
-    assert np.isclose(carried.summary["largest"], 0.02 * scale, rtol=0.05)
-    assert carried.summary["moved"] == 1 and carried.summary["folded"] == 0 and carried.summary["warnings"] == []
+    assert np.isclose(carried.summary["largest_move"], 0.02 * scale, rtol=0.05)
+    assert carried.summary["moved"] == 1 and carried.summary["folded_faces"] == 0 and carried.summary["warnings"] == []
     assert np.allclose(carried.sigma, 0.01 * scale, rtol=1e-4)
-    made = apply_stack(piece, [2.0], Outcome.REMESHED, ignore)
-    radii = [np.linalg.norm(one.vertices, axis=1) / scale for one in (carried, made)]
+    made = apply_stack(session, [2.0], Outcome.REMESHED, ignore)
+    radii = [np.linalg.norm(one.vertices - session.origin, axis=1) / scale for one in (carried, made)]
     assert np.allclose(radii[0], 0.52, atol=2e-3) and np.allclose(radii[1], 0.52, atol=1e-2)
     assert made.faces.max() == len(made.vertices) - 1 and np.allclose(made.sigma, 0.01 * scale, rtol=1e-4)
 
 
 def test_a_check_measures_the_moved_mesh_in_world_units_wherever_it_is() -> None:
-    piece = piece_of(2.0, 1e7)
-    piece.lay(EditTarget.FIT, [LayerSpec("thickness", None)], ENGINE, ignore)
-    found, sigma = check_stack(piece, [3.0], ignore)
+    session = session_of(2.0, 1e7)
+    session.lay(EditTarget.FIT, [layer("thickness")], None, MODEL, ignore)
+    found, sigma = check_stack(session, [3.0], ignore)
     measures = found["measures"]
     assert np.isclose(measures.volume, 4 / 3 * np.pi * 1.06**3, rtol=0.03)
     assert np.allclose(measures.bounds, [[1e7 - 1.06] * 3, [1e7 + 1.06] * 3], atol=0.02)
@@ -383,15 +387,15 @@ def test_a_check_measures_the_moved_mesh_in_world_units_wherever_it_is() -> None
 
 
 def test_guesses_and_strengths_beyond_what_was_seen_are_warned_of() -> None:
-    piece = piece_of()
+    session = session_of()
 
     class Doubtful(Flat):
         def evaluate(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return super().evaluate(points, normals)[0], np.full(len(points), 0.06)
 
-    piece.placed["thickness"] = FittedEdit(Doubtful(), (-1, 2))
-    piece.lay(EditTarget.FIT, [LayerSpec("thickness", None)], ENGINE, ignore)
-    summary = apply_stack(piece, [9.0], Outcome.CARRIED, ignore).summary
+    session.edits["thickness"] = FittedEdit(Doubtful(), (-1, 2))
+    session.lay(EditTarget.FIT, [layer("thickness")], None, MODEL, ignore)
+    summary = apply_stack(session, [9.0], Outcome.CARRIED, ignore).summary
     assert summary["guessed"] == 1
     assert [text for text in summary["warnings"] if "guess" in text] and "9" in summary["warnings"][0]
 

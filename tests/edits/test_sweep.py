@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import trimesh
 
-from backend.edits import topology_check
+from backend.edits import apply
+from backend.edits.apply import check_topology
+from backend.edits.collision_margin import collision_margin
 from backend.edits.displacement import Displacement
 from backend.edits.fitted_scan import EditableMesh
 from backend.edits.sweep import sweep_layer
-from backend.edits.topology_check import check_topology, layer_margin
 from backend.errors import ErrorCode, OmomiError
 from backend.geometry.moving_solid import Reading, read_solid
 from backend.geometry.topology import Betti
@@ -84,15 +85,15 @@ def test_the_unmoved_shell_is_looked_at_once_and_forgotten_with_it(monkeypatch: 
         seen.append(len(vertices))
         return read_solid(vertices, faces)
 
-    monkeypatch.setattr(topology_check, "read_solid", counted)
+    monkeypatch.setattr(apply, "read_solid", counted)
     shell = balls()
     for _ in range(3):
         check_topology(shell, 0.5 * apart(shell).move)
     assert len(seen) == 4
-    known = len(topology_check._unmoved)
+    known = len(apply._unmoved)
     del shell
     gc.collect()
-    assert len(topology_check._unmoved) == known - 1
+    assert len(apply._unmoved) == known - 1
 
 
 def test_a_mesh_without_an_inside_has_no_topology_to_check() -> None:
@@ -169,6 +170,6 @@ def test_empty_ranges_and_fields_that_are_not_finite_are_refused() -> None:
 
 def test_what_is_foretold_of_a_layer_is_where_its_sweep_changes() -> None:
     shell = balls()
-    told = layer_margin(shell, apart(shell), -1.0, 1.0)
+    told = collision_margin(shell.vertices, shell.normals, apart(shell).move, -1.0, 1.0)
     assert told.margin == pytest.approx((-1.0, 0.5), abs=0.02)
     assert told.mismatch is not None and told.mismatch < 0.1

@@ -100,7 +100,7 @@ def test_values_of_a_body_are_told_at_the_points_of_the_scan_even_where_some_are
     raw = RawScan(points)
     scan = prepare(raw)
     subject = FittedScan(raw, scan, fit(scan, model, FitOptions(level=1)))
-    shell = subject.shell(EditTarget.FIT)
+    shell = subject.mesh(EditTarget.FIT)
     height = subject.to_world(shell.vertices)[:, 2].astype(np.float32)
     told = subject.on_scan(shell, height)
     assert np.isnan(told[-1]) and told.shape == (len(points),)
@@ -114,6 +114,6 @@ def test_the_own_mesh_of_a_scan_is_as_unsure_as_it_says() -> None:
     sigma[7] = np.nan
     raw = RawScan(ball.vertices, ball.faces, sigma=sigma)
     subject = FittedScan(raw, prepare(raw))
-    found = subject.shell(EditTarget.SCAN).sigma / subject.scan.frame.scale
+    found = subject.mesh(EditTarget.SCAN).sigma / subject.scan.frame.scale
     np.testing.assert_allclose(found, np.nan_to_num(sigma), rtol=1e-6)
-    assert not FittedScan(RawScan(ball.vertices, ball.faces), prepare(raw)).shell(EditTarget.SCAN).sigma.any()
+    assert not FittedScan(RawScan(ball.vertices, ball.faces), prepare(raw)).mesh(EditTarget.SCAN).sigma.any()

@@ -172,6 +172,14 @@ def membership(profile: Profile, scan: PreparedScan) -> Membership:
     return Membership(profile, placed, profile.score(departs), family_prior(profile, placed, surface))
 
 
+def member_of(path: Path, scan: PreparedScan) -> Membership:
+    """A scan under the profile of its family, read from a file. Raises OmomiError: those of `load_profile`;
+    NOT_REGISTERED for a scan that is no member."""
+    found = membership(load_profile(path), scan)
+    found.require_likeness(scan.name)
+    return found
+
+
 def family_prior(profile: Profile, placed: FittedShape, scan: Surface) -> CompletionPrior:
     """The surface of the family's shape on a scan; sigma is that of the posterior, calibrated."""
     shape, back = profile.shape, placed.similarity.inverse()

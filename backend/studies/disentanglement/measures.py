@@ -14,7 +14,7 @@ from scipy.spatial import KDTree
 
 from ...edits.attributes import ATTRIBUTES, attribute
 from ...edits.collision_margin import collision_margin
-from ...edits.displacement import Layer, Movement, units
+from ...edits.displacement import Movement, displacement_of
 from ...edits.fitted_scan import EditableMesh, FittedScan
 from ...edits.shape_sliders import shape_edit
 from ...engine import OnnxEngine
@@ -325,7 +325,7 @@ def slid_shapes(prior: ShapePrior, count: int, sliders: int | None, say: Say) ->
     names = (*tuple(ATTRIBUTES)[:sliders], *tuple(prior.sliders)[:sliders])
     for number, family in enumerate(SHAPES[:count]):
         subject = fitted(engine, family, FRESH + number)
-        shell = subject.shell(EditTarget.FIT)
+        shell = subject.mesh(EditTarget.FIT)
         for name in names:
             if name in ATTRIBUTES:
                 made, own = attribute(name, subject.scan, subject.fit), ATTRIBUTES[name]
@@ -350,7 +350,7 @@ def fitted(engine: OnnxEngine, family: str, seed: int) -> FittedScan:
 
 def slid(shape: str, shell: EditableMesh, name: str, movement: Movement, unit: str, low: float, high: float) -> Slid:
     """How far a movement goes, foretold and counted."""
-    (whole,) = units([Layer(movement, 1.0)], shell.vertices, shell.normals)
+    whole = displacement_of(movement, shell.vertices, shell.normals)
     told = collision_margin(shell.vertices, shell.normals, whole.move, low, high).margin
     solid = moving_solid(shell.vertices, shell.faces, whole.move, GRID)
     still = solid.betti(0.0)

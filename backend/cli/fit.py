@@ -1,0 +1,137 @@
+"""``omomi fit``: closed meshes of scans."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import OmomiError
+from ..formats.files import MESH_SUFFIXES
+from .arguments import MakeEngine, add_level, fit_options, folder, integer, progress, real, told
+from .output import disk_errors, print_json
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+    from ..field.fit import FittedMesh
+    from ..protocol.fit_options import FitOptions
+
+MOST_VARIATIONS = 99
+
+
+def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
+    fit = verbs.add_parser("fit", parents=parents, help="fit scans and write closed meshes")
+    fit.add_argument("scans", nargs="+", type=Path, metavar="SCAN", help="PLY, OBJ, STL, GLB or NPZ")
+    fit.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="a file, or a folder for several")
+    add_level(fit)
+    fit.add_argument("--denoise", type=real(-2, 2), metavar="-2..2", help="smooth more or less than estimated")
+    fit.add_argument("--fill", type=real(-1, 1), metavar="-1..1", help="close holes more or less willingly")
+    fit.add_argument("--largest-only", action="store_true", help="keep the largest piece only")
+    fit.add_argument("--no-symmetry", action="store_true", help="do not complete by the scan's own mirror symmetry")
+    family = "of a family (omomi align): completes what was not seen"
+    fit.add_argument("--profile", type=Path, metavar="FILE", help=family)
+    others = "N other completions of what was not seen too: OUT-1, OUT-2, ..."
+    fit.add_argument("--variations", type=integer(0, MOST_VARIATIONS), default=0, metavar="N", help=others)
+    fit.add_argument("--frames", type=Path, metavar="DIR", help="write each mesh on the way there")
+    fit.set_defaults(run=_run, misuse=fit.error)
+
+
+def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
+    outputs = _outputs(arguments)
+    given = {name: getattr(arguments, name) for name in ("denoise", "fill") if getattr(arguments, name) is not None}
+    pieces = {"keep_islands": not arguments.largest_only, "symmetry": not arguments.no_symmetry}
+    options = replace(fit_options(arguments), **pieces, **given)
+    engine = make_engine(arguments.device, arguments.threads)
+    results: list[dict[str, Any]] = []
+    errors: list[OmomiError] = []
+    for scan, output in zip(arguments.scans, outputs, strict=True):
+        written = [_numbered(output, number) for number in range(arguments.variations + 1)]
+        try:
+            found = _fit(engine, scan, written, options, arguments.frames, arguments.profile)
+        except OmomiError as error:
+            if len(outputs) == 1:
+                raise
+            print(f"{scan}: {error.message}", file=sys.stderr)
+            found = [{"scan": str(scan), "error": told(error)}]
+            errors.append(error)
+        results += found
+        for result in [] if arguments.json else found:
+            if "output" in result:
+                name, vertices, faces, level = (result[key] for key in ("output", "vertices", "faces", "level"))
+                print(f"{name}: {vertices} vertices, {faces} faces, level {level}")
+    if arguments.json:
+        info = engine.info()
+        summary: dict[str, Any] = {"device": info.device, "model": info.model_hash, "results": results}
+        if errors:
+            summary["error"] = told(errors[0])
+        print_json(summary)
+    return 1 if errors else 0
+
+
+def _outputs(arguments: argparse.Namespace) -> list[Path]:
+    """Where each scan's mesh goes; ends the program with 2 when that makes no sense."""
+    scans, output = arguments.scans, arguments.output
+    if len(scans) == 1:
+        if output.suffix.lower() not in MESH_SUFFIXES:
+            arguments.misuse(f"OUT must end in one of {', '.join(MESH_SUFFIXES)}")
+        return [output]
+    if output.suffix.lower() in MESH_SUFFIXES or output.is_file():
+        arguments.misuse("with several scans OUT is a folder")
+    outputs: list[Path] = []
+    taken: set[Path] = set()
+    for scan in scans:
+        path, number = output / f"{scan.stem}.ply", 1
+        while taken & (more := {_numbered(path, other) for other in range(arguments.variations + 1)}):
+            number += 1
+            path = output / f"{scan.stem}-{number}.ply"
+        taken |= more
+        outputs.append(path)
+    return outputs
+
+
+def _numbered(path: Path, number: int) -> Path:
+    """NAME-1.ply beside NAME.ply, which has the number 0."""
+    return path.with_stem(f"{path.stem}-{number}") if number else path
+
+
+def _fit(
+    engine: Engine, scan: Path, outputs: list[Path], options: FitOptions, frames: Path | None, profile: Path | None
+) -> list[dict[str, Any]]:
+    """Fit a scan and write it: the most likely completion first, then others, as many as there are outputs."""
+    from ..engine import prepare_scan
+    from ..formats.mesh_files import check_output, load_scan, save_mesh
+    from ..protocol.codec import jsonable
+
+    results: list[dict[str, Any]] = []
+    check_output(outputs[0])
+    for target in (outputs[0].parent, *([] if frames is None else [frames])):
+        folder(target)
+    with disk_errors(), progress(scan.name) as line:
+        prepared, prior = prepare_scan(engine, load_scan(scan), profile, line.show)
+        for number, output in enumerate(outputs):
+            written: list[str] = []
+
+            def on_frame(mesh: FittedMesh, name: str = output.stem, written: list[str] = written) -> None:
+                if frames is not None:
+                    path = frames / f"{name}-{len(written)}-level{mesh.level}.ply"
+                    save_mesh(path, mesh.vertices, mesh.faces, mesh.sigma)
+                    written.append(str(path))
+
+            fit = engine.fit(prepared, replace(options, variation=number), on_frame, line.show, engine.token(), prior)
+            mesh = fit.mesh
+            save_mesh(output, mesh.vertices, mesh.faces, mesh.sigma)
+            results.append(
+                {
+                    "scan": str(scan),
+                    "output": str(output),
+                    "frames": written,
+                    "vertices": len(mesh.vertices),
+                    "faces": len(mesh.faces),
+                    "level": mesh.level,
+                    "stats": jsonable(fit.stats),
+                    "report": jsonable(fit.report),
+                }
+            )
+    return results
