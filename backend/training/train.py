@@ -14,17 +14,27 @@ import torch
 from torch import Tensor
 
 from .atom import AtomConfig
-from .bank import DEEPEST, WHOLLY_BLIND, Bank, fill_bank, turned_fields
+from .bank import DEEPEST, Bank, fill_bank, turned_fields
 from .checkpoint import load_checkpoint, parameters_in, save_checkpoint
 from .flow import flow_of
 from .grids import Batch
-from .losses import EVENNESS
 from .objective import TrainConfig, evaluate, learn_from, rate_at
 from .recursion import Recursion
 from .release import STUDY, release
 
 TURNS = 8
 """Random symmetries of the cube under which every shape of the bank counts when features and flow are fitted."""
+SETTINGS = {
+    "minutes": "wall-clock time of training, all runs together",
+    "batch": "scans in a step",
+    "rate": "learning rate",
+    "evenness": "small: precise where the scan saw the surface; large: plausible where it did not",
+    "tuned": "share of the rate for the weights that --from brings along; 0 keeps them",
+    "depth": "deepest level that is trained",
+    "blind": "share of the samples without evidence",
+    "seed": "of the weights and of all draws",
+}
+"""Settings of `TrainConfig` that are options of the command, with their help."""
 
 
 def drawn_ahead(bank: Bank, config: TrainConfig, generator: torch.Generator) -> Iterator[Batch]:
@@ -126,24 +136,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--bank", type=Path, help="a bank made before; the folder's own unless named")
     parser.add_argument("--shards", type=int, default=200, help="shards of the bank, each a draw of shapes")
     parser.add_argument("--members", type=int, default=8, help="shapes in a shard")
-    parser.add_argument("--minutes", type=float, default=TrainConfig.minutes)
-    parser.add_argument("--batch", type=int, default=TrainConfig.batch)
-    parser.add_argument("--rate", type=float, default=TrainConfig.rate)
-    parser.add_argument(
-        "--evenness",
-        type=float,
-        default=EVENNESS,
-        help="small: precise where the scan saw the surface; large: plausible where it did not",
-    )
-    parser.add_argument(
-        "--tuned",
-        type=float,
-        default=1.0,
-        help="share of the rate for the weights that --from brings along; 0 keeps them",
-    )
-    parser.add_argument("--depth", type=int, default=DEEPEST, help="deepest level that is trained")
-    parser.add_argument("--blind", type=float, default=WHOLLY_BLIND, help="share of the samples without evidence")
-    parser.add_argument("--seed", type=int, default=0)
+    for name, words in SETTINGS.items():
+        default = getattr(TrainConfig, name)
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=words)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--from", dest="origin", type=Path, help="checkpoint to start from, such as the shipped one")
@@ -153,16 +148,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     if options.threads:
         torch.set_num_threads(options.threads)
-    config = TrainConfig(
-        options.minutes,
-        options.batch,
-        options.rate,
-        evenness=options.evenness,
-        tuned=options.tuned,
-        depth=options.depth,
-        blind=options.blind,
-        seed=options.seed,
-    )
+    config = TrainConfig(**{name: getattr(options, name) for name in SETTINGS})
     bank, checkpoint = options.bank or options.folder / "bank", options.folder / "atom.safetensors"
     options.folder.mkdir(parents=True, exist_ok=True)
     fill_bank(bank, options.shards, options.members, options.device)
