@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.cli.main import _parser
 from backend.studies.study import STUDIES
 from tests import docs_tables
 from tests.benchmarks import NAMES
@@ -83,5 +84,24 @@ def test_a_stored_study_fills_its_table(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_backend_page_names_what_is_there() -> None:
-    named = re.findall(r"`([\w/]+(?:/|\.py|\.json))`", (ROOT / "backend" / "README.md").read_text("utf-8"))
-    assert len(named) > 20 and not [name for name in named if not (ROOT / "backend" / name).exists()]
+    named = re.findall(r"`([\w./]+(?:/|\.py|\.json))`", (ROOT / "backend" / "README.md").read_text("utf-8"))
+    assert len(named) > 20
+    assert not [name for name in named if not ((ROOT / "backend" / name).exists() or (ROOT / name).exists())]
+
+
+def test_the_commands_of_the_first_page_are_understood() -> None:
+    lines = re.findall(r"^omomi [^#\n]+", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert len(lines) == 6
+    for line in lines:
+        _parser().parse_args(line.split()[1:])
+
+
+def test_the_manual_quotes_messages_and_operators_that_are_there() -> None:
+    manual = (ROOT / "blender_addon" / "README.md").read_text("utf-8")
+    code = "".join(
+        path.read_text("utf-8") for top in ("backend", "blender_addon") for path in (ROOT / top).rglob("*.py")
+    )
+    messages = re.findall(r'"([^"]+)"', manual[manual.index("## When it says no") : manual.index("## Scripts")])
+    operators = re.findall(r"bpy\.ops\.(omomi\.\w+)", manual)
+    assert len(messages) > 15 and not [message for message in messages if message not in code]
+    assert len(operators) > 10 and not [name for name in operators if f'bl_idname = "{name}"' not in code]
