@@ -11,18 +11,14 @@ from bpy.app.handlers import persistent
 
 from . import operators
 from .session import backend_fit, fits, live, process
-from .ui import edit_panels, panels, preferences, prior_panels, properties
+from .ui import panels, preferences, properties, widgets
 
 CLASSES = (
     *properties.CLASSES,
     preferences.OmomiPreferences,
     *operators.CLASSES,
-    panels.OMOMI_PT_scan,
-    prior_panels.OMOMI_PT_completions,
-    *edit_panels.CLASSES,
-    prior_panels.OMOMI_PT_family,
-    prior_panels.OMOMI_PT_imagine,
-    panels.OMOMI_PT_result,
+    *widgets.CLASSES,
+    *panels.CLASSES,
 )
 
 

@@ -1,4 +1,4 @@
-"""What the panels share: where they are, text that fits the width of the sidebar, and the files of the library."""
+"""What panels and menus are built of: text that fits the sidebar, rows of files, the list of edits, the menus."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 import bpy
 
-from ..session import library
+from ..session import edits, library, shape_sliders
 from . import preferences
 
-__all__ = ["ClosedSidebar", "Sidebar", "active_mesh", "file_rows", "files", "lines", "wrapped"]
+__all__ = ["CLASSES", "ClosedSidebar", "Sidebar", "active_mesh", "file_rows", "lines", "wrapped"]
 
+ICONS = {"attribute": "MODIFIER", "shape": "MESH_MONKEY", "learned": "FILE"}
 # A sidebar is no file browser: what is beyond this is found by Import and in the folder.
 MOST_ROWS = 40
 FILE_BUTTONS = ("rename_file", "GREASEPENCIL"), ("export_file", "EXPORT"), ("delete_file", "TRASH")
@@ -76,6 +77,59 @@ def file_rows(
         for action, sign in FILE_BUTTONS:
             button = row.operator(f"omomi.{action}", text="", icon=sign)
             button.kind, button.name = kind, name
+
+
+class OMOMI_UL_edits(bpy.types.UIList):
+    bl_idname = "OMOMI_UL_edits"
+
+    def draw_item(
+        self, context: Any, layout: Any, data: Any, item: Any, icon: Any, active_data: Any, active_name: Any
+    ) -> None:
+        row = layout.row(align=True)
+        row.active = not item.mute
+        row.label(text=item.name, icon=ICONS.get(item.kind, "NONE"))
+        strength = row.row(align=True)
+        strength.alert = edits.outside(item)
+        strength.prop(item, "strength", text="", slider=True)
+        if edits.outside(item):
+            row.label(text="", icon="ERROR")
+        row.prop(item, "mute", text="", icon="HIDE_ON" if item.mute else "HIDE_OFF", emboss=False)
+
+
+class OMOMI_MT_add_edit(bpy.types.Menu):
+    bl_idname = "OMOMI_MT_add_edit"
+    bl_label = "Add Edit"
+
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        for known in edits.ATTRIBUTES:
+            add = layout.operator("omomi.add_edit", text=known.label, icon="MODIFIER")
+            add.kind, add.name = "attribute", known.name
+        layout.separator()
+        for slider in shape_sliders.sliders(edits.CARD):
+            add = layout.operator("omomi.add_edit", text=slider.name.capitalize(), icon=ICONS["shape"])
+            add.kind, add.name = "shape", slider.name
+        layout.separator()
+        for name in files(library.EDIT):
+            layout.operator("omomi.add_from_library", text=name, icon="FILE").name = name
+
+
+class OMOMI_MT_presets(bpy.types.Menu):
+    bl_idname = "OMOMI_MT_presets"
+    bl_label = "Presets"
+
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        for name in library.BUILT_IN:
+            layout.operator("omomi.load_preset", text=name, icon="LOCKED").name = name
+        layout.separator()
+        for name in files(library.PRESET):
+            layout.operator("omomi.load_preset", text=name).name = name
+        layout.separator()
+        layout.operator("omomi.save_preset", icon="ADD")
+
+
+CLASSES = (OMOMI_UL_edits, OMOMI_MT_add_edit, OMOMI_MT_presets)
 
 
 def _columns() -> int:

@@ -160,7 +160,7 @@ def test_a_strength_outside_of_the_safe_range_is_warned_of(fake: Any, addon: Any
     edit = scan.omomi.edits[0]
     assert "safe -0.5 .. 1.25" in draw("OMOMI_PT_edits").texts()
     layout = Layout()
-    item = addon.edit_panels.OMOMI_UL_edits.draw_item
+    item = addon.widgets.OMOMI_UL_edits.draw_item
     item(None, bpy.context, layout, None, edit, 0, None, "")
     assert not any(options.get("icon") == "ERROR" for _, _, options in layout.drawn)
     edit.strength = 2.0
