@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import backend, check, completions, edits, family, fit, learn, library, sample_audit
+from . import backend, check, edits, fit, learn, library, sample_audit
 
 CLASSES = (
-    *fit.CLASSES, *completions.CLASSES, *backend.CLASSES, *edits.CLASSES, *learn.CLASSES, *library.CLASSES,
-    *check.CLASSES, *family.CLASSES, *sample_audit.CLASSES,
+    *fit.CLASSES, *backend.CLASSES, *edits.CLASSES, *learn.CLASSES, *library.CLASSES, *check.CLASSES,
+    *sample_audit.CLASSES,
 )  # fmt: skip

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
-from ..backend.errors import OmomiError
 from ..scene import shape_key
 from ..session import apply, backend_fit, edits, fits, live, shape_sliders
-from ..session.task import Client, Task
-from ..text import Refusal, edit_report, explain
+from ..session.fit_settings import FitSettings
+from ..session.task import Client, Task, Work
+from ..text import Refusal, edit_report
 from ..ui.properties import KINDS, RESULTS
-from .modal import WAIT, Runs, chosen, why_not_start
+from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, why_not_start
 
-__all__ = ["CLASSES", "OfEdits", "prepare", "settle", "why_not_editable"]
+__all__ = ["CLASSES", "EditOperator", "EditRunOperator", "prepare", "settle", "why_not_editable"]
 
 
 def why_not_editable(obj: Any) -> str:
@@ -29,22 +30,13 @@ def why_not_editable(obj: Any) -> str:
     return ""
 
 
-class OfEdits:
+class EditOperator(PolledOperator):
     """Mix-in of an operator on the active object. ``wants``: what there must be: "object", "edit" (an active one)."""
 
     wants = "edit"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        reason = cls.why_not(context)
-        if reason:
-            operator: Any = cls
-            operator.poll_message_set(reason)
-        return not reason
-
-    @classmethod
     def why_not(cls, context: Any) -> str:
-        """The reason why it cannot run now, or an empty text."""
         obj = context.active_object
         reason = why_not_editable(obj)
         if not reason and cls.wants == "edit" and obj.omomi.active >= len(obj.omomi.edits):
@@ -52,7 +44,33 @@ class OfEdits:
         return reason
 
 
-class OMOMI_OT_add_edit(OfEdits, bpy.types.Operator):
+class EditRunOperator(EditOperator, RunOperator):
+    """Mix-in of an operator that asks the backend about the active object. It supplies `_work` and `_place`."""
+
+    _uid = 0
+
+    @classmethod
+    def why_not(cls, context: Any) -> str:
+        return why_not_start(context) or super().why_not(context)
+
+    def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
+        """What asks the backend about the object with the session_uid `_uid`. Raises OmomiError."""
+        raise NotImplementedError
+
+    def _place(self, context: Any, obj: Any, result: Any) -> None:
+        """Put what the work returned in the scene, and report. Raises OmomiError."""
+        raise NotImplementedError
+
+    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
+        self._uid = context.active_object.session_uid
+        work = self._work(context, client, live.settings_of(context.scene))
+        return Task(client, backend_fit.retried(self._uid, work), "opening the scan")
+
+    def _commit(self, context: Any, run: Any) -> None:
+        self._place(context, backend_fit.need(self._uid), run.result)
+
+
+class OMOMI_OT_add_edit(EditOperator, ActionOperator, bpy.types.Operator):
     """Add an edit to the stack of the active object: an attribute or a shape slider by its name, or a file"""
 
     bl_idname = "omomi.add_edit"
@@ -73,27 +91,21 @@ class OMOMI_OT_add_edit(OfEdits, bpy.types.Operator):
         known = slider or next((known for known in edits.ATTRIBUTES if known.name == properties.name), None)
         return known.description if known is not None else cls.__doc__ or ""
 
-    def execute(self, context: Any) -> Any:
+    def _act(self, context: Any) -> str:
         options: Any = self
         obj = context.active_object
         if options.kind == "attribute" and options.name not in {known.name for known in edits.ATTRIBUTES}:
-            self.report({"ERROR"}, f"There is no attribute '{options.name}'. Choose one of the list.")
-            return {"CANCELLED"}
+            raise Refusal(f"There is no attribute '{options.name}'. Choose one of the list.")
         if options.kind == "learned" and not options.path:
-            self.report({"ERROR"}, "A learned edit needs its file. Choose one of the library.")
-            return {"CANCELLED"}
+            raise Refusal("A learned edit needs its file. Choose one of the library.")
         name = options.name or bpy.path.display_name_from_filepath(options.path)
-        try:
-            edit = edits.add(obj, options.kind, name, options.path)
-        except OmomiError as error:
-            self.report({"ERROR"}, explain(error))
-            return {"CANCELLED"}
+        edit = edits.add(obj, options.kind, name, options.path)
         prepare(obj, context.scene)
         edit.strength = options.strength
-        return {"FINISHED"}
+        return ""
 
 
-class OMOMI_OT_remove_edit(OfEdits, bpy.types.Operator):
+class OMOMI_OT_remove_edit(EditOperator, bpy.types.Operator):
     """Take the active edit out of the stack"""
 
     bl_idname = "omomi.remove_edit"
@@ -107,7 +119,7 @@ class OMOMI_OT_remove_edit(OfEdits, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class OMOMI_OT_move_edit(OfEdits, bpy.types.Operator):
+class OMOMI_OT_move_edit(EditOperator, bpy.types.Operator):
     """Move the active edit up or down"""
 
     bl_idname = "omomi.move_edit"
@@ -124,7 +136,7 @@ class OMOMI_OT_move_edit(OfEdits, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class OMOMI_OT_reset_edits(OfEdits, bpy.types.Operator):
+class OMOMI_OT_reset_edits(EditOperator, bpy.types.Operator):
     """Set all strengths to 0: the object is as it was, to the last bit"""
 
     bl_idname = "omomi.reset_edits"
@@ -147,7 +159,7 @@ class OMOMI_OT_reset_edits(OfEdits, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class OMOMI_OT_apply(OfEdits, Runs, bpy.types.Operator):
+class OMOMI_OT_apply(EditRunOperator, bpy.types.Operator):
     """Make the result of the edits and say what they did.
 
     Options that are not given are taken from the scene's settings.
@@ -161,10 +173,6 @@ class OMOMI_OT_apply(OfEdits, Runs, bpy.types.Operator):
         "result": EnumProperty(name="Result", items=RESULTS, default="SHAPE_KEY"),
         **WAIT,
     }
-
-    @classmethod
-    def why_not(cls, context: Any) -> str:
-        return why_not_start(context) or super().why_not(context)
 
     def _at_once(self, context: Any) -> set[str] | None:
         obj, result = context.active_object, self._result(context)
@@ -181,28 +189,20 @@ class OMOMI_OT_apply(OfEdits, Runs, bpy.types.Operator):
     def _result(self, context: Any) -> str:
         return chosen(self, context.scene, ["result"])["result"]
 
-    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
-        uid, fitting, result = context.active_object.session_uid, live.fitting_of(context.scene), self._result(context)
+    def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
+        uid, result = self._uid, self._result(context)
         reason = apply.why_not(context.active_object, result)
         if reason:
             raise Refusal(reason)
-        work = backend_fit.retried(uid, lambda: apply.work(client, uid, fitting, result))
-        return Task(client, work, "opening the scan")
+        return lambda: apply.work(client, uid, settings, result)
 
-    def _done(self, context: Any, run: Any) -> set[str]:
-        if run.result is None:
-            return {"CANCELLED"}
-        try:
-            obj = apply.commit(run.result)
-        except OmomiError as error:
-            run.errors.append(error)
-            return {"CANCELLED"}
-        text, warnings = edit_report(run.result.report)
-        obj.omomi.report = "\n".join([text, *warnings])
-        self._report({"INFO"}, f"{obj.name}: {text}")
+    def _place(self, context: Any, obj: Any, result: apply.EditResult) -> None:
+        shown = apply.commit(result)
+        text, warnings = edit_report(result.report)
+        shown.omomi.report = "\n".join([text, *warnings])
+        self._report({"INFO"}, f"{shown.name}: {text}")
         if warnings:
             self._report({"WARNING"}, "\n".join(warnings))
-        return {"FINISHED"}
 
 
 CLASSES = (OMOMI_OT_add_edit, OMOMI_OT_remove_edit, OMOMI_OT_move_edit, OMOMI_OT_reset_edits, OMOMI_OT_apply)

@@ -1,21 +1,29 @@
-"""The Fit operator: modal with a preview in the window, blocking in background mode and from scripts."""
+"""The Fit operator, and those on other completions of a fit: make some, look at one, pick one."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import bpy
+from bpy.props import StringProperty
 
+from ..backend.protocol.messages import MeshFrame
+from ..scene import completions, fit_provenance, preview
 from ..session import fits
 from ..session.fit_settings import from_settings
-from ..session.task import Client
-from ..ui.properties import FIT_OPTIONS
-from .modal import WAIT, Runs, chosen
+from ..session.task import Client, Task
+from ..text import Refusal
+from ..ui.properties import FIT_OPTIONS, completions_count
+from ..ui.widgets import active_mesh
+from .edits import prepare, settle
+from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, count_of, why_not_start
 
 __all__ = ["CLASSES"]
 
+SEVERAL = "other completions"
 
-class OMOMI_OT_fit(Runs, bpy.types.Operator):
+
+class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
     """Fit a watertight surface to every selected mesh object, as its modifiers show it.
 
     Options that are not given are taken from the scene's settings.
@@ -32,11 +40,12 @@ class OMOMI_OT_fit(Runs, bpy.types.Operator):
     }
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        reason = _why_not(context)
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
+    def why_not(cls, context: Any) -> str:
+        if fits.current() is not None:
+            return "A fit is running; cancel it with Esc first"
+        if context.mode.startswith("EDIT"):
+            return "Leave Edit Mode first (Tab), then Fit"
+        return "" if _targets(context) else "Select at least one mesh object to fit"
 
     def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
         options = chosen(self, context.scene, FIT_OPTIONS)
@@ -44,6 +53,7 @@ class OMOMI_OT_fit(Runs, bpy.types.Operator):
         return fits.FitRun(client, _targets(context), from_settings(options), replace=replace, stream=stream)
 
     def _done(self, context: Any, run: Any) -> set[str]:
+        # Of several objects, those that were fitted are placed, whatever became of the others.
         placed = run.commit()
         if placed and not run.errors:
             vertices = sum(len(obj.data.vertices) for obj in placed)
@@ -54,18 +64,98 @@ class OMOMI_OT_fit(Runs, bpy.types.Operator):
         return {"FINISHED"} if placed else {"CANCELLED"}
 
 
-CLASSES = (OMOMI_OT_fit,)
+class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
+    """Make other completions of a fit: what was measured stays, what was not seen is filled otherwise"""
+
+    bl_idname = "omomi.complete_otherwise"
+    bl_label = "Complete Otherwise"
+    bl_description = (
+        "Fit the scan again a few times and fill what was not seen in other likely ways, to pick one. What was "
+        "measured stays, and so does the fit until you pick; Esc cancels"
+    )
+    bl_options = {"UNDO"}  # noqa: RUF012
+    __annotations__ = {"count": completions_count(), **WAIT}
+    _uid = 0
+    _original: fit_provenance.OriginalScan
+
+    @classmethod
+    def why_not(cls, context: Any) -> str:
+        obj = active_mesh(context)
+        if reason := why_not_start(context):
+            return reason
+        if obj is None:
+            return "Make a fitted scan active"
+        return "" if fit_provenance.result_of(obj) is not None else f"{obj.name} has not been fitted; press Fit first"
+
+    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
+        result = fit_provenance.result_of(context.active_object)
+        assert result is not None
+        if reason := completions.why_not(result):
+            raise Refusal(reason)
+        count = count_of(self, context.scene, "completions")
+        settings = fit_provenance.settings_of(result)
+        self._uid, self._original = result.session_uid, fit_provenance.read(result)
+        key, name, offset = str(self._uid), fit_provenance.name_of(result), self._original.offset
+
+        def show(frame: MeshFrame) -> None:
+            preview.show(key, name, frame.world() + offset, frame.faces)
+
+        work = completions.complete(client, name, self._original, settings, count)
+        return Task(client, work, "opening the scan", count, show if stream else None, (key,))
+
+    def _commit(self, context: Any, run: Any) -> None:
+        made = completions.commit(self._uid, self._original, run.result)
+        self._report({"INFO"}, f"{len(made)} {SEVERAL} in '{completions.NAME}'. Look at each, then pick one")
+
+
+class CompletionOperator(PolledOperator, ActionOperator):
+    """Mix-in of an operator on a fit or one of its other completions: the one named, else the active object. It
+    supplies `_use`."""
+
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+    __annotations__ = {"name": StringProperty(name="Name", description="Of the object; else the active one")}
+
+    def _act(self, context: Any) -> str:
+        operator: Any = self
+        objects: Any = bpy.data.objects
+        obj = objects.get(operator.name) if operator.name else context.active_object
+        if obj is None or obj.type != "MESH" or not completions.of(obj.omomi.completes or obj):
+            raise Refusal(f"There are no {SEVERAL} to choose from. Press Complete Otherwise first.")
+        return self._use(context, obj)
+
+    def _use(self, context: Any, obj: Any) -> str:
+        """Do it with this one and return what to report. Raises OmomiError."""
+        raise NotImplementedError
+
+
+class OMOMI_OT_show_completion(CompletionOperator, bpy.types.Operator):
+    """Show this one and hide the others"""
+
+    bl_idname = "omomi.show_completion"
+    bl_label = "Show"
+
+    def _use(self, context: Any, obj: Any) -> str:
+        completions.show(obj)
+        return f"{obj.name} is shown"
+
+
+class OMOMI_OT_pick_completion(CompletionOperator, bpy.types.Operator):
+    """Keep this one as the fit and remove the others; the mesh that the fit had stays in the file as NAME.original"""
+
+    bl_idname = "omomi.pick_completion"
+    bl_label = "Pick"
+
+    def _use(self, context: Any, obj: Any) -> str:
+        name = obj.name
+        result = completions.pick(obj)
+        if len(result.omomi.edits):
+            prepare(result, context.scene)
+        settle(result)
+        return f"{result.name} has the shape of {name}" if name != result.name else f"{name} stays as it is"
+
+
+CLASSES = (OMOMI_OT_fit, OMOMI_OT_complete_otherwise, OMOMI_OT_show_completion, OMOMI_OT_pick_completion)
 
 
 def _targets(context: Any) -> list[Any]:
     return [obj for obj in context.selected_objects if obj.type == "MESH"]
-
-
-def _why_not(context: Any) -> str:
-    if fits.current() is not None:
-        return "A fit is running; cancel it with Esc first"
-    if context.mode.startswith("EDIT"):
-        return "Leave Edit Mode first (Tab), then Fit"
-    if not _targets(context):
-        return "Select at least one mesh object to fit"
-    return ""

@@ -10,12 +10,11 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
-from ..backend.errors import OmomiError
-from ..scene import preview
 from ..session import edits, library, live, process, shape_sliders
-from ..text import Refusal, explain
+from ..text import Refusal
 from ..ui import preferences
-from .edits import OfEdits, prepare, settle
+from .edits import EditOperator, prepare, settle
+from .modal import ActionOperator
 
 __all__ = ["CLASSES"]
 
@@ -28,26 +27,20 @@ SUFFIX = {"EDIT": library.EDIT, "PRESET": library.PRESET, "PROFILE": library.PRO
 GLOB = f"*{library.EDIT};*{library.PRESET};*{library.PROFILE}"
 
 
-class OnFiles:
-    """Mix-in of an operator on files: `_act` does it; what it raises is reported."""
+class FileOperator(ActionOperator):
+    """Mix-in of an operator on files. It supplies `_use`."""
 
     bl_options = {"INTERNAL"}  # noqa: RUF012
 
-    def execute(self, context: Any) -> Any:
-        operator: Any = self
-        try:
-            operator.report({"INFO"}, self._act(context, preferences.library_folder()))
-        except OmomiError as error:
-            operator.report({"ERROR"}, explain(error))
-            return {"CANCELLED"}
-        preview.redraw()
-        return {"FINISHED"}
+    def _act(self, context: Any) -> str:
+        return self._use(context, preferences.library_folder())
 
-    def _act(self, context: Any, folder: Path) -> str:
+    def _use(self, context: Any, folder: Path) -> str:
+        """Do it with the folder of the library and return what to report. Raises OmomiError."""
         raise NotImplementedError
 
 
-class OMOMI_OT_add_from_library(OfEdits, OnFiles, bpy.types.Operator):
+class OMOMI_OT_add_from_library(EditOperator, FileOperator, bpy.types.Operator):
     """Add an edit of the library to the stack of the active object"""
 
     bl_idname = "omomi.add_from_library"
@@ -56,7 +49,7 @@ class OMOMI_OT_add_from_library(OfEdits, OnFiles, bpy.types.Operator):
     wants = "object"
     __annotations__ = {"name": StringProperty(name="Name")}
 
-    def _act(self, context: Any, folder: Path) -> str:
+    def _use(self, context: Any, folder: Path) -> str:
         options: Any = self
         path = library.find(folder, options.name, library.EDIT)
         edits.add(context.active_object, "learned", path.stem, str(path))
@@ -65,7 +58,7 @@ class OMOMI_OT_add_from_library(OfEdits, OnFiles, bpy.types.Operator):
         return f"Added '{path.stem}'"
 
 
-class OMOMI_OT_load_preset(OfEdits, OnFiles, bpy.types.Operator):
+class OMOMI_OT_load_preset(EditOperator, FileOperator, bpy.types.Operator):
     """Give the active object the edits of a preset in place of those that it has"""
 
     bl_idname = "omomi.load_preset"
@@ -77,7 +70,7 @@ class OMOMI_OT_load_preset(OfEdits, OnFiles, bpy.types.Operator):
         "append": BoolProperty(name="Append", description="Keep the edits that are there"),
     }
 
-    def _act(self, context: Any, folder: Path) -> str:
+    def _use(self, context: Any, folder: Path) -> str:
         options: Any = self
         name = options.name
         steps = library.BUILT_IN.get(name) or library.read_preset(library.find(folder, name, library.PRESET))
@@ -93,7 +86,7 @@ class OMOMI_OT_load_preset(OfEdits, OnFiles, bpy.types.Operator):
         return f"{obj.name} has the edits of '{name}'"
 
 
-class OMOMI_OT_save_preset(OfEdits, OnFiles, bpy.types.Operator):
+class OMOMI_OT_save_preset(EditOperator, FileOperator, bpy.types.Operator):
     """Save the edits of the active object as a preset, a recipe that the command line reads as well"""
 
     bl_idname = "omomi.save_preset"
@@ -106,7 +99,7 @@ class OMOMI_OT_save_preset(OfEdits, OnFiles, bpy.types.Operator):
     def invoke(self, context: Any, event: Any) -> Any:
         return context.window_manager.invoke_props_dialog(self)
 
-    def _act(self, context: Any, folder: Path) -> str:
+    def _use(self, context: Any, folder: Path) -> str:
         options: Any = self
         name = library.check_name(options.name)
         if name in library.BUILT_IN:
@@ -115,12 +108,12 @@ class OMOMI_OT_save_preset(OfEdits, OnFiles, bpy.types.Operator):
         if path.exists() and not options.overwrite:
             raise Refusal(f"There is a preset '{name}' already. Choose another name, or allow overwriting.")
         steps = [_step(edit) for edit in context.active_object.omomi.edits]
-        fit = asdict(live.fitting_of(context.scene).options())
+        fit = asdict(live.settings_of(context.scene).options())
         library.write_preset(path, process.introduced().model_hash, fit, steps)
         return f"Saved '{name}'"
 
 
-class OMOMI_OT_rename_file(OnFiles, bpy.types.Operator):
+class OMOMI_OT_rename_file(FileOperator, bpy.types.Operator):
     """Give an edit, a preset or a family of the library another name; what uses it in this file follows"""
 
     bl_idname = "omomi.rename_file"
@@ -136,7 +129,7 @@ class OMOMI_OT_rename_file(OnFiles, bpy.types.Operator):
         options.new_name = options.name
         return context.window_manager.invoke_props_dialog(self)
 
-    def _act(self, context: Any, folder: Path) -> str:
+    def _use(self, context: Any, folder: Path) -> str:
         options: Any = self
         suffix = SUFFIX[options.kind]
         old = library.find(folder, options.name, suffix)
@@ -151,7 +144,7 @@ class OMOMI_OT_rename_file(OnFiles, bpy.types.Operator):
         return f"'{options.name}' is now '{path.stem}'"
 
 
-class OMOMI_OT_delete_file(OnFiles, bpy.types.Operator):
+class OMOMI_OT_delete_file(FileOperator, bpy.types.Operator):
     """Delete an edit, a preset or a family of the library for good"""
 
     bl_idname = "omomi.delete_file"
@@ -161,7 +154,7 @@ class OMOMI_OT_delete_file(OnFiles, bpy.types.Operator):
     def invoke(self, context: Any, event: Any) -> Any:
         return context.window_manager.invoke_confirm(self, event)
 
-    def _act(self, context: Any, folder: Path) -> str:
+    def _use(self, context: Any, folder: Path) -> str:
         options: Any = self
         library.delete(folder, options.name, SUFFIX[options.kind])
         if options.kind == "PROFILE":
@@ -169,7 +162,7 @@ class OMOMI_OT_delete_file(OnFiles, bpy.types.Operator):
         return f"Deleted '{options.name}'"
 
 
-class OMOMI_OT_import_file(OnFiles, bpy.types.Operator):
+class OMOMI_OT_import_file(FileOperator, bpy.types.Operator):
     """Copy edits, presets and families into the library"""
 
     bl_idname = "omomi.import_file"
@@ -186,7 +179,7 @@ class OMOMI_OT_import_file(OnFiles, bpy.types.Operator):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def _act(self, context: Any, folder: Path) -> str:
+    def _use(self, context: Any, folder: Path) -> str:
         options: Any = self
         chosen = [Path(options.directory) / item.name for item in options.files if item.name]
         sources = chosen or [Path(bpy.path.abspath(options.filepath))]
@@ -194,7 +187,7 @@ class OMOMI_OT_import_file(OnFiles, bpy.types.Operator):
         return f"Imported {', '.join(path.stem for path in paths)}"
 
 
-class OMOMI_OT_export_file(OnFiles, bpy.types.Operator):
+class OMOMI_OT_export_file(FileOperator, bpy.types.Operator):
     """Copy an edit, a preset or a family of the library to another folder"""
 
     bl_idname = "omomi.export_file"
@@ -213,7 +206,7 @@ class OMOMI_OT_export_file(OnFiles, bpy.types.Operator):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def _act(self, context: Any, folder: Path) -> str:
+    def _use(self, context: Any, folder: Path) -> str:
         options: Any = self
         target = Path(bpy.path.abspath(options.filepath))
         path = library.export(folder, options.name, SUFFIX[options.kind], target, overwrite=options.overwrite)

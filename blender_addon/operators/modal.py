@@ -1,4 +1,5 @@
-"""How an operator runs what takes time: modal in the window, blocking in background mode and from scripts."""
+"""How operators run: at once, or as a run that asks the backend. A run is modal in the window, and blocks in background
+mode and from scripts."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from ..session import fits, live, process
 from ..session.task import Client
 from ..text import explain
 
-__all__ = ["WAIT", "Runs", "chosen", "count_of", "why_not_start"]
+__all__ = ["WAIT", "ActionOperator", "PolledOperator", "RunOperator", "chosen", "count_of", "why_not_start"]
 
 TICK_SECONDS = 0.05
 
@@ -24,9 +25,45 @@ WAIT: dict[str, Any] = {
 }
 
 
-class Runs:
-    """Mix-in of an operator. It supplies `_make`, which begins a run, and `_done`, which puts what came of it in the
-    scene, reports, and returns what the operator returns."""
+class PolledOperator:
+    """Mix-in of an operator whose button says why it is disabled."""
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        reason = cls.why_not(context)
+        if reason:
+            operator: Any = cls
+            operator.poll_message_set(reason)
+        return not reason
+
+    @classmethod
+    def why_not(cls, context: Any) -> str:
+        """The reason why it cannot run now, or an empty text."""
+        return why_not_start(context)
+
+
+class ActionOperator:
+    """Mix-in of an operator that is done at once. It supplies `_act`."""
+
+    def execute(self, context: Any) -> Any:
+        operator: Any = self
+        try:
+            done = self._act(context)
+        except OmomiError as error:
+            operator.report({"ERROR"}, explain(error))
+            return {"CANCELLED"}
+        if done:
+            operator.report({"INFO"}, done)
+        preview.redraw()
+        return {"FINISHED"}
+
+    def _act(self, context: Any) -> str:
+        """Do it and return what to report, if anything. Raises OmomiError."""
+        raise NotImplementedError
+
+
+class RunOperator(PolledOperator):
+    """Mix-in of an operator that asks the backend. It supplies `_make` and `_commit`."""
 
     _timer: Any = None
     _run: fits.Run | None = None
@@ -85,10 +122,23 @@ class Runs:
         return None
 
     def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
+        """Begin the run; stream: show previews. Raises OmomiError."""
+        raise NotImplementedError
+
+    def _commit(self, context: Any, run: Any) -> None:
+        """Put the result of the run in the scene, and report. Raises OmomiError."""
         raise NotImplementedError
 
     def _done(self, context: Any, run: Any) -> set[str]:
-        raise NotImplementedError
+        """The run is over: what the operator returns."""
+        if run.result is None:
+            return {"CANCELLED"}
+        try:
+            self._commit(context, run)
+        except OmomiError as error:
+            run.errors.append(error)
+            return {"CANCELLED"}
+        return {"FINISHED"}
 
     def _begin(self, context: Any, *, stream: bool) -> bool:
         try:

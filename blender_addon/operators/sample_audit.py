@@ -21,7 +21,7 @@ from ..session.task import Client, Task, Work
 from ..text import plausibility_lines
 from ..ui.properties import samples_count, seed
 from .edits import why_not_editable
-from .modal import WAIT, Runs, chosen, count_of, why_not_start
+from .modal import WAIT, RunOperator, chosen, count_of
 
 __all__ = ["CLASSES"]
 
@@ -30,19 +30,7 @@ SPACING = 2.0
 PREVIEW = "sample"
 
 
-class Starts(Runs):
-    """Mix-in of an operator that needs nothing selected."""
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        reason = why_not_start(context)
-        if reason:
-            operator: Any = cls
-            operator.poll_message_set(reason)
-        return not reason
-
-
-class OMOMI_OT_sample(Starts, bpy.types.Operator):
+class OMOMI_OT_sample(RunOperator, bpy.types.Operator):
     """Make up new shapes from nothing, the way real ones are, in a row from the 3D cursor on; Esc cancels"""
 
     bl_idname = "omomi.sample"
@@ -58,29 +46,25 @@ class OMOMI_OT_sample(Starts, bpy.types.Operator):
         made: list[tuple[MeshFrame, dict[str, Any]]] = []
 
         def show(frame: MeshFrame) -> None:
-            preview.show(PREVIEW, "Imagined", frame.world() + self._place(len(made)), frame.faces)
+            preview.show(PREVIEW, "Imagined", frame.world() + self._location(len(made)), frame.faces)
 
         work = _samples(client, self._seed, count, int(context.scene.omomi.level), made)
         return Task(client, work, "imagining", count, show if stream else None, (PREVIEW,))
 
-    def _place(self, number: int) -> np.ndarray:
+    def _location(self, number: int) -> np.ndarray:
         return np.array(self._cursor) + (SPACING * number, 0.0, 0.0)
 
-    def _done(self, context: Any, run: Any) -> set[str]:
-        if run.result is None:
-            return {"CANCELLED"}
+    def _commit(self, context: Any, run: Any) -> None:
         for obj in context.selected_objects:
             obj.select_set(False)
         for number, (frame, said) in enumerate(run.result):
-            fitted = results.ResultMesh(frame.world(), frame.faces, frame.sigma, np.eye(3))
-            obj = results.new(fitted, f"Imagined {self._seed + number}", tuple(self._place(number).tolist()))
+            obj = results.new(frame, f"Imagined {self._seed + number}", tuple(self._location(number).tolist()))
             obj.omomi.check = "\n".join(plausibility_lines({**said, "value": said.get("plausibility")}))
         count = len(run.result)
         self._report({"INFO"}, f"{count} {'shape' if count == 1 else 'shapes'} imagined in {run.seconds:.1f} s")
-        return {"FINISHED"}
 
 
-class OMOMI_OT_audit(Starts, bpy.types.Operator):
+class OMOMI_OT_audit(RunOperator, bpy.types.Operator):
     """Write a page with pictures that says what the model knows, how far its sliders reach, and how far to trust it"""
 
     bl_idname = "omomi.audit"
@@ -112,21 +96,21 @@ class OMOMI_OT_audit(Starts, bpy.types.Operator):
         if path.suffix.lower() != ".html":
             path = path.with_name(f"{path.name}.html")
         against = bpy.path.abspath(options.against) if options.against else ""
-        uid, fitting = (None if obj is None else obj.session_uid), live.fitting_of(context.scene)
-        arguments = client, uid, fitting, str(path), against
+        uid, settings = (None if obj is None else obj.session_uid), live.settings_of(context.scene)
+        arguments = client, uid, settings, str(path), against
         if uid is None:
             return Task(client, _audit(*arguments), "reading the card")
         return Task(client, backend_fit.retried(uid, lambda: _audit(*arguments)), "opening the scan")
 
     def _done(self, context: Any, run: Any) -> set[str]:
-        if run.result is None:
-            if self._spare is not None:
-                self._spare.unlink(missing_ok=True)
-            return {"CANCELLED"}
+        if run.result is None and self._spare is not None:
+            self._spare.unlink(missing_ok=True)
+        return RunOperator._done(self, context, run)
+
+    def _commit(self, context: Any, run: Any) -> None:
         self._report({"INFO"}, f"The audit is in {run.result}")
         if not bpy.app.background:
             bpy.ops.wm.url_open(url=Path(run.result).as_uri())
-        return {"FINISHED"}
 
 
 CLASSES = (OMOMI_OT_sample, OMOMI_OT_audit)
@@ -140,11 +124,11 @@ def _samples(client: Client, seed: int, count: int, level: int, made: list[tuple
     return made
 
 
-def _audit(client: Client, uid: int | None, fitting: FitSettings, path: str, against: str) -> Work:
+def _audit(client: Client, uid: int | None, settings: FitSettings, path: str, against: str) -> Work:
     """The path of the page. Raises OmomiError."""
     handle = -1
     if uid is not None and len(mesh_io.read_own(backend_fit.need(uid)).points):
-        handle = (yield from backend_fit.opened(client, uid, fitting)).handle
+        handle = (yield from backend_fit.opened(client, uid, settings)).handle
     answer = yield client.request(AuditRequest, handle=handle, path=path, against=against)
     return answer.done.result.get("path") or path
 

@@ -11,40 +11,33 @@ from ..backend.protocol.requests import TransferRequest
 from ..session.task import Client, Work
 from . import mesh_io
 
-__all__ = ["MeshAttributes", "TransferredAttributes", "apply_attributes", "carried", "worn"]
+__all__ = ["MeshAttributes", "TransferredAttributes", "apply_attributes", "read_attributes", "transfer"]
 
 
 class MeshAttributes(NamedTuple):
-    """What a mesh wears, in the order of its triangles as `mesh_io.read_own` has them.
+    """Of a mesh of n vertices and m triangles, which are in the order of `mesh_io.read_own`."""
 
-    values f32 (n, channels): colours, then vertex groups; uvs f32 (layers * m * 3, 2); materials, smooth (m,).
-    colours: name and type of each attribute of four channels; active: names of the active UV and colour layers.
-    """
-
-    values: NDArray[np.float32]
-    uvs: NDArray[np.float32]
-    materials: NDArray[np.int32]
-    smooth: NDArray[np.bool_]
-    colours: tuple[tuple[str, str], ...]
-    groups: tuple[str, ...]
-    layers: tuple[str, ...]
-    active: tuple[str, str]
+    values: NDArray[np.float32]  # (n, channels): four for each colour attribute, then one for each vertex group
+    uvs: NDArray[np.float32]  # (layers * m * 3, 2)
+    materials: NDArray[np.int32]  # (m,): slots
+    smooth: NDArray[np.bool_]  # (m,)
+    colours: tuple[tuple[str, str], ...]  # name and type of each
+    groups: tuple[str, ...]  # names
+    layers: tuple[str, ...]  # names of the UV maps
+    active: tuple[str, str]  # names of the active UV map and of the active colours
 
 
 class TransferredAttributes(NamedTuple):
     """`MeshAttributes` and what became of them on a new mesh of w vertices and k triangles."""
 
-    worn: MeshAttributes
-    values: NDArray[np.float32]
-    """(w, channels)"""
-    uvs: NDArray[np.float32]
-    """(layers, k, 3, 2)"""
-    sources: NDArray[np.int32]
-    """(k,): the source triangle of each triangle."""
+    source: MeshAttributes
+    values: NDArray[np.float32]  # (w, channels)
+    uvs: NDArray[np.float32]  # (layers, k, 3, 2)
+    sources: NDArray[np.int32]  # (k,): the triangle that each comes from
 
 
-def worn(obj: Any) -> MeshAttributes:
-    """Everything that the own mesh of an object with faces wears and that can be carried to another."""
+def read_attributes(obj: Any) -> MeshAttributes:
+    """The attributes of the own mesh of an object with faces that can be transferred to another mesh."""
     mesh = obj.data
     corners, polygons = mesh_io.triangle_corners(mesh)
     if np.linalg.det(mesh_io.object_linear(obj)) < 0:
@@ -69,24 +62,24 @@ def worn(obj: Any) -> MeshAttributes:
     )
 
 
-def carried(
+def transfer(
     client: Client,
-    worn: MeshAttributes,
+    source: MeshAttributes,
     points: NDArray[np.float32],
     faces: NDArray[np.int32],
     target_points: NDArray[np.float32],
     target_faces: NDArray[np.int32],
 ) -> Work:
     """`TransferredAttributes` to the target mesh, which lies in the same frame. Raises OmomiError."""
-    channels, layers = worn.values.shape[1], len(worn.layers)
+    channels, layers = source.values.shape[1], len(source.layers)
     answer = yield client.request(
         TransferRequest, channels=channels, layers=layers, points=points, faces=faces,
         target_points=target_points, target_faces=target_faces,
-        values=worn.values.reshape(-1) if channels else None, uvs=worn.uvs if layers else None,
+        values=source.values.reshape(-1) if channels else None, uvs=source.uvs if layers else None,
     )  # fmt: skip
     done = answer.done
     return TransferredAttributes(
-        worn,
+        source,
         np.zeros((len(target_points), 0), np.float32) if done.values is None else done.values.reshape(-1, channels),
         np.zeros((0, len(target_faces), 3, 2), np.float32)
         if done.uvs is None
@@ -95,20 +88,20 @@ def carried(
     )
 
 
-def apply_attributes(obj: Any, carried: TransferredAttributes, mirrored: bool) -> None:
-    """Put on the triangle mesh of ``obj`` what was carried to it; ``mirrored``: its faces run the other way round."""
-    mesh, source = obj.data, carried.worn
+def apply_attributes(obj: Any, transferred: TransferredAttributes, mirrored: bool) -> None:
+    """Give the triangle mesh of ``obj`` what was transferred to it; mirrored: its faces run the other way round."""
+    mesh, source = obj.data, transferred.source
     for row, name in enumerate(source.layers):
-        corners = carried.uvs[row][:, ::-1] if mirrored else carried.uvs[row]
+        corners = transferred.uvs[row][:, ::-1] if mirrored else transferred.uvs[row]
         mesh.uv_layers.new(name=name, do_init=False)
         mesh.uv_layers[name].uv.foreach_set("vector", np.ascontiguousarray(corners, np.float32).reshape(-1))
     for row, (name, kind) in enumerate(source.colours):
         mesh.color_attributes.new(name=name, type=kind, domain="POINT")
-        colours = np.ascontiguousarray(carried.values[:, 4 * row : 4 * row + 4])
+        colours = np.ascontiguousarray(transferred.values[:, 4 * row : 4 * row + 4])
         mesh.color_attributes[name].data.foreach_set("color", colours.reshape(-1))
-    mesh_io.set_faces(mesh, source.materials[carried.sources], source.smooth[carried.sources])
+    mesh_io.set_faces(mesh, source.materials[transferred.sources], source.smooth[transferred.sources])
     first = 4 * len(source.colours)
-    mesh_io.set_groups(obj, source.groups, carried.values[:, first:])
+    mesh_io.set_groups(obj, source.groups, transferred.values[:, first:])
     if source.active[0]:
         mesh.uv_layers.active = mesh.uv_layers[source.active[0]]
     if source.active[1] in mesh.color_attributes:

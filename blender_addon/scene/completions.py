@@ -15,7 +15,7 @@ from ..session import backend_fit, edits
 from ..session.fit_settings import FitSettings
 from ..session.task import Client, Work
 from ..text import Refusal
-from . import fit_provenance, results
+from . import fit_provenance, preview, results
 from .fit_provenance import OriginalScan
 
 __all__ = ["MOST", "commit", "complete", "of", "pick", "show", "why_not"]
@@ -40,11 +40,11 @@ def of(result: Any) -> list[Any]:
     return sorted(found, key=lambda obj: obj.omomi.variation)
 
 
-def complete(client: Client, name: str, original: OriginalScan, fitting: FitSettings, count: int) -> Work:
+def complete(client: Client, name: str, original: OriginalScan, settings: FitSettings, count: int) -> Work:
     """A final ``MeshFrame`` for each of ``count`` other completions. Raises OmomiError."""
     made: list[MeshFrame] = []
     for variation in range(1, count + 1):
-        answer = yield replace(fitting, variation=variation).ask(client, original.scan, name)
+        answer = yield replace(settings, variation=variation).ask(client, original.scan, name)
         client.forget(answer.job)
         made.append(answer.mesh)
     return made
@@ -56,11 +56,10 @@ def commit(uid: int, original: OriginalScan, frames: list[MeshFrame]) -> list[An
     reason = why_not(result)
     if reason is not None:
         raise Refusal(reason)
-    _remove(of(result))
-    name, home = fit_provenance.name_of(result), _collection()
+    preview.remove_objects(of(result), MARK)
+    name, home = fit_provenance.name_of(result), preview.marked_collection(MARK, NAME)
     for variation, frame in enumerate(frames, 1):
-        fitted = results.ResultMesh(frame.world(), frame.faces, frame.sigma, original.linear)
-        obj = results.double(result, fitted, f"{name}.completion.{variation + 1}")
+        obj = results.double(result, frame, original.linear, f"{name}.completion.{variation + 1}")
         obj.omomi.completes, obj.omomi.variation = result, variation
         home.objects.link(obj)
     made = of(result)
@@ -97,26 +96,6 @@ def pick(chosen: Any) -> Any:
         result.data = mesh
         mesh.name = result.name
         edits.settle([result])
-    _remove(of(result))
+    preview.remove_objects(of(result), MARK)
     show(result)
     return result
-
-
-def _remove(objects: list[Any]) -> None:
-    for obj in objects:
-        mesh = obj.data
-        bpy.data.objects.remove(obj)
-        if not mesh.users:
-            bpy.data.meshes.remove(mesh)
-    for collection in [c for c in bpy.data.collections if MARK in c and not c.all_objects]:
-        bpy.data.collections.remove(collection)
-
-
-def _collection() -> Any:
-    root = bpy.context.scene.collection
-    found = next((c for c in root.children if MARK in c), None)
-    if found is None:
-        found = bpy.data.collections.new(NAME)
-        found[MARK] = True
-        root.children.link(found)
-    return found

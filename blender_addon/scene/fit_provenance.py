@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..session.fit_settings import FitSettings, from_settings
 from . import mesh_io
 
-__all__ = ["OPTIONS", "OriginalScan", "clear", "fitting_of", "name_of", "note", "read", "result_of"]
+__all__ = ["OPTIONS", "OriginalScan", "clear", "name_of", "note", "read", "result_of", "settings_of"]
 
 OPTIONS = ("level", "denoise", "fill", "keep_islands", "symmetry", "profile")
 
@@ -24,13 +24,13 @@ class OriginalScan(NamedTuple):
     offset: NDArray[np.float64]
 
 
-def note(obj: Any, fitting: FitSettings, scan: Any, mesh: Any, modifiers: list[str]) -> None:
+def note(obj: Any, settings: FitSettings, scan: Any, mesh: Any, modifiers: list[str]) -> None:
     """``obj`` shows the fit of another object, ``scan``, or of the mesh that it had, with the modifiers of these names.
     One of the two is None."""
     origin = obj.omomi.origin
     origin.scan, origin.mesh, origin.modifiers = scan, mesh, "\n".join(modifiers)
     for name in OPTIONS:
-        setattr(origin, name, str(fitting.level) if name == "level" else getattr(fitting, name))
+        setattr(origin, name, str(settings.level) if name == "level" else getattr(settings, name))
 
 
 def clear(obj: Any) -> None:
@@ -39,7 +39,7 @@ def clear(obj: Any) -> None:
     origin.scan = origin.mesh = None
 
 
-def fitting_of(obj: Any) -> FitSettings:
+def settings_of(obj: Any) -> FitSettings:
     """How the fit that ``obj`` shows was made. Raises as `fit_settings.from_settings`."""
     return from_settings({name: getattr(obj.omomi.origin, name) for name in OPTIONS})
 

@@ -19,7 +19,7 @@ from ..text import Refusal
 
 __all__ = [
     "COLOUR", "DEPARTURE", "DEVIATION", "GUESSED", "SIGMA", "SURE", "ScanArrays",
-    "corner_vertices", "departure_colours", "fill_mesh", "group_weights", "is_made", "material_indices",
+    "corner_vertices", "departure_colours", "fill_mesh", "group_weights", "is_made", "longest_side", "material_indices",
     "move_vertices", "object_by_uid", "object_linear", "open_loops",
     "paint_deviation", "paint_sigma", "read_own", "read_scan", "rest_shape", "set_faces", "set_groups",
     "to_local", "triangle_corners", "uncertainty_colours",
@@ -275,6 +275,11 @@ def _paint(mesh: Any, name: str | None, values: NDArray[np.float32], shown: str,
         mesh.attributes[name].data.foreach_set("value", np.ascontiguousarray(values, np.float32))
     mesh.attributes[shown].data.foreach_set("color", colours.reshape(-1))
     mesh.color_attributes.active_color = mesh.attributes[shown]
+
+
+def longest_side(points: NDArray[np.floating]) -> float:
+    """Of the box around points (n, 3); 0 without any."""
+    return float(np.ptp(points, axis=0).max()) if len(points) else 0.0
 
 
 def departure_colours(deviation: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ Undo and redo may bring a preview back or take one away, so each is found by its
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import bpy
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from . import mesh_io
 
-__all__ = ["redraw", "remove", "remove_all_but", "show"]
+__all__ = ["marked_collection", "redraw", "remove", "remove_all_but", "remove_objects", "show", "view_areas"]
 
 NAME = "Omomi Preview"
 MARK = "omomi_preview"
@@ -41,20 +41,41 @@ def remove(key: str) -> None:
 
 def remove_all_but(keys: Collection[str]) -> None:
     """Remove every preview that is not marked with one of ``keys``, and the collection with the last."""
-    for obj in [o for o in bpy.data.objects if MARK in o and o[MARK] not in keys]:
-        mesh: Any = obj.data
+    remove_objects([obj for obj in bpy.data.objects if MARK in obj and obj[MARK] not in keys], MARK)
+
+
+def remove_objects(objects: list[Any], mark: str) -> None:
+    """Remove objects with their meshes, and the collections with this mark that are empty then."""
+    for obj in objects:
+        mesh = obj.data
         bpy.data.objects.remove(obj)
-        bpy.data.meshes.remove(mesh)
-    for collection in [c for c in bpy.data.collections if MARK in c and not c.all_objects]:
+        if not mesh.users:
+            bpy.data.meshes.remove(mesh)
+    for collection in [c for c in bpy.data.collections if mark in c and not c.all_objects]:
         bpy.data.collections.remove(collection)
+
+
+def marked_collection(mark: str, name: str) -> Any:
+    """The collection of the scene with this mark; a new one with this name where there is none."""
+    root = bpy.context.scene.collection
+    found = next((c for c in root.children if mark in c), None)
+    if found is None:
+        found = bpy.data.collections.new(name)
+        found[mark] = True
+        root.children.link(found)
+    return found
+
+
+def view_areas() -> Iterator[Any]:
+    """The 3D views of all windows."""
+    for window in bpy.context.window_manager.windows:
+        yield from (area for area in window.screen.areas if area.type == "VIEW_3D")
 
 
 def redraw() -> None:
     """Have all 3D views drawn again."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+    for area in view_areas():
+        area.tag_redraw()
 
 
 def _digest(faces: NDArray[np.int32]) -> str:
@@ -71,15 +92,5 @@ def _new(key: str, name: str) -> Any:
     obj.hide_render = True
     obj.hide_select = True
     obj.show_in_front = True
-    _collection().objects.link(obj)
+    marked_collection(MARK, NAME).objects.link(obj)
     return obj
-
-
-def _collection() -> Any:
-    root = bpy.context.scene.collection
-    found = next((c for c in root.children if MARK in c), None)
-    if found is None:
-        found = bpy.data.collections.new(NAME)
-        found[MARK] = ""
-        root.children.link(found)
-    return found

@@ -1,28 +1,20 @@
-"""A fitted mesh -> the scene. The scan is never lost: it is hidden, or its mesh is kept under another name."""
+"""Meshes of the backend -> the scene. The scan is never lost: it is hidden, or its mesh is kept under another name."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backend.protocol.messages import MeshFrame
 from ..session import edits
 from ..session.fit_settings import FitSettings
 from . import fit_provenance, mesh_io
 from .attributes import TransferredAttributes, apply_attributes
 
-__all__ = ["ResultMesh", "double", "keep_mesh", "new", "place", "why_not_replace"]
-
-
-class ResultMesh(NamedTuple):
-    """``vertices`` f64 (n, 3) posed (see `mesh_io`), ``faces`` i32 (m, 3), ``sigma`` f32 (n,) world units"""
-
-    vertices: NDArray[np.float64]
-    faces: NDArray[np.int32]
-    sigma: NDArray[np.float32]
-    linear: NDArray[np.float64]
+__all__ = ["double", "keep_mesh", "new", "place", "why_not_replace"]
 
 
 def why_not_replace(obj: Any) -> str | None:
@@ -38,38 +30,40 @@ def why_not_replace(obj: Any) -> str | None:
 
 def place(
     source: Any,
-    fitted: ResultMesh,
+    frame: MeshFrame,
+    linear: NDArray[np.float64],
     *,
     replace: bool,
     suffix: str = "fit",
     hide: bool = True,
-    carried: TransferredAttributes | None = None,
-    fitting: FitSettings | None = None,
+    transferred: TransferredAttributes | None = None,
+    settings: FitSettings | None = None,
 ) -> Any:
     """Put the result over ``source``, as NAME.suffix or in its place, and return the object that shows it.
 
-    A fit, which comes with its ``fitting``, saw the mesh as its modifiers show it, so they must not act again. An edit,
-    which comes with what was ``carried`` to its mesh, saw the object's own mesh: there they stay.
+    linear: as of `mesh_io.object_linear`, of the source. A fit, which comes with its ``settings``, saw the mesh as its
+    modifiers show it, so the result has none of them. An edit, which comes with the attributes that were
+    ``transferred`` to its mesh, saw the object's own mesh, so the modifiers stay.
     """
-    mesh = _mesh(source, fitted, f"{source.name}.{suffix}")
+    mesh = _mesh(source, frame, linear, f"{source.name}.{suffix}")
     keep, original = suffix == "edit", source.data
     acting = [modifier.name for modifier in source.modifiers if modifier.show_viewport]
     target = _replace(source, mesh, keep) if replace else _add(source, mesh, suffix, keep, hide)
-    if fitting is None:
+    if settings is None:
         fit_provenance.clear(target)
     elif replace:
-        fit_provenance.note(target, fitting, None, original, acting)
+        fit_provenance.note(target, settings, None, original, acting)
     else:
-        fit_provenance.note(target, fitting, source, None, [])
-    if carried is not None:
-        apply_attributes(target, carried, bool(np.linalg.det(fitted.linear) < 0))
+        fit_provenance.note(target, settings, source, None, [])
+    if transferred is not None:
+        apply_attributes(target, transferred, bool(np.linalg.det(linear) < 0))
     edits.settle([target])
     return target
 
 
-def new(fitted: ResultMesh, name: str, place: tuple[float, float, float]) -> Any:
+def new(frame: MeshFrame, name: str, place: tuple[float, float, float]) -> Any:
     """A new object that shows a mesh at this place, selected and active."""
-    obj = bpy.data.objects.new(name, _geometry(fitted, name))
+    obj = bpy.data.objects.new(name, _geometry(frame, np.eye(3), name))
     obj.location = place
     bpy.context.scene.collection.objects.link(obj)
     obj.select_set(True)
@@ -77,9 +71,9 @@ def new(fitted: ResultMesh, name: str, place: tuple[float, float, float]) -> Any
     return obj
 
 
-def double(result: Any, fitted: ResultMesh, name: str) -> Any:
+def double(result: Any, frame: MeshFrame, linear: NDArray[np.float64], name: str) -> Any:
     """A copy of the object of a fit with another mesh and nothing else of its own. It is in no collection yet."""
-    mesh = _mesh(result, fitted, name)
+    mesh = _mesh(result, frame, linear, name)
     copy = _bare(result, mesh, keep_modifiers=False)
     copy.name = name
     copy.omomi.edits.clear()
@@ -97,18 +91,17 @@ def keep_mesh(obj: Any) -> None:
             mesh.name = f"{obj.name}.original"
 
 
-def _mesh(source: Any, fitted: ResultMesh, name: str) -> Any:
-    mesh = _geometry(fitted, name)
+def _mesh(source: Any, frame: MeshFrame, linear: NDArray[np.float64], name: str) -> Any:
+    mesh = _geometry(frame, linear, name)
     for material in source.data.materials:
         mesh.materials.append(material)
     return mesh
 
 
-def _geometry(fitted: ResultMesh, name: str) -> Any:
-    mesh = bpy.data.meshes.new(name)
-    mesh_io.fill_mesh(mesh, *mesh_io.to_local(fitted.vertices, fitted.faces, fitted.linear))
-    size = float(np.ptp(fitted.vertices, axis=0).max()) if len(fitted.vertices) else 0.0
-    mesh_io.paint_sigma(mesh, fitted.sigma, size, made=True)
+def _geometry(frame: MeshFrame, linear: NDArray[np.float64], name: str) -> Any:
+    mesh, posed = bpy.data.meshes.new(name), frame.world()
+    mesh_io.fill_mesh(mesh, *mesh_io.to_local(posed, frame.faces, linear))
+    mesh_io.paint_sigma(mesh, frame.sigma, mesh_io.longest_side(posed), made=True)
     return mesh
 
 

@@ -1,7 +1,7 @@
-"""What the backend holds of the scene: which scan was fitted, under which handle, with which stack of edits.
+"""What the backend holds of the scene: which scan it fitted, under which handle, with which stack of edits.
 
-Nothing of this is saved: the handle belongs to one process. A scan that the process does not know, or that looks
-different now, is fitted again without a word.
+Nothing of this is saved, for a handle belongs to one process. A scan that the process does not know, or that has
+changed since, is fitted again without asking.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,27 +21,35 @@ from ..scene import mesh_io
 from ..text import Refusal
 from . import edits
 from .fit_settings import FitSettings
-from .task import Client, Work
+from .task import Answer, Client, Work
 
-__all__ = ["BackendFit", "forget_all", "known", "need", "opened", "posed", "remember", "retried", "stacked"]
+__all__ = [
+    "Asked",
+    "BackendFit",
+    "asked",
+    "forget_all",
+    "known",
+    "need",
+    "opened",
+    "posed",
+    "remember",
+    "retried",
+    "stacked",
+]
 
 
 @dataclass
 class BackendFit:
-    """A fitted scan.
+    """A fitted scan that the backend process holds."""
 
-    own i32 (m, 3): its faces; frame: the final mesh of its fit; linear: as of `mesh_io.object_linear`; stack: body and
-    signature of the edits that the backend has; rest f32 (n, 3): the vertices of the body at strength 0.
-    """
-
-    pid: int | None
+    pid: int | None  # of the process
     handle: int
-    fingerprint: tuple[Any, ...]
-    own: NDArray[np.int32]
-    frame: MeshFrame
-    linear: NDArray[np.float64]
-    stack: tuple[EditTarget, tuple[Any, ...]] | None = None
-    rest: NDArray[np.float32] | None = None
+    fingerprint: tuple[Any, ...]  # of the scan and the settings of its fit
+    own: NDArray[np.int32]  # (m, 3): the scan's own faces
+    frame: MeshFrame  # the final mesh of the fit
+    linear: NDArray[np.float64]  # as of `mesh_io.object_linear`
+    stack: tuple[EditTarget, tuple[Any, ...]] | None = None  # body and signature of the edits that the backend has
+    rest: NDArray[np.float32] | None = None  # (n, 3): the vertices of the body at strength 0
 
     @property
     def body(self) -> EditTarget:
@@ -54,17 +62,26 @@ class BackendFit:
         return self.frame.faces if self.body is EditTarget.FIT else self.own
 
 
-_subjects: dict[int, BackendFit] = {}
+class Asked(NamedTuple):
+    """What came of a request about an object with its edits."""
+
+    fit: BackendFit
+    answer: Answer
+    strengths: tuple[float, ...]  # that were sent
+    stamp: str  # as of `edits.stamp`, at these strengths
+
+
+_fits: dict[int, BackendFit] = {}
 
 
 def known(uid: int) -> BackendFit | None:
     """What is known of the object with this ``session_uid``."""
-    return _subjects.get(uid)
+    return _fits.get(uid)
 
 
 def forget_all() -> None:
     """The backend process or the file is another one."""
-    _subjects.clear()
+    _fits.clear()
 
 
 def remember(
@@ -77,12 +94,12 @@ def remember(
     linear: NDArray[np.float64],
 ) -> BackendFit:
     """The backend has fitted this scan of the object; mark: as of `Fitting.mark`."""
-    old = _subjects.get(uid)
+    old = _fits.get(uid)
     if old is not None and old.pid == client.pid:
         client.forget(old.handle)
     own = np.empty((0, 3), np.int32) if scan.faces is None else scan.faces
-    _subjects[uid] = BackendFit(client.pid, handle, _fingerprint(scan, mark), own, frame, linear)
-    return _subjects[uid]
+    _fits[uid] = BackendFit(client.pid, handle, _fingerprint(scan, mark), own, frame, linear)
+    return _fits[uid]
 
 
 def need(uid: int, name: str = "The object") -> Any:
@@ -93,41 +110,50 @@ def need(uid: int, name: str = "The object") -> Any:
     return obj
 
 
-def opened(client: Client, uid: int, fitting: FitSettings) -> Work:
+def opened(client: Client, uid: int, settings: FitSettings) -> Work:
     """A `BackendFit` for the object's own mesh, fitted where that has not been done. Raises OmomiError."""
     obj = need(uid)
     scan = mesh_io.read_own(obj)
-    mark = fitting.mark()
+    mark = settings.mark()
     fingerprint = _fingerprint(scan, mark)
-    subject = _subjects.get(uid)
-    if subject is not None and subject.pid == client.pid and subject.fingerprint == fingerprint:
-        return subject
+    fit = _fits.get(uid)
+    if fit is not None and fit.pid == client.pid and fit.fingerprint == fingerprint:
+        return fit
     linear = mesh_io.object_linear(obj)
-    answer = yield fitting.ask(client, scan, obj.name)
+    answer = yield settings.ask(client, scan, obj.name)
     return remember(client, uid, answer.job, scan, mark, answer.mesh, linear)
 
 
-def stacked(client: Client, uid: int, fitting: FitSettings, body: EditTarget) -> Work:
+def stacked(client: Client, uid: int, settings: FitSettings, body: EditTarget) -> Work:
     """A `BackendFit` whose ``stack`` and ``rest`` are those of the object's edits now. Raises OmomiError."""
-    subject = yield from opened(client, uid, fitting)
+    fit = yield from opened(client, uid, settings)
     obj = need(uid)
     if body is EditTarget.SCAN and not len(obj.data.polygons):
         raise Refusal(f"{obj.name} has no faces, so it can have no shape key. Choose New mesh as the result.")
     stack = edits.read(obj)
-    if subject.stack != (body, stack.signature):
-        subject.stack = subject.rest = None
+    if fit.stack != (body, stack.signature):
+        fit.stack = fit.rest = None
         answer = yield client.request(
-            StackRequest, handle=subject.handle, body=str(body), layers=stack.layers, masks=stack.masks
+            StackRequest, handle=fit.handle, body=str(body), layers=stack.layers, masks=stack.masks
         )
         _take_notes(uid, answer.done.result)
-        rest = yield client.request(PoseRequest, handle=subject.handle, strengths=(0.0,) * len(stack.layers))
-        subject.stack, subject.rest = (body, stack.signature), _vertices(rest.done)
-    return subject
+        rest = yield client.request(PoseRequest, handle=fit.handle, strengths=(0.0,) * len(stack.layers))
+        fit.stack, fit.rest = (body, stack.signature), _vertices(rest.done)
+    return fit
 
 
-def posed(client: Client, subject: BackendFit, strengths: tuple[float, ...]) -> Work:
+def asked(client: Client, uid: int, settings: FitSettings, body: EditTarget, kind: type[Any], **fields: Any) -> Work:
+    """`Asked` by a request of this kind, which takes ``handle``, ``strengths`` and these fields. Raises OmomiError."""
+    fit = yield from stacked(client, uid, settings, body)
+    obj = need(uid)
+    strengths, stamp = edits.strengths(obj), edits.stamp(obj)
+    answer = yield client.request(kind, handle=fit.handle, strengths=strengths, **fields)
+    return Asked(fit, answer, strengths, stamp)
+
+
+def posed(client: Client, fit: BackendFit, strengths: tuple[float, ...]) -> Work:
     """Vertices f32 (n, 3) of the body at these strengths, posed minus the origin of the fit."""
-    answer = yield client.request(PoseRequest, handle=subject.handle, strengths=strengths)
+    answer = yield client.request(PoseRequest, handle=fit.handle, strengths=strengths)
     return _vertices(answer.done)
 
 
@@ -138,7 +164,7 @@ def retried(uid: int, make: Callable[[], Work]) -> Work:
     except OmomiError as error:
         if error.code != ErrorCode.UNKNOWN_SCAN:
             raise
-    _subjects.pop(uid, None)
+    _fits.pop(uid, None)
     return (yield from make())
 
 

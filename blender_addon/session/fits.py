@@ -135,8 +135,8 @@ class FitRun:
             elif reason is not None:
                 job.error = Refusal(reason)
             else:
-                fitted = results.ResultMesh(job.frame.world(), job.frame.faces, job.frame.sigma, job.linear)
-                placed.append(results.place(source, fitted, replace=self.replace, fitting=self.settings))
+                how = {"replace": self.replace, "settings": self.settings}
+                placed.append(results.place(source, job.frame, job.linear, **how))
         return placed
 
     def _send(self, job: ObjectFit, obj: Any) -> None:

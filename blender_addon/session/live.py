@@ -24,7 +24,7 @@ from . import backend_fit, edits, fits, process
 from .fit_settings import FitSettings, from_settings
 from .task import Client, Task, Work
 
-__all__ = ["after_history", "body_of", "error", "fitting_of", "mark", "pump", "status", "stop"]
+__all__ = ["after_history", "body_of", "error", "mark", "pump", "settings_of", "status", "stop"]
 
 TICK_SECONDS = 1 / 60
 # For so long after a step of a slider the next one does not look again whether scan and masks have changed.
@@ -82,7 +82,7 @@ def after_history() -> None:
                 mark(obj)
 
 
-def fitting_of(scene: Any) -> FitSettings:
+def settings_of(scene: Any) -> FitSettings:
     """How a scan is fitted when it is opened for editing. Raises `Refusal`."""
     return from_settings({name: getattr(scene.omomi, name) for name in FIT_OPTIONS})
 
@@ -146,11 +146,11 @@ def _follow(uid: int) -> Work:
 def _poses(client: Client, uid: int) -> Work:
     global _trusted, _trusted_until
     obj, scene = backend_fit.need(uid), bpy.context.scene
-    fitting, body = fitting_of(scene), body_of(obj, scene.omomi.result)
-    trusted = (uid, client.pid, edits.structure(obj), body, fitting)
+    settings, body = settings_of(scene), body_of(obj, scene.omomi.result)
+    trusted = (uid, client.pid, edits.structure(obj), body, settings)
     subject = backend_fit.known(uid)
     if subject is None or subject.stack is None or trusted != _trusted or time.monotonic() > _trusted_until:
-        subject = yield from backend_fit.stacked(client, uid, fitting, body)
+        subject = yield from backend_fit.stacked(client, uid, settings, body)
         _trusted = trusted
     while uid in _marked:
         obj, number = backend_fit.need(uid), _marked[uid]
