@@ -12,7 +12,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 from ..backend.protocol.requests import BlendRequest, CheckRequest, EditTarget, SolveRequest, SweepRequest
 from ..scene import mesh_io, preview, results
 from ..session import backend_fit, library, live
-from ..session.fit_settings import FitSettings, profile_path
+from ..session.backend_fit import FitSettings, profile_path
 from ..session.task import Client, Work
 from ..text import Refusal, measure_lines, plausibility_lines, topology_text, transition_lines, typicality_lines
 from ..ui.properties import BLEND_OPTIONS, SOLVE_OPTIONS, family

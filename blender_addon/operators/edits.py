@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from ..scene import shape_key
 from ..session import apply, backend_fit, edits, fits, live, shape_sliders
-from ..session.fit_settings import FitSettings
+from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task, Work
 from ..text import Refusal, edit_report
 from ..ui.properties import KINDS, RESULTS
@@ -63,7 +63,7 @@ class EditRunOperator(EditOperator, RunOperator):
 
     def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
         self._uid = context.active_object.session_uid
-        work = self._work(context, client, live.settings_of(context.scene))
+        work = self._work(context, client, FitSettings.of(context.scene.omomi))
         return Task(client, backend_fit.retried(self._uid, work), "opening the scan")
 
     def _commit(self, context: Any, run: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -10,7 +11,7 @@ from bpy.props import StringProperty
 from ..backend.protocol.messages import MeshFrame
 from ..scene import completions, fit_provenance, preview
 from ..session import fits
-from ..session.fit_settings import from_settings
+from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task
 from ..text import Refusal
 from ..ui.properties import FIT_OPTIONS, completions_count
@@ -48,9 +49,9 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
         return "" if _targets(context) else "Select at least one mesh object to fit"
 
     def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
-        options = chosen(self, context.scene, FIT_OPTIONS)
-        replace = options["result"] == "REPLACE"
-        return fits.FitRun(client, _targets(context), from_settings(options), replace=replace, stream=stream)
+        options = SimpleNamespace(**chosen(self, context.scene, FIT_OPTIONS))
+        settings, replace = FitSettings.of(options), options.result == "REPLACE"
+        return fits.FitRun(client, _targets(context), settings, replace=replace, stream=stream)
 
     def _done(self, context: Any, run: Any) -> set[str]:
         # Of several objects, those that were fitted are placed, whatever became of the others.
@@ -93,7 +94,7 @@ class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
         if reason := completions.why_not(result):
             raise Refusal(reason)
         count = count_of(self, context.scene, "completions")
-        settings = fit_provenance.settings_of(result)
+        settings = FitSettings.of(result.omomi.origin)
         self._uid, self._original = result.session_uid, fit_provenance.read(result)
         key, name, offset = str(self._uid), fit_provenance.name_of(result), self._original.offset
 

@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 from ..backend.protocol.requests import AlignRequest, LearnRequest
 from ..scene import mesh_io
 from ..session import fits, library
-from ..session.fit_settings import profile_path
+from ..session.backend_fit import profile_path
 from ..session.task import Client, Task, Work
 from ..text import Refusal, family_report
 from ..ui import preferences

@@ -10,7 +10,8 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
-from ..session import edits, library, live, process, shape_sliders
+from ..session import edits, library, process, shape_sliders
+from ..session.backend_fit import FitSettings
 from ..text import Refusal
 from ..ui import preferences
 from .edits import EditOperator, prepare, settle
@@ -108,7 +109,7 @@ class OMOMI_OT_save_preset(EditOperator, FileOperator, bpy.types.Operator):
         if path.exists() and not options.overwrite:
             raise Refusal(f"There is a preset '{name}' already. Choose another name, or allow overwriting.")
         steps = [_step(edit) for edit in context.active_object.omomi.edits]
-        fit = asdict(live.settings_of(context.scene).options())
+        fit = asdict(FitSettings.of(context.scene.omomi).options)
         library.write_preset(path, process.introduced().model_hash, fit, steps)
         return f"Saved '{name}'"
 

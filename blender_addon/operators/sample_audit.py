@@ -15,8 +15,8 @@ from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame
 from ..backend.protocol.requests import AuditRequest, SampleRequest
 from ..scene import mesh_io, preview, results
-from ..session import backend_fit, fits, live
-from ..session.fit_settings import FitSettings
+from ..session import backend_fit, fits
+from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task, Work
 from ..text import plausibility_lines
 from ..ui.properties import samples_count, seed
@@ -96,7 +96,7 @@ class OMOMI_OT_audit(RunOperator, bpy.types.Operator):
         if path.suffix.lower() != ".html":
             path = path.with_name(f"{path.name}.html")
         against = bpy.path.abspath(options.against) if options.against else ""
-        uid, settings = (None if obj is None else obj.session_uid), live.settings_of(context.scene)
+        uid, settings = (None if obj is None else obj.session_uid), FitSettings.of(context.scene.omomi)
         arguments = client, uid, settings, str(path), against
         if uid is None:
             return Task(client, _audit(*arguments), "reading the card")

@@ -12,7 +12,7 @@ import bpy
 
 from ..backend.protocol.messages import MeshFrame
 from ..session import backend_fit, edits
-from ..session.fit_settings import FitSettings
+from ..session.backend_fit import FitSettings
 from ..session.task import Client, Work
 from ..text import Refusal
 from . import fit_provenance, preview, results
@@ -44,7 +44,8 @@ def complete(client: Client, name: str, original: OriginalScan, settings: FitSet
     """A final ``MeshFrame`` for each of ``count`` other completions. Raises OmomiError."""
     made: list[MeshFrame] = []
     for variation in range(1, count + 1):
-        answer = yield replace(settings, variation=variation).ask(client, original.scan, name)
+        options = replace(settings.options, variation=variation)
+        answer = yield replace(settings, options=options).ask(client, original.scan, name)
         client.forget(answer.job)
         made.append(answer.mesh)
     return made

@@ -8,12 +8,10 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from ..session.fit_settings import FitSettings, from_settings
+from ..session.backend_fit import FitSettings
 from . import mesh_io
 
-__all__ = ["OPTIONS", "OriginalScan", "clear", "name_of", "note", "read", "result_of", "settings_of"]
-
-OPTIONS = ("level", "denoise", "fill", "keep_islands", "symmetry", "profile")
+__all__ = ["OriginalScan", "clear", "name_of", "note", "read", "result_of"]
 
 
 class OriginalScan(NamedTuple):
@@ -29,19 +27,15 @@ def note(obj: Any, settings: FitSettings, scan: Any, mesh: Any, modifiers: list[
     One of the two is None."""
     origin = obj.omomi.origin
     origin.scan, origin.mesh, origin.modifiers = scan, mesh, "\n".join(modifiers)
-    for name in OPTIONS:
-        setattr(origin, name, str(settings.level) if name == "level" else getattr(settings, name))
+    origin.level, origin.profile = str(settings.options.level), settings.profile
+    for name in ("denoise", "fill", "keep_islands", "symmetry"):
+        setattr(origin, name, getattr(settings.options, name))
 
 
 def clear(obj: Any) -> None:
     """``obj`` shows no fit."""
     origin = obj.omomi.origin
     origin.scan = origin.mesh = None
-
-
-def settings_of(obj: Any) -> FitSettings:
-    """How the fit that ``obj`` shows was made. Raises as `fit_settings.from_settings`."""
-    return from_settings({name: getattr(obj.omomi.origin, name) for name in OPTIONS})
 
 
 def name_of(obj: Any) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..backend.protocol.messages import MeshFrame
 from ..session import edits
-from ..session.fit_settings import FitSettings
+from ..session.backend_fit import FitSettings
 from . import fit_provenance, mesh_io
 from .attributes import TransferredAttributes, apply_attributes
 

@@ -15,7 +15,7 @@ from ..backend.protocol.requests import ApplyRequest, EditTarget, Outcome
 from ..scene import attributes, results, shape_key
 from ..text import Refusal
 from . import backend_fit
-from .fit_settings import FitSettings
+from .backend_fit import FitSettings
 from .task import Client, Work
 
 __all__ = ["EditResult", "commit", "why_not", "work"]

@@ -1,4 +1,4 @@
-"""What the backend holds of the scene: which scan it fitted, under which handle, with which stack of edits.
+"""How a scan is fitted, and what the backend holds of it: under which handle, with which stack of edits.
 
 Nothing of this is saved, for a handle belongs to one process. A scan that the process does not know, or that has
 changed since, is fitted again without asking.
@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
+from ..backend.protocol.fit_options import FitOptions
 from ..backend.protocol.messages import MeshFrame
-from ..backend.protocol.requests import EditTarget, PoseRequest, StackRequest
+from ..backend.protocol.requests import EditTarget, FitRequest, PoseRequest, StackRequest
 from ..scene import mesh_io
 from ..text import Refusal
-from . import edits
-from .fit_settings import FitSettings
+from ..ui import preferences
+from . import edits, library
 from .task import Answer, Client, Work
 
 __all__ = [
@@ -36,6 +37,38 @@ __all__ = [
     "retried",
     "stacked",
 ]
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a scan is fitted. Frozen at the start of a run, so that moving a slider meanwhile changes nothing."""
+
+    options: FitOptions = field(default_factory=FitOptions)
+    profile: str = ""  # name of a family of the library, or empty
+
+    @classmethod
+    def of(cls, group: Any) -> FitSettings:
+        """From the properties of a scene's settings, or of whatever has the same. Raises as `profile_path`."""
+        profile_path(group.profile)
+        switches = {"keep_islands": group.keep_islands, "symmetry": group.symmetry}
+        return cls(FitOptions(int(group.level), group.denoise, group.fill, **switches), group.profile)
+
+    def mark(self) -> tuple[Any, ...]:
+        """Equal for those that give the same fit. Raises as `profile_path`."""
+        path = profile_path(self.profile)
+        return (self.options, path, library.version(path))
+
+    def ask(self, client: Client, scan: mesh_io.ScanArrays, name: str) -> int:
+        """Ask for the fit of a scan; the number of the job. Raises OmomiError."""
+        return client.request(
+            FitRequest, name=name, options=self.options, profile=profile_path(self.profile),
+            points=scan.points, faces=scan.faces, normals=scan.normals, sigma=scan.sigma,
+        )  # fmt: skip
+
+
+def profile_path(name: str) -> str:
+    """The file of a family of the library; empty for none. Raises `Refusal` where the library does not have it."""
+    return str(library.find(preferences.library_folder(), name, library.PROFILE)) if name else ""
 
 
 @dataclass

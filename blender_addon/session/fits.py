@@ -19,7 +19,7 @@ from ..backend.protocol.messages import Failure, FitDone, MeshFrame, Progress
 from ..scene import mesh_io, preview, results
 from ..text import Refusal
 from . import backend_fit
-from .fit_settings import FitSettings
+from .backend_fit import FitSettings
 from .task import Client, Task
 
 __all__ = [

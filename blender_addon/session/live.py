@@ -19,12 +19,11 @@ from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import EditTarget
 from ..scene import mesh_io, preview, shape_key
 from ..text import Refusal, explain
-from ..ui.properties import FIT_OPTIONS
 from . import backend_fit, edits, fits, process
-from .fit_settings import FitSettings, from_settings
+from .backend_fit import FitSettings
 from .task import Client, Task, Work
 
-__all__ = ["after_history", "body_of", "error", "mark", "pump", "settings_of", "status", "stop"]
+__all__ = ["after_history", "body_of", "error", "mark", "pump", "status", "stop"]
 
 TICK_SECONDS = 1 / 60
 # For so long after a step of a slider the next one does not look again whether scan and masks have changed.
@@ -80,11 +79,6 @@ def after_history() -> None:
             stale = shape_key.find(obj) is not None and not shape_key.shows(obj)
             if stale or obj.session_uid in _previewed:
                 mark(obj)
-
-
-def settings_of(scene: Any) -> FitSettings:
-    """How a scan is fitted when it is opened for editing. Raises `Refusal`."""
-    return from_settings({name: getattr(scene.omomi, name) for name in FIT_OPTIONS})
 
 
 def body_of(obj: Any, result: str) -> EditTarget:
@@ -146,7 +140,7 @@ def _follow(uid: int) -> Work:
 def _poses(client: Client, uid: int) -> Work:
     global _trusted, _trusted_until
     obj, scene = backend_fit.need(uid), bpy.context.scene
-    settings, body = settings_of(scene), body_of(obj, scene.omomi.result)
+    settings, body = FitSettings.of(scene.omomi), body_of(obj, scene.omomi.result)
     trusted = (uid, client.pid, edits.structure(obj), body, settings)
     subject = backend_fit.known(uid)
     if subject is None or subject.stack is None or trusted != _trusted or time.monotonic() > _trusted_until:
