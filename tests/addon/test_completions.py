@@ -228,7 +228,7 @@ def test_a_failure_leaves_everything_as_it_was(fitted: Any, fake: Any, addon: An
 @pytest.fixture
 def running(fitted: Any, fake: Any, addon: Any, monkeypatch: pytest.MonkeyPatch) -> Operator:
     """The operator in a window, while the backend is at the second completion."""
-    module = importlib.import_module(f"{addon.name}.operators.completions")
+    module = importlib.import_module(f"{addon.name}.operators.fit")
     stand_in = SimpleNamespace(app=SimpleNamespace(background=False), types=bpy.types)
     monkeypatch.setattr(importlib.import_module(f"{addon.name}.operators.modal"), "bpy", stand_in)
     operator = Operator(module.OMOMI_OT_complete_otherwise, Window(), count=2)

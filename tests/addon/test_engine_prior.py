@@ -95,7 +95,7 @@ def test_a_family_of_three_completes_a_scan_of_a_fourth_and_judges_it(
     engine: Any, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A family of ten takes a minute.
-    monkeypatch.setattr(engine.operators.family, "FEWEST", 3)
+    monkeypatch.setattr(engine.operators.learn, "FEWEST_MEMBERS", 3)
     for bump in (-0.1, 0.0, 0.15):
         make(f"member {bump}", *bumpy(bump))
     assert bpy.ops.omomi.align(name="eggs") == {"FINISHED"}

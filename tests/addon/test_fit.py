@@ -39,7 +39,7 @@ def test_a_fit_adds_a_new_object_and_hides_the_scan(toy: Any, make: Callable[...
     assert bpy.context.view_layer.objects.active is result and result.select_get()
     assert scan.hide_get() and scan.hide_render and len(scan.data.vertices) == 8
     assert not any("preview" in obj.name.lower() for obj in bpy.data.objects)
-    assert toy.jobs.current() is None
+    assert toy.fits.current() is None
 
 
 def test_options_given_override_the_scene_and_the_rest_comes_from_it(toy: Any, make: Callable[..., Any]) -> None:

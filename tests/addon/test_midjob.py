@@ -24,8 +24,8 @@ def start(toy: Any) -> Callable[..., Any]:
     """Starts a streaming run over objects and makes it the current one."""
 
     def begin(*objects: Any, replace: bool = False, client: Any = None) -> Any:
-        run = toy.jobs.FitRun(client or toy.process.started(), objects, toy.jobs.Settings(replace=replace), stream=True)
-        toy.jobs.set_current(run)
+        run = toy.fits.FitRun(client or toy.process.started(), objects, toy.fits.Settings(replace=replace), stream=True)
+        toy.fits.set_current(run)
         return run
 
     return begin
@@ -36,7 +36,7 @@ def previews() -> list[Any]:
 
 
 def finish(toy: Any, run: Any) -> list[Any]:
-    toy.jobs.set_current(None)
+    toy.fits.set_current(None)
     return run.commit()
 
 
@@ -87,7 +87,7 @@ def test_cancelling_a_queue_keeps_what_is_finished(toy: Any, make: Any, start: A
 
 
 def test_late_results_of_a_cancelled_job_are_dropped(toy: Any, make: Any) -> None:
-    protocol = getattr(toy, "backend.protocol.messages")
+    protocol = toy.messages
     triangle = np.eye(3, dtype=np.float32), np.array([[0, 1, 2]], np.int32), np.zeros(3, np.float32)
 
     class LateClient:
@@ -107,11 +107,11 @@ def test_late_results_of_a_cancelled_job_are_dropped(toy: Any, make: Any) -> Non
             pass
 
     client = LateClient()
-    first = toy.jobs.FitRun(client, [make("a")], toy.jobs.Settings(), stream=True)
+    first = toy.fits.FitRun(client, [make("a")], toy.fits.Settings(), stream=True)
     first.step()
     first.cancel()
     client.events = [protocol.MeshFrame(1, 0, True, (0, 0, 0), *triangle), protocol.FitDone(1, {}, {})]
-    second = toy.jobs.FitRun(client, [make("b")], toy.jobs.Settings(), stream=True)
+    second = toy.fits.FitRun(client, [make("b")], toy.fits.Settings(), stream=True)
     second.step()
     second.step()
     assert not second.over and second.jobs[0].frame is None and previews() == []
@@ -228,7 +228,7 @@ def test_loading_a_file_mid_job_ends_the_run_and_leaves_the_file_alone(
     # Saved mid-job, so the preview is in the file; opening it must not show a ghost.
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "saved.blend"))
-    assert toy.jobs.current() is None and run.over
+    assert toy.fits.current() is None and run.over
     run.step()
     assert run.commit() == []
     assert [obj.name for obj in bpy.data.objects] == ["slow"]

@@ -54,7 +54,7 @@ def test_escape_cancels_and_leaves_the_scene_as_it_was(operator: Any, toy: Any, 
     fit.run(lambda _: len(bpy.data.objects) > 1)
     assert fit.event("ESC", "PRESS") == {"CANCELLED"}
     assert list(bpy.data.objects) == [scan] and not scan.hide_get()
-    assert fit.window.timers == [] and fit.window.status is None and toy.jobs.current() is None
+    assert fit.window.timers == [] and fit.window.status is None and toy.fits.current() is None
 
 
 def test_loading_a_file_ends_the_operator(operator: Any, make: Any) -> None:
@@ -92,7 +92,7 @@ def test_an_unforeseen_error_in_a_tick_leaves_no_timer_behind(
     monkeypatch.setattr(toy.preview, "show", broken)
     with pytest.raises(ZeroDivisionError):
         fit.run(lambda _: False)
-    assert fit.window.timers == [] and toy.jobs.current() is None
+    assert fit.window.timers == [] and toy.fits.current() is None
 
 
 def test_a_backend_that_cannot_start_is_reported_without_a_traceback(
