@@ -9,7 +9,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from ..scene import shape_key
-from ..session import apply, backend_fit, edits, fits, live, shape_sliders
+from ..session import apply, backend_fit, edits, live, shape_sliders
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task, Work
 from ..text import Refusal, edit_report
@@ -61,7 +61,7 @@ class EditRunOperator(EditOperator, RunOperator):
         """Put what the work returned in the scene, and report. Raises OmomiError."""
         raise NotImplementedError
 
-    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> Task:
         self._uid = context.active_object.session_uid
         work = self._work(context, client, FitSettings.of(context.scene.omomi))
         return Task(client, backend_fit.retried(self._uid, work), "opening the scan")

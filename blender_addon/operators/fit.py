@@ -48,7 +48,7 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
             return "Leave Edit Mode first (Tab), then Fit"
         return "" if _targets(context) else "Select at least one mesh object to fit"
 
-    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> Task:
         options = SimpleNamespace(**chosen(self, context.scene, FIT_OPTIONS))
         settings, replace = FitSettings.of(options), options.result == "REPLACE"
         return fits.FitRun(client, _targets(context), settings, replace=replace, stream=stream)
@@ -88,7 +88,7 @@ class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
             return "Make a fitted scan active"
         return "" if fit_provenance.result_of(obj) is not None else f"{obj.name} has not been fitted; press Fit first"
 
-    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> Task:
         result = fit_provenance.result_of(context.active_object)
         assert result is not None
         if reason := completions.why_not(result):

@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from ..backend.protocol.requests import AlignRequest, LearnRequest
 from ..scene import mesh_io
-from ..session import fits, library
+from ..session import library
 from ..session.backend_fit import profile_path
 from ..session.task import Client, Task, Work
 from ..text import Refusal, family_report
@@ -82,7 +82,7 @@ class OMOMI_OT_learn(RunOperator, bpy.types.Operator):
             "" if pairs else "Add a pair first: the mesh before the edit and the mesh after it"
         )
 
-    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> Task:
         options: Any = self
         self._name = library.check_name(options.name or context.scene.omomi.learn_name)
         path = library.room_for(preferences.library_folder(), self._name, library.EDIT, overwrite=options.overwrite)
@@ -118,7 +118,7 @@ class OMOMI_OT_align(RunOperator, bpy.types.Operator):
         wanted = f"Select {FEWEST_MEMBERS} to {MOST_MEMBERS} meshes of one kind ({count} are selected)"
         return why_not_start(context) or ("" if FEWEST_MEMBERS <= count <= MOST_MEMBERS else wanted)
 
-    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> Task:
         options: Any = self
         self._name = library.check_name(options.name or context.scene.omomi.family_name)
         folder = preferences.library_folder()

@@ -11,7 +11,7 @@ from bpy.props import BoolProperty
 from ..backend.errors import OmomiError
 from ..scene import preview
 from ..session import fits, live, process
-from ..session.task import Client
+from ..session.task import Client, Task
 from ..text import explain
 
 __all__ = ["WAIT", "ActionOperator", "PolledOperator", "RunOperator", "chosen", "count_of", "why_not_start"]
@@ -66,7 +66,7 @@ class RunOperator(PolledOperator):
     """Mix-in of an operator that asks the backend. It supplies `_make` and `_commit`."""
 
     _timer: Any = None
-    _run: fits.Run | None = None
+    _run: Task | None = None
 
     def invoke(self, context: Any, event: Any) -> Any:
         operator: Any = self
@@ -121,7 +121,7 @@ class RunOperator(PolledOperator):
         """What the operator returns where there is nothing to ask the backend, which may be what is broken."""
         return None
 
-    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> Task:
         """Begin the run; stream: show previews. Raises OmomiError."""
         raise NotImplementedError
 

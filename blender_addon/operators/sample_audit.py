@@ -15,7 +15,7 @@ from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame
 from ..backend.protocol.requests import AuditRequest, SampleRequest
 from ..scene import mesh_io, preview, results
-from ..session import backend_fit, fits
+from ..session import backend_fit
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task, Work
 from ..text import plausibility_lines
@@ -40,7 +40,7 @@ class OMOMI_OT_sample(RunOperator, bpy.types.Operator):
     _seed = 1
     _cursor: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
-    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> Task:
         self._cursor, count = tuple(context.scene.cursor.location), count_of(self, context.scene, "samples")
         self._seed = chosen(self, context.scene, ["seed"])["seed"]
         made: list[tuple[MeshFrame, dict[str, Any]]] = []
@@ -88,7 +88,7 @@ class OMOMI_OT_audit(RunOperator, bpy.types.Operator):
     # A temporary file that is still empty.
     _spare: Path | None = None
 
-    def _make(self, context: Any, client: Client, stream: bool) -> fits.Run:
+    def _make(self, context: Any, client: Client, stream: bool) -> Task:
         options: Any = self
         obj = context.active_object if options.place and not why_not_editable(context.active_object) else None
         path = Path(bpy.path.abspath(options.filepath)) if options.filepath else _temporary()

@@ -1,204 +1,148 @@
-"""Fits of one or several objects: one runner, stepped by a timer in the window and by a loop in background mode.
-
-Nothing here keeps a reference to Blender's data between two steps: undo, deletion or loading a file may free it.
-"""
+"""Fits of objects, and the run in progress: a timer steps it in the window, a loop in background mode."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import bpy
 import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
-from ..backend.protocol.messages import Failure, FitDone, MeshFrame, Progress
+from ..backend.protocol.messages import MeshFrame, Progress
 from ..scene import mesh_io, preview, results
 from ..text import Refusal
 from . import backend_fit
 from .backend_fit import FitSettings
-from .task import Client, Task
+from .task import Client, Task, Work
 
-__all__ = [
-    "FitRun", "Run",
-    "abort", "current", "preview_keys", "run_to_end", "set_current", "sweep_previews",
-]  # fmt: skip
+__all__ = ["FitRun", "abort", "current", "preview_keys", "run_to_end", "set_current", "sweep_previews"]
 
 POLL_SECONDS = 0.01
 
 
 @dataclass
 class ObjectFit:
-    """One object. ``uid`` is its ``session_uid``; ``linear`` and ``offset`` are its world matrix at the start;
-    ``mark``: as of `Fitting.mark`."""
+    """One object of a run. Nothing here refers to Blender's data, which undo, deletion or loading a file may free."""
 
-    uid: int
+    uid: int  # its session_uid
     name: str
-    request: int | None = None
-    linear: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
-    offset: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
-    scan: mesh_io.ScanArrays | None = None
-    mark: tuple[Any, ...] = ()
-    frame: MeshFrame | None = None
-    done: FitDone | None = None
-    error: OmomiError | None = None
+    linear: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))  # of its world matrix at the start
+    offset: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))  # of its world matrix at the start
+    frame: MeshFrame | None = None  # the newest
+    stats: dict[str, Any] | None = None  # of the fit, once it is complete
 
     @property
     def key(self) -> str:
+        """Of its preview."""
         return str(self.uid)
 
-    @property
-    def over(self) -> bool:
-        return self.done is not None or self.error is not None
 
-
-class FitRun:
-    """Fits objects one after the other. Call `step` until `over`, then `commit`."""
+class FitRun(Task):
+    """Fits objects one after the other. Call `step` until ``over``, then `commit`."""
 
     def __init__(
         self, client: Client, objects: Iterable[Any], settings: FitSettings, *, replace: bool = False, stream: bool
     ) -> None:
         """replace: give the scan's object the fitted mesh, in place of its own; stream: show previews."""
-        self.settings = settings
-        self.replace = replace
-        self.jobs = [ObjectFit(obj.session_uid, obj.name) for obj in objects]
-        self.cancelled = False
-        self.fraction = 0.0
-        self.text = "starting"
-        self._client = client
+        self.objects = [ObjectFit(obj.session_uid, obj.name) for obj in objects]
+        self._settings = settings
+        self._replace = replace
         self._stream = stream
-        self._started = time.monotonic()
-
-    @property
-    def over(self) -> bool:
-        return self.cancelled or all(job.over for job in self.jobs)
-
-    @property
-    def keys(self) -> Collection[str]:
-        """Of the previews that it shows."""
-        return {job.key for job in self.jobs}
-
-    @property
-    def errors(self) -> list[OmomiError]:
-        return [job.error for job in self.jobs if job.error is not None]
+        keys = {fit.key for fit in self.objects}
+        super().__init__(client, self._fits(), "starting", len(self.objects), self._show, keys)
 
     @property
     def guesses(self) -> list[str]:
         """Whose guesses stand where nothing was measured."""
-        stats = [job.done.stats for job in self.jobs if job.done is not None]
+        stats = [fit.stats for fit in self.objects if fit.stats is not None]
         return list(dict.fromkeys(found["guess"] for found in stats if found.get("guess")))
 
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._started
-
     def step(self) -> None:
-        """Take in what the backend sent and send what is next. Never blocks."""
-        job = next((job for job in self.jobs if not job.over), None)
-        if self.over or job is None:
-            return
-        obj = mesh_io.object_by_uid(job.uid)
-        if obj is None:
-            self._withdraw(job)
-            job.error = OmomiError(ErrorCode.CANCELLED, f"{job.name} was deleted while it was waiting for its fit")
-        elif job.request is None:
-            self._send(job, obj)
+        fit = None if self.over or self._job is None else self.objects[self._ended]
+        if fit is not None and mesh_io.object_by_uid(fit.uid) is None:
+            self._withdraw(_deleted(fit, "while it was waiting for its fit"))
         else:
-            self._receive(job)
-
-    def cancel(self) -> None:
-        """Stop now; results of objects that are finished stay."""
-        self.cancelled = True
-        for job in self.jobs:
-            if not job.over:
-                self._withdraw(job)
+            super().step()
 
     def abandon(self) -> None:
-        """Stop, and have nothing to show for it."""
-        self.cancel()
-        self.jobs.clear()
+        super().abandon()
+        self.objects.clear()
 
     def commit(self) -> list[Any]:
-        """Put the finished results in the scene, remove the previews and return the objects that show the results."""
+        """Put the complete fits in the scene, remove the previews and return the objects that show the results.
+
+        A run that was cancelled keeps those that were complete by then.
+        """
         preview.remove_all_but(())
         placed = []
-        for job in self.jobs:
-            if job.done is None or job.frame is None:
+        for fit in self.objects:
+            if fit.stats is None or fit.frame is None:
                 continue
-            source = mesh_io.object_by_uid(job.uid)
-            reason = results.why_not_replace(source) if source is not None and self.replace else None
+            source = mesh_io.object_by_uid(fit.uid)
+            reason = results.why_not_replace(source) if source is not None and self._replace else None
             if source is None:
-                job.error = OmomiError(ErrorCode.CANCELLED, f"{job.name} was deleted before its fit was complete")
+                self.errors.append(_deleted(fit, "before its fit was complete"))
             elif reason is not None:
-                job.error = Refusal(reason)
+                self.errors.append(Refusal(reason))
             else:
-                how = {"replace": self.replace, "settings": self.settings}
-                placed.append(results.place(source, job.frame, job.linear, **how))
+                how = {"replace": self._replace, "settings": self._settings}
+                placed.append(results.place(source, fit.frame, fit.linear, **how))
         return placed
 
-    def _send(self, job: ObjectFit, obj: Any) -> None:
-        try:
-            if self.replace and (reason := results.why_not_replace(obj)):
-                raise Refusal(reason)
-            job.linear = mesh_io.object_linear(obj)
-            job.offset = np.array(obj.matrix_world, np.float64)[:3, 3]
-            job.scan = mesh_io.read_scan(obj, bpy.context.evaluated_depsgraph_get())
-            job.mark = self.settings.mark()
-            job.request = self.settings.ask(self._client, job.scan, job.name)
-        except OmomiError as error:
-            job.error = error
+    def _fits(self) -> Work:
+        for number, fit in enumerate(self.objects):
+            self._ended = number
+            try:
+                yield from self._fit(fit)
+            except OmomiError as error:
+                self.errors.append(error)
 
-    def _receive(self, job: ObjectFit) -> None:
-        newest: MeshFrame | None = None
-        for event in self._client.poll():
-            match event:
-                case Progress() if event.id == job.request:
-                    self._report(job, event)
-                case MeshFrame() if event.id == job.request:
-                    newest = event
-                case FitDone() if event.id == job.request:
-                    job.done = event
-                case Failure() if event.id == job.request:
-                    job.error = event.error()
-        if newest is not None:
-            job.frame = newest
-            if self._stream:
-                preview.show(job.key, job.name, newest.world() + job.offset, newest.faces)
-        if job.done is not None and job.frame is not None and job.scan is not None:
-            # Where no modifier is between the two, the sliders find the scan fitted.
-            backend_fit.remember(self._client, job.uid, job.done.id, job.scan, job.mark, job.frame, job.linear)
-            job.scan = None
+    def _fit(self, fit: ObjectFit) -> Work:
+        obj = mesh_io.object_by_uid(fit.uid)
+        if obj is None:
+            raise _deleted(fit, "while it was waiting for its fit")
+        if self._replace and (reason := results.why_not_replace(obj)):
+            raise Refusal(reason)
+        fit.linear = mesh_io.object_linear(obj)
+        fit.offset = np.array(obj.matrix_world, np.float64)[:3, 3]
+        scan = mesh_io.read_scan(obj, bpy.context.evaluated_depsgraph_get())
+        mark = self._settings.mark()
+        answer = yield self._settings.ask(self._client, scan, fit.name)
+        fit.frame, fit.stats = answer.mesh, answer.done.stats
+        # Where no modifier changes the object, the sliders find its scan fitted.
+        backend_fit.remember(self._client, fit.uid, answer.job, scan, mark, answer.mesh, fit.linear)
 
-    def _report(self, job: ObjectFit, event: Progress) -> None:
-        place = self.jobs.index(job)
-        self.fraction = (place + event.fraction) / len(self.jobs)
-        several = f"{job.name} ({place + 1} of {len(self.jobs)}): " if len(self.jobs) > 1 else ""
-        self.text = several + event.text
+    def _show(self, frame: MeshFrame) -> None:
+        fit = self.objects[self._ended]
+        fit.frame = frame
+        if self._stream:
+            preview.show(fit.key, fit.name, frame.world() + fit.offset, frame.faces)
 
-    def _withdraw(self, job: ObjectFit) -> None:
-        if job.request is not None:
-            self._client.cancel(job.request)
+    def _report(self, event: Progress) -> None:
+        super()._report(event)
+        if len(self.objects) > 1:
+            name = self.objects[self._ended].name
+            self.text = f"{name} ({self._ended + 1} of {len(self.objects)}): {event.text}"
 
 
-Run: TypeAlias = FitRun | Task
-
-# The run in progress. The panel shows it and no second is started.
-_current: Run | None = None
+# The run in progress. The panel shows it, and no second one is started.
+_current: Task | None = None
 
 
-def current() -> Run | None:
+def current() -> Task | None:
     return _current
 
 
-def set_current(run: Run | None) -> None:
+def set_current(run: Task | None) -> None:
     global _current
     _current = run
 
 
-def run_to_end(run: Run) -> None:
+def run_to_end(run: Task) -> None:
     """Step without a window. Ctrl-C cancels and goes on to the caller."""
     try:
         while not run.over:
@@ -224,3 +168,7 @@ def sweep_previews() -> None:
 def preview_keys() -> Collection[str]:
     """Of the previews that the run in progress shows."""
     return _current.keys if _current is not None else ()
+
+
+def _deleted(fit: ObjectFit, when: str) -> OmomiError:
+    return OmomiError(ErrorCode.CANCELLED, f"{fit.name} was deleted {when}")

@@ -58,8 +58,8 @@ class Task:
         on_frame: Callable[[MeshFrame], None] | None = None,
         keys: Collection[str] = (),
     ) -> None:
-        """jobs: how many of about the same length the work is made of; on_frame: shows the newest mesh, in the previews
-        of these keys."""
+        """jobs: how many of about the same length the work is made of; on_frame: takes the newest mesh; keys: of the
+        previews that it shows."""
         self.keys = keys
         self.over = False
         self.cancelled = False
@@ -87,16 +87,16 @@ class Task:
         if self._job is None:
             self._resume(None)
             return
-        for event in self._client.poll():
-            if event.id != self._job:
-                continue
+        events = [event for event in self._client.poll() if event.id == self._job]
+        frames = [event for event in events if isinstance(event, MeshFrame)]
+        if frames:
+            self._frame = frames[-1]
+            if self._on_frame is not None:
+                self._on_frame(frames[-1])
+        for event in events:
             match event:
                 case Progress():
                     self._report(event)
-                case MeshFrame():
-                    self._frame = event
-                    if self._on_frame is not None:
-                        self._on_frame(event)
                 case FitDone() | Done():
                     self._ended += 1
                     self._resume(Answer(event.id, event, self._frame))
@@ -142,3 +142,9 @@ class Task:
         self._work.close()
         if job is not None:
             self._client.cancel(job)
+
+    def _withdraw(self, error: OmomiError) -> None:
+        """Cancel the job and have it fail with this error."""
+        if self._job is not None:
+            self._client.cancel(self._job)
+        self._resume(error)

@@ -24,7 +24,9 @@ def start(toy: Any) -> Callable[..., Any]:
     """Starts a streaming run over objects and makes it the current one."""
 
     def begin(*objects: Any, replace: bool = False, client: Any = None) -> Any:
-        run = toy.fits.FitRun(client or toy.process.started(), objects, toy.fits.Settings(replace=replace), stream=True)
+        run = toy.fits.FitRun(
+            client or toy.process.started(), objects, toy.fits.FitSettings(), replace=replace, stream=True
+        )
         toy.fits.set_current(run)
         return run
 
@@ -81,7 +83,7 @@ def test_cancel_leaves_the_scene_as_it_was_and_the_next_fit_works(
 def test_cancelling_a_queue_keeps_what_is_finished(toy: Any, make: Any, start: Any, step_until: Any) -> None:
     objects = [make("first"), make("slow"), make("third")]
     run = start(*objects)
-    step_until(run, lambda: run.jobs[0].over and run.jobs[1].frame is not None)
+    step_until(run, lambda: run.objects[0].stats is not None and run.objects[1].frame is not None)
     run.cancel()
     assert [obj.name for obj in finish(toy, run)] == ["first.fit"]
 
@@ -107,14 +109,14 @@ def test_late_results_of_a_cancelled_job_are_dropped(toy: Any, make: Any) -> Non
             pass
 
     client = LateClient()
-    first = toy.fits.FitRun(client, [make("a")], toy.fits.Settings(), stream=True)
+    first = toy.fits.FitRun(client, [make("a")], toy.fits.FitSettings(), stream=True)
     first.step()
     first.cancel()
     client.events = [protocol.MeshFrame(1, 0, True, (0, 0, 0), *triangle), protocol.FitDone(1, {}, {})]
-    second = toy.fits.FitRun(client, [make("b")], toy.fits.Settings(), stream=True)
+    second = toy.fits.FitRun(client, [make("b")], toy.fits.FitSettings(), stream=True)
     second.step()
     second.step()
-    assert not second.over and second.jobs[0].frame is None and previews() == []
+    assert not second.over and second.objects[0].frame is None and previews() == []
     client.events = [
         protocol.Failure(None, "backend_died", "An older process died."),
         protocol.Failure(1, "internal", "Late."),
@@ -127,18 +129,18 @@ def test_only_the_newest_of_many_frames_is_shown(
     toy: Any, make: Any, start: Any, step_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = start(make("slow"))
-    step_until(run, lambda: run.jobs[0].frame is not None)
+    step_until(run, lambda: run.objects[0].frame is not None)
     shown: list[int] = []
     monkeypatch.setattr(toy.preview, "show", lambda key, name, vertices, faces: shown.append(len(vertices)))
     passed_over = 0
     while not run.over and passed_over < 3:
         # The window is busy while the backend sends a dozen frames.
         time.sleep(1.0)
-        before = run.jobs[0].frame.level
+        before = run.objects[0].frame.level
         shown.clear()
         run.step()
         assert len(shown) <= 1
-        passed_over = run.jobs[0].frame.level - before - 1
+        passed_over = run.objects[0].frame.level - before - 1
     assert passed_over >= 3
 
 
@@ -160,7 +162,7 @@ def test_deleting_the_scan_after_its_fit_loses_no_other_result(
 ) -> None:
     doomed, slow = make("doomed"), make("slow")
     run = start(doomed, slow)
-    step_until(run, lambda: run.jobs[0].over and run.jobs[1].frame is not None)
+    step_until(run, lambda: run.objects[0].stats is not None and run.objects[1].frame is not None)
     bpy.data.objects.remove(doomed)
     step_until(run, lambda: run.over)
     assert [obj.name for obj in finish(toy, run)] == ["slow.fit"]
@@ -213,7 +215,7 @@ def test_undoing_the_creation_of_the_scan_mid_job_counts_as_deleting_it(
     bpy.ops.ed.undo_push(message="empty")
     run = start(make("slow"))
     bpy.ops.ed.undo_push(message="made")
-    step_until(run, lambda: run.jobs[0].frame is not None)
+    step_until(run, lambda: run.objects[0].frame is not None)
     bpy.ops.ed.undo()
     step_until(run, lambda: run.over)
     assert finish(toy, run) == [] and "was deleted" in run.errors[0].message
@@ -296,7 +298,7 @@ import bpy
 # A suite that was started in the background hands on an ignored SIGINT, which Python then leaves ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo="user_default", enable_on_install=True)
-process = sys.modules["bl_ext.user_default.omomi.process"]
+process = sys.modules["bl_ext.user_default.omomi.session.process"]
 command = [sys.executable, "-I", sys.argv[2], str(process.BACKEND), str(process.site_folder())]
 process.command = lambda: command
 bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
