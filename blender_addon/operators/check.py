@@ -131,7 +131,7 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
         if found.get("unstable"):
             self._report({"WARNING"}, "At some strengths the topology depends on the resolution")
         if given.picture and found.get("picture"):
-            library.write_whole(Path(bpy.path.abspath(given.picture)), found["picture"].encode())
+            library.write_file(Path(bpy.path.abspath(given.picture)), found["picture"].encode())
         self._report({"INFO"}, f"{edit.name}: safe from {edit.safe_low:.3g} to {edit.safe_high:.3g}")
 
 

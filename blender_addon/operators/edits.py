@@ -9,7 +9,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from ..scene import shape_key
-from ..session import apply, backend_fit, edits, live, shape_sliders
+from ..session import apply, backend_fit, edits, live
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task, Work
 from ..text import Refusal, edit_report
@@ -87,17 +87,12 @@ class OMOMI_OT_add_edit(EditOperator, ActionOperator, bpy.types.Operator):
     @classmethod
     def description(cls, context: Any, properties: Any) -> str:
         """The tooltip: what a built-in edit does."""
-        slider = shape_sliders.find(edits.CARD, properties.name) if properties.kind == "shape" else None
-        known = slider or next((known for known in edits.ATTRIBUTES if known.name == properties.name), None)
+        known = edits.find(properties.kind, properties.name)
         return known.description if known is not None else cls.__doc__ or ""
 
     def _act(self, context: Any) -> str:
         options: Any = self
         obj = context.active_object
-        if options.kind == "attribute" and options.name not in {known.name for known in edits.ATTRIBUTES}:
-            raise Refusal(f"There is no attribute '{options.name}'. Choose one of the list.")
-        if options.kind == "learned" and not options.path:
-            raise Refusal("A learned edit needs its file. Choose one of the library.")
         name = options.name or bpy.path.display_name_from_filepath(options.path)
         edit = edits.add(obj, options.kind, name, options.path)
         prepare(obj, context.scene)

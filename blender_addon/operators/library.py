@@ -3,14 +3,14 @@ too."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
-from ..session import edits, library, process, shape_sliders
+from ..backend.protocol.recipe import Layer, Recipe
+from ..session import edits, library, process
 from ..session.backend_fit import FitSettings
 from ..text import Refusal
 from ..ui import preferences
@@ -74,14 +74,15 @@ class OMOMI_OT_load_preset(EditOperator, FileOperator, bpy.types.Operator):
     def _use(self, context: Any, folder: Path) -> str:
         options: Any = self
         name = options.name
-        steps = library.BUILT_IN.get(name) or library.read_preset(library.find(folder, name, library.PRESET))
-        found = [(step, _file(step, folder)) for step in steps]
+        layers = library.BUILT_IN.get(name) or library.read_preset(library.find(folder, name, library.PRESET))
+        paths = [_file(layer, folder) for layer in layers]
         obj = context.active_object
         if not options.append:
             obj.omomi.edits.clear()
-        for step, path in found:
-            edit = edits.add(obj, "learned" if path else step.kind or "attribute", step.name, path)
-            edit.mask, edit.mute, edit.strength = step.mask, step.mute, step.strength
+        for layer, path in zip(layers, paths, strict=True):
+            edit = edits.add(obj, layer.source, layer.edit, path)
+            edit.mask = (layer.mask.name or "") if layer.mask else ""
+            edit.mute, edit.strength = layer.mute, layer.strength
         prepare(obj, context.scene)
         settle(obj)
         return f"{obj.name} has the edits of '{name}'"
@@ -108,9 +109,10 @@ class OMOMI_OT_save_preset(EditOperator, FileOperator, bpy.types.Operator):
         path = folder / f"{name}{library.PRESET}"
         if path.exists() and not options.overwrite:
             raise Refusal(f"There is a preset '{name}' already. Choose another name, or allow overwriting.")
-        steps = [_step(edit) for edit in context.active_object.omomi.edits]
-        fit = asdict(FitSettings.of(context.scene.omomi).options)
-        library.write_preset(path, process.introduced().model_hash, fit, steps)
+        layers = tuple(edits.preset_layer(edit) for edit in context.active_object.omomi.edits)
+        fit = FitSettings.of(context.scene.omomi).options
+        recipe = Recipe(process.introduced().model_hash, fit, layers)
+        library.write_file(path, recipe.to_json().encode("ascii"))
         return f"Saved '{name}'"
 
 
@@ -220,16 +222,15 @@ CLASSES = (
 )  # fmt: skip
 
 
-def _file(step: library.Step, folder: Path) -> str:
-    """The file of a step of a preset, empty for what is built in. Raises `Refusal`."""
-    if not step.sha256:
-        shape = shape_sliders.find(edits.CARD, step.name) if step.kind == "shape" else None
-        if shape is None and (step.kind or step.name not in {known.name for known in edits.ATTRIBUTES}):
-            raise Refusal(f"There is no built-in edit '{step.name}'. The preset was made with another Omomi.")
+def _file(layer: Layer, folder: Path) -> str:
+    """The file of an edit of a preset, empty for what is built in. Raises `Refusal`."""
+    if not layer.sha256:
+        if edits.find(layer.source, layer.edit) is None:
+            raise Refusal(f"There is no built-in edit '{layer.edit}'. The preset was made with another Omomi.")
         return ""
-    path = library.find(folder, step.name, library.EDIT)
-    if library.digest(path) != step.sha256:
-        raise Refusal(f"The '{step.name}' of the library is not the edit that the preset was made with. Import it.")
+    path = library.find(folder, layer.edit, library.EDIT)
+    if library.digest(path) != layer.sha256:
+        raise Refusal(f"The '{layer.edit}' of the library is not the edit that the preset was made with. Import it.")
     return str(path)
 
 
@@ -242,10 +243,3 @@ def _follow(old: str, new: str) -> None:
     for user in users:
         if user.profile == old:
             user.profile = new
-
-
-def _step(edit: Any) -> library.Step:
-    """An edit as a preset keeps it. Raises OmomiError(UNREADABLE_FILE) where its file is gone."""
-    digest = library.digest(Path(bpy.path.abspath(edit.path))) if edit.kind == "learned" else ""
-    kind = edit.kind if edit.kind == "shape" else ""
-    return library.Step(edit.name, edit.strength, digest, edit.mute, edit.mask, kind)

@@ -1,7 +1,8 @@
-"""The stack of edits of an object: what is in it, how strong each is, and how it travels to the backend."""
+"""The stack of edits of an object: what can be in it, how strong each is, and how it travels to the backend."""
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,35 +12,42 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backend.errors import OmomiError
+from ..backend.protocol.names import ATTRIBUTES, MOST_SLIDERS, PLAUSIBLE, card_members, card_sliders
 from ..backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef
 from ..scene import mesh_io
 from ..text import Refusal
-from . import library, shape_sliders
+from . import library
 
 __all__ = [
-    "ATTRIBUTES", "CARD", "Attribute", "StackSnapshot", "add", "is_neutral", "move", "outside", "read", "remove",
-    "safe_text", "settle", "stamp", "strengths", "structure",
+    "CARD", "BuiltIn", "StackSnapshot", "add", "built_in", "find", "is_neutral", "move", "outside", "preset_layer",
+    "read", "remove", "safe_text", "settle", "stamp", "strengths", "structure",
 ]  # fmt: skip
-
-
-class Attribute(NamedTuple):
-    """A built-in edit: what it is called by the backend and here, and what strength 1 does."""
-
-    name: str
-    label: str
-    description: str
-
-
-ATTRIBUTES = (
-    Attribute("thickness", "Thickness", "Grow or shrink by 1 % of the longest side; useful from -2 to 2"),
-    Attribute("smoothness", "Smoothness", "Take roughness away or bring it out; useful from -1 to 1"),
-    Attribute("detail", "Detail", "Make relief deeper or shallower; useful from -1 to 1"),
-    Attribute("sharpness", "Sharpness", "Sharpen edges or round them; useful from -1 to 1"),
-)
-
 
 # What the shipped model can do.
 CARD = Path(__file__).parents[1] / "backend" / "models" / "card.json"
+
+
+class BuiltIn(NamedTuple):
+    """An edit that needs no file."""
+
+    kind: str  # "attribute" or "shape"
+    name: str
+    label: str  # in a menu
+    description: str
+    reach: tuple[float, float] = (0.0, 0.0)  # strengths between which other shapes kept their topology, where known
+
+
+_ATTRIBUTES = tuple(
+    BuiltIn("attribute", item.name, item.label, f"{item.description}; useful from {item.low:g} to {item.high:g}")
+    for item in ATTRIBUTES.values()
+)
+_PLAUSIBLE = BuiltIn(
+    SHAPE, PLAUSIBLE, PLAUSIBLE.capitalize(),
+    "Move the shape toward the most plausible one near by; 0 leaves it alone, 1 goes all the way", (0.0, 1.0),
+)  # fmt: skip
+# By the time and the size of the card.
+_shapes: dict[tuple[Path, int, int], tuple[BuiltIn, ...]] = {}
 
 
 class StackSnapshot(NamedTuple):
@@ -50,17 +58,55 @@ class StackSnapshot(NamedTuple):
     signature: tuple[Any, ...]
 
 
+def built_in() -> tuple[BuiltIn, ...]:
+    """The attributes, then the shape sliders of the shipped card, then `PLAUSIBLE`. A card that cannot be read has no
+    sliders. Cheap enough to draw."""
+    try:
+        found = os.stat(CARD)
+        key = CARD, found.st_mtime_ns, found.st_size
+        if key not in _shapes:
+            _shapes.clear()
+            _shapes[key] = _card_shapes()
+        shapes = _shapes[key]
+    except OSError:
+        shapes = ()
+    return (*_ATTRIBUTES, *shapes, _PLAUSIBLE)
+
+
+def _card_shapes() -> tuple[BuiltIn, ...]:
+    try:
+        sliders = list(card_sliders(card_members(CARD)))
+    except OmomiError:
+        return ()
+    found: dict[str, BuiltIn] = {}
+    for slider in sliders:
+        low, high = slider.reach or slider.range or (-1.0, 1.0)
+        unit = f", in {slider.unit}" if slider.unit else ""
+        description = f"Change the {slider.name} of the whole shape{unit}; useful from {low:.3g} to {high:.3g}"
+        found.setdefault(slider.name, BuiltIn(SHAPE, slider.name, slider.name.capitalize(), description, (low, high)))
+    return tuple(found.values())[:MOST_SLIDERS]
+
+
+def find(kind: str, name: str) -> BuiltIn | None:
+    """The built-in edit of this kind, "attribute" or "shape", and name."""
+    return next((item for item in built_in() if (item.kind, item.name) == (kind, name)), None)
+
+
 def add(obj: Any, kind: str, name: str, path: str = "") -> Any:
-    """A new edit at the end of the stack; it becomes the active one. Raises `Refusal` for a shape slider that the
-    model does not have."""
-    slider = shape_sliders.find(CARD, name) if kind == "shape" else None
-    if kind == "shape" and slider is None:
+    """A new edit at the end of the stack; it becomes the active one. Raises `Refusal` where a built-in one is meant
+    that there is not, or a learned one without its file."""
+    known = find(kind, name)
+    if kind == "learned" and not path:
+        raise Refusal("A learned edit needs its file. Choose one of the library.")
+    if kind == "attribute" and known is None:
+        raise Refusal(f"There is no attribute '{name}'. Choose one of the list.")
+    if kind == SHAPE and known is None:
         raise Refusal(f"The model has no shape slider '{name}'. Choose one of the list.")
     edits = obj.omomi.edits
     edit = edits.add()
     edit.name, edit.kind, edit.path = name, kind, path
-    if slider is not None:
-        edit.reach = slider.low, slider.high
+    if known is not None:
+        edit.reach = known.reach
     obj.omomi.active = len(edits) - 1
     return edit
 
@@ -96,16 +142,34 @@ def read(obj: Any) -> StackSnapshot:
     masks = mesh_io.group_weights(obj, names) if names else None
     layers, marks = [], []
     for edit, strength in zip(edits, strengths(obj), strict=True):
-        path = bpy.path.abspath(edit.path) if edit.kind == "learned" else ""
+        path = _path(edit)
         mask: MaskRef | None = None
         mark: tuple[Any, ...] = (edit.kind, edit.name, path, library.version(path), edit.mute)
         if edit.mask and masks is not None:
             mask = MaskRef(ROW, row=names.index(edit.mask))
             mark += (zlib.crc32(masks[mask.row].tobytes()),)
-        name, kind = Path(path).stem if path else edit.name, SHAPE if edit.kind == SHAPE else None
-        layers.append(Layer(name, strength, mute=edit.mute, mask=mask, kind=kind, path=path))
+        name = Path(path).stem if path else edit.name
+        layers.append(Layer(name, strength, mute=edit.mute, mask=mask, kind=_kind(edit), path=path))
         marks.append(mark)
     return StackSnapshot(tuple(layers), None if masks is None else masks.reshape(-1), tuple(marks))
+
+
+def preset_layer(edit: Any) -> Layer:
+    """An edit as a preset keeps it. Raises OmomiError: UNREADABLE_FILE where its file is gone, BAD_OPTION where its
+    name or its mask cannot stand in a recipe."""
+    sha256 = library.digest(Path(_path(edit))) if edit.kind == "learned" else ""
+    mask = MaskRef("vertex_group", name=edit.mask) if edit.mask else None
+    return Layer(edit.name, edit.strength, sha256, edit.mute, mask, _kind(edit))
+
+
+def _path(edit: Any) -> str:
+    """Of the file of a learned edit; empty for the others."""
+    return bpy.path.abspath(edit.path) if edit.kind == "learned" else ""
+
+
+def _kind(edit: Any) -> str | None:
+    """As of `Layer`."""
+    return SHAPE if edit.kind == SHAPE else None
 
 
 def outside(edit: Any) -> bool:

@@ -1,59 +1,37 @@
-"""The artist's own edits, presets and profiles: files in a folder that may be missing, read-only or full of
-junk. No bpy.
+"""The artist's own edits, presets and families: files in a folder that may be missing or full of junk. No bpy.
 
-``NAME.omomi`` is a learned edit, ``NAME.json`` a preset: a recipe as the command line writes and reads it, and
-``NAME.profile`` what a family of shapes is like.
+``NAME.omomi`` is a learned edit, ``NAME.json`` a preset, which is a recipe as the command line writes and reads it, and
+``NAME.profile`` the profile of a family.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
 
 from ..backend.errors import ErrorCode, OmomiError
+from ..backend.protocol.names import EDIT, LONGEST_NAME, PROFILE, is_file_name, name_flaw, write_whole
+from ..backend.protocol.names import RECIPE as PRESET
+from ..backend.protocol.recipe import Layer, read_recipe
 from ..text import Refusal
 
 __all__ = [
-    "BUILT_IN", "EDIT", "PRESET", "PROFILE", "Step", "check_name", "delete", "digest", "export", "find", "import_file",
-    "is_name", "listing", "read_preset", "rename", "room_for", "version", "write_preset", "write_whole",
+    "BUILT_IN", "EDIT", "PRESET", "PROFILE", "check_name", "delete", "digest", "export", "find", "import_file",
+    "listing", "read_preset", "rename", "room_for", "version", "write_file",
 ]  # fmt: skip
 
-EDIT, PRESET, PROFILE = ".omomi", ".json", ".profile"
-LONGEST_NAME = 64
-# A recipe of many edits takes a few kilobytes.
-LARGEST_PRESET = 1 << 20
-MOST_STEPS = 256
+# The range of the property that holds it.
 LARGEST_STRENGTH = 100.0
 
-_FORBIDDEN = frozenset('/\\:*?"<>|')
-# Windows opens devices under these names, whatever the suffix.
-_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-
-
-class Step(NamedTuple):
-    """One edit of a preset. sha256: of its file, empty for what is built in; mask: name of a vertex group, or empty;
-    kind: "shape" for a shape slider, empty for all else."""
-
-    name: str
-    strength: float
-    sha256: str = ""
-    mute: bool = False
-    mask: str = ""
-    kind: str = ""
-
-
-BUILT_IN: Mapping[str, tuple[Step, ...]] = {
-    "Smoother": (Step("smoothness", 0.6),),
-    "Crisper": (Step("sharpness", 0.6), Step("detail", 0.3)),
-    "Thicker walls": (Step("thickness", 1.0),),
-    "Thinner walls": (Step("thickness", -0.5),),
-    "Clay": (Step("smoothness", 0.8), Step("detail", -0.5), Step("sharpness", -0.4)),
+BUILT_IN: Mapping[str, tuple[Layer, ...]] = {
+    "Smoother": (Layer("smoothness", 0.6),),
+    "Crisper": (Layer("sharpness", 0.6), Layer("detail", 0.3)),
+    "Thicker walls": (Layer("thickness", 1.0),),
+    "Thinner walls": (Layer("thickness", -0.5),),
+    "Clay": (Layer("smoothness", 0.8), Layer("detail", -0.5), Layer("sharpness", -0.4)),
 }
 
 _listed: dict[Path, tuple[int, tuple[Path, ...]]] = {}
@@ -72,7 +50,7 @@ def listing(folder: Path, suffix: str) -> list[Path]:
 
 def _files(folder: Path) -> list[Path]:
     kinds = (EDIT, PRESET, PROFILE)
-    return [path for path in folder.iterdir() if path.suffix in kinds and not _flaw(path.stem) and path.is_file()]
+    return [path for path in folder.iterdir() if path.suffix in kinds and is_file_name(path.stem) and path.is_file()]
 
 
 def find(folder: Path, name: str, suffix: str) -> Path:
@@ -84,28 +62,11 @@ def find(folder: Path, name: str, suffix: str) -> Path:
 
 
 def check_name(name: str) -> str:
-    """The name without spaces around it. Raises `Refusal` where it does not do as the name of a file anywhere."""
-    flaw = _flaw(name.strip())
+    """The name without spaces around it. Raises `Refusal` where it cannot name a file on every system."""
+    flaw = name_flaw(name.strip())
     if flaw:
-        raise Refusal(f"'{name[:LONGEST_NAME]}' does not do as a name: {flaw}. Choose another.")
+        raise Refusal(f"'{name[:LONGEST_NAME]}' is not a valid name: {flaw}. Choose another.")
     return name.strip()
-
-
-def is_name(text: Any) -> TypeGuard[str]:
-    """Whether an edit can be called this."""
-    return isinstance(text, str) and not _flaw(text)
-
-
-def _flaw(name: str) -> str:
-    if not 0 < len(name) <= LONGEST_NAME:
-        return f"it must have 1 to {LONGEST_NAME} characters"
-    if not name.isprintable():
-        return "it has characters that cannot be seen"
-    if _FORBIDDEN & set(name):
-        return f"it must have none of {' '.join(sorted(_FORBIDDEN))}"
-    if name != name.strip(" ."):
-        return "it must not begin or end with a dot"
-    return "the system keeps it for a device" if _DEVICE.fullmatch(name) else ""
 
 
 def room_for(folder: Path, name: str, suffix: str, *, overwrite: bool) -> Path:
@@ -125,7 +86,7 @@ def rename(folder: Path, name: str, new: str, suffix: str) -> Path:
     source, target = find(folder, name, suffix), folder / f"{check_name(new)}{suffix}"
     if target.exists() and not os.path.samefile(source, target):
         raise Refusal(f"There is a '{target.stem}' already. Choose another name.")
-    with _DiskErrors():
+    with _disk_errors():
         source.rename(target)
     return target
 
@@ -133,7 +94,7 @@ def rename(folder: Path, name: str, new: str, suffix: str) -> Path:
 def delete(folder: Path, name: str, suffix: str) -> None:
     """Raises `Refusal`, OmomiError(DISK)."""
     path = find(folder, name, suffix)
-    with _DiskErrors():
+    with _disk_errors():
         path.unlink()
 
 
@@ -167,72 +128,31 @@ def _copy(source: Path, target: Path, overwrite: bool) -> None:
             return
         if not overwrite:
             raise Refusal(f"There is a '{target.name}' already. Allow overwriting, or rename it first.")
-    with _DiskErrors():
+    with _disk_errors():
         data = source.read_bytes()
-    write_whole(target, data)
+    write_file(target, data)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and rename it, so that there is the old one or the new one, never a half.
-
-    Makes the folder. Raises OmomiError(DISK).
-    """
-    with _DiskErrors():
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file: there is the old one or the new one, never a half. Makes the folder. Raises OmomiError(DISK)."""
+    with _disk_errors():
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=".omomi-", suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            os.replace(part, path)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+    write_whole(path, data)
 
 
-def write_preset(path: Path, model: str, fit: Mapping[str, Any], steps: Sequence[Step]) -> None:
-    """Write a recipe; model: hash of the model that it was made with, fit: options of the fit.
-
-    Raises OmomiError(DISK).
-    """
-    entries = []
-    for step in steps:
-        entry: dict[str, Any] = {"edit": step.name, "strength": step.strength, "sha256": step.sha256, "mute": step.mute}
-        if step.kind:
-            entry["kind"] = step.kind
-        if step.mask:
-            entry["mask"] = {"kind": "vertex_group", "name": step.mask, "falloff": 0.0}
-        entries.append(entry)
-    recipe = {"version": 1, "model": model, "fit": dict(fit), "entries": entries}
-    write_whole(path, (json.dumps(recipe, indent=1, allow_nan=False) + "\n").encode("ascii"))
-
-
-def read_preset(path: Path) -> list[Step]:
+def read_preset(path: Path) -> tuple[Layer, ...]:
     """The edits of a recipe, which may come from anywhere. Raises OmomiError(UNREADABLE_FILE)."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(LARGEST_PRESET + 1)
-        if len(data) > LARGEST_PRESET:
-            raise ValueError
-        recipe = json.loads(data)
-        if recipe["version"] != 1 or not 0 < len(recipe["entries"]) <= MOST_STEPS:
-            raise ValueError
-        return [_step(entry) for entry in recipe["entries"]]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{path.name} is not a preset that this Omomi knows") from error
-
-
-def _step(entry: Mapping[str, Any]) -> Step:
-    name, strength, mute = entry["edit"], float(entry["strength"]), entry.get("mute", False)
-    digest, mask, kind = entry.get("sha256", ""), entry.get("mask"), entry.get("kind") or ""
-    group = mask["name"] if mask and mask["kind"] == "vertex_group" else ""
-    texts = isinstance(name, str) and isinstance(digest, str) and isinstance(group, str) and isinstance(mute, bool)
-    # A mask of another kind cannot be shown by a vertex group, and without it the edit would act everywhere.
-    if kind not in ("", "shape") or (kind and digest):
-        raise ValueError
-    # `not <=`, so that NaN fails too.
-    if not texts or _flaw(name) or not abs(strength) <= LARGEST_STRENGTH or bool(mask) != bool(group):
-        raise ValueError
-    return Step(name, strength, digest, mute, group, kind)
+    layers = read_recipe(path).entries
+    flaw = "" if layers else "it has no edits"
+    for layer in layers:
+        if abs(layer.strength) > LARGEST_STRENGTH:
+            flaw = f"the strength of '{layer.edit}' is beyond {LARGEST_STRENGTH:g}"
+        # A vertex group cannot stand for a mask of another kind, and without its mask the edit would act everywhere.
+        elif layer.mask is not None and layer.mask.kind != "vertex_group":
+            flaw = f"the mask of '{layer.edit}' is not a vertex group"
+    if flaw:
+        raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{path.name} cannot be read: {flaw}.")
+    return layers
 
 
 def version(path: str) -> tuple[int, int] | None:
@@ -252,13 +172,11 @@ def digest(path: Path) -> str:
         raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{path.name} cannot be read") from error
 
 
-class _DiskErrors:
+@contextmanager
+def _disk_errors() -> Iterator[None]:
     """Turns what the file system says into OmomiError(DISK)."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if isinstance(error, OSError):
-            sentence = f"{error.strerror or type(error).__name__}: {error.filename or 'the library folder'}"
-            raise OmomiError(ErrorCode.DISK, sentence) from error
+    try:
+        yield
+    except OSError as error:
+        sentence = f"{error.strerror or type(error).__name__}: {error.filename or 'the library folder'}"
+        raise OmomiError(ErrorCode.DISK, sentence) from error

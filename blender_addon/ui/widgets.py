@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ..session import edits, library, shape_sliders
+from ..session import edits, library
 from . import preferences
 
 __all__ = ["CLASSES", "ClosedSidebar", "Sidebar", "active_mesh", "file_rows", "lines", "wrapped"]
@@ -102,14 +102,11 @@ class OMOMI_MT_add_edit(bpy.types.Menu):
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout
-        for known in edits.ATTRIBUTES:
-            add = layout.operator("omomi.add_edit", text=known.label, icon="MODIFIER")
-            add.kind, add.name = "attribute", known.name
-        layout.separator()
-        for slider in shape_sliders.sliders(edits.CARD):
-            add = layout.operator("omomi.add_edit", text=slider.name.capitalize(), icon=ICONS["shape"])
-            add.kind, add.name = "shape", slider.name
-        layout.separator()
+        for kind in ("attribute", "shape"):
+            for known in [item for item in edits.built_in() if item.kind == kind]:
+                add = layout.operator("omomi.add_edit", text=known.label, icon=ICONS[kind])
+                add.kind, add.name = kind, known.name
+            layout.separator()
         for name in files(library.EDIT):
             layout.operator("omomi.add_from_library", text=name, icon="FILE").name = name
 
