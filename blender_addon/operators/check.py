@@ -15,7 +15,7 @@ from ..session import backend_fit, library, live
 from ..session.backend_fit import FitSettings, profile_path
 from ..session.task import Client, Work
 from ..text import Refusal, measure_lines, plausibility_lines, topology_text, transition_lines, typicality_lines
-from ..ui.properties import BLEND_OPTIONS, SOLVE_OPTIONS, family
+from ..ui.properties import BLEND_OPTIONS, FIT_OPTIONS, SOLVE_OPTIONS
 from .edits import EditOperator, EditRunOperator, why_not_editable
 from .modal import WAIT, ActionOperator, chosen
 
@@ -43,7 +43,7 @@ class OMOMI_OT_check(EditRunOperator, bpy.types.Operator):
     )
     bl_options = {"UNDO"}  # noqa: RUF012
     wants = "object"
-    __annotations__ = {"profile": family(), **WAIT}
+    __annotations__ = {"profile": FIT_OPTIONS["profile"], **WAIT}
 
     def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
         uid, profile = self._uid, profile_path(chosen(self, context.scene, ["profile"])["profile"])
@@ -141,7 +141,7 @@ class OMOMI_OT_solve(EditRunOperator, bpy.types.Operator):
     bl_idname = "omomi.solve"
     bl_label = "Solve"
     bl_options = {"UNDO"}  # noqa: RUF012
-    __annotations__ = {**{name: make() for name, make in SOLVE_OPTIONS.items()}, **WAIT}
+    __annotations__ = {**SOLVE_OPTIONS, **WAIT}
     _index = 0
 
     def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
@@ -172,7 +172,7 @@ class OMOMI_OT_blend(EditRunOperator, bpy.types.Operator):
     bl_options = {"UNDO"}  # noqa: RUF012
     wants = "object"
     __annotations__ = {
-        **{name: make() for name, make in BLEND_OPTIONS.items()},
+        **BLEND_OPTIONS,
         "other": StringProperty(name="Other", description="Name of the other object; else the scene's setting"),
         **WAIT,
     }

@@ -14,7 +14,7 @@ from ..session import fits
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task
 from ..text import Refusal
-from ..ui.properties import FIT_OPTIONS, completions_count
+from ..ui.properties import COMPLETIONS, FIT_OPTIONS
 from ..ui.widgets import active_mesh
 from .edits import prepare, settle
 from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, count_of, why_not_start
@@ -35,10 +35,7 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
     bl_description = "Fit a watertight surface to every selected mesh, as its modifiers show it; Esc cancels"
     # No REGISTER: the redo panel would run the whole fit again, blocking, at every move of a slider.
     bl_options = {"UNDO"}  # noqa: RUF012
-    __annotations__ = {
-        **{name: make() for name, make in FIT_OPTIONS.items()},
-        **WAIT,
-    }
+    __annotations__ = {**FIT_OPTIONS, **WAIT}
 
     @classmethod
     def why_not(cls, context: Any) -> str:
@@ -75,7 +72,7 @@ class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
         "measured stays, and so does the fit until you pick; Esc cancels"
     )
     bl_options = {"UNDO"}  # noqa: RUF012
-    __annotations__ = {"count": completions_count(), **WAIT}
+    __annotations__ = {"count": COMPLETIONS, **WAIT}
     _uid = 0
     _original: fit_provenance.OriginalScan
 

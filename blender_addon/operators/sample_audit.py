@@ -19,7 +19,7 @@ from ..session import backend_fit
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task, Work
 from ..text import plausibility_lines
-from ..ui.properties import samples_count, seed
+from ..ui.properties import SAMPLES, SEED
 from .edits import why_not_editable
 from .modal import WAIT, RunOperator, chosen, count_of
 
@@ -36,7 +36,7 @@ class OMOMI_OT_sample(RunOperator, bpy.types.Operator):
     bl_idname = "omomi.sample"
     bl_label = "Imagine"
     bl_options = {"UNDO"}  # noqa: RUF012
-    __annotations__ = {"seed": seed(), "count": samples_count(), **WAIT}
+    __annotations__ = {"seed": SEED, "count": SAMPLES, **WAIT}
     _seed = 1
     _cursor: tuple[float, float, float] = (0.0, 0.0, 0.0)
 

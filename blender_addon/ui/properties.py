@@ -21,16 +21,17 @@ from ..session import library
 from . import preferences
 
 __all__ = [
-    "BLEND_OPTIONS", "CLASSES", "FIT_OPTIONS", "KINDS", "RESULTS", "SOLVE_OPTIONS", "add_to_blender",
-    "completions_count", "family", "remove_from_blender", "samples_count", "seed", "when_edited",
+    "BLEND_OPTIONS", "CLASSES", "COMPLETIONS", "FIT_OPTIONS", "KINDS", "RESULTS", "SAMPLES", "SEED", "SOLVE_OPTIONS",
+    "add_to_blender", "remove_from_blender", "when_edited",
 ]  # fmt: skip
 
 LEVELS = [
-    (str(level), f"{32 * 2**level}\u00b3", f"{32 * 2**level} voxels along the longest side; {note}", level)
-    for level, note in enumerate(
-        ("a first idea", "rough", "the usual choice", "fine", "very fine, slow", "needs much memory")
-    )
-]
+    (str(level), f"{side}\u00b3", f"{side} voxels along the longest side; {note}", level)
+    for level, (side, note) in enumerate((
+        (32, "a first idea"), (64, "rough"), (128, "the usual choice"), (256, "fine"), (512, "very fine, slow"),
+        (1024, "needs much memory"),
+    ))
+]  # fmt: skip
 RESULTS = [
     ("SHAPE_KEY", "Shape key", "Edits move the object's own vertices, as a shape key; a fit makes a new mesh"),
     ("NEW", "New mesh", "Make a new object NAME.fit or NAME.edit in the same place and hide the scan"),
@@ -43,68 +44,75 @@ KINDS = [
 ]
 
 
-def _denoise() -> Any:
-    return FloatProperty(
-        name="Denoise",
-        description="Trust the scan less (positive) or more (negative) than its measured noise suggests, in octaves",
-        default=0.0, min=-2.0, max=2.0, precision=2,
-    )  # fmt: skip
-
-
-def _fill() -> Any:
-    return FloatProperty(
-        name="Fill",
-        description="Close holes eagerly (positive) or reluctantly (negative)",
-        default=0.0, min=-1.0, max=1.0, precision=2,
-    )  # fmt: skip
-
-
-def _level() -> Any:
-    return EnumProperty(name="Detail", description="Resolution of the fitted field", items=LEVELS, default=2)
-
-
-def _result(**settings: Any) -> Any:
-    return EnumProperty(
-        name="Result", description="What becomes of the result", items=RESULTS, default="SHAPE_KEY", **settings
-    )
-
-
-def _keep_islands() -> Any:
-    return BoolProperty(
-        name="Keep Islands",
-        description="Keep every separate piece that the scan supports; off keeps only the largest",
-        default=True,
-    )
-
-
-def _symmetry() -> Any:
-    return BoolProperty(
-        name="Symmetry",
-        description="Where the scan is mirror-symmetric, fill what was not seen on one side with what was on the other",
-        default=True,
-    )
-
-
 def _families(settings: Any, context: Any, text: str) -> list[str]:
     names = [path.stem for path in library.listing(preferences.library_folder(), library.PROFILE)]
     return [name for name in names if text.lower() in name.lower()]
 
 
-def family() -> Any:
-    """The name of a profile; also of operators that have no other setting of a fit."""
-    return StringProperty(
+_RESULT: dict[str, Any] = {
+    "name": "Result", "description": "What becomes of the result", "items": RESULTS, "default": "SHAPE_KEY",
+}  # fmt: skip
+_LENGTHS = [(f"length_{axis.lower()}", f"Length {axis}", f"Extent along {axis}") for axis in "XYZ"]
+
+# Shared by the scene's settings and the operators, so that a default is written once.
+FIT_OPTIONS: dict[str, Any] = {
+    "level": EnumProperty(name="Detail", description="Resolution of the fitted field", items=LEVELS, default=2),
+    "denoise": FloatProperty(
+        name="Denoise",
+        description="Trust the scan less (positive) or more (negative) than its measured noise suggests, in octaves",
+        default=0.0, min=-2.0, max=2.0, precision=2,
+    ),
+    "fill": FloatProperty(
+        name="Fill",
+        description="Close holes eagerly (positive) or reluctantly (negative)",
+        default=0.0, min=-1.0, max=1.0, precision=2,
+    ),
+    "keep_islands": BoolProperty(
+        name="Keep Islands",
+        description="Keep every separate piece that the scan supports; off keeps only the largest",
+        default=True,
+    ),
+    "symmetry": BoolProperty(
+        name="Symmetry",
+        description="Where the scan is mirror-symmetric, fill what was not seen on one side with what was on the other",
+        default=True,
+    ),
+    "profile": StringProperty(
         name="Family",
         description="A family of your library: fills what was not seen with what its members are like, and Check "
         "compares with it. Empty for none",
         search=_families,
-    )  # fmt: skip
-
-
-# Shared by the scene's settings and the Fit operator, so that a default is written once.
-FIT_OPTIONS = {
-    "level": _level, "denoise": _denoise, "fill": _fill, "keep_islands": _keep_islands,
-    "symmetry": _symmetry, "profile": family, "result": _result,
+    ),
+    "result": EnumProperty(**_RESULT),
 }  # fmt: skip
+BLEND_OPTIONS: dict[str, Any] = {
+    "share": FloatProperty(
+        name="Share", description="0 is this object, 1 is the other", default=0.5, min=0.0, max=1.0, subtype="FACTOR"
+    ),
+    "guarded": BoolProperty(
+        name="Guarded", description="Take the path that keeps the topology, where there is one", default=True
+    ),
+}
+SOLVE_OPTIONS: dict[str, Any] = {
+    "measure": EnumProperty(
+        name="Measure",
+        description="What to reach a value of",
+        items=[
+            ("thickness", "Thickness", "Thickness of the walls"),
+            ("volume", "Volume", "Enclosed volume"),
+            ("area", "Area", "Area of the surface"),
+            *_LENGTHS,
+        ],
+    ),
+    "value": FloatProperty(name="Value", description="The value to reach, in world units", default=1.0, min=0.0),
+}
+COMPLETIONS: Any = IntProperty(
+    name="How Many", description="How many other completions to make", default=3, min=2, max=5
+)
+SAMPLES: Any = IntProperty(name="How Many", description="How many shapes, from this seed on", default=3, min=1, max=16)
+SEED: Any = IntProperty(
+    name="Seed", description="The same number gives the same shape again", default=1, min=0, max=2_000_000_000
+)
 
 _listeners: list[Callable[[Any], None]] = []
 
@@ -130,13 +138,8 @@ def _is_mesh(settings: Any, obj: Any) -> bool:
     return obj.type == "MESH"
 
 
-class OmomiEdit(bpy.types.PropertyGroup):
-    """One edit of a stack.
-
-    ``safe`` says whether the interval from ``safe_low`` to ``safe_high`` was measured, ``transitions`` what happens
-    outside of it; ``foretold`` is the interval that the backend expects without measuring, ``reach`` that of other
-    shapes, 0 and 0 where it is not known; ``note`` is what the backend says of the edit on this object.
-    """
+class OmomiLayer(bpy.types.PropertyGroup):
+    """One edit of a stack."""
 
     __annotations__ = {
         "kind": EnumProperty(name="Kind", items=KINDS),
@@ -150,21 +153,25 @@ class OmomiEdit(bpy.types.PropertyGroup):
             name="Mask", description="Vertex group that says where the edit acts; empty for everywhere",
             update=_masked,
         ),
+        # Whether the interval in which the topology stays was measured; and that interval.
         "safe": BoolProperty(),
         "safe_low": FloatProperty(),
         "safe_high": FloatProperty(),
+        # The interval that the backend expects without measuring, and that of other shapes; 0 and 0 where unknown.
         "foretold": FloatVectorProperty(size=2),
         "reach": FloatVectorProperty(size=2),
+        # Lines: what happens at the ends of the measured interval.
         "transitions": StringProperty(),
+        # What the backend says of the edit on this object.
         "note": StringProperty(),
     }  # fmt: skip
 
 
 class OmomiOrigin(bpy.types.PropertyGroup):
-    """What a fit was made of, and how (see `scene.fit_provenance`)."""
+    """The scan and the settings of a fit (see `scene.fit_provenance`)."""
 
     __annotations__ = {
-        **{name: make() for name, make in FIT_OPTIONS.items() if name != "result"},
+        **{name: made for name, made in FIT_OPTIONS.items() if name != "result"},
         "scan": PointerProperty(type=bpy.types.Object),
         "mesh": PointerProperty(type=bpy.types.Mesh),
         "modifiers": StringProperty(),
@@ -172,15 +179,17 @@ class OmomiOrigin(bpy.types.PropertyGroup):
 
 
 class OmomiObject(bpy.types.PropertyGroup):
-    """``object.omomi``: the stack of edits, what the last result and the last check had to say (lines), and where it
-    comes from: a fit has an ``origin``; the other completions of one point to it, and are numbered from 1 on."""
+    """``object.omomi``"""
 
     __annotations__ = {
+        # Of a fit.
         "origin": PointerProperty(type=OmomiOrigin),
+        # Of another completion of a fit: that fit, and the number of the completion from 1 on.
         "completes": PointerProperty(type=bpy.types.Object),
         "variation": IntProperty(),
-        "edits": CollectionProperty(type=OmomiEdit),
+        "edits": CollectionProperty(type=OmomiLayer),
         "active": IntProperty(name="Active Edit", min=0),
+        # Lines: what the last result of the edits and the last check said.
         "report": StringProperty(),
         "check": StringProperty(),
     }
@@ -195,75 +204,28 @@ class OmomiPair(bpy.types.PropertyGroup):
     }
 
 
-def _measure() -> Any:
-    lengths = [(f"length_{axis.lower()}", f"Length {axis}", f"Extent along {axis}") for axis in "XYZ"]
-    return EnumProperty(
-        name="Measure",
-        description="What to reach a value of",
-        items=[
-            ("thickness", "Thickness", "Thickness of the walls"),
-            ("volume", "Volume", "Enclosed volume"),
-            ("area", "Area", "Area of the surface"),
-            *lengths,
-        ],
-    )
-
-
-def _share() -> Any:
-    return FloatProperty(
-        name="Share", description="0 is this object, 1 is the other", default=0.5, min=0.0, max=1.0, subtype="FACTOR"
-    )
-
-
-def _guarded() -> Any:
-    return BoolProperty(
-        name="Guarded", description="Take the path that keeps the topology, where there is one", default=True
-    )
-
-
-def _value() -> Any:
-    return FloatProperty(name="Value", description="The value to reach, in world units", default=1.0, min=0.0)
-
-
-def completions_count() -> Any:
-    return IntProperty(name="How Many", description="How many other completions to make", default=3, min=2, max=5)
-
-
-def seed() -> Any:
-    return IntProperty(
-        name="Seed", description="The same number gives the same shape again", default=1, min=0, max=2_000_000_000
-    )
-
-
-def samples_count() -> Any:
-    return IntProperty(name="How Many", description="How many shapes, from this seed on", default=3, min=1, max=16)
-
-
-# Shared by the scene's settings and the operators.
-BLEND_OPTIONS = {"share": _share, "guarded": _guarded}
-SOLVE_OPTIONS = {"measure": _measure, "value": _value}
-
-
 class OmomiSettings(bpy.types.PropertyGroup):
     """``scene.omomi``"""
 
     __annotations__ = {
-        **{name: make() for name, make in {**FIT_OPTIONS, **BLEND_OPTIONS, **SOLVE_OPTIONS}.items()},
-        "result": _result(update=_touched),
+        **FIT_OPTIONS,
+        **BLEND_OPTIONS,
+        **SOLVE_OPTIONS,
+        "result": EnumProperty(**_RESULT, update=_touched),
         "other": PointerProperty(
             name="Other", description="The object to blend with", type=bpy.types.Object, poll=_is_mesh
         ),
         "pairs": CollectionProperty(type=OmomiPair),
         "learn_name": StringProperty(name="Name", description="Name of the edit to learn", default="My edit"),
-        "completions": completions_count(),
-        "seed": seed(),
-        "samples": samples_count(),
+        "completions": COMPLETIONS,
+        "seed": SEED,
+        "samples": SAMPLES,
         "family_name": StringProperty(name="Name", description="Name of the new family", default="My family"),
         "family_report": StringProperty(),
     }
 
 
-CLASSES = (OmomiEdit, OmomiOrigin, OmomiObject, OmomiPair, OmomiSettings)
+CLASSES = (OmomiLayer, OmomiOrigin, OmomiObject, OmomiPair, OmomiSettings)
 
 
 def add_to_blender() -> None:
