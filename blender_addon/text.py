@@ -12,24 +12,23 @@ __all__ = [
     "plausibility_lines", "topology_text", "transition_lines", "typicality_lines",
 ]  # fmt: skip
 
-# Of kinds of shapes that are named.
+# Kinds of shapes that a line names.
 MOST_KINDS = 3
-# A smaller share of a shape that overlaps itself is not worth a line.
+# Share of a shape that intersects itself; a smaller one is not worth a line.
 LEAST_TANGLED = 0.001
 
 _UNITS = {"volume": "³", "area": "²", "thickness": ""}
 
 
 class Advice(NamedTuple):
-    """``sentence`` stands in when the error brings no message of its own; ``next_step`` is always added.
-    "Press Fit" in it stands for whatever starts the work again."""
+    """What to tell about an error code."""
 
-    sentence: str
-    next_step: str
+    sentence: str  # for an error that has no message of its own
+    next_step: str  # always added; "Press Fit" in it stands for whatever starts the work again
 
 
 class Refusal(OmomiError):
-    """What the add-on itself will not do. ``message`` is complete: it says the next step too."""
+    """An error of the add-on itself. Its message is complete: it names the next step too."""
 
     def __init__(self, message: str) -> None:
         super().__init__(ErrorCode.BAD_OPTION, message)
@@ -55,13 +54,13 @@ ADVICE: dict[ErrorCode, Advice] = {
         "The device asked for cannot be used", "Choose Automatic in the Omomi preferences"
     ),
     ErrorCode.OUT_OF_MEMORY: Advice("There was not enough memory", "Choose a lower detail, or close other programs"),
-    ErrorCode.CANCELLED: Advice("It was cancelled", "Press Fit to start again"),
+    ErrorCode.CANCELLED: Advice("The job was cancelled", "Press Fit to start again"),
     ErrorCode.BACKEND_START: Advice("The backend process did not start", f"Press Restart, or {LOG}"),
     ErrorCode.BACKEND_DIED: Advice("The backend process ended unexpectedly", f"Press Fit to try again, or {LOG}"),
     ErrorCode.BACKEND_TIMEOUT: Advice("The backend process stopped answering", f"Press Fit to try again, or {LOG}"),
-    ErrorCode.PROTOCOL: Advice("The backend process sent something that makes no sense", f"Press Restart, or {LOG}"),
+    ErrorCode.PROTOCOL: Advice("The backend process sent an invalid message", f"Press Restart, or {LOG}"),
     ErrorCode.PROTOCOL_VERSION: Advice(
-        "The backend process is of another version", "Restart Blender to finish the update"
+        "The backend process belongs to another version", "Restart Blender to finish the update"
     ),
     ErrorCode.DISK: Advice("A file could not be written", "Free some space, or choose another folder"),
     ErrorCode.NO_SURFACE: Advice(
@@ -73,11 +72,11 @@ ADVICE: dict[ErrorCode, Advice] = {
     ErrorCode.AMBIGUOUS_POSE: Advice(
         "The scan fits the examples in more than one pose", "Turn it the way the first example stands"
     ),
-    ErrorCode.UNKNOWN_SCAN: Advice("The backend process has this scan no longer", "Press Fit to open it again"),
+    ErrorCode.UNKNOWN_SCAN: Advice("The backend process no longer holds this scan", "Press Fit to open it again"),
     ErrorCode.NO_SOLUTION: Advice(
         "No strength reaches this measure", "Ask for a value nearer to the present one, or use another edit"
     ),
-    ErrorCode.INTERNAL: Advice("Something unforeseen failed in the backend process", f"Please report it: {LOG}"),
+    ErrorCode.INTERNAL: Advice("An unexpected error occurred in the backend process", f"To report it, {LOG}"),
 }
 
 
@@ -120,7 +119,7 @@ def topology_text(topology: Any, guessed: float | None) -> str:
 
 
 def plausibility_lines(found: Any) -> list[str]:
-    """How usual a shape is, and which kinds of shapes are like it; nothing where it was not told.
+    """How plausible a shape is, and which kinds of shapes it is most like; nothing where the backend does not say.
 
     >>> plausibility_lines({"value": 0.83, "nearest": [{"family": "skull", "distance": 0.125}]})
     ['plausibility 0.83: 83 % of real shapes are no more usual', 'most like: skull (0.12)']
@@ -145,7 +144,7 @@ def plausibility_lines(found: Any) -> list[str]:
 
 
 def typicality_lines(found: Any) -> list[str]:
-    """How typical of a family a shape is; nothing where it was not compared with one.
+    """How typical of a family a shape is; nothing where it was compared with none.
 
     >>> typicality_lines({"name": "skulls", "typical": 0.7, "outside": 0.04})
     ['typical 0.7 for skulls, 4 % of the surface departs']
@@ -159,7 +158,7 @@ def typicality_lines(found: Any) -> list[str]:
 
 
 def family_report(name: str, result: Mapping[str, Any]) -> list[str]:
-    """What came of learning a family, in one line, and what is to be known of it.
+    """One line on a family that was learned, then the members that were left out and the warnings.
 
     >>> left_out = [{"name": "owl", "why": "it fits no pose"}]
     >>> members = dict.fromkeys("abcdefghijkl", 0.5)
@@ -176,7 +175,7 @@ def family_report(name: str, result: Mapping[str, Any]) -> list[str]:
 
 
 def measure_lines(found: Mapping[str, Any]) -> list[str]:
-    """Lines with the measures in world units that there are.
+    """A line for each measure that is known, in world units.
 
     >>> measure_lines({"volume": 2.0, "area": None, "bounds": [[0, 0, 0], [1, 2, 0.5]]})
     ['volume 2³', 'size 1 × 2 × 0.5']
@@ -189,7 +188,7 @@ def measure_lines(found: Mapping[str, Any]) -> list[str]:
 
 
 def edit_report(report: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """What a stack of edits did, and the warnings that go with it.
+    """What a stack of edits did, and its warnings.
 
     >>> edit_report({"moved": 0.25, "largest_move": 0.5, "warnings": ["Careful."]})
     ('25 % of the vertices moved, by 0.5 at most', ['Careful.'])
@@ -204,7 +203,7 @@ def edit_report(report: Mapping[str, Any]) -> tuple[str, list[str]]:
         elif _betti(topology) is not None:
             text += f"; {betti_text(_betti(topology))}, as before"
         if topology.get("unstable"):
-            warnings.append("The topology is on the brink: it depends on the resolution")
+            warnings.append("The topology is unstable: it depends on the resolution")
     return text, [_sentence(line) for line in warnings]
 
 

@@ -40,7 +40,7 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
     @classmethod
     def why_not(cls, context: Any) -> str:
         if fits.current() is not None:
-            return "A fit is running; cancel it with Esc first"
+            return "A fit is running; press Esc to cancel it first"
         if context.mode.startswith("EDIT"):
             return "Leave Edit Mode first (Tab), then Fit"
         return "" if _targets(context) else "Select at least one mesh object to fit"

@@ -136,7 +136,7 @@ class OMOMI_OT_align(RunOperator, bpy.types.Operator):
 
 
 class OMOMI_OT_choose_family(ActionOperator, bpy.types.Operator):
-    """Use this family: fits fill what was not seen with what its members are like, and Check compares with it. Press
+    """Use this family: fits fill unseen parts the way its members look, and Check compares the scan with it. Press
     again to use none"""
 
     bl_idname = "omomi.choose_family"

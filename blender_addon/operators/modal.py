@@ -188,7 +188,7 @@ def count_of(operator: Any, scene: Any, setting: str) -> int:
 def why_not_start(context: Any) -> str:
     """The reason why nothing can be started now, or an empty text."""
     if fits.current() is not None:
-        return "Omomi is at work; cancel that with Esc first"
+        return "Omomi is working; press Esc to cancel that first"
     if context.mode.startswith("EDIT"):
         return "Leave Edit Mode first (Tab)"
     return ""

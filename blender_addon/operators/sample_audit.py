@@ -1,4 +1,4 @@
-"""Operators that show what the model knows: shapes that it makes up, and a page that says what it can do."""
+"""Operators that show what the model knows: shapes sampled from it, and its audit, a page on what it can do."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from .modal import WAIT, RunOperator, chosen, count_of
 
 __all__ = ["CLASSES"]
 
-# Between the middles of shapes whose longest side is 1.6.
+# World units between the centres of shapes, whose longest side is 1.6.
 SPACING = 2.0
 PREVIEW = "sample"
 
 
 class OMOMI_OT_sample(RunOperator, bpy.types.Operator):
-    """Make up new shapes from nothing, the way real ones are, in a row from the 3D cursor on; Esc cancels"""
+    """Sample new shapes from the model and place them in a row that starts at the 3D cursor; Esc cancels"""
 
     bl_idname = "omomi.sample"
     bl_label = "Imagine"
@@ -117,7 +117,7 @@ CLASSES = (OMOMI_OT_sample, OMOMI_OT_audit)
 
 
 def _samples(client: Client, seed: int, count: int, level: int, made: list[tuple[MeshFrame, dict[str, Any]]]) -> Work:
-    """Fills and returns ``made``: a mesh, canonical, and what is said of it, for each seed. Raises OmomiError."""
+    """Fills and returns ``made``: for each seed the canonical mesh and what is said of it. Raises OmomiError."""
     for number in range(count):
         answer = yield client.request(SampleRequest, seed=seed + number, level=level)
         made.append((answer.mesh, answer.done.result))

@@ -39,7 +39,7 @@ RESULTS = [
 ]
 KINDS = [
     ("attribute", "Attribute", "Acts on any scan"),
-    ("shape", "Shape", "Changes the whole shape the way shapes differ from each other"),
+    ("shape", "Shape", "Changes the whole shape along a direction in which shapes differ"),
     ("learned", "Learned", "Learned from examples, kept in a file"),
 ]
 
@@ -74,13 +74,13 @@ FIT_OPTIONS: dict[str, Any] = {
     ),
     "symmetry": BoolProperty(
         name="Symmetry",
-        description="Where the scan is mirror-symmetric, fill what was not seen on one side with what was on the other",
+        description="Where the scan is mirror-symmetric, fill the unseen parts of one side from the other side",
         default=True,
     ),
     "profile": StringProperty(
         name="Family",
-        description="A family of your library: fills what was not seen with what its members are like, and Check "
-        "compares with it. Empty for none",
+        description="A family of your library: it fills unseen parts the way its members look, and Check compares the "
+        "scan with it. Empty for none",
         search=_families,
     ),
     "result": EnumProperty(**_RESULT),
@@ -145,7 +145,7 @@ class OmomiLayer(bpy.types.PropertyGroup):
         "kind": EnumProperty(name="Kind", items=KINDS),
         "path": StringProperty(name="File", subtype="FILE_PATH"),
         "strength": FloatProperty(
-            name="Strength", description="How strong the edit is; negative values turn it round",
+            name="Strength", description="How strong the edit is; a negative value reverses it",
             default=0.0, soft_min=-2.0, soft_max=2.0, min=-100.0, max=100.0, precision=3, step=1, update=_touched,
         ),
         "mute": BoolProperty(name="Mute", description="Leave this edit out", update=_touched),
