@@ -126,7 +126,7 @@ def remember(
     frame: MeshFrame,
     linear: NDArray[np.float64],
 ) -> BackendFit:
-    """The backend has fitted this scan of the object; mark: as of `Fitting.mark`."""
+    """The backend has fitted this scan of the object; mark: as of `FitSettings.mark`."""
     old = _fits.get(uid)
     if old is not None and old.pid == client.pid:
         client.forget(old.handle)
