@@ -200,7 +200,7 @@ CLASSES = (OMOMI_OT_check, OMOMI_OT_show, OMOMI_OT_sweep, OMOMI_OT_solve, OMOMI_
 
 def _edit_at(obj: Any, index: int) -> Any:
     if index >= len(obj.omomi.edits):
-        raise Refusal(f"The edits of {obj.name} were changed meanwhile.")
+        raise Refusal(f"The edits of {obj.name} have changed in the meantime. Press the button again.")
     return obj.omomi.edits[index]
 
 

@@ -1,1 +1,1 @@
-"""What Omomi reads from the scene and puts there. Only these modules touch mesh data."""
+"""Meshes and objects of the scene: reading them, and placing results, previews, shape keys and attributes."""

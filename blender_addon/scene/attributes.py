@@ -1,4 +1,4 @@
-"""UVs, colours, vertex groups and materials: from the artist's mesh to a new one of other topology."""
+"""Attributes of a mesh (UVs, colours, vertex groups, materials), and their transfer to one of other topology."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MeshAttributes(NamedTuple):
 
 
 class TransferredAttributes(NamedTuple):
-    """`MeshAttributes` and what became of them on a new mesh of w vertices and k triangles."""
+    """The attributes of a mesh, transferred to a new one of w vertices and k triangles."""
 
     source: MeshAttributes
     values: NDArray[np.float32]  # (w, channels)
@@ -70,7 +70,7 @@ def transfer(
     target_points: NDArray[np.float32],
     target_faces: NDArray[np.int32],
 ) -> Work:
-    """`TransferredAttributes` to the target mesh, which lies in the same frame. Raises OmomiError."""
+    """Transfer to the target mesh, which lies in the same frame: `TransferredAttributes`. Raises OmomiError."""
     channels, layers = source.values.shape[1], len(source.layers)
     answer = yield client.request(
         TransferRequest, channels=channels, layers=layers, points=points, faces=faces,
@@ -89,7 +89,7 @@ def transfer(
 
 
 def apply_attributes(obj: Any, transferred: TransferredAttributes, mirrored: bool) -> None:
-    """Give the triangle mesh of ``obj`` what was transferred to it; mirrored: its faces run the other way round."""
+    """Give the triangle mesh of ``obj`` what was transferred to it; mirrored: its faces are wound the other way."""
     mesh, source = obj.data, transferred.source
     for row, name in enumerate(source.layers):
         corners = transferred.uvs[row][:, ::-1] if mirrored else transferred.uvs[row]

@@ -1,4 +1,4 @@
-"""Other completions of a fit: the scan fitted again with what was not seen filled otherwise, to choose one from.
+"""Other completions of a fit: the scan is fitted again and its unseen parts are filled otherwise, to pick one.
 
 Each is an object over the fit, in a collection of their own, the first one shown. The fit itself is hidden meanwhile.
 """
@@ -33,8 +33,8 @@ def why_not(result: Any) -> str | None:
 
 
 def of(result: Any) -> list[Any]:
-    """The other completions of a fit that are to choose from, in their order. One that was moved to another collection
-    is the artist's own."""
+    """The other completions of a fit, in their order. One that the artist moved to another collection is not among
+    them."""
     homes = [child for child in bpy.context.scene.collection.children if MARK in child]
     found = {obj for home in homes for obj in home.objects if obj.type == "MESH" and obj.omomi.completes == result}
     return sorted(found, key=lambda obj: obj.omomi.variation)
@@ -69,7 +69,7 @@ def commit(uid: int, original: OriginalScan, frames: list[MeshFrame]) -> list[An
 
 
 def show(chosen: Any) -> None:
-    """Of a fit and its completions show this one alone, and make it active."""
+    """Show this one alone of a fit and its completions, and make it active."""
     result, layer = chosen.omomi.completes or chosen, bpy.context.view_layer.objects
     for obj in (result, *of(result)):
         hidden = obj != chosen
@@ -83,8 +83,8 @@ def show(chosen: Any) -> None:
 
 
 def pick(chosen: Any) -> Any:
-    """Give the fit the mesh of this completion, or leave it where it is the fit itself, and remove the others. The mesh
-    that the fit had is kept. The object of the fit. Raises `Refusal`."""
+    """Give the fit the mesh of this completion and remove the others; where it is the fit itself, its mesh stays. The
+    mesh that the fit had is kept in the file. Returns the object of the fit. Raises `Refusal`."""
     result = chosen.omomi.completes or chosen
     reason = why_not(result)
     if reason is not None:

@@ -1,4 +1,4 @@
-"""Where a fit comes from: its scan, which is kept, and how it was fitted; so that it can be fitted otherwise."""
+"""The provenance of a fit: its scan, which is kept, and the settings, so that the scan can be fitted again."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["OriginalScan", "clear", "name_of", "note", "read", "result_of"]
 
 
 class OriginalScan(NamedTuple):
-    """A scan as it was fitted; linear: as of `mesh_io.object_linear`; offset (3,): of its place in the world."""
+    """The scan of a fit."""
 
     scan: mesh_io.ScanArrays
-    linear: NDArray[np.float64]
-    offset: NDArray[np.float64]
+    linear: NDArray[np.float64]  # as of `mesh_io.object_linear`
+    offset: NDArray[np.float64]  # (3,): its place in the world
 
 
 def note(obj: Any, settings: FitSettings, scan: Any, mesh: Any, modifiers: list[str]) -> None:
-    """``obj`` shows the fit of another object, ``scan``, or of the mesh that it had, with the modifiers of these names.
-    One of the two is None."""
+    """Note that ``obj`` shows the fit of another object, ``scan``, or of the mesh that it had, with the modifiers of
+    these names. One of the two is None."""
     origin = obj.omomi.origin
     origin.scan, origin.mesh, origin.modifiers = scan, mesh, "\n".join(modifiers)
     origin.level, origin.profile = str(settings.options.level), settings.profile
@@ -33,7 +33,7 @@ def note(obj: Any, settings: FitSettings, scan: Any, mesh: Any, modifiers: list[
 
 
 def clear(obj: Any) -> None:
-    """``obj`` shows no fit."""
+    """Note that ``obj`` shows no fit."""
     origin = obj.omomi.origin
     origin.scan = origin.mesh = None
 
@@ -44,7 +44,7 @@ def name_of(obj: Any) -> str:
 
 
 def result_of(obj: Any) -> Any | None:
-    """The object that shows the fit which ``obj`` is, or is another completion of, or is the scan of; else None."""
+    """The object of a fit, where ``obj`` is that object, another completion of the fit, or its scan; else None."""
     group = obj.omomi
     if group.completes is not None:
         return group.completes

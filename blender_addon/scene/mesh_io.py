@@ -1,4 +1,4 @@
-"""The one place that reads and writes mesh data, and that knows the traps of doing so.
+"""Reading and writing mesh data, with the traps of each version of Blender.
 
 Arrays are in the *posed* frame: the object's rotation, scale and shear applied, its translation left out. Its units are
 the world's, so that voxels are isotropic there, and a scan far from the origin keeps its precision.
@@ -42,22 +42,21 @@ RAMP = np.array([[0.04, 0.16, 0.50], [0.75, 0.72, 0.62], [0.85, 0.18, 0.02]], np
 USUAL, ALIEN = 2.0, 5.0
 GREY = np.array([0.4, 0.4, 0.4], np.float32)
 
-# A matrix worse than this flattens the object to less than float32 can undo.
+# Condition number: a worse matrix flattens the object more than float32 can undo.
 MAX_CONDITION = 1e6
 
 
 class ScanArrays(NamedTuple):
-    """``points`` f64 (n, 3) posed; ``faces`` i32 (m, 3) wound as seen in the world; ``normals`` f32 (n, 3);
-    ``sigma`` f32 (n,), of a mesh that Omomi made."""
+    """A mesh as the backend takes it."""
 
-    points: NDArray[np.float64]
-    faces: NDArray[np.int32] | None
-    normals: NDArray[np.float32] | None
-    sigma: NDArray[np.float32] | None = None
+    points: NDArray[np.float64]  # (n, 3), posed
+    faces: NDArray[np.int32] | None  # (m, 3), wound as seen in the world
+    normals: NDArray[np.float32] | None  # (n, 3), posed
+    sigma: NDArray[np.float32] | None = None  # (n,), of a mesh that Omomi made
 
 
 def object_linear(obj: Any) -> NDArray[np.float64]:
-    """The 3x3 part of the object's world matrix; raises ``FLAT_SCAN`` where it cannot be undone."""
+    """The 3x3 part of the object's world matrix. Raises ``FLAT_SCAN`` where it cannot be inverted."""
     linear = np.array(obj.matrix_world, np.float64)[:3, :3]
     if not np.isfinite(linear).all() or np.linalg.cond(linear) > MAX_CONDITION:
         raise OmomiError(ErrorCode.FLAT_SCAN, f"{obj.name} is scaled to zero on at least one axis")
@@ -246,8 +245,8 @@ def _drop_cached_bounds(mesh: Any) -> None:
 def paint_sigma(mesh: Any, sigma: NDArray[np.float32], size: float, made: bool = False) -> None:
     """Store one standard deviation per vertex (world units) and its colour; ``size`` as in `uncertainty_colours`.
 
-    made: Omomi made the mesh, and this is its own sigma. A check of such a mesh changes the colours alone, or the next
-    one would take what it found, the doubt of edits included, for what was known before.
+    made: Omomi made the mesh, and this is its own sigma. A check of such a mesh changes its colours alone: its sigma
+    holds the doubt of edits too, which the next check would otherwise take for the sigma of the scan.
     """
     if made:
         mesh[MADE] = True
@@ -278,13 +277,13 @@ def _paint(mesh: Any, name: str | None, values: NDArray[np.float32], shown: str,
 
 
 def longest_side(points: NDArray[np.floating]) -> float:
-    """Of the box around points (n, 3); 0 without any."""
+    """Longest side of the box around points (n, 3); 0 without any."""
     return float(np.ptp(points, axis=0).max()) if len(points) else 0.0
 
 
 def departure_colours(deviation: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Linear RGBA f32 (n, 4): grey up to `USUAL` standard deviations, then towards orange outwards and blue inwards, in
-    full from `ALIEN` on. What is not known is grey."""
+    """Linear RGBA f32 (n, 4): grey up to `USUAL` standard deviations, then more and more orange outwards and blue
+    inwards, in full from `ALIEN` on. Unknown deviations are grey."""
     known = np.nan_to_num(deviation, nan=0.0, posinf=ALIEN, neginf=-ALIEN)
     t = (np.clip((np.abs(known) - USUAL) / (ALIEN - USUAL), 0.0, 1.0))[:, None]
     colours = GREY + t * (np.where(known[:, None] > 0, RAMP[-1], RAMP[0]) - GREY)
@@ -303,7 +302,7 @@ def uncertainty_colours(sigma: NDArray[np.float32], size: float) -> NDArray[np.f
 
 
 def open_loops(mesh: Any) -> int:
-    """Connected runs of edges that have a face on one side only: the holes and rims of a scan."""
+    """The number of border loops, connected runs of edges with a face on one side only: holes and rims of a scan."""
     if not len(mesh.polygons):
         return 0
     uses = np.bincount(_ints(mesh.attributes[".corner_edge"].data, "value", len(mesh.loops)), minlength=len(mesh.edges))

@@ -72,7 +72,7 @@ def new(frame: MeshFrame, name: str, place: tuple[float, float, float]) -> Any:
 
 
 def double(result: Any, frame: MeshFrame, linear: NDArray[np.float64], name: str) -> Any:
-    """A copy of the object of a fit with another mesh and nothing else of its own. It is in no collection yet."""
+    """A copy of the object of a fit with another mesh and without edits. It is in no collection yet."""
     mesh = _mesh(result, frame, linear, name)
     copy = _bare(result, mesh, keep_modifiers=False)
     copy.name = name
@@ -82,7 +82,7 @@ def double(result: Any, frame: MeshFrame, linear: NDArray[np.float64], name: str
 
 
 def keep_mesh(obj: Any) -> None:
-    """See to it that the mesh of an object stays in the file when it is given another."""
+    """Keep the mesh of an object in the file when the object gets another."""
     mesh = obj.data
     if mesh.library is None:
         mesh.use_fake_user = True

@@ -69,12 +69,12 @@ def shows(obj: Any) -> bool:
 
 
 def reset(obj: Any) -> None:
-    """Show the basis, to the last bit."""
+    """Show the basis, bit for bit."""
     _set(obj, mesh_io.rest_shape(obj.data), "")
 
 
 def write(obj: Any, moved: NDArray[np.floating], linear: NDArray[np.float64], stamp: str) -> None:
-    """Show the basis displaced by ``moved`` (n, 3), posed; vertices that do not move stay to the last bit."""
+    """Show the basis displaced by ``moved`` (n, 3), posed; vertices that do not move stay bit for bit."""
     rest = mesh_io.rest_shape(obj.data)
     local = moved.astype(np.float64) @ np.linalg.inv(linear).T
     _set(obj, (rest + local).astype(np.float32), stamp)
@@ -84,12 +84,12 @@ def _set(obj: Any, positions: NDArray[np.float32], stamp: str) -> None:
     keys = obj.data.shape_keys
     keys.key_blocks[NAME].points.foreach_set("co", positions.reshape(-1))
     keys[STAMP] = stamp
-    # foreach_set tells nobody.
+    # foreach_set does not.
     obj.data.update_tag()
 
 
 def remove(obj: Any) -> None:
-    """Take the shape key away, and with it a basis that was made for it alone."""
+    """Remove the shape key, and the basis where it was made for this key alone."""
     obj.shape_key_remove(find(obj))
     keys = obj.data.shape_keys
     if keys is not None and keys.get(MADE_BASIS) and len(keys.key_blocks) == 1:

@@ -1,1 +1,1 @@
-"""What lasts while Blender runs: the backend process, its fits, the run in progress, the artist's edits and files."""
+"""State between operators: the backend process, its fits, the run in progress, stacks of edits, the library."""

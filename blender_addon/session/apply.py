@@ -1,4 +1,4 @@
-"""The stack of edits of an object -> its result: a shape key, a new mesh, or a mesh in place of the old one.
+"""Applies the stack of edits of an object: a shape key, a new mesh, or a mesh in place of the old one.
 
 `work` asks the backend and changes nothing; `commit` puts what came of it in the scene.
 """
@@ -32,7 +32,7 @@ class EditResult(NamedTuple):
 
     @property
     def report(self) -> dict[str, Any]:
-        """As of ``ApplyRequest``."""
+        """The result of the ``ApplyRequest``."""
         return self.asked.answer.done.result
 
 
@@ -56,7 +56,7 @@ def work(client: Client, uid: int, settings: FitSettings, result: str) -> Work:
 def _moved(client: Client, uid: int, settings: FitSettings) -> Work:
     outcome = {"outcome": str(Outcome.CARRIED)}
     asked = yield from backend_fit.asked(client, uid, settings, EditTarget.SCAN, ApplyRequest, **outcome)
-    # Measured from where the backend has the vertices at rest, so that those that do not move stay to the last bit.
+    # Measured from where the backend has the vertices at rest, so that vertices that do not move stay bit for bit.
     return EditResult(uid, "SHAPE_KEY", asked, asked.answer.mesh.vertices - asked.fit.rest, None)
 
 
@@ -83,7 +83,7 @@ def commit(edited: EditResult) -> Any:
     linear, frame = edited.asked.fit.linear, edited.asked.answer.mesh
     if edited.moved is not None:
         if len(edited.moved) != len(obj.data.vertices):
-            raise OmomiError(ErrorCode.CANCELLED, f"{obj.name} was changed meanwhile")
+            raise OmomiError(ErrorCode.CANCELLED, f"{obj.name} has changed in the meantime")
         shape_key.ensure(obj)
         shape_key.write(obj, edited.moved, linear, edited.asked.stamp)
         return obj

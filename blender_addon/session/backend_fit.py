@@ -48,18 +48,18 @@ class FitSettings:
 
     @classmethod
     def of(cls, group: Any) -> FitSettings:
-        """From the properties of a scene's settings, or of whatever has the same. Raises as `profile_path`."""
+        """From the properties of a scene's settings, or of another group that has them. Raises as `profile_path`."""
         profile_path(group.profile)
         switches = {"keep_islands": group.keep_islands, "symmetry": group.symmetry}
         return cls(FitOptions(int(group.level), group.denoise, group.fill, **switches), group.profile)
 
     def mark(self) -> tuple[Any, ...]:
-        """Equal for those that give the same fit. Raises as `profile_path`."""
+        """A value that is equal for settings that give the same fit. Raises as `profile_path`."""
         path = profile_path(self.profile)
         return (self.options, path, library.version(path))
 
     def ask(self, client: Client, scan: mesh_io.ScanArrays, name: str) -> int:
-        """Ask for the fit of a scan; the number of the job. Raises OmomiError."""
+        """Request the fit of a scan. Returns the number of the job. Raises OmomiError."""
         return client.request(
             FitRequest, name=name, options=self.options, profile=profile_path(self.profile),
             points=scan.points, faces=scan.faces, normals=scan.normals, sigma=scan.sigma,
@@ -86,17 +86,17 @@ class BackendFit:
 
     @property
     def body(self) -> EditTarget:
-        """Whose vertices the edits move."""
+        """The mesh whose vertices the edits move."""
         return EditTarget.FIT if self.stack is None else self.stack[0]
 
     @property
     def faces(self) -> NDArray[np.int32]:
-        """Of the body."""
+        """The faces of the body."""
         return self.frame.faces if self.body is EditTarget.FIT else self.own
 
 
 class Asked(NamedTuple):
-    """What came of a request about an object with its edits."""
+    """The answer to a request about an object with its edits."""
 
     fit: BackendFit
     answer: Answer
@@ -108,12 +108,12 @@ _fits: dict[int, BackendFit] = {}
 
 
 def known(uid: int) -> BackendFit | None:
-    """What is known of the object with this ``session_uid``."""
+    """The fit of the object with this ``session_uid``, if there is one."""
     return _fits.get(uid)
 
 
 def forget_all() -> None:
-    """The backend process or the file is another one."""
+    """Forget all fits: another file is open, or another process runs."""
     _fits.clear()
 
 
@@ -126,7 +126,7 @@ def remember(
     frame: MeshFrame,
     linear: NDArray[np.float64],
 ) -> BackendFit:
-    """The backend has fitted this scan of the object; mark: as of `FitSettings.mark`."""
+    """Note that the backend has fitted this scan of the object; mark: as of `FitSettings.mark`."""
     old = _fits.get(uid)
     if old is not None and old.pid == client.pid:
         client.forget(old.handle)
@@ -136,15 +136,15 @@ def remember(
 
 
 def need(uid: int, name: str = "The object") -> Any:
-    """The object; raises ``CANCELLED`` where it was deleted meanwhile."""
+    """The object. Raises ``CANCELLED`` where it was deleted in the meantime."""
     obj = mesh_io.object_by_uid(uid)
     if obj is None:
-        raise OmomiError(ErrorCode.CANCELLED, f"{name} was deleted meanwhile")
+        raise OmomiError(ErrorCode.CANCELLED, f"{name} was deleted in the meantime")
     return obj
 
 
 def opened(client: Client, uid: int, settings: FitSettings) -> Work:
-    """A `BackendFit` for the object's own mesh, fitted where that has not been done. Raises OmomiError."""
+    """A `BackendFit` for the object's own mesh, which is fitted first where necessary. Raises OmomiError."""
     obj = need(uid)
     scan = mesh_io.read_own(obj)
     mark = settings.mark()
@@ -158,7 +158,7 @@ def opened(client: Client, uid: int, settings: FitSettings) -> Work:
 
 
 def stacked(client: Client, uid: int, settings: FitSettings, body: EditTarget) -> Work:
-    """A `BackendFit` whose ``stack`` and ``rest`` are those of the object's edits now. Raises OmomiError."""
+    """A `BackendFit` that has the object's present edits as its ``stack``. Raises OmomiError."""
     fit = yield from opened(client, uid, settings)
     obj = need(uid)
     if body is EditTarget.SCAN and not len(obj.data.polygons):
@@ -176,7 +176,7 @@ def stacked(client: Client, uid: int, settings: FitSettings, body: EditTarget) -
 
 
 def asked(client: Client, uid: int, settings: FitSettings, body: EditTarget, kind: type[Any], **fields: Any) -> Work:
-    """`Asked` by a request of this kind, which takes ``handle``, ``strengths`` and these fields. Raises OmomiError."""
+    """Send a request of this kind, with ``handle``, ``strengths`` and these fields: `Asked`. Raises OmomiError."""
     fit = yield from stacked(client, uid, settings, body)
     obj = need(uid)
     strengths, stamp = edits.strengths(obj), edits.stamp(obj)
@@ -191,7 +191,7 @@ def posed(client: Client, fit: BackendFit, strengths: tuple[float, ...]) -> Work
 
 
 def retried(uid: int, make: Callable[[], Work]) -> Work:
-    """``make()``, and once more where the backend has let go of the scan, as it does when memory is short."""
+    """Do ``make()``, and once more where the backend has dropped the scan, as it does when memory is short."""
     try:
         return (yield from make())
     except OmomiError as error:
@@ -208,7 +208,7 @@ def _vertices(done: Any) -> NDArray[np.float32]:
 
 
 def _take_notes(uid: int, result: dict[str, Any]) -> None:
-    """What the backend says of each edit on this scan."""
+    """Keep what the backend says of each edit on this scan."""
     stack = need(uid).omomi.edits
     for edit, said in zip(stack, result.get("layers", ()), strict=False):
         edit.note = " ".join(said.get("warnings", ()))

@@ -1,4 +1,4 @@
-"""The stack of edits of an object: what can be in it, how strong each is, and how it travels to the backend."""
+"""The stack of edits of an object: the built-in edits, the strengths, and the layers of a request or a preset."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def find(kind: str, name: str) -> BuiltIn | None:
 
 
 def add(obj: Any, kind: str, name: str, path: str = "") -> Any:
-    """A new edit at the end of the stack; it becomes the active one. Raises `Refusal` where a built-in one is meant
-    that there is not, or a learned one without its file."""
+    """A new edit at the end of the stack; it becomes the active one. Raises `Refusal` for a built-in edit that
+    does not exist, and for a learned one without its file."""
     known = find(kind, name)
     if kind == "learned" and not path:
         raise Refusal("A learned edit needs its file. Choose one of the library.")
@@ -112,7 +112,7 @@ def add(obj: Any, kind: str, name: str, path: str = "") -> Any:
 
 
 def strengths(obj: Any) -> tuple[float, ...]:
-    """One for each edit; 0 for those that are muted."""
+    """The strength of each edit; 0 where it is muted."""
     return tuple(0.0 if edit.mute else edit.strength for edit in obj.omomi.edits)
 
 
@@ -122,7 +122,7 @@ def is_neutral(obj: Any) -> bool:
 
 
 def stamp(obj: Any) -> str:
-    """Names the shape that the stack gives the object, to the last bit of every strength."""
+    """A text that is equal for stacks that give the object the same shape bit for bit."""
     return "|".join(
         f"{'shape:' * (edit.kind == 'shape')}{edit.path or edit.name}={strength.hex()}@{edit.mask}"
         for edit, strength in zip(obj.omomi.edits, strengths(obj), strict=True)
@@ -131,7 +131,7 @@ def stamp(obj: Any) -> str:
 
 
 def structure(obj: Any) -> tuple[Any, ...]:
-    """What of the stack is no strength: when it is the same, only the numbers of a ``PoseRequest`` change."""
+    """The stack without its strengths: while it stays equal, a ``PoseRequest`` is enough to follow the stack."""
     return tuple((edit.kind, edit.name, edit.path, edit.mask, edit.mute) for edit in obj.omomi.edits)
 
 
@@ -163,17 +163,17 @@ def preset_layer(edit: Any) -> Layer:
 
 
 def _path(edit: Any) -> str:
-    """Of the file of a learned edit; empty for the others."""
+    """The file of a learned edit; empty for the others."""
     return bpy.path.abspath(edit.path) if edit.kind == "learned" else ""
 
 
 def _kind(edit: Any) -> str | None:
-    """As of `Layer`."""
+    """The ``kind`` of its `Layer`."""
     return SHAPE if edit.kind == SHAPE else None
 
 
 def outside(edit: Any) -> bool:
-    """Whether the strength is known, or expected, to change the topology."""
+    """Whether the topology changes at this strength, as measured or as expected."""
     low, high = _safe_range(edit)
     return not edit.mute and (edit.safe or low < high) and not low <= edit.strength <= high
 
@@ -193,7 +193,7 @@ def safe_text(edit: Any) -> str:
 
 
 def _safe_range(edit: Any) -> tuple[float, float]:
-    """What was measured, else what was foretold on this scan, else on others; 0 and 0 where nothing is known."""
+    """The interval measured, else expected on this scan, else of other shapes; 0 and 0 where none is known."""
     if edit.safe:
         return edit.safe_low, edit.safe_high
     low, high = edit.foretold if edit.foretold[0] < edit.foretold[1] else edit.reach
@@ -216,7 +216,7 @@ def remove(obj: Any) -> None:
 
 
 def settle(objects: Sequence[Any]) -> None:
-    """All strengths to 0: what the stack did is now in the mesh."""
+    """Set all strengths to 0: the mesh now holds what the stack did."""
     for obj in objects:
         for edit in obj.omomi.edits:
             edit.strength = 0.0

@@ -37,7 +37,7 @@ class ObjectFit:
 
     @property
     def key(self) -> str:
-        """Of its preview."""
+        """The mark of its preview."""
         return str(self.uid)
 
 
@@ -57,7 +57,7 @@ class FitRun(Task):
 
     @property
     def guesses(self) -> list[str]:
-        """Whose guesses stand where nothing was measured."""
+        """The sources of what fills the unseen parts, each once."""
         stats = [fit.stats for fit in self.objects if fit.stats is not None]
         return list(dict.fromkeys(found["guess"] for found in stats if found.get("guess")))
 
@@ -143,7 +143,7 @@ def set_current(run: Task | None) -> None:
 
 
 def run_to_end(run: Task) -> None:
-    """Step without a window. Ctrl-C cancels and goes on to the caller."""
+    """Step without a window. Ctrl-C cancels the run, then reaches the caller."""
     try:
         while not run.over:
             run.step()
@@ -154,7 +154,7 @@ def run_to_end(run: Task) -> None:
 
 
 def abort() -> None:
-    """Drop the run in progress with everything it made so far: another file is being loaded."""
+    """Drop the run in progress and all that it has made: another file is being loaded."""
     if _current is not None:
         _current.abandon()
         set_current(None)
@@ -166,7 +166,7 @@ def sweep_previews() -> None:
 
 
 def preview_keys() -> Collection[str]:
-    """Of the previews that the run in progress shows."""
+    """The marks of the previews that the run in progress shows."""
     return _current.keys if _current is not None else ()
 
 

@@ -82,7 +82,7 @@ def room_for(folder: Path, name: str, suffix: str, *, overwrite: bool) -> Path:
 
 
 def rename(folder: Path, name: str, new: str, suffix: str) -> Path:
-    """Raises `Refusal`, OmomiError(DISK)."""
+    """Give a file another name. Raises `Refusal`, OmomiError(DISK)."""
     source, target = find(folder, name, suffix), folder / f"{check_name(new)}{suffix}"
     if target.exists() and not os.path.samefile(source, target):
         raise Refusal(f"There is a '{target.stem}' already. Choose another name.")
@@ -92,14 +92,14 @@ def rename(folder: Path, name: str, new: str, suffix: str) -> Path:
 
 
 def delete(folder: Path, name: str, suffix: str) -> None:
-    """Raises `Refusal`, OmomiError(DISK)."""
+    """Delete a file. Raises `Refusal`, OmomiError(DISK)."""
     path = find(folder, name, suffix)
     with _disk_errors():
         path.unlink()
 
 
 def import_file(folder: Path, source: Path, *, overwrite: bool) -> Path:
-    """Copy a file into the library. What is in it is for the backend to judge, when it is used.
+    """Copy a file into the library. The backend checks its contents when it is used.
 
     Raises `Refusal`, OmomiError(DISK).
     """
@@ -134,7 +134,7 @@ def _copy(source: Path, target: Path, overwrite: bool) -> None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file: there is the old one or the new one, never a half. Makes the folder. Raises OmomiError(DISK)."""
+    """Write a file whole, and its folder where it is missing. Raises OmomiError(DISK)."""
     with _disk_errors():
         path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, data)
@@ -156,7 +156,8 @@ def read_preset(path: Path) -> tuple[Layer, ...]:
 
 
 def version(path: str) -> tuple[int, int] | None:
-    """What changes when a file is written anew; a file that is missing is the backend's to report."""
+    """The time and size of a file, which change when it is written anew. None for a missing file, which the backend
+    reports."""
     try:
         found = os.stat(Path(path))
     except (OSError, ValueError):
@@ -174,7 +175,7 @@ def digest(path: Path) -> str:
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """Turns what the file system says into OmomiError(DISK)."""
+    """Turn an OSError into OmomiError(DISK)."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Shows what the sliders say while they are dragged.
+"""The live preview: the shape of the edits while their sliders are dragged.
 
 A change of a property only marks its object. In the window a timer then asks the backend where the vertices are, one
 request at a time and always with the newest strengths, and writes the answer into the shape key of the edits or, where
@@ -39,17 +39,17 @@ _error = ""
 
 
 def error() -> str:
-    """Why the last preview failed, or nothing."""
+    """Why the last preview failed, or an empty text."""
     return _error
 
 
 def status() -> str:
-    """What the preview waits for where that takes longer than a step of a slider, or nothing."""
+    """What the preview is waiting for, or an empty text while that is quick."""
     return _task.text if _task is not None and _task.seconds > 0.5 else ""
 
 
 def mark(obj: Any | None) -> None:
-    """What the stack of this object shows may have changed; None: the setting that concerns all objects has."""
+    """The shape of this object's stack may have changed; None: a setting that concerns all objects has."""
     active = bpy.context.view_layer.objects.active if obj is None else obj
     uids = {active.session_uid} if active is not None and len(active.omomi.edits) else set()
     for uid in uids | (_previewed if obj is None else set()):
@@ -59,7 +59,7 @@ def mark(obj: Any | None) -> None:
 
 
 def stop() -> None:
-    """Ask for nothing more and take the previews away; what the shape keys show stays."""
+    """Send no more requests and remove the previews. The shape keys stay as they are."""
     global _task, _error, _trusted
     _marked.clear()
     _previewed.clear()
@@ -72,7 +72,7 @@ def stop() -> None:
 
 
 def after_history() -> None:
-    """Undo or redo happened: see to it that previews and shape keys show what the sliders say."""
+    """Undo or redo happened: mark the objects whose preview or shape key does not match their strengths."""
     objects: Any = bpy.data.objects
     for obj in objects:
         if obj.type == "MESH" and len(obj.omomi.edits):
@@ -82,7 +82,7 @@ def after_history() -> None:
 
 
 def body_of(obj: Any, result: str) -> EditTarget:
-    """Whose vertices the edits move."""
+    """The mesh whose vertices the edits move."""
     return EditTarget.SCAN if result == "SHAPE_KEY" and len(obj.data.polygons) else EditTarget.FIT
 
 
@@ -91,7 +91,7 @@ def _tick() -> float | None:
 
 
 def pump() -> bool:
-    """One step; whether anything is left to do. Never blocks."""
+    """Do one step, without blocking. Returns whether anything is left to do."""
     global _task, _error
     if fits.current() is not None:
         # A run has the backend for itself; what is still marked comes after it.

@@ -1,4 +1,4 @@
-"""The backend process that belongs to this Blender: started by the first fit, closed with the extension."""
+"""The backend process of this Blender: the first fit starts it, and it ends with the extension."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def _supported() -> str:
 
 
 def running() -> BackendClient | None:
-    """The client, where a process was started before."""
+    """The client of the process, or None before the first start."""
     return _client
 
 
 def started() -> BackendClient:
-    """A client whose process runs or is about to, anew where the preferences changed. Raises what `command` raises."""
+    """A client whose process runs or is starting; a new process where the preferences changed. Raises as `command`."""
     global _client, _client_settings
     settings = command(), preferences.log_path(preferences.get())
     if _client is not None and settings != _client_settings:
@@ -79,7 +79,7 @@ def close() -> None:
 
 
 def introduced() -> Hello:
-    """What the running process says of itself, waited for. Raises OmomiError where it does not come up."""
+    """Wait for the hello of the process. Raises OmomiError where it does not start."""
     client = started()
     while client.hello is None:
         for event in client.poll():
@@ -92,7 +92,7 @@ def introduced() -> Hello:
 
 
 def describe(hello: Hello) -> list[str]:
-    """Lines for a person: device, model, versions, log."""
+    """Lines for the artist: device, model, versions, log."""
     chosen = preferences.get()
     return [
         describe_device(hello, chosen.device),
@@ -103,7 +103,7 @@ def describe(hello: Hello) -> list[str]:
 
 
 def describe_device(hello: Hello, asked: str) -> str:
-    """One line: the device in use, and where that is not a GPU, why."""
+    """One line: the device in use, and the reason where it is not a GPU."""
     if hello.device != "cpu":
         return f"Runs on {hello.device.upper()}"
     if asked == "cpu":

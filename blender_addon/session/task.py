@@ -1,4 +1,4 @@
-"""Several requests in a row as one run: stepped by a timer in the window and by a loop in background mode."""
+"""A run of several requests: a timer steps it in the window, a loop in background mode."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Client(Protocol):
 
 
 class Answer(NamedTuple):
-    """How a job ended: its response, and its newest mesh where it has one."""
+    """The end of a job: its response, and its newest mesh where it has one."""
 
     job: int
     done: Any
@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 
     @property
     def mesh(self) -> MeshFrame:
-        """Raises ``PROTOCOL`` where the job brought none."""
+        """The newest mesh. Raises ``PROTOCOL`` where there is none."""
         if self.frame is None:
             raise OmomiError(ErrorCode.PROTOCOL, "The backend process sent no mesh")
         return self.frame
@@ -58,7 +58,7 @@ class Task:
         on_frame: Callable[[MeshFrame], None] | None = None,
         keys: Collection[str] = (),
     ) -> None:
-        """jobs: how many of about the same length the work is made of; on_frame: takes the newest mesh; keys: of the
+        """jobs: the number of jobs, about equally long, in the work; on_frame: takes the newest mesh; keys: of the
         previews that it shows."""
         self.keys = keys
         self.over = False
@@ -110,7 +110,7 @@ class Task:
             self._end()
 
     def abandon(self) -> None:
-        """Stop, and have nothing to show for it."""
+        """Stop, and drop what is finished."""
         self.cancel()
         self.result = None
 

@@ -21,7 +21,7 @@ DEVICES = [
 
 
 class OmomiPreferences(bpy.types.AddonPreferences):
-    """A change takes effect at the next fit."""
+    """Preferences of the extension. A change takes effect at the next fit."""
 
     bl_idname = PACKAGE
     __annotations__ = {
@@ -69,13 +69,13 @@ def get() -> Any:
 
 
 def log_path(preferences: Any) -> Path:
-    """The log file chosen, or ``backend.log`` in the user folder of the extension (never the add-on's own folder)."""
+    """The log file chosen, or ``backend.log`` in the user folder of the extension (never the add-on's folder)."""
     if preferences.log_file:
         return Path(bpy.path.abspath(preferences.log_file))
     return Path(bpy.utils.extension_path_user(PACKAGE)) / "backend.log"
 
 
 def library_folder() -> Path:
-    """The folder of the artist's edits and presets. Not the extension's own, which goes when it is uninstalled."""
+    """The folder of the artist's edits, presets and families. The extension's own goes with the extension."""
     chosen = get().library
     return Path(bpy.path.abspath(chosen) if chosen else bpy.utils.user_resource("DATAFILES", path="omomi"))

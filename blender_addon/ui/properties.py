@@ -1,4 +1,4 @@
-"""The settings of a scene, the edits of an object. The settings mean the same as on the command line."""
+"""Properties: the settings of a scene, which mean the same as on the command line, and the edits of an object."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ _listeners: list[Callable[[Any], None]] = []
 
 
 def when_edited(listener: Callable[[Any], None]) -> None:
-    """Call ``listener`` with the object, or None for all, whenever a stack of edits may show something else."""
+    """Call ``listener`` with the object, or None for all, whenever the result of a stack of edits may have changed."""
     _listeners.append(listener)
 
 

@@ -13,18 +13,18 @@ from . import preferences
 __all__ = ["CLASSES", "ClosedSidebar", "Sidebar", "active_mesh", "file_rows", "lines", "wrapped"]
 
 ICONS = {"attribute": "MODIFIER", "shape": "MESH_MONKEY", "learned": "FILE"}
-# A sidebar is no file browser: what is beyond this is found by Import and in the folder.
+# Files that a sidebar lists. The others are in the folder.
 MOST_ROWS = 40
 FILE_BUTTONS = ("rename_file", "GREASEPENCIL"), ("export_file", "EXPORT"), ("delete_file", "TRASH")
 
-# Of a letter of Blender's own font, in pixels at scale 1, and of what stands left and right of a line of text.
+# Pixels at scale 1: the width of a letter of Blender's font, and of the margins of a line of text.
 LETTER, MARGIN = 6.5, 56
-# Where there is no window; and the least, below which a line would hold no word.
+# Letters in a line without a window, and the fewest: a shorter line holds no word.
 COLUMNS, FEWEST = 40, 16
 
 
 class Sidebar:
-    """Where all panels are."""
+    """Mix-in of all panels: where they are."""
 
     bl_category = "Omomi"
     bl_space_type = "VIEW_3D"
@@ -32,19 +32,19 @@ class Sidebar:
 
 
 class ClosedSidebar(Sidebar):
-    """Of panels that are closed until they are wanted."""
+    """Mix-in of a panel that is closed at first."""
 
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
 
 def active_mesh(context: Any) -> Any | None:
-    """The active object, where it is a mesh."""
+    """The active object if it is a mesh, else None."""
     obj = context.active_object
     return obj if obj is not None and obj.type == "MESH" else None
 
 
 def wrapped(text: str) -> list[str]:
-    """The lines of a text, those that are too long for the sidebar in several."""
+    """The lines of a text, wrapped to the width of the sidebar."""
     found = []
     for line in text.splitlines():
         found += textwrap.wrap(line, _columns(), break_on_hyphens=False) or [""]
@@ -69,8 +69,8 @@ def files(suffix: str) -> list[str]:
 def file_rows(
     layout: Any, kind: str, suffix: str, operator: str, icon: str, chosen: tuple[str, str] = ("", "")
 ) -> None:
-    """A row for each file of a kind: its name, which calls an operator, and what can be done with any file. chosen: a
-    name, and its own icon."""
+    """Draw a row for each file of a kind: its name, a button for ``operator``, then the buttons of every file. chosen:
+    the name of the file that is in use, and the icon for it."""
     for name in files(suffix):
         row = layout.row(align=True)
         row.operator(operator, text=name, icon=chosen[1] if name == chosen[0] else icon).name = name
