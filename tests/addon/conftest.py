@@ -90,6 +90,17 @@ def toy(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
+def engine(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """The extension with its own backend process, and an empty library."""
+    if not list((addon.process.BACKEND / "models").glob("*.onnx")):
+        pytest.skip("the zip holds no model")
+    if not (addon.process.site_folder() / "onnxruntime").is_dir():
+        pytest.skip("the zip holds no libraries for this Python")
+    monkeypatch.setattr(addon.preferences, "library_folder", lambda: tmp_path / "library")
+    return addon
+
+
+@pytest.fixture
 def fake(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A `FakeClient` in place of the backend process, and an empty library."""
     client = FakeClient(addon.messages, addon.errors)
@@ -98,6 +109,12 @@ def fake(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setattr(addon.preferences, "library_folder", lambda: tmp_path / "library")
     addon.backend_fit.forget_all()
     return client
+
+
+@pytest.fixture
+def folder(fake: Any, addon: Any) -> Path:
+    """The empty library."""
+    return addon.preferences.library_folder()
 
 
 @pytest.fixture

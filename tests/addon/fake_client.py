@@ -41,6 +41,10 @@ class FakeClient:
         """How often each kind of request was made."""
         return Counter(kind for kind, _, _ in self.requests)
 
+    def asked(self, kind: str) -> list[dict[str, Any]]:
+        """The fields of each request of a kind."""
+        return [fields for name, _, fields in self.requests if name == kind]
+
     def start(self) -> None:
         pass
 

@@ -1,4 +1,5 @@
-"""Stand-ins for what only a window has: an operator that Python holds, the window, the layout of a panel."""
+"""Stand-ins for what only a window has (an operator that Python holds, the window, the layout of a panel), and what
+the tests read off the scene."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from types import MethodType, SimpleNamespace
 from typing import Any
 
 import bpy
+import numpy as np
 
 from tests.fake_server import LIVENESS
 
@@ -103,3 +105,22 @@ def draw(name: str) -> Layout:
     layout = Layout()
     getattr(bpy.types, name).draw(SimpleNamespace(layout=layout), bpy.context)
     return layout
+
+
+def previews() -> list[Any]:
+    """The objects that show a preview."""
+    return [obj for obj in bpy.data.objects if "omomi_preview" in obj]
+
+
+def key(obj: Any) -> np.ndarray:
+    """Vertices of the shape key of the edits."""
+    return _positions(obj.data.shape_keys.key_blocks["Omomi"])
+
+
+def rest(obj: Any) -> np.ndarray:
+    """Vertices of the basis."""
+    return _positions(obj.data.shape_keys.reference_key)
+
+
+def _positions(key: Any) -> np.ndarray:
+    return np.array([point.co for point in key.data], np.float32)

@@ -51,7 +51,7 @@ def test_a_sweep_fills_the_safe_range_and_the_picture(fake: Any, addon: Any, sca
     assert addon.edits.outside(edit)
     edit.mask = "rim"
     assert not edit.safe and not edit.transitions
-    (asked,) = [fields for kind, _, fields in fake.requests if kind == "SweepRequest"]
+    (asked,) = fake.asked("SweepRequest")
     assert (asked["low"], asked["high"], asked["layer"]) == (-2, 2, 0)
 
 
@@ -94,7 +94,7 @@ def test_a_blend_is_a_new_object_and_both_others_stay(fake: Any, scan: Any, make
     made = bpy.data.objects["owl.blend"]
     assert made.omomi.check == "1 piece, closed" and not scan.hide_get() and not other.hide_get()
     assert len(scan.data.vertices) == len(other.data.vertices) == 8 and scan.omomi.edits[0].strength == 0.5
-    (asked,) = [fields for kind, _, fields in fake.requests if kind == "BlendRequest"]
+    (asked,) = fake.asked("BlendRequest")
     assert asked["share"] == 0.25 and asked["guarded"] is False and asked["handle"] != asked["other"]
 
 

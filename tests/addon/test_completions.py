@@ -25,10 +25,6 @@ def names() -> list[str]:
     return sorted(obj.name for obj in bpy.data.objects)
 
 
-def asked(fake: Any) -> list[dict[str, Any]]:
-    return [fields for kind, _, fields in fake.requests if kind == "FitRequest"]
-
-
 @pytest.fixture
 def fitted(fake: Any, make: Callable[..., Any]) -> Any:
     """The scan owl, fitted; the fit is active."""
@@ -58,7 +54,7 @@ def test_the_scan_is_fitted_as_it_was_but_for_the_variation(fitted: Any, fake: A
     """Whatever the settings of the scene are by now."""
     bpy.context.scene.omomi.symmetry = False
     bpy.ops.omomi.complete_otherwise(count=2)
-    first, *others = asked(fake)
+    first, *others = fake.asked("FitRequest")
     assert (first["options"].level, first["options"].fill, first["options"].variation) == (1, 0.5, 0)
     for variation, fields in enumerate(others, 1):
         assert fields["options"] == replace(first["options"], variation=variation)
@@ -79,7 +75,7 @@ def test_the_modifiers_and_the_place_of_a_hidden_scan_count(fake: Any, make: Cal
     bpy.ops.omomi.fit(result="NEW")
     assert scan.hide_get()
     bpy.ops.omomi.complete_otherwise(count=2)
-    first, second, _ = asked(fake)
+    first, second, _ = fake.asked("FitRequest")
     assert len(first["points"]) == 24 and np.array_equal(second["points"], first["points"])
     made = bpy.data.objects["owl.completion.2"]
     assert made.parent is parent and not made.modifiers
@@ -173,7 +169,7 @@ def test_a_scan_that_was_replaced_by_its_fit_can_be_completed_otherwise(fake: An
     scan.modifiers.new("asleep", "ARRAY").show_viewport = False
     bpy.ops.omomi.fit(result="REPLACE")
     assert bpy.ops.omomi.complete_otherwise(count=2) == {"FINISHED"}
-    first, second, _ = asked(fake)
+    first, second, _ = fake.asked("FitRequest")
     assert len(first["points"]) == 16 and np.array_equal(second["points"], first["points"])
     assert not any(modifier.show_viewport for modifier in scan.modifiers)
     bpy.ops.omomi.pick_completion(name="owl.completion.2")
@@ -233,7 +229,7 @@ def running(fitted: Any, fake: Any, addon: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(importlib.import_module(f"{addon.name}.operators.modal"), "bpy", stand_in)
     operator = Operator(module.OMOMI_OT_complete_otherwise, Window(), count=2)
     assert operator.start() == {"RUNNING_MODAL"}
-    operator.run(lambda _: len(asked(fake)) == 3)
+    operator.run(lambda _: len(fake.asked("FitRequest")) == 3)
     fake.slow.add("FitRequest")
     return operator
 
@@ -293,12 +289,12 @@ def test_symmetry_and_family_reach_the_fit(
     bpy.ops.omomi.fit(symmetry=False)
     assert "what was not seen follows the family's profile" in capfd.readouterr().out
     bpy.ops.omomi.complete_otherwise(count=2)
-    for fields in asked(fake):
+    for fields in fake.asked("FitRequest"):
         assert fields["profile"] == str(folder / "skulls.profile") and fields["options"].symmetry is False
     bpy.ops.object.select_all(action="DESELECT")
     make("crow")
     bpy.ops.omomi.fit(profile="")
-    assert asked(fake)[-1]["profile"] == "" and asked(fake)[-1]["options"].symmetry is True
+    assert fake.asked("FitRequest")[-1]["profile"] == "" and fake.asked("FitRequest")[-1]["options"].symmetry is True
 
 
 def test_a_family_that_is_gone_is_said_before_anything_is_asked(fake: Any, make: Callable[..., Any]) -> None:

@@ -16,14 +16,6 @@ bmesh = pytest.importorskip("bmesh")
 SCANS = Path(os.environ.get("OMOMI_SCANS", Path(__file__).resolve().parents[3] / "shared" / "scans"))
 
 
-@pytest.fixture
-def engine(addon: Any, scene: Any) -> Any:
-    """The extension with its own backend command."""
-    if not list((addon.process.BACKEND / "models").glob("*.onnx")):
-        pytest.skip("the zip holds no model")
-    return addon
-
-
 def scanned_sphere(count: int = 4000, noise: float = 0.01) -> np.ndarray:
     random = np.random.default_rng(3)
     points = random.normal(size=(count, 3))

@@ -5,25 +5,19 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.addon.stand_ins import key, rest
+
 bpy = pytest.importorskip("bpy")
 
 
-@pytest.fixture
-def engine(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """The extension with its own backend command, and an empty library."""
-    if not list((addon.process.BACKEND / "models").glob("*.onnx")):
-        pytest.skip("the zip holds no model")
-    if not (addon.process.site_folder() / "onnxruntime").is_dir():
-        pytest.skip("the zip holds no libraries for this Python")
-    monkeypatch.setattr(addon.preferences, "library_folder", lambda: tmp_path / "library")
+@pytest.fixture(autouse=True)
+def coarse(engine: Any) -> None:
     bpy.context.scene.omomi.level = "0"
-    return addon
 
 
 def bumpy(bump: float = 0.0, rings: int = 24) -> tuple[np.ndarray, list[tuple[int, ...]]]:
@@ -48,14 +42,6 @@ def egg(make: Callable[..., Any], name: str = "egg", bump: float = 0.0) -> Any:
     layer = obj.data.uv_layers.new(name="UVMap")
     layer.uv.foreach_set("vector", np.random.default_rng(0).random(2 * len(obj.data.loops)).astype(np.float32))
     return obj
-
-
-def key(obj: Any) -> np.ndarray:
-    return np.array([p.co for p in obj.data.shape_keys.key_blocks["Omomi"].data], np.float32)
-
-
-def rest(obj: Any) -> np.ndarray:
-    return np.array([p.co for p in obj.data.shape_keys.reference_key.data], np.float32)
 
 
 @pytest.mark.parametrize("name", ["thickness", "smoothness", "detail", "sharpness"])

@@ -8,21 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.addon.test_engine_edits import bumpy, key
+from tests.addon.stand_ins import key
+from tests.addon.test_engine_edits import bumpy
 
 bpy = pytest.importorskip("bpy")
 
 
-@pytest.fixture
-def engine(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Any:
-    """The extension with its own backend command, and an empty library."""
-    if not list((addon.process.BACKEND / "models").glob("*.onnx")):
-        pytest.skip("the zip holds no model")
-    if not (addon.process.site_folder() / "onnxruntime").is_dir():
-        pytest.skip("the zip holds no libraries for this Python")
-    monkeypatch.setattr(addon.preferences, "library_folder", lambda: tmp_path / "library")
+@pytest.fixture(autouse=True)
+def coarse(engine: Any) -> None:
     bpy.context.scene.omomi.level = "0"
-    return addon
 
 
 @pytest.fixture

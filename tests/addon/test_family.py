@@ -17,15 +17,6 @@ from tests.addon.stand_ins import Operator, Window, draw
 bpy = pytest.importorskip("bpy")
 
 
-def asked(fake: Any, kind: str) -> list[dict[str, Any]]:
-    return [fields for name, _, fields in fake.requests if name == kind]
-
-
-@pytest.fixture
-def folder(fake: Any, addon: Any) -> Path:
-    return addon.preferences.library_folder()
-
-
 @pytest.fixture
 def stocked(folder: Path) -> Path:
     folder.mkdir()
@@ -52,7 +43,7 @@ def test_a_family_is_learned_from_what_is_selected_and_is_in_the_library(
     bpy.context.view_layer.update()
     assert bpy.ops.omomi.align(name="skulls") == {"FINISHED"}
     assert families(addon, folder) == ["skulls"]
-    (fields,) = asked(fake, "AlignRequest")
+    (fields,) = fake.asked("AlignRequest")
     assert fields["names"] == tuple(f"skull {number}" for number in range(10))
     assert fields["counts"] == (8, 12) * 10 and fields["points"].shape == (80, 3) and fields["faces"].shape == (120, 3)
     # Each in its own place and size, wherever the artist put it; solids keep their outside.
@@ -141,7 +132,7 @@ def test_with_a_family_check_paints_where_the_scan_departs(fake: Any, addon: Any
     scan = make("owl")
     points = [tuple(v.co) for v in scan.data.vertices]
     assert bpy.ops.omomi.check(profile="skulls") == {"FINISHED"}
-    assert asked(fake, "CheckRequest")[0]["profile"] == str(stocked / "skulls.profile")
+    assert fake.asked("CheckRequest")[0]["profile"] == str(stocked / "skulls.profile")
     assert "typical 0.7 for skulls, 4 % of the surface departs" in scan.omomi.check.splitlines()
     deviation = [item.value for item in scan.data.attributes["omomi_deviation"].data]
     assert deviation == [8 if z > 0.5 else -8 for _, _, z in points]
@@ -161,7 +152,7 @@ def test_the_family_of_the_scene_is_what_check_compares_with(
     bpy.context.scene.omomi.profile = "teeth"
     bpy.ops.omomi.check()
     bpy.ops.omomi.check(profile="")
-    assert [Path(fields["profile"]).stem for fields in asked(fake, "CheckRequest")] == ["teeth", ""]
+    assert [Path(fields["profile"]).stem for fields in fake.asked("CheckRequest")] == ["teeth", ""]
 
 
 def test_departure_is_grey_within_noise_and_grows_to_both_sides(addon: Any, scene: Any) -> None:
@@ -199,7 +190,7 @@ def test_imagined_shapes_stand_in_a_row_from_the_cursor_on(fake: Any, make: Call
     bpy.context.scene.omomi.level = "1"
     assert bpy.ops.omomi.sample(seed=4, count=3) == {"FINISHED"}
     made = [bpy.data.objects[f"Imagined {seed}"] for seed in (4, 5, 6)]
-    assert [(fields["seed"], fields["level"]) for fields in asked(fake, "SampleRequest")] == [(4, 1), (5, 1), (6, 1)]
+    assert [(fields["seed"], fields["level"]) for fields in fake.asked("SampleRequest")] == [(4, 1), (5, 1), (6, 1)]
     for number, obj in enumerate(made):
         middle = (world(obj).min(0) + world(obj).max(0)) / 2
         assert np.allclose(middle, (10 + 2 * number, 20, 30), atol=1e-5) and obj.select_get()
@@ -228,9 +219,9 @@ def test_the_audit_writes_a_page_and_prints_where(
     make("owl")
     bpy.ops.omomi.audit(filepath=str(tmp_path / "second"), against=str(tmp_path / "old card.json"))
     bpy.ops.omomi.audit(filepath=str(page), place=False)
-    handles = [fields["handle"] for fields in asked(fake, "AuditRequest")]
+    handles = [fields["handle"] for fields in fake.asked("AuditRequest")]
     (fit,) = [number for kind, number, _ in fake.requests if kind == "FitRequest"]
-    assert handles == [-1, fit, -1] and asked(fake, "AuditRequest")[1]["against"] == str(tmp_path / "old card.json")
+    assert handles == [-1, fit, -1] and fake.asked("AuditRequest")[1]["against"] == str(tmp_path / "old card.json")
     assert (tmp_path / "second.html").is_file()
 
 
@@ -261,7 +252,7 @@ def test_a_cancelled_audit_opens_nothing_and_leaves_no_file(audit: Any, fake: An
     operator, opened = audit
     fake.slow.add("AuditRequest")
     operator.start()
-    operator.run(lambda _: bool(asked(fake, "AuditRequest")))
+    operator.run(lambda _: bool(fake.asked("AuditRequest")))
     assert operator.event("ESC", "PRESS") == {"CANCELLED"}
     assert not opened and not list(tmp_path.glob("*.html")) and operator.window.timers == []
 

@@ -47,7 +47,7 @@ def test_learning_writes_a_file_that_is_in_the_library_at_once(fake: Any, addon:
     assert (edit.kind, edit.name, edit.strength) == ("learned", "handle fix", 0)
     edit.strength = 1.0
     bpy.ops.omomi.apply()
-    layers = next(fields["layers"] for kind, _, fields in fake.requests if kind == "StackRequest")
+    layers = fake.asked("StackRequest")[0]["layers"]
     assert layers[0].path == str(folder / "handle fix.omomi")
 
 

@@ -15,11 +15,6 @@ bpy = pytest.importorskip("bpy")
 
 
 @pytest.fixture
-def folder(fake: Any, addon: Any) -> Path:
-    return addon.preferences.library_folder()
-
-
-@pytest.fixture
 def stocked(folder: Path) -> Path:
     folder.mkdir()
     for name in ("beak.omomi", "wing.omomi"):

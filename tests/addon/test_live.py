@@ -8,24 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.addon.stand_ins import key, previews, rest
+
 bpy = pytest.importorskip("bpy")
-
-
-def rest(obj: Any) -> np.ndarray:
-    return np.array([p.co for p in obj.data.shape_keys.reference_key.data], np.float32)
-
-
-def key(obj: Any) -> np.ndarray:
-    return np.array([p.co for p in obj.data.shape_keys.key_blocks["Omomi"].data], np.float32)
 
 
 def length(obj: Any) -> float:
     """How far the vertices are from the basis; the fake backend moves all by 0.1 at strength 1."""
     return float(np.linalg.norm(key(obj) - rest(obj), axis=1).mean())
-
-
-def previews() -> list[Any]:
-    return [obj for obj in bpy.data.objects if "omomi_preview" in obj]
 
 
 @pytest.fixture

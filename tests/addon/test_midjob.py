@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.addon.stand_ins import previews
 from tests.fake_server import LIVENESS
 
 bpy = pytest.importorskip("bpy")
@@ -31,10 +32,6 @@ def start(toy: Any) -> Callable[..., Any]:
         return run
 
     return begin
-
-
-def previews() -> list[Any]:
-    return [obj for obj in bpy.data.objects if "omomi_preview" in obj]
 
 
 def finish(toy: Any, run: Any) -> list[Any]:

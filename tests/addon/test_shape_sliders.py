@@ -42,7 +42,7 @@ def test_a_shape_slider_is_an_edit_and_travels_by_its_name(fake: Any, card: Any,
     edit = scan.omomi.edits[0]
     assert (edit.kind, edit.name, edit.strength, tuple(edit.reach)) == ("shape", "elongation", 0.5, (-1.5, 2.5))
     assert bpy.ops.omomi.apply() == {"FINISHED"}
-    (asked,) = [fields for kind, _, fields in fake.requests if kind == "StackRequest"]
+    (asked,) = fake.asked("StackRequest")
     told = [(layer.edit, layer.kind, layer.strength, layer.mute) for layer in asked["layers"]]
     assert told == [("elongation", "shape", 0.5, False), ("plausible", "shape", 0.25, False)]
 
@@ -82,7 +82,7 @@ def test_a_sweep_goes_over_the_reach_unless_told_otherwise(fake: Any, card: Any,
     bpy.ops.omomi.add_edit(kind="shape", name="plausible")
     bpy.ops.omomi.sweep()
     bpy.ops.omomi.sweep(low=-0.5)
-    spans = [(fields["low"], fields["high"]) for kind, _, fields in fake.requests if kind == "SweepRequest"]
+    spans = [(fields["low"], fields["high"]) for fields in fake.asked("SweepRequest")]
     assert spans == [(0, 1), (-0.5, 2)]
 
 
