@@ -63,9 +63,8 @@ def learned(pairs: Sequence[tuple[Path, Path]]) -> tuple[LearnedEdit, float]:
 
 
 def edited(edit: LearnedEdit, scan: Path, after: Path, result: Path) -> dict:
-    """Write the edited scan; the seconds that it took, reading and writing included, whether the topology of the solid
-    stayed as it was, and which share of the errors lies within each of NOMINAL of the posterior, which are looked at
-    afterwards."""
+    """Write the edited scan. Returns the seconds that it took, reading and writing included, whether the solid kept its
+    topology, and the shares of the errors within the NOMINAL intervals of the posterior."""
     started = time.perf_counter()
     raw = load_scan(scan)
     prepared = prepare(raw)
@@ -84,8 +83,8 @@ def edited(edit: LearnedEdit, scan: Path, after: Path, result: Path) -> dict:
 
 
 def within_posterior(places: np.ndarray, change: Edited, scale: float, after: Path) -> list[float]:
-    """Share of the moved vertices, at ``places`` (n, 3) in world units, that lie as near to the true surface as NOMINAL
-    shares of a normal distribution with the posterior's doubt."""
+    """Shares of the moved vertices, at ``places`` (n, 3) in world units, whose distance to the true surface lies within
+    the NOMINAL intervals of the posterior."""
     truth = cast(trimesh.Trimesh, trimesh.load_mesh(after, process=False))
     length = np.linalg.norm(change.move, axis=1)
     moved = length > MOVED * length.max(initial=0.0)
@@ -95,7 +94,7 @@ def within_posterior(places: np.ndarray, change: Edited, scale: float, after: Pa
 
 
 def posterior_bars(rows: Sequence[dict]) -> list[Bar]:
-    """Coverage of the posterior's 90 % interval, and what its doubt would have to be multiplied with."""
+    """Coverage of the posterior's 90 % interval."""
     curves = np.array([row["posterior"] for row in rows if row.get("posterior")])
     if not len(curves):
         return []
@@ -107,7 +106,7 @@ def posterior_bars(rows: Sequence[dict]) -> list[Bar]:
 
 
 def record_of(tool: ScoringTool, edit: LearnedEdit, before: Path, after: Path, mask: Path | None, samples: int) -> dict:
-    """Scores of one edited scan. One that is refused was left as it is: it counts as nothing done."""
+    """Scores of one edited scan. A refused scan counts as unchanged."""
     result = before.with_name(before.name.replace("before", "result"))
     record: dict = {"scan": before.stem}
     try:

@@ -29,7 +29,7 @@ from backend.formats.mesh_files import load_scan
 from backend.geometry.moving_solid import solid_voxels
 from backend.geometry.topology import betti_of_occupancy, euler_of_occupancy
 from backend.scan.prepare import prepare
-from tests.benchmarks.bars import Bar, mean, number, table, verdict, write_report
+from tests.benchmarks.bars import Bar, mean, number, say, table, verdict, write_report
 from tests.benchmarks.cases import ROOT, find_scans
 from tests.benchmarks.guard_cases import MOVES, cases, fitted, shapes
 
@@ -45,11 +45,6 @@ WIDEST = 0.15
 """Longest offset of a sweep, canonical."""
 SWEPT = ("pair", "dumbbell", "torus", "shell", "comb")
 SWEPT_SCANS = ("clean/3holes", "clean/rocker_arm")
-
-
-def say(text: str) -> None:
-    """Progress, away from the tables."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def seen(vertices: np.ndarray, faces: np.ndarray, resolution: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

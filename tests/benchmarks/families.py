@@ -67,7 +67,7 @@ def _mug(rng: np.random.Generator) -> tuple[Distance, Distance]:
             ring = np.hypot((p[:, 0] - wide) / reach, p[:, 2] / drop)
             scale = (reach + drop) / 2
             handle = np.hypot((ring - 1) * scale, p[:, 1]) - thickness
-            return np.maximum(_union(outer, handle), -hollow)
+            return np.maximum(filleted(outer, handle), -hollow)
 
         return distance
 
@@ -85,7 +85,7 @@ def _chair(rng: np.random.Generator) -> tuple[Distance, Distance]:
             rest = _box(p, [0, depth - thick, back / 2], [width, thick, back / 2 + thick])
             leg = np.stack([np.abs(p[:, 0]) - width + thick, np.abs(p[:, 1]) - depth + thick, p[:, 2]], axis=1)
             under = _box(leg, [0, 0, -length / 2], [thick, thick, length / 2])
-            return _union(_union(seat, rest), under)
+            return filleted(filleted(seat, rest), under)
 
         return distance
 
@@ -104,7 +104,7 @@ def _bottle(rng: np.random.Generator) -> tuple[Distance, Distance]:
             r = (np.abs(p[:, 0]) ** square + np.abs(0.8 * p[:, 1]) ** square) ** (1 / square)
             low = np.maximum(r - body, np.abs(p[:, 2] + length / 2) - height + length / 2)
             tube = np.maximum(np.hypot(p[:, 0], p[:, 1]) - opening, np.abs(p[:, 2] - height / 2) - height / 2)
-            return _union(low, tube, 0.06)
+            return filleted(low, tube, 0.06)
 
         return distance
 
@@ -121,7 +121,7 @@ def _bracket(rng: np.random.Generator) -> tuple[Distance, Distance]:
         def distance(p: np.ndarray) -> np.ndarray:
             base = _box(p, [0, foot / 2, 0], [width, foot / 2 + wall, wall])
             plate = _box(p, [0, 0, rise / 2], [width, wall, rise / 2 + wall])
-            solid = _union(base, plate, 0.05)
+            solid = filleted(base, plate, 0.05)
             through = np.hypot(p[:, 0], p[:, 2] - 0.6 * rise) - radius
             screws = np.hypot(np.abs(p[:, 0]) - 0.6 * width, p[:, 1] - 0.7 * foot) - small
             return np.maximum(np.maximum(solid, -through), -screws)
@@ -137,8 +137,8 @@ def _box(p: np.ndarray, centre: list[float], half: list[float]) -> np.ndarray:
     return np.linalg.norm(np.maximum(q, 0), axis=1) + np.minimum(q.max(axis=1), 0) - ROUNDING
 
 
-def _union(a: np.ndarray, b: np.ndarray, smooth: float = 0.025) -> np.ndarray:
-    """Union with a fillet of about ``smooth``."""
+def filleted(a: np.ndarray, b: np.ndarray, smooth: float = 0.025) -> np.ndarray:
+    """Union of two solids, by their distances, with a fillet of about ``smooth``."""
     blend = np.clip(0.5 + 0.5 * (b - a) / smooth, 0, 1)
     return b + (a - b) * blend - smooth * blend * (1 - blend)
 

@@ -20,7 +20,7 @@ from backend.protocol.fit_options import FitOptions
 from backend.registration.icp import Surface, register
 from backend.registration.warp import Bumps, Warp
 from backend.scan.prepare import prepare
-from tests.benchmarks.families import FAMILIES, member
+from tests.benchmarks.families import FAMILIES, filleted, member
 
 SIDE = 128
 """Voxels along the canonical cube of the procedural shapes, as of the fits."""
@@ -178,12 +178,6 @@ def _ball(points: np.ndarray, centre: tuple[float, float, float], radius: float)
     return np.linalg.norm(points - np.array(centre), axis=1) - radius
 
 
-def _blended(a: np.ndarray, b: np.ndarray, smooth: float) -> np.ndarray:
-    """Union with a fillet."""
-    share = np.clip(0.5 + 0.5 * (b - a) / smooth, 0, 1)
-    return b + (a - b) * share - smooth * share * (1 - share)
-
-
 def _pair(rng: np.random.Generator) -> Distance:
     """Two balls with a gap."""
     gap, radius = rng.uniform(0.03, 0.15), rng.uniform(0.25, 0.35)
@@ -199,7 +193,7 @@ def _dumbbell(rng: np.random.Generator) -> Distance:
         along = np.clip(p[:, 0], -0.4, 0.4)
         rod = np.hypot(np.hypot(p[:, 0] - along, p[:, 1] - tilt * along), p[:, 2]) - neck
         balls = np.minimum(_ball(p, (-0.5, -0.5 * tilt, 0), 0.25), _ball(p, (0.5, 0.5 * tilt, 0), 0.25))
-        return _blended(balls, rod, 0.08)
+        return filleted(balls, rod, 0.08)
 
     return distance
 
@@ -220,7 +214,7 @@ def _plate(rng: np.random.Generator) -> Distance:
         solid = np.linalg.norm(np.maximum(q, 0), axis=1) + np.minimum(q.max(axis=1), 0) - 0.03
         for centre, radius in zip(centres, radii, strict=True):
             hole = radius - np.linalg.norm(p[:, :2] - centre, axis=1)
-            solid = -_blended(-solid, -hole, 0.02)
+            solid = -filleted(-solid, -hole, 0.02)
         return solid
 
     return distance
@@ -248,7 +242,7 @@ def _comb(rng: np.random.Generator) -> Distance:
     def distance(p: np.ndarray) -> np.ndarray:
         solid = box(p, (0, -0.5, 0), (0.65, 0.12, 0.15))
         for start in starts.tolist():
-            solid = _blended(solid, box(p, (start, 0.05, 0), (thick / 2, 0.6, 0.15)), 0.02)
+            solid = filleted(solid, box(p, (start, 0.05, 0), (thick / 2, 0.6, 0.15)), 0.02)
         return solid
 
     return distance
