@@ -22,7 +22,15 @@ from backend.prior.profile.deviation import (
     surface_offsets,
     usual_scores,
 )
-from backend.prior.profile.family import ASKED, Member, learn_profile, learn_shape, principal, two_sided, unseen_error
+from backend.prior.profile.family import (
+    HIDDEN_POINTS,
+    Member,
+    learn_profile,
+    learn_shape,
+    principal,
+    two_sided,
+    unseen_error,
+)
 from backend.prior.profile.fitted_shape import POINT_SLACK, POSE_SD, FittedShape, Round, fit_from_pose
 from backend.prior.profile.gaussian import POSE, RANGES, Posterior, ShapeGaussian
 from backend.prior.profile.profile import Membership, Profile, membership
@@ -263,7 +271,7 @@ def test_sigma_is_judged_by_members_that_were_left_out(profile: Profile) -> None
     here = Similarity.identity()
     errors = np.concatenate([unseen_error(profile.shape, one, here, True, seed) for seed, one in enumerate(pears)])
     # the pears vary less than the residual says that this profile was given
-    assert ASKED < len(errors) <= 2 * ASKED and 0.02 < np.quantile(errors, 0.9) < 1.645
+    assert HIDDEN_POINTS < len(errors) <= 2 * HIDDEN_POINTS and 0.02 < np.quantile(errors, 0.9) < 1.645
 
 
 def test_closed_surfaces_have_two_sides_and_sheets_have_not() -> None:
@@ -276,7 +284,7 @@ def test_closed_surfaces_have_two_sides_and_sheets_have_not() -> None:
 def test_members_in_any_pose_make_a_profile() -> None:
     rng = np.random.default_rng(6)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"POINTS": 800, "CANDIDATES": 1, "JUDGES": 1}.items():
+        for name, value in {"POINTS": 800, "CANDIDATES": 1, "COMPARED": 1}.items():
             patch.setattr(family, name, value)
         for name, value in {"GROWTHS": (1.0,), "REFINED": 1}.items():
             patch.setattr(fitted_shape, name, value)
