@@ -30,10 +30,11 @@ from scipy.stats import norm
 from backend.edits.apply import check_topology
 from backend.edits.apply_learned import apply_learned
 from backend.edits.displacement import MOVED, Edited, apply_movement
-from backend.edits.fitted_scan import EditableMesh, ignore
+from backend.edits.fitted_scan import EditableMesh
 from backend.edits.learn import learn_from
 from backend.edits.learned import LearnedEdit
 from backend.errors import OmomiError
+from backend.field.fit import ignore
 from backend.formats.mesh_files import load_scan, save_mesh
 from backend.scan.prepare import prepare
 from tests.benchmarks.bars import Bar, mean, number, say, table, verdict, write_report

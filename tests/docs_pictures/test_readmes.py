@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import json
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -105,3 +108,18 @@ def test_the_manual_quotes_messages_and_operators_that_are_there() -> None:
     operators = re.findall(r"bpy\.ops\.(omomi\.\w+)", manual)
     assert len(messages) > 15 and not [message for message in messages if message not in code]
     assert len(operators) > 10 and not [name for name in operators if f'bl_idname = "{name}"' not in code]
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "docs_pictures", "demo"])
+def test_scripts_that_the_tests_do_not_run_import_what_is_there(folder: str) -> None:
+    for path in sorted((ROOT / "tests" / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("backend"):
+                found = importlib.import_module(node.module or "")
+                missing = [alias.name for alias in node.names if not _has(found, alias.name)]
+                assert not missing, f"{path.name}: {node.module} has no {missing}"
+
+
+def _has(module: ModuleType, name: str) -> bool:
+    below = hasattr(module, "__path__") and importlib.util.find_spec(f"{module.__name__}.{name}") is not None
+    return below or hasattr(module, name)
