@@ -36,7 +36,7 @@ STAGE = BUILD / "stage" / "omomi"
 DIST = BUILD / "dist"
 
 # What the backend needs beside the numpy inside Blender. The last scipy that takes numpy 1.26 (Blender 4.5, 5.0) and 2.
-BUNDLED = ("onnxruntime==1.31.1", "scipy==1.17.1", "flatbuffers", "packaging", "protobuf")
+BUNDLED = ("onnxruntime==1.31.1", "scipy==1.17.1", "safetensors==0.8.0", "flatbuffers", "packaging", "protobuf")
 PYTHONS = ("3.11", "3.13")
 PLATFORMS = {
     "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),

@@ -21,7 +21,7 @@ from ..errors import OmomiError
 from .arguments import MakeEngine
 from .output import print_json, print_lines
 
-_PACKAGES = ("numpy", "scipy", "onnxruntime")
+_PACKAGES = ("numpy", "scipy", "safetensors", "onnxruntime")
 # Read and write OBJ, STL and GLB; without them there are PLY and NPZ.
 _OPTIONAL_PACKAGES = ("trimesh",)
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..formats.files import FormatError, read_bounded, unreadable, write_whole
-from ..formats.safetensors import LARGEST_FILE, pack, unpack
-from ..formats.tables import table
+from ..formats.tables import LARGEST_FILE, pack, table, unpack
 from ..protocol.recipe import check_model
 from ..registration.icp import Surface
 from .learned import MOST_CENTRES, LearnedEdit

@@ -23,8 +23,7 @@ import numpy as np
 
 from ..errors import ErrorCode, OmomiError
 from ..formats.files import FormatError, write_whole
-from ..formats.safetensors import pack
-from ..formats.tables import load_tables, table
+from ..formats.tables import load_tables, pack, table
 from .velocity import Block, Draws, Velocity, scores_of, slopes_of
 
 FILE = "flow.safetensors"

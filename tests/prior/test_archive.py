@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.errors import ErrorCode, OmomiError
-from backend.formats.safetensors import unpack, write_tensors
+from backend.formats.tables import pack, unpack
 from backend.prior.archive import COARSE, COVERED_SHARE, KIND, PICTURE, Archive, coarse, load_archive, save_archive
 
 FAMILIES = ("vessel", "rock", "chair")
@@ -191,8 +191,8 @@ def contents(**changes: object) -> dict[str, np.ndarray]:
 )
 def test_contents_that_do_not_fit_together_are_refused(changes: dict[str, object], tmp_path: Path) -> None:
     metadata = {"kind": KIND, "families": "\n".join(FAMILIES), "model": ""}
-    write_tensors(tmp_path / "good", contents(), metadata)
-    write_tensors(tmp_path / "bad", contents(**changes), metadata)
+    (tmp_path / "good").write_bytes(pack(contents(), metadata))
+    (tmp_path / "bad").write_bytes(pack(contents(**changes), metadata))
     assert len(load_archive(tmp_path / "good")) == 8
     with pytest.raises(OmomiError) as caught:
         load_archive(tmp_path / "bad")
@@ -203,7 +203,7 @@ def test_contents_that_do_not_fit_together_are_refused(changes: dict[str, object
     "names", ["", "a\na\nb", "a\nb\n\u202ec", "a\nb\n" + "c" * 500, "\n".join(map(str, range(99)))]
 )
 def test_families_without_valid_names_are_refused(names: str, tmp_path: Path) -> None:
-    write_tensors(tmp_path / "a", contents(), {"kind": KIND, "families": names})
+    (tmp_path / "a").write_bytes(pack(contents(), {"kind": KIND, "families": names}))
     with pytest.raises(OmomiError, match="proper names"):
         load_archive(tmp_path / "a")
 
@@ -218,7 +218,7 @@ def test_an_archive_that_could_not_be_read_is_not_written(tmp_path: Path) -> Non
 @given(place=st.integers(0, 10**6), value=st.integers(0, 255))
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_file_with_a_changed_byte_is_read_or_refused(place: int, value: int, tmp_path: Path) -> None:
-    write_tensors(tmp_path / "a", contents(), {"kind": KIND, "families": "\n".join(FAMILIES)})
+    (tmp_path / "a").write_bytes(pack(contents(), {"kind": KIND, "families": "\n".join(FAMILIES)}))
     data = bytearray((tmp_path / "a").read_bytes())
     data[place % len(data)] = value
     (tmp_path / "a").write_bytes(data)

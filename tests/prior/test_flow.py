@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.errors import ErrorCode, OmomiError
-from backend.formats.safetensors import read_tensors, write_tensors
+from backend.formats.tables import pack, unpack
 from backend.prior.flow import LATE, LEVELS, WHOLE, FlowPrior, ScoreQuantiles, auroc, load_flow
 from backend.prior.velocity import Block, Draws, Velocity, scores_of, slopes_of
 
@@ -248,9 +248,9 @@ def test_files_whose_arrays_do_not_fit_are_refused(
 ):
     path = tmp_path / "flow.safetensors"
     prior.save(path)
-    arrays, metadata = read_tensors(path)
+    arrays, metadata = unpack(path.read_bytes())
     arrays = {key: value for key, value in arrays.items() if key != name} | ({} if array is None else {name: array})
-    write_tensors(path, arrays, metadata)
+    path.write_bytes(pack(arrays, metadata))
     with pytest.raises(OmomiError) as caught:
         load_flow(path)
     assert caught.value.code == ErrorCode.UNREADABLE_FILE
@@ -271,11 +271,11 @@ def test_truncated_oversized_foreign_and_missing_files_are_refused(tmp_path: Pat
     path = tmp_path / "flow.safetensors"
     prior.save(path)
     data = path.read_bytes()
-    arrays, _ = read_tensors(path)
+    arrays, _ = unpack(path.read_bytes())
     bad = {"truncated": data[: len(data) // 2], "empty": b"", "longer": data + b"\0", "noise": bytes(range(256)) * 9}
     for name, contents in bad.items():
         (tmp_path / name).write_bytes(contents)
-    write_tensors(tmp_path / "another kind", arrays, {"kind": "something else"})
+    (tmp_path / "another kind").write_bytes(pack(arrays, {"kind": "something else"}))
     with (tmp_path / "oversized").open("wb") as stream:
         stream.truncate(1 << 30)
     for name in (*bad, "another kind", "oversized", "missing"):

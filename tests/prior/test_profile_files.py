@@ -11,7 +11,7 @@ import pytest
 
 from backend.cli import align
 from backend.errors import ErrorCode, OmomiError
-from backend.formats.safetensors import read_tensors, write_tensors
+from backend.formats.tables import pack, unpack
 from backend.prior.profile.gaussian import ShapeGaussian
 from backend.prior.profile.profile import KIND, Profile, load_profile, save_profile
 
@@ -100,10 +100,10 @@ def doubled(arrays: dict[str, np.ndarray], _: dict[str, str]) -> None:
 def test_what_is_not_a_profile_is_refused_with_a_reason(profile: Profile, tmp_path: Path, damage: Damage) -> None:
     path = tmp_path / "bad.profile"
     save_profile(path, profile)
-    arrays, metadata = read_tensors(path)
+    arrays, metadata = unpack(path.read_bytes())
     assert metadata["kind"] == KIND
     damage(arrays, metadata)
-    write_tensors(path, arrays, metadata)
+    path.write_bytes(pack(arrays, metadata))
     with pytest.raises(OmomiError) as refused:
         load_profile(path)
     assert refused.value.code == ErrorCode.UNREADABLE_FILE and path.name in refused.value.message

@@ -17,8 +17,7 @@ from scipy.stats import t as student
 from ...errors import ErrorCode, OmomiError
 from ...field.completion_prior import CompletionPrior
 from ...formats.files import FormatError, write_whole
-from ...formats.safetensors import LARGEST_FILE, pack
-from ...formats.tables import load_tables, table
+from ...formats.tables import LARGEST_FILE, load_tables, pack, table
 from ...registration.icp import Surface
 from ...scan.prepare import PreparedScan
 from .deviation import RESIDUAL_RANGES, departure, deviations

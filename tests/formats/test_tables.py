@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from backend.errors import ErrorCode, OmomiError
-from backend.formats import safetensors as tensors_module
-from backend.formats.files import FormatError
-from backend.formats.safetensors import pack, read_tensors, unpack, write_tensors
+from backend.formats.files import FormatError, whole_file
+from backend.formats.tables import LARGEST_FILE, load_tables, pack, save_tables, unpack
 from backend.protocol.fit_options import FitOptions
 from backend.protocol.recipe import Recipe, read_recipe, write_recipe
 
@@ -28,7 +27,16 @@ HASH = "0123456789abcdef" * 4
 quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def refused(path: Path, read=read_tensors) -> OmomiError:
+def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Arrays and metadata of a file, as they are."""
+    return load_tables(path, LARGEST_FILE, lambda arrays, metadata: (dict(arrays), dict(metadata)))
+
+
+def save(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
+    save_tables(path, arrays, metadata or {}, LARGEST_FILE, lambda *_: None)
+
+
+def refused(path: Path, read=load) -> OmomiError:
     with pytest.raises(OmomiError) as caught:
         read(path)
     error = caught.value
@@ -96,8 +104,8 @@ arrays = dtypes.flatmap(
 @quick
 @given(st.dictionaries(names, arrays, max_size=5), st.dictionaries(texts, texts, max_size=4))
 def test_arrays_and_metadata_return_as_they_were(tmp_path, held, metadata):
-    write_tensors(tmp_path / "a.omomi", held, metadata)
-    found, about = read_tensors(tmp_path / "a.omomi")
+    save(tmp_path / "a.omomi", held, metadata)
+    found, about = load(tmp_path / "a.omomi")
     assert same(found, {name: array.astype(array.dtype.newbyteorder("=")) for name, array in held.items()})
     assert about == metadata
     assert all(array.flags.writeable and array.flags.aligned and array.flags.c_contiguous for array in found.values())
@@ -127,14 +135,14 @@ def test_the_safetensors_package_reads_what_is_written_and_writes_what_is_read(t
     numpy_files = pytest.importorskip("safetensors.numpy")
     safetensors = pytest.importorskip("safetensors")
     held, metadata = some_arrays(), {"model": MODEL, "note": 'quoted "重み" \U0001f600\n'}
-    write_tensors(tmp_path / "ours", held, metadata)
+    save(tmp_path / "ours", held, metadata)
     assert same(numpy_files.load_file(tmp_path / "ours"), held)
     with safetensors.safe_open(tmp_path / "ours", "np") as opened:
         assert opened.metadata() == metadata
     numpy_files.save_file(held, tmp_path / "theirs", metadata)
-    found, about = read_tensors(tmp_path / "theirs")
+    found, about = load(tmp_path / "theirs")
     assert same(found, held) and about == metadata
-    write_tensors(tmp_path / "empty", {})
+    save(tmp_path / "empty", {})
     assert numpy_files.load_file(tmp_path / "empty") == {}
 
 
@@ -154,7 +162,7 @@ def test_bytes_that_are_no_file_of_arrays_are_refused(tmp_path, data):
 def test_every_truncation_and_every_rest_is_refused():
     for size in range(len(SOME)):
         flaw(SOME[:size])
-    assert "follow the header" in flaw(SOME + b"\0")
+    assert "does not describe its data" in flaw(SOME + b"\0")
     assert same(unpack(SOME)[0], some_arrays())
 
 
@@ -203,25 +211,25 @@ def test_any_json_anywhere_in_the_header_is_refused_or_sound(name, key, value):
 @pytest.mark.parametrize(
     ("header", "data", "reason"),
     [
-        ({"a": described(offsets=[4, 8])}, bytes(8), "do not start"),
-        ({"a": described(), "b": described(offsets=[8, 12])}, bytes(12), "do not start"),
-        ({"a": described(shape=[2], offsets=[0, 8]), "b": described(offsets=[4, 8])}, bytes(8), "do not start"),
-        ({"a": described(), "b": described()}, bytes(4), "do not start"),
-        ({"a": described(offsets=[0, 8])}, bytes(8), "do not agree"),
-        ({"a": described(offsets=[4, 0])}, bytes(4), "do not agree"),
-        ({"a": described(offsets=[-4, 0])}, b"", "two counts"),
-        ({"a": described(offsets=[0.0, 4.0])}, bytes(4), "two counts"),
-        ({"a": described(offsets=[0, 4, 4])}, bytes(4), "two counts"),
-        ({"a": described(shape=[-1, -1])}, bytes(4), "counts"),
-        ({"a": described(shape=[True])}, bytes(4), "counts"),
-        ({"a": described(shape=[1.0])}, bytes(4), "counts"),
-        ({"a": described(shape=4)}, bytes(4), "counts"),
-        ({"a": described(shape=[1] * 9)}, bytes(4), "counts"),
-        ({"a": described(shape=[0, 2**62], offsets=[0, 0])}, b"", "counts"),
-        ({"a": described(shape=[0, 2**28, 2**28], offsets=[0, 0])}, b"", "larger than"),
-        ({"a": described(shape=[2**16, 2**16], offsets=[0, 2**28])}, b"", "larger than"),
+        ({"a": described(offsets=[4, 8])}, bytes(8), "does not describe"),
+        ({"a": described(), "b": described(offsets=[8, 12])}, bytes(12), "does not describe"),
+        ({"a": described(shape=[2], offsets=[0, 8]), "b": described(offsets=[4, 8])}, bytes(8), "does not describe"),
+        ({"a": described(), "b": described()}, bytes(4), "does not describe"),
+        ({"a": described(offsets=[0, 8])}, bytes(8), "does not describe"),
+        ({"a": described(offsets=[4, 0])}, bytes(4), "does not describe"),
+        ({"a": described(offsets=[-4, 0])}, b"", "does not describe"),
+        ({"a": described(offsets=[0.0, 4.0])}, bytes(4), "does not describe"),
+        ({"a": described(offsets=[0, 4, 4])}, bytes(4), "does not describe"),
+        ({"a": described(shape=[-1, -1])}, bytes(4), "does not describe"),
+        ({"a": described(shape=[True])}, bytes(4), "does not describe"),
+        ({"a": described(shape=[1.0])}, bytes(4), "does not describe"),
+        ({"a": described(shape=4)}, bytes(4), "does not describe"),
+        ({"a": described(shape=[1] * 9)}, bytes(4), "too many dimensions"),
+        ({"a": described(shape=[0, 2**62], offsets=[0, 0])}, b"", "too large"),
+        ({"a": described(shape=[0, 2**28, 2**28], offsets=[0, 0])}, b"", "too large"),
+        ({"a": described(shape=[2**16, 2**16], offsets=[0, 2**28])}, b"", "does not describe"),
         ({"a": described("F16", [2])}, bytes(4), "type other than"),
-        ({"a": described(["F32"])}, bytes(4), "type other than"),
+        ({"a": described(["F32"])}, bytes(4), "does not describe"),
         ({"a": {**described(), "more": 1}}, bytes(4), "not described by"),
         ({"a": {"dtype": "F32"}}, bytes(4), "not described by"),
         ({"a": None}, b"", "not described by"),
@@ -259,7 +267,7 @@ def test_a_header_without_padding_is_read_too():
 
 def test_files_over_the_bounds_are_refused_before_they_are_read(tmp_path):
     with (tmp_path / "huge").open("wb") as stream:
-        stream.truncate(tensors_module.LARGEST_FILE + 1)
+        stream.truncate(LARGEST_FILE + 1)
     assert "256 MiB" in refused(tmp_path / "huge").message
     assert "256 MiB" not in refused(tmp_path / "huge", read_recipe).message
     text = b"{}" + b" " * (1 << 20)
@@ -268,7 +276,7 @@ def test_files_over_the_bounds_are_refused_before_they_are_read(tmp_path):
 
 def test_what_is_absent_or_no_file_is_refused(tmp_path):
     (tmp_path / "folder").mkdir()
-    for read in (read_tensors, read_recipe):
+    for read in (load, read_recipe):
         refused(tmp_path / "absent", read)
         refused(tmp_path / "folder", read)
         refused(tmp_path / "folder" / ("x" * 300), read)
@@ -302,15 +310,25 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
 )
 def test_what_could_not_be_read_again_is_not_written(tmp_path, held, metadata):
     with pytest.raises(OmomiError) as caught:
-        write_tensors(tmp_path / "a.omomi", held, metadata)
+        save(tmp_path / "a.omomi", held, metadata)
     assert caught.value.code is ErrorCode.BAD_OPTION and caught.value.message.startswith("a.omomi ")
     assert os.listdir(tmp_path) == []
+
+
+def test_an_error_while_a_file_is_written_leaves_the_old_one_and_no_rubbish(tmp_path):
+    path = tmp_path / "a.omomi"
+    path.write_bytes(b"old")
+    for error, seen in ((KeyError("a"), KeyError), (OSError(28, "No space left on device"), OmomiError)):
+        with pytest.raises(seen), whole_file(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a.omomi"]
 
 
 @pytest.mark.parametrize("broken", ["fsync", "replace"])
 def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch, broken):
     edit, stack = tmp_path / "a.omomi", tmp_path / "r.json"
-    write_tensors(edit, some_arrays())
+    save(edit, some_arrays())
     write_recipe(stack, Recipe(MODEL))
     before = edit.read_bytes(), stack.read_bytes()
 
@@ -319,7 +337,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch, b
 
     monkeypatch.setattr(os, broken, full)
     for write in (
-        lambda: write_tensors(edit, {"a": np.zeros(9)}),
+        lambda: save(edit, {"a": np.zeros(9)}),
         lambda: write_recipe(stack, Recipe(MODEL, FitOptions(level=1))),
     ):
         with pytest.raises(OmomiError) as caught:
@@ -332,12 +350,12 @@ def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch, b
 def test_where_nothing_can_be_written_the_disk_is_named(tmp_path):
     for path in (tmp_path / "absent" / "a.omomi", tmp_path / "nul\0"):
         with pytest.raises(OmomiError) as caught:
-            write_tensors(path, {})
+            save(path, {})
         assert caught.value.code is ErrorCode.DISK
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
 def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path):
     (tmp_path / "usual").touch()
-    write_tensors(tmp_path / "a.omomi", {})
+    save(tmp_path / "a.omomi", {})
     assert (tmp_path / "a.omomi").stat().st_mode == (tmp_path / "usual").stat().st_mode
