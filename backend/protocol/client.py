@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import ErrorCode, OmomiError
-from .codec import from_packet, to_packet
+from .codec import to_packet
 from .framing import encode
 from .mailbox import Mailbox
 from .messages import Cancel, Done, Failure, FitDone, Forget, Hello, MeshFrame, Message, Progress, Response
@@ -127,10 +127,7 @@ class BackendClient:
         fields of a wrong type or shape and (TOO_LARGE) over the bounds of a message; all else is told by events.
         """
         number = next(self._numbers)
-        packet = to_packet(_request(kind, number, fields))
-        # What the other side would refuse is refused here, where the mistake was made.
-        from_packet(packet)
-        buffers = encode(packet)
+        buffers = encode(to_packet(_request(kind, number, fields)))
         # A process that died since the last call must not be what the job is sent to.
         self._pump()
         self._open.add(number)

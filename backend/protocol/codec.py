@@ -1,7 +1,7 @@
 """Messages to packets and back.
 
 The head follows JSON-RPC 2.0: a job is a request with an ``id``; ``FitDone``, ``Done`` and ``Failure`` are the
-responses, all else are notifications. Fields that hold arrays travel as arrays of the packet (see ``frames``). What
+responses, all else are notifications. Fields that hold arrays travel as arrays of the packet (see `framing`). What
 comes in is hostile until every member has been checked. Standard library and numpy only.
 """
 
@@ -10,84 +10,38 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, get_args
 
 import numpy as np
 
 from ..errors import ErrorCode, OmomiError
 from .fit_options import FitOptions
 from .framing import Packet
-from .messages import (
-    PROTOCOL_VERSION,
-    Cancel,
-    Done,
-    Failure,
-    FitDone,
-    Forget,
-    Hello,
-    MeshFrame,
-    Message,
-    Method,
-    Ping,
-    Pong,
-    Progress,
-    Shutdown,
-)
+from .messages import PROTOCOL_VERSION, Done, Failure, FitDone, Hello, Message
 from .recipe import Layer
-from .requests import (
-    AlignRequest,
-    ApplyRequest,
-    AuditRequest,
-    BlendRequest,
-    CheckRequest,
-    FitRequest,
-    LearnRequest,
-    PoseRequest,
-    Request,
-    SampleRequest,
-    SolveRequest,
-    StackRequest,
-    SweepRequest,
-    TransferRequest,
-)
+from .requests import Request
 
+T = TypeVar("T")
 _JSON_RPC = "2.0"
 # JSON-RPC wants an integer code; ours is a name and travels in the error's data.
 _RPC_ERROR = -32000
 # Far more than any member needs; a head has room for a million numbers.
 MOST_ITEMS = 4096
 
-_CLASSES: dict[Method, type] = {
-    Method.HELLO: Hello,
-    Method.FIT: FitRequest,
-    Method.STACK: StackRequest,
-    Method.POSE: PoseRequest,
-    Method.APPLY: ApplyRequest,
-    Method.SWEEP: SweepRequest,
-    Method.CHECK: CheckRequest,
-    Method.SOLVE: SolveRequest,
-    Method.BLEND: BlendRequest,
-    Method.LEARN: LearnRequest,
-    Method.TRANSFER: TransferRequest,
-    Method.ALIGN: AlignRequest,
-    Method.SAMPLE: SampleRequest,
-    Method.AUDIT: AuditRequest,
-    Method.PROGRESS: Progress,
-    Method.FRAME: MeshFrame,
-    Method.CANCEL: Cancel,
-    Method.FORGET: Forget,
-    Method.PING: Ping,
-    Method.PONG: Pong,
-    Method.SHUTDOWN: Shutdown,
+_RESULTS: dict[str, type] = {"fit": FitDone, "done": Done}
+"""What a result says that it is, in a member "method" of its own."""
+_RESULT_NAMES = {cls: name for name, cls in _RESULTS.items()}
+_METHODS = {
+    cls: cls.__name__.removesuffix("Request").removeprefix("Mesh").lower()
+    for cls in get_args(Message)
+    if cls not in (FitDone, Done, Failure)
 }
-_METHODS = {cls: method for method, cls in _CLASSES.items()}
-# What a result says that it is, in a member "method" of its own.
-_RESULTS: dict[Method, type] = {Method.FIT: FitDone, Method.DONE: Done}
-_RESULT_NAMES = {cls: method for method, cls in _RESULTS.items()}
+"""Names on the wire: "fit" for a FitRequest, "frame" for a MeshFrame."""
+_CLASSES = {name: cls for cls, name in _METHODS.items()}
 
 
 def to_packet(message: Message) -> Packet:
-    """The packet that carries ``message``. Raises OmomiError(PROTOCOL) for arrays of another type or shape."""
+    """The packet that carries ``message``. Raises OmomiError(PROTOCOL) for what `from_packet` would refuse."""
     head: dict[str, Any] = {"jsonrpc": _JSON_RPC}
     arrays: dict[str, np.ndarray] = {}
     if isinstance(message, Failure):
@@ -101,15 +55,14 @@ def to_packet(message: Message) -> Packet:
             array = _checked_array(field, value)
             if array is not None:
                 arrays[field.name] = array
-        elif field.type == "tuple[Layer, ...]":
-            params[field.name] = _layers(value)
         else:
-            params[field.name] = dataclasses.asdict(value) if isinstance(value, FitOptions) else value
+            kind = str(field.type)
+            params[field.name] = (_OUTGOING.get(kind) or _CONVERTERS[kind])(value)
     if (name := _RESULT_NAMES.get(type(message))) is not None:
-        return Packet({**head, "id": params.pop("id"), "result": {"method": name.value, **params}}, arrays)
+        return Packet({**head, "id": params.pop("id"), "result": {"method": name, **params}}, arrays)
     if isinstance(message, Request):
         head["id"] = params.pop("id")
-    return Packet({**head, "method": _METHODS[type(message)].value, "params": params}, arrays)
+    return Packet({**head, "method": _METHODS[type(message)], "params": params}, arrays)
 
 
 def from_packet(packet: Packet) -> Message:
@@ -125,17 +78,16 @@ def from_packet(packet: Packet) -> Message:
         return _failure(head)
     if "result" in head:
         result = _object(head["result"])
-        kind = _RESULTS[_known(result.pop("method", None), _RESULTS)]
+        kind = _known(result.pop("method", None), _RESULTS)
         return _build(kind, {**result, "id": head.get("id")}, packet.arrays)
-    method = _known(head.get("method"), _CLASSES)
+    kind = _known(head.get("method"), _CLASSES)
     params = _object(head.get("params", {}))
-    if method is Method.HELLO and params.get("protocol") != PROTOCOL_VERSION:
+    if kind is Hello and params.get("protocol") != PROTOCOL_VERSION:
         raise OmomiError(
             ErrorCode.PROTOCOL_VERSION,
             f"The backend speaks protocol {str(params.get('protocol'))[:20]}, this add-on speaks {PROTOCOL_VERSION}: "
             "reinstall Omomi so that both come from one version.",
         )
-    kind = _CLASSES[method]
     if issubclass(kind, Request):
         params["id"] = head.get("id")
     return _build(kind, params, packet.arrays)
@@ -162,17 +114,11 @@ def jsonable(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def _layers(value: Any) -> list[dict[str, Any]]:
-    if not all(isinstance(layer, Layer) for layer in value):
-        _refuse("an edit that is no Layer")
-    return [layer.to_json() for layer in value]
-
-
-def _known(name: Any, methods: Mapping[Method, type]) -> Method:
-    """The one of ``methods`` with this name."""
+def _known(name: Any, methods: Mapping[str, type]) -> type:
+    """The class with this name on the wire."""
     if not isinstance(name, str) or name not in methods:
         _refuse("an unknown method")
-    return Method(name)
+    return methods[name]
 
 
 def _failure(head: dict[str, Any]) -> Failure:
@@ -266,6 +212,19 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "tuple[Layer, ...]": _list_of(lambda value: Layer.from_json(_object(value))),
     "tuple[float, float, float]": _list_of(_number, 3),
 }
+
+
+def _instance(value: Any, cls: type[T]) -> T:
+    if not isinstance(value, cls):
+        _refuse(f"a member that is no {cls.__name__}")
+    return value
+
+
+_OUTGOING: dict[str, Callable[[Any], Any]] = {
+    "FitOptions": lambda value: dataclasses.asdict(_instance(value, FitOptions)),
+    "tuple[Layer, ...]": _list_of(lambda value: _instance(value, Layer).to_json()),
+}
+"""Of the types that look otherwise in a head."""
 
 
 def _refuse(what: str) -> NoReturn:

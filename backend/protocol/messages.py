@@ -7,7 +7,6 @@ Standard library and numpy only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,33 +18,6 @@ PROTOCOL_VERSION = 5
 
 # Keeps a failure, tracebacks included, well inside the bound of a head.
 _LONGEST_TEXT = 20_000
-
-
-class Method(StrEnum):
-    """Names on the wire."""
-
-    HELLO = "hello"
-    FIT = "fit"
-    STACK = "stack"
-    POSE = "pose"
-    APPLY = "apply"
-    SWEEP = "sweep"
-    CHECK = "check"
-    SOLVE = "solve"
-    BLEND = "blend"
-    LEARN = "learn"
-    TRANSFER = "transfer"
-    ALIGN = "align"
-    SAMPLE = "sample"
-    AUDIT = "audit"
-    DONE = "done"
-    PROGRESS = "progress"
-    FRAME = "frame"
-    CANCEL = "cancel"
-    FORGET = "forget"
-    PING = "ping"
-    PONG = "pong"
-    SHUTDOWN = "shutdown"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,11 @@ class Job:
     token: CancelToken | None = None  # once it runs
     origin: tuple[float, float, float] | None = None  # world units: the centre of its first mesh
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Of the arrays of the request."""
+        return sum(value.nbytes for value in vars(self.request).values() if isinstance(value, np.ndarray))
 
     def begin(self, token: CancelToken) -> None:
         with self.lock:

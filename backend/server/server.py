@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -79,6 +78,7 @@ class Server:
         self._outbox = Mailbox()
         self._todo: queue.SimpleQueue[Job | Forget] = queue.SimpleQueue()
         self._open: dict[int, Job] = {}
+        self._open_bytes = 0  # of their arrays
         self._lock = threading.Lock()
         self._progress: Progress | None = None
         # Touched by the worker alone.
@@ -156,15 +156,15 @@ class Server:
         if isinstance(request, PoseRequest):
             self._supersede(request)
         with self._lock:
-            waiting = sum(_nbytes(other.request) for other in self._open.values())
             if request.id in self._open:
                 refusal = OmomiError(ErrorCode.PROTOCOL, f"Job {request.id} exists already.")
-            elif len(self._open) >= MAX_WAITING_JOBS or waiting + _nbytes(request) > MAX_WAITING_BYTES:
+            elif len(self._open) >= MAX_WAITING_JOBS or self._open_bytes + job.nbytes > MAX_WAITING_BYTES:
                 refusal = OmomiError(
                     ErrorCode.OUT_OF_MEMORY, "Too much work waits for the backend: ask for less at once."
                 )
             else:
                 self._open[request.id] = job
+                self._open_bytes += job.nbytes
                 self._todo.put(job)
                 return
         self._outbox.put(Failure.of(request.id, refusal))
@@ -187,8 +187,12 @@ class Server:
                 self._outbox.drop(number)
                 return
             # One that only waits has its answer at once; the worker passes over it.
-            del self._open[number]
+            self._close(number)
         self._outbox.put(_cancelled(number))
+
+    def _close(self, number: int) -> None:
+        """A job has, or is about to have, its response. Under the lock."""
+        self._open_bytes -= self._open.pop(number).nbytes
 
     def _work(self) -> None:
         while True:
@@ -201,7 +205,7 @@ class Server:
             if job.running:
                 response = self._respond(job)
                 with self._lock:
-                    del self._open[job.request.id]
+                    self._close(job.request.id)
                     self._progress = None
                 self._outbox.put(response)
             # Without this the scan would stay in memory until the next job comes.
@@ -281,8 +285,3 @@ def _as_omomi_errors(call: Any) -> Any:
 
 def _cancelled(number: int) -> Failure:
     return Failure(number, ErrorCode.CANCELLED, "The job was cancelled.")
-
-
-def _nbytes(request: Request) -> int:
-    arrays: Mapping[str, np.ndarray] = to_packet(request).arrays
-    return sum(array.nbytes for array in arrays.values())

@@ -221,6 +221,29 @@ def test_options_that_are_not_named_keep_their_defaults() -> None:
     assert isinstance(message, FitRequest) and message.options == FitOptions(level=4)
 
 
+def test_what_the_other_side_would_refuse_is_not_sent() -> None:
+    for message in (
+        PoseRequest(1, 1.5, ()),  # type: ignore[arg-type]
+        PoseRequest(1, 1, (0.0,) * (MOST_ITEMS + 1)),
+        PoseRequest(1, 1, (True,)),
+        FitRequest(1, "a", {"level": 2}, "", POINTS),  # type: ignore[arg-type]
+        StackRequest(1, 1, "fit", ({"edit": "detail"},)),  # type: ignore[arg-type]
+        CheckRequest(1, 1, (), None),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(OmomiError) as caught:
+            to_packet(message)
+        assert caught.value.code is ErrorCode.PROTOCOL
+
+
+def test_names_on_the_wire_stay() -> None:
+    heads = [to_packet(message).head for message in MESSAGES]
+    sent = {head.get("method") or head["result"]["method"] for head in heads if "error" not in head}
+    assert sent == {
+        "align", "apply", "audit", "blend", "cancel", "check", "done", "fit", "forget", "frame", "hello", "learn",
+        "ping", "pong", "pose", "progress", "sample", "shutdown", "solve", "stack", "sweep", "transfer",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["conquer", "hello", ["fit"], {"a": 1}, None, 7])
 def test_a_result_of_no_known_method_is_refused(name: Any) -> None:
     with pytest.raises(OmomiError) as caught:
