@@ -166,3 +166,15 @@ def test_what_the_add_on_imports_needs_the_standard_library_and_numpy_only() -> 
     names = [name for name in modules() if name.startswith(ADDON_MAY_IMPORT)]
     done = subprocess.run([sys.executable, "-c", script, ROOT, *names], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_imports_go_down() -> None:
+    up = []
+    for one in imports():
+        source, target = part(one.source), part(one.target)
+        if not source or not target or source in (target, ENTRY):
+            continue
+        beside = rank(source) == rank(target) and target in BESIDE.get(source, set())
+        if rank(target) > rank(source) or (rank(target) == rank(source) and not beside):
+            up.append(str(one))
+    assert not up, "\n".join(up)

@@ -68,3 +68,8 @@ def test_modules_and_folders_are_named_for_things() -> None:
 def test_no_module_of_the_old_names_is_left() -> None:
     left = [place(path) for path in files() if set(path.relative_to(ROOT).with_suffix("").parts) & set(OLD_MODULES)]
     assert not left, "\n".join(left)
+
+
+def test_no_definition_of_the_old_names_is_left() -> None:
+    left = [f"{name}: {at}" for name, at, _ in definitions() if name in OLD_DEFINITIONS]
+    assert not left, "\n".join(left)
