@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NoReturn
 
 
 class ErrorCode(StrEnum):
@@ -49,3 +50,8 @@ class OmomiError(Exception):
 
     def __reduce__(self) -> tuple[type[OmomiError], tuple[ErrorCode, str, str]]:
         return type(self), (self.code, self.message, self.detail)
+
+
+def refuse(why: str, code: ErrorCode = ErrorCode.BAD_OPTION) -> NoReturn:
+    """Raise OmomiError with the sentence that ``why``, a clause without a full stop, makes."""
+    raise OmomiError(code, f"{why[0].upper()}{why[1:]}.")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, refuse
 from ..field.bricks import voxel_size
 from ..prior import shape_prior
 from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, ROW, SHAPE, Layer
@@ -147,11 +147,11 @@ class Stack:
         """One strength for every layer, as they act with it. Raises OmomiError(BAD_OPTION) for another number of them
         than there are layers, and for strengths that are not finite or absurdly large."""
         if len(given) != len(self.layers):
-            _refuse(f"{len(given)} strengths were given for {len(self.layers)} edits")
+            refuse(f"{len(given)} strengths were given for {len(self.layers)} edits")
         for value in given:
             # written so that NaN fails too
             if not abs(value) <= LARGEST_NUMBER:
-                _refuse(f"{value:g} is not a strength")
+                refuse(f"{value:g} is not a strength")
         return [layer.strength(value) for layer, value in zip(self.layers, given, strict=True)]
 
     @property
@@ -162,10 +162,10 @@ class Stack:
     def layer(self, number: int) -> tuple[Layer, FittedEdit]:
         """A layer that a slider moves. Raises OmomiError(BAD_OPTION) for one that is absent or muted."""
         if not 0 <= number < len(self.layers):
-            _refuse(f"there is no edit number {number}")
+            refuse(f"there is no edit number {number}")
         found = self.layers[number]
         if found.fitted is None:
-            _refuse(f"{found.layer.edit} is muted")
+            refuse(f"{found.layer.edit} is muted")
         return found.layer, found.fitted
 
     def warnings(self, strengths: Sequence[float]) -> list[str]:
@@ -208,7 +208,7 @@ class EditSession:
         BAD_OPTION; those of `stored_edit`, `apply_learned`, `shape_edit` and `FittedScan.mesh`.
         """
         if len(layers) > MOST_ENTRIES:
-            _refuse(f"at most {MOST_ENTRIES} edits can lie on a scan, not {len(layers)}")
+            refuse(f"at most {MOST_ENTRIES} edits can lie on a scan, not {len(layers)}")
         regions = self._regions(layers, masks)
         mesh = self.fitted.mesh(target)
         found: list[EvaluatedLayer] = []
@@ -301,7 +301,7 @@ class EditSession:
         """The mask of every layer. Raises OmomiError(BAD_OPTION)."""
         sent, count = np.zeros(0, np.float32) if masks is None else masks, len(self.fitted.raw.points)
         if len(sent) % max(count, 1):
-            _refuse(f"a mask has one weight for each of the scan's {count:,} points, and {len(sent):,} is no multiple")
+            refuse(f"a mask has one weight for each of the scan's {count:,} points, and {len(sent):,} is no multiple")
         rows = sent.reshape(-1, count) if count else sent.reshape(0, 0)
         return [None if layer.mute else self._region(layer, rows) for layer in layers]
 
@@ -314,13 +314,9 @@ class EditSession:
         if mask.kind == "sphere":
             return SphereMask(mask.centre, mask.radius, mask.falloff)  # type: ignore[arg-type]
         if mask.kind != ROW or mask.row is None or mask.row >= len(rows):
-            _refuse(f"the mask of {layer.edit} was not given")
+            refuse(f"the mask of {layer.edit} was not given")
         fitted, weights, voxel = self.fitted, rows[mask.row], voxel_size(self.fitted.level)
         if fitted.raw.faces is None or not len(fitted.raw.faces):
             return PaintedMask(fitted.to_canonical(fitted.raw.points), weights, voxel)
         own = fitted.mesh(EditTarget.SCAN)
         return PaintedMask.of_mesh(own.vertices, own.faces, weights, voxel, own.normals)
-
-
-def _refuse(why: str) -> Any:
-    raise OmomiError(ErrorCode.BAD_OPTION, f"{why[0].upper()}{why[1:]}.")

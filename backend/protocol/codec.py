@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 
 from ..errors import ErrorCode, OmomiError
 from .fit_options import FitOptions
-from .framing import Packet
+from .framing import Packet, malformed
 from .messages import PROTOCOL_VERSION, Done, Failure, FitDone, Hello, Message
 from .recipe import Layer
 from .requests import Request
@@ -73,7 +73,7 @@ def from_packet(packet: Packet) -> Message:
     """
     head = packet.head
     if head.get("jsonrpc") != _JSON_RPC:
-        _refuse("not a JSON-RPC 2.0 message")
+        malformed("not a JSON-RPC 2.0 message")
     if "error" in head:
         return _failure(head)
     if "result" in head:
@@ -117,7 +117,7 @@ def jsonable(value: Any) -> Any:
 def _known(name: Any, methods: Mapping[str, type]) -> type:
     """The class with this name on the wire."""
     if not isinstance(name, str) or name not in methods:
-        _refuse("an unknown method")
+        malformed("an unknown method")
     return methods[name]
 
 
@@ -126,7 +126,7 @@ def _failure(head: dict[str, Any]) -> Failure:
     data = _object(error.get("data", {}))
     job, code, message = head.get("id"), data.get("code"), error.get("message")
     if (job is not None and type(job) is not int) or not isinstance(message, str):
-        _refuse("an error without a message")
+        malformed("an error without a message")
     # A newer backend may know codes that this side does not.
     known = code if code in tuple(ErrorCode) else ErrorCode.INTERNAL
     return Failure(job, ErrorCode(known), message, str(data.get("detail", "")))
@@ -138,7 +138,7 @@ def _build(cls: type, params: dict[str, Any], arrays: Mapping[str, np.ndarray]) 
         if field.metadata:
             values[field.name] = _checked_array(field, arrays.get(field.name))
         elif field.name not in params:
-            _refuse(f"{cls.__name__} without {field.name}")
+            malformed(f"{cls.__name__} without {field.name}")
         else:
             values[field.name] = _CONVERTERS[str(field.type)](params[field.name])
     return cls(**values)
@@ -149,40 +149,40 @@ def _checked_array(field: dataclasses.Field[Any], value: Any) -> np.ndarray | No
     if value is None and rules["optional"]:
         return None
     if not isinstance(value, np.ndarray) or value.dtype not in [np.dtype(d) for d in rules["dtypes"]]:
-        _refuse(f"{field.name} is not an array of {' or '.join(rules['dtypes'])}")
+        malformed(f"{field.name} is not an array of {' or '.join(rules['dtypes'])}")
     columns = rules["columns"]
     if value.ndim != (1 if columns is None else 2) or (columns is not None and value.shape[1] != columns):
-        _refuse(f"{field.name} has the shape {value.shape}")
+        malformed(f"{field.name} has the shape {value.shape}")
     return value
 
 
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        _refuse("a member that is not an object")
+        malformed("a member that is not an object")
     return dict(value)
 
 
 def _integer(value: Any) -> int:
     if type(value) is not int or abs(value) >= 1 << 63:
-        _refuse("a member that is not an integer")
+        malformed("a member that is not an integer")
     return value
 
 
 def _number(value: Any) -> float:
     if type(value) not in (int, float) or abs(value) > 1e300:
-        _refuse("a member that is not a number")
+        malformed("a member that is not a number")
     return float(value)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        _refuse("a member that is not a string")
+        malformed("a member that is not a string")
     return value
 
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        _refuse("a member that is not true or false")
+        malformed("a member that is not true or false")
     return value
 
 
@@ -191,9 +191,9 @@ def _list_of(convert: Callable[[Any], Any], count: int | None = None) -> Callabl
 
     def convert_all(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
-            _refuse("a member that is not a list")
+            malformed("a member that is not a list")
         if len(value) > MOST_ITEMS or (count is not None and len(value) != count):
-            _refuse(f"a list of {len(value)} items")
+            malformed(f"a list of {len(value)} items")
         return tuple(map(convert, value))
 
     return convert_all
@@ -216,7 +216,7 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
 
 def _instance(value: Any, cls: type[T]) -> T:
     if not isinstance(value, cls):
-        _refuse(f"a member that is no {cls.__name__}")
+        malformed(f"a member that is no {cls.__name__}")
     return value
 
 
@@ -225,7 +225,3 @@ _OUTGOING: dict[str, Callable[[Any], Any]] = {
     "tuple[Layer, ...]": _list_of(lambda value: _instance(value, Layer).to_json()),
 }
 """Of the types that look otherwise in a head."""
-
-
-def _refuse(what: str) -> NoReturn:
-    raise OmomiError(ErrorCode.PROTOCOL, f"Message not understood: {what}.")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import refuse
 
 DEEPEST_LEVEL = 5
 MOST_VARIATIONS = 9999
@@ -30,20 +30,20 @@ class FitOptions:
             value = getattr(self, field.name)
             if field.type == "bool":
                 if not isinstance(value, bool):
-                    raise OmomiError(ErrorCode.BAD_OPTION, f"The {field.name} is either on or off.")
+                    refuse(f"the {field.name} is either on or off")
                 continue
             if field.type == "int" and type(value) is not int:
-                raise OmomiError(ErrorCode.BAD_OPTION, f"The {field.name} must be a whole number.")
+                refuse(f"the {field.name} must be a whole number")
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise OmomiError(ErrorCode.BAD_OPTION, f"The {field.name} must be a number.")
+                refuse(f"the {field.name} must be a number")
             low, high = ranges[field.name]
             # written so that NaN fails too
             if not low <= value <= high:
-                raise OmomiError(ErrorCode.BAD_OPTION, f"{field.name} must lie between {low} and {high}, not {value}.")
+                refuse(f"the {field.name} must lie between {low} and {high}, not {value}")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> FitOptions:
         """The options with these names, the others at their defaults. Raises OmomiError(BAD_OPTION)."""
         if unknown := sorted(set(values) - {field.name for field in dataclasses.fields(cls)}):
-            raise OmomiError(ErrorCode.BAD_OPTION, f"There is no option {', '.join(map(repr, unknown))}.")
+            refuse(f"there is no option {', '.join(map(repr, unknown))}")
         return cls(**values)

@@ -18,7 +18,8 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, refuse
+from ..formats.files import FormatError, parse_json
 
 MAGIC = b"OMOM"
 MAX_HEAD_BYTES = 1 << 20
@@ -145,7 +146,7 @@ class Decoder:
         if self._error is not None:
             raise self._error
         if self._buffer or self._head is not None:
-            _malformed("the stream ended inside a message")
+            malformed("the stream ended inside a message")
 
     def _missing(self) -> int:
         """Bytes still wanted before the next step; reads the prefix as soon as it is there."""
@@ -153,12 +154,12 @@ class Decoder:
         if self._head is not None:
             return self._specs[0].nbytes - have
         if not MAGIC.startswith(self._buffer[: len(MAGIC)]):
-            _malformed("the stream does not carry Omomi messages")
+            malformed("the stream does not carry Omomi messages")
         if have < _PREFIX.size:
             return _PREFIX.size - have
         _, length = _PREFIX.unpack_from(self._buffer)
         if not 2 <= length <= MAX_HEAD_BYTES:
-            _malformed(f"a head of {length} bytes")
+            malformed(f"a head of {length} bytes")
         return _PREFIX.size + length - have
 
     def _complete(self) -> list[Packet]:
@@ -184,51 +185,48 @@ class Decoder:
 
 def _parse_head(data: bytes) -> tuple[dict[str, Any], list[_ArraySpec]]:
     try:
-        head = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        head = parse_json(data, "it")
+    except FormatError as error:
         raise OmomiError(ErrorCode.PROTOCOL, "A message head is not valid JSON.", str(error)) from error
     if not isinstance(head, dict):
-        _malformed("the head is not an object")
+        malformed("the head is not an object")
     entries = head.pop("arrays", [])
     if not isinstance(entries, list) or len(entries) > MAX_ARRAYS:
-        _malformed(f"the list of arrays is not a list of at most {MAX_ARRAYS}")
+        malformed(f"the list of arrays is not a list of at most {MAX_ARRAYS}")
     specs = [_parse_spec(entry) for entry in entries]
     if len({spec.name for spec in specs}) != len(specs):
-        _malformed("two arrays have one name")
+        malformed("two arrays have one name")
     if sum(spec.nbytes for spec in specs) > MAX_TOTAL_BYTES:
-        _malformed("the arrays are too large together")
+        malformed("the arrays are too large together")
     return head, specs
 
 
 def _parse_spec(entry: Any) -> _ArraySpec:
     if not isinstance(entry, dict):
-        _malformed("an array's description is not an object")
+        malformed("an array's description is not an object")
     name, dtype, shape = entry.get("name"), entry.get("dtype"), entry.get("shape")
     if not isinstance(name, str) or not 0 < len(name) <= 64:
-        _malformed("an array without a name")
+        malformed("an array without a name")
     if dtype not in DTYPES:
-        _malformed("an array of another type than " + ", ".join(DTYPES))
+        malformed("an array of another type than " + ", ".join(DTYPES))
     if not isinstance(shape, list) or not 1 <= len(shape) <= MAX_DIMENSIONS:
-        _malformed("an array without a shape")
+        malformed("an array without a shape")
     if not all(type(side) is int and side >= 0 for side in shape):
-        _malformed("an array with a side that is not a count")
+        malformed("an array with a side that is not a count")
     spec = _ArraySpec(name, np.dtype(dtype), tuple(shape))
     # Sides count as at least one here, so that (0, 2**62) cannot slip through as an empty array.
     if math.prod(max(side, 1) for side in shape) * spec.dtype.itemsize > MAX_ARRAY_BYTES:
-        _malformed("an array that is too large")
+        malformed("an array that is too large")
     return spec
 
 
 def _wire_dtype(array: np.ndarray) -> str:
     kind = f"<{array.dtype.kind}{array.dtype.itemsize}"
     if kind not in DTYPES:
-        _malformed(f"arrays of {array.dtype} do not travel")
+        malformed(f"arrays of {array.dtype} do not travel")
     return kind
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _malformed(what: str) -> NoReturn:
-    raise OmomiError(ErrorCode.PROTOCOL, f"Malformed message: {what}.")
+def malformed(what: str) -> NoReturn:
+    """Raises OmomiError(PROTOCOL)."""
+    refuse(f"malformed message: {what}", ErrorCode.PROTOCOL)

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, refuse
 from ..formats.files import FormatError, parse_json, read_bounded, unreadable, write_whole
 from .fit_options import FitOptions
 from .names import LONGEST_NAME, name_flaw
@@ -54,11 +54,11 @@ class MaskRef:
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str) or self.kind not in _PARTS:
-            _refuse(f"a mask must be one of {', '.join(_PARTS)}")
+            refuse(f"a mask must be one of {', '.join(_PARTS)}")
         wanted = _PARTS[self.kind]
         given = {part for parts in _PARTS.values() for part in parts if getattr(self, part) is not None}
         if given != set(wanted):
-            _refuse(f"a mask of the kind {self.kind} takes {' and '.join(wanted)}, and none of the other parts")
+            refuse(f"a mask of the kind {self.kind} takes {' and '.join(wanted)}, and none of the other parts")
         if self.kind == "vertex_group":
             _label("the name of a vertex group", self.name)
         elif self.kind == "file":
@@ -66,11 +66,11 @@ class MaskRef:
         elif self.kind == "box":
             low, high = _point("low", self.low), _point("high", self.high)
             if any(a > b for a, b in zip(low, high, strict=True)):
-                _refuse("the low corner of a box must not lie above its high corner")
+                refuse("the low corner of a box must not lie above its high corner")
             _settle(self, low=low, high=high)
         elif self.kind == ROW:
             if _integer("the number of a mask", self.row) < 0:
-                _refuse("masks are counted from 0")
+                refuse("masks are counted from 0")
         else:
             _settle(self, centre=_point("centre", self.centre), radius=_number("radius", self.radius, 0.0))
         _settle(self, falloff=_number("falloff", self.falloff, 0.0))
@@ -94,13 +94,13 @@ class Layer:
     def __post_init__(self) -> None:
         _file_name("the name of an edit", self.edit)
         if not isinstance(self.sha256, str) or not _SHA256.fullmatch(self.sha256):
-            _refuse("sha256 must be 64 hexadecimal digits, or empty for a built-in attribute")
+            refuse("sha256 must be 64 hexadecimal digits, or empty for a built-in attribute")
         if not isinstance(self.path, str) or "\0" in self.path:
-            _refuse("the path of an edit must be a text without a null character")
+            refuse("the path of an edit must be a text without a null character")
         if self.mask is not None and not isinstance(self.mask, MaskRef):
-            _refuse("mask must be a mask or absent")
+            refuse("mask must be a mask or absent")
         if self.kind is not None and (self.kind != SHAPE or self.sha256 or self.path):
-            _refuse(f"kind must be {SHAPE}, of an edit that has no file, or absent")
+            refuse(f"kind must be {SHAPE}, of an edit that has no file, or absent")
         _settle(self, strength=_number("strength", self.strength), mute=_flag("mute", self.mute))
 
     @property
@@ -139,13 +139,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if type(self.version) is not int or self.version != VERSION:
-            _refuse(f"it is not of version {VERSION}, the only one that this Omomi knows")
+            refuse(f"it is not of version {VERSION}, the only one that this Omomi knows")
         if not isinstance(self.model, str) or not _MODEL_HASH.fullmatch(self.model):
-            _refuse("the hash of its model must be 8 to 64 hexadecimal digits")
+            refuse("the hash of its model must be 8 to 64 hexadecimal digits")
         if len(self.entries) > MOST_ENTRIES:
-            _refuse(f"it has more than {MOST_ENTRIES} entries")
+            refuse(f"it has more than {MOST_ENTRIES} entries")
         if any(layer.path or (layer.mask is not None and layer.mask.kind == ROW) for layer in self.entries):
-            _refuse("its edits and masks must be named, as files or vertex groups")
+            refuse("its edits and masks must be named, as files or vertex groups")
         _settle(self, fit=_fit_options(asdict(self.fit)), entries=tuple(self.entries))
 
     def to_json(self) -> str:
@@ -245,33 +245,29 @@ def _settle(made: object, **values: Any) -> None:
         object.__setattr__(made, key, value)
 
 
-def _refuse(why: str) -> NoReturn:
-    raise OmomiError(ErrorCode.BAD_OPTION, f"{why[0].upper()}{why[1:]}.")
-
-
 def _number(what: str, value: Any, low: float = -LARGEST_NUMBER) -> float:
     # written so that NaN fails too, and before any conversion, which overflows on long integers
     numeric = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not numeric or not low <= value <= LARGEST_NUMBER:
-        _refuse(f"{what} must be a number between {low:g} and {LARGEST_NUMBER:g}")
+        refuse(f"{what} must be a number between {low:g} and {LARGEST_NUMBER:g}")
     return float(value)
 
 
 def _integer(what: str, value: Any) -> int:
     if type(value) is not int or abs(value) > LARGEST_NUMBER:
-        _refuse(f"{what} must be a whole number")
+        refuse(f"{what} must be a whole number")
     return value
 
 
 def _flag(what: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        _refuse(f"{what} must be true or false")
+        refuse(f"{what} must be true or false")
     return value
 
 
 def _point(what: str, value: Any) -> Point:
     if not isinstance(value, list | tuple) or len(value) != 3:
-        _refuse(f"{what} must be three numbers")
+        refuse(f"{what} must be three numbers")
     x, y, z = (_number(what, item) for item in value)
     return x, y, z
 
@@ -280,7 +276,7 @@ def _label(what: str, value: Any) -> str:
     """Vertex groups are looked up, never opened, and artists do call them arm/left."""
     # printable leaves out line ends, direction marks and halves of surrogate pairs
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME or not value.isprintable():
-        _refuse(f"{what} must have 1 to {LONGEST_NAME} printable characters")
+        refuse(f"{what} must have 1 to {LONGEST_NAME} printable characters")
     return value
 
 
@@ -288,5 +284,5 @@ def _file_name(what: str, value: Any) -> str:
     """A name that is the stem of a file on any system, and never leads out of its folder."""
     name = _label(what, value)
     if flaw := name_flaw(name):
-        _refuse(f"{what} is {name!r}, which cannot name a file: {flaw}")
+        refuse(f"{what} is {name!r}, which cannot name a file: {flaw}")
     return name

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ..engine import Engine
-from ..errors import ErrorCode, OmomiError
+from ..errors import refuse
 from ..protocol.codec import jsonable
 from ..protocol.messages import Done, FitDone, MeshFrame
 from ..protocol.names import EDIT, PROFILE
@@ -166,7 +166,7 @@ def _learn(request: LearnRequest, context: JobContext) -> Done:
     kinds = [f"Example {number // 2 + 1} {('before', 'after')[number % 2]}" for number in range(len(counts) // 2)]
     meshes = _unpacked(request, kinds)
     if not meshes or len(meshes) % 2:
-        _refuse("pairs are counted by the points and faces of each mesh, before and after")
+        refuse("pairs are counted by the points and faces of each mesh, before and after")
     pairs = list(zip(meshes[::2], meshes[1::2], strict=True))
     names = [f"example {number + 1}" for number in range(len(pairs))]
     edit, summary = learn_from(pairs, names, context.report)
@@ -181,7 +181,7 @@ def _transfer(request: TransferRequest, context: JobContext) -> Done:
     values = np.zeros(0, "<f4") if request.values is None else request.values
     uvs = np.zeros((0, 2), "<f4") if request.uvs is None else request.uvs
     if min(channels, layers) < 0 or len(values) != channels * len(request.points) or len(uvs) != layers * corners:
-        _refuse("the attributes are not as many as the mesh has places for")
+        refuse("the attributes are not as many as the mesh has places for")
     transfer = Transfer(request.points, request.faces, request.target_points, request.target_faces)
     context.report(0.1, "finding the nearest faces")
     sources = transfer.face_values(np.arange(len(request.faces), dtype="<i4"))
@@ -258,14 +258,14 @@ _HANDLERS: dict[type, Callable[[Any, JobContext], FitDone | Done]] = {
 def _chosen(kind: type[Choice], value: str) -> Choice:
     """The member of an enumeration that a request names. Raises OmomiError(BAD_OPTION)."""
     if value not in tuple(kind):
-        _refuse(f"{value!r:.80} is none of {', '.join(kind)}")
+        refuse(f"{value!r:.80} is none of {', '.join(kind)}")
     return kind(value)
 
 
 def _file(path: str, suffix: str = "") -> Path:
     """A path that a request names. Raises OmomiError(BAD_OPTION) for what cannot be one, or has another suffix."""
     if not path or "\0" in path or (suffix and Path(path).suffix.lower() != suffix):
-        _refuse(f"this is no path of a file{' that ends in ' + suffix if suffix else ''}")
+        refuse(f"this is no path of a file{' that ends in ' + suffix if suffix else ''}")
     return Path(path)
 
 
@@ -298,15 +298,11 @@ def _unpacked(request: LearnRequest | AlignRequest, names: Sequence[str]) -> lis
     points, faces = request.points, request.faces
     table = np.array(request.counts, np.int64).reshape(-1)
     if len(table) != 2 * len(names) or table.min(initial=0) < 0 or table.max(initial=0) > max(len(points), len(faces)):
-        _refuse("meshes are counted by the points and faces of each")
+        refuse("meshes are counted by the points and faces of each")
     first, corner = (np.concatenate([[0], np.cumsum(table[part::2])]) for part in range(2))
     if first[-1] != len(points) or corner[-1] != len(faces):
-        _refuse("the meshes are not as long as they were said to be")
+        refuse("the meshes are not as long as they were said to be")
     return [
         RawScan(points[first[k] : first[k + 1]].astype(np.float64), faces[corner[k] : corner[k + 1]], name=name)
         for k, name in enumerate(names)
     ]
-
-
-def _refuse(why: str) -> NoReturn:
-    raise OmomiError(ErrorCode.BAD_OPTION, f"{why[0].upper()}{why[1:]}.")

@@ -196,7 +196,7 @@ def test_a_member_of_a_wrong_type_or_length_is_refused(message: Message, member:
     ("options", "sentence"),
     [
         ({"warp": 9, "zeal": 1}, "There is no option 'warp', 'zeal'."),
-        ({"level": 6}, "level must lie between 0 and 5, not 6."),
+        ({"level": 6}, "The level must lie between 0 and 5, not 6."),
         ({"level": True}, "The level must be a whole number."),
         ({"variation": 1.0}, "The variation must be a whole number."),
         ({"fill": "much"}, "The fill must be a number."),
