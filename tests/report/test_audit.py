@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from backend.cli import audit
 from backend.field.onnx_model import CODE
 from backend.geometry.topology_sweep import Solid
+from backend.prior import shape_prior
 from backend.prior.archive import save_archive
 from backend.prior.codes import Codes, save_codes
 from backend.prior.shape_prior import ShapePrior, ShapeSlider
@@ -265,6 +266,8 @@ def test_what_is_missing_is_said_in_words() -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a model with all that it knows lies."""
     monkeypatch.setattr("backend.field.onnx_model.MODEL_FOLDER", tmp_path)
+    # not the one that stays loaded for the process
+    monkeypatch.setattr(shape_prior, "shipped_prior", lambda: shape_prior.load_prior(tmp_path))
     monkeypatch.chdir(tmp_path)
     prior = make_prior()
     assert prior.archive is not None
