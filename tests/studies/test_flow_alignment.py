@@ -21,28 +21,28 @@ from backend.studies.flow_alignment.codes import (
     BLENDED,
     OVERDRIVEN,
     SHUFFLED,
+    code_of_outline,
     errors,
     flow_surprise,
-    judges,
     made_up,
     nearest,
-    remeasured,
+    scorers,
     turned,
 )
-from backend.studies.flow_alignment.latents import sampled, unwhitened
+from backend.studies.flow_alignment.latents import sample_flow, unwhiten
 from backend.studies.flow_alignment.study import study
 from backend.studies.flow_alignment.toys import (
     Toy,
     agreement,
+    align_and_rescatter,
+    align_to_levels,
+    align_to_median,
     descend,
     detached,
     five_gaussians,
-    halted,
-    levelled,
     losses,
     mean_loss,
     modes_of,
-    scattered,
     toys,
 )
 from backend.studies.study import Size, Source
@@ -135,9 +135,9 @@ def test_descent_begins_at_the_start_goes_down_and_is_the_same_again():
 def test_latents_that_stop_leave_the_good_ones_alone():
     toy, start = five_gaussians(), torch.randn(80, 2, generator=seeded())
     real = toy.sample(500, seeded(1))
-    ends = halted(start, toy.field, real, 80)
+    ends = align_to_median(start, toy.field, real, 80)
     assert toy.surprise(ends).mean() < 0.5 * toy.surprise(start).mean()
-    settled = halted(real[:100], toy.field, real, 5)
+    settled = align_to_median(real[:100], toy.field, real, 5)
     better = losses(real[:100], toy.field, 64, seed=0) < float(losses(real, toy.field, 64, seed=0).median())
     late = losses(real[:100], toy.field, 64, (0.75, 1.0), seed=0)
     better &= late < float(losses(real, toy.field, 64, (0.75, 1.0), seed=0).median())
@@ -149,8 +149,8 @@ def test_latents_at_levels_of_the_data_spread_more_than_at_one_level_and_those_l
     toy = five_gaussians()
     real, start = toy.sample(600, seeded(1)), torch.randn(240, 2, generator=seeded())
     ends = (
-        halted(start, toy.field, real, 120),
-        *(way(start, toy.field, real, 120, seeded(2)) for way in (levelled, scattered)),
+        align_to_median(start, toy.field, real, 120),
+        *(way(start, toy.field, real, 120, seeded(2)) for way in (align_to_levels, align_and_rescatter)),
     )
     one, some, out = (modes_of(points, toy) for points in ends)
     assert one.spread < some.spread < 1.1
@@ -186,8 +186,8 @@ def test_agreement_is_whole_for_a_rising_curve_and_looks_only_below():
 def test_untrained_flow_carries_a_gaussian_to_itself():
     velocity = train_flow(2 * torch.randn(3000, 2, generator=seeded()) + 1, FlowConfig(width=8, blocks=1, steps=0))
     start = torch.randn(50, 2, generator=seeded(1))
-    assert torch.allclose(sampled(velocity, start, 100), start, atol=1e-2)
-    assert torch.allclose(velocity.whiten(unwhitened(velocity, start)), start, atol=1e-4)
+    assert torch.allclose(sample_flow(velocity, start, 100), start, atol=1e-2)
+    assert torch.allclose(velocity.whiten(unwhiten(velocity, start)), start, atol=1e-4)
 
 
 @pytest.mark.parametrize("drift", [0.0, 0.4])
@@ -205,7 +205,7 @@ def test_flow_that_is_gaussian_denoises_and_ranks_as_the_gaussian_does():
     assert ours == pytest.approx(plain, rel=1e-4)
     # for unit variance the best guess leaves 1 / (1 + doubt^2) of the noise's square
     assert plain == pytest.approx(0.8, abs=0.03)
-    asked = judges(flow)
+    asked = scorers(flow)
     square, late = asked["Gaussian (KL)"](real), asked["L, late times"](real)
     assert agreement(torch.from_numpy(square), torch.from_numpy(late))[0] > 0.9
 
@@ -246,7 +246,7 @@ def test_code_of_a_ball_comes_back_from_its_outline_and_one_that_is_no_distance_
     codes = Codes(field, basis, np.ones(CODE, np.float32), np.zeros((0, CODE), np.float32))
     steep = np.zeros((2, CODE), np.float32)
     steep[1] = 0.6 * (field @ basis)
-    backs, shares = zip(*(remeasured(code, codes) for code in steep), strict=True)
+    backs, shares = zip(*(code_of_outline(code, codes) for code in steep), strict=True)
     away = [float(np.linalg.norm(back - code)) / COARSE**1.5 for back, code in zip(backs, steep, strict=True)]
     assert shares == pytest.approx((1, 1))
     assert away[0] < 0.1

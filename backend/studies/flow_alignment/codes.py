@@ -42,8 +42,8 @@ KL, TYPICAL, WHOLE, LATE = "Gaussian (KL)", "Gaussian, typical set", "L, all tim
 IN_ONE_PIECE = 0.98
 """Share of the volume in one piece from which a shape is whole."""
 PULLED, SHRUNK = "N(0, I), aligned to the data's own", "N(0, I), as far toward the mean"
-DOUBTS = (0.3, 0.5, 1.0)
-"""Noise of a guessed code, per standard deviation of whitened codes."""
+NOISE_LEVELS = (0.3, 0.5, 1.0)
+"""Of a code with noise, per standard deviation of whitened codes."""
 
 Table = NDArray[np.float32]
 
@@ -80,10 +80,10 @@ def turned(codes: Codes, table: Table) -> Table:
 
 
 def made_up(real: Table, prior: ShapePrior, seed: int) -> dict[str, Table]:
-    """Codes that are of no shape, or of none that was seen, as many of each kind as there are real ones (n, CODE).
+    """Codes that no shape has, or none in the training set, as many of each kind as there are real ones (n, CODE).
 
-    Shuffled: every number from another real code, so that each alone is distributed as in real ones. Noise is per
-    standard deviation of whitened codes.
+    Shuffled: every number comes from another real code, so that each alone is distributed as in real codes. Noise is
+    per standard deviation of whitened codes.
     """
     rng, flow, (count, size) = np.random.default_rng(seed), prior.flow, real.shape
     ends = [(slider.delta, slider.low, slider.high) for slider in prior.sliders.values()]
@@ -100,11 +100,11 @@ def made_up(real: Table, prior: ShapePrior, seed: int) -> dict[str, Table]:
     return {kind: codes.astype(np.float32) for kind, codes in found.items()}
 
 
-def judges(flow: FlowPrior) -> dict[str, Callable[[Table], NDArray]]:
-    """Scores (n,) of codes, higher for odder ones.
+def scorers(flow: FlowPrior) -> dict[str, Callable[[Table], NDArray]]:
+    """Scores (n,) of codes by name, higher for less likely codes.
 
-    The Gaussian is the one that KL pulls codes to, N(0, I) of whitened codes: its surprise is their mean square. Its
-    typical set is a shell, so what is off the shell on either side is odd, too.
+    KL pulls codes to the Gaussian N(0, I) of whitened codes, whose surprise is their mean square. Its typical set is a
+    shell, so a code off the shell on either side is unlikely, too.
     """
 
     def square(codes: Table) -> NDArray:
@@ -114,28 +114,29 @@ def judges(flow: FlowPrior) -> dict[str, Callable[[Table], NDArray]]:
 
 
 @dataclass(frozen=True)
-class Told:
-    """Which score tells what from real codes. Scores, surprise and rank are of the first set of made-up codes."""
+class ScoreComparison:
+    """How well scores separate made-up codes from real ones. Scores, surprise and rank are of the first set."""
 
-    # by judge and kind: the chance that a made-up code is taken for the odder one of a pair with a real one, per set
+    # by scorer and kind, per set: the chance that of a real and a made-up code the made-up one scores higher
     auc: dict[str, dict[str, list[float]]]
-    scores: dict[str, dict[str, NDArray]]  # by judge and kind, real codes among them
+    scores: dict[str, dict[str, NDArray]]  # by scorer and kind, real codes among them
     surprise: dict[str, NDArray]  # by kind: the flow's own negative log likelihood
-    rank: dict[str, float]  # by judge: Spearman's correlation of score and surprise over real and made-up codes
+    rank: dict[str, float]  # by scorer: Spearman's correlation of score and surprise over real and made-up codes
 
 
-def tell(real: Table, prior: ShapePrior, seeds: int, followed: int, steps: int) -> Told:
-    """followed: codes of each kind whose likelihood is computed, in this many steps."""
-    asked = judges(prior.flow)
+def compare_scores(real: Table, prior: ShapePrior, seeds: int, followed: int, steps: int) -> ScoreComparison:
+    """Score real codes (n, CODE) and ``seeds`` sets of made-up ones, and compute the likelihood of ``followed`` codes
+    of each kind in ``steps``."""
+    asked = scorers(prior.flow)
     sets = [made_up(real, prior, seed) for seed in range(seeds)]
     kinds = {REAL: real} | sets[0]
-    scores = {name: {kind: judge(codes) for kind, codes in kinds.items()} for name, judge in asked.items()}
+    scores = {name: {kind: scorer(codes) for kind, codes in kinds.items()} for name, scorer in asked.items()}
     auc: dict[str, dict[str, list[float]]] = {name: {kind: [] for kind in sets[0]} for name in asked}
     for made in sets:
         for kind, codes in made.items():
-            for name, judge in asked.items():
-                auc[name][kind].append(auroc(scores[name][REAL], judge(codes)))
-    # every so-many-th code, for neighbours in the table are of one program
+            for name, scorer in asked.items():
+                auc[name][kind].append(auroc(scores[name][REAL], scorer(codes)))
+    # spread over the table, since neighbours in it are of one program
     chosen = np.linspace(0, len(real) - 1, followed).astype(int)
     surprise = {
         kind: flow_surprise(prior.flow.velocity, prior.flow.whiten(codes[chosen]), steps)
@@ -145,11 +146,11 @@ def tell(real: Table, prior: ShapePrior, seeds: int, followed: int, steps: int) 
     rank = {
         name: spearman(np.concatenate([table[kind][chosen] for kind in kinds]), every) for name, table in scores.items()
     }
-    return Told(auc, scores, surprise, rank)
+    return ScoreComparison(auc, scores, surprise, rank)
 
 
-def told_checks(told: Told) -> dict[str, Measured]:
-    """A row for every kind of made-up code, and for the likelihood."""
+def score_checks(told: ScoreComparison) -> dict[str, Measured]:
+    """Every kind of made-up code, and the likelihood."""
     kinds = (OVERDRIVEN, GAUSSIAN, SHUFFLED, NOISY, BLENDED)
     late, plain = ([told.auc[name][kind] for kind in kinds] for name in (LATE, KL))
     measured: dict[str, Measured] = {f"S{number}": runs for number, runs in enumerate(late, 1)}
@@ -162,7 +163,7 @@ def told_checks(told: Told) -> dict[str, Measured]:
 def flow_surprise(velocity: Velocity, points: NDArray, steps: int, probes: int = 8, seed: int = 0) -> NDArray:
     """The flow's negative log likelihood (n,) of whitened points (n, d), in nats per dimension.
 
-    Back along the velocity by Heun's method, its divergence by Hutchinson's estimate over fixed signs:
+    Heun's method follows the velocity back; Hutchinson's estimate over fixed signs gives its divergence:
     log p(x1) = log N(x0) - integral of div v (Chen et al. 2018, arXiv 1806.07366).
     """
     count, size = points.shape
@@ -184,21 +185,20 @@ def flow_surprise(velocity: Velocity, points: NDArray, steps: int, probes: int =
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Shapes that are drawn, by kind; distances in rms voxels of level 0 between coarse fields."""
+class ShapeDraws:
+    """Shapes drawn from each prior, by kind; distances in rms voxels of level 0 between coarse fields."""
 
     codes: dict[str, Table]
     distance: dict[str, NDArray]  # from each shape to the nearest one of the archive in any orientation
     whole: dict[str, NDArray]  # the volume's share in one piece
     strayed: dict[str, NDArray]  # from a code to that of its own outline
-    doubt: dict[
-        float, tuple[float, float]
-    ]  # of DOUBTS: squared error of denoised codes by the Gaussian and by the flow
+    # by NOISE_LEVELS: squared error of codes that the Gaussian and the flow denoise
+    denoised: dict[float, tuple[float, float]]
 
 
-def drawn(real: Table, prior: ShapePrior, made: dict[str, Table], outlined: int, pulled: int) -> Drawn:
-    """outlined: shapes of a kind whose pieces are counted; pulled: draws of N(0, I) that are brought to the plausible,
-    and as many by KL: straight to the mean, as far."""
+def shape_draws(real: Table, prior: ShapePrior, made: dict[str, Table], outlined: int, pulled: int) -> ShapeDraws:
+    """Measure real and made-up codes as shapes. outlined: shapes of a kind whose pieces are counted; pulled: draws of
+    N(0, I) that the flow aligns to the data's own score, and that move as far straight toward the mean, as KL does."""
     assert prior.archive is not None, "the shipped model has an archive"
     start = made[GAUSSIAN][:pulled]
     ends = np.stack([prior.flow.descent(code).codes[-1] for code in start])
@@ -211,22 +211,24 @@ def drawn(real: Table, prior: ShapePrior, made: dict[str, Table], outlined: int,
     known = turned(prior.codes, prior.archive.codes)
     weights = prior.codes.scale / np.sqrt(np.float32(len(prior.codes.mean)))
     distance = {kind: nearest(table * weights, known * weights) for kind, table in codes.items()}
-    # neighbours in the table of real ones are of one program
+    # neighbours in the table of real codes are of one program
     chosen = {kind: table[:outlined] for kind, table in codes.items()} | {REAL: real[:: max(1, len(real) // outlined)]}
-    found = {kind: [remeasured(code, prior.codes) for code in table] for kind, table in chosen.items()}
+    found = {kind: [code_of_outline(code, prior.codes) for code in table] for kind, table in chosen.items()}
     whole = {kind: np.array([share for _, share in pairs]) for kind, pairs in found.items()}
     strayed = {
         kind: np.linalg.norm((np.stack([back for back, _ in pairs]) - chosen[kind]) * weights, axis=1)
         for kind, pairs in found.items()
     }
-    return Drawn(codes, distance, whole, strayed, {doubt: errors(prior.flow, real, doubt) for doubt in DOUBTS})
+    return ShapeDraws(
+        codes, distance, whole, strayed, {noise: errors(prior.flow, real, noise) for noise in NOISE_LEVELS}
+    )
 
 
-def remeasured(code: Table, codes: Codes) -> tuple[Table, float]:
+def code_of_outline(code: Table, codes: Codes) -> tuple[Table, float]:
     """The code (CODE,) of the solid that a code's outline encloses, and the share of the volume in one piece.
 
-    A code that stands for a shape comes back as itself, but for what coarse voxels blur; one whose field is no distance
-    from any surface does not.
+    The code of a shape comes back nearly unchanged: coarse voxels blur it. A code whose field is not a distance from
+    any surface comes back as another one.
     """
     outline = outline_of(code, codes)
     inside = np.asarray(zoom(codes.field_of(code), BLOCK // COARSE, order=3, mode="nearest", grid_mode=True)) < 0
@@ -246,25 +248,25 @@ def nearest(points: NDArray, known: NDArray) -> NDArray[np.float64]:
     return np.sqrt(squares.min(axis=1).clip(min=0))
 
 
-def errors(flow: FlowPrior, real: Table, doubt: float, seed: int = 0) -> tuple[float, float]:
-    """Mean square errors of what the Gaussian and the flow make of codes with noise, per variance of the noise.
+def errors(flow: FlowPrior, real: Table, level: float, seed: int = 0) -> tuple[float, float]:
+    """Mean square errors of codes that the Gaussian and the flow denoise, per variance of the noise.
 
-    The best guess under N(0, I) is y / (1 + doubt^2). Under the flow, x = t y with t = 1 / (1 + doubt) is a
+    The best guess under N(0, I) is y / (1 + level^2). Under the flow, x = t y with t = 1 / (1 + level) is a
     point at time t, and E[x1 | x] = x + (1 - t) v(x, t).
     """
     true = flow.whiten(real)
     noise = np.random.default_rng(seed).standard_normal(true.shape).astype(np.float32)
-    guessed = true + np.float32(doubt) * noise
-    time = 1 / (1 + doubt)
+    guessed = true + np.float32(level) * noise
+    time = 1 / (1 + level)
     at = np.float32(time) * guessed
     ours = at + np.float32(1 - time) * flow.velocity(at, np.full(len(at), time))
-    plain = guessed / (1 + doubt**2)
-    left, ours_left = (float(np.square(found - true).mean()) / doubt**2 for found in (plain, ours))
+    plain = guessed / (1 + level**2)
+    left, ours_left = (float(np.square(found - true).mean()) / level**2 for found in (plain, ours))
     return left, ours_left
 
 
-def drawn_checks(found: Drawn) -> dict[str, float]:
-    """Of one set of draws: what stands behind a kind over the same behind another."""
+def draw_checks(found: ShapeDraws) -> dict[str, float]:
+    """Of one set of draws: ratios of mean distances between kinds, and shares of shapes in one piece."""
 
     def ratio(table: dict[str, NDArray], one: str, other: str) -> float:
         return float(table[one].mean() / table[other][: len(table[one])].mean())

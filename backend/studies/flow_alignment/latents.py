@@ -22,14 +22,14 @@ from .toys import (
     Modes,
     Toy,
     agreement,
+    align_and_rescatter,
+    align_to_levels,
+    align_to_median,
     descend,
     detached,
-    halted,
-    levelled,
     losses,
     mean_loss,
     modes_of,
-    scattered,
 )
 
 REAL, START, ALIGNED, DETACHED = "real data", "start: N(0, I)", "aligned to the end", "aligned, input detached"
@@ -63,9 +63,9 @@ def run(toy: Toy, plan: Plan, seed: int) -> Run:
         ALIGNED: way[-1],
         DETACHED: cut[-1],
         LATER: descend(start, toy.field, steps, seed, span=LATE)[-1],
-        HALTED: halted(start, toy.field, known, plan.halt_steps),
-        LEVELLED: levelled(start, toy.field, known, plan.halt_steps, generator),
-        SCATTERED: scattered(start, toy.field, known, plan.halt_steps, generator),
+        HALTED: align_to_median(start, toy.field, known, plan.halt_steps),
+        LEVELLED: align_to_levels(start, toy.field, known, plan.halt_steps, generator),
+        SCATTERED: align_and_rescatter(start, toy.field, known, plan.halt_steps, generator),
     }
     averaged = modes_of(descend(start, toy.field, steps, seed, draws=4)[-1], toy)
     surprise, cut_surprise = ([float(toy.surprise(at).mean()) for at in path] for path in (way, cut))
@@ -146,7 +146,7 @@ class Trained:
         return float(self.toy.surprise(points).mean())
 
 
-def trained(toy: Toy, plan: Plan, seed: int) -> Trained:
+def train_and_align(toy: Toy, plan: Plan, seed: int) -> Trained:
     """A flow for a toy, and latents that it aligns."""
     generator = torch.Generator().manual_seed(100 + seed)
     velocity = train_flow(toy.sample(plan.flow_samples, generator), FlowConfig(**plan.flow, seed=seed))
@@ -158,19 +158,19 @@ def trained(toy: Toy, plan: Plan, seed: int) -> Trained:
         real,
         losses(grid, velocity, plan.flow_draws),
         losses(grid, velocity, plan.flow_draws, LATE),
-        unwhitened(velocity, descend(start, velocity, [plan.flow_steps], seed)[-1]),
-        unwhitened(velocity, levelled(start, velocity, known, plan.flow_steps // 5, generator, plan.flow_draws)),
-        unwhitened(velocity, sampled(velocity, start)),
+        unwhiten(velocity, descend(start, velocity, [plan.flow_steps], seed)[-1]),
+        unwhiten(velocity, align_to_levels(start, velocity, known, plan.flow_steps // 5, generator, plan.flow_draws)),
+        unwhiten(velocity, sample_flow(velocity, start)),
         agreement(losses(toy.grid(), toy.field, plan.flow_draws), toy.surprise(toy.grid()))[0],
     )
 
 
-def unwhitened(velocity: VelocityNetwork, points: Tensor) -> Tensor:
+def unwhiten(velocity: VelocityNetwork, points: Tensor) -> Tensor:
     return points @ torch.linalg.inv(velocity.whitening) + velocity.mean
 
 
 @torch.no_grad()
-def sampled(velocity: VelocityNetwork, start: Tensor, steps: int = 50) -> Tensor:
+def sample_flow(velocity: VelocityNetwork, start: Tensor, steps: int = 50) -> Tensor:
     """Where the flow carries points (n, d) of N(0, I): Heun's method, as `FlowPrior.sample`."""
     x = start
     for step in range(steps):

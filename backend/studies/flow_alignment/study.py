@@ -27,10 +27,10 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     over = latents.maps(toy, plan.draws)
     for seed in range(plan.flows):
         say(f"{toy.name}: flow {seed + 1} of {plan.flows}")
-        five.append(latents.trained(toy, plan, seed))
+        five.append(latents.train_and_align(toy, plan, seed))
     for other in toys()[: plan.others]:
         say(f"{other.name}: a flow")
-        others.append(latents.trained(other, plan, 0))
+        others.append(latents.train_and_align(other, plan, 0))
     latents.draw_maps(album, toy, over)
     latents.draw_ways(album, toy, plan, runs)
     latents.draw_ends(album, toy, runs[0])
@@ -39,21 +39,21 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     prior = load_prior()
     real = codes.fresh_codes(prior.codes, plan.families, plan.members)
     say(f"shapes: {len(real)} real codes and made-up ones")
-    told = codes.tell(real, prior, plan.sets, plan.followed, plan.steps)
+    found = codes.compare_scores(real, prior, plan.sets, plan.followed, plan.steps)
     sets = []
     for seed in range(plan.sets):
         say(f"shapes: draws {seed + 1} of {plan.sets}")
-        sets.append(codes.drawn(real, prior, codes.made_up(real, prior, seed), plan.outlined, plan.pulled))
-    draw_told(album, told)
-    draw_likelihood(album, told)
+        sets.append(codes.shape_draws(real, prior, codes.made_up(real, prior, seed), plan.outlined, plan.pulled))
+    draw_scores(album, found)
+    draw_likelihood(album, found)
     draw_samples(album, sets[0], prior)
-    left = [sets[0].doubt[doubt] for doubt in codes.DOUBTS]
+    left = [sets[0].denoised[level] for level in codes.NOISE_LEVELS]
     noisy: dict[str, Measured] = {f"N{number}": flow / plain for number, (plain, flow) in enumerate(left, 1)}
     measured = (
         latents.exact_checks(toy, plan, runs, over)
         | latents.trained_checks(five, others)
-        | codes.told_checks(told)
-        | over_seeds([codes.drawn_checks(one) for one in sets])
+        | codes.score_checks(found)
+        | over_seeds([codes.draw_checks(one) for one in sets])
         | noisy
     )
     values = {"best": {one.toy.name: one.best for one in others}, "left": [plain for plain, _ in left]}
@@ -66,10 +66,10 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
         },
         "shapes": {
             "model": prior.codes.model,
-            "auc": told.auc,
-            "rank": told.rank,
+            "auc": found.auc,
+            "rank": found.rank,
             "distance": [{kind: float(value.mean()) for kind, value in one.distance.items()} for one in sets],
-            "doubt": [one.doubt for one in sets],
+            "doubt": [one.denoised for one in sets],
         },
     }
     return measured, values, data
@@ -80,16 +80,16 @@ SHOWN = 8
 COLOURS = {codes.KL: latents.GREY, codes.TYPICAL: "#c9c9c9", codes.WHOLE: "#7fa8d6", codes.LATE: latents.BLUE}
 
 
-def draw_told(album: Album, told: codes.Told) -> None:
+def draw_scores(album: Album, found: codes.ScoreComparison) -> None:
     """AUROC by kind and judge, and the scores of real codes beside made-up ones."""
     with album.figure("told", (11, 7.4)) as figure:
         top, bottom = figure.subplots(2, 1, height_ratios=(1, 1))
-        kinds = list(told.auc[codes.KL])
+        kinds = list(found.auc[codes.KL])
         # in two lines, so that labels stand side by side
         labels = [kind.replace(" ", "\n", 1) for kind in (codes.REAL, *kinds)]
         places = np.arange(len(kinds))
         for number, (name, colour) in enumerate(COLOURS.items()):
-            runs = np.array([told.auc[name][kind] for kind in kinds])
+            runs = np.array([found.auc[name][kind] for kind in kinds])
             top.bar(places + 0.2 * (number - 1.5), runs.mean(axis=1), 0.19, color=colour, label=name)
         top.axhline(0.5, color="black", linewidth=0.8)
         top.set(ylim=(0, 1.2), ylabel="AUROC against real shapes")
@@ -98,8 +98,8 @@ def draw_told(album: Album, told: codes.Told) -> None:
         top.legend(ncols=4, fontsize=9, loc="upper left")
         places = np.arange(len(labels))
         for name, offset, colour in ((codes.KL, -0.2, latents.GREY), (codes.LATE, 0.2, latents.BLUE)):
-            middle = np.median(told.scores[name][codes.REAL])
-            boxes = [told.scores[name][kind] / middle for kind in (codes.REAL, *kinds)]
+            middle = np.median(found.scores[name][codes.REAL])
+            boxes = [found.scores[name][kind] / middle for kind in (codes.REAL, *kinds)]
             bottom.boxplot(
                 boxes,
                 positions=places + offset,
@@ -114,19 +114,19 @@ def draw_told(album: Album, told: codes.Told) -> None:
         bottom.set(ylabel="score / median of real", title="Scores: Gaussian (grey) and late L (blue)")
 
 
-def draw_likelihood(album: Album, told: codes.Told) -> None:
+def draw_likelihood(album: Album, found: codes.ScoreComparison) -> None:
     """The scores of codes against the flow's own likelihood."""
     with album.figure("likelihood", (11, 4.2)) as figure:
         axes = figure.subplots(1, 3)
         for axis, name in zip(axes, (codes.KL, codes.WHOLE, codes.LATE), strict=True):
-            for kind, surprise in told.surprise.items():
-                table = told.scores[name][kind]
+            for kind, surprise in found.surprise.items():
+                table = found.scores[name][kind]
                 chosen = table[np.linspace(0, len(table) - 1, len(surprise)).astype(int)]
                 axis.plot(
                     surprise, chosen, ".", markersize=4, color="black" if kind == codes.REAL else None, label=kind
                 )
             axis.set(xlabel="flow's −log p (nats per number)", xscale="symlog", yscale="log")
-            axis.set_title(f"{name}: Spearman {told.rank[name]:.2f}")
+            axis.set_title(f"{name}: Spearman {found.rank[name]:.2f}")
             axis.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 2, 5)))
             axis.xaxis.set_major_formatter(ScalarFormatter())
             axis.yaxis.set_major_formatter(ScalarFormatter())
@@ -136,7 +136,7 @@ def draw_likelihood(album: Album, told: codes.Told) -> None:
         axes[0].legend(fontsize=7)
 
 
-def draw_samples(album: Album, found: codes.Drawn, prior: ShapePrior) -> None:
+def draw_samples(album: Album, found: codes.ShapeDraws, prior: ShapePrior) -> None:
     """The first shapes of every kind by their outlines, and how far all are from training shapes."""
     kinds = (codes.REAL, codes.SAMPLED, codes.GAUSSIAN, codes.PULLED, codes.SHRUNK)
     with album.figure("samples", (11, 9.4)) as figure:

@@ -25,19 +25,21 @@ from ..instruments import spearman
 RATE = 1e-2
 """Of the descent, the paper's."""
 FARTHEST, HALVINGS = 1.0, 20
-"""How far out of a mode a level is looked for, and how often the way is halved."""
+"""How far from a mode a level is searched for, and how often the interval is halved."""
 ROWS = 1 << 16
 """Points times draws that pass through a field at a time."""
 SIDE = 45
+"""Points along an edge of the map."""
 REACH = 5.0
-"""Half the side of the square that is looked at, in a toy's own units."""
+"""Half the side of the mapped square, in a toy's units."""
 
 
 @dataclass(frozen=True)
 class Toy:
-    """Gaussians of equal weight at centres (k, 2), of middle 0, with standard deviation sd; in units of its own.
+    """Gaussians of equal weight at centres (k, 2), whose mean is 0, with standard deviation sd, in the toy's units.
 
-    Points are divided by ``scale``, the whole's standard deviation, as the paper's are; surprise is of the own units.
+    Points are divided by ``scale``, the standard deviation of the mixture, as in the paper; surprise is in the toy's
+    units.
     """
 
     name: str
@@ -106,7 +108,7 @@ class Modes:
 
 
 def modes_of(points: Tensor, toy: Toy) -> Modes:
-    """For points (n, 2) of a toy none of whose centres is the middle."""
+    """Of points (n, 2) of a toy with no centre at 0."""
     own = points * toy.scale
     nearest = torch.cdist(own, toy.centres).argmin(1)
     counts = torch.bincount(nearest, minlength=len(toy.centres))
@@ -133,10 +135,10 @@ def descend(
     draws: int = 1,
     span: tuple[float, float] = WHOLE,
 ) -> list[Tensor]:
-    """Points (n, d) after each of these numbers of steps, which rise, from ``start`` (n, d) on: as in the paper by
-    Adam, with ``draws`` (the paper's toy has one) of time and noise for every point, fresh at every step, and no stop.
+    """Points (n, d) after each of these rising numbers of steps from ``start`` (n, d), by the paper's descent: Adam,
+    with fresh ``draws`` of time and noise for every point at every step (the paper's toy has one), and no stop.
 
-    `training.flow.align`, the product's, differs in two points: its draws are fixed, and it stops at the data's score.
+    The product's `training.flow.align` differs in two points: its draws are fixed, and it stops at the data's score.
     """
     generator = torch.Generator().manual_seed(seed)
     moved = start.detach().clone().requires_grad_()
@@ -154,13 +156,13 @@ def descend(
 
 
 def detached(field: VelocityField) -> VelocityField:
-    """The same field, through which no gradient runs: what the paper's code does by a flag."""
+    """The same field without a gradient by its input, as by a flag of the paper's code."""
     return lambda x, t: field(x.detach(), t)
 
 
-def halted(start: Tensor, field: VelocityField, real: Tensor, steps: int, draws: int = 64) -> Tensor:
-    """The product's remedy: downhill over all times and then over late ones, each until a point scores what the middle
-    one of ``real`` does, and no farther."""
+def align_to_median(start: Tensor, field: VelocityField, real: Tensor, steps: int, draws: int = 64) -> Tensor:
+    """The product's remedy: descend over all times and then over late ones, each until a point reaches the median score
+    of ``real``."""
     moved = start
     for span in (WHOLE, LATE):
         own = float(losses(real, field, draws, span, seed=0).median())
@@ -168,23 +170,25 @@ def halted(start: Tensor, field: VelocityField, real: Tensor, steps: int, draws:
     return moved
 
 
-def levelled(
+def align_to_levels(
     start: Tensor, field: VelocityField, real: Tensor, steps: int, generator: torch.Generator, draws: int = 64
 ) -> Tensor:
-    """The same for a whole set: over all times as far as ``real`` reaches, then over late ones to a level for each,
-    drawn from those of ``real`` (n, d). One level for all would squeeze the set to a rim. Fewer than some 64 draws have
-    minima of their own, between the modes."""
+    """The same for a set of points: descend over all times to the largest score of ``real`` (n, d), then over late
+    ones, each point to a level drawn from the scores of ``real``. One level for all would squeeze the set to a rim. The
+    loss of fewer than some 64 draws has minima of its own, between the modes."""
     reach = float(losses(real, field, draws, WHOLE, seed=0).max())
     near = align(start, field, steps, 2 * RATE, reach, draws, span=WHOLE)
     return align(near, field, steps, 2 * RATE, _levels(len(start), field, real, generator, draws), draws, span=LATE)
 
 
-def scattered(
+def align_and_rescatter(
     start: Tensor, field: VelocityField, real: Tensor, steps: int, generator: torch.Generator, draws: int = 64
 ) -> Tensor:
-    """To the mode, and out of it again in a direction drawn at random to a level drawn from those of ``real``: what is
-    left of where a point came from is its mode alone."""
-    end = align(levelled(start, field, real, steps, generator, draws), field, steps, 2 * RATE, 0.0, draws, span=LATE)
+    """Descend to the mode, and leave it in a random direction up to a level drawn from the scores of ``real``: of its
+    origin a point keeps the mode alone."""
+    end = align(
+        align_to_levels(start, field, real, steps, generator, draws), field, steps, 2 * RATE, 0.0, draws, span=LATE
+    )
     levels = _levels(len(start), field, real, generator, draws)
     way = functional.normalize(torch.randn(start.shape, generator=generator), dim=1)
     low, high = torch.zeros(len(start)), torch.full((len(start),), FARTHEST)
@@ -212,7 +216,7 @@ def losses(
 
 @torch.no_grad()
 def mean_loss(points: Tensor, field: VelocityField, draws: int = 100) -> float:
-    """The mean L of points (n, d), over draws of their own: fixed ones would favour where a descent on them ends."""
+    """The mean L of points (n, d), over fresh draws: fixed ones would favour the points that descended on them."""
     generator = torch.Generator().manual_seed(9)
     parts = points.split(max(1, ROWS // draws))
     found = [alignment(field, part, *draw_pairs(len(part), part.shape[1], draws, generator)) for part in parts]

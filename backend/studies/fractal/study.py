@@ -209,7 +209,7 @@ def cost(contest: Contest, held: Tensor, timed: tuple[int, int], generator: torc
     cached = min(_seconds(lambda: samples.sample(ladder, known, generator)) for _ in range(3))
     anew = min(_seconds(lambda: samples.sample(ladder, known, generator, cached=False)) for _ in range(3))
     slow = _seconds(lambda: flat.sample(count, generator))
-    measured = {
+    measured: dict[str, Measured] = {
         "C1": octree.fractal_pairs(octree.most_parents(octree.SIDE)) / octree.flat_pairs(octree.SIDE),
         "C2": octree.fractal_pairs(1) * octree.parents_in(octree.pyramid(held)) / octree.flat_pairs(octree.SIDE),
         "C3": slow / cached,
