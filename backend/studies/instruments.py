@@ -19,11 +19,11 @@ from .study import Findings, Measured, Plan, Say, Sheet, Size, Study
 DPI = 110
 """Of figures."""
 Result: TypeAlias = tuple[Mapping[str, Measured], Mapping[str, object], dict[str, Any]]
-"""What was measured of the claims, by key; what stands for the names in braces of their sheet; data for JSON."""
+"""Measurements by the key of their claim, values for the names in braces of the sheet, and data for JSON."""
 
 
 class Album:
-    """Figures in a folder, with the captions of a sheet, in the order of telling."""
+    """Figures in a folder, with the captions of a sheet, in the order in which they are shown."""
 
     def __init__(self, sheet: Sheet, folder: Path) -> None:
         self.figures: list[tuple[Path, str]] = []

@@ -174,12 +174,12 @@ class Findings:
     title: str
     paper: str
     claims: Sequence[Claim]
-    figures: Sequence[tuple[Path, str]] = ()  # PNG files with a caption each, in the order of telling
+    figures: Sequence[tuple[Path, str]] = ()  # PNG files with a caption each, in the order in which they are shown
     data: dict = field(default_factory=dict)  # plain numbers and lists, for JSON
 
 
 Say: TypeAlias = Callable[[str], None]
-"""Told one line on what a study is doing."""
+"""Receives a line of text on what a study does at the moment."""
 Study: TypeAlias = Callable[[Size, Path, Say], Findings]
 """``study(size, out, say)``: runs with fixed seeds and writes figures into ``out``, an existing folder."""
 Find: TypeAlias = Callable[[str], Study]
@@ -195,10 +195,9 @@ def find_study(name: str) -> Study:
 
 
 def run_study(name: str, size: Size, root: Path, say: Say, find: Find = find_study) -> Record:
-    """Run a study; its figures go into ``root / name``, which is made, and are told relative to ``root``.
+    """Run a study; its figures go into ``root / name``, which is made; the record has their paths relative to ``root``.
 
-    What fails in a study is told in the record, and its traceback on stderr; raises OSError where the folder cannot be
-    made.
+    An error in the study stands in the record, its traceback on stderr. Raises OSError where the folder cannot be made.
     """
     (root / name).mkdir(parents=True, exist_ok=True)
     start, cpu = time.perf_counter(), time.process_time()
@@ -231,7 +230,7 @@ def run_study(name: str, size: Size, root: Path, say: Say, find: Find = find_stu
 
 
 def device() -> dict[str, Any]:
-    """What it was measured on."""
+    """The machine and the versions of the libraries."""
     versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

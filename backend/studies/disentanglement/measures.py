@@ -1,5 +1,5 @@
-"""What is measured: the measures of disentanglement themselves, sliders with labels and without, channels of the
-shipped model's style, and two views of that model: the archive of what it has seen, and the potential of sliders."""
+"""The measures of disentanglement on codes of known worth, channels of the shipped model's style, and two views of that
+model: the archive of the shapes that it has seen, and the potential of its sliders."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ SURFACE = 96
 GRID = 128
 """Voxels along the canonical cube of the grid on which pieces, tunnels and hollows are counted."""
 STEPS = 8
-"""At least, from end to end of a slider; the end of a reach is then bisected."""
+"""Fewest steps from end to end of a slider; the end of a reach is then bisected."""
 SAFE = 0.5
-"""Of a foretold reach that is tried."""
+"""Share of a predicted reach at which the topology is counted."""
 
 Table = NDArray[np.float64]
 

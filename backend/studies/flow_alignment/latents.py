@@ -1,5 +1,5 @@
-"""Latents that follow the alignment loss of a toy: of its exact velocity by every way down, and of flows that are
-trained on samples, as the paper's is and the product's."""
+"""Latents that descend the alignment loss of a toy: that of its exact velocity, in every variant of the descent, and
+that of flows trained on samples, like the paper's and the product's."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ LEVELLED, SCATTERED = "each at a level of the data", "out of the modes again"
 NEARBY = 15.0
 """Nats below which a point is near the data."""
 EARLY = 300
+"""Steps, a mark of every plan."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Run:
 
 
 def run(toy: Toy, plan: Plan, seed: int) -> Run:
-    """One set of latents from N(0, I), by every way down."""
+    """One set of latents from N(0, I), in every variant of the descent."""
     generator = torch.Generator().manual_seed(seed)
     real = toy.sample(plan.latents, generator)
     start = torch.randn(plan.latents, 2, generator=generator)
@@ -90,7 +91,7 @@ def maps(toy: Toy, draws: int) -> Maps:
 
 
 def exact_checks(toy: Toy, plan: Plan, runs: Sequence[Run], over: Maps) -> dict[str, Measured]:
-    """A row for every target of the toy with the exact velocity."""
+    """Every target of the toy with the exact velocity."""
 
     def checks(one: Run) -> dict[str, float]:
         surprise = {name: float(toy.surprise(points).mean()) for name, points in one.points.items()}
@@ -181,7 +182,7 @@ def sample_flow(velocity: VelocityNetwork, start: Tensor, steps: int = 50) -> Te
 
 
 def trained_checks(five: Sequence[Trained], others: Sequence[Trained]) -> dict[str, Measured]:
-    """A row for every target of trained flows, those of the five Gaussians and of the other toys."""
+    """Every target of trained flows, those of the five Gaussians and of the other toys."""
 
     def checks(one: Trained) -> dict[str, float]:
         modes = modes_of(one.aligned, one.toy)

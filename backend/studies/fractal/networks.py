@@ -56,8 +56,8 @@ class Block(nn.Module):
 
 class Atom(nn.Module):
     """Token j holds the state of child j - 1 and gives the logit that child j is occupied; token 0 is the parent's
-    condition, prepended as in the paper. Each place also hears the condition in its own words: one projection for each
-    of the eight, since a child needs other neighbours than its brother."""
+    condition, prepended as in the paper. Each of the eight places has a projection of the condition of its own, since
+    each child needs other neighbours."""
 
     sight: Tensor
 

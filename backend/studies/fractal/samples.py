@@ -23,11 +23,11 @@ PARENTS_AT_ONCE = 2048
 
 @dataclass(frozen=True)
 class Known:
-    """What is fixed of every grid of a pyramid, bool (n, 2^l, 2^l, 2^l) per level: ``free`` nodes are drawn, the others
-    are as ``occupied`` says. A node is fixed when one of its known cells is occupied, or all its cells are known."""
+    """The fixed nodes of a pyramid, bool (n, 2^l, 2^l, 2^l) per level. A node is fixed when one of its known cells is
+    occupied, or all its cells are known."""
 
-    occupied: list[Tensor]
-    free: list[Tensor]
+    occupied: list[Tensor]  # states of the fixed nodes
+    free: list[Tensor]  # nodes that are drawn
 
     @classmethod
     def of_cells(cls, occupied: Tensor, known: Tensor) -> Known:
@@ -125,14 +125,13 @@ def complete(ladder: Ladder, occupied: Tensor, known: Tensor, tries: int, genera
 
 @dataclass(frozen=True)
 class Completions:
-    """Of ``shapes`` bool (n, 16, 16, 16) the cells ``known``; completed in one try each, ``chosen`` of ``tries``, and
-    shapes drawn ``blind``, without knowing anything."""
+    """Shapes, bool (n, 16, 16, 16) each, of which some cells are known."""
 
     shapes: Tensor
     known: Tensor
-    once: Tensor
-    chosen: Tensor
-    blind: Tensor
+    once: Tensor  # completed in one try
+    chosen: Tensor  # chosen of ``tries`` completions
+    blind: Tensor  # drawn without any known cell
     tries: int
 
 
@@ -147,11 +146,10 @@ def complete_halves(ladder: Ladder, shapes: Tensor, tries: int, generator: torch
 
 @dataclass(frozen=True)
 class Reading:
-    """Held-out shapes under a ladder, level by level. bits: per shape. recall, precision and accuracy: of the children
-    that it calls occupied, each given the true ones before it."""
+    """Held-out shapes under a ladder, level by level; each child is predicted from the true ones before it."""
 
-    bits: tuple[float, ...]
-    recall: tuple[float, ...]
+    bits: tuple[float, ...]  # per shape
+    recall: tuple[float, ...]  # of occupied children
     precision: tuple[float, ...]
     accuracy: tuple[float, ...]
 

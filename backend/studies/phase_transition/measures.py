@@ -24,7 +24,7 @@ from .networks import Conditional, Pool, descend, distance, field_of, fit_each, 
 from .solids import FAMILIES, Field, Mesh, displacement, mesh_of, sample, slopes
 
 AROUND = 0.04
-"""How far from a transition it is looked for on the finer grid."""
+"""Distance from a transition within which the finer grid searches for it."""
 NEVER = 1.0
 """Stands for a difference of t* where a grid sees no transition."""
 LATEST = 0.2
@@ -40,7 +40,7 @@ MOST_MOVED = 0.9
 SMALL, LARGE = (0.1, 0.0, -1.0), (0.1, 0.0, 1.0)
 """The shape before and after a local edit, which makes the knob larger."""
 EDITED, FALLOFF = 0.2, 0.06
-"""Around the knob's middle: what the edit is about, and how far beyond it its mask ends."""
+"""Radius of the edited region around the knob's middle, and the width of the mask's border beyond it."""
 BETWEEN = (0.25, 0.5, 0.75)
 """Places between two nets."""
 STARTS = ("anchor", "shared", "independent")
@@ -48,9 +48,9 @@ STARTS = ("anchor", "shared", "independent")
 FARTHEST = 4.0
 """Spread of the coefficients of the wildest mixes."""
 FORESEEN = 4.0
-"""Strengths within which walls are looked for that meet: at 1 the mix is reached."""
+"""Largest strength at which walls may meet; at 1 the mix is reached."""
 POINTS = 4096
-"""At which a mix of fields is compared with the field of a mix."""
+"""Points at which a mix of fields is compared with the field of a mix."""
 SIGNALS = ("linearity mismatch", "length of the coefficients", "walls that meet", "grids that disagree")
 
 Line = Callable[[float], Tensor]
@@ -186,7 +186,7 @@ def _spearman(sliders: Sliders, number: int, base: Mesh) -> float:
 
 @dataclass(frozen=True)
 class Locality:
-    """C4: an edit of strength 0 is nothing at all, and one of strength 1 leaves alone what it is not about."""
+    """C4: an edit of strength 0 changes nothing, and one of strength 1 changes its own region only."""
 
     family: str
     identical: bool  # whether strength 0 gives the base mesh bit for bit
@@ -292,7 +292,7 @@ class Trial:
     broken: NDArray[np.bool_]  # (n,)
 
     def tells(self, fewest: int) -> bool:
-        """Whether there are enough of both kinds to ask."""
+        """Whether there are enough mixes of both kinds to judge the signals."""
         return bool(fewest <= self.broken.sum() <= len(self.broken) - fewest)
 
     def areas(self) -> list[float]:

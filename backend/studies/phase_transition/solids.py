@@ -37,7 +37,7 @@ FILLET = 0.16
 CHUNK = 1 << 14
 """Points whose activations stay in a core's cache."""
 NEAR = 3.0
-"""Voxels from the surface within which a field is looked at."""
+"""Voxels from the surface within which bricks are filled."""
 
 Field = Callable[[Tensor], Tensor]
 """Points (N, 3) -> signed distance (N,)."""
@@ -55,7 +55,7 @@ class Family:
     after: Betti  # and above
 
     def field(self, shape: Tensor, p: Tensor) -> Tensor:
-        """Signed distance (B, N). The knob is no matter to topology."""
+        """Signed distance (B, N). The knob does not change the topology."""
         knob = sphere(p - self.knob(shape)[:, :, None], 0.12 + 0.05 * shape[:, 2:])
         return union(self.body(shape, p), knob, 0.06)
 
@@ -191,8 +191,8 @@ def displacement(field: Field, points: Tensor) -> Tensor:
 def mesh_of(field: Field, side: int) -> Mesh:
     """The surface of a field by marching cubes on side^3 voxels, side a multiple of 16.
 
-    Every second voxel is looked at first, and only bricks within NEAR voxels of a small or a changing value are filled:
-    a third of the work, and nothing wider than two voxels is missed.
+    Every second voxel is evaluated first, and only bricks within NEAR voxels of a small or a changing value are filled:
+    a third of the work, which misses nothing wider than two voxels.
     """
     half, bricks = side // 2, side // BRICK
     rough = sample(field, grid_points(half)[0]).reshape(half, half, half).numpy()

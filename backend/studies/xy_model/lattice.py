@@ -50,7 +50,7 @@ def pull(spins: Spins, row: int, column: int) -> Spins:
 
 
 def metropolis(spins: Spins, beta: Reals, rng: np.random.Generator) -> None:
-    """Offer every spin a turn, quarter by quarter, in place; the largest turn suits about half to be taken."""
+    """Offer every spin a turn, quarter by quarter, in place; about half of the turns are accepted."""
     reach = np.minimum(np.pi, 2.4 / np.sqrt(beta))
     for row, column in QUARTERS:
         own = spins[row::2, column::2]
@@ -205,7 +205,7 @@ def measure(
 ) -> Curves:
     """Curves of ``replicas`` lattices per temperature over ``sweeps``, a tenth more to warm up.
 
-    keep: told the spins (L, L, K, replicas) every so many sweeps.
+    keep: receives the spins (L, L, K, replicas) every so many sweeps.
     """
     rng = np.random.default_rng(seed)
     each = np.repeat(np.asarray(temperatures, float), replicas)
