@@ -46,7 +46,7 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
         sets.append(codes.shape_draws(real, prior, codes.made_up(real, prior, seed), plan.outlined, plan.pulled))
     draw_scores(album, found)
     draw_likelihood(album, found)
-    draw_samples(album, sets[0], prior)
+    draw_samples(album, sets[0], prior, plan.pixels)
     left = [sets[0].denoised[level] for level in codes.NOISE_LEVELS]
     noisy: dict[str, Measured] = {f"N{number}": flow / plain for number, (plain, flow) in enumerate(left, 1)}
     measured = (
@@ -136,7 +136,7 @@ def draw_likelihood(album: Album, found: codes.ScoreComparison) -> None:
         axes[0].legend(fontsize=7)
 
 
-def draw_samples(album: Album, found: codes.ShapeDraws, prior: ShapePrior) -> None:
+def draw_samples(album: Album, found: codes.ShapeDraws, prior: ShapePrior, pixels: int) -> None:
     """The first shapes of every kind by their outlines, and how far all are from training shapes."""
     kinds = (codes.REAL, codes.SAMPLED, codes.GAUSSIAN, codes.PULLED, codes.SHRUNK)
     with album.figure("samples", (11, 9.4)) as figure:
@@ -148,7 +148,7 @@ def draw_samples(album: Album, found: codes.ShapeDraws, prior: ShapePrior) -> No
             for axis in row:
                 axis.axis("off")
             for axis, code in zip(row, chosen, strict=False):
-                axis.imshow(picture(code, prior))
+                axis.imshow(picture(code, prior, pixels))
             row[0].set_title(kind, fontsize=10, loc="left")
         axis = lower.subplots()
         for kind, colour in zip(kinds[:4], ("black", latents.BLUE, latents.GREY, latents.RED), strict=True):
@@ -159,8 +159,8 @@ def draw_samples(album: Album, found: codes.ShapeDraws, prior: ShapePrior) -> No
         axis.legend(fontsize=9)
 
 
-def picture(code: NDArray, prior: ShapePrior) -> NDArray[np.uint8]:
+def picture(code: NDArray, prior: ShapePrior, pixels: int) -> NDArray[np.uint8]:
     """RGBA of the surface of a code's coarse field, four voxels drawn for each, clear where there is none."""
     field = np.asarray(zoom(prior.codes.field_of(code), 4, order=3, mode="nearest", grid_mode=True), np.float32)
     surface = extract(BrickGrid.from_dense(field[None]))
-    return mesh_picture(surface.vertices, surface.faces, 120)
+    return mesh_picture(surface.vertices, surface.faces, pixels)

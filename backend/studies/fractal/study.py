@@ -65,7 +65,7 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
         "one-shot\nsplits": one_shot[:SHOWN],
         "flat, 8³": flat,
     }
-    draw_gallery(album, "fractal_samples", rows)
+    draw_gallery(album, "fractal_samples", rows, plan.pixels)
     others = {"raster network": float(np.mean(contest.raster)) / CELLS, "independent cells": independent / CELLS}
     draw_bits(album, contest.readings, others)
     draw_levels(album, contest.readings["shared"][0], *nodes)
@@ -76,7 +76,7 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
         "one try": done.once[spread],
         f"chosen of {done.tries}": done.chosen[spread],
     }
-    draw_gallery(album, "fractal_inpainting", rows)
+    draw_gallery(album, "fractal_inpainting", rows, plan.pixels)
     draw_nearest(album, near.numpy(), usual.numpy())
     data = {
         "parameters": contest.sizes,
@@ -257,7 +257,7 @@ def by_heart(train: Tensor, steps: int) -> Checks:
 COLOURS = ("#1f4e79", "#4f81bd", "#8fb8de", "#c9dff2")
 
 
-def draw_gallery(album: Album, name: str, rows: dict[str, Tensor]) -> None:
+def draw_gallery(album: Album, name: str, rows: dict[str, Tensor], pixels: int) -> None:
     """Rows of shapes (n, s, s, s), each row with its name."""
     columns = max(map(len, rows.values()))
     size = (1.25 * columns + 1.3, 1.35 * len(rows) + 0.5)
@@ -268,7 +268,7 @@ def draw_gallery(album: Album, name: str, rows: dict[str, Tensor]) -> None:
                 place.set(xticks=[], yticks=[], frame_on=False)
             line[0].set_ylabel(kind, rotation=0, ha="right", va="center", fontsize=9)
             for place, cells in zip(line, shapes.numpy(), strict=False):
-                place.imshow(mesh_picture(*_mesh_of_cells(cells), 170))
+                place.imshow(mesh_picture(*_mesh_of_cells(cells), pixels))
 
 
 def draw_bits(album: Album, readings: dict[str, list[samples.Reading]], others: dict[str, float]) -> None:

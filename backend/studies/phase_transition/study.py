@@ -96,9 +96,9 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
         "fewest": plan.fewest,
     }
     say("drawing")
-    draw_crossings(album, net, crossed, plan.grid)
-    draw_moves(album, spaces[0], plan.grid)
-    draw_between(album, sound, nets[0][-1], plan.grid)
+    draw_crossings(album, net, crossed, plan)
+    draw_moves(album, spaces[0], plan)
+    draw_between(album, sound, nets[0][-1], plan)
     draw_signals(album, trials, areas)
     data = {
         "weights": LENGTH,
@@ -134,14 +134,14 @@ SIGNAL_COLOURS = ("#1f6fb4", "0.6", "#d1632a", "#6a8f2a")
 RED = "#c23b3b"
 
 
-def show(panel: Axes, mesh: Mesh, title: str) -> None:
+def show(panel: Axes, mesh: Mesh, title: str, pixels: int) -> None:
     """A shaded picture of a mesh with its Betti numbers."""
-    panel.imshow(mesh_picture(mesh.vertices, mesh.faces, 260))
+    panel.imshow(mesh_picture(mesh.vertices, mesh.faces, pixels))
     panel.set_title(f"{title}: b = {tuple(mesh.betti)}", fontsize=8)
     panel.axis("off")
 
 
-def draw_crossings(album: Album, net: Conditional, found: Sequence[Crossing], grid: int) -> None:
+def draw_crossings(album: Album, net: Conditional, found: Sequence[Crossing], plan: Plan) -> None:
     """For each family Betti numbers and volume over t, and the shape just before t* and just after it."""
     with album.figure("sweep", (11, 3.1 * len(found))) as figure:
         panels = figure.subplots(len(found), 4, width_ratios=(1.5, 1.5, 1, 1), squeeze=False)
@@ -160,11 +160,11 @@ def draw_crossings(album: Album, net: Conditional, found: Sequence[Crossing], gr
             line = conditioned(net, family)
             for panel, step, when in zip(row[2:], (-0.02, 0.02), ("before", "after"), strict=True):
                 place = (0.5 if star is None else star) + step
-                show(panel, mesh_of(field_of(line(place)), grid), f"just {when} t*")
+                show(panel, mesh_of(field_of(line(place)), plan.grid), f"just {when} t*", plan.pixels)
         panels[0, 0].legend(frameon=False, fontsize=7, loc="upper left", ncols=3, handlelength=1.2, columnspacing=0.8)
 
 
-def draw_moves(album: Album, spaces: Sequence[Subspace], grid: int) -> None:
+def draw_moves(album: Album, spaces: Sequence[Subspace], plan: Plan) -> None:
     """For each family its mean shape and the shapes at the ends of its first two sliders."""
     with album.figure("moves", (11, 2.5 * len(spaces))) as figure:
         panels = figure.subplots(len(spaces), 5, squeeze=False)
@@ -175,10 +175,11 @@ def draw_moves(album: Album, spaces: Sequence[Subspace], grid: int) -> None:
             places = [("mean", 0 * units[0])]
             places += [(f"PC {k + 1}, {s:+.0f} sd", s * unit) for k, unit in enumerate(units) for s in (-REACH, REACH)]
             for panel, (name, at) in zip(row, places, strict=False):
-                show(panel, mesh_of(field_of(theta_at(space.sliders, at)), grid), f"{space.family}\n{name}")
+                mesh = mesh_of(field_of(theta_at(space.sliders, at)), plan.grid)
+                show(panel, mesh, f"{space.family}\n{name}", plan.pixels)
 
 
-def draw_between(album: Album, kept: Mapping[str, Sequence[float]], found: Mapping[str, Bank], grid: int) -> None:
+def draw_between(album: Album, kept: Mapping[str, Sequence[float]], found: Mapping[str, Bank], plan: Plan) -> None:
     """Share of interpolated nets that are sound, by start, and what lies halfway between two nets."""
     with album.figure("between", (11, 3.6)) as figure:
         first, *panels = figure.subplots(1, 1 + len(found), width_ratios=(1.5, *(1 for _ in found)))
@@ -190,7 +191,7 @@ def draw_between(album: Album, kept: Mapping[str, Sequence[float]], found: Mappi
         first.set(xticks=places, xticklabels=list(kept), xlabel="start of the fits (dots: seeds)", ylim=(0, 1.05))
         first.set_ylabel("share of interpolated nets that are sound")
         for panel, (start, bank) in zip(panels, found.items(), strict=True):
-            show(panel, mesh_of(field_of(bank.thetas[:2].mean(dim=0)), grid), f"halfway, {start}")
+            show(panel, mesh_of(field_of(bank.thetas[:2].mean(dim=0)), plan.grid), f"halfway, {start}", plan.pixels)
 
 
 def draw_signals(album: Album, trials: Sequence[Trial], areas: Sequence[Sequence[float]]) -> None:
