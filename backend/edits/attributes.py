@@ -21,6 +21,7 @@ from ..field.fit import Fit
 from ..geometry.nearest import nearest_on_mesh
 from ..geometry.normals import unit
 from ..geometry.smoothing import SmoothedMesh, falloff
+from ..protocol.names import ATTRIBUTES
 from ..scan.prepare import LONGEST_SIDE, PreparedScan
 
 PERCENT = LONGEST_SIDE / 100
@@ -39,21 +40,6 @@ SHARPEST = 95.0
 """Percentile of it above which a place is an edge of this scan."""
 
 
-@dataclass(frozen=True)
-class Attribute:
-    """What an artist sees of an attribute. low, high: range of the slider; one: what strength 1 does; heights: of a
-    surface's vertices (n,) at strength 1, canonical; flattens: whether it also takes away how far the scan's own
-    vertices lie beside the fitted surface."""
-
-    description: str
-    unit: str
-    low: float
-    high: float
-    one: str
-    heights: Callable[[SmoothedMesh, NDArray], NDArray[np.float64]]
-    flattens: bool = False
-
-
 def attribute(name: str, scan: PreparedScan, fit: Fit | None) -> SurfaceMovement:
     """An attribute on one scan.
 
@@ -64,10 +50,10 @@ def attribute(name: str, scan: PreparedScan, fit: Fit | None) -> SurfaceMovement
         raise OmomiError(ErrorCode.BAD_OPTION, f"There is no attribute '{name:.80}': there are {known}.")
     if fit is None:
         raise OmomiError(ErrorCode.BAD_OPTION, f"{name} needs a fit of {scan.name}.")
-    chosen, surface = ATTRIBUTES[name], surface_of(scan, fit)
+    surface = surface_of(scan, fit)
     facing = facing_of(surface)
-    reach, heights = reach_of(scan, fit), chosen.heights(surface, facing)
-    return SurfaceMovement(surface.vertices, surface.faces, facing, heights, reach, chosen.flattens)
+    reach, heights = reach_of(scan, fit), HEIGHTS[name](surface, facing)
+    return SurfaceMovement(surface.vertices, surface.faces, facing, heights, reach, name in FLATTENING)
 
 
 def surface_of(scan: PreparedScan, fit: Fit) -> SmoothedMesh:
@@ -171,38 +157,12 @@ def _bounded(heights: NDArray, most: float) -> NDArray[np.float64]:
     return most * PERCENT * np.tanh(heights / (most * PERCENT))
 
 
-ATTRIBUTES: dict[str, Attribute] = {
-    "thickness": Attribute(
-        "grows or shrinks the solid by the same distance everywhere",
-        "% of the longest side",
-        -2.0,
-        2.0,
-        "the surface moves out by 1 % of the longest side",
-        _thickness,
-    ),
-    "smoothness": Attribute(
-        "takes away roughness, or brings it out",
-        "",
-        -1.0,
-        1.0,
-        "most of what is rougher than 1.5 % of the longest side is smoothed away",
-        _smoothness,
-        flattens=True,
-    ),
-    "detail": Attribute(
-        "makes relief deeper or shallower",
-        "",
-        -1.0,
-        1.0,
-        "relief between 0.8 and 2.5 % of the longest side is twice as high",
-        _detail,
-    ),
-    "sharpness": Attribute(
-        "sharpens edges and leaves the rest, or rounds them",
-        "",
-        -1.0,
-        1.0,
-        "edges that the fit rounded stand out as they would without",
-        _sharpness,
-    ),
+HEIGHTS: dict[str, Callable[[SmoothedMesh, NDArray], NDArray[np.float64]]] = {
+    "thickness": _thickness,
+    "smoothness": _smoothness,
+    "detail": _detail,
+    "sharpness": _sharpness,
 }
+"""Of a surface's vertices (n,) at strength 1, canonical, by the name of the attribute."""
+FLATTENING = ("smoothness",)
+"""Attributes that also take away how far the scan's own vertices lie beside the fitted surface."""

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from ..errors import ErrorCode, OmomiError, refuse
 from ..field.bricks import voxel_size
 from ..prior import shape_prior
+from ..protocol.names import ATTRIBUTES
 from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, ROW, SHAPE, Layer
 from ..protocol.requests import EditTarget
 from .apply_learned import apply_learned
-from .attributes import ATTRIBUTES, attribute
+from .attributes import attribute
 from .blend import Blend, blend
 from .collision_margin import collision_margin
 from .displacement import Displacement, Edited, Movement, combine, displacement_of, masked, total

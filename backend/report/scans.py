@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..edits.attributes import ATTRIBUTES, attribute
+from ..edits.attributes import attribute
 from ..edits.collision_margin import collision_margin
 from ..edits.displacement import Movement, displacement_of
 from ..edits.fitted_scan import EditableMesh, FittedScan, OnProgress
@@ -17,6 +17,7 @@ from ..geometry.moving_solid import enough_steps, moving_solid
 from ..geometry.topology import describe
 from ..geometry.topology_sweep import Solid, Sweep, refine, sweep
 from ..prior.shape_prior import ShapePrior
+from ..protocol.names import ATTRIBUTES
 from ..protocol.requests import EditTarget
 from .pictures import mesh_picture
 

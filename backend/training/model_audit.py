@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..edits.attributes import ATTRIBUTES
 from ..edits.fitted_scan import FittedScan
 from ..errors import ErrorCode, OmomiError
 from ..field.onnx_model import MODEL_FOLDER, load_model
@@ -15,6 +14,7 @@ from ..formats.raw_scan import RawScan
 from ..prior.shape_prior import ShapePrior, load_prior
 from ..prior.symmetry_completion import fit_with_symmetry
 from ..protocol.fit_options import FitOptions
+from ..protocol.names import ATTRIBUTES
 from ..protocol.requests import EditTarget
 from ..report.audit import audit_page
 from ..report.card import read_card

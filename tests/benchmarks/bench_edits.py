@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.stats import kendalltau
 
-from backend.edits.attributes import ATTRIBUTES, attribute
+from backend.edits.attributes import attribute
 from backend.edits.displacement import apply_movement
 from backend.edits.masks import REACH, PaintedMask
 from backend.field.fit import Fit, fit
@@ -39,6 +39,7 @@ from backend.geometry.normals import normals_of
 from backend.protocol.client import BackendClient, default_command
 from backend.protocol.fit_options import FitOptions
 from backend.protocol.messages import Done
+from backend.protocol.names import ATTRIBUTES
 from backend.protocol.requests import EditTarget, FitRequest, LearnRequest, PoseRequest, StackRequest
 from backend.scan.prepare import PreparedScan, prepare
 from tests.benchmarks.bars import Bar, number, say, table, verdict, write_report

@@ -1,4 +1,4 @@
-"""Files that release 0.1.0 (protocol 4) wrote still load; its messages are refused by a sentence that names both protocols.
+"""Files of release 0.1.0 (protocol 4) load; its messages are refused by a sentence that names both protocols.
 
 The files hold procedural data, made by the formulas below.
 """

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from ...edits.attributes import ATTRIBUTES, attribute
+from ...edits.attributes import attribute
 from ...edits.collision_margin import collision_margin
 from ...edits.displacement import Movement, displacement_of
 from ...edits.fitted_scan import EditableMesh, FittedScan
@@ -26,6 +26,7 @@ from ...prior.archive import COVERED_SHARE, Archive, ArchivePosition
 from ...prior.flow import auroc
 from ...prior.shape_prior import ShapePrior
 from ...protocol.fit_options import FitOptions
+from ...protocol.names import ATTRIBUTES
 from ...protocol.requests import EditTarget
 from ...report.scans import Reach, swept_reach
 from ...training.atom import EVIDENCE, Atom
