@@ -56,15 +56,15 @@ def seen(vertices: np.ndarray, faces: np.ndarray, resolution: int) -> tuple[tupl
 def checks(scans: Path, options: argparse.Namespace, save) -> tuple[list[dict], list[Bar]]:
     """Verdicts on single poses."""
     records: list[dict] = []
-    shell, base = None, {}
+    mesh, base = None, {}
     for case in cases(scans, options.moves, options.quick):
-        if shell is None or shell.vertices is not case.vertices:
-            shell, base = EditableMesh(case.vertices, case.faces, np.zeros(len(case.vertices))), {}
-            if not shell.closed:
+        if mesh is None or mesh.vertices is not case.vertices:
+            mesh, base = EditableMesh(case.vertices, case.faces, np.zeros(len(case.vertices))), {}
+            if not mesh.closed:
                 raise ValueError(f"{case.shape} is not closed")
-            check_topology(shell, np.zeros_like(case.vertices))
+            check_topology(mesh, np.zeros_like(case.vertices))
         started = time.process_time()
-        verdict = check_topology(shell, case.move)
+        verdict = check_topology(mesh, case.move)
         seconds = time.process_time() - started
         assert verdict is not None
         row: dict = {
@@ -127,15 +127,15 @@ def sweeps(scans: Path, options: argparse.Namespace, save) -> tuple[list[dict], 
         (name, *fitted(scans / f"{name}.ply")) for name in SWEPT_SCANS[: 0 if options.quick else None]
     ]
     for name, vertices, faces in chosen:
-        shell = EditableMesh(vertices, faces, np.zeros(len(vertices)))
-        unit = Displacement(shell.normals, np.zeros(len(vertices)))
+        mesh = EditableMesh(vertices, faces, np.zeros(len(vertices)))
+        unit = Displacement(mesh.normals, np.zeros(len(vertices)))
         started = time.process_time()
-        told = collision_margin(shell.vertices, shell.normals, unit.move, -WIDEST, WIDEST)
+        told = collision_margin(mesh.vertices, mesh.normals, unit.move, -WIDEST, WIDEST)
         told_seconds = time.process_time() - started
         ends = [abs(end) for end in told.margin if abs(end) < WIDEST]
         reach = min(1.5 * max(ends, default=WIDEST), WIDEST)
         started = time.process_time()
-        found = sweep_layer(shell, [unit], [0.0], 0, -reach, reach, 16)
+        found = sweep_layer(mesh, [unit], [0.0], 0, -reach, reach, 16)
         row: dict = {
             "shape": name,
             "reach": reach,
@@ -210,15 +210,15 @@ def timing(scans: Path, options: argparse.Namespace, save) -> tuple[list[dict], 
     scan = prepare(load_scan(scans / "clean" / "igea.ply"))
     raw = load_scan(scans / "clean" / "igea.ply")
     vertices = (np.asarray(raw.points, np.float64) - scan.frame.centre) * scan.frame.scale
-    shell = EditableMesh(vertices, np.asarray(raw.faces, np.int32), np.zeros(len(vertices)))
+    mesh = EditableMesh(vertices, np.asarray(raw.faces, np.int32), np.zeros(len(vertices)))
     rng = np.random.default_rng(0)
     records: list[dict] = []
-    check_topology(shell, np.zeros_like(vertices))
+    check_topology(mesh, np.zeros_like(vertices))
     for kind, make in MOVES.items():
-        move = make(rng, vertices, shell.normals)
+        move = make(rng, vertices, mesh.normals)
         for _ in range(3):
             started = time.process_time()
-            check_topology(shell, move)
+            check_topology(mesh, move)
             records.append({"kind": kind, "vertices": len(vertices), "seconds": time.process_time() - started})
         save(records)
     seconds = [row["seconds"] for row in records]

@@ -70,20 +70,20 @@ def _of_shape(path: Path, prior: ShapePrior, model: Model) -> dict[str, float]:
     scan = prepare(load_scan(path))
     fitted = fit(scan, model, FitOptions(level=FITTED_LEVEL)).mesh
     vertices = (fitted.vertices - scan.frame.centre) * scan.frame.scale
-    shell = EditableMesh(vertices, fitted.faces, np.zeros(len(vertices)))
+    mesh = EditableMesh(vertices, fitted.faces, np.zeros(len(vertices)))
 
     def judged(heights: np.ndarray) -> float:
-        verdict = plausibility_of(shell, heights[:, None] * shell.normals, prior, model)
+        verdict = plausibility_of(mesh, heights[:, None] * mesh.normals, prior, model)
         assert verdict is not None
         return verdict.value
 
-    found = {"real": judged(np.zeros(len(shell.vertices)))}
+    found = {"real": judged(np.zeros(len(mesh.vertices)))}
     for slider in prior.sliders.values():
         for end in (slider.low, slider.high):
-            heights = heights_of(prior.codes, DRIVEN * end * slider.delta, shell.vertices)
+            heights = heights_of(prior.codes, DRIVEN * end * slider.delta, mesh.vertices)
             found[f"{slider.name} {DRIVEN * end:+.1f}"] = judged(heights)
     for height in (SWOLLEN, -SWOLLEN / 2):
-        found[f"thickness {height / 0.016:+.1f}"] = judged(np.full(len(shell.vertices), height))
+        found[f"thickness {height / 0.016:+.1f}"] = judged(np.full(len(mesh.vertices), height))
     return found
 
 

@@ -58,7 +58,7 @@ def main() -> int:
     weights = painted_rim(vertices)
     voxel = 2.0 / 128
     mask = PaintedMask.of_mesh(vertices, np.asarray(before.faces), weights, voxel)
-    movement = attribute(ATTRIBUTE, scan, fitted, model)
+    movement = attribute(ATTRIBUTE, scan, fitted)
     tiles = [shown(before, weights)]
     surface, faces = fitted.mesh.vertices, fitted.mesh.faces
     canonical = (surface - scan.frame.centre) * scan.frame.scale

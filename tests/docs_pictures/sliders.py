@@ -46,7 +46,7 @@ def main() -> int:
     half = 0.42 * float(np.linalg.norm(high - low))
     rows = []
     for name in SHOWN:
-        move = apply_movement(attribute(name, scan, found, model), 1.0, vertices, found.mesh.faces).move
+        move = apply_movement(attribute(name, scan, found), 1.0, vertices, found.mesh.faces).move
         meshes = (trimesh.Trimesh(vertices + one * move, found.mesh.faces, process=False) for one in STRENGTHS)
         rows.append([tile(mesh, VIEW, SIZE, half, middle=(low + high) / 2) for mesh in meshes])
     save(rows, options.output)
