@@ -1,4 +1,4 @@
-"""Thin operators: they turn the artist's wishes into calls and what comes back into reports."""
+"""Operators: each reads its options, calls one function, and reports the result."""
 
 from __future__ import annotations
 

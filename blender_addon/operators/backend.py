@@ -1,4 +1,4 @@
-"""Operators that concern the backend process: cancel, doctor, restart, log."""
+"""Operators on the backend process: cancel, doctor, restart, log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["CLASSES"]
 
 
 class OMOMI_OT_cancel(bpy.types.Operator):
-    """Stop what runs; results of objects that are finished stay"""
+    """Stop the running job; finished results stay"""
 
     bl_idname = "omomi.cancel"
     bl_label = "Cancel"
@@ -32,7 +32,7 @@ class OMOMI_OT_cancel(bpy.types.Operator):
 
 
 class OMOMI_OT_doctor(bpy.types.Operator):
-    """Start the backend process and say which device it uses, and why not the GPU where it does not"""
+    """Start the backend process and report the device in use, and the reason where it is not the GPU"""
 
     bl_idname = "omomi.doctor"
     bl_label = "Doctor"

@@ -1,4 +1,4 @@
-"""Operators that say something about the active object: check, safe range, strength for a measure; and blends."""
+"""Operators that measure the active object (check, safe range, strength for a measure), and blends."""
 
 from __future__ import annotations
 

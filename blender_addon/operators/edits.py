@@ -101,7 +101,7 @@ class OMOMI_OT_add_edit(EditOperator, ActionOperator, bpy.types.Operator):
 
 
 class OMOMI_OT_remove_edit(EditOperator, bpy.types.Operator):
-    """Take the active edit out of the stack"""
+    """Remove the active edit from the stack"""
 
     bl_idname = "omomi.remove_edit"
     bl_label = "Remove Edit"
@@ -132,7 +132,7 @@ class OMOMI_OT_move_edit(EditOperator, bpy.types.Operator):
 
 
 class OMOMI_OT_reset_edits(EditOperator, bpy.types.Operator):
-    """Set all strengths to 0: the object is as it was, to the last bit"""
+    """Set all strengths to 0, so that the object is exactly as it was"""
 
     bl_idname = "omomi.reset_edits"
     bl_label = "Reset"
@@ -204,16 +204,16 @@ CLASSES = (OMOMI_OT_add_edit, OMOMI_OT_remove_edit, OMOMI_OT_move_edit, OMOMI_OT
 
 
 def prepare(obj: Any, scene: Any) -> None:
-    """Have a shape key for the sliders to show their effect on, where the result is one and can be.
+    """Make the shape key that shows the effect of the sliders, where the result is one and the object can have one.
 
-    It is made here, in an operator with its undo step, since nothing may be added to the file between two of them.
+    An operator with an undo step makes it, because nothing may be added to the file between two undo steps.
     """
     if scene.omomi.result == "SHAPE_KEY" and shape_key.why_not(obj) is None:
         shape_key.ensure(obj)
 
 
 def settle(obj: Any) -> None:
-    """Show a changed stack: at once where it does nothing, else as soon as the backend has answered."""
+    """Show a changed stack: at once where it does nothing, else when the backend has answered."""
     if edits.is_neutral(obj) and shape_key.find(obj) is not None:
         shape_key.reset(obj)
     live.mark(obj)

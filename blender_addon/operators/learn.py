@@ -24,7 +24,7 @@ FEWEST_MEMBERS, MOST_MEMBERS = 10, 80
 
 
 class OMOMI_OT_add_pair(PolledOperator, bpy.types.Operator):
-    """Take the two selected objects as an example: the active one is the other after the edit"""
+    """Add the two selected objects as an example: the active one shows the other after the edit"""
 
     bl_idname = "omomi.add_pair"
     bl_label = "Add Pair"
@@ -47,7 +47,7 @@ class OMOMI_OT_add_pair(PolledOperator, bpy.types.Operator):
 
 
 class OMOMI_OT_remove_pair(ActionOperator, bpy.types.Operator):
-    """Take a pair off the list; its objects stay"""
+    """Remove a pair from the list; its objects stay"""
 
     bl_idname = "omomi.remove_pair"
     bl_label = "Remove Pair"

@@ -1,5 +1,4 @@
-"""Operators on the library: add an edit or a preset to an object, save, rename, delete, import, export; of families,
-too."""
+"""Operators on the files of the library: load an edit or a preset, save, rename, delete, import, export."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ __all__ = ["CLASSES"]
 KINDS = [
     ("EDIT", "Edit", "A learned edit"),
     ("PRESET", "Preset", "A stack of edits"),
-    ("PROFILE", "Family", "What a family of shapes is like"),
+    ("PROFILE", "Family", "The profile of a family of shapes"),
 ]
 SUFFIX = {"EDIT": library.EDIT, "PRESET": library.PRESET, "PROFILE": library.PROFILE}
 GLOB = f"*{library.EDIT};*{library.PRESET};*{library.PROFILE}"
@@ -235,7 +234,7 @@ def _file(layer: Layer, folder: Path) -> str:
 
 
 def _follow(old: str, new: str) -> None:
-    """Have the scenes of this file, and the fits in it, name a family as it is called now; empty for none."""
+    """Give a family its new name in the scenes and the fits of this file; empty for none."""
     scenes: Any = bpy.data.scenes
     objects: Any = bpy.data.objects
     users = [scene.omomi for scene in scenes if scene.library is None]
