@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -73,3 +74,12 @@ def test_no_module_of_the_old_names_is_left() -> None:
 def test_no_definition_of_the_old_names_is_left() -> None:
     left = [f"{name}: {at}" for name, at, _ in definitions() if name in OLD_DEFINITIONS]
     assert not left, "\n".join(left)
+
+
+def test_a_class_name_stands_for_one_class() -> None:
+    where = defaultdict(list)
+    for name, at, is_class in definitions():
+        if is_class and not at.startswith("backend/studies/"):
+            where[name].append(at)
+    twice = [f"{name}: {', '.join(places)}" for name, places in sorted(where.items()) if len(places) > 1]
+    assert not twice, "\n".join(twice)
