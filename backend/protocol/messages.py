@@ -1,7 +1,7 @@
 """The messages between an add-on (or script) and the backend process, one frozen dataclass each.
 
-Those that ask for a job are in ``requests``. Both sides share the two files; ``wire`` says how a message travels.
-Standard library and numpy only.
+Those that ask for a job are in `requests`. Both sides share the two files, the only schema; `codec` says how a message
+travels. Standard library and numpy only.
 """
 
 from __future__ import annotations
@@ -16,41 +16,40 @@ from .requests import Request, array_field
 
 PROTOCOL_VERSION = 5
 
-# Keeps a failure, tracebacks included, well inside the bound of a head.
 _LONGEST_TEXT = 20_000
+"""Characters: a failure, traceback included, stays well inside the bound of a head."""
 
 
 @dataclass(frozen=True)
 class Hello:
-    """First message of the backend. ``limits`` are the bounds of one message, in bytes (see ``frames``)."""
+    """First message of the backend."""
 
-    protocol: int
-    backend: str
+    protocol: int  # PROTOCOL_VERSION of the backend
+    backend: str  # its release
     pid: int
     model_hash: str
-    device: str
-    providers: tuple[str, ...]
-    numpy: str
-    onnxruntime: str
-    limits: dict[str, Any]
+    device: str  # "cpu" or "cuda"
+    providers: tuple[str, ...]  # of ONNX Runtime
+    numpy: str  # version
+    onnxruntime: str  # version
+    limits: dict[str, Any]  # bounds of one message, see `framing`
 
 
 @dataclass(frozen=True)
 class Forget:
-    """The fit with this handle is not needed any more, once the jobs before this message are done. Without it the least
-    recently used goes when memory is short."""
+    """The fit is not needed any more, once the jobs before this message are done. Without it the least recently used
+    fit goes when memory is short."""
 
-    handle: int
+    handle: int  # of the job that made the fit
 
 
 @dataclass(frozen=True, eq=False)
 class Done:
-    """A job other than a fit ended well. ``vertices`` f32 (n, 3): world coordinates minus the fit's origin; ``values``
-    f32 (n,). What they are, and what ``result`` holds, is said at the request."""
+    """A job other than a fit ended well. Its request says what the members hold."""
 
     id: int
     result: dict[str, Any]
-    vertices: np.ndarray | None = array_field("<f4", columns=3, optional=True)
+    vertices: np.ndarray | None = array_field("<f4", columns=3, optional=True)  # world units minus the fit's origin
     values: np.ndarray | None = array_field("<f4", columns=None, optional=True)
     uvs: np.ndarray | None = array_field("<f4", columns=2, optional=True)
     sources: np.ndarray | None = array_field("<i4", columns=None, optional=True)
@@ -59,29 +58,24 @@ class Done:
 
 @dataclass(frozen=True)
 class Progress:
-    """``fraction`` in 0..1 of the job done, ``text`` for a person. Repeated twice a second as a sign of life."""
+    """How far a job is. Repeated twice a second as a sign of life."""
 
     id: int
-    fraction: float
-    text: str
+    fraction: float  # 0 .. 1
+    text: str  # for a person
 
 
 @dataclass(frozen=True, eq=False)
 class MeshFrame:
-    """The mesh so far, coarse to fine; exactly one frame of a job is ``final``.
-
-    ``vertices`` f32 (n, 3) are world coordinates minus ``origin``, so that a scan far from the origin keeps its
-    precision; the origin is the same in all frames of a job, and in those of the edits of a fit. ``sigma`` f32 (n,) is
-    one standard deviation of the surface along its normal, in world units.
-    """
+    """The mesh so far, coarse to fine; exactly one frame of a job is final."""
 
     id: int
     level: int
     final: bool
-    origin: tuple[float, float, float]
-    vertices: np.ndarray = array_field("<f4", columns=3)
+    origin: tuple[float, float, float]  # world units; the same in all frames of a job and of the edits of a fit
+    vertices: np.ndarray = array_field("<f4", columns=3)  # minus the origin, for precision far from the world's
     faces: np.ndarray = array_field("<i4", columns=3)
-    sigma: np.ndarray = array_field("<f4", columns=None)
+    sigma: np.ndarray = array_field("<f4", columns=None)  # standard deviation along the normal, world units
 
     def world(self) -> np.ndarray:
         """Vertices f64 (n, 3) in world units."""
@@ -90,19 +84,18 @@ class MeshFrame:
 
 @dataclass(frozen=True)
 class FitDone:
-    """A job ended well; its final frame came before. ``stats`` and ``report`` are fields of ``FitStats`` and
-    ``CleanReport``."""
+    """A fit ended well; its final frame came before."""
 
     id: int
-    stats: dict[str, Any]
-    report: dict[str, Any]
+    stats: dict[str, Any]  # fields of `field.fit.FitStats`
+    report: dict[str, Any]  # fields of `scan.clean.CleanReport`
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A job ended badly, or, with ``id`` None, the backend itself cannot go on."""
+    """A job ended badly, or the backend itself cannot go on."""
 
-    id: int | None
+    id: int | None  # of the job; None for the backend
     code: ErrorCode
     message: str
     detail: str = ""
@@ -117,7 +110,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Stop the job ``id``, queued or running. Its response is then a ``Failure`` with the code ``CANCELLED``."""
+    """Stop a job, queued or running. Its response is then a ``Failure`` with the code CANCELLED."""
 
     id: int
 
