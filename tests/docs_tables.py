@@ -193,8 +193,9 @@ def keep(path: Path) -> None:
         kept = {key: found[key] for key in ("study", "seconds", "device", "met", "judged", "claims")}
         _store(RESULTS / f"study_{found['study']}.json", kept)
         return
-    if found["options"].get("quick") == "True" or found["options"].get("model", "None") != "None":
-        raise SystemExit(f"{path} is of a quick run, or of another model than the shipped one.")
+    chosen = found["options"]
+    if chosen.get("quick") == "True" or any(chosen.get(name, "None") != "None" for name in ("model", "scans")):
+        raise SystemExit(f"{path} is of a quick run, of some scans only, or of another model than the shipped one.")
     card = json.loads(CARD.read_text("utf-8"))
     card[path.stem] = {
         bar["name"]: {"measured": bar["value"], "bar": bar["limit"], "passed": bar["passed"]} for bar in found["bars"]
