@@ -19,6 +19,8 @@ TAUGHT, ABSENT = 0.35, 0.15
 posterior. From the true code, which says what the evidence cannot, the atom learns to use codes at all."""
 ANCHOR_WEIGHT, KL_WEIGHT, ALIGN_WEIGHT = 2.0, 0.01, 0.01
 """Of the three parts of `posterior_loss`; the last is the lambda of Li et al. 2025."""
+TRUNK_TYPE = torch.bfloat16
+"""Number type of the atom's trunk while it is trained and judged."""
 DRAWS = 4
 """Times and noises per code in the alignment (``flow_mul`` of the paper)."""
 
@@ -138,7 +140,7 @@ def learn_from(
     generator: torch.Generator,
 ) -> Tensor:
     """One step of the optimiser down the `objective` of a batch; returns the loss and the codes' part of it (2,)."""
-    loss, latent = objective(model, batch, velocity, config, generator, torch.bfloat16)
+    loss, latent = objective(model, batch, velocity, config, generator, TRUNK_TYPE)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
