@@ -39,7 +39,10 @@ class FitOptions:
             low, high = ranges[field.name]
             # written so that NaN fails too
             if not low <= value <= high:
-                refuse(f"the {field.name} must lie between {low} and {high}, not {value}")
+                refuse(f"the {field.name} must lie between {low} and {high}, not {value!r:.20}")
+            if field.type == "float":
+                # equal options have equal texts
+                object.__setattr__(self, field.name, float(value))
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> FitOptions:

@@ -146,7 +146,7 @@ class Recipe:
             refuse(f"it has more than {MOST_ENTRIES} entries")
         if any(layer.path or (layer.mask is not None and layer.mask.kind == ROW) for layer in self.entries):
             refuse("its edits and masks must be named, as files or vertex groups")
-        _settle(self, fit=_fit_options(asdict(self.fit)), entries=tuple(self.entries))
+        _settle(self, entries=tuple(self.entries))
 
     def to_json(self) -> str:
         """The recipe as text, the same for equal recipes."""
@@ -202,7 +202,7 @@ def _recipe(value: Any) -> Recipe:
     if not isinstance(entries, list) or len(entries) > MOST_ENTRIES:
         raise FormatError(f"its entries are not a list of at most {MOST_ENTRIES}")
     members["entries"] = tuple(_layer(entry) for entry in entries)
-    members["fit"] = _fit_options(members.get("fit", {}))
+    members["fit"] = FitOptions(**_members(FitOptions, members.get("fit", {}), "fit"))
     return Recipe(**members)
 
 
@@ -212,13 +212,6 @@ def _layer(value: Any) -> Layer:
     if mask is not None:
         members["mask"] = MaskRef(**_members(MaskRef, mask, "a mask"))
     return Layer(**members)
-
-
-def _fit_options(value: Any) -> FitOptions:
-    members = _members(FitOptions, value, "fit")
-    converters = {"int": _integer, "float": _number, "bool": _flag}
-    types = {item.name: str(item.type) for item in fields(FitOptions)}
-    return FitOptions(**{key: converters[types[key]](key, item) for key, item in members.items()})
 
 
 def _members(cls: type, value: Any, what: str) -> dict[str, Any]:
