@@ -44,7 +44,7 @@ def test_tables_have_their_exact_values() -> None:
 def test_a_code_that_is_there_twice_is_as_complete_as_its_entropy_allows() -> None:
     for factors in (2, 5, 10):
         twice = np.tile(np.eye(factors), (2, 1))
-        assert measures.dci(twice).completeness == pytest.approx(measures.doubled_completeness(factors))
+        assert measures.metrics.dci(twice).completeness == pytest.approx(measures.doubled_completeness(factors))
 
 
 def test_codes_are_what_their_names_say() -> None:

@@ -29,20 +29,10 @@ from ...protocol.fit_options import FitOptions
 from ...protocol.names import ATTRIBUTES
 from ...protocol.requests import EditTarget
 from ...report.scans import Reach, swept_reach
+from ...training import disentanglement_metrics as metrics
 from ...training.atom import EVIDENCE, Atom
 from ...training.bank import jittered
 from ...training.demo_scan import true_surface
-from ...training.disentanglement_metrics import (
-    beta_vae,
-    dci,
-    factor_vae,
-    importances,
-    information,
-    mig,
-    modularity,
-    sap,
-    side_effects,
-)
 from ...training.latent_directions import locality, targets
 from ...training.shapes.families import FAMILIES, draw
 from ...training.shapes.mugs import FACTORS, HIGH, LOW, Mugs, descriptors, known_factors
@@ -82,11 +72,11 @@ Table = NDArray[np.float64]
 def table_checks() -> dict[str, Measured]:
     """Deviations of the measures from exact values, on tables."""
     known = (
-        (dci(REDUNDANT).completeness, HALF),
-        (dci(SHARED).disentanglement, HALF),
-        (modularity(SHARED), 1 - 1 / 9),
-        (modularity(EMPTY), 2 / 3),
-        (dci(EMPTY).disentanglement, 1.0),
+        (metrics.dci(REDUNDANT).completeness, HALF),
+        (metrics.dci(SHARED).disentanglement, HALF),
+        (metrics.modularity(SHARED), 1 - 1 / 9),
+        (metrics.modularity(EMPTY), 2 / 3),
+        (metrics.dci(EMPTY).disentanglement, 1.0),
     )
     return {f"M{number}": abs(value - exact) for number, (value, exact) in enumerate(known, 1)}
 
@@ -112,20 +102,20 @@ def scores(kind: str, plan: Plan) -> dict[str, float]:
     mixed = "shuffled" if kind == "useless" else kind
     flat = "constant" if kind == "useless" else kind
     train, test = (factors_of(plan.factors, rows, seed) for seed, rows in enumerate((plan.train, plan.test)))
-    parts = dci(importances(code(mixed, train), train, code(mixed, test), test, discrete=True)[0])
+    parts = metrics.dci(metrics.importances(code(mixed, train), train, code(mixed, test), test, discrete=True)[0])
     first, second = (factors_of(plan.factors, plan.rows, seed) for seed in (2, 3))
     four = (code(flat, first), first, code(flat, second), second)
     several = factors_of(plan.factors, plan.many if kind == "useless" else plan.rows, 4)
     found = {
         "dci_d": parts.disentanglement,
         "dci_c": parts.completeness,
-        "mig": mig(four[0], first, plan.factors),
-        "sap": sap(four[0], first),
-        "factor_vae": factor_vae(*four, np.random.default_rng(5)),
-        "modularity": modularity(information(code(mixed, several), several, plan.factors)),
+        "mig": metrics.mig(four[0], first, plan.factors),
+        "sap": metrics.sap(four[0], first),
+        "factor_vae": metrics.factor_vae(*four, np.random.default_rng(5)),
+        "modularity": metrics.modularity(metrics.information(code(mixed, several), several, plan.factors)),
     }
     # a guess among so many factors is right by chance as often as that, and half of the time with two
-    return found if kind == "useless" else found | {"beta_vae": beta_vae(*four, np.random.default_rng(6))}
+    return found if kind == "useless" else found | {"beta_vae": metrics.beta_vae(*four, np.random.default_rng(6))}
 
 
 def factors_of(factors: int, rows: int, seed: int) -> Table:
@@ -197,13 +187,13 @@ def measured_styles(model: Model, plan: Plan) -> Styles:
         (codes, factors), (others, truth) = (
             shipped.codes(count, 2 * seed + part) for part, count in enumerate((plan.style_train, plan.style_test))
         )
-        code_dci.append(dci(importances(codes, factors, others, truth, seed=seed)[0]).disentanglement)
+        code_dci.append(metrics.dci(metrics.importances(codes, factors, others, truth, seed=seed)[0]).disentanglement)
         gains, tests = shipped.gains(codes), shipped.gains(others)
         live = gains.std(axis=0) > HEARD
         heard = int(live.sum())
         if heard:
-            table = importances(gains[:, live], factors, tests[:, live], truth, seed=seed)[0]
-            style_dci.append(dci(table).disentanglement)
+            table = metrics.importances(gains[:, live], factors, tests[:, live], truth, seed=seed)[0]
+            style_dci.append(metrics.dci(table).disentanglement)
     if not heard:
         return Styles(code_dci, [], np.zeros(0), np.zeros(0), (), 0)
     return Styles(code_dci, style_dci, *pushed(shipped, codes, plan), heard)
@@ -224,7 +214,7 @@ def pushed(shipped: Shipped, codes: Table, plan: Plan) -> tuple[Table, Table, tu
     if not alive.any():
         return np.zeros(0), np.zeros(0), ()
     moved, after = moved[alive], after[alive]
-    effects = side_effects(descriptors(before), [descriptors(each) for each in after], clean_spread())
+    effects = metrics.side_effects(descriptors(before), [descriptors(each) for each in after], clean_spread())
     most = targets(effects)
     order = np.argsort(locality(moved))
     moves = tuple(FACTORS[number] for number in most[order])

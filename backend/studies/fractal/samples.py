@@ -168,18 +168,17 @@ def read(ladder: Ladder, cells: Tensor) -> Reading:
 
 
 def _read_level(ladder: Ladder, grids: list[Tensor], level: int) -> tuple[float, float, float, float]:
-    bits, hits, called, real, right, number = 0.0, 0, 0, 0, 0, 0
+    bits, guesses, truths = 0.0, [], []
     for parents in grids[level].nonzero().split(PARENTS_AT_ONCE):
         children = children_of(grids[level + 1])[parents.unbind(1)]
         logits = ladder.at(level)(context(grids, level, parents), children)
-        guess = logits > 0
         bits += float(surprise(logits, children).sum())
-        hits += int((guess & children).sum())
-        called += int(guess.sum())
-        real += int(children.sum())
-        right += int((guess == children).sum())
-        number += children.numel()
-    return bits / len(grids[0]), hits / max(real, 1), hits / max(called, 1), right / max(number, 1)
+        guesses.append(logits > 0)
+        truths.append(children)
+    guess, real = torch.cat(guesses), torch.cat(truths)
+    hits, right = int((guess & real).sum()), int((guess == real).sum())
+    shares = (hits / max(int(real.sum()), 1), hits / max(int(guess.sum()), 1), right / max(real.numel(), 1))
+    return bits / len(grids[0]), *shares
 
 
 @torch.no_grad()
