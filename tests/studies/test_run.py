@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -176,7 +177,14 @@ def test_a_sheet_has_keys_of_its_own_and_targets_that_can_be_read(name: str) -> 
     keys = [row[0] for row in sheet.rows]
     assert len(set(keys)) == len(keys) > 15 and all(len(row) == 5 for row in sheet.rows)
     assert "arXiv" in sheet.paper and len(sheet.figures) >= 4
-    assert set(sheet.plans) == set(Size) and vars(sheet.plans[Size.TEST]).keys() == vars(sheet.plans[Size.WHOLE]).keys()
+    assert set(sheet.plans) == set(Size)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_plan_has_what_its_study_reads_and_nothing_else(name: str) -> None:
+    package = Path(harness.__file__).parent / name.replace("-", "_")
+    read = {word for path in package.glob("*.py") for word in re.findall(r"\bplan\.(\w+)", path.read_text("utf-8"))}
+    assert all(vars(plan).keys() == read for plan in Sheet.of(name).plans.values())
 
 
 def test_claims_are_the_measured_rows_of_a_sheet_with_their_bounds() -> None:

@@ -59,7 +59,7 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     values = {"best": {one.toy.name: one.best for one in others}, "left": [plain for plain, _ in left]}
     data = {
         "toys": {
-            "marks": plan.exact.marks,
+            "marks": plan.marks,
             "surprise": [one.surprise for one in runs],
             "loss": [one.loss for one in runs],
             "detached surprise": [one.detached_surprise for one in runs],
