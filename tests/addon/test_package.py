@@ -47,7 +47,8 @@ def test_zip_holds_wheels_for_both_pythons_and_no_numpy(package: Path) -> None:
     for tag in ("cp311-cp311", "cp313-cp313"):
         for library in ("onnxruntime", "scipy"):
             assert any(library in name and tag in name for name in wheels), (library, tag)
-    assert not any(re.search(r"/(numpy|torch|requests|certifi)-", name) for name in wheels)
+    assert any("/safetensors-" in name and "-abi3-" in name for name in wheels)
+    assert not any(re.search(r"/(numpy|torch|trimesh|requests|certifi)-", name) for name in wheels)
 
 
 def test_zip_holds_no_training_code_tests_or_caches(package: Path) -> None:
