@@ -86,10 +86,18 @@ def test_a_stored_study_fills_its_table(tmp_path: Path, monkeypatch: pytest.Monk
     assert "| C1: \\|x\\| " in docs_tables.filled(page) and "**missed**" in docs_tables.filled(page)
 
 
+def source() -> str:
+    files = [path for top in ("backend", "blender_addon") for path in (ROOT / top).rglob("*.py")]
+    return "".join(path.read_text("utf-8") for path in files)
+
+
 def test_the_backend_page_names_what_is_there() -> None:
-    named = re.findall(r"`([\w./]+(?:/|\.py|\.json))`", (ROOT / "backend" / "README.md").read_text("utf-8"))
-    assert len(named) > 20
-    assert not [name for name in named if not ((ROOT / "backend" / name).exists() or (ROOT / name).exists())]
+    text = (ROOT / "backend" / "README.md").read_text("utf-8")
+    files = re.findall(r"`([\w./]+(?:/|\.py|\.json))`", text)
+    assert len(files) > 20
+    assert not [name for name in files if not ((ROOT / "backend" / name).exists() or (ROOT / name).exists())]
+    code, names = source(), re.findall(r"`([A-Z_]{4,}|_[a-z]+|[A-Z][a-z]+[A-Z]\w+)`", text)
+    assert len(names) > 8 and not [name for name in names if not re.search(rf"\b{name}\b", code)]
 
 
 def test_the_commands_of_the_first_page_are_understood() -> None:
@@ -101,9 +109,7 @@ def test_the_commands_of_the_first_page_are_understood() -> None:
 
 def test_the_manual_quotes_messages_and_operators_that_are_there() -> None:
     manual = (ROOT / "blender_addon" / "README.md").read_text("utf-8")
-    code = "".join(
-        path.read_text("utf-8") for top in ("backend", "blender_addon") for path in (ROOT / top).rglob("*.py")
-    )
+    code = source()
     messages = re.findall(r'"([^"]+)"', manual[manual.index("## When it says no") : manual.index("## Scripts")])
     operators = re.findall(r"bpy\.ops\.(omomi\.\w+)", manual)
     assert len(messages) > 15 and not [message for message in messages if message not in code]
