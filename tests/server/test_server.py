@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import threading
@@ -42,7 +43,9 @@ from backend.protocol.requests import (
     SweepRequest,
     TransferRequest,
 )
+from backend.server import server as server_module
 from tests.children import FAKE_SERVER, LIVENESS, cloud
+from tests.fake_server import FakeEngine
 
 
 class Conversation:
@@ -329,6 +332,20 @@ def test_faces_of_a_pair_that_point_outside_of_its_mesh_are_refused(server: Conv
     server.say(LearnRequest(1, "a", "a.omomi", (2, 2, 2, 2), cloud(4), TETRAHEDRON))
     failure = server.hear_until(Failure)[-1]
     assert isinstance(failure, Failure) and failure.code is ErrorCode.NOT_A_MESH
+
+
+def test_arrays_that_wait_are_bounded_and_a_job_that_is_over_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "MAX_WAITING_BYTES", 3 * cloud().nbytes)
+    # nothing works off its jobs
+    idle = server_module.Server(FakeEngine(), io.BytesIO(), io.BytesIO())
+    for job in (1, 2, 3, 4):
+        idle._accept(scan(job, "echo"))
+    failure = idle._outbox.get(0)
+    assert isinstance(failure, Failure) and (failure.id, failure.code) == (4, ErrorCode.OUT_OF_MEMORY)
+    idle._cancel(2)
+    idle._accept(scan(5, "echo"))
+    (cancelled,) = idle._outbox.drain()
+    assert isinstance(cancelled, Failure) and (cancelled.id, cancelled.code) == (2, ErrorCode.CANCELLED)
 
 
 def test_forgetting_what_was_never_there_is_no_error(server: Conversation) -> None:
