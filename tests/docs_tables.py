@@ -58,17 +58,19 @@ def bars_passed(card: Card, _: str) -> str:
     own: dict[str, list[bool]] = {}
     for bar in card.bars:
         own.setdefault(bar.bench, []).append(bar.passed is True)
-    rows = [
-        [f"`python3.11 build_addon.py bench {name}`", str(sum(found)), str(len(found))] for name, found in own.items()
-    ]
+    rows = [[f"`{command_of(name)}`", str(sum(found)), str(len(found))] for name, found in own.items()]
     total = [sum(found) for found in own.values()]
     return table(["benchmark", "passed", "of"], [*rows, ["all", str(sum(total)), str(len(card.bars))]])
 
 
+def command_of(name: str) -> str:
+    """What runs a benchmark."""
+    return COMMANDS.get(name, f"python3.11 build_addon.py bench {name}")
+
+
 def bars(card: Card, name: str) -> str:
     """The bars of a benchmark: of its stored result with a row for every case, or else as the card has them."""
-    command = COMMANDS.get(name, f"python3.11 build_addon.py bench {name}")
-    stored = RESULTS / f"bench_{name}.json"
+    command, stored = command_of(name), RESULTS / f"bench_{name}.json"
     if stored.is_file():
         kept = json.loads(stored.read_text("utf-8"))
         rows = [
