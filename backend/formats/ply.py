@@ -25,13 +25,12 @@ _LONGEST_HEADER = 1 << 16
 
 @dataclass(frozen=True)
 class Ply:
-    """vertices: (n, 3) float64; faces: (m, 3) int64, polygons as fans, indices unchecked; normals: (n, 3) float64;
-    sigma: (n,) float64, as `write_ply` is given it by `mesh_files.save_mesh`."""
+    """What a PLY file holds of a mesh."""
 
-    vertices: NDArray
-    faces: NDArray | None
-    normals: NDArray | None
-    sigma: NDArray | None = None
+    vertices: NDArray  # (n, 3) float64
+    faces: NDArray | None  # (m, 3) int64, polygons as fans; indices unchecked
+    normals: NDArray | None  # (n, 3) float64
+    sigma: NDArray | None = None  # (n,) float64, as `mesh_files.save_mesh` writes it
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class _Element:
 
 
 def read_ply(data: bytes) -> Ply:
-    """Read the vertices and faces of a PLY file; other elements and properties are passed over. Raises FormatError."""
+    """Read the vertices and faces of a PLY file; other elements and properties are skipped. Raises FormatError."""
     encoding, elements, start = _header(data)
     body = (
         _AsciiBody(data[start:])
@@ -139,7 +138,7 @@ class _BinaryBody:
         return self._mixed(element.count, head.itemsize, count_type, kind, tail)
 
     def _mixed(self, count: int, head: int, count_type: np.dtype, kind: np.dtype, tail: int) -> NDArray[np.int64]:
-        """Polygons of different sizes: where one starts is only known from all before it, so this walks."""
+        """Polygons of different sizes: the start of one follows from the sizes of all before it."""
         starts, sizes = np.empty(count, np.int64), np.empty(count, np.int64)
         at, data, width, step = self._at + head, self._data, count_type.itemsize, kind.itemsize
         order = "little" if self._order == "<" else "big"

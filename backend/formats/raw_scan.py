@@ -1,4 +1,4 @@
-"""What a scan is before anything is known about it."""
+"""The raw scan: what a file or a request holds, before anything is known about it."""
 
 from __future__ import annotations
 
@@ -12,25 +12,19 @@ from ..errors import ErrorCode, OmomiError
 
 @dataclass(frozen=True)
 class RawScan:
-    """A scan as it was given: a triangle mesh or bare points, in world units, nothing repaired.
+    """A scan as it was given: a triangle mesh or bare points, nothing repaired.
 
-    Arrays of other number types are converted to these.
-    points: (n, 3) float64, world units; may hold NaN or infinities.
-    faces: (m, 3) int32 indices into points, or None for bare points.
-    normals: (n, 3) float32, any length; to_sensor: (n, 3) float32, from each point towards the scanner.
-    sigma: (n,) float32, one standard deviation of the surface at each point, world units, where the mesh is known to be
-    unsure, as one is that a fit made; NaN where nothing is known.
-    name: how messages call the scan.
-
-    Raises OmomiError(NOT_A_MESH) where the arrays do not fit together.
+    Arrays of other number types are converted. Raises OmomiError(NOT_A_MESH) where the arrays do not fit together.
     """
 
-    points: NDArray
-    faces: NDArray | None = None
-    normals: NDArray | None = None
-    to_sensor: NDArray | None = None
-    name: str = "scan"
+    points: NDArray  # (n, 3) float64, world units; may hold NaN or infinities
+    faces: NDArray | None = None  # (m, 3) int32, indices into points; None for bare points
+    normals: NDArray | None = None  # (n, 3) float32, of any length
+    to_sensor: NDArray | None = None  # (n, 3) float32, from each point towards the scanner
+    name: str = "scan"  # in messages
     sigma: NDArray | None = None
+    """(n,) float32, one standard deviation of the surface at each point, world units, where it is known, as for a mesh
+    that a fit made; NaN at points where it is not."""
 
     def __post_init__(self) -> None:
         points = self._table("points", self.points, np.float64)

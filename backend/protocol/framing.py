@@ -36,10 +36,10 @@ _PREFIX = struct.Struct("<4sI")
 
 @dataclass(frozen=True, eq=False)
 class Packet:
-    """One framed message: ``head`` is a JSON object (without ``arrays``), ``arrays`` are named, in wire order."""
+    """One framed message."""
 
-    head: dict[str, Any]
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    head: dict[str, Any]  # a JSON object, without ``arrays``
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)  # by name, in wire order
 
 
 @dataclass(frozen=True)

@@ -126,13 +126,13 @@ class Layer:
 
 @dataclass(frozen=True)
 class Recipe:
-    """model: hash of the model that it was made with; fit: how the scan is fitted before the edits.
+    """A fit and the edits after it.
 
     Equal recipes have equal texts, and reading what `to_json` wrote gives an equal recipe, to the last bit.
     Raises OmomiError(BAD_OPTION).
     """
 
-    model: str
+    model: str  # hash of the model that the recipe was made with
     fit: FitOptions = field(default_factory=FitOptions)
     entries: tuple[Layer, ...] = ()
     version: int = VERSION
