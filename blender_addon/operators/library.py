@@ -105,9 +105,7 @@ class OMOMI_OT_save_preset(EditOperator, FileOperator, bpy.types.Operator):
         name = library.check_name(options.name)
         if name in library.BUILT_IN:
             raise Refusal(f"'{name}' is a built-in preset, which cannot be changed. Choose another name.")
-        path = folder / f"{name}{library.PRESET}"
-        if path.exists() and not options.overwrite:
-            raise Refusal(f"There is a preset '{name}' already. Choose another name, or allow overwriting.")
+        path = library.room_for(folder, name, library.PRESET, overwrite=options.overwrite)
         layers = tuple(edits.preset_layer(edit) for edit in context.active_object.omomi.edits)
         fit = FitSettings.of(context.scene.omomi).options
         recipe = Recipe(process.introduced().model_hash, fit, layers)
