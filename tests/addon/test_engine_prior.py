@@ -14,6 +14,20 @@ from tests.addon.test_engine_edits import bumpy
 bpy = pytest.importorskip("bpy")
 
 
+COARSE_FAMILIES = """
+import importlib, runpy, sys
+from pathlib import Path
+del sys.argv[0]
+runpy.run_path(sys.argv[0])["load_package"](Path(sys.argv[0]).parent)
+sys.path.append(sys.argv[sys.argv.index("--site") + 1])
+family, fitted_shape = (importlib.import_module(f"backend.prior.profile.{name}") for name in ("family", "fitted_shape"))
+family.POINTS, family.CANDIDATES, family.COMPARED = 2000, 1, 1
+fitted_shape.GROWTHS, fitted_shape.REFINED = (1.0,), 1
+sys.exit(importlib.import_module("backend.cli.main").main())
+"""
+"""Starts the installed backend with families that are learned from fewer points and poses."""
+
+
 @pytest.fixture(autouse=True)
 def coarse(engine: Any) -> None:
     bpy.context.scene.omomi.level = "0"
@@ -72,7 +86,7 @@ def test_a_shape_slider_moves_a_fit_both_ways_and_at_0_not_at_all(prior: Any, ma
     half_egg(make)
     bpy.ops.omomi.fit(result="NEW")
     fit = bpy.data.objects["egg.fit"]
-    name = prior.shapes.sliders(prior.edits.CARD)[0].name
+    name = next(one.name for one in prior.edits.built_in() if one.kind == "shape")
     bpy.ops.omomi.add_edit(kind="shape", name=name)
     moved = []
     for strength in (1.0, -1.0, 0.0):
@@ -88,8 +102,11 @@ def test_a_shape_slider_moves_a_fit_both_ways_and_at_0_not_at_all(prior: Any, ma
 def test_a_family_of_three_completes_a_scan_of_a_fourth_and_judges_it(
     engine: Any, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A family of ten takes a minute.
+    # A family of ten in all its detail takes minutes.
     monkeypatch.setattr(engine.operators.learn, "FEWEST_MEMBERS", 3)
+    command = engine.process.command()
+    entry = command.index(str(engine.process.BACKEND / "__main__.py"))
+    monkeypatch.setattr(engine.process, "command", lambda: [*command[:entry], "-c", COARSE_FAMILIES, *command[entry:]])
     for bump in (-0.1, 0.0, 0.15):
         make(f"member {bump}", *bumpy(bump))
     assert bpy.ops.omomi.align(name="eggs") == {"FINISHED"}

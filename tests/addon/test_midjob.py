@@ -128,7 +128,7 @@ def test_only_the_newest_of_many_frames_is_shown(
     run = start(make("slow"))
     step_until(run, lambda: run.objects[0].frame is not None)
     shown: list[int] = []
-    monkeypatch.setattr(toy.preview, "show", lambda key, name, vertices, faces: shown.append(len(vertices)))
+    monkeypatch.setattr(toy.fits.preview, "show", lambda key, name, vertices, faces: shown.append(len(vertices)))
     passed_over = 0
     while not run.over and passed_over < 3:
         # The window is busy while the backend sends a dozen frames.

@@ -89,7 +89,7 @@ def test_an_unforeseen_error_in_a_tick_leaves_no_timer_behind(
     def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(toy.preview, "show", broken)
+    monkeypatch.setattr(toy.fits.preview, "show", broken)
     with pytest.raises(ZeroDivisionError):
         fit.run(lambda _: False)
     assert fit.window.timers == [] and toy.fits.current() is None
