@@ -1,4 +1,4 @@
-"""What edits and recipes share as files: bounded reading, strict JSON, and writing that never leaves half a file."""
+"""What all files share: bounded reading, strict JSON, and writing whole or not at all. Standard library only."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``: what the block writes there is seen on the disk, then renamed.
+    """A temporary path beside ``path``: what the block writes there is synced to the disk, then renamed.
 
-    Raises OmomiError(DISK). After any error what was at ``path`` is untouched, and nothing is left beside it.
+    Raises OmomiError(DISK). After any error ``path`` holds what it held, and nothing is left beside it.
     """
     path = Path(path)
     temporary = path.parent / f".{secrets.token_hex(8)}.part"
