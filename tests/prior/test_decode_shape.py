@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -68,15 +67,14 @@ def test_a_seed_draws_the_same_shape_again_and_the_surface_itself_is_judged(monk
     model: Any = BallModel((0.0, 0.8))
     still = model.style
     model.style = lambda *given: told.append(given[3]) or still(*given)
-    engine: Any = SimpleNamespace(model=model)
-    one, two = sample_shape(engine, 5, 0), sample_shape(engine, 5, 0)
+    one, two = sample_shape(model, 5, 0), sample_shape(model, 5, 0)
     assert np.array_equal(told[0], told[1]) and one.verdict.to_json() == two.verdict.to_json()
     assert np.abs(told[0]).max() > 1 and one.verdict.value > 0.9
-    sample_shape(engine, 6, 0)
+    sample_shape(model, 6, 0)
     assert not np.array_equal(told[0], told[2])
     for seed in (-1, MOST_SEEDS):
         with pytest.raises(OmomiError) as caught:
-            sample_shape(engine, seed, 0)
+            sample_shape(model, seed, 0)
         assert caught.value.code is ErrorCode.BAD_OPTION
 
 
