@@ -320,9 +320,12 @@ def test_a_stop_between_two_edits_leaves_the_old_stack() -> None:
     assert session.stack.layers == ()
 
 
+BALL = session_of()
+
+
 @given(st.integers(0, 4), st.integers(0, 3), st.integers(-1, 3))
 def test_masks_are_cut_from_one_row(points: int, count: int, number: int) -> None:
-    session, masks = session_of(), np.arange(points * count, dtype=np.float32) / 16
+    session, masks = BALL, np.arange(points * count, dtype=np.float32) / 16
     session = EditSession(replace(session.fitted, raw=RawScan(np.random.default_rng(0).random((points, 3)))))
     if number < 0:
         assert refusal(lambda: layer("thickness", mask=number)).code is ErrorCode.BAD_OPTION

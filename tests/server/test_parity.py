@@ -1,0 +1,288 @@
+"""The same request through the command line and through the server: the same mesh bit for bit, the same warnings, the
+same JSON. Both run in this process with one engine, whose fits are the scans' own meshes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+
+from backend.cli.main import main
+from backend.errors import OmomiError
+from backend.formats.mesh_files import load_scan
+from backend.prior import shape_prior
+from backend.protocol.fit_options import FitOptions
+from backend.protocol.messages import Done, FitDone, MeshFrame
+from backend.protocol.recipe import Layer, MaskRef
+from backend.protocol.requests import (
+    AlignRequest,
+    ApplyRequest,
+    AuditRequest,
+    BlendRequest,
+    CheckRequest,
+    FitRequest,
+    LearnRequest,
+    SampleRequest,
+    SolveRequest,
+    StackRequest,
+    SweepRequest,
+)
+from backend.server.fit_cache import FitCache
+from backend.server.handlers import JobContext, perform
+from backend.server.jobs import Job
+from tests.edits.test_learned import blob, pushed
+from tests.fake_priors import BallModel, prior_of
+from tests.fakes import MeshEngine
+
+SMALL = 4
+"""Subdivisions of the meshes: some 2,500 vertices."""
+BLOB = trimesh.Trimesh(blob(0, SMALL).vertices + [10, -3, 0.5], blob(0, SMALL).faces, process=False)
+
+
+class BallEngine(MeshEngine):
+    """Its model sees one ball, whatever it is told."""
+
+    @property
+    def model(self) -> Any:
+        return BallModel((0.0, 0.8))
+
+
+class Both:
+    """Runs a command and a request, each with its own memory but one engine."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.engine = BallEngine(blob=BLOB, other=trimesh.Trimesh(pushed(BLOB), BLOB.faces, process=False))
+        self.fits, self.frames, self.numbers = FitCache(), [], iter(range(1, 100))
+        self._capsys = capsys
+        for name, mesh in self.engine.meshes.items():
+            mesh.export(f"{name}.ply", vertex_normal=False)
+
+    def cli(self, *words: object) -> dict[str, Any]:
+        self._capsys.readouterr()
+        code = main([*map(str, words), "--json"], lambda device, threads: self.engine)
+        captured = self._capsys.readouterr()
+        assert code == 0, captured.err
+        return json.loads(captured.out)
+
+    def ask(self, kind: type, **fields: Any) -> Done | FitDone:
+        job, self.frames = Job(kind(id=next(self.numbers), **fields)), []
+        job.begin(self.engine.token())
+        return perform(JobContext(self.engine, self.fits, job, lambda share, text: None, self.frames.append))
+
+    def fit(self, name: str = "blob", **options: Any) -> int:
+        scan = load_scan(Path(f"{name}.ply"))
+        done = self.ask(
+            FitRequest, name=name, options=FitOptions(**options), profile="", points=scan.points, faces=scan.faces
+        )
+        return done.id
+
+    def apply(
+        self, handle: int, body: str, layers: list[Layer], outcome: str, masks: np.ndarray | None = None
+    ) -> dict[str, Any]:
+        stacked = self.ask(StackRequest, handle=handle, body=body, layers=tuple(layers), masks=masks)
+        strengths = tuple(layer.strength for layer in layers)
+        done = self.ask(ApplyRequest, handle=handle, strengths=strengths, outcome=outcome)
+        assert isinstance(stacked, Done) and isinstance(done, Done)
+        return {**stacked.result, **done.result}
+
+
+@pytest.fixture
+def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Both:
+    monkeypatch.chdir(tmp_path)
+    prior = prior_of()
+    for name in ("shipped_prior", "installed_prior"):
+        monkeypatch.setattr(shape_prior, name, lambda: prior)
+    return Both(capsys)
+
+
+def assert_same_mesh(path: Path | str, frame: MeshFrame) -> None:
+    """A file holds world coordinates in double precision, a frame single ones from its origin."""
+    with np.load(path) as mesh:
+        assert (mesh["points"] - frame.origin).astype("<f4").tobytes() == frame.vertices.tobytes()
+        assert mesh["faces"].astype("<i4").tobytes() == frame.faces.tobytes()
+        assert mesh["sigma"].astype("<f4").tobytes() == frame.sigma.tobytes()
+
+
+def same(summary: dict[str, Any], answer: dict[str, Any]) -> None:
+    """All that the server says, the command line says, in the same words."""
+    assert {key: summary[key] for key in answer} == json.loads(json.dumps(answer))
+
+
+def learned(both: Both) -> dict[str, Any]:
+    """An edit learned on the command line; what was said of it."""
+    BLOB.export("before.ply", vertex_normal=False)
+    trimesh.Trimesh(pushed(BLOB), BLOB.faces, process=False).export("after.ply", vertex_normal=False)
+    return both.cli("learn", "--before", "before.ply", "--after", "after.ply", "-o", "bump.omomi")
+
+
+def test_a_fit_is_the_same_mesh_and_the_same_report(both: Both) -> None:
+    found = both.cli("fit", "blob.ply", "-o", "a.npz", "--level", 1, "--fill", 0.5)["results"][0]
+    handle = both.fit(level=1, fill=0.5)
+    assert_same_mesh("a.npz", both.frames[-1])
+    assert both.engine.options == FitOptions(level=1, fill=0.5)
+    assert found["level"] == both.fits.take(handle).fitted.fit.mesh.level  # type: ignore[union-attr]
+
+
+EDITS: dict[str, tuple[list[str], list[Layer]]] = {
+    "attribute": (["--set", "thickness=1.5"], [Layer("thickness", 1.5)]),
+    "attributes": (
+        ["--set", "thickness=-0.5", "--set", "smoothness=0.7"],
+        [Layer("thickness", -0.5), Layer("smoothness", 0.7)],
+    ),
+    "far outside of what was seen": (["--set", "thickness=5"], [Layer("thickness", 5.0)]),
+    "shape": (["--set", "shape:size=0.5"], [Layer("size", 0.5, kind="shape")]),
+    "plausible after bend": (
+        ["--set", "shape:bend=3", "--set", "shape:plausible=2"],
+        [Layer("bend", 3.0, kind="shape"), Layer("plausible", 2.0, kind="shape")],
+    ),
+    "learned": (["--edit", "bump.omomi=0.75"], [Layer("bump", 0.75, path="bump.omomi")]),
+    "learned, far outside": (["--edit", "bump.omomi=-3"], [Layer("bump", -3.0, path="bump.omomi")]),
+}
+
+
+WAYS = {
+    "fit": ([], "fit", "carried"),
+    "scan": (["--keep-topology"], "scan", "carried"),
+    "new mesh": (["--remesh"], "fit", "remeshed"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [*((name, "fit") for name in EDITS), ("attribute", "new mesh"), ("learned", "scan"), ("shape", "scan")],
+)
+def test_an_edit_is_the_same_mesh_with_the_same_warnings(both: Both, name: str, way: str) -> None:
+    if "learned" in name:
+        learned(both)
+    (given, layers), (words, body, outcome) = EDITS[name], WAYS[way]
+    found = both.cli("edit", "blob.ply", "-o", "a.npz", *given, *words)
+    answer = both.apply(both.fit(), body, layers, outcome)
+    assert_same_mesh("a.npz", both.frames[-1])
+    same(found, answer)
+    if "far outside" in name:
+        assert any("far outside" in warning for warning in found["warnings"])
+
+
+def test_doubts_of_a_learned_edit_and_changes_of_topology_are_warned_of_on_both_sides(both: Both) -> None:
+    plate = trimesh.creation.box((2, 1, 0.2)).subdivide().subdivide().subdivide().subdivide()
+    hollow = trimesh.Trimesh(plate.vertices, plate.faces, process=False)
+    plate.export("before.ply", vertex_normal=False)
+    hollow.export("after.ply", vertex_normal=False)
+    both.cli("learn", "--before", "before.ply", "--after", "after.ply", "-o", "nothing.omomi")
+    both.engine.meshes["plate"] = plate
+    plate.export("plate.ply", vertex_normal=False)
+    given = ["--edit", "nothing.omomi=1", "--set", "thickness=-20"]
+    found = both.cli("edit", "plate.ply", "-o", "a.npz", *given)
+    layers = [Layer("thickness", -20.0), Layer("nothing", 1.0, path="nothing.omomi")]
+    same(found, both.apply(both.fit("plate"), "fit", layers, "carried"))
+    assert any("does nothing" in warning for warning in found["warnings"])
+    assert found["topology"]["change"] in found["warnings"]
+
+
+@pytest.mark.parametrize("mask", ["painted", "box", "muted"])
+def test_a_mask_and_a_recipe_do_the_same(both: Both, mask: str) -> None:
+    weights = np.linspace(0, 1, len(BLOB.vertices)).astype(np.float32)
+    np.save("rim.npy", weights)
+    box = MaskRef("box", low=(-1.0, -1.0, 0.0), high=(1.0, 1.0, 1.0), falloff=0.1)
+    in_file = {"painted": MaskRef("file", name="rim"), "box": box, "muted": None}[mask]
+    entry = Layer("thickness", 2.0, mask=in_file, mute=mask == "muted")
+    recipe = {"version": 1, "model": both.engine.info().model_hash, "entries": [entry.to_json()]}
+    Path("r.json").write_text(json.dumps(recipe))
+    found = both.cli("edit", "blob.ply", "-o", "a.npz", "--recipe", "r.json")
+    sent = MaskRef("row", row=0) if mask == "painted" else in_file
+    layer = Layer("thickness", 2.0, mask=sent, mute=entry.mute)
+    answer = both.apply(both.fit(), "fit", [layer], "carried", weights if mask == "painted" else None)
+    assert_same_mesh("a.npz", both.frames[-1])
+    same(found, answer)
+
+
+def test_a_sweep_finds_the_same(both: Both) -> None:
+    found = both.cli("sweep", "blob.ply", "--set", "thickness", "--from", -1, "--to", 1, "--steps", 2, "-o", "out")
+    handle = both.fit()
+    both.ask(StackRequest, handle=handle, body="fit", layers=(Layer("thickness", 1.0),))
+    asked = {"handle": handle, "strengths": (0.0,), "layer": 0, "low": -1.0, "high": 1.0, "steps": 2}
+    answer = both.ask(SweepRequest, **asked)
+    assert isinstance(answer, Done)
+    assert Path("out/phase.svg").read_text() == answer.result.pop("picture")
+    same(found, answer.result)
+
+
+def test_a_solution_is_the_same(both: Both) -> None:
+    found = both.cli("solve", "blob.ply", "-o", "a.npz", "--set", "thickness", "--until", "length_x=2.6")
+    handle = both.fit()
+    both.ask(StackRequest, handle=handle, body="fit", layers=(Layer("thickness", 1.0),))
+    asked = {"handle": handle, "strengths": (0.0,), "layer": 0, "measure": "length_x", "value": 2.6}
+    answer = both.ask(SolveRequest, **asked)
+    assert isinstance(answer, Done)
+    same(found, answer.result)
+    both.ask(ApplyRequest, handle=handle, strengths=(answer.result["strength"],), outcome="carried")
+    assert_same_mesh("a.npz", both.frames[-1])
+
+
+def test_a_blend_is_the_same_at_every_share(both: Both) -> None:
+    found = both.cli("blend", "blob.ply", "other.ply", "-o", "out", "--steps", 2)
+    first, second = both.fit(), both.fit("other")
+    for frame in found["frames"]:
+        asked = {"handle": first, "other": second, "share": frame["share"], "guarded": False, "steps": 2}
+        answer = both.ask(BlendRequest, **asked)
+        assert isinstance(answer, Done)
+        mesh, sent = load_scan(Path(frame["output"])), both.frames[-1]
+        # the files of a blend are PLY, in single precision
+        assert np.allclose(mesh.points, sent.world(), rtol=0, atol=2e-6)
+        assert mesh.faces is not None and np.array_equal(mesh.faces, sent.faces)
+        answer.result.pop("topology")
+        assert Path("out/phase.svg").read_text() == answer.result.pop("picture")
+        same(found, answer.result)
+
+
+def test_an_edit_is_learned_the_same_to_the_byte(both: Both) -> None:
+    found = learned(both)
+    before, after = load_scan(Path("before.ply")), load_scan(Path("after.ply"))
+    counts = (len(before.points), len(before.faces), len(after.points), len(after.faces))  # type: ignore[arg-type]
+    answer = both.ask(
+        LearnRequest, name="before", path="other.omomi", counts=counts,
+        points=np.concatenate([before.points, after.points]), faces=np.concatenate([before.faces, after.faces]),
+    )  # fmt: skip
+    assert isinstance(answer, Done)
+    same(found, answer.result)
+    assert Path("other.omomi").read_bytes() == Path("bump.omomi").read_bytes()
+
+
+def test_a_family_is_refused_in_the_same_words(both: Both, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("family").mkdir()
+    BLOB.export("family/blob.ply", vertex_normal=False)
+    assert main(["align", "family", "-o", "a.profile", "--json"], lambda device, threads: both.engine) == 1
+    said = json.loads(capsys.readouterr().out)["error"]["message"]
+    with pytest.raises(OmomiError) as caught:
+        both.ask(
+            AlignRequest, name="a", path="a.profile", names=("blob",), counts=(len(BLOB.vertices), len(BLOB.faces)),
+            points=np.asarray(BLOB.vertices, np.float64), faces=np.asarray(BLOB.faces, "<i4"),
+        )  # fmt: skip
+    assert caught.value.message == said
+
+
+def test_a_check_and_a_score_say_the_same_of_a_shape(both: Both) -> None:
+    (scored,) = both.cli("score", "blob.ply")["results"]
+    answer = both.ask(CheckRequest, handle=both.fit(), strengths=(), profile="")
+    assert isinstance(answer, Done)
+    assert answer.result["plausibility"]["value"] == scored["plausibility"]
+    assert answer.result["plausibility"]["nearest"] == scored["nearest"]
+
+
+def test_a_sampled_shape_is_the_same(both: Both) -> None:
+    (row,) = both.cli("sample", "--seed", 3, "--level", 0, "-o", "out")["samples"]
+    answer = both.ask(SampleRequest, seed=3, level=0)
+    assert isinstance(answer, Done)
+    same(row, answer.result)
+    mesh, sent = load_scan(Path(row["output"])), both.frames[-1]
+    assert np.allclose(mesh.points, sent.world(), rtol=0, atol=1e-6) and np.array_equal(mesh.faces, sent.faces)
+
+
+def test_the_audit_of_a_scan_is_the_same_page(both: Both) -> None:
+    both.cli("audit", "blob.ply", "--quick", "-o", "cli.html")
+    both.ask(AuditRequest, handle=both.fit(), path="server.html", against="")
+    assert Path("cli.html").read_bytes() == Path("server.html").read_bytes()
