@@ -14,8 +14,9 @@ from backend.field.onnx_model import CODE
 from backend.training import bank as bank_module
 from backend.training.bank import Bank, make_shard, write_shard
 from backend.training.checkpoint import load_checkpoint, save_checkpoint
-from backend.training.grids import splat
+from backend.training.grids import Batch, splat
 from backend.training.losses import laplace_loss
+from backend.training.objective import TRUNK_TYPE
 from backend.training.recursion import Recursion
 from backend.training.scanner import ScanSettings, draw_settings, scan_points
 
@@ -116,6 +117,18 @@ def test_splat_keeps_every_point_and_normal_of_the_block() -> None:
     evidence = splat(points, normals, torch.zeros(3, dtype=torch.long), 0)
     assert float(evidence[0].sum()) == 500
     assert torch.allclose(evidence[1:4].sum((1, 2, 3)), normals.sum(0), atol=1e-3)
+
+
+def test_a_trunk_in_bfloat16_computes_nearly_the_same_field_and_has_gradients(folder: Path) -> None:
+    batch = Bank(folder).draw(1, 1, torch.Generator().manual_seed(1))
+    whole = Batch(batch.evidence[:1], batch.target[:1], batch.origins[:1], batch.noise)
+    torch.manual_seed(0)
+    model = Recursion()
+    exact, rounded = (model(whole, torch.zeros(1), whole.noise, torch.zeros(1, CODE), t)[0] for t in (None, TRUNK_TYPE))
+    assert not torch.equal(exact, rounded) and float((exact - rounded).detach().abs().max()) < 0.05
+    rounded.sum().backward()
+    gradient = model.atom.stem.weight.grad
+    assert gradient is not None and torch.isfinite(gradient).all() and gradient.any()
 
 
 def test_training_resumes_bit_for_bit_from_a_checkpoint(folder: Path, tmp_path: Path) -> None:
