@@ -135,7 +135,12 @@ MEMBERS["FitOptions"] = st.builds(
     st.booleans(),
 )
 MEMBERS["tuple[str, ...]"] = st.lists(MEMBERS["str"], max_size=9).map(tuple)
-MEMBERS["tuple[dict[str, Any], ...]"] = st.lists(MEMBERS["dict[str, Any]"], max_size=4).map(tuple)
+MASKS = st.builds(lambda row, falloff: MaskRef("row", row=row, falloff=falloff), st.integers(0, 9), st.floats(0, 1e9))
+LAYER = st.builds(
+    lambda strength, mute, mask, path: Layer("é", strength, mute=mute, mask=mask, path=path),
+    st.floats(-1e9, 1e9), st.booleans(), st.none() | MASKS, st.sampled_from(["", "/home/é/a.omomi"]),
+)  # fmt: skip
+MEMBERS["tuple[Layer, ...]"] = st.lists(LAYER, max_size=4).map(tuple)
 
 
 def arrays(rules: Any) -> st.SearchStrategy[Any]:
