@@ -117,6 +117,7 @@ def layers_of(
     """The fit's options and the edits that a command line asks for. Raises OmomiError where one of them is unknown."""
     from ..edits.edit_file import load_edit
     from ..edits.stack import edit_range
+    from ..protocol.names import ATTRIBUTES
     from ..protocol.recipe import SHAPE, Layer, MaskRef
 
     region = None if mask is None else MaskRef("file", name=mask.stem)
@@ -126,6 +127,9 @@ def layers_of(
             options = replace(options, **{name: value})
             continue
         kind = SHAPE if name.startswith(SHAPE_PREFIX) else None
+        if kind is None and name not in ATTRIBUTES:
+            known = ", ".join((*ATTRIBUTES, *FIT_OPTIONS, f"{SHAPE_PREFIX}NAME"))
+            raise OmomiError(ErrorCode.BAD_OPTION, f"There is no attribute '{name:.80}': there are {known}.")
         layer = Layer(name.removeprefix(SHAPE_PREFIX), value, mask=region, kind=kind)
         edit_range(layer)
         layers.append(layer)

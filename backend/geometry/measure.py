@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from .normals import face_normals, unit_normals
+from .normals import face_normals, triangle_normals, unit_normals
 from .topology import betti_of_mesh, edge_report, label_faces, signed_volumes
 
 SURFACE_SAMPLES = 20_000
@@ -87,10 +87,9 @@ def weld(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def volume_and_area(vertices: np.ndarray, faces: np.ndarray) -> tuple[float, float]:
     """Signed volume and area of a closed mesh, vertices (n, 3) and faces (m, 3), cubes and squares of their unit."""
-    across = face_normals(vertices, faces)
-    return float(np.einsum("na,na->", vertices[faces[:, 0]], across) / 6), float(
-        np.linalg.norm(across, axis=1).sum() / 2
-    )
+    corners = vertices[faces]
+    across = triangle_normals(corners)
+    return float(np.einsum("na,na->", corners[:, 0], across) / 6), float(np.linalg.norm(across, axis=1).sum() / 2)
 
 
 def energies(vertices: NDArray, faces: NDArray) -> dict[str, float]:
