@@ -309,8 +309,9 @@ def test_add_on(python: Path, tally: Tally, others: Mapping[Blender, Future[Path
             tally.add(skipped=1)
             continue
         suites = ["tests/addon"] if blender is MAIN or everything else [f"tests/addon/{name}" for name in VERSIONED]
-        # -p no:cacheprovider: three suites would write the same cache.
-        tally.pytest(name, addon, "-p", "no:cacheprovider", *suites, OMOMI_ZIP=str(zips[0]))
+        # Three suites would write the same cache; what other tests share needs packages that Blender does not have.
+        options = ("-p", "no:cacheprovider", "--confcutdir=tests/addon")
+        tally.pytest(name, addon, *options, *suites, OMOMI_ZIP=str(zips[0]))
 
 
 def types_of_everything() -> Path:
