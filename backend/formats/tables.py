@@ -160,7 +160,7 @@ def _array(name: str, dtype: str, shape: Sequence[int], data: bytearray) -> np.n
 
 def _texts(metadata: Any) -> dict[str, str]:
     """Checked metadata: strings that can be written, which half a surrogate pair, spelled in JSON, cannot."""
-    texts = [item for pair in metadata.items() for item in pair] if isinstance(metadata, Mapping) else [None]
+    texts: list[Any] = [item for pair in metadata.items() for item in pair] if isinstance(metadata, Mapping) else [None]
     if not all(isinstance(text, str) and not any("\ud800" <= letter <= "\udfff" for letter in text) for text in texts):
         raise FormatError("its metadata is not an object of texts")
     if sum(map(len, texts)) > MOST_METADATA:

@@ -15,9 +15,9 @@ MOST_STEPS = 200
 """Steps of one smoothing at most; on a finer mesh the filter acts on smaller features than was asked for."""
 
 
-def falloff(share: NDArray) -> NDArray[np.float64]:
+def falloff(share: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 up to ``share`` 0, smoothly down to 0 from 1 on: one less the cubic smoothstep."""
-    share = np.clip(share, 0.0, 1.0)
+    share = share.clip(0.0, 1.0)
     return 1 - share * share * (3 - 2 * share)
 
 

@@ -139,7 +139,7 @@ def card_sliders(card: Mapping[str, Any]) -> Iterator[CardSlider]:
         yield CardSlider(
             name,
             unit if named else "",
-            direction if type(direction) is int and direction >= 0 else None,
+            direction if isinstance(direction, int) and type(direction) is int and direction >= 0 else None,
             ends if around_zero else None,
             _shared(entry.get("reach")),
         )

@@ -135,8 +135,8 @@ def register_nearby(source: Surface, target: Surface) -> Similarity:
 def misfit(source: Surface, target: Surface, transform: Similarity) -> float:
     """Root mean square distance between the surfaces, both ways, normals counted in, in sizes of the target."""
     here, there = source.thinned(MISFIT_POINTS).moved(transform), target.thinned(MISFIT_POINTS)
-    scaled = (Surface(side.points / target.size, side.normals) for side in (here, there))
-    return float(_match_poses(*scaled, np.eye(3, dtype=np.float32)[None], np.zeros((1, 3), np.float32), 0)[2][0])
+    one, other = (Surface(side.points / target.size, side.normals) for side in (here, there))
+    return float(_match_poses(one, other, np.eye(3, dtype=np.float32)[None], np.zeros((1, 3), np.float32), 0)[2][0])
 
 
 def distinct_poses(fits: Iterable[tuple[Similarity, float]]) -> list[tuple[Similarity, float]]:

@@ -11,7 +11,7 @@ from bpy.props import EnumProperty, IntProperty, StringProperty
 
 __all__ = ["OmomiPreferences", "get", "library_folder", "log_path"]
 
-PACKAGE = __package__.rpartition(".")[0]
+PACKAGE = (__package__ or "").rpartition(".")[0]
 
 DEVICES = [
     ("auto", "Automatic", "A GPU where one works, else the processor"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def grid() -> NDArray:
     return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"))
 
 
-def fitted(field: NDArray) -> tuple[PreparedScan, Fit, NDArray, NDArray]:
+def fitted(field: NDArray) -> tuple[PreparedScan, Any, NDArray, NDArray]:
     """A prepared scan, its fit in world units, and the canonical vertices and faces, of a field (s, s, s)."""
     found = extract(BrickGrid.from_dense((field * SIZE / 2)[None].astype(np.float32)))
     vertices = (found.vertices.astype(np.float64) + 0.5) * 2 / SIZE - 1

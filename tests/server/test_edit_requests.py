@@ -144,9 +144,9 @@ def test_strength_0_is_the_body_bit_for_bit_and_a_preview_is_the_result(session:
     assert applied.vertices.tobytes() == preview.tobytes()
     assert applied.faces.tobytes() == final.faces.tobytes()
     assert (applied.sigma >= final.sigma * (1 - 1e-5)).all()
-    assert set(done.result) == {"moved", "largest", "guessed", "folded", "topology", "warnings"}
+    assert set(done.result) == {"moved", "largest_move", "guessed", "folded_faces", "topology", "warnings"}
     assert done.result["topology"]["before"] == done.result["topology"]["after"] == [1, 0, 0]
-    assert np.isclose(done.result["largest"], np.linalg.norm(preview - final.vertices, axis=1).max(), rtol=1e-3)
+    assert np.isclose(done.result["largest_move"], np.linalg.norm(preview - final.vertices, axis=1).max(), rtol=1e-3)
     session.client.forget(handle)
 
 
@@ -165,7 +165,8 @@ def test_a_mask_says_where_an_edit_acts(session: Session, handle: int) -> None:
     masks = np.concatenate([np.ones_like(left), left])
     session.do(StackRequest, handle=handle, body="scan", layers=layers, masks=masks)
     moved = np.linalg.norm(session.pose(handle, 1.0, 5.0) - session.pose(handle, 0.0, 0.0), axis=1)
-    assert moved[left == 0].max() == 0 and np.median(moved[left == 1]) > 0.01
+    # what the mask fades out over lies below what single precision shows of the vertices themselves
+    assert moved[left == 0].max() < 1e-6 and np.median(moved[left == 1]) > 0.01
 
 
 def test_a_new_mesh_encloses_what_the_moved_one_did(session: Session, handle: int) -> None:
