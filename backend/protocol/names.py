@@ -133,13 +133,13 @@ def card_sliders(card: Mapping[str, Any]) -> Iterator[CardSlider]:
         name, unit, direction = entry.get("name"), entry.get("unit"), entry.get("direction")
         if not is_file_name(name) or name == PLAUSIBLE:
             continue
-        named = isinstance(unit, str) and len(unit) <= LONGEST_UNIT and unit.isprintable()
+        words = unit if isinstance(unit, str) and len(unit) <= LONGEST_UNIT and unit.isprintable() else ""
         ends = _interval(entry.get("range"))
         around_zero = ends is not None and -FARTHEST <= ends[0] <= 0 <= ends[1] <= FARTHEST
         yield CardSlider(
             name,
-            unit if named else "",
-            direction if isinstance(direction, int) and type(direction) is int and direction >= 0 else None,
+            words,
+            direction if type(direction) is int and direction >= 0 else None,
             ends if around_zero else None,
             _shared(entry.get("reach")),
         )

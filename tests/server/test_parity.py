@@ -242,7 +242,8 @@ def test_a_blend_is_the_same_at_every_share(both: Both) -> None:
 def test_an_edit_is_learned_the_same_to_the_byte(both: Both) -> None:
     found = learned(both)
     before, after = load_scan(Path("before.ply")), load_scan(Path("after.ply"))
-    counts = (len(before.points), len(before.faces), len(after.points), len(after.faces))  # type: ignore[arg-type]
+    assert before.faces is not None and after.faces is not None
+    counts = (len(before.points), len(before.faces), len(after.points), len(after.faces))
     answer = both.ask(
         LearnRequest, name="before", path="other.omomi", counts=counts,
         points=np.concatenate([before.points, after.points]), faces=np.concatenate([before.faces, after.faces]),
@@ -279,7 +280,8 @@ def test_a_sampled_shape_is_the_same(both: Both) -> None:
     assert isinstance(answer, Done)
     same(row, answer.result)
     mesh, sent = load_scan(Path(row["output"])), both.frames[-1]
-    assert np.allclose(mesh.points, sent.world(), rtol=0, atol=1e-6) and np.array_equal(mesh.faces, sent.faces)
+    assert np.allclose(mesh.points, sent.world(), rtol=0, atol=1e-6)
+    assert mesh.faces is not None and np.array_equal(mesh.faces, sent.faces)
 
 
 def test_the_audit_of_a_scan_is_the_same_page(both: Both) -> None:
