@@ -81,7 +81,7 @@ def test_a_member_without_faces_and_a_taken_name_are_refused(fake: Any, stocked:
     with pytest.raises(RuntimeError, match="cloud has no faces"):
         bpy.ops.omomi.align(name="more")
     for name in ("../up", "con", "a/b"):
-        with pytest.raises(RuntimeError, match="does not do as a name"):
+        with pytest.raises(RuntimeError, match="is not a valid name"):
             bpy.ops.omomi.align(name=name)
     assert not (stocked / "more.profile").exists()
 

@@ -62,7 +62,7 @@ def test_the_name_comes_from_the_scene_and_a_second_of_that_name_is_refused(addo
 @pytest.mark.parametrize("name", ["", "../up", "a/b", "con", "nul.txt", "x" * 65, "dot.", "a\tb", "  "])
 def test_a_name_that_is_no_file_name_is_refused(fake: Any, pair: Any, name: str) -> None:
     bpy.context.scene.omomi.learn_name = name
-    with pytest.raises(RuntimeError, match="does not do as a name"):
+    with pytest.raises(RuntimeError, match="is not a valid name"):
         bpy.ops.omomi.learn()
     assert not fake.requests
 
