@@ -165,8 +165,8 @@ def test_a_mask_says_where_an_edit_acts(session: Session, handle: int) -> None:
     masks = np.concatenate([np.ones_like(left), left])
     session.do(StackRequest, handle=handle, body="scan", layers=layers, masks=masks)
     moved = np.linalg.norm(session.pose(handle, 1.0, 5.0) - session.pose(handle, 0.0, 0.0), axis=1)
-    # what the mask fades out over lies below what single precision shows of the vertices themselves
-    assert moved[left == 0].max() < 1e-6 and np.median(moved[left == 1]) > 0.01
+    # beside the paint the mask fades to 1e-7 of the edit: at most the last bit of a coordinate tips
+    assert moved[left == 0].max() <= np.sqrt(3) * np.spacing(np.float32(2)) and np.median(moved[left == 1]) > 0.01
 
 
 def test_a_new_mesh_encloses_what_the_moved_one_did(session: Session, handle: int) -> None:
