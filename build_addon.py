@@ -130,7 +130,8 @@ def environment(blender: Blender, packages: Sequence[str]) -> Path | None:
     say(f"installing {len(packages)} packages into {blender.folder}")
     if not python.is_file():
         run(interpreter, "-m", "venv", blender.environment)
-    run(python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", *packages)
+    # most of what comes is never imported, so Python compiles the rest when it is
+    run(python, "-m", "pip", "install", "-qq", "--no-compile", "--disable-pip-version-check", *packages)
     stamp.write_text(wanted, "utf-8")
     return python
 

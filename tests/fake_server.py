@@ -196,7 +196,7 @@ class SphereEngine(FakeEngine):
             from backend.scan.prepare import prepare
 
             prepare(raw)
-        steps = 100 if "slow" in raw.name else options.level + 1
+        steps = 50 if "slow" in raw.name else options.level + 1
         low, high = raw.points.min(0), raw.points.max(0)
         mesh = FakeMesh(raw.points, raw.faces, np.zeros(len(raw.points)))
         for step in range(steps):

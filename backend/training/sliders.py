@@ -87,7 +87,8 @@ def field_components(count: int = 64, members: int = 1_000, seed: int = 10_000) 
     mean = rows.mean(axis=0)
     # members are fewer than voxels
     _, vectors = np.linalg.eigh((rows - mean) @ (rows - mean).T)
-    components, _ = np.linalg.qr((rows - mean).T @ vectors[:, ::-1][:, :count])
+    # BLAS takes no reversed array
+    components, _ = np.linalg.qr((rows - mean).T @ np.ascontiguousarray(vectors[:, ::-1][:, :count]))
     return Space(
         "field components",
         lambda mugs, _: (_array(level0(mugs)).reshape(len(mugs.factors), -1) - mean) @ components,

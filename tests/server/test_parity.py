@@ -112,11 +112,21 @@ def same(summary: dict[str, Any], answer: dict[str, Any]) -> None:
     assert {key: summary[key] for key in answer} == json.loads(json.dumps(answer))
 
 
-def learned(both: Both) -> dict[str, Any]:
-    """An edit learned on the command line; what was said of it."""
+@pytest.fixture(scope="module")
+def bump(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The file of an edit that was learned on the command line."""
+    folder = tmp_path_factory.mktemp("bump")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_pair()
+        words = ["learn", "--before", "before.ply", "--after", "after.ply", "-o", "bump.omomi", "--json"]
+        assert main(words, lambda device, threads: BallEngine()) == 0
+    return (folder / "bump.omomi").read_bytes()
+
+
+def write_pair() -> None:
     BLOB.export("before.ply", vertex_normal=False)
     trimesh.Trimesh(pushed(BLOB), BLOB.faces, process=False).export("after.ply", vertex_normal=False)
-    return both.cli("learn", "--before", "before.ply", "--after", "after.ply", "-o", "bump.omomi")
 
 
 def test_a_fit_is_the_same_mesh_and_the_same_report(both: Both) -> None:
@@ -155,9 +165,8 @@ WAYS = {
     ("name", "way"),
     [*((name, "fit") for name in EDITS), ("attribute", "new mesh"), ("learned", "scan"), ("shape", "scan")],
 )
-def test_an_edit_is_the_same_mesh_with_the_same_warnings(both: Both, name: str, way: str) -> None:
-    if "learned" in name:
-        learned(both)
+def test_an_edit_is_the_same_mesh_with_the_same_warnings(both: Both, bump: bytes, name: str, way: str) -> None:
+    Path("bump.omomi").write_bytes(bump)
     (given, layers), (words, body, outcome) = EDITS[name], WAYS[way]
     found = both.cli("edit", "blob.ply", "-o", "a.npz", *given, *words)
     answer = both.apply(both.fit(), body, layers, outcome)
@@ -240,7 +249,8 @@ def test_a_blend_is_the_same_at_every_share(both: Both) -> None:
 
 
 def test_an_edit_is_learned_the_same_to_the_byte(both: Both) -> None:
-    found = learned(both)
+    write_pair()
+    found = both.cli("learn", "--before", "before.ply", "--after", "after.ply", "-o", "bump.omomi")
     before, after = load_scan(Path("before.ply")), load_scan(Path("after.ply"))
     assert before.faces is not None and after.faces is not None
     counts = (len(before.points), len(before.faces), len(after.points), len(after.faces))

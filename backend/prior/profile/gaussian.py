@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 from scipy.sparse import csr_matrix
 from scipy.spatial import KDTree
 
@@ -157,7 +157,7 @@ class ShapeGaussian:
         """Lower Cholesky factor (m, m) of the covariance of measurements with noise of ``variance`` (m,)."""
         covariance = self.covariance(seen, seen)
         covariance[np.diag_indices_from(covariance)] += variance + (1 - self.shares.sum()) * seen.amplitude**2
-        return np.tril(cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)[0])
+        return cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
 
     def condition(
         self, seen: Along, distance: NDArray, variance: NDArray, pose_sd: NDArray, smooth: bool = True
