@@ -11,8 +11,6 @@ from ..session import fits, live, process
 from ..text import explain
 from ..ui import preferences
 
-__all__ = ["CLASSES"]
-
 
 class OMOMI_OT_cancel(bpy.types.Operator):
     """Stop the running job; finished results stay"""

@@ -19,8 +19,6 @@ from ..ui.properties import BLEND_OPTIONS, FIT_OPTIONS, SOLVE_OPTIONS
 from .edits import EditOperator, EditRunOperator, why_not_editable
 from .modal import WAIT, ActionOperator, chosen
 
-__all__ = ["CLASSES"]
-
 SHOWN = [
     ("UNCERTAINTY", "Uncertainty", "Colour the object by how sure its surface is: blue is measured, orange is guessed"),
     (

@@ -16,8 +16,6 @@ from ..text import Refusal, edit_report
 from ..ui.properties import KINDS, RESULTS
 from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, why_not_start
 
-__all__ = ["CLASSES", "EditOperator", "EditRunOperator", "prepare", "settle", "why_not_editable"]
-
 
 def why_not_editable(obj: Any) -> str:
     """The reason why this object can have no edits, or an empty text."""

@@ -19,8 +19,6 @@ from ..ui.widgets import active_mesh
 from .edits import prepare, settle
 from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, count_of, why_not_start
 
-__all__ = ["CLASSES"]
-
 SEVERAL = "other completions"
 
 

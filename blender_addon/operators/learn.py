@@ -17,8 +17,6 @@ from ..text import Refusal, family_report
 from ..ui import preferences
 from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, why_not_start
 
-__all__ = ["CLASSES"]
-
 MOST_PAIRS = 5
 FEWEST_MEMBERS, MOST_MEMBERS = 10, 80
 

@@ -16,8 +16,6 @@ from ..ui import preferences
 from .edits import EditOperator, prepare, settle
 from .modal import ActionOperator
 
-__all__ = ["CLASSES"]
-
 KINDS = [
     ("EDIT", "Edit", "A learned edit"),
     ("PRESET", "Preset", "A stack of edits"),

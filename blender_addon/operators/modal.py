@@ -14,8 +14,6 @@ from ..session import fits, live, process
 from ..session.task import Client, Task
 from ..text import explain
 
-__all__ = ["WAIT", "ActionOperator", "PolledOperator", "RunOperator", "chosen", "count_of", "why_not_start"]
-
 TICK_SECONDS = 0.05
 
 WAIT: dict[str, Any] = {

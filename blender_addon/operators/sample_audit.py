@@ -23,8 +23,6 @@ from ..ui.properties import SAMPLES, SEED
 from .edits import why_not_editable
 from .modal import WAIT, RunOperator, chosen, count_of
 
-__all__ = ["CLASSES"]
-
 # World units between the centres of shapes, whose longest side is 1.6.
 SPACING = 2.0
 PREVIEW = "sample"

@@ -11,8 +11,6 @@ from ..backend.protocol.requests import TransferRequest
 from ..session.task import Client, Work
 from . import mesh_io
 
-__all__ = ["MeshAttributes", "TransferredAttributes", "apply_attributes", "read_attributes", "transfer"]
-
 
 class MeshAttributes(NamedTuple):
     """Of a mesh of n vertices and m triangles, which are in the order of `mesh_io.read_own`."""

@@ -18,8 +18,6 @@ from ..text import Refusal
 from . import fit_provenance, preview, results
 from .fit_provenance import OriginalScan
 
-__all__ = ["MOST", "commit", "complete", "of", "pick", "show", "why_not"]
-
 NAME = "Omomi completions"
 MARK = "omomi_completions"
 MOST = 5

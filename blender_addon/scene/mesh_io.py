@@ -17,14 +17,6 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..text import Refusal
 
-__all__ = [
-    "COLOUR", "DEPARTURE", "DEVIATION", "GUESSED", "SIGMA", "SURE", "ScanArrays",
-    "corner_vertices", "departure_colours", "fill_mesh", "group_weights", "is_made", "longest_side", "material_indices",
-    "move_vertices", "object_by_uid", "object_linear", "open_loops",
-    "paint_deviation", "paint_sigma", "read_own", "read_scan", "rest_shape", "set_faces", "set_groups",
-    "to_local", "triangle_corners", "uncertainty_colours",
-]  # fmt: skip
-
 SIGMA = "omomi_sigma"
 MADE = "omomi_made"
 """Custom property of a mesh that Omomi made: its sigma is its own, and no check overwrites it."""

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from . import mesh_io
 
-__all__ = ["marked_collection", "redraw", "remove", "remove_all_but", "remove_objects", "show", "view_areas"]
-
 NAME = "Omomi Preview"
 MARK = "omomi_preview"
 # Of the faces, so that only positions are written while they stay.

@@ -14,8 +14,6 @@ from ..session.backend_fit import FitSettings
 from . import fit_provenance, mesh_io
 from .attributes import TransferredAttributes, apply_attributes
 
-__all__ = ["double", "keep_mesh", "new", "place", "why_not_replace"]
-
 
 def why_not_replace(obj: Any) -> str | None:
     """The reason why this object cannot be given another mesh, or None."""

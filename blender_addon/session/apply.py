@@ -18,8 +18,6 @@ from . import backend_fit
 from .backend_fit import FitSettings
 from .task import Client, Work
 
-__all__ = ["EditResult", "commit", "why_not", "work"]
-
 
 class EditResult(NamedTuple):
     """What the backend made of a stack."""

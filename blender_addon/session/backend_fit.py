@@ -24,20 +24,6 @@ from ..ui import preferences
 from . import edits, library
 from .task import Answer, Client, Work
 
-__all__ = [
-    "Asked",
-    "BackendFit",
-    "asked",
-    "forget_all",
-    "known",
-    "need",
-    "opened",
-    "posed",
-    "remember",
-    "retried",
-    "stacked",
-]
-
 
 @dataclass(frozen=True)
 class FitSettings:

@@ -19,11 +19,6 @@ from ..scene import mesh_io
 from ..text import Refusal
 from . import library
 
-__all__ = [
-    "CARD", "BuiltIn", "StackSnapshot", "add", "built_in", "find", "is_neutral", "move", "outside", "preset_layer",
-    "read", "remove", "safe_text", "settle", "stamp", "strengths", "structure",
-]  # fmt: skip
-
 # What the shipped model can do.
 CARD = Path(__file__).parents[1] / "backend" / "models" / "card.json"
 

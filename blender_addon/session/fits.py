@@ -19,8 +19,6 @@ from . import backend_fit
 from .backend_fit import FitSettings
 from .task import Client, Task, Work
 
-__all__ = ["FitRun", "abort", "current", "preview_keys", "run_to_end", "set_current", "sweep_previews"]
-
 POLL_SECONDS = 0.01
 
 

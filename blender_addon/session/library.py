@@ -18,11 +18,6 @@ from ..backend.protocol.names import RECIPE as PRESET
 from ..backend.protocol.recipe import Layer, read_recipe
 from ..text import Refusal
 
-__all__ = [
-    "BUILT_IN", "EDIT", "PRESET", "PROFILE", "check_name", "delete", "digest", "export", "find", "import_file",
-    "listing", "read_preset", "rename", "room_for", "version", "write_file",
-]  # fmt: skip
-
 # The range of the property that holds it.
 LARGEST_STRENGTH = 100.0
 

@@ -23,8 +23,6 @@ from . import backend_fit, edits, fits, process
 from .backend_fit import FitSettings
 from .task import Client, Task, Work
 
-__all__ = ["after_history", "body_of", "error", "mark", "pump", "status", "stop"]
-
 TICK_SECONDS = 1 / 60
 # For so long after a step of a slider the next one does not look again whether scan and masks have changed.
 TRUST_SECONDS = 0.7

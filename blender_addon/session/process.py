@@ -13,8 +13,6 @@ from ..backend.protocol.client import BackendClient, default_command
 from ..backend.protocol.messages import Failure, Hello
 from ..ui import preferences
 
-__all__ = ["close", "command", "describe", "describe_device", "introduced", "running", "site_folder", "started"]
-
 BACKEND = Path(__file__).parents[1] / "backend"
 
 _client: BackendClient | None = None

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import Done, Failure, FitDone, MeshFrame, Progress
 
-__all__ = ["Answer", "Client", "Task", "Work"]
-
 
 class Client(Protocol):
     """The part of ``BackendClient`` that the add-on needs."""

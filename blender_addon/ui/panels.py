@@ -11,8 +11,6 @@ from ..session import edits, fits, library, live, process
 from . import preferences
 from .widgets import ClosedSidebar, Sidebar, active_mesh, file_rows, lines
 
-__all__ = ["CLASSES"]
-
 # Counting holes touches every edge; larger meshes would make the sidebar stutter.
 MAX_COUNTED_CORNERS = 1_000_000
 

@@ -20,11 +20,6 @@ from bpy.props import (
 from ..session import library
 from . import preferences
 
-__all__ = [
-    "BLEND_OPTIONS", "CLASSES", "COMPLETIONS", "FIT_OPTIONS", "KINDS", "RESULTS", "SAMPLES", "SEED", "SOLVE_OPTIONS",
-    "add_to_blender", "remove_from_blender", "when_edited",
-]  # fmt: skip
-
 LEVELS = [
     (str(level), f"{side}\u00b3", f"{side} voxels along the longest side; {note}", level)
     for level, (side, note) in enumerate((

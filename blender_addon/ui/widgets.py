@@ -10,8 +10,6 @@ import bpy
 from ..session import edits, library
 from . import preferences
 
-__all__ = ["CLASSES", "ClosedSidebar", "Sidebar", "active_mesh", "file_rows", "lines", "wrapped"]
-
 ICONS = {"attribute": "MODIFIER", "shape": "MESH_MONKEY", "learned": "FILE"}
 # Files that a sidebar lists. The others are in the folder.
 MOST_ROWS = 40
