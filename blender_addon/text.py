@@ -29,6 +29,12 @@ class Refusal(OmomiError):
         super().__init__(ErrorCode.BAD_OPTION, message)
 
 
+def refuse(reason: str | None) -> None:
+    """Raises `Refusal` where there is a reason to."""
+    if reason:
+        raise Refusal(reason)
+
+
 FIT = "Press Fit"
 LOG = "open the log from the Omomi preferences"
 

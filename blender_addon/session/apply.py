@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import ApplyRequest, EditTarget, Outcome
 from ..scene import attributes, results, shape_key
-from ..text import Refusal
+from ..text import refuse
 from . import backend_fit
 from .backend_fit import FitSettings
 from .task import Client, Work
@@ -43,9 +43,7 @@ def why_not(obj: Any, result: str) -> str | None:
 
 def work(client: Client, uid: int, settings: FitSettings, result: str) -> Work:
     """`EditResult` for an object. Raises OmomiError."""
-    reason = why_not(backend_fit.need(uid), result)
-    if reason is not None:
-        raise Refusal(reason)
+    refuse(why_not(backend_fit.need(uid), result))
     if result == "SHAPE_KEY":
         return (yield from _moved(client, uid, settings))
     return (yield from _remeshed(client, uid, settings, result))
@@ -75,9 +73,7 @@ def _remeshed(client: Client, uid: int, settings: FitSettings, result: str) -> W
 def commit(edited: EditResult) -> Any:
     """Put the result in the scene and return the object that shows it. Raises OmomiError; nothing has changed then."""
     obj = backend_fit.need(edited.uid)
-    reason = why_not(obj, edited.result)
-    if reason is not None:
-        raise Refusal(reason)
+    refuse(why_not(obj, edited.result))
     linear, frame = edited.asked.fit.linear, edited.asked.answer.mesh
     if edited.moved is not None:
         if len(edited.moved) != len(obj.data.vertices):

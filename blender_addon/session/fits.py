@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame, Progress
 from ..scene import mesh_io, preview, results
-from ..text import Refusal
+from ..text import Refusal, refuse
 from . import backend_fit
 from .backend_fit import FitSettings
 from .task import Client, Task, Work
@@ -103,8 +103,8 @@ class FitRun(Task):
         obj = mesh_io.object_by_uid(fit.uid)
         if obj is None:
             raise _deleted(fit, "while it was waiting for its fit")
-        if self._replace and (reason := results.why_not_replace(obj)):
-            raise Refusal(reason)
+        if self._replace:
+            refuse(results.why_not_replace(obj))
         fit.linear = mesh_io.object_linear(obj)
         fit.offset = np.array(obj.matrix_world, np.float64)[:3, 3]
         scan = mesh_io.read_scan(obj, bpy.context.evaluated_depsgraph_get())
