@@ -22,10 +22,9 @@ from .codec import to_packet
 from .framing import encode
 from .mailbox import Mailbox
 from .messages import Cancel, Done, Failure, FitDone, Forget, Hello, MeshFrame, Message, Progress, Response
-from .process import ChildProcess, default_command
+from .process import ChildProcess
+from .process import default_command as default_command
 from .requests import Request
-
-__all__ = ["BackendClient", "Event", "State", "default_command"]
 
 Event: TypeAlias = Progress | MeshFrame | Response
 
