@@ -253,6 +253,25 @@ def told(error: OmomiError) -> dict[str, Any]:
     return {"code": error.code.value, "message": error.message}
 
 
+@contextmanager
+def one_of_many(
+    rows: list[dict[str, Any]], label: str, known: Mapping[str, Any], fatal: Callable[[OmomiError], bool]
+) -> Iterator[None]:
+    """An error in the block is told and becomes a row of the results, beside what is ``known``, unless it is fatal."""
+    try:
+        yield
+    except OmomiError as error:
+        if fatal(error):
+            raise
+        print(f"{label}: {error.message}", file=sys.stderr)
+        rows.append({**known, "error": told(error)})
+
+
+def first_error(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The first error of a command's results, as a member of its summary; nothing where none has failed."""
+    return next(({"error": row["error"]} for row in rows if "error" in row), {})
+
+
 def report(arguments: argparse.Namespace, summary: Mapping[str, Any], *lines: str) -> int:
     """Print a result: as one object, or in lines, with its warnings on stderr. The exit code is 0."""
     from ..protocol.codec import jsonable

@@ -139,7 +139,7 @@ class OMOMI_OT_reset_edits(EditOperator, bpy.types.Operator):
 
     def execute(self, context: Any) -> Any:
         obj = context.active_object
-        edits.settle([obj])
+        edits.settle(obj)
         if self.remove:
             obj.omomi.edits.clear()
             obj.omomi.active = 0

@@ -20,7 +20,6 @@ from .fit_provenance import OriginalScan
 
 NAME = "Omomi completions"
 MARK = "omomi_completions"
-MOST = 5
 
 
 def why_not(result: Any) -> str | None:
@@ -90,7 +89,7 @@ def pick(chosen: Any) -> Any:
         mesh, chosen.data = chosen.data, result.data
         result.data = mesh
         mesh.name = result.name
-        edits.settle([result])
+        edits.settle(result)
     preview.remove_objects(of(result), MARK)
     show(result)
     return result

@@ -23,7 +23,7 @@ SHOWN = "omomi_preview_faces"
 
 def show(key: str, name: str, vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> None:
     """Make the preview marked ``key`` show this mesh (world frame, world units)."""
-    obj = _find(key) or _new(key, name)
+    obj = next((obj for obj in bpy.data.objects if obj.get(MARK) == key), None) or _new(key, name)
     mesh = obj.data
     if len(mesh.vertices) == len(vertices) and len(mesh.polygons) == len(faces) and obj.get(SHOWN) == _digest(faces):
         mesh_io.move_vertices(mesh, vertices.astype(np.float32))
@@ -78,10 +78,6 @@ def redraw() -> None:
 
 def _digest(faces: NDArray[np.int32]) -> str:
     return f"{zlib.crc32(faces.tobytes()):08x}"
-
-
-def _find(key: str) -> Any | None:
-    return next((obj for obj in bpy.data.objects if obj.get(MARK) == key), None)
 
 
 def _new(key: str, name: str) -> Any:

@@ -55,7 +55,7 @@ def place(
         fit_provenance.note(target, settings, source, None, [])
     if transferred is not None:
         apply_attributes(target, transferred, bool(np.linalg.det(linear) < 0))
-    edits.settle([target])
+    edits.settle(target)
     return target
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -210,8 +209,7 @@ def remove(obj: Any) -> None:
     group.active = max(min(group.active, len(group.edits) - 1), 0)
 
 
-def settle(objects: Sequence[Any]) -> None:
+def settle(obj: Any) -> None:
     """Set all strengths to 0: the mesh now holds what the stack did."""
-    for obj in objects:
-        for edit in obj.omomi.edits:
-            edit.strength = 0.0
+    for edit in obj.omomi.edits:
+        edit.strength = 0.0

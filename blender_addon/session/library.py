@@ -37,15 +37,13 @@ def listing(folder: Path, suffix: str) -> list[Path]:
     try:
         changed = os.stat(folder).st_mtime_ns
         if _listed.get(folder, (0, ()))[0] != changed:
-            _listed[folder] = changed, tuple(sorted(_files(folder), key=lambda path: path.name.lower()))
+            kinds = (EDIT, PRESET, PROFILE)
+            found = [path for path in folder.iterdir() if path.suffix in kinds and is_file_name(path.stem)]
+            files = sorted((path for path in found if path.is_file()), key=lambda path: path.name.lower())
+            _listed[folder] = changed, tuple(files)
         return [path for path in _listed[folder][1] if path.suffix == suffix]
     except OSError:
         return []
-
-
-def _files(folder: Path) -> list[Path]:
-    kinds = (EDIT, PRESET, PROFILE)
-    return [path for path in folder.iterdir() if path.suffix in kinds and is_file_name(path.stem) and path.is_file()]
 
 
 def find(folder: Path, name: str, suffix: str) -> Path:
