@@ -30,11 +30,7 @@ else:
 _KNOWN_ENDINGS = (
     ("std::bad_alloc", ErrorCode.OUT_OF_MEMORY, "The memory did not suffice: use a lower level."),
     ("MemoryError", ErrorCode.OUT_OF_MEMORY, "The memory did not suffice: use a lower level."),
-    (
-        "DLL load failed",
-        ErrorCode.BACKEND_START,
-        "A library is missing: install Microsoft's Visual C++ runtime.",
-    ),
+    ("DLL load failed", ErrorCode.BACKEND_START, "A library is missing: install Microsoft's Visual C++ runtime."),
     ("No module named", ErrorCode.BACKEND_START, "A package of the backend is missing: reinstall Omomi."),
 )
 

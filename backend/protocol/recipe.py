@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ErrorCode, OmomiError, refuse
-from ..formats.files import FormatError, parse_json, read_bounded, unreadable, write_whole
+from ..formats.files import FormatError, parse_json, read_bounded, require, unreadable, write_whole
 from .fit_options import FitOptions
 from .names import LONGEST_NAME, name_flaw
 
@@ -161,8 +161,7 @@ class Recipe:
         Raises OmomiError(UNREADABLE_FILE).
         """
         try:
-            if len(text) > LARGEST_FILE:
-                raise FormatError(f"it is larger than {LARGEST_FILE >> 20} MiB")
+            require(len(text) <= LARGEST_FILE, f"it is larger than {LARGEST_FILE >> 20} MiB")
             return _recipe(parse_json(text, "it"))
         except FormatError as flaw:
             raise unreadable(name, flaw) from flaw
@@ -220,11 +219,10 @@ def _members(cls: type, value: Any, what: str) -> dict[str, Any]:
         raise FormatError(f"{what} is not an object")
     known = {item.name: item for item in fields(cls)}
     for key in value:
-        if key not in known:
-            raise FormatError(f"{what} has the unknown key {key!r:.80}")
+        require(key in known, f"{what} has the unknown key {key!r:.80}")
     for key, item in known.items():
-        if key not in value and item.default is MISSING and item.default_factory is MISSING:
-            raise FormatError(f"{what} has no {key}")
+        required = item.default is MISSING and item.default_factory is MISSING
+        require(key in value or not required, f"{what} has no {key}")
     return dict(value)
 
 

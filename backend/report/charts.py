@@ -21,18 +21,19 @@ def bar(share: float, colour: str = OURS) -> Markup:
     return drawing(BAR_WIDTH, 12, rect(0, 1, BAR_WIDTH, 10, FAINT, rx=5), filled)
 
 
-def versus(value: float | None, limit: float, at_most: bool | None, passed: bool | None) -> Markup | None:
+def versus(
+    value: float | None, limit: float, at_most: bool | None, passed: bool | None, wide: int = BAR_WIDTH
+) -> Markup | None:
     """A figure as a dot against a mark at its bar, in the middle of the chart; the side that passes is shaded. None
     where there is nothing to draw."""
     if value is None or not limit > 0:
         return None
-    middle, place = BAR_WIDTH / 2, min(max(value / (2 * limit), 0.015), 0.985) * BAR_WIDTH
+    middle, place = wide / 2, min(max(value / (2 * limit), 0.015), 0.985) * wide
     shaded = []
     if at_most is not None:
         shaded = [rect(0 if at_most else middle, 5, middle, 10, "var(--good-soft)", rx=3)]
     dot = el("circle", cx=place, cy=10, r=5.5, fill=GOOD if passed else BAD if passed is False else OTHER)
-    track = rect(0, 5, BAR_WIDTH, 10, FAINT, rx=3)
-    return drawing(BAR_WIDTH, 20, track, *shaded, line(middle, 1, middle, 19, INK, 2), dot)
+    return drawing(wide, 20, rect(0, 5, wide, 10, FAINT, rx=3), *shaded, line(middle, 1, middle, 19, INK, 2), dot)
 
 
 def spreads(rows: Sequence[tuple[float, float, str]], top: float, mark: float | None) -> Markup:

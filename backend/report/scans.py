@@ -68,22 +68,33 @@ def look(
     if prior is not None:
         code = prior.codes.of_mesh(mesh.vertices, mesh.faces)
         plausibility = float(prior.flow.plausibility(prior.flow.score(code[None]))[0])
-    names = (*ATTRIBUTES, *(() if prior is None else prior.sliders))
+    shapes = [] if prior is None else list(prior.sliders)
     reaches = []
-    for number, name in enumerate(names, 1):
-        on_progress(number / (len(names) + 1), f"how far {name} reaches")
+    for number, name in enumerate((*ATTRIBUTES, *shapes)):
+        on_progress((number + 1) / (len(ATTRIBUTES) + len(shapes) + 1), f"how far {name} reaches")
         if name in ATTRIBUTES:
-            known, movement = ATTRIBUTES[name], attribute(name, fitted.scan, fitted.fit)
-            reaches.append(_reach(mesh, movement, name, known.unit, known.low, known.high, quick))
+            reaches.append(attribute_reach(fitted, mesh, name, quick))
         elif prior is not None:
-            made, unit = shape_edit(name, fitted.scan, fitted.fit, prior), prior.sliders[name].unit
-            reaches.append(_reach(mesh, made.movement, name, unit, made.low, made.high, quick))
+            reaches.append(shape_reach(fitted, mesh, name, prior, quick))
     why_not = "" if code is not None else "This model has no prior over whole shapes, so the scan cannot be placed."
     return ScanLook(fitted.scan.name, picture, code, why_not, tuple(reaches), plausibility)
 
 
-def _reach(
-    mesh: EditableMesh, movement: Movement, name: str, unit: str, low: float, high: float, quick: bool
+def attribute_reach(fitted: FittedScan, mesh: EditableMesh, name: str, quick: bool = False) -> Reach:
+    """How far a built-in attribute reaches on a fitted scan."""
+    known = ATTRIBUTES[name]
+    movement = attribute(name, fitted.scan, fitted.fit)
+    return movement_reach(mesh, movement, name, known.unit, known.low, known.high, quick)
+
+
+def shape_reach(fitted: FittedScan, mesh: EditableMesh, name: str, prior: ShapePrior, quick: bool = False) -> Reach:
+    """How far a slider of the shape reaches on a fitted scan."""
+    made = shape_edit(name, fitted.scan, fitted.fit, prior)
+    return movement_reach(mesh, made.movement, name, prior.sliders[name].unit, made.low, made.high, quick)
+
+
+def movement_reach(
+    mesh: EditableMesh, movement: Movement, name: str, unit: str, low: float, high: float, quick: bool = False
 ) -> Reach:
     """How far a movement reaches on a closed mesh, between strengths ``low`` <= 0 and ``high`` >= 0."""
     whole = displacement_of(movement, mesh.vertices, mesh.normals)

@@ -23,7 +23,8 @@ SHOWN = "omomi_preview_faces"
 
 def show(key: str, name: str, vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> None:
     """Make the preview marked ``key`` show this mesh (world frame, world units)."""
-    obj = next((obj for obj in bpy.data.objects if obj.get(MARK) == key), None) or _new(key, name)
+    found: Any = next((obj for obj in bpy.data.objects if obj.get(MARK) == key), None)
+    obj = found or _new(key, name)
     mesh = obj.data
     if len(mesh.vertices) == len(vertices) and len(mesh.polygons) == len(faces) and obj.get(SHOWN) == _digest(faces):
         mesh_io.move_vertices(mesh, vertices.astype(np.float32))

@@ -44,22 +44,13 @@ def why_not(obj: Any, result: str) -> str | None:
 def work(client: Client, uid: int, settings: FitSettings, result: str) -> Work:
     """`EditResult` for an object. Raises OmomiError."""
     refuse(why_not(backend_fit.need(uid), result))
-    if result == "SHAPE_KEY":
-        return (yield from _moved(client, uid, settings))
-    return (yield from _remeshed(client, uid, settings, result))
-
-
-def _moved(client: Client, uid: int, settings: FitSettings) -> Work:
-    outcome = {"outcome": str(Outcome.CARRIED)}
-    asked = yield from backend_fit.asked(client, uid, settings, EditTarget.SCAN, ApplyRequest, **outcome)
-    # Measured from where the backend has the vertices at rest, so that vertices that do not move stay bit for bit.
-    return EditResult(uid, "SHAPE_KEY", asked, asked.answer.mesh.vertices - asked.fit.rest, None)
-
-
-def _remeshed(client: Client, uid: int, settings: FitSettings, result: str) -> Work:
-    outcome = {"outcome": str(Outcome.REMESHED)}
-    asked = yield from backend_fit.asked(client, uid, settings, EditTarget.FIT, ApplyRequest, **outcome)
+    in_key = result == "SHAPE_KEY"
+    body, outcome = (EditTarget.SCAN, Outcome.CARRIED) if in_key else (EditTarget.FIT, Outcome.REMESHED)
+    asked = yield from backend_fit.asked(client, uid, settings, body, ApplyRequest, outcome=str(outcome))
     frame, transferred = asked.answer.mesh, None
+    if in_key:
+        # Measured from where the backend has the vertices at rest, so that vertices that do not move stay bit for bit.
+        return EditResult(uid, result, asked, frame.vertices - asked.fit.rest, None)
     if len(backend_fit.need(uid).data.polygons) and len(frame.faces):
         # Attributes lie on the scan as the edits move it, so that they are found in their place.
         fit = yield from backend_fit.stacked(client, uid, settings, EditTarget.SCAN)

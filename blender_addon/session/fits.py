@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,11 +33,6 @@ class ObjectFit:
     frame: MeshFrame | None = None  # the newest
     stats: dict[str, Any] | None = None  # of the fit, once it is complete
 
-    @property
-    def key(self) -> str:
-        """The mark of its preview."""
-        return str(self.uid)
-
 
 class FitRun(Task):
     """Fits objects one after the other. Call `step` until ``over``, then `commit`."""
@@ -50,7 +45,7 @@ class FitRun(Task):
         self._settings = settings
         self._replace = replace
         self._stream = stream
-        keys = {fit.key for fit in self.objects}
+        keys = {str(fit.uid) for fit in self.objects}
         super().__init__(client, self._fits(), "starting", len(self.objects), self._show, keys)
 
     @property
@@ -118,7 +113,7 @@ class FitRun(Task):
         fit = self.objects[self._ended]
         fit.frame = frame
         if self._stream:
-            preview.show(fit.key, fit.name, frame.world() + fit.offset, frame.faces)
+            preview.show(str(fit.uid), fit.name, frame.world() + fit.offset, frame.faces)
 
     def _report(self, event: Progress) -> None:
         super()._report(event)
@@ -160,12 +155,7 @@ def abort() -> None:
 
 def sweep_previews() -> None:
     """Remove previews that undo, redo or a file brought back."""
-    preview.remove_all_but(preview_keys())
-
-
-def preview_keys() -> Collection[str]:
-    """The marks of the previews that the run in progress shows."""
-    return _current.keys if _current is not None else ()
+    preview.remove_all_but(() if _current is None else _current.keys)
 
 
 def _deleted(fit: ObjectFit, when: str) -> OmomiError:

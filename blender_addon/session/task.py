@@ -60,7 +60,6 @@ class Task:
         previews that it shows."""
         self.keys = keys
         self.over = False
-        self.cancelled = False
         self.fraction = 0.0
         self.text = text
         self.result: Any = None
@@ -103,9 +102,12 @@ class Task:
 
     def cancel(self) -> None:
         """Stop now."""
-        if not self.over:
-            self.cancelled = True
-            self._end()
+        if self.over:
+            return
+        job, self._job, self.over = self._job, None, True
+        self._work.close()
+        if job is not None:
+            self._client.cancel(job)
 
     def abandon(self) -> None:
         """Stop, and drop what is finished."""
@@ -134,12 +136,6 @@ class Task:
         except BaseException:
             self._job, self.over = None, True
             raise
-
-    def _end(self) -> None:
-        job, self._job, self.over = self._job, None, True
-        self._work.close()
-        if job is not None:
-            self._client.cancel(job)
 
     def _withdraw(self, error: OmomiError) -> None:
         """Cancel the job and have it fail with this error."""
