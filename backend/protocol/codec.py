@@ -66,11 +66,8 @@ def to_packet(message: Message) -> Packet:
 
 
 def from_packet(packet: Packet) -> Message:
-    """The typed message in ``packet``.
-
-    Raises OmomiError: ``PROTOCOL`` when a member is missing or of another type, ``PROTOCOL_VERSION`` for a hello of
-    another version, naming both, ``BAD_OPTION`` for options that a fit cannot have.
-    """
+    """The typed message in ``packet``. Raises OmomiError: ``PROTOCOL`` when a member is missing or of another type,
+    ``PROTOCOL_VERSION`` for a hello of another version, ``BAD_OPTION`` for options that a fit cannot have."""
     head = packet.head
     if head.get("jsonrpc") != _JSON_RPC:
         malformed("not a JSON-RPC 2.0 message")

@@ -38,10 +38,8 @@ _SHA256 = re.compile(r"([0-9a-f]{64})?")
 
 @dataclass(frozen=True)
 class MaskRef:
-    """Where an edit acts: 1 inside, falling to 0 over ``falloff``. Positions and lengths are in the canonical frame.
-
-    Each kind takes its own parts, and the others stay None. Raises OmomiError(BAD_OPTION).
-    """
+    """Where an edit acts: 1 inside, falling to 0 over ``falloff``; canonical. Each kind takes its own parts, and the
+    others stay None. Raises OmomiError(BAD_OPTION)."""
 
     kind: str  # "vertex_group" or "file" (both by name), "box", "sphere", or "row" of the masks that a request brings
     name: str | None = None
@@ -78,9 +76,7 @@ class MaskRef:
 
 @dataclass(frozen=True)
 class Layer:
-    """One edit of a stack, as recipes, presets, requests and the command line carry it.
-
-    Raises OmomiError(BAD_OPTION).
+    """One edit of a stack, as recipes, presets, requests and the command line carry it. Raises OmomiError(BAD_OPTION).
     """
 
     edit: str  # name of an attribute or of a shape slider; stem of the edit's file
@@ -126,11 +122,8 @@ class Layer:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A fit and the edits after it.
-
-    Equal recipes have equal texts, and reading what `to_json` wrote gives an equal recipe, to the last bit.
-    Raises OmomiError(BAD_OPTION).
-    """
+    """A fit and the edits after it. Equal recipes have equal texts, and reading what `to_json` wrote gives an equal
+    recipe, to the last bit. Raises OmomiError(BAD_OPTION)."""
 
     model: str  # hash of the model that the recipe was made with
     fit: FitOptions = field(default_factory=FitOptions)
@@ -156,10 +149,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str | bytes, name: str = "The recipe") -> Recipe:
-        """The recipe in a text, which may come from anywhere; errors call it ``name``.
-
-        Raises OmomiError(UNREADABLE_FILE).
-        """
+        """The recipe in a text from anywhere, which errors call ``name``. Raises OmomiError(UNREADABLE_FILE)."""
         try:
             require(len(text) <= LARGEST_FILE, f"it is larger than {LARGEST_FILE >> 20} MiB")
             return _recipe(parse_json(text, "it"))

@@ -1,7 +1,4 @@
-"""Requests: the messages that ask the backend process for a job. Each has exactly one response, see `messages`.
-
-Standard library and numpy only.
-"""
+"""Requests: the messages that ask the backend process for a job. Each has exactly one response, see `messages`."""
 
 from __future__ import annotations
 

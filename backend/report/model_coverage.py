@@ -12,7 +12,7 @@ from ..geometry.svg import short
 from ..prior.archive import COVERED_SHARE, Archive, ArchivePosition, Coverage
 from .charts import bar
 from .html import Markup, badge, cell, el, join, number, percent, plural, table
-from .pictures import picture_uri, thumbnail_uri
+from .pictures import data_uri, png, thumbnail_uri
 from .scans import ScanLook
 
 FAMILIAR, STRANGE = 0.8, 0.95
@@ -113,7 +113,7 @@ def gaps(families: Sequence[Coverage]) -> list[str]:
 
 def _scan(archive: Archive, look: ScanLook, standing: ArchivePosition | None) -> Markup:
     word, style = verdict(standing)
-    picture = el("img", src=picture_uri(look.picture), alt=f"Picture of {look.name}")
+    picture = el("img", src=data_uri(png(look.picture)), alt=f"Picture of {look.name}")
     title = el("h3", f"{look.name}  ", badge(word, style))
     if standing is None:
         return el("div", title, el("div", picture, el("div", el("p", look.why_not)), class_="scan panel"))

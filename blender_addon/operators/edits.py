@@ -150,10 +150,7 @@ class OMOMI_OT_reset_edits(EditOperator, bpy.types.Operator):
 
 
 class OMOMI_OT_apply(EditRunOperator, bpy.types.Operator):
-    """Make the result of the edits and say what they did.
-
-    Options that are not given are taken from the scene's settings.
-    """
+    """Make the result of the edits and say what they did. An option that is not given is the scene's setting."""
 
     bl_idname = "omomi.apply"
     bl_label = "Apply"
@@ -197,10 +194,8 @@ CLASSES = (OMOMI_OT_add_edit, OMOMI_OT_remove_edit, OMOMI_OT_move_edit, OMOMI_OT
 
 
 def prepare(obj: Any, scene: Any) -> None:
-    """Make the shape key that shows the effect of the sliders, where the result is one and the object can have one.
-
-    An operator with an undo step makes it, because nothing may be added to the file between two undo steps.
-    """
+    """Make the shape key of the sliders, where the result is one and the object can have one. An operator with an undo
+    step does this, because nothing may be added to the file between two undo steps."""
     if scene.omomi.result == "SHAPE_KEY" and shape_key.why_not(obj) is None:
         shape_key.ensure(obj)
 

@@ -23,10 +23,7 @@ SEVERAL = "other completions"
 
 
 class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
-    """Fit a watertight surface to every selected mesh object, as its modifiers show it.
-
-    Options that are not given are taken from the scene's settings.
-    """
+    """Fit a surface to every selected mesh, as its modifiers show it. An option not given is the scene's setting."""
 
     bl_idname = "omomi.fit"
     bl_label = "Fit"

@@ -56,10 +56,8 @@ def object_linear(obj: Any) -> NDArray[np.float64]:
 
 
 def read_scan(obj: Any, depsgraph: Any) -> ScanArrays:
-    """Vertices and triangles of the object with its modifiers and shape keys applied.
-
-    A float vector attribute ``normal`` on the points, as point cloud importers leave it, is read as their normals.
-    Raises ``EMPTY_SCAN``, ``FLAT_SCAN`` (singular matrix), `Refusal` (edit mode).
+    """Vertices and triangles of the object with its modifiers and shape keys applied, and the normals that a point
+    cloud importer leaves as ``normal``. Raises ``EMPTY_SCAN``, ``FLAT_SCAN`` (singular matrix), `Refusal` (edit mode).
     """
     if obj.mode == "EDIT":
         raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab, then press Fit.")
@@ -214,9 +212,8 @@ def _drop_cached_bounds(mesh: Any) -> None:
 def paint_sigma(mesh: Any, sigma: NDArray[np.float32], size: float, made: bool = False) -> None:
     """Store one standard deviation per vertex (world units) and its colour; ``size`` as in `uncertainty_colours`.
 
-    made: Omomi made the mesh, and this is its own sigma. A check of such a mesh changes its colours alone: its sigma
-    holds the doubt of edits too, which the next check would otherwise take for the sigma of the scan.
-    """
+    made: Omomi made the mesh, and this is its own sigma. A check of such a mesh changes its colours alone, because a
+    check's sigma holds the doubt of edits too."""
     if made:
         mesh[MADE] = True
     stored = SIGMA if made or not mesh.get(MADE) else None
@@ -260,10 +257,8 @@ def departure_colours(deviation: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def uncertainty_colours(sigma: NDArray[np.float32], size: float) -> NDArray[np.float32]:
-    """Linear RGBA f32 (n, 4): blue up to a sigma of 0.1 % of ``size``, orange from 3 % on, logarithmic between.
-
-    ``size`` is the longest side of the result, both in world units.
-    """
+    """Linear RGBA f32 (n, 4): blue up to a sigma of 0.1 % of ``size``, the longest side of the result, orange from 3 %
+    on, logarithmic between. Both are in world units."""
     share = np.maximum(np.nan_to_num(sigma, nan=np.inf), 0.0) / max(size, np.finfo(np.float32).tiny)
     t = np.log(np.clip(share, SURE, GUESSED) / SURE) / math.log(GUESSED / SURE)
     stops = np.linspace(0.0, 1.0, len(RAMP))

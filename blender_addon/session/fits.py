@@ -66,10 +66,8 @@ class FitRun(Task):
         self.objects.clear()
 
     def commit(self) -> list[Any]:
-        """Put the complete fits in the scene, remove the previews and return the objects that show the results.
-
-        A run that was cancelled keeps those that were complete by then.
-        """
+        """Put the fits that are complete, also those of a cancelled run, in the scene, remove the previews and return
+        the objects that show the results."""
         preview.remove_all_but(())
         placed = []
         for fit in self.objects:

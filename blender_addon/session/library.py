@@ -92,10 +92,7 @@ def delete(folder: Path, name: str, suffix: str) -> None:
 
 
 def import_file(folder: Path, source: Path, *, overwrite: bool) -> Path:
-    """Copy a file into the library. The backend checks its contents when it is used.
-
-    Raises `Refusal`, OmomiError(DISK).
-    """
+    """Copy a file into the library; the backend checks it when it is used. Raises `Refusal`, OmomiError(DISK)."""
     if source.suffix.lower() not in (EDIT, PRESET, PROFILE):
         kinds = f"an edit (*{EDIT}), a preset (*{PRESET}) nor a family (*{PROFILE})"
         raise Refusal(f"{source.name} is neither {kinds}. Choose another file.")

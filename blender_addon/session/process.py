@@ -26,10 +26,7 @@ def site_folder() -> Path:
 
 
 def command() -> list[str]:
-    """How to start the backend as the preferences say.
-
-    Raises ``BACKEND_START`` where the installed package has no wheels for this Blender's Python.
-    """
+    """The argv of the backend. Raises ``BACKEND_START`` where the package has no wheels for this Blender's Python."""
     chosen = preferences.get()
     interpreter, sites = chosen.interpreter, []
     if not interpreter:
