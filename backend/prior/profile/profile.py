@@ -1,7 +1,5 @@
-"""A profile: the shapes of one family of scans, learned from its members, as a file NAME.profile.
-
-Under a profile a scan has a plausibility as a member, and a completion of what was not measured.
-"""
+"""A profile: the shapes of one family of scans, learned from its members, as a file NAME.profile. Under it a scan has
+a plausibility as a member, and a completion of what was not measured."""
 
 from __future__ import annotations
 
@@ -65,10 +63,8 @@ class Profile:
     def score(self, departure: float) -> float:
         """Plausibility of a member with this departure: the expected share (0 .. 1) of members that depart more.
 
-        One half is typical. The distribution is the predictive one of a sample with unknown mean and variance,
-        Student's t. The spread is that of the upper half, because members that are nearly copies of others depart by
-        next to nothing and would widen it.
-        """
+        The distribution is the predictive one of a sample with unknown mean and variance, Student's t. The spread is
+        that of the upper half, because members that are nearly copies of others would widen it."""
         count, middle = len(self.departures), float(np.median(self.departures))
         above = self.departures[self.departures >= middle] - middle
         spread = max(float(np.sqrt((above**2).mean())), LEAST_SPREAD) * np.sqrt(1 + 1 / count)
@@ -198,11 +194,8 @@ def _facing(placed: FittedShape, moved: Surface) -> NDArray[np.float64]:
 def _denser(
     shape: ShapeGaussian, points: NDArray, normals: NDArray, sigma: NDArray
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Points (n, 3), normals and sigma with ADDED_POINTS more for each point.
-
-    They are drawn from triangles with two neighbours on the same side, curved by Phong tessellation (Boubekeur and
-    Alexa 2008, section 3).
-    """
+    """Points (n, 3), normals and sigma with ADDED_POINTS more for each point, drawn from triangles with two neighbours
+    on the same side, curved by Phong tessellation (Boubekeur and Alexa 2008, section 3)."""
     rng = np.random.default_rng(0)
     away, near = KDTree(points).query(points, k=min(NEIGHBOURS + 1, len(points)))
     alike = np.einsum("nk,nvk->nv", normals, normals[near]) > SAME_SIDE
