@@ -60,7 +60,6 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     properties.add_to_blender()
-    properties.when_edited(live.mark)
     for handlers, function in _handlers():
         handlers.append(function)
     atexit.register(process.close)

@@ -7,11 +7,6 @@ from typing import Any, NamedTuple
 
 from .backend.errors import ErrorCode, OmomiError
 
-__all__ = [
-    "ADVICE", "Advice", "Refusal", "betti_text", "edit_report", "explain", "family_report", "measure_lines",
-    "plausibility_lines", "topology_text", "transition_lines", "typicality_lines",
-]  # fmt: skip
-
 # Kinds of shapes that a line names.
 MOST_KINDS = 3
 # Share of a shape that intersects itself; a smaller one is not worth a line.
@@ -32,6 +27,12 @@ class Refusal(OmomiError):
 
     def __init__(self, message: str) -> None:
         super().__init__(ErrorCode.BAD_OPTION, message)
+
+
+def refuse(reason: str | None) -> None:
+    """Raises `Refusal` where there is a reason to."""
+    if reason:
+        raise Refusal(reason)
 
 
 FIT = "Press Fit"

@@ -166,9 +166,8 @@ def with_masks(
 ) -> tuple[list[Layer], NDArray[np.float32] | None]:
     """Layers whose painted masks are rows of the array that comes with them, as `EditSession.lay` takes both.
 
-    mask: a file in place of every painted mask; folder: where the masks of a recipe lie; count: points of the scan.
-    Raises OmomiError.
-    """
+    mask: a file in place of every painted mask; folder: of a recipe's masks; count: points of the scan. Raises
+    OmomiError."""
     import numpy as np
 
     from ..edits.masks import mask_from_file
@@ -201,10 +200,8 @@ def open_session(
     mask: Path | None = None,
     folder: Path | None = None,
 ) -> EditSession:
-    """A scan with edits on it; mask and folder as of `with_masks`. Raises OmomiError.
-
-    The scan is fitted unless only learned edits move its own vertices: what is built in is read off the fitted surface.
-    """
+    """A scan with edits on it; mask and folder as of `with_masks`. It is fitted unless only learned edits move its own
+    vertices: what is built in is read off the fitted surface. Raises OmomiError."""
     from ..edits.fitted_scan import FittedScan
     from ..edits.stack import EditSession
     from ..engine import fit_scan
@@ -251,6 +248,25 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 def told(error: OmomiError) -> dict[str, Any]:
     """An error in a result."""
     return {"code": error.code.value, "message": error.message}
+
+
+@contextmanager
+def one_of_many(
+    rows: list[dict[str, Any]], label: str, known: Mapping[str, Any], fatal: Callable[[OmomiError], bool]
+) -> Iterator[None]:
+    """An error in the block is told and becomes a row of the results, beside what is ``known``, unless it is fatal."""
+    try:
+        yield
+    except OmomiError as error:
+        if fatal(error):
+            raise
+        print(f"{label}: {error.message}", file=sys.stderr)
+        rows.append({**known, "error": told(error)})
+
+
+def first_error(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The first error of a command's results, as a member of its summary; nothing where none has failed."""
+    return next(({"error": row["error"]} for row in rows if "error" in row), {})
 
 
 def report(arguments: argparse.Namespace, summary: Mapping[str, Any], *lines: str) -> int:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,8 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     results = []
     for task, result in zip(tasks, _results(tasks, arguments.workers, make_engine), strict=True):
         results.append(result)
-        print(f"{task.scan}: {result['state']}{_reason(result)}", file=sys.stderr)
+        reason = f" ({result['error']['message']})" if "error" in result else ""
+        print(f"{task.scan}: {result['state']}{reason}", file=sys.stderr)
     counts = {state: sum(result["state"] == state for result in results) for state in ("done", "skipped", "failed")}
     summary: dict[str, Any] = {"recipe": str(arguments.recipe), **counts, "results": results}
     write_json(target / "batch.json", summary)
@@ -77,14 +79,8 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
 def _results(tasks: list[_Task], workers: int, make_engine: MakeEngine) -> Iterator[dict[str, Any]]:
     """In the order of the tasks, each as soon as it is there."""
     if workers == 1:
-        engine: list[Any] = []
-
-        def same_engine(device: str, threads: int) -> Any:
-            # opened for the first scan that is not done yet
-            if not engine:
-                engine.append(make_engine(device, threads))
-            return engine[0]
-
+        # one engine, opened for the first scan that is not done yet
+        same_engine = cache(make_engine)
         yield from (_result(task, same_engine) for task in tasks)
         return
     # spawned, for neither ONNX Runtime nor CUDA survives a fork
@@ -122,15 +118,7 @@ def _result(task: _Task, make_engine: MakeEngine) -> dict[str, Any]:
 
 
 def _failed(task: _Task, error: OmomiError) -> dict[str, Any]:
-    return {
-        "scan": str(task.scan),
-        "state": "failed",
-        "error": told(error),
-    }
-
-
-def _reason(result: dict[str, Any]) -> str:
-    return f" ({result['error']['message']})" if "error" in result else ""
+    return {"scan": str(task.scan), "state": "failed", "error": told(error)}
 
 
 def _whole(task: _Task, made_from: dict[str, Any]) -> bool:

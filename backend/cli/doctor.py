@@ -24,7 +24,7 @@ from .output import print_json, print_lines
 _PACKAGES = ("numpy", "scipy", "safetensors", "onnxruntime")
 # Read and write OBJ, STL and GLB; without them there are PLY and NPZ.
 _OPTIONAL_PACKAGES = ("trimesh",)
-_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+_RUNTIMES = {"onnxruntime", "onnxruntime-gpu"}
 _BLENDER_SECONDS = 30.0
 _MODEL_CARD = Path(__file__).parent.parent / "models" / "card.json"
 
@@ -52,7 +52,7 @@ def examine(engine: Engine) -> dict[str, Any]:
     """All findings; ``problems`` holds a sentence for each thing that keeps ``engine`` from fitting."""
     packages = {name: _version_of(name) for name in (*_PACKAGES, *_OPTIONAL_PACKAGES)}
     problems = [f"The package {name} cannot be loaded." for name in _PACKAGES if packages[name] is None]
-    if len(_installed(_RUNTIMES)) > 1:
+    if {(found.metadata["Name"] or "").lower() for found in metadata.distributions()} >= _RUNTIMES:
         problems.append("onnxruntime and onnxruntime-gpu are both installed and break each other: remove one.")
     model: dict[str, Any] = {"card": _card()}
     try:
@@ -81,11 +81,6 @@ def _version_of(name: str) -> str | None:
         return str(import_module(name).__version__)
     except ImportError:
         return None
-
-
-def _installed(names: tuple[str, ...]) -> list[str]:
-    found = {(distribution.metadata["Name"] or "").lower() for distribution in metadata.distributions()}
-    return [name for name in names if name in found]
 
 
 def _providers() -> dict[str, str]:

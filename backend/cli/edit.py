@@ -80,10 +80,8 @@ def edit_scan(
     masks: tuple[Path | None, Path | None] = (None, None),
     remesh: bool = False,
 ) -> dict[str, Any]:
-    """Edit one scan and write the result; what there is to say about it, lengths in world units.
-
-    masks: as of `with_masks`; remesh: write a new mesh of the solid that the moved one encloses. Raises OmomiError.
-    """
+    """Edit one scan and write the result; what there is to say about it, lengths in world units. masks: as of
+    `with_masks`; remesh: write a new mesh of the solid that the moved one encloses. Raises OmomiError."""
     from ..edits.apply import apply_stack
     from ..formats.mesh_files import save_mesh
     from ..protocol.requests import Outcome

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OmomiError
 from ..formats.files import MESH_SUFFIXES
-from .arguments import MakeEngine, add_level, fit_options, folder, integer, progress, real, told
+from .arguments import MakeEngine, add_level, first_error, fit_options, folder, integer, one_of_many, progress, real
 from .output import disk_errors, print_json
 
 if TYPE_CHECKING:
@@ -45,29 +43,19 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     options = replace(fit_options(arguments), **pieces, **given)
     engine = make_engine(arguments.device, arguments.threads)
     results: list[dict[str, Any]] = []
-    errors: list[OmomiError] = []
     for scan, output in zip(arguments.scans, outputs, strict=True):
         written = [_numbered(output, number) for number in range(arguments.variations + 1)]
-        try:
+        with one_of_many(results, str(scan), {"scan": str(scan)}, lambda error: len(outputs) == 1):
             found = _fit(engine, scan, written, options, arguments.frames, arguments.profile)
-        except OmomiError as error:
-            if len(outputs) == 1:
-                raise
-            print(f"{scan}: {error.message}", file=sys.stderr)
-            found = [{"scan": str(scan), "error": told(error)}]
-            errors.append(error)
-        results += found
-        for result in [] if arguments.json else found:
-            if "output" in result:
+            results += found
+            for result in [] if arguments.json else found:
                 name, vertices, faces, level = (result[key] for key in ("output", "vertices", "faces", "level"))
                 print(f"{name}: {vertices} vertices, {faces} faces, level {level}")
+    failed = first_error(results)
     if arguments.json:
         info = engine.info()
-        summary: dict[str, Any] = {"device": info.device, "model": info.model_hash, "results": results}
-        if errors:
-            summary["error"] = told(errors[0])
-        print_json(summary)
-    return 1 if errors else 0
+        print_json({"device": info.device, "model": info.model_hash, "results": results, **failed})
+    return 1 if failed else 0
 
 
 def _outputs(arguments: argparse.Namespace) -> list[Path]:

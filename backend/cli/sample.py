@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import ErrorCode, OmomiError
-from .arguments import MakeEngine, add_level, folder, integer, progress, report, told, write_json
+from ..errors import ErrorCode
+from .arguments import MakeEngine, add_level, first_error, folder, integer, one_of_many, progress, report, write_json
 
 LEVEL = 2
 MOST = 1000
@@ -33,29 +32,20 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     level = LEVEL if arguments.level is None else arguments.level
     target = folder(arguments.output)
     rows: list[dict[str, Any]] = []
-    errors: list[OmomiError] = []
     for seed in range(arguments.seed, arguments.seed + arguments.count):
-        try:
+        # without a surface, another seed may well give a shape
+        with one_of_many(rows, f"seed {seed}", {"seed": seed}, lambda error: error.code is not ErrorCode.NO_SURFACE):
             with progress(f"seed {seed}") as line:
                 sampled = sample_shape(engine.model, seed, level, on_progress=line.show, cancel=engine.token())
                 mesh, path = sampled.mesh, target / f"{seed}.ply"
                 save_mesh(path, mesh.vertices, mesh.faces, mesh.sigma)
-        except OmomiError as error:
-            # another seed may well give a shape
-            if error.code is not ErrorCode.NO_SURFACE:
-                raise
-            print(f"seed {seed}: {error.message}", file=sys.stderr)
-            rows.append({"seed": seed, "error": told(error)})
-            errors.append(error)
-            continue
-        size = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
-        rows.append({"seed": seed, "output": str(path), **size, **sampled.summary})
-    summary: dict[str, Any] = {"model": engine.info().model_hash, "level": level, "samples": rows}
-    if errors:
-        summary["error"] = told(errors[0])
+            size = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
+            rows.append({"seed": seed, "output": str(path), **size, **sampled.summary})
+    failed = first_error(rows)
+    summary = {"model": engine.info().model_hash, "level": level, "samples": rows, **failed}
     write_json(target / "samples.json", summary)
     report(arguments, summary, *(_line(row) for row in rows if "output" in row))
-    return 1 if errors else 0
+    return 1 if failed else 0
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OmomiError
-from .arguments import MakeEngine, add_level, fit_options, progress, report, told
+from .arguments import MakeEngine, add_level, first_error, fit_options, one_of_many, progress, report
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -31,21 +29,13 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     shipped_prior()
     engine = make_engine(arguments.device, arguments.threads)
     rows: list[dict[str, Any]] = []
-    errors: list[OmomiError] = []
     for path in arguments.scans:
-        try:
+        with one_of_many(rows, str(path), {"scan": str(path)}, lambda error: len(arguments.scans) == 1):
             rows.append({"scan": str(path), **_scored(path, engine, arguments)})
-        except OmomiError as error:
-            if len(arguments.scans) == 1:
-                raise
-            print(f"{path}: {error.message}", file=sys.stderr)
-            rows.append({"scan": str(path), "error": told(error)})
-            errors.append(error)
-    summary: dict[str, Any] = {"model": engine.info().model_hash, "results": rows}
-    if errors:
-        summary["error"] = told(errors[0])
+    failed = first_error(rows)
+    summary = {"model": engine.info().model_hash, "results": rows, **failed}
     report(arguments, summary, *_table([row for row in rows if "error" not in row]))
-    return 1 if errors else 0
+    return 1 if failed else 0
 
 
 def _scored(path: Path, engine: Engine, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -20,6 +20,12 @@ class FormatError(ValueError):
     """What is wrong with the contents of a file, worded as the end of a sentence without its full stop."""
 
 
+def require(holds: object, flaw: str) -> None:
+    """Raises FormatError(flaw) unless it ``holds``."""
+    if not holds:
+        raise FormatError(flaw)
+
+
 def unreadable(name: str, reason: object) -> OmomiError:
     """The error for a file or text called ``name``."""
     return OmomiError(ErrorCode.UNREADABLE_FILE, f"{name} cannot be read: {reason}.")

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ErrorCode, OmomiError
 from ..field.bricks import TRUNCATION
-from ..formats.files import FormatError
+from ..formats.files import FormatError, require
 from ..formats.tables import load_tables, save_tables, table
 
 FILE = "archive.safetensors"
@@ -221,19 +221,15 @@ def load_archive(path: Path) -> Archive:
 
 
 def _archive(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Archive:
-    if metadata.get("kind") != KIND:
-        raise FormatError("it is not an archive in a format that this Omomi reads")
+    require(metadata.get("kind") == KIND, "it is not an archive in a format that this Omomi reads")
     families = tuple(metadata.get("families", "").split("\n"))
     names = all(0 < len(name) <= LONGEST_NAME and name.isprintable() for name in families)
-    if not names or len(families) > MOST_FAMILIES or len(set(families)) != len(families):
-        raise FormatError("the names of its families are not valid")
+    require(names and len(set(families)) == len(families) <= MOST_FAMILIES, "the names of its families are not valid")
     codes = table(arrays, "codes", (None, None), LARGEST_CODE)
     count, size = codes.shape
-    if not (0 < count <= MOST_SHAPES and 0 < size <= MOST_NUMBERS):
-        raise FormatError(f"it holds {count} codes of {size} numbers")
+    require(0 < count <= MOST_SHAPES and 0 < size <= MOST_NUMBERS, f"it holds {count} codes of {size} numbers")
     family = table(arrays, "family", (count,), kind=np.int32)
-    if family.min() < 0 or family.max() >= len(families):
-        raise FormatError("the family of a shape is out of range")
+    require(family.min() >= 0 and family.max() < len(families), "the family of a shape is out of range")
     trained = table(arrays, "trained", (len(families),), kind=np.int32)
     if (trained < np.bincount(family, minlength=len(families))).any():
         raise FormatError("it holds more shapes of a family than were trained on")
@@ -242,8 +238,7 @@ def _archive(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> A
     packed = table(arrays, "pictures", (None,), kind=np.uint8)
     pictures = _unpacked(packed.tobytes(), count * PICTURE**2).reshape(count, PICTURE, PICTURE)
     weights = table({"weights": np.ones(size, np.float32), **arrays}, "weights", (size,), LARGEST_CODE)
-    if weights.min() < 0 or not weights.any():
-        raise FormatError("the weights of its codes are out of range")
+    require(weights.min() >= 0 and weights.any(), "the weights of its codes are out of range")
     return Archive(codes, families, family, seeds, pictures, places, trained, weights, metadata.get("model", ""))
 
 

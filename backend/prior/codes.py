@@ -18,7 +18,7 @@ from ..field.blocks import bricks_of
 from ..field.bricks import BLOCK, BLOCK_BRICKS, OUTSIDE, TRUNCATION, BrickMap, voxel_size
 from ..field.evidence import gather_evidence, splat
 from ..field.onnx_model import CODE, CancelToken, Model
-from ..formats.files import FormatError
+from ..formats.files import require
 from ..formats.tables import load_tables, save_tables, table
 from ..geometry.nearest import closest_on_triangles
 from ..geometry.normals import triangle_normals
@@ -129,13 +129,10 @@ def load_codes(path: Path) -> Codes:
 
 
 def _codes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Codes:
-    if metadata.get("kind") != KIND:
-        raise FormatError("it does not hold codes in a format that this Omomi reads")
+    require(metadata.get("kind") == KIND, "it does not hold codes in a format that this Omomi reads")
     arrays = {"directions": np.zeros((0, CODE), np.float32), **arrays}
     shapes = {"mean": (COARSE**3,), "basis": (COARSE**3, CODE), "scale": (CODE,), "directions": (None, CODE)}
     found = {name: np.ascontiguousarray(table(arrays, name, shape, LARGEST_NUMBER)) for name, shape in shapes.items()}
-    if len(found["directions"]) > MOST_DIRECTIONS:
-        raise FormatError(f"it has more than {MOST_DIRECTIONS} directions")
-    if not (found["scale"] > 0).all():
-        raise FormatError("the scale of a number of the code is not above 0")
+    require(len(found["directions"]) <= MOST_DIRECTIONS, f"it has more than {MOST_DIRECTIONS} directions")
+    require((found["scale"] > 0).all(), "the scale of a number of the code is not above 0")
     return Codes(**found, model=metadata.get("model", ""))

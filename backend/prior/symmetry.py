@@ -171,10 +171,8 @@ def refine_plane(
     scan_normals: np.ndarray,
     scorer: SymmetryScorer,
 ) -> Mirror:
-    """The plane moved to where the mirrored points meet the scan best: Gauss-Newton on point-plane residuals.
-
-    points, normals (n, 3): mirrored; tree, scan_normals: the points that they have to meet, and their normals.
-    """
+    """The plane moved to where the mirrored points meet the scan best: Gauss-Newton on point-plane residuals. points,
+    normals (n, 3): mirrored; tree, scan_normals: the points that they have to meet, and their normals."""
     normal, reach = normal.astype(np.float64), 2 * MEETING_DISTANCE
     met, residual = np.zeros(len(points), bool), np.zeros(0)
     for step in range(STEPS + 1):

@@ -86,10 +86,8 @@ def symmetry_prior(scan: PreparedScan, level: Level) -> CompletionPrior | None:
 
 
 def mirrored(known: CompletionPrior, mirror: Mirror, scorer: SymmetryScorer) -> CompletionPrior | None:
-    """The known surface mirrored, where it lies beyond the known surface and nothing contradicts it.
-
-    None where too much contradicts the plane, or next to nothing is left.
-    """
+    """The known surface mirrored, where it lies beyond the known surface and nothing contradicts it. None where too
+    much contradicts the plane, or next to nothing is left."""
     points, normals = mirror.points(known.points), mirror.directions(known.normals)
     tree = KDTree(known.points)
     distance, near, gap = _nearest(points, known, tree)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,10 +21,9 @@ from .codec import to_packet
 from .framing import encode
 from .mailbox import Mailbox
 from .messages import Cancel, Done, Failure, FitDone, Forget, Hello, MeshFrame, Message, Progress, Response
-from .process import ChildProcess, default_command
+from .process import ChildProcess
+from .process import default_command as default_command
 from .requests import Request
-
-__all__ = ["BackendClient", "Event", "State", "default_command"]
 
 Event: TypeAlias = Progress | MeshFrame | Response
 
@@ -83,9 +81,7 @@ class BackendClient:
     def __enter__(self) -> BackendClient:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
@@ -121,11 +117,8 @@ class BackendClient:
             self._spawn()
 
     def request(self, kind: type[Request], **fields: Any) -> int:
-        """Ask for a job of this kind; its number. ``fields`` are the request's own but for the id.
-
-        Arrays take the type that travels, and must not change until the job ends. Raises OmomiError(PROTOCOL) for
-        fields of a wrong type or shape and (TOO_LARGE) over the bounds of a message; all else is told by events.
-        """
+        """Ask for a job of this kind, with the request's fields but the id; its number. Arrays must not change until
+        the job ends. Raises OmomiError: PROTOCOL for fields of a wrong type or shape, TOO_LARGE."""
         number = next(self._numbers)
         buffers = encode(to_packet(_request(kind, number, fields)))
         # A process that died since the last call must not be what the job is sent to.
@@ -159,9 +152,8 @@ class BackendClient:
     ) -> FitDone | Done:
         """Block until ``job`` ends, passing its progress and meshes to ``on_event``; events of others stay for later.
 
-        Raises OmomiError: what the job failed with, or BACKEND_TIMEOUT after ``timeout`` seconds. The job is
-        cancelled then, as it is when anything else (Ctrl-C, an error in ``on_event``) ends the wait.
-        """
+        Raises OmomiError: what the job failed with, or BACKEND_TIMEOUT after ``timeout`` seconds. Whatever ends the
+        wait (Ctrl-C, an error in ``on_event``) cancels the job."""
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
             while True:

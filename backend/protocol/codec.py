@@ -66,11 +66,8 @@ def to_packet(message: Message) -> Packet:
 
 
 def from_packet(packet: Packet) -> Message:
-    """The typed message in ``packet``.
-
-    Raises OmomiError: ``PROTOCOL`` when a member is missing or of another type, ``PROTOCOL_VERSION`` for a hello of
-    another version, naming both, ``BAD_OPTION`` for options that a fit cannot have.
-    """
+    """The typed message in ``packet``. Raises OmomiError: ``PROTOCOL`` when a member is missing or of another type,
+    ``PROTOCOL_VERSION`` for a hello of another version, ``BAD_OPTION`` for options that a fit cannot have."""
     head = packet.head
     if head.get("jsonrpc") != _JSON_RPC:
         malformed("not a JSON-RPC 2.0 message")
@@ -162,28 +159,20 @@ def _object(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _integer(value: Any) -> int:
-    if type(value) is not int or abs(value) >= 1 << 63:
-        malformed("a member that is not an integer")
-    return value
+def _plain(what: str, make: Callable[[Any], Any], allowed: Callable[[Any], bool]) -> Callable[[Any], Any]:
+    """Converter of numbers, strings and truth values."""
+
+    def convert(value: Any) -> Any:
+        if not allowed(value):
+            malformed(f"a member that is not {what}")
+        return make(value)
+
+    return convert
 
 
-def _number(value: Any) -> float:
-    if type(value) not in (int, float) or abs(value) > 1e300:
-        malformed("a member that is not a number")
-    return float(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        malformed("a member that is not a string")
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        malformed("a member that is not true or false")
-    return value
+_integer = _plain("an integer", int, lambda value: type(value) is int and abs(value) < 1 << 63)
+_number = _plain("a number", float, lambda value: type(value) in (int, float) and not abs(value) > 1e300)
+_text = _plain("a string", str, lambda value: isinstance(value, str))
 
 
 def _list_of(convert: Callable[[Any], Any], count: int | None = None) -> Callable[[Any], tuple[Any, ...]]:
@@ -203,7 +192,7 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "int": _integer,
     "float": _number,
     "str": _text,
-    "bool": _flag,
+    "bool": _plain("true or false", bool, lambda value: isinstance(value, bool)),
     "dict[str, Any]": _object,
     "FitOptions": lambda value: FitOptions.of(_object(value)),
     "tuple[str, ...]": _list_of(_text),

@@ -66,10 +66,8 @@ class RawWriter(Protocol):
 
 
 def encode(packet: Packet) -> list[memoryview]:
-    """The packet as buffers to write one after another; arrays are not copied when already contiguous.
-
-    Raises OmomiError: ``TOO_LARGE`` over the bounds, ``PROTOCOL`` for a dtype or head that cannot travel.
-    """
+    """The packet as buffers to write one after another; contiguous arrays are not copied. Raises OmomiError:
+    ``TOO_LARGE`` over the bounds, ``PROTOCOL`` for a dtype or head that cannot travel."""
     check_bounds(packet.arrays)
     arrays = {name: np.ascontiguousarray(a, _wire_dtype(a)).reshape(a.shape) for name, a in packet.arrays.items()}
     entries = [{"name": name, "dtype": _wire_dtype(a), "shape": list(a.shape)} for name, a in arrays.items()]

@@ -53,9 +53,8 @@ class Mailbox:
     def drop(self, job: int) -> None:
         """Forget the progress and meshes of one job; its response stays."""
         with self._changed:
-            for key, message in list(self._messages.items()):
-                if isinstance(message, Progress | MeshFrame) and message.id == job:
-                    del self._messages[key]
+            for kind in ("progress", "frame"):
+                self._messages.pop((kind, job), None)
 
     def wait(self, timeout: float) -> None:
         """Return when a message waits, or after ``timeout`` seconds."""

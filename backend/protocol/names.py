@@ -8,23 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
-from ..formats.files import FormatError, parse_json, read_bounded, unreadable, write_whole
-
-__all__ = [
-    "ATTRIBUTES",
-    "EDIT",
-    "LONGEST_NAME",
-    "PLAUSIBLE",
-    "PROFILE",
-    "RECIPE",
-    "Attribute",
-    "CardSlider",
-    "card_members",
-    "card_sliders",
-    "is_file_name",
-    "name_flaw",
-    "write_whole",
-]  # fmt: skip
+from ..formats.files import FormatError, parse_json, read_bounded, unreadable
+from ..formats.files import write_whole as write_whole  # for the add-on, which does not see the formats
 
 EDIT, RECIPE, PROFILE = ".omomi", ".json", ".profile"
 """Suffixes of a learned edit, of a recipe (the add-on's presets are recipes), and of the profile of a family."""
@@ -147,10 +132,8 @@ def card_sliders(card: Mapping[str, Any]) -> Iterator[CardSlider]:
 
 def _shared(value: Any) -> tuple[float, float] | None:
     """What all intervals of a list have in common; the list may be one interval itself."""
-    whole = _interval(value)
-    pairs = (
-        [whole] if whole else [pair for item in value if (pair := _interval(item))] if isinstance(value, list) else []
-    )
+    items = [value] if _interval(value) else value if isinstance(value, list) else []
+    pairs = [pair for item in items if (pair := _interval(item))]
     if not pairs:
         return None
     low, high = max(pair[0] for pair in pairs), min(pair[1] for pair in pairs)

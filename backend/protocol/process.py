@@ -30,11 +30,7 @@ else:
 _KNOWN_ENDINGS = (
     ("std::bad_alloc", ErrorCode.OUT_OF_MEMORY, "The memory did not suffice: use a lower level."),
     ("MemoryError", ErrorCode.OUT_OF_MEMORY, "The memory did not suffice: use a lower level."),
-    (
-        "DLL load failed",
-        ErrorCode.BACKEND_START,
-        "A library is missing: install Microsoft's Visual C++ runtime.",
-    ),
+    ("DLL load failed", ErrorCode.BACKEND_START, "A library is missing: install Microsoft's Visual C++ runtime."),
     ("No module named", ErrorCode.BACKEND_START, "A package of the backend is missing: reinstall Omomi."),
 )
 
@@ -48,11 +44,8 @@ def default_command(
     memory_mb: int = 0,
     log: Path | None = None,
 ) -> list[str]:
-    """The argv of a backend process in isolated mode.
-
-    ``python`` is the interpreter, ``backend_dir`` the folder of this package, ``site_dirs`` the folders with the
-    packages it needs; 0 leaves threads and memory to the backend.
-    """
+    """The argv of a backend process in isolated mode. backend_dir: folder of this package; site_dirs: folders with the
+    packages that it needs; 0 leaves threads and memory to the backend."""
     command = [python, "-I", "-X", "utf8", str(Path(backend_dir) / "__main__.py"), "serve"]
     command += ["--device", device, "--threads", str(threads), "--memory-mb", str(memory_mb)]
     if log is not None:

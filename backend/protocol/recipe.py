@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ErrorCode, OmomiError, refuse
-from ..formats.files import FormatError, parse_json, read_bounded, unreadable, write_whole
+from ..formats.files import FormatError, parse_json, read_bounded, require, unreadable, write_whole
 from .fit_options import FitOptions
 from .names import LONGEST_NAME, name_flaw
 
@@ -38,10 +38,8 @@ _SHA256 = re.compile(r"([0-9a-f]{64})?")
 
 @dataclass(frozen=True)
 class MaskRef:
-    """Where an edit acts: 1 inside, falling to 0 over ``falloff``. Positions and lengths are in the canonical frame.
-
-    Each kind takes its own parts, and the others stay None. Raises OmomiError(BAD_OPTION).
-    """
+    """Where an edit acts: 1 inside, falling to 0 over ``falloff``; canonical. Each kind takes its own parts, and the
+    others stay None. Raises OmomiError(BAD_OPTION)."""
 
     kind: str  # "vertex_group" or "file" (both by name), "box", "sphere", or "row" of the masks that a request brings
     name: str | None = None
@@ -78,9 +76,7 @@ class MaskRef:
 
 @dataclass(frozen=True)
 class Layer:
-    """One edit of a stack, as recipes, presets, requests and the command line carry it.
-
-    Raises OmomiError(BAD_OPTION).
+    """One edit of a stack, as recipes, presets, requests and the command line carry it. Raises OmomiError(BAD_OPTION).
     """
 
     edit: str  # name of an attribute or of a shape slider; stem of the edit's file
@@ -126,11 +122,8 @@ class Layer:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A fit and the edits after it.
-
-    Equal recipes have equal texts, and reading what `to_json` wrote gives an equal recipe, to the last bit.
-    Raises OmomiError(BAD_OPTION).
-    """
+    """A fit and the edits after it. Equal recipes have equal texts, and reading what `to_json` wrote gives an equal
+    recipe, to the last bit. Raises OmomiError(BAD_OPTION)."""
 
     model: str  # hash of the model that the recipe was made with
     fit: FitOptions = field(default_factory=FitOptions)
@@ -156,13 +149,9 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str | bytes, name: str = "The recipe") -> Recipe:
-        """The recipe in a text, which may come from anywhere; errors call it ``name``.
-
-        Raises OmomiError(UNREADABLE_FILE).
-        """
+        """The recipe in a text from anywhere, which errors call ``name``. Raises OmomiError(UNREADABLE_FILE)."""
         try:
-            if len(text) > LARGEST_FILE:
-                raise FormatError(f"it is larger than {LARGEST_FILE >> 20} MiB")
+            require(len(text) <= LARGEST_FILE, f"it is larger than {LARGEST_FILE >> 20} MiB")
             return _recipe(parse_json(text, "it"))
         except FormatError as flaw:
             raise unreadable(name, flaw) from flaw
@@ -220,11 +209,10 @@ def _members(cls: type, value: Any, what: str) -> dict[str, Any]:
         raise FormatError(f"{what} is not an object")
     known = {item.name: item for item in fields(cls)}
     for key in value:
-        if key not in known:
-            raise FormatError(f"{what} has the unknown key {key!r:.80}")
+        require(key in known, f"{what} has the unknown key {key!r:.80}")
     for key, item in known.items():
-        if key not in value and item.default is MISSING and item.default_factory is MISSING:
-            raise FormatError(f"{what} has no {key}")
+        required = item.default is MISSING and item.default_factory is MISSING
+        require(key in value or not required, f"{what} has no {key}")
     return dict(value)
 
 

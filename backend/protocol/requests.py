@@ -1,7 +1,4 @@
-"""Requests: the messages that ask the backend process for a job. Each has exactly one response, see `messages`.
-
-Standard library and numpy only.
-"""
+"""Requests: the messages that ask the backend process for a job. Each has exactly one response, see `messages`."""
 
 from __future__ import annotations
 
@@ -62,9 +59,8 @@ class StackRequest:
     id: int
     handle: int  # of the job that fitted the scan
     body: str  # an `EditTarget`
-    layers: tuple[
-        Layer, ...
-    ]  # a learned edit has a path, a painted one a mask of the kind "row"; muted ones do nothing
+    # a learned edit has a path, a painted one a mask of the kind "row"; muted ones do nothing
+    layers: tuple[Layer, ...]
     # the painted masks end to end, each with one weight 0 .. 1 for every point of the scan as it was sent
     masks: np.ndarray | None = array_field("<f4", columns=None, optional=True)
 
@@ -192,9 +188,8 @@ class TransferRequest:
     faces: np.ndarray = array_field("<i4", columns=3)
     target_points: np.ndarray = array_field("<f4", columns=3)
     target_faces: np.ndarray = array_field("<i4", columns=3)
-    values: np.ndarray | None = array_field(
-        "<f4", columns=None, optional=True
-    )  # the channels of each point, row by row
+    # the channels of each point, row by row
+    values: np.ndarray | None = array_field("<f4", columns=None, optional=True)
     uvs: np.ndarray | None = array_field("<f4", columns=2, optional=True)  # layer by layer, of the faces' three corners
 
 
@@ -237,17 +232,6 @@ class AuditRequest:
 
 
 Request: TypeAlias = (
-    FitRequest
-    | StackRequest
-    | PoseRequest
-    | ApplyRequest
-    | SweepRequest
-    | CheckRequest
-    | SolveRequest
-    | BlendRequest
-    | LearnRequest
-    | TransferRequest
-    | AlignRequest
-    | SampleRequest
-    | AuditRequest
-)
+    FitRequest | StackRequest | PoseRequest | ApplyRequest | SweepRequest | CheckRequest | SolveRequest | BlendRequest
+    | LearnRequest | TransferRequest | AlignRequest | SampleRequest | AuditRequest
+)  # fmt: skip

@@ -39,10 +39,8 @@ class Alignment:
 
 
 def alignments(surface: Surface, reference: Surface, *, adapt: bool = True) -> list[Alignment]:
-    """Poses of ``surface`` on ``reference``, best first, with a stiff warp (none without ``adapt``).
-
-    The stiff warp adapts proportions but cannot move a handle to where there is none, so its misfit ranks the poses.
-    """
+    """Poses of ``surface`` on ``reference``, best first, with a stiff warp (none without ``adapt``). It adapts
+    proportions but cannot move a handle to where there is none, so its misfit ranks the poses."""
     found = register(surface, reference)
     likely = [pose for pose, residual in found.rivals if residual < RIVAL_MISFIT * found.residual]
     matcher = _matcher(reference)

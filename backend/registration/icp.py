@@ -149,10 +149,8 @@ def distinct_poses(fits: Iterable[tuple[Similarity, float]]) -> list[tuple[Simil
 
 
 def icp(source: Surface, matcher: Matcher, start: Similarity, usual: float, towards: Step) -> tuple[Similarity, float]:
-    """Trimmed ICP with scale from ``start``, and the mean distance of the matches that count.
-
-    usual: the scale stays near it, see SCALE_ROOM; towards: makes the steps.
-    """
+    """Trimmed ICP with scale from ``start``, and the mean distance of the matches that count. usual: the scale stays
+    near it, see SCALE_ROOM; towards: makes the steps."""
     found, target, error = start, matcher.surface, np.inf
     for _ in range(ROUNDS):
         points, normals = found.points(source.points), found.directions(source.normals)
@@ -167,10 +165,8 @@ def icp(source: Surface, matcher: Matcher, start: Similarity, usual: float, towa
 
 
 def _to_family(points: NDArray, targets: NDArray, normals: NDArray) -> Similarity:
-    """A step all the way to the planes of the matches, and 0.3 of the way along them.
-
-    Members of a family match nowhere exactly; with steps that slide and grow freely, one would drift off the other.
-    """
+    """A step all the way to the planes of the matches, and 0.3 of the way along them: members of a family match nowhere
+    exactly, and with steps that slide and grow freely one would drift off the other."""
     along = ((targets - points) * normals).sum(axis=1, keepdims=True) * normals
     return best_similarity(points, points + along + 0.3 * (targets - points - along), np.ones(len(points)))
 

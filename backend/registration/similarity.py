@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+SLIDE = 0.1
+"""Weight of the distance along the planes of a step, so that no direction is free."""
+
 
 @dataclass(frozen=True)
 class Similarity:
@@ -49,10 +52,8 @@ def angle_between(a: NDArray, b: NDArray) -> float:
 
 
 def best_similarity(source: NDArray, target: NDArray, weight: NDArray) -> Similarity:
-    """Weighted least squares from source (n, 3) to target (n, 3), weight (n,) (Umeyama 1991).
-
-    The scale is the symmetric one, the ratio of the spreads (Horn 1987), which does not shrink when the match is poor.
-    """
+    """Weighted least squares from source (n, 3) to target (n, 3), weight (n,) (Umeyama 1991). The scale is the ratio of
+    the spreads (Horn 1987), which does not shrink when the match is poor."""
     share = weight / weight.sum()
     source_mean, target_mean = share @ source, share @ target
     source, target = source - source_mean, target - target_mean
@@ -63,11 +64,8 @@ def best_similarity(source: NDArray, target: NDArray, weight: NDArray) -> Simila
     return Similarity(rotation, scale, target_mean - scale * (rotation @ source_mean))
 
 
-def best_sliding(source: NDArray, target: NDArray, normals: NDArray, slide: float = 0.1) -> Similarity:
-    """The step from source (n, 3) to the planes through target (n, 3) with unit normals (n, 3), to first order.
-
-    slide: weight of the distance along the planes, so that no direction is free.
-    """
+def best_sliding(source: NDArray, target: NDArray, normals: NDArray) -> Similarity:
+    """The step from source (n, 3) to the planes through target (n, 3) with unit normals (n, 3), to first order."""
     centre = source.mean(axis=0)
     size = np.sqrt(((source - centre) ** 2).sum(axis=1).mean())
     arm, wanted = (source - centre) / size, (target - source) / size
@@ -76,8 +74,8 @@ def best_sliding(source: NDArray, target: NDArray, normals: NDArray, slide: floa
     zero, (x, y, z) = np.zeros(len(arm)), arm.T
     turns = np.stack([np.stack(row, axis=1) for row in ((zero, z, -y), (-z, zero, x), (y, -x, zero))], axis=1)
     every = np.concatenate([turns, np.broadcast_to(np.eye(3), turns.shape), arm[:, :, None]], axis=2).reshape(-1, 7)
-    normal = across.T @ across + slide**2 * (every.T @ every)
-    right = across.T @ (wanted * normals).sum(axis=1) + slide**2 * (every.T @ wanted.reshape(-1))
+    normal = across.T @ across + SLIDE**2 * (every.T @ every)
+    right = across.T @ (wanted * normals).sum(axis=1) + SLIDE**2 * (every.T @ wanted.reshape(-1))
     step = np.linalg.solve(normal + 1e-12 * np.trace(normal) * np.eye(7), right)
     rotation, scale = Rotation.from_rotvec(step[:3]).as_matrix(), float(np.exp(step[6]))
     return Similarity(rotation, scale, centre + size * step[3:6] - scale * (rotation @ centre))

@@ -42,7 +42,7 @@ def audit_page(
         ("sigma", "Does it know what it does not know?", calibration_part(card)),
         ("bars", "What was asked, and what was reached", el("div", bars_part(card), samples_part(card))),
         ("against", "Against an older model", None if against is None else against_part(card, against)),
-        ("limits", "Known limits", _limits(card)),
+        ("limits", "Known limits", el("ul", *(el("li", line) for line in card.limits)) if card.limits else None),
     ]
     shown = [(name, title, part) for name, title, part in sections if part is not None]
     scans = f" with {', '.join(look.name for look in looks)}" if looks else ""
@@ -93,10 +93,6 @@ def _glance(card: Card, archive: Archive | None, looks: Sequence[ScanLook]) -> M
 
 def _tile(figure: str, about: str, style: str = "") -> Markup:
     return el("div", el("b", figure, class_=style or None), el("span", about), class_="tile")
-
-
-def _limits(card: Card) -> Markup | None:
-    return el("ul", *(el("li", line) for line in card.limits)) if card.limits else None
 
 
 def _made(card: Card) -> Markup:

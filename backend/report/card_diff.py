@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +110,11 @@ def drifts(old: Card, new: Card) -> list[Drift]:
 def settings(old: Card, new: Card) -> list[Setting]:
     """The settings that differ."""
     before, after = (
-        {", ".join(path): _shown(value) for path, value in leaves(card.raw or {}) if path[0] in SETTINGS}
+        {
+            ", ".join(path): f"{value:.6g}" if isinstance(value, float) else str(value)
+            for path, value in leaves(card.raw or {})
+            if path[0] in SETTINGS
+        }
         for card in (old, new)
     )
     names = dict.fromkeys([*after, *before])
@@ -149,10 +152,6 @@ def _measures(card: Card) -> dict[str, tuple[float, bool | None]]:
             name = ", ".join(path).replace("_", " ")
             found[name] = float(value), True if any(word in name.lower() for word in _SMALL) else None
     return found
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def against_part(new: Card, old: Card) -> Markup:

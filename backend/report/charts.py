@@ -7,26 +7,22 @@ from collections.abc import Sequence
 from ..geometry.svg import Markup, drawing, el, line, points, rect, short, words
 from .html import number
 
-WIDTH = 1000
+WIDTH, BAR_WIDTH, SLIDER_WIDTH = 1000, 240, 420
 INK, SOFT, LINE, FAINT = "var(--ink)", "var(--soft)", "var(--line)", "var(--faint)"
 GOOD, BAD, OURS, OTHER = "var(--good)", "var(--bad)", "var(--ours)", "var(--other)"
 BAND = 0.05
 """Half the width of the band beside the diagonal of a calibration curve that still counts as honest."""
 
 
-def bar(share: float, colour: str = OURS, wide: int = 240) -> Markup:
+def bar(share: float, colour: str = OURS) -> Markup:
     """One bar, ``share`` of its track long."""
-    length = wide * min(max(share, 0.0), 1.0)
-    return drawing(
-        wide,
-        12,
-        rect(0, 1, wide, 10, FAINT, rx=5),
-        rect(0, 1, max(length, 10.0 if length > 0 else 0.0), 10, colour, rx=5),
-    )
+    length = BAR_WIDTH * min(max(share, 0.0), 1.0)
+    filled = rect(0, 1, max(length, 10.0 if length > 0 else 0.0), 10, colour, rx=5)
+    return drawing(BAR_WIDTH, 12, rect(0, 1, BAR_WIDTH, 10, FAINT, rx=5), filled)
 
 
 def versus(
-    value: float | None, limit: float, at_most: bool | None, passed: bool | None, wide: int = 240
+    value: float | None, limit: float, at_most: bool | None, passed: bool | None, wide: int = BAR_WIDTH
 ) -> Markup | None:
     """A figure as a dot against a mark at its bar, in the middle of the chart; the side that passes is shaded. None
     where there is nothing to draw."""
@@ -40,16 +36,14 @@ def versus(
     return drawing(wide, 20, rect(0, 5, wide, 10, FAINT, rx=3), *shaded, line(middle, 1, middle, 19, INK, 2), dot)
 
 
-def spreads(
-    rows: Sequence[tuple[float, float, str]], top: float = 1.0, mark: float | None = None, wide: int = 240
-) -> Markup:
+def spreads(rows: Sequence[tuple[float, float, str]], top: float, mark: float | None) -> Markup:
     """Means with their standard deviations, rows of (mean, sd, colour) on a scale from 0 to ``top``; mark: a value to
     reach."""
-    parts = [line(0, 6 + 13 * row, wide, 6 + 13 * row, FAINT, 5, "round") for row in range(len(rows))]
+    parts = [line(0, 6 + 13 * row, BAR_WIDTH, 6 + 13 * row, FAINT, 5, "round") for row in range(len(rows))]
     tall = 13 * len(rows)
 
     def place(value: float) -> float:
-        return 6 + (wide - 12) * min(max(value / top, 0.0), 1.0)
+        return 6 + (BAR_WIDTH - 12) * min(max(value / top, 0.0), 1.0)
 
     if mark is not None:
         parts.append(line(place(mark), 0, place(mark), tall, INK, 1.5))
@@ -57,20 +51,20 @@ def spreads(
         y = 6 + 13 * row
         parts.append(line(place(mean - sd), y, place(mean + sd), y, colour, 3, "round"))
         parts.append(el("circle", cx=place(mean), cy=y, r=4.5, fill=colour))
-    return drawing(wide, tall, *parts)
+    return drawing(BAR_WIDTH, tall, *parts)
 
 
 def interval(
-    low: float, high: float, safe: tuple[float, float], inner: tuple[float, float] | None = None, wide: int = 420
+    low: float, high: float, safe: tuple[float, float], inner: tuple[float, float] | None = None
 ) -> Markup:
     """A slider from ``low`` to ``high`` with the part between ``safe`` filled; inner: a part of that in a stronger
     colour. A mark stands at 0 and at each end that lies within the slider."""
     span = max(high - low, 1e-12)
 
     def place(value: float) -> float:
-        return 4 + (wide - 8) * min(max((value - low) / span, 0.0), 1.0)
+        return 4 + (SLIDER_WIDTH - 8) * min(max((value - low) / span, 0.0), 1.0)
 
-    parts = [rect(4, 9, wide - 8, 8, FAINT, rx=4)]
+    parts = [rect(4, 9, SLIDER_WIDTH - 8, 8, FAINT, rx=4)]
     for ends, colour in ((safe, GOOD if inner is None else "var(--good-soft)"), (inner, GOOD)):
         if ends is not None:
             parts.append(rect(place(ends[0]), 9, max(place(ends[1]) - place(ends[0]), 2), 8, colour, rx=4))
@@ -79,7 +73,7 @@ def interval(
             parts.append(line(place(end), 4, place(end), 22, BAD, 2.5))
     if low < 0 < high:
         parts.append(el("circle", cx=place(0), cy=13, r=4, fill="var(--panel)", stroke=INK, stroke_width=1.5))
-    return drawing(wide, 26, *parts)
+    return drawing(SLIDER_WIDTH, 26, *parts)
 
 
 def calibration(nominal: Sequence[float], observed: Sequence[float], label: str, size: int = 225) -> Markup:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from ..geometry.svg import Child, Markup, el, join, text
-
-__all__ = [
-    "Markup", "badge", "cell", "el", "figure", "join", "number", "page", "percent", "plural", "table", "text",
-]  # fmt: skip
+from ..geometry.svg import Child, Markup, el
+from ..geometry.svg import join as join
+from ..geometry.svg import text as text
 
 SHEET = """
 :root { --paper: #f7f5f1; --panel: #ffffff; --ink: #23201c; --soft: #6c665d; --line: #e2ddd4; --faint: #efebe4;
@@ -45,7 +43,6 @@ th { text-align: left; font-weight: 600; font-size: 13px; color: var(--soft); pa
 td { padding: 7px 12px 7px 0; border-bottom: 1px solid var(--faint); vertical-align: middle; }
 th.n { text-align: right; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } td.w { min-width: 15em; }
-table.narrow { max-width: 30em; }
 td.chart { width: 260px; min-width: 200px; }
 .good { color: var(--good); } .bad { color: var(--bad); } .warn { color: var(--warn); } .no { color: var(--soft); }
 .badge { display: inline-block; border-radius: 99px; padding: 1px 10px; font-size: 13px; font-weight: 600;
@@ -59,7 +56,6 @@ td.chart { width: 260px; min-width: 200px; }
 .legend .key { white-space: nowrap; cursor: default; } .legend i { display: inline-block; width: 11px; height: 11px;
   border-radius: 50%; margin-right: 6px; }
 details { margin: 10px 0; } summary { cursor: pointer; color: var(--accent); font-size: 15px; }
-details img.phase { width: 100%; max-width: 720px; background: #fff; border-radius: 8px; margin: 10px 0; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(225px, 1fr)); gap: 14px; margin: 14px 0; }
 .grid figure { margin: 0; }
 ul { padding-left: 20px; margin: 8px 0 14px; max-width: 46em; } li { margin: 3px 0; }
@@ -70,11 +66,11 @@ ul { padding-left: 20px; margin: 8px 0 14px; max-width: 46em; } li { margin: 3px
 """
 
 
-def table(head: list[str], rows: list[list[Markup]], right: tuple[int, ...] = (), class_: str | None = None) -> Markup:
+def table(head: list[str], rows: list[list[Markup]], right: tuple[int, ...] = ()) -> Markup:
     """A table; rows: of whole cells, see `cell`; right: columns of numbers. A wide one scrolls within the page."""
     names = (el("th", name, scope="col", class_="n" if number in right else None) for number, name in enumerate(head))
     body = el("tbody", *(el("tr", *row) for row in rows))
-    return el("div", el("table", el("thead", el("tr", *names)), body, class_=class_), class_="wide")
+    return el("div", el("table", el("thead", el("tr", *names)), body), class_="wide")
 
 
 def cell(*children: Child, class_: str | None = None) -> Markup:

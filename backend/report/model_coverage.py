@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from ..geometry.svg import short
 from ..prior.archive import COVERED_SHARE, Archive, ArchivePosition, Coverage
 from .charts import bar
 from .html import Markup, badge, cell, el, join, number, percent, plural, table
-from .pictures import picture_uri, thumbnail_uri
+from .pictures import data_uri, png, thumbnail_uri
 from .scans import ScanLook
 
 FAMILIAR, STRANGE = 0.8, 0.95
@@ -43,11 +42,7 @@ def archive_part(archive: Archive | None, looks: Sequence[ScanLook], model: str)
     families = archive.coverage()
     present = [family for family in families if family.kept]
     standings = [None if look.code is None else archive.position(look.code, NEIGHBOURS) for look in looks]
-    pins = [
-        Pin(look.name, standing.place, standing.neighbours.rows[:3].tolist())
-        for look, standing in zip(looks, standings, strict=True)
-        if standing is not None
-    ]
+    placed = [(look.name, standing) for look, standing in zip(looks, standings, strict=True) if standing is not None]
     other = None
     if archive.model and model and archive.model != model:
         other = el("p", "This archive was made with another model than the card. Read it with care.", class_="warn")
@@ -68,7 +63,7 @@ def archive_part(archive: Archive | None, looks: Sequence[ScanLook], model: str)
         other,
         *(_scan(archive, look, standing) for look, standing in zip(looks, standings, strict=True)),
         el("h3", "The map"),
-        archive_map(archive, pins),
+        archive_map(archive, placed),
         el(
             "p",
             "Every dot is a shape it learned from. Dots close together are alike; far apart, the distance says little: "
@@ -118,7 +113,7 @@ def gaps(families: Sequence[Coverage]) -> list[str]:
 
 def _scan(archive: Archive, look: ScanLook, standing: ArchivePosition | None) -> Markup:
     word, style = verdict(standing)
-    picture = el("img", src=picture_uri(look.picture), alt=f"Picture of {look.name}")
+    picture = el("img", src=data_uri(png(look.picture)), alt=f"Picture of {look.name}")
     title = el("h3", f"{look.name}  ", badge(word, style))
     if standing is None:
         return el("div", title, el("div", picture, el("div", el("p", look.why_not)), class_="scan panel"))
@@ -178,21 +173,12 @@ def _names(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-@dataclass(frozen=True)
-class Pin:
-    """A scan on the map."""
-
-    name: str
-    place: NDArray[np.float64]  # (2,)
-    nearest: Sequence[int]  # rows of its nearest training shapes
-
-
 def colour(family: int) -> str:
     return COLOURS[family % len(COLOURS)]
 
 
-def archive_map(archive: Archive, pins: Sequence[Pin]) -> Markup:
-    """The map with a legend. Where the pointer rests on a family in the legend, the others fade, without a script."""
+def archive_map(archive: Archive, scans: Sequence[tuple[str, ArchivePosition]]) -> Markup:
+    """The map with these scans and a legend. Where the pointer rests on a family in it, the others fade, by CSS."""
     places = archive.places.astype(np.float64)
     low, high = places.min(axis=0), places.max(axis=0)
     extent = np.maximum(high - low, 1e-6)
@@ -206,7 +192,9 @@ def archive_map(archive: Archive, pins: Sequence[Pin]) -> Markup:
     spots = at(places)
     layers = [_dots(archive, spots), _pictures(archive, spots)]
     taken: list[tuple[float, float]] = []
-    layers += [_pin(pin, at(pin.place), spots, tall, taken) for pin in pins]
+    for name, standing in scans:
+        nearest = spots[standing.neighbours.rows[:3]]
+        layers.append(_pin(name, at(standing.place), nearest, tall, taken))
     svg = el(
         "svg",
         join(layers),
@@ -216,7 +204,12 @@ def archive_map(archive: Archive, pins: Sequence[Pin]) -> Markup:
         aria_label="Map of the training shapes, a dot for each, coloured by family",
     )
     present = np.unique(archive.family).tolist()
-    return el("figure", el("style", Markup("".join(map(_rule, present)))), svg, _legend(archive, present), class_="map")
+    rules = (f".map:has(.key.f{family}:hover) .dot:not(.f{family}){{opacity:.07}}" for family in present)
+    keys = (
+        el("span", el("i", style=f"background:{colour(family)}"), archive.families[family], class_=f"key f{family}")
+        for family in present
+    )
+    return el("figure", el("style", Markup("".join(rules))), svg, el("div", *keys, class_="legend"), class_="map")
 
 
 def _dots(archive: Archive, spots: NDArray) -> Markup:
@@ -248,14 +241,14 @@ def _pictures(archive: Archive, spots: NDArray) -> Markup:
     return join(parts)
 
 
-def _pin(pin: Pin, spot: NDArray, spots: NDArray, tall: float, taken: list[tuple[float, float]]) -> Markup:
+def _pin(name: str, spot: NDArray, nearest: NDArray, tall: float, taken: list[tuple[float, float]]) -> Markup:
     """A ring with its name beside it, lines to the nearest shapes."""
     x, y = spot.tolist()
     lines = [
         el("line", x1=x, y1=y, x2=there[0], y2=there[1], stroke="var(--ink)", stroke_width=1.2, opacity=0.55)
-        for there in spots[list(pin.nearest)].tolist()
+        for there in nearest.tolist()
     ]
-    name = short(pin.name, 28)
+    name = short(name, 28)
     wide = 9.0 * len(name) + 18
     left = x + 20 if x + 24 + wide < WIDTH else x - 20 - wide
     down = min(max(y, 18.0), tall - 18)
@@ -272,15 +265,3 @@ def _pin(pin: Pin, spot: NDArray, spots: NDArray, tall: float, taken: list[tuple
         el("rect", x=left, y=down - 15, width=wide, height=30, rx=8, fill="var(--ink)"),
         el("text", name, x=left + 9, y=down + 5, style="fill:var(--paper)", font_weight=600),
     )
-
-
-def _legend(archive: Archive, present: Sequence[int]) -> Markup:
-    entries = [
-        el("span", el("i", style=f"background:{colour(family)}"), archive.families[family], class_=f"key f{family}")
-        for family in present
-    ]
-    return el("div", *entries, class_="legend")
-
-
-def _rule(family: int) -> str:
-    return f".map:has(.key.f{family}:hover) .dot:not(.f{family}){{opacity:.07}}"

@@ -34,10 +34,8 @@ SHADES, COVERS = 32, 8
 
 
 def mesh_picture(vertices: ArrayLike, faces: ArrayLike, size: int = 320) -> NDArray[np.uint8]:
-    """RGBA (size, size, 4) of a mesh in orthographic view on a clear background; vertices (n, 3), faces (m, 3).
-
-    Faces with vertices that are not finite are left out. No faces give a clear picture.
-    """
+    """RGBA (size, size, 4) of a mesh in orthographic view on a clear background; vertices (n, 3), faces (m, 3). Faces
+    with vertices that are not finite are left out."""
     points, corners = np.asarray(vertices, np.float64).reshape(-1, 3), np.asarray(faces, np.int64).reshape(-1, 3)
     if len(corners):
         corners = corners[np.isfinite(points).all(axis=1)[corners].all(axis=1)]
@@ -54,7 +52,8 @@ def mesh_picture(vertices: ArrayLike, faces: ArrayLike, size: int = 320) -> NDAr
     normals = np.zeros((side, side, 3))
     # towards the camera, whichever way the face is wound; rows run downwards
     normals[seen] = across * np.sign(across[:, 2:]) * [1, -1, 1]
-    return _reduced(_shade(depth, normals, seen), seen)
+    mean, count = _reduced(_shade(depth, normals, seen), seen, SUPERSAMPLING)
+    return _rgba(mean, count / SUPERSAMPLING**2)
 
 
 def thumbnail(points: ArrayLike, normals: ArrayLike, size: int = 64) -> NDArray[np.uint8]:
@@ -75,9 +74,7 @@ def thumbnail(points: ArrayLike, normals: ArrayLike, size: int = 64) -> NDArray[
     seen = best >= 0
     towards = np.zeros((side, side, 3))
     towards[seen] = facing[best[seen]]
-    shade = _shade(depth, towards, seen)
-    count = seen.reshape(size, 2, size, 2).sum(axis=(1, 3))
-    grey = (shade * seen).reshape(size, 2, size, 2).sum(axis=(1, 3)) / np.maximum(count, 1)
+    grey, count = _reduced(_shade(depth, towards, seen), seen, 2)
     steps = np.clip(np.round(grey * 255 / SHADE_STEP) * SHADE_STEP, DARKEST, 255)
     return np.where(count >= 2, steps, 0).astype(np.uint8)
 
@@ -92,12 +89,9 @@ def thumbnail_uri(grey: NDArray[np.uint8], times: int = 2) -> str:
     shade = np.clip(large / 255, 0, 1) * (SHADES - 1)
     cover = np.clip((cover - 0.35) / 0.3, 0, 1) * (COVERS - 1)
     mixed = np.round(shade) * COVERS + np.round(cover)
-    return data_uri(png(np.where(np.round(cover) > 0, mixed, 0).astype(np.uint8), _palette()))
-
-
-def picture_uri(pixels: NDArray[np.uint8]) -> str:
-    """A picture as text that stands in a page."""
-    return data_uri(png(pixels))
+    # RGBA of every shade at every coverage: with 256 colours a thumbnail takes a sixth of the bytes
+    palette = _rgba(*np.meshgrid(np.linspace(0, 1, SHADES), np.linspace(0, 1, COVERS), indexing="ij")).reshape(-1, 4)
+    return data_uri(png(np.where(np.round(cover) > 0, mixed, 0).astype(np.uint8), palette))
 
 
 def png(pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None) -> bytes:
@@ -121,12 +115,6 @@ def png(pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None) -> 
 
 def data_uri(file: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(file).decode("ascii")
-
-
-def _palette() -> NDArray[np.uint8]:
-    """RGBA of every shade at every coverage: with 256 colours a thumbnail takes a sixth of the bytes."""
-    shade, cover = np.meshgrid(np.linspace(0, 1, SHADES), np.linspace(0, 1, COVERS), indexing="ij")
-    return _rgba(shade, cover).reshape(-1, 4)
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
@@ -198,13 +186,11 @@ def _shade(depth: NDArray, normals: NDArray, seen: NDArray) -> NDArray[np.float6
     return np.clip((0.2 + 0.24 * facing + 0.64 * key) * (1 - np.clip(hollow, -0.1, 0.5)), 0, 1)
 
 
-def _reduced(shade: NDArray, seen: NDArray) -> NDArray[np.uint8]:
-    """RGBA with every block of SUPERSAMPLING^2 pixels made one."""
-    size = shade.shape[0] // SUPERSAMPLING
-    blocks = (size, SUPERSAMPLING, size, SUPERSAMPLING)
+def _reduced(shade: NDArray, seen: NDArray, side: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Mean shade of the seen pixels of every block of ``side``^2, and how many they are."""
+    blocks = (len(shade) // side, side, len(shade) // side, side)
     count = seen.reshape(blocks).sum(axis=(1, 3))
-    mean = (shade * seen).reshape(blocks).sum(axis=(1, 3)) / np.maximum(count, 1)
-    return _rgba(mean, count / SUPERSAMPLING**2)
+    return (shade * seen).reshape(blocks).sum(axis=(1, 3)) / np.maximum(count, 1), count
 
 
 def _rgba(shade: NDArray, cover: NDArray) -> NDArray[np.uint8]:

@@ -25,20 +25,17 @@ class CleanReport:
     dropped_duplicates: int  # points merged into an equal one
     dropped_degenerate_faces: int  # faces with fewer than three different corners, or given twice
     dropped_loose: int  # points of a mesh that no face uses
-    dropped_outliers: int
-    pieces: int  # connected pieces
-    open_loops: int  # connected boundaries of a mesh, 0 for bare points
-    normals_from: str  # 'given', 'faces', 'sensor' or 'propagated'
+    dropped_outliers: int = 0
+    pieces: int = 0  # connected pieces
+    open_loops: int = 0  # connected boundaries of a mesh, 0 for bare points
+    normals_from: str = ""  # 'given', 'faces', 'sensor' or 'propagated'
     decimated: int = 0  # points left out to respect the limit
     added_samples: int = 0  # points put on faces that are large against the scan
 
 
 @dataclass(frozen=True)
 class CleanScan:
-    """A scan whose points are finite and distinct and whose faces are distinct triangles.
-
-    Arrays as in RawScan, counts as in CleanReport.
-    """
+    """A scan whose points are finite and distinct and whose faces are distinct triangles. Arrays as in RawScan."""
 
     points: NDArray[np.float32]  # (n, 3), (world - origin) / unit, so that the middle of the scan measures about 1
     faces: NDArray[np.int32] | None
@@ -46,10 +43,7 @@ class CleanScan:
     to_sensor: NDArray[np.float32] | None
     origin: NDArray[np.float64]
     unit: float
-    dropped_nonfinite: int
-    dropped_duplicates: int
-    dropped_degenerate_faces: int
-    dropped_loose: int
+    report: CleanReport  # of what was dropped here
 
 
 def clean(raw: RawScan) -> CleanScan:
@@ -74,7 +68,9 @@ def clean(raw: RawScan) -> CleanScan:
     if merged is not None:
         first, group = merged
         points, to_sensor = points[first], _take(to_sensor, first)
-        normals = None if normals is None else _sum_groups(normals, group)
+        if normals is not None:
+            sums = [np.bincount(group, weights=normals[:, axis]) for axis in range(3)]
+            normals = np.stack(sums, axis=1).astype(np.float32)
         faces = None if faces is None else group[faces]
 
     dropped_faces = loose = 0
@@ -90,18 +86,9 @@ def clean(raw: RawScan) -> CleanScan:
         elif loose:
             faces = _keep_points(faces, used)
             points, normals, to_sensor = points[used], _take(normals, used), _take(to_sensor, used)
-    return CleanScan(
-        points,
-        faces,
-        normals,
-        to_sensor,
-        origin,
-        unit,
-        dropped_nonfinite=len(raw.points) - len(world),
-        dropped_duplicates=0 if merged is None else len(merged[1]) - len(merged[0]),
-        dropped_degenerate_faces=dropped_faces,
-        dropped_loose=loose,
-    )
+    nonfinite, equal = len(raw.points) - len(world), 0 if merged is None else len(merged[1]) - len(merged[0])
+    report = CleanReport(len(raw.points), nonfinite, equal, dropped_faces, loose)
+    return CleanScan(points, faces, normals, to_sensor, origin, unit, report)
 
 
 def _take(array: NDArray | None, which: NDArray) -> NDArray | None:
@@ -146,10 +133,6 @@ def _merge_equal(points: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray
     group = np.empty(len(points), np.int32)
     group[order] = rank[np.cumsum(new) - 1]
     return np.sort(first), group
-
-
-def _sum_groups(vectors: NDArray[np.float32], group: NDArray[np.int32]) -> NDArray[np.float32]:
-    return np.stack([np.bincount(group, weights=vectors[:, axis]) for axis in range(3)], axis=1).astype(np.float32)
 
 
 def _mixed(key: NDArray[np.uint64]) -> NDArray[np.uint64]:

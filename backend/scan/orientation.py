@@ -90,10 +90,8 @@ def _reversed(faces: NDArray[np.int32], which: NDArray[np.bool_]) -> NDArray[np.
 
 
 def _agree(points: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Reverse faces so that two faces at an edge run along it in opposite directions.
-
-    A part that needed it is turned to positive volume if it is closed, else the way most of its area faced.
-    """
+    """Reverse faces so that two faces at an edge run along it in opposite directions. A part that needed it is turned
+    to positive volume if it is closed, else the way most of its area faced."""
     tail, head = faces.ravel().astype(np.int64), faces[:, [1, 2, 0]].ravel().astype(np.int64)
     key = np.minimum(tail, head) * len(points) + np.maximum(tail, head)
     order = np.argsort(key, kind="stable")
@@ -156,7 +154,10 @@ def _inside_out(
     # A mesh that is inside out as a whole is turned as a whole, so that its cavities stay cavities.
     turn = -1.0 if volume[largest] < 0 else 1.0
     inward = np.flatnonzero(volume * turn < 0)
-    low, high = _boxes(points, faces, piece, len(closed))
+    low, high = np.full((len(closed), 3), np.inf, np.float32), np.full((len(closed), 3), -np.inf, np.float32)
+    corners, owner = points.take(faces.ravel(), axis=0), np.repeat(piece, 3)
+    np.minimum.at(low, owner, corners)
+    np.maximum.at(high, owner, corners)
     walls = np.argsort(-volume * turn, kind="stable")[:64]
     walls = walls[volume[walls] * turn > 0]
     held = np.all(low[inward, None] >= low[walls], axis=2) & np.all(high[inward, None] <= high[walls], axis=2)
@@ -166,23 +167,8 @@ def _inside_out(
     return volume * wanted < 0
 
 
-def _boxes(
-    points: NDArray[np.float32], faces: NDArray[np.int32], piece: NDArray, pieces: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Lowest and highest corner (p, 3) of each piece."""
-    low = np.full((pieces, 3), np.inf, np.float32)
-    high = np.full((pieces, 3), -np.inf, np.float32)
-    corners, owner = points.take(faces.ravel(), axis=0), np.repeat(piece, 3)
-    np.minimum.at(low, owner, corners)
-    np.maximum.at(high, owner, corners)
-    return low, high
-
-
 def repaired(points: NDArray[np.float32], normals: NDArray) -> NDArray[np.float32]:
-    """Unit normals (n, 3); a point without a direction takes that of the nearest point (n, 3) that has one.
-
-    At least one normal must have a direction.
-    """
+    """Unit normals (n, 3); a point without a direction takes that of the nearest one that has one, as one must."""
     normals, good = unit(normals)
     if not good.all():
         nearest = KDTree(points[good]).query(points[~good])[1]
@@ -193,10 +179,8 @@ def repaired(points: NDArray[np.float32], normals: NDArray) -> NDArray[np.float3
 def fitted_normals(
     points: NDArray[np.float32], noise: float, to_sensor: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """Normals (n, 3) of local planes, turned to the sensor if it is known, else by propagation and then outward.
-
-    points: (n, 3); noise: sd along the normal in the same units; to_sensor: (n, 3) unit directions.
-    """
+    """Normals (n, 3) of local planes at points (n, 3), turned to the sensor (n, 3) if it is known, else by propagation
+    and then outward; noise: sd of the points along the normal."""
     chosen = _fitted_points(points)
     some = points[chosen]
     tree = KDTree(some)
@@ -223,10 +207,8 @@ def _nearest(tree: KDTree, points: NDArray, count: int) -> tuple[NDArray[np.floa
 
 
 def _fitted_points(points: NDArray[np.float32]) -> NDArray[np.intp]:
-    """All points, or one per cell of a grid fine enough for about MOST_FITTED of them, cell by cell.
-
-    Points near each other in space are then near each other in memory, which makes the search several times faster.
-    """
+    """All points, or one per cell of a grid fine enough for about MOST_FITTED of them, cell by cell: near each other in
+    memory as in space, which makes the search several times faster."""
     low, high = box(points)
     cells = occupied_cells(points, float((high - low).max()) * np.sqrt(2 / min(len(points), MOST_FITTED)))
     if len(points) <= MOST_FITTED:
@@ -250,10 +232,8 @@ def _plane_normals(points: NDArray[np.float32], near: NDArray[np.intp]) -> NDArr
 def _propagated(
     points: NDArray[np.float32], normals: NDArray[np.float32], near: NDArray[np.intp]
 ) -> NDArray[np.float32]:
-    """Spread an orientation over each connected part, along links of near-parallel normals (Hoppe et al. 1992).
-
-    Each part is then turned so that it encloses a positive volume about the middle of the scan.
-    """
+    """Spread an orientation over each connected part, along links of near-parallel normals (Hoppe et al. 1992), then
+    turn the part so that it encloses a positive volume about the middle of the scan."""
     count = len(points)
     tail, head = np.repeat(np.arange(count), near.shape[1]), near.ravel()
     link = np.unique(np.minimum(tail, head) * count + np.maximum(tail, head))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -98,9 +98,8 @@ def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:
     excess = max(0, len(oriented.points) - max_points)
     if excess:
         # A random choice, as a stride would beat against the rows of a scanner. The seed fixes PCG64's stream.
-        oriented = oriented.take(
-            np.sort(np.random.Generator(np.random.PCG64(0)).permutation(len(oriented.points))[excess:])
-        )
+        order = np.random.Generator(np.random.PCG64(0)).permutation(len(oriented.points))
+        oriented = oriented.take(np.sort(order[excess:]))
     _require_enough(len(oriented.points), raw.name)
 
     cells = occupancy(oriented.points)
@@ -128,12 +127,8 @@ def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:
         normals = fitted_normals(points, noise, repaired(points, oriented.to_sensor))
     else:
         normals = fitted_normals(points, noise)
-    report = CleanReport(
-        input_points=len(raw.points),
-        dropped_nonfinite=scan.dropped_nonfinite,
-        dropped_duplicates=scan.dropped_duplicates,
-        dropped_degenerate_faces=scan.dropped_degenerate_faces,
-        dropped_loose=scan.dropped_loose,
+    report = replace(
+        scan.report,
         dropped_outliers=dropped,
         pieces=pieces,
         open_loops=0 if shell is None else shell.open_loops,

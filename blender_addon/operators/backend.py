@@ -6,12 +6,9 @@ from typing import Any
 
 import bpy
 
-from ..backend.errors import OmomiError
 from ..session import fits, live, process
-from ..text import explain
 from ..ui import preferences
-
-__all__ = ["CLASSES"]
+from .modal import ActionOperator, PolledOperator
 
 
 class OMOMI_OT_cancel(bpy.types.Operator):
@@ -31,35 +28,27 @@ class OMOMI_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class OMOMI_OT_doctor(bpy.types.Operator):
+class OMOMI_OT_doctor(ActionOperator, bpy.types.Operator):
     """Start the backend process and report the device in use, and the reason where it is not the GPU"""
 
     bl_idname = "omomi.doctor"
     bl_label = "Doctor"
 
-    def execute(self, context: Any) -> Any:
-        try:
-            hello = process.introduced()
-        except OmomiError as error:
-            self.report({"ERROR"}, explain(error))
-            return {"CANCELLED"}
-        for line in process.describe(hello):
+    def _act(self, context: Any) -> str:
+        for line in process.describe(process.introduced()):
             self.report({"INFO"}, line)
-        return {"FINISHED"}
+        return ""
 
 
-class OMOMI_OT_restart(bpy.types.Operator):
+class OMOMI_OT_restart(PolledOperator, bpy.types.Operator):
     """End the backend process; the next fit starts a new one"""
 
     bl_idname = "omomi.restart"
     bl_label = "Restart"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        if fits.current() is not None:
-            cls.poll_message_set("A fit is running; cancel it first")
-            return False
-        return True
+    def why_not(cls, context: Any) -> str:
+        return "" if fits.current() is None else "A fit is running; cancel it first"
 
     def execute(self, context: Any) -> Any:
         live.stop()

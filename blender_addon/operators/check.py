@@ -19,8 +19,6 @@ from ..ui.properties import BLEND_OPTIONS, FIT_OPTIONS, SOLVE_OPTIONS
 from .edits import EditOperator, EditRunOperator, why_not_editable
 from .modal import WAIT, ActionOperator, chosen
 
-__all__ = ["CLASSES"]
-
 SHOWN = [
     ("UNCERTAINTY", "Uncertainty", "Colour the object by how sure its surface is: blue is measured, orange is guessed"),
     (
@@ -46,7 +44,7 @@ class OMOMI_OT_check(EditRunOperator, bpy.types.Operator):
     __annotations__ = {"profile": FIT_OPTIONS["profile"], **WAIT}
 
     def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
-        uid, profile = self._uid, profile_path(chosen(self, context.scene, ["profile"])["profile"])
+        uid, profile = self._uid, profile_path(chosen(self, context.scene, "profile"))
         # A mesh that Omomi made is checked as it is, and anything else as the surface that a fit sees in it.
         body = EditTarget.SCAN if mesh_io.is_made(context.active_object.data) else EditTarget.FIT
         return lambda: backend_fit.asked(client, uid, settings, body, CheckRequest, profile=profile)
@@ -63,7 +61,7 @@ class OMOMI_OT_check(EditRunOperator, bpy.types.Operator):
                 mesh_io.paint_sigma(obj.data, done.values, mesh_io.longest_side(result.fit.frame.vertices))
             if done.deviation is not None and len(done.deviation) == count:
                 mesh_io.paint_deviation(obj.data, done.deviation)
-        self._report({"INFO"}, f"{obj.name}: {'; '.join([text, *usual])}")
+        self.report({"INFO"}, f"{obj.name}: {'; '.join([text, *usual])}")
 
 
 class OMOMI_OT_show(EditOperator, ActionOperator, bpy.types.Operator):
@@ -81,11 +79,10 @@ class OMOMI_OT_show(EditOperator, ActionOperator, bpy.types.Operator):
         return next(text for kind, _, text in SHOWN if kind == properties.what)
 
     def _act(self, context: Any) -> str:
-        options: Any = self
         mesh = context.active_object.data
-        colour = mesh.color_attributes.get(COLOURS[options.what])
+        colour = mesh.color_attributes.get(COLOURS[self.what])
         if colour is None:
-            missing = " with a family chosen" if options.what == "DEPARTURE" else ""
+            missing = " with a family chosen" if self.what == "DEPARTURE" else ""
             raise Refusal(f"There is nothing to show yet. Press Check{missing} first.")
         mesh.color_attributes.active_color = colour
         for area in preview.view_areas():
@@ -110,29 +107,27 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
     _index = 0
 
     def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
-        given: Any = self
         uid, obj = self._uid, context.active_object
         self._index = obj.omomi.active
-        low, high = sorted((given.low, given.high))
-        reach, asked = _edit_at(obj, self._index).reach, given.properties.is_property_set
+        low, high = sorted((self.low, self.high))
+        reach, asked = _edit_at(obj, self._index).reach, self.properties.is_property_set
         if reach[0] < reach[1] and not (asked("low") or asked("high")):
             low, high = reach
         body = live.body_of(obj, context.scene.omomi.result)
         # Only a surface that encloses something has a topology that could change.
         body = EditTarget.FIT if mesh_io.open_loops(obj.data) else body
-        wanted = {"layer": self._index, "low": low, "high": high, "steps": given.steps}
+        wanted = {"layer": self._index, "low": low, "high": high, "steps": self.steps}
         return lambda: backend_fit.asked(client, uid, settings, body, SweepRequest, **wanted)
 
     def _place(self, context: Any, obj: Any, result: backend_fit.Asked) -> None:
-        given: Any = self
         edit, found = _edit_at(obj, self._index), result.answer.done.result
         edit.safe_low, edit.safe_high = found["safe"]
         edit.transitions, edit.safe = transition_lines(found), True
         if found.get("unstable"):
-            self._report({"WARNING"}, "At some strengths the topology depends on the resolution")
-        if given.picture and found.get("picture"):
-            library.write_file(Path(bpy.path.abspath(given.picture)), found["picture"].encode())
-        self._report({"INFO"}, f"{edit.name}: safe from {edit.safe_low:.3g} to {edit.safe_high:.3g}")
+            self.report({"WARNING"}, "At some strengths the topology depends on the resolution")
+        if self.picture and found.get("picture"):
+            library.write_file(Path(bpy.path.abspath(self.picture)), found["picture"].encode())
+        self.report({"INFO"}, f"{edit.name}: safe from {edit.safe_low:.3g} to {edit.safe_high:.3g}")
 
 
 class OMOMI_OT_solve(EditRunOperator, bpy.types.Operator):
@@ -146,7 +141,8 @@ class OMOMI_OT_solve(EditRunOperator, bpy.types.Operator):
 
     def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
         uid, self._index = self._uid, context.active_object.omomi.active
-        wanted = {"layer": self._index, **chosen(self, context.scene, SOLVE_OPTIONS)}
+        wanted = {name: chosen(self, context.scene, name) for name in SOLVE_OPTIONS}
+        wanted["layer"] = self._index
         return lambda: backend_fit.asked(client, uid, settings, EditTarget.FIT, SolveRequest, **wanted)
 
     def _place(self, context: Any, obj: Any, result: backend_fit.Asked) -> None:
@@ -157,10 +153,10 @@ class OMOMI_OT_solve(EditRunOperator, bpy.types.Operator):
             edit.safe_low, edit.safe_high = safe
             edit.safe = True
         for warning in found.get("warnings", ()):
-            self._report({"WARNING"}, warning)
+            self.report({"WARNING"}, warning)
         measured = found.get("measured")
         at = f", measured {measured:.4g}" if isinstance(measured, int | float) else ""
-        self._report({"INFO"}, f"{edit.name}: strength {edit.strength:.3g}{at}")
+        self.report({"INFO"}, f"{edit.name}: strength {edit.strength:.3g}{at}")
         live.mark(obj)
 
 
@@ -178,21 +174,21 @@ class OMOMI_OT_blend(EditRunOperator, bpy.types.Operator):
     }
 
     def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
-        given: Any = self
-        other: Any = bpy.data.objects.get(given.other) if given.other else context.scene.omomi.other
+        other: Any = bpy.data.objects.get(self.other) if self.other else context.scene.omomi.other
         reason = why_not_editable(other) if other is not None else "Choose the other object"
         if other is context.active_object:
             reason = "Choose another object than the active one"
         if other is None or reason:
             raise Refusal(f"{reason}.")
-        uids, wanted = (self._uid, other.session_uid), chosen(self, context.scene, BLEND_OPTIONS)
+        uids = self._uid, other.session_uid
+        wanted = {name: chosen(self, context.scene, name) for name in BLEND_OPTIONS}
         return lambda: _blend(client, uids, settings, **wanted)
 
     def _place(self, context: Any, obj: Any, result: backend_fit.Asked) -> None:
         answer = result.answer
         made = results.place(obj, answer.mesh, result.fit.linear, replace=False, suffix="blend", hide=False)
         made.omomi.check = text = topology_text(answer.done.result.get("topology"), None)
-        self._report({"INFO"}, f"{made.name}: {text}")
+        self.report({"INFO"}, f"{made.name}: {text}")
 
 
 CLASSES = (OMOMI_OT_check, OMOMI_OT_show, OMOMI_OT_sweep, OMOMI_OT_solve, OMOMI_OT_blend)

@@ -12,11 +12,9 @@ from ..scene import shape_key
 from ..session import apply, backend_fit, edits, live
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task, Work
-from ..text import Refusal, edit_report
+from ..text import edit_report, refuse
 from ..ui.properties import KINDS, RESULTS
 from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, why_not_start
-
-__all__ = ["CLASSES", "EditOperator", "EditRunOperator", "prepare", "settle", "why_not_editable"]
 
 
 def why_not_editable(obj: Any) -> str:
@@ -91,12 +89,11 @@ class OMOMI_OT_add_edit(EditOperator, ActionOperator, bpy.types.Operator):
         return known.description if known is not None else cls.__doc__ or ""
 
     def _act(self, context: Any) -> str:
-        options: Any = self
         obj = context.active_object
-        name = options.name or bpy.path.display_name_from_filepath(options.path)
-        edit = edits.add(obj, options.kind, name, options.path)
+        name = self.name or bpy.path.display_name_from_filepath(self.path)
+        edit = edits.add(obj, self.kind, name, self.path)
         prepare(obj, context.scene)
-        edit.strength = options.strength
+        edit.strength = self.strength
         return ""
 
 
@@ -125,8 +122,7 @@ class OMOMI_OT_move_edit(EditOperator, bpy.types.Operator):
     }
 
     def execute(self, context: Any) -> Any:
-        options: Any = self
-        edits.move(context.active_object, -1 if options.direction == "UP" else 1)
+        edits.move(context.active_object, -1 if self.direction == "UP" else 1)
         live.mark(context.active_object)
         return {"FINISHED"}
 
@@ -142,23 +138,19 @@ class OMOMI_OT_reset_edits(EditOperator, bpy.types.Operator):
     }
 
     def execute(self, context: Any) -> Any:
-        options: Any = self
         obj = context.active_object
-        edits.settle([obj])
-        if options.remove:
+        edits.settle(obj)
+        if self.remove:
             obj.omomi.edits.clear()
             obj.omomi.active = 0
         settle(obj)
-        if options.remove and shape_key.find(obj) is not None:
+        if self.remove and shape_key.find(obj) is not None:
             shape_key.remove(obj)
         return {"FINISHED"}
 
 
 class OMOMI_OT_apply(EditRunOperator, bpy.types.Operator):
-    """Make the result of the edits and say what they did.
-
-    Options that are not given are taken from the scene's settings.
-    """
+    """Make the result of the edits and say what they did. An option that is not given is the scene's setting."""
 
     bl_idname = "omomi.apply"
     bl_label = "Apply"
@@ -174,40 +166,36 @@ class OMOMI_OT_apply(EditRunOperator, bpy.types.Operator):
         if not edits.is_neutral(obj):
             return None
         if result != "SHAPE_KEY":
-            self._report({"ERROR"}, "All strengths are 0, so there is nothing to apply. Move a slider first.")
+            self.report({"ERROR"}, "All strengths are 0, so there is nothing to apply. Move a slider first.")
             return {"CANCELLED"}
         settle(obj)
         obj.omomi.report = ""
-        self._report({"INFO"}, f"{obj.name} is as it was without edits")
+        self.report({"INFO"}, f"{obj.name} is as it was without edits")
         return {"FINISHED"}
 
     def _result(self, context: Any) -> str:
-        return chosen(self, context.scene, ["result"])["result"]
+        return chosen(self, context.scene, "result")
 
     def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
         uid, result = self._uid, self._result(context)
-        reason = apply.why_not(context.active_object, result)
-        if reason:
-            raise Refusal(reason)
+        refuse(apply.why_not(context.active_object, result))
         return lambda: apply.work(client, uid, settings, result)
 
     def _place(self, context: Any, obj: Any, result: apply.EditResult) -> None:
         shown = apply.commit(result)
         text, warnings = edit_report(result.report)
         shown.omomi.report = "\n".join([text, *warnings])
-        self._report({"INFO"}, f"{shown.name}: {text}")
+        self.report({"INFO"}, f"{shown.name}: {text}")
         if warnings:
-            self._report({"WARNING"}, "\n".join(warnings))
+            self.report({"WARNING"}, "\n".join(warnings))
 
 
 CLASSES = (OMOMI_OT_add_edit, OMOMI_OT_remove_edit, OMOMI_OT_move_edit, OMOMI_OT_reset_edits, OMOMI_OT_apply)
 
 
 def prepare(obj: Any, scene: Any) -> None:
-    """Make the shape key that shows the effect of the sliders, where the result is one and the object can have one.
-
-    An operator with an undo step makes it, because nothing may be added to the file between two undo steps.
-    """
+    """Make the shape key of the sliders, where the result is one and the object can have one. An operator with an undo
+    step does this, because nothing may be added to the file between two undo steps."""
     if scene.omomi.result == "SHAPE_KEY" and shape_key.why_not(obj) is None:
         shape_key.ensure(obj)
 

@@ -13,22 +13,17 @@ from ..scene import completions, fit_provenance, preview
 from ..session import fits
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task
-from ..text import Refusal
+from ..text import Refusal, refuse
 from ..ui.properties import COMPLETIONS, FIT_OPTIONS
-from ..ui.widgets import active_mesh
+from ..ui.widgets import active_mesh, selected_meshes
 from .edits import prepare, settle
-from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, count_of, why_not_start
-
-__all__ = ["CLASSES"]
+from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, why_not_start
 
 SEVERAL = "other completions"
 
 
 class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
-    """Fit a watertight surface to every selected mesh object, as its modifiers show it.
-
-    Options that are not given are taken from the scene's settings.
-    """
+    """Fit a surface to every selected mesh, as its modifiers show it. An option not given is the scene's setting."""
 
     bl_idname = "omomi.fit"
     bl_label = "Fit"
@@ -43,12 +38,12 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
             return "A fit is running; press Esc to cancel it first"
         if context.mode.startswith("EDIT"):
             return "Leave Edit Mode first (Tab), then Fit"
-        return "" if _targets(context) else "Select at least one mesh object to fit"
+        return "" if selected_meshes(context) else "Select at least one mesh object to fit"
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
-        options = SimpleNamespace(**chosen(self, context.scene, FIT_OPTIONS))
+        options = SimpleNamespace(**{name: chosen(self, context.scene, name) for name in FIT_OPTIONS})
         settings, replace = FitSettings.of(options), options.result == "REPLACE"
-        return fits.FitRun(client, _targets(context), settings, replace=replace, stream=stream)
+        return fits.FitRun(client, selected_meshes(context), settings, replace=replace, stream=stream)
 
     def _done(self, context: Any, run: Any) -> set[str]:
         # Of several objects, those that were fitted are placed, whatever became of the others.
@@ -58,7 +53,7 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
             names = ", ".join(obj.name for obj in placed)
             filled = ", ".join(run.guesses)
             unseen = f"; what was not seen follows {filled}" if filled else ""
-            self._report({"INFO"}, f"{names}: {vertices:,} vertices in {run.seconds:.1f} s{unseen}")
+            self.report({"INFO"}, f"{names}: {vertices:,} vertices in {run.seconds:.1f} s{unseen}")
         return {"FINISHED"} if placed else {"CANCELLED"}
 
 
@@ -88,9 +83,8 @@ class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
         result = fit_provenance.result_of(context.active_object)
         assert result is not None
-        if reason := completions.why_not(result):
-            raise Refusal(reason)
-        count = count_of(self, context.scene, "completions")
+        refuse(completions.why_not(result))
+        count = chosen(self, context.scene, "count", "completions")
         settings = FitSettings.of(result.omomi.origin)
         self._uid, self._original = result.session_uid, fit_provenance.read(result)
         key, name, offset = str(self._uid), fit_provenance.name_of(result), self._original.offset
@@ -103,7 +97,7 @@ class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
 
     def _commit(self, context: Any, run: Any) -> None:
         made = completions.commit(self._uid, self._original, run.result)
-        self._report({"INFO"}, f"{len(made)} {SEVERAL} in '{completions.NAME}'. Look at each, then pick one")
+        self.report({"INFO"}, f"{len(made)} {SEVERAL} in '{completions.NAME}'. Look at each, then pick one")
 
 
 class CompletionOperator(PolledOperator, ActionOperator):
@@ -114,9 +108,8 @@ class CompletionOperator(PolledOperator, ActionOperator):
     __annotations__ = {"name": StringProperty(name="Name", description="Of the object; else the active one")}
 
     def _act(self, context: Any) -> str:
-        operator: Any = self
         objects: Any = bpy.data.objects
-        obj = objects.get(operator.name) if operator.name else context.active_object
+        obj = objects.get(self.name) if self.name else context.active_object
         if obj is None or obj.type != "MESH" or not completions.of(obj.omomi.completes or obj):
             raise Refusal(f"There are no {SEVERAL} to choose from. Press Complete Otherwise first.")
         return self._use(context, obj)
@@ -153,7 +146,3 @@ class OMOMI_OT_pick_completion(CompletionOperator, bpy.types.Operator):
 
 
 CLASSES = (OMOMI_OT_fit, OMOMI_OT_complete_otherwise, OMOMI_OT_show_completion, OMOMI_OT_pick_completion)
-
-
-def _targets(context: Any) -> list[Any]:
-    return [obj for obj in context.selected_objects if obj.type == "MESH"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import bpy
@@ -15,9 +16,8 @@ from ..session.backend_fit import profile_path
 from ..session.task import Client, Task, Work
 from ..text import Refusal, family_report
 from ..ui import preferences
+from ..ui.widgets import selected_meshes
 from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, why_not_start
-
-__all__ = ["CLASSES"]
 
 MOST_PAIRS = 5
 FEWEST_MEMBERS, MOST_MEMBERS = 10, 80
@@ -32,7 +32,7 @@ class OMOMI_OT_add_pair(PolledOperator, bpy.types.Operator):
 
     @classmethod
     def why_not(cls, context: Any) -> str:
-        selected = _selected(context)
+        selected = selected_meshes(context)
         if len(selected) != 2 or context.active_object not in selected:
             return "Select the mesh before the edit, then the mesh after it"
         full = len(context.scene.omomi.pairs) >= MOST_PAIRS
@@ -42,7 +42,7 @@ class OMOMI_OT_add_pair(PolledOperator, bpy.types.Operator):
         after = context.active_object
         pair = context.scene.omomi.pairs.add()
         pair.after = after
-        pair.before = next(obj for obj in _selected(context) if obj != after)
+        pair.before = next(obj for obj in selected_meshes(context) if obj != after)
         return {"FINISHED"}
 
 
@@ -55,11 +55,10 @@ class OMOMI_OT_remove_pair(ActionOperator, bpy.types.Operator):
     __annotations__ = {"index": IntProperty(name="Index", min=0)}
 
     def _act(self, context: Any) -> str:
-        options: Any = self
         pairs = context.scene.omomi.pairs
-        if options.index >= len(pairs):
-            raise Refusal(f"There is no pair number {options.index}.")
-        pairs.remove(options.index)
+        if self.index >= len(pairs):
+            raise Refusal(f"There is no pair number {self.index}.")
+        pairs.remove(self.index)
         return ""
 
 
@@ -83,16 +82,17 @@ class OMOMI_OT_learn(RunOperator, bpy.types.Operator):
         )
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
-        options: Any = self
-        self._name = library.check_name(options.name or context.scene.omomi.learn_name)
-        path = library.room_for(preferences.library_folder(), self._name, library.EDIT, overwrite=options.overwrite)
-        return Task(client, _learn(client, self._name, str(path), _examples(context)), "reading the pairs")
+        self._name = library.check_name(self.name or context.scene.omomi.learn_name)
+        path = library.room_for(preferences.library_folder(), self._name, library.EDIT, overwrite=self.overwrite)
+        meshes = _meshes(context, _examples(context), "Choose a mesh with faces")
+        work = _learned(client, LearnRequest, meshes, name=self._name, path=str(path))
+        return Task(client, work, "reading the pairs")
 
     def _commit(self, context: Any, run: Any) -> None:
         for warning in run.result.get("warnings", ()):
-            self._report({"WARNING"}, warning)
+            self.report({"WARNING"}, warning)
         examples = run.result.get("examples", len(context.scene.omomi.pairs))
-        self._report({"INFO"}, f"Learned '{self._name}' from {examples} {'pair' if examples == 1 else 'pairs'}")
+        self.report({"INFO"}, f"Learned '{self._name}' from {examples} {'pair' if examples == 1 else 'pairs'}")
 
 
 class OMOMI_OT_align(RunOperator, bpy.types.Operator):
@@ -114,25 +114,24 @@ class OMOMI_OT_align(RunOperator, bpy.types.Operator):
 
     @classmethod
     def why_not(cls, context: Any) -> str:
-        count = len(_selected(context))
+        count = len(selected_meshes(context))
         wanted = f"Select {FEWEST_MEMBERS} to {MOST_MEMBERS} meshes of one kind ({count} are selected)"
         return why_not_start(context) or ("" if FEWEST_MEMBERS <= count <= MOST_MEMBERS else wanted)
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
-        options: Any = self
-        self._name = library.check_name(options.name or context.scene.omomi.family_name)
-        folder = preferences.library_folder()
-        path = library.room_for(folder, self._name, library.PROFILE, overwrite=options.overwrite)
-        depsgraph = context.evaluated_depsgraph_get()
-        members = {obj.name: mesh_io.read_scan(obj, depsgraph) for obj in _selected(context)}
-        return Task(client, _align(client, self._name, str(path), members), "reading the members")
+        self._name = library.check_name(self.name or context.scene.omomi.family_name)
+        path = library.room_for(preferences.library_folder(), self._name, library.PROFILE, overwrite=self.overwrite)
+        members = selected_meshes(context)
+        meshes, names = _meshes(context, members, "Deselect it, or fit it first"), tuple(obj.name for obj in members)
+        work = _learned(client, AlignRequest, meshes, name=self._name, path=str(path), names=names)
+        return Task(client, work, "reading the members")
 
     def _commit(self, context: Any, run: Any) -> None:
         learned, *warnings = family_report(self._name, run.result)
         context.scene.omomi.family_report = "\n".join([learned, *warnings])
         if warnings:
-            self._report({"WARNING"}, "\n".join(warnings))
-        self._report({"INFO"}, learned)
+            self.report({"WARNING"}, "\n".join(warnings))
+        self.report({"INFO"}, learned)
 
 
 class OMOMI_OT_choose_family(ActionOperator, bpy.types.Operator):
@@ -145,53 +144,40 @@ class OMOMI_OT_choose_family(ActionOperator, bpy.types.Operator):
     __annotations__ = {"name": StringProperty(name="Name", description="Of the family; empty for none")}
 
     def _act(self, context: Any) -> str:
-        options: Any = self
         settings = context.scene.omomi
-        profile_path(options.name)
-        settings.profile = "" if settings.profile == options.name else options.name
+        profile_path(self.name)
+        settings.profile = "" if settings.profile == self.name else self.name
         return ""
 
 
 CLASSES = (OMOMI_OT_add_pair, OMOMI_OT_remove_pair, OMOMI_OT_learn, OMOMI_OT_align, OMOMI_OT_choose_family)
 
 
-def _selected(context: Any) -> list[Any]:
-    return [obj for obj in context.selected_objects if obj.type == "MESH"]
-
-
-def _examples(context: Any) -> list[mesh_io.ScanArrays]:
-    """The meshes of the pairs as they are shown, before and after in turn. Raises OmomiError."""
-    depsgraph = context.evaluated_depsgraph_get()
-    found = []
+def _examples(context: Any) -> Iterator[Any]:
+    """The objects of the pairs, before and after in turn. Raises `Refusal` for one that was deleted."""
     for number, pair in enumerate(context.scene.omomi.pairs, 1):
         for which in ("before", "after"):
             obj = getattr(pair, which)
             if obj is None or obj.name not in context.scene.objects:
                 raise Refusal(f"The mesh {which} of pair {number} was deleted. Remove the pair, or choose another.")
-            scan = mesh_io.read_scan(obj, depsgraph)
-            if scan.faces is None:
-                raise Refusal(f"{obj.name} has no faces, so nothing can be learned from it. Choose a mesh with faces.")
-            found.append(scan)
+            yield obj
+
+
+def _meshes(context: Any, objects: Iterable[Any], instead: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Points and faces of objects as they are shown. Raises OmomiError; instead: what to do with one without faces."""
+    depsgraph = context.evaluated_depsgraph_get()
+    found = []
+    for obj in objects:
+        scan = mesh_io.read_scan(obj, depsgraph)
+        if scan.faces is None:
+            raise Refusal(f"{obj.name} has no faces, so nothing can be learned from it. {instead}.")
+        found.append((scan.points, scan.faces))
     return found
 
 
-def _learn(client: Client, name: str, path: str, meshes: list[mesh_io.ScanArrays]) -> Work:
-    answer = yield client.request(LearnRequest, name=name, path=path, **_packed(meshes))
+def _learned(client: Client, kind: type[Any], meshes: list[tuple[np.ndarray, np.ndarray]], **fields: Any) -> Work:
+    """What a request about several meshes results in. It has all points, all faces, and how many each mesh has."""
+    counts = tuple(len(array) for mesh in meshes for array in mesh)
+    points, faces = (np.concatenate(arrays) for arrays in zip(*meshes, strict=True))
+    answer = yield client.request(kind, counts=counts, points=points, faces=faces, **fields)
     return answer.done.result
-
-
-def _align(client: Client, name: str, path: str, members: dict[str, mesh_io.ScanArrays]) -> Work:
-    for member, scan in members.items():
-        if scan.faces is None:
-            raise Refusal(f"{member} has no faces, so nothing can be learned from it. Deselect it, or fit it first.")
-    packed = _packed(list(members.values()))
-    answer = yield client.request(AlignRequest, name=name, path=path, names=tuple(members), **packed)
-    return answer.done.result
-
-
-def _packed(meshes: list[mesh_io.ScanArrays]) -> dict[str, Any]:
-    """Several meshes in the fields of a request: all points, all faces, and how many of each a mesh has."""
-    faces = [mesh.faces for mesh in meshes if mesh.faces is not None]
-    counts = [count for mesh, own in zip(meshes, faces, strict=True) for count in (len(mesh.points), len(own))]
-    points = np.concatenate([mesh.points for mesh in meshes])
-    return {"counts": tuple(counts), "points": points, "faces": np.concatenate(faces)}

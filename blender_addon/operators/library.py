@@ -16,8 +16,6 @@ from ..ui import preferences
 from .edits import EditOperator, prepare, settle
 from .modal import ActionOperator
 
-__all__ = ["CLASSES"]
-
 KINDS = [
     ("EDIT", "Edit", "A learned edit"),
     ("PRESET", "Preset", "A stack of edits"),
@@ -50,8 +48,7 @@ class OMOMI_OT_add_from_library(EditOperator, FileOperator, bpy.types.Operator):
     __annotations__ = {"name": StringProperty(name="Name")}
 
     def _use(self, context: Any, folder: Path) -> str:
-        options: Any = self
-        path = library.find(folder, options.name, library.EDIT)
+        path = library.find(folder, self.name, library.EDIT)
         edits.add(context.active_object, "learned", path.stem, str(path))
         prepare(context.active_object, context.scene)
         settle(context.active_object)
@@ -71,12 +68,11 @@ class OMOMI_OT_load_preset(EditOperator, FileOperator, bpy.types.Operator):
     }
 
     def _use(self, context: Any, folder: Path) -> str:
-        options: Any = self
-        name = options.name
+        name = self.name
         layers = library.BUILT_IN.get(name) or library.read_preset(library.find(folder, name, library.PRESET))
         paths = [_file(layer, folder) for layer in layers]
         obj = context.active_object
-        if not options.append:
+        if not self.append:
             obj.omomi.edits.clear()
         for layer, path in zip(layers, paths, strict=True):
             edit = edits.add(obj, layer.source, layer.edit, path)
@@ -101,11 +97,10 @@ class OMOMI_OT_save_preset(EditOperator, FileOperator, bpy.types.Operator):
         return context.window_manager.invoke_props_dialog(self)
 
     def _use(self, context: Any, folder: Path) -> str:
-        options: Any = self
-        name = library.check_name(options.name)
+        name = library.check_name(self.name)
         if name in library.BUILT_IN:
             raise Refusal(f"'{name}' is a built-in preset, which cannot be changed. Choose another name.")
-        path = library.room_for(folder, name, library.PRESET, overwrite=options.overwrite)
+        path = library.room_for(folder, name, library.PRESET, overwrite=self.overwrite)
         layers = tuple(edits.preset_layer(edit) for edit in context.active_object.omomi.edits)
         fit = FitSettings.of(context.scene.omomi).options
         recipe = Recipe(process.introduced().model_hash, fit, layers)
@@ -125,23 +120,21 @@ class OMOMI_OT_rename_file(FileOperator, bpy.types.Operator):
     }
 
     def invoke(self, context: Any, event: Any) -> Any:
-        options: Any = self
-        options.new_name = options.name
+        self.new_name = self.name
         return context.window_manager.invoke_props_dialog(self)
 
     def _use(self, context: Any, folder: Path) -> str:
-        options: Any = self
-        suffix = SUFFIX[options.kind]
-        old = library.find(folder, options.name, suffix)
-        path = library.rename(folder, options.name, options.new_name, suffix)
+        suffix = SUFFIX[self.kind]
+        old = library.find(folder, self.name, suffix)
+        path = library.rename(folder, self.name, self.new_name, suffix)
         objects: Any = bpy.data.objects
         for obj in objects:
             for edit in obj.omomi.edits if obj.library is None else ():
                 if edit.kind == "learned" and Path(bpy.path.abspath(edit.path)) == old:
                     edit.path, edit.name = str(path), path.stem
-        if options.kind == "PROFILE":
-            _follow(options.name, path.stem)
-        return f"'{options.name}' is now '{path.stem}'"
+        if self.kind == "PROFILE":
+            _follow(self.name, path.stem)
+        return f"'{self.name}' is now '{path.stem}'"
 
 
 class OMOMI_OT_delete_file(FileOperator, bpy.types.Operator):
@@ -155,11 +148,10 @@ class OMOMI_OT_delete_file(FileOperator, bpy.types.Operator):
         return context.window_manager.invoke_confirm(self, event)
 
     def _use(self, context: Any, folder: Path) -> str:
-        options: Any = self
-        library.delete(folder, options.name, SUFFIX[options.kind])
-        if options.kind == "PROFILE":
-            _follow(options.name, "")
-        return f"Deleted '{options.name}'"
+        library.delete(folder, self.name, SUFFIX[self.kind])
+        if self.kind == "PROFILE":
+            _follow(self.name, "")
+        return f"Deleted '{self.name}'"
 
 
 class OMOMI_OT_import_file(FileOperator, bpy.types.Operator):
@@ -180,10 +172,9 @@ class OMOMI_OT_import_file(FileOperator, bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def _use(self, context: Any, folder: Path) -> str:
-        options: Any = self
-        chosen = [Path(options.directory) / item.name for item in options.files if item.name]
-        sources = chosen or [Path(bpy.path.abspath(options.filepath))]
-        paths = [library.import_file(folder, source, overwrite=options.overwrite) for source in sources]
+        chosen = [Path(self.directory) / item.name for item in self.files if item.name]
+        sources = chosen or [Path(bpy.path.abspath(self.filepath))]
+        paths = [library.import_file(folder, source, overwrite=self.overwrite) for source in sources]
         return f"Imported {', '.join(path.stem for path in paths)}"
 
 
@@ -201,15 +192,13 @@ class OMOMI_OT_export_file(FileOperator, bpy.types.Operator):
     }
 
     def invoke(self, context: Any, event: Any) -> Any:
-        options: Any = self
-        options.filepath = f"{options.name}{SUFFIX[options.kind]}"
+        self.filepath = f"{self.name}{SUFFIX[self.kind]}"
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def _use(self, context: Any, folder: Path) -> str:
-        options: Any = self
-        target = Path(bpy.path.abspath(options.filepath))
-        path = library.export(folder, options.name, SUFFIX[options.kind], target, overwrite=options.overwrite)
+        target = Path(bpy.path.abspath(self.filepath))
+        path = library.export(folder, self.name, SUFFIX[self.kind], target, overwrite=self.overwrite)
         return f"Exported {path.name}"
 
 

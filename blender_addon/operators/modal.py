@@ -3,7 +3,7 @@ mode and from scripts."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 from bpy.props import BoolProperty
@@ -14,8 +14,6 @@ from ..session import fits, live, process
 from ..session.task import Client, Task
 from ..text import explain
 
-__all__ = ["WAIT", "ActionOperator", "PolledOperator", "RunOperator", "chosen", "count_of", "why_not_start"]
-
 TICK_SECONDS = 0.05
 
 WAIT: dict[str, Any] = {
@@ -25,7 +23,15 @@ WAIT: dict[str, Any] = {
 }
 
 
-class PolledOperator:
+class OmomiOperator:
+    """Mix-in of all operators. Blender adds the properties in ``__annotations__``, which no type checker sees."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+class PolledOperator(OmomiOperator):
     """Mix-in of an operator whose button says why it is disabled."""
 
     @classmethod
@@ -42,18 +48,17 @@ class PolledOperator:
         return why_not_start(context)
 
 
-class ActionOperator:
+class ActionOperator(OmomiOperator):
     """Mix-in of an operator that is done at once. It supplies `_act`."""
 
     def execute(self, context: Any) -> Any:
-        operator: Any = self
         try:
             done = self._act(context)
         except OmomiError as error:
-            operator.report({"ERROR"}, explain(error))
+            self.report({"ERROR"}, explain(error))
             return {"CANCELLED"}
         if done:
-            operator.report({"INFO"}, done)
+            self.report({"INFO"}, done)
         preview.redraw()
         return {"FINISHED"}
 
@@ -69,22 +74,17 @@ class RunOperator(PolledOperator):
     _run: Task | None = None
 
     def invoke(self, context: Any, event: Any) -> Any:
-        operator: Any = self
-        if bpy.app.background or operator.wait:
+        if bpy.app.background or self.wait:
             return self.execute(context)
-        if (outcome := self._at_once(context)) is not None:
+        if (outcome := self._begin(context, stream=True)) is not None:
             return outcome
-        if not self._begin(context, stream=True):
-            return {"CANCELLED"}
         self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, context: Any) -> Any:
-        if (outcome := self._at_once(context)) is not None:
+        if (outcome := self._begin(context, stream=False)) is not None:
             return outcome
-        if not self._begin(context, stream=False):
-            return {"CANCELLED"}
         assert self._run is not None
         try:
             fits.run_to_end(self._run)
@@ -140,16 +140,19 @@ class RunOperator(PolledOperator):
             return {"CANCELLED"}
         return {"FINISHED"}
 
-    def _begin(self, context: Any, *, stream: bool) -> bool:
+    def _begin(self, context: Any, *, stream: bool) -> set[str] | None:
+        """Start the run. Where there is none: what the operator returns."""
+        if (outcome := self._at_once(context)) is not None:
+            return outcome
         try:
             client: Any = process.started()
             live.stop()
             self._run = self._make(context, client, stream)
         except OmomiError as error:
-            self._report({"ERROR"}, explain(error))
-            return False
+            self.report({"ERROR"}, explain(error))
+            return {"CANCELLED"}
         fits.set_current(self._run)
-        return True
+        return None
 
     def _finish(self, context: Any) -> Any:
         run, self._run = self._run, None
@@ -158,9 +161,8 @@ class RunOperator(PolledOperator):
         fits.set_current(None)
         fits.sweep_previews()
         outcome = self._done(context, run)
-        operator: Any = self
         if run.errors:
-            self._report({"ERROR"}, "\n".join(explain(error, f"Press {operator.bl_label}") for error in run.errors))
+            self.report({"ERROR"}, "\n".join(explain(error, f"Press {self.bl_label}") for error in run.errors))
         return outcome
 
     def _stop_timer(self, context: Any) -> None:
@@ -169,20 +171,11 @@ class RunOperator(PolledOperator):
             self._timer = None
             context.workspace.status_text_set(None)
 
-    def _report(self, kind: set[str], text: str) -> None:
-        operator: Any = self
-        operator.report(kind, text)
 
-
-def chosen(operator: Any, scene: Any, names: Any) -> dict[str, Any]:
-    """Values of the operator where they were given, else of the scene's settings."""
-    given = operator.properties.is_property_set
-    return {name: getattr(operator if given(name) else scene.omomi, name) for name in names}
-
-
-def count_of(operator: Any, scene: Any, setting: str) -> int:
-    """The operator's ``count`` where it was given, else this of the scene's settings."""
-    return operator.count if operator.properties.is_property_set("count") else getattr(scene.omomi, setting)
+def chosen(operator: Any, scene: Any, name: str, setting: str = "") -> Any:
+    """The operator's property where it was given, else the scene's setting, of the same name unless it is named."""
+    given = operator.properties.is_property_set(name)
+    return getattr(operator, name) if given else getattr(scene.omomi, setting or name)
 
 
 def why_not_start(context: Any) -> str:

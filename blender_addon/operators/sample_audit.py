@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,7 @@ from ..session.task import Client, Task, Work
 from ..text import plausibility_lines
 from ..ui.properties import SAMPLES, SEED
 from .edits import why_not_editable
-from .modal import WAIT, RunOperator, chosen, count_of
-
-__all__ = ["CLASSES"]
+from .modal import WAIT, RunOperator, chosen
 
 # World units between the centres of shapes, whose longest side is 1.6.
 SPACING = 2.0
@@ -41,14 +38,15 @@ class OMOMI_OT_sample(RunOperator, bpy.types.Operator):
     _cursor: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
-        self._cursor, count = tuple(context.scene.cursor.location), count_of(self, context.scene, "samples")
-        self._seed = chosen(self, context.scene, ["seed"])["seed"]
+        scene = context.scene
+        self._cursor, self._seed = tuple(scene.cursor.location), chosen(self, scene, "seed")
+        count = chosen(self, scene, "count", "samples")
         made: list[tuple[MeshFrame, dict[str, Any]]] = []
 
         def show(frame: MeshFrame) -> None:
             preview.show(PREVIEW, "Imagined", frame.world() + self._location(len(made)), frame.faces)
 
-        work = _samples(client, self._seed, count, int(context.scene.omomi.level), made)
+        work = _samples(client, self._seed, count, int(scene.omomi.level), made)
         return Task(client, work, "imagining", count, show if stream else None, (PREVIEW,))
 
     def _location(self, number: int) -> np.ndarray:
@@ -61,7 +59,7 @@ class OMOMI_OT_sample(RunOperator, bpy.types.Operator):
             obj = results.new(frame, f"Imagined {self._seed + number}", tuple(self._location(number).tolist()))
             obj.omomi.check = "\n".join(plausibility_lines({**said, "value": said.get("plausibility")}))
         count = len(run.result)
-        self._report({"INFO"}, f"{count} {'shape' if count == 1 else 'shapes'} imagined in {run.seconds:.1f} s")
+        self.report({"INFO"}, f"{count} {'shape' if count == 1 else 'shapes'} imagined in {run.seconds:.1f} s")
 
 
 class OMOMI_OT_audit(RunOperator, bpy.types.Operator):
@@ -89,13 +87,12 @@ class OMOMI_OT_audit(RunOperator, bpy.types.Operator):
     _spare: Path | None = None
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
-        options: Any = self
-        obj = context.active_object if options.place and not why_not_editable(context.active_object) else None
-        path = Path(bpy.path.abspath(options.filepath)) if options.filepath else _temporary()
-        self._spare = None if options.filepath else path
+        obj = context.active_object if self.place and not why_not_editable(context.active_object) else None
+        path = Path(bpy.path.abspath(self.filepath)) if self.filepath else _temporary()
+        self._spare = None if self.filepath else path
         if path.suffix.lower() != ".html":
             path = path.with_name(f"{path.name}.html")
-        against = bpy.path.abspath(options.against) if options.against else ""
+        against = bpy.path.abspath(self.against) if self.against else ""
         uid, settings = (None if obj is None else obj.session_uid), FitSettings.of(context.scene.omomi)
         arguments = client, uid, settings, str(path), against
         if uid is None:
@@ -108,7 +105,7 @@ class OMOMI_OT_audit(RunOperator, bpy.types.Operator):
         return RunOperator._done(self, context, run)
 
     def _commit(self, context: Any, run: Any) -> None:
-        self._report({"INFO"}, f"The audit is in {run.result}")
+        self.report({"INFO"}, f"The audit is in {run.result}")
         if not bpy.app.background:
             bpy.ops.wm.url_open(url=Path(run.result).as_uri())
 
@@ -136,8 +133,7 @@ def _audit(client: Client, uid: int | None, settings: FitSettings, path: str, ag
 def _temporary() -> Path:
     """Not in Blender's own folder for such files, which goes when it ends. Raises OmomiError(DISK)."""
     try:
-        descriptor, path = tempfile.mkstemp(prefix="omomi-audit-", suffix=".html")
+        with tempfile.NamedTemporaryFile(prefix="omomi-audit-", suffix=".html", delete=False) as file:
+            return Path(file.name)
     except OSError as error:
         raise OmomiError(ErrorCode.DISK, f"No temporary file can be made: {error.strerror}") from error
-    os.close(descriptor)
-    return Path(path)

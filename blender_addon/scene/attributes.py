@@ -11,8 +11,6 @@ from ..backend.protocol.requests import TransferRequest
 from ..session.task import Client, Work
 from . import mesh_io
 
-__all__ = ["MeshAttributes", "TransferredAttributes", "apply_attributes", "read_attributes", "transfer"]
-
 
 class MeshAttributes(NamedTuple):
     """Of a mesh of n vertices and m triangles, which are in the order of `mesh_io.read_own`."""
@@ -46,15 +44,17 @@ def read_attributes(obj: Any) -> MeshAttributes:
     groups = tuple(group.name for group in obj.vertex_groups)
     columns = [_point_colours(mesh, item) for item in coloured]
     columns.append(mesh_io.group_weights(obj, groups).T)
-    uvs = [_corner_uvs(layer, len(mesh.loops))[corners].reshape(-1, 2) for layer in mesh.uv_layers]
-    flat = np.zeros(len(mesh.polygons), bool)
-    mesh.polygons.foreach_get("use_smooth", flat)
+    uvs = [
+        mesh_io.read_values(layer.uv, "vector", (len(mesh.loops), 2))[corners].reshape(-1, 2)
+        for layer in mesh.uv_layers
+    ]
+    smooth = mesh_io.read_values(mesh.polygons, "use_smooth", len(mesh.polygons), bool)
     active = mesh.uv_layers.active, mesh.color_attributes.active_color
     return MeshAttributes(
         np.concatenate(columns, axis=1),
         np.concatenate(uvs) if uvs else np.zeros((0, 2), np.float32),
-        mesh_io.material_indices(mesh)[polygons],
-        flat[polygons],
+        mesh_io.read_values(mesh.polygons, "material_index", len(mesh.polygons), np.int32)[polygons],
+        smooth[polygons],
         tuple((item.name, item.data_type) for item in coloured),
         groups,
         tuple(layer.name for layer in mesh.uv_layers),
@@ -94,12 +94,13 @@ def apply_attributes(obj: Any, transferred: TransferredAttributes, mirrored: boo
     for row, name in enumerate(source.layers):
         corners = transferred.uvs[row][:, ::-1] if mirrored else transferred.uvs[row]
         mesh.uv_layers.new(name=name, do_init=False)
-        mesh.uv_layers[name].uv.foreach_set("vector", np.ascontiguousarray(corners, np.float32).reshape(-1))
+        mesh_io.write_values(mesh.uv_layers[name].uv, "vector", corners)
     for row, (name, kind) in enumerate(source.colours):
         mesh.color_attributes.new(name=name, type=kind, domain="POINT")
-        colours = np.ascontiguousarray(transferred.values[:, 4 * row : 4 * row + 4])
-        mesh.color_attributes[name].data.foreach_set("color", colours.reshape(-1))
-    mesh_io.set_faces(mesh, source.materials[transferred.sources], source.smooth[transferred.sources])
+        colours = transferred.values[:, 4 * row : 4 * row + 4]
+        mesh_io.write_values(mesh.color_attributes[name].data, "color", colours)
+    mesh_io.write_values(mesh.polygons, "material_index", source.materials[transferred.sources], np.int32)
+    mesh_io.write_values(mesh.polygons, "use_smooth", source.smooth[transferred.sources], bool)
     first = 4 * len(source.colours)
     mesh_io.set_groups(obj, source.groups, transferred.values[:, first:])
     if source.active[0]:
@@ -108,16 +109,9 @@ def apply_attributes(obj: Any, transferred: TransferredAttributes, mirrored: boo
         mesh.color_attributes.active_color = mesh.color_attributes[source.active[1]]
 
 
-def _corner_uvs(layer: Any, count: int) -> NDArray[np.float32]:
-    values = np.empty((count, 2), np.float32)
-    layer.uv.foreach_get("vector", values.reshape(-1))
-    return values
-
-
 def _point_colours(mesh: Any, attribute: Any) -> NDArray[np.float32]:
     """Linear RGBA (n, 4); those of corners are averaged."""
-    values = np.empty((len(attribute.data), 4), np.float32)
-    attribute.data.foreach_get("color", values.reshape(-1))
+    values = mesh_io.read_values(attribute.data, "color", (len(attribute.data), 4))
     if attribute.domain == "POINT":
         return values
     vertices = mesh_io.corner_vertices(mesh)

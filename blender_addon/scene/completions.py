@@ -14,15 +14,12 @@ from ..backend.protocol.messages import MeshFrame
 from ..session import backend_fit, edits
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Work
-from ..text import Refusal
+from ..text import Refusal, refuse
 from . import fit_provenance, preview, results
 from .fit_provenance import OriginalScan
 
-__all__ = ["MOST", "commit", "complete", "of", "pick", "show", "why_not"]
-
 NAME = "Omomi completions"
 MARK = "omomi_completions"
-MOST = 5
 
 
 def why_not(result: Any) -> str | None:
@@ -54,9 +51,7 @@ def complete(client: Client, name: str, original: OriginalScan, settings: FitSet
 def commit(uid: int, original: OriginalScan, frames: list[MeshFrame]) -> list[Any]:
     """Put the completions of a fit in the scene, in place of those that it had. Raises OmomiError."""
     result = backend_fit.need(uid, "The fit")
-    reason = why_not(result)
-    if reason is not None:
-        raise Refusal(reason)
+    refuse(why_not(result))
     preview.remove_objects(of(result), MARK)
     name, home = fit_provenance.name_of(result), preview.marked_collection(MARK, NAME)
     for variation, frame in enumerate(frames, 1):
@@ -86,9 +81,7 @@ def pick(chosen: Any) -> Any:
     """Give the fit the mesh of this completion and remove the others; where it is the fit itself, its mesh stays. The
     mesh that the fit had is kept in the file. Returns the object of the fit. Raises `Refusal`."""
     result = chosen.omomi.completes or chosen
-    reason = why_not(result)
-    if reason is not None:
-        raise Refusal(reason)
+    refuse(why_not(result))
     if chosen != result and chosen not in of(result):
         raise Refusal(f"{chosen.name} was moved out of '{NAME}', so it is an object of its own. Choose another.")
     if chosen != result:
@@ -96,7 +89,7 @@ def pick(chosen: Any) -> Any:
         mesh, chosen.data = chosen.data, result.data
         result.data = mesh
         mesh.name = result.name
-        edits.settle([result])
+        edits.settle(result)
     preview.remove_objects(of(result), MARK)
     show(result)
     return result

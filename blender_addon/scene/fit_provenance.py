@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from ..session.backend_fit import FitSettings
 from . import mesh_io
 
-__all__ = ["OriginalScan", "clear", "name_of", "note", "read", "result_of"]
-
 
 class OriginalScan(NamedTuple):
     """The scan of a fit."""

@@ -17,14 +17,6 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..text import Refusal
 
-__all__ = [
-    "COLOUR", "DEPARTURE", "DEVIATION", "GUESSED", "SIGMA", "SURE", "ScanArrays",
-    "corner_vertices", "departure_colours", "fill_mesh", "group_weights", "is_made", "longest_side", "material_indices",
-    "move_vertices", "object_by_uid", "object_linear", "open_loops",
-    "paint_deviation", "paint_sigma", "read_own", "read_scan", "rest_shape", "set_faces", "set_groups",
-    "to_local", "triangle_corners", "uncertainty_colours",
-]  # fmt: skip
-
 SIGMA = "omomi_sigma"
 MADE = "omomi_made"
 """Custom property of a mesh that Omomi made: its sigma is its own, and no check overwrites it."""
@@ -64,10 +56,8 @@ def object_linear(obj: Any) -> NDArray[np.float64]:
 
 
 def read_scan(obj: Any, depsgraph: Any) -> ScanArrays:
-    """Vertices and triangles of the object with its modifiers and shape keys applied.
-
-    A float vector attribute ``normal`` on the points, as point cloud importers leave it, is read as their normals.
-    Raises ``EMPTY_SCAN``, ``FLAT_SCAN`` (singular matrix), `Refusal` (edit mode).
+    """Vertices and triangles of the object with its modifiers and shape keys applied, and the normals that a point
+    cloud importer leaves as ``normal``. Raises ``EMPTY_SCAN``, ``FLAT_SCAN`` (singular matrix), `Refusal` (edit mode).
     """
     if obj.mode == "EDIT":
         raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab, then press Fit.")
@@ -84,11 +74,9 @@ def read_own(obj: Any) -> ScanArrays:
 def rest_shape(mesh: Any) -> NDArray[np.float32]:
     """Local positions f32 (n, 3) of the basis of the shape keys, or of the mesh where it has none."""
     if mesh.shape_keys is None:
-        return _vectors(mesh.attributes["position"]) if len(mesh.vertices) else np.empty((0, 3), np.float32)
+        return _positions(mesh) if len(mesh.vertices) else np.empty((0, 3), np.float32)
     points = mesh.shape_keys.reference_key.points
-    values = np.empty((len(points), 3), np.float32)
-    points.foreach_get("co", values.reshape(-1))
-    return values
+    return read_values(points, "co", (len(points), 3))
 
 
 def _arrays(obj: Any, mesh: Any, local: NDArray[np.float32] | None) -> ScanArrays:
@@ -97,12 +85,13 @@ def _arrays(obj: Any, mesh: Any, local: NDArray[np.float32] | None) -> ScanArray
         raise OmomiError(ErrorCode.EMPTY_SCAN, f"{obj.name} has no vertices")
     # Coordinates that are not finite are the backend's to report.
     with np.errstate(invalid="ignore"):
-        points = (_vectors(mesh.attributes["position"]) if local is None else local).astype(np.float64) @ linear.T
-    faces = _triangles(mesh)
+        points = (_positions(mesh) if local is None else local).astype(np.float64) @ linear.T
+    faces = corner_vertices(mesh)[triangle_corners(mesh)[0]] if len(mesh.polygons) else None
     if faces is not None and np.linalg.det(linear) < 0:
-        faces = faces[:, ::-1]
-    wound = None if faces is None else np.ascontiguousarray(faces)
-    return ScanArrays(points, wound, _point_normals(mesh, linear), _own_sigma(mesh) if obj.data.get(MADE) else None)
+        faces = np.ascontiguousarray(faces[:, ::-1])
+    own = obj.data.get(MADE) and _holds_sigma(mesh)
+    sigma = read_values(mesh.attributes[SIGMA].data, "value", len(mesh.vertices)) if own else None
+    return ScanArrays(points, faces, _point_normals(mesh, linear), sigma)
 
 
 def is_made(mesh: Any) -> bool:
@@ -115,47 +104,25 @@ def _holds_sigma(mesh: Any) -> bool:
     return attribute is not None and (attribute.domain, attribute.data_type) == ("POINT", "FLOAT")
 
 
-def _own_sigma(mesh: Any) -> NDArray[np.float32] | None:
-    if not _holds_sigma(mesh):
-        return None
-    attribute = mesh.attributes[SIGMA]
-    values = np.empty(len(attribute.data), np.float32)
-    attribute.data.foreach_get("value", values)
+def read_values(data: Any, member: str, shape: int | tuple[int, ...], dtype: Any = np.float32) -> NDArray[Any]:
+    """This member of all elements of a collection of Blender's, as an array of this shape."""
+    values = np.empty(shape, dtype)
+    data.foreach_get(member, values.reshape(-1))
     return values
 
 
-def _vectors(attribute: Any) -> NDArray[np.float32]:
-    values = np.empty((len(attribute.data), 3), np.float32)
-    attribute.data.foreach_get("vector", values.reshape(-1))
-    return values
+def write_values(data: Any, member: str, values: NDArray[Any], dtype: Any = np.float32) -> None:
+    """Give all elements of a collection of Blender's this member."""
+    data.foreach_set(member, np.ascontiguousarray(values, dtype).reshape(-1))
 
 
-def _ints(data: Any, member: str, count: int) -> NDArray[np.int32]:
-    values = np.empty(count, np.int32)
-    data.foreach_get(member, values)
-    return values
-
-
-def _triangles(mesh: Any) -> NDArray[np.int32] | None:
-    if not len(mesh.polygons):
-        return None
-    return corner_vertices(mesh)[triangle_corners(mesh)[0]]
+def _positions(mesh: Any) -> NDArray[np.float32]:
+    return read_values(mesh.attributes["position"].data, "vector", (len(mesh.vertices), 3))
 
 
 def corner_vertices(mesh: Any) -> NDArray[np.int32]:
     """The vertex of each corner."""
-    return _ints(mesh.attributes[".corner_vert"].data, "value", len(mesh.loops))
-
-
-def material_indices(mesh: Any) -> NDArray[np.int32]:
-    """The material slot of each polygon."""
-    return _ints(mesh.polygons, "material_index", len(mesh.polygons))
-
-
-def set_faces(mesh: Any, materials: NDArray[np.int32], smooth: NDArray[np.bool_]) -> None:
-    """Material slot and shading of each polygon."""
-    mesh.polygons.foreach_set("material_index", np.ascontiguousarray(materials, np.int32))
-    mesh.polygons.foreach_set("use_smooth", smooth)
+    return read_values(mesh.attributes[".corner_vert"].data, "value", len(mesh.loops), np.int32)
 
 
 def set_groups(obj: Any, names: Sequence[str], weights: NDArray[np.float32]) -> None:
@@ -172,19 +139,19 @@ def set_groups(obj: Any, names: Sequence[str], weights: NDArray[np.float32]) -> 
 def triangle_corners(mesh: Any) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The corners (m, 3) of the triangles of a mesh, and the polygon (m,) that each is a part of."""
     count = len(mesh.polygons)
-    if (_ints(mesh.polygons, "loop_total", count) == 3).all():
+    if (read_values(mesh.polygons, "loop_total", count, np.int32) == 3).all():
         return np.arange(3 * count, dtype=np.int32).reshape(-1, 3), np.arange(count, dtype=np.int32)
     mesh.calc_loop_triangles()
-    triangles = mesh.loop_triangles
-    corners = _ints(triangles, "loops", 3 * len(triangles)).reshape(-1, 3)
-    return corners, _ints(triangles, "polygon_index", len(triangles))
+    triangles, count = mesh.loop_triangles, len(mesh.loop_triangles)
+    corners = read_values(triangles, "loops", (count, 3), np.int32)
+    return corners, read_values(triangles, "polygon_index", count, np.int32)
 
 
 def _point_normals(mesh: Any, linear: NDArray[np.float64]) -> NDArray[np.float32] | None:
     attribute = mesh.attributes.get("normal")
     if attribute is None or attribute.domain != "POINT" or attribute.data_type != "FLOAT_VECTOR":
         return None
-    normals = _vectors(attribute) @ np.linalg.inv(linear)
+    normals = read_values(attribute.data, "vector", (len(attribute.data), 3)) @ np.linalg.inv(linear)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0).astype(np.float32)
 
@@ -204,11 +171,11 @@ def fill_mesh(mesh: Any, vertices: NDArray[np.float32], faces: NDArray[np.int32]
     mesh.vertices.add(len(vertices))
     mesh.loops.add(3 * count)
     mesh.polygons.add(count)
-    mesh.attributes["position"].data.foreach_set("vector", np.ascontiguousarray(vertices, np.float32).reshape(-1))
+    write_values(mesh.attributes["position"].data, "vector", vertices)
     if count:
         corners = mesh.attributes.get(".corner_vert") or mesh.attributes.new(".corner_vert", "INT", "CORNER")
-        corners.data.foreach_set("value", np.ascontiguousarray(faces, np.int32).reshape(-1))
-        mesh.polygons.foreach_set("loop_start", np.arange(0, 3 * count, 3, dtype=np.int32))
+        write_values(corners.data, "value", faces, np.int32)
+        write_values(mesh.polygons, "loop_start", np.arange(0, 3 * count, 3), np.int32)
     _drop_cached_bounds(mesh)
     mesh.update(calc_edges=True)
     if count:
@@ -217,7 +184,7 @@ def fill_mesh(mesh: Any, vertices: NDArray[np.float32], faces: NDArray[np.int32]
 
 def move_vertices(mesh: Any, vertices: NDArray[np.float32]) -> None:
     """Give the vertices of a mesh without shape keys other positions (n, 3)."""
-    mesh.attributes["position"].data.foreach_set("vector", np.ascontiguousarray(vertices, np.float32).reshape(-1))
+    write_values(mesh.attributes["position"].data, "vector", vertices)
     _drop_cached_bounds(mesh)
     mesh.update()
 
@@ -245,9 +212,8 @@ def _drop_cached_bounds(mesh: Any) -> None:
 def paint_sigma(mesh: Any, sigma: NDArray[np.float32], size: float, made: bool = False) -> None:
     """Store one standard deviation per vertex (world units) and its colour; ``size`` as in `uncertainty_colours`.
 
-    made: Omomi made the mesh, and this is its own sigma. A check of such a mesh changes its colours alone: its sigma
-    holds the doubt of edits too, which the next check would otherwise take for the sigma of the scan.
-    """
+    made: Omomi made the mesh, and this is its own sigma. A check of such a mesh changes its colours alone, because a
+    check's sigma holds the doubt of edits too."""
     if made:
         mesh[MADE] = True
     stored = SIGMA if made or not mesh.get(MADE) else None
@@ -271,8 +237,8 @@ def _paint(mesh: Any, name: str | None, values: NDArray[np.float32], shown: str,
             mesh.attributes.new(attribute, kind, "POINT")
     # Only now, for new() may move the storage of the others.
     if name is not None:
-        mesh.attributes[name].data.foreach_set("value", np.ascontiguousarray(values, np.float32))
-    mesh.attributes[shown].data.foreach_set("color", colours.reshape(-1))
+        write_values(mesh.attributes[name].data, "value", values)
+    write_values(mesh.attributes[shown].data, "color", colours)
     mesh.color_attributes.active_color = mesh.attributes[shown]
 
 
@@ -291,10 +257,8 @@ def departure_colours(deviation: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def uncertainty_colours(sigma: NDArray[np.float32], size: float) -> NDArray[np.float32]:
-    """Linear RGBA f32 (n, 4): blue up to a sigma of 0.1 % of ``size``, orange from 3 % on, logarithmic between.
-
-    ``size`` is the longest side of the result, both in world units.
-    """
+    """Linear RGBA f32 (n, 4): blue up to a sigma of 0.1 % of ``size``, the longest side of the result, orange from 3 %
+    on, logarithmic between. Both are in world units."""
     share = np.maximum(np.nan_to_num(sigma, nan=np.inf), 0.0) / max(size, np.finfo(np.float32).tiny)
     t = np.log(np.clip(share, SURE, GUESSED) / SURE) / math.log(GUESSED / SURE)
     stops = np.linspace(0.0, 1.0, len(RAMP))
@@ -305,8 +269,9 @@ def open_loops(mesh: Any) -> int:
     """The number of border loops, connected runs of edges with a face on one side only: holes and rims of a scan."""
     if not len(mesh.polygons):
         return 0
-    uses = np.bincount(_ints(mesh.attributes[".corner_edge"].data, "value", len(mesh.loops)), minlength=len(mesh.edges))
-    edges = _ints(mesh.attributes[".edge_verts"].data, "value", 2 * len(mesh.edges)).reshape(-1, 2)[uses == 1]
+    corners = read_values(mesh.attributes[".corner_edge"].data, "value", len(mesh.loops), np.int32)
+    edges = read_values(mesh.attributes[".edge_verts"].data, "value", (len(mesh.edges), 2), np.int32)
+    edges = edges[np.bincount(corners, minlength=len(edges)) == 1]
     if not len(edges):
         return 0
     vertices, ends = np.unique(edges, return_inverse=True)

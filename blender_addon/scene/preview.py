@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from . import mesh_io
 
-__all__ = ["marked_collection", "redraw", "remove", "remove_all_but", "remove_objects", "show", "view_areas"]
-
 NAME = "Omomi Preview"
 MARK = "omomi_preview"
 # Of the faces, so that only positions are written while they stay.
@@ -25,7 +23,8 @@ SHOWN = "omomi_preview_faces"
 
 def show(key: str, name: str, vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> None:
     """Make the preview marked ``key`` show this mesh (world frame, world units)."""
-    obj = _find(key) or _new(key, name)
+    found: Any = next((obj for obj in bpy.data.objects if obj.get(MARK) == key), None)
+    obj = found or _new(key, name)
     mesh = obj.data
     if len(mesh.vertices) == len(vertices) and len(mesh.polygons) == len(faces) and obj.get(SHOWN) == _digest(faces):
         mesh_io.move_vertices(mesh, vertices.astype(np.float32))
@@ -80,10 +79,6 @@ def redraw() -> None:
 
 def _digest(faces: NDArray[np.int32]) -> str:
     return f"{zlib.crc32(faces.tobytes()):08x}"
-
-
-def _find(key: str) -> Any | None:
-    return next((obj for obj in bpy.data.objects if obj.get(MARK) == key), None)
 
 
 def _new(key: str, name: str) -> Any:

@@ -14,8 +14,6 @@ from ..session.backend_fit import FitSettings
 from . import fit_provenance, mesh_io
 from .attributes import TransferredAttributes, apply_attributes
 
-__all__ = ["double", "keep_mesh", "new", "place", "why_not_replace"]
-
 
 def why_not_replace(obj: Any) -> str | None:
     """The reason why this object cannot be given another mesh, or None."""
@@ -57,7 +55,7 @@ def place(
         fit_provenance.note(target, settings, source, None, [])
     if transferred is not None:
         apply_attributes(target, transferred, bool(np.linalg.det(linear) < 0))
-    edits.settle([target])
+    edits.settle(target)
     return target
 
 
@@ -114,14 +112,17 @@ def _replace(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
 
 
 def _add(source: Any, mesh: Any, suffix: str, keep_modifiers: bool, hide: bool) -> Any:
-    result = _bare(source, mesh, keep_modifiers)
+    result, layer = _bare(source, mesh, keep_modifiers), bpy.context.view_layer
     result.name = f"{source.name}.{suffix}"
     for collection in _homes(source):
         collection.objects.link(result)
-    if hide:
-        _hide(source)
+    if hide and layer.objects.get(source.name) is source:
+        source.select_set(False)
+        source.hide_set(True)
+    if hide and source.library is None:
+        source.hide_render = True
     result.select_set(True)
-    bpy.context.view_layer.objects.active = result
+    layer.objects.active = result
     return result
 
 
@@ -146,12 +147,3 @@ def _homes(source: Any) -> list[Any]:
     reachable = [scene.collection, *scene.collection.children_recursive]
     homes = [c for c in reachable if c.library is None and c.override_library is None and source.name in c.objects]
     return homes or [scene.collection]
-
-
-def _hide(source: Any) -> None:
-    layer = bpy.context.view_layer
-    if layer.objects.get(source.name) is source:
-        source.select_set(False)
-        source.hide_set(True)
-    if source.library is None:
-        source.hide_render = True

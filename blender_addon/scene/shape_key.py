@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from ..session import edits
 from . import mesh_io
 
-__all__ = ["NAME", "ensure", "find", "remove", "reset", "shows", "why_not", "write"]
-
 NAME = "Omomi"
 # In the data that holds the positions, so that undo and files bring back both or neither.
 STAMP = "omomi_stamp"

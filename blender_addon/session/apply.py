@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import ApplyRequest, EditTarget, Outcome
 from ..scene import attributes, results, shape_key
-from ..text import Refusal
+from ..text import refuse
 from . import backend_fit
 from .backend_fit import FitSettings
 from .task import Client, Work
-
-__all__ = ["EditResult", "commit", "why_not", "work"]
 
 
 class EditResult(NamedTuple):
@@ -45,25 +43,14 @@ def why_not(obj: Any, result: str) -> str | None:
 
 def work(client: Client, uid: int, settings: FitSettings, result: str) -> Work:
     """`EditResult` for an object. Raises OmomiError."""
-    reason = why_not(backend_fit.need(uid), result)
-    if reason is not None:
-        raise Refusal(reason)
-    if result == "SHAPE_KEY":
-        return (yield from _moved(client, uid, settings))
-    return (yield from _remeshed(client, uid, settings, result))
-
-
-def _moved(client: Client, uid: int, settings: FitSettings) -> Work:
-    outcome = {"outcome": str(Outcome.CARRIED)}
-    asked = yield from backend_fit.asked(client, uid, settings, EditTarget.SCAN, ApplyRequest, **outcome)
-    # Measured from where the backend has the vertices at rest, so that vertices that do not move stay bit for bit.
-    return EditResult(uid, "SHAPE_KEY", asked, asked.answer.mesh.vertices - asked.fit.rest, None)
-
-
-def _remeshed(client: Client, uid: int, settings: FitSettings, result: str) -> Work:
-    outcome = {"outcome": str(Outcome.REMESHED)}
-    asked = yield from backend_fit.asked(client, uid, settings, EditTarget.FIT, ApplyRequest, **outcome)
+    refuse(why_not(backend_fit.need(uid), result))
+    in_key = result == "SHAPE_KEY"
+    body, outcome = (EditTarget.SCAN, Outcome.CARRIED) if in_key else (EditTarget.FIT, Outcome.REMESHED)
+    asked = yield from backend_fit.asked(client, uid, settings, body, ApplyRequest, outcome=str(outcome))
     frame, transferred = asked.answer.mesh, None
+    if in_key:
+        # Measured from where the backend has the vertices at rest, so that vertices that do not move stay bit for bit.
+        return EditResult(uid, result, asked, frame.vertices - asked.fit.rest, None)
     if len(backend_fit.need(uid).data.polygons) and len(frame.faces):
         # Attributes lie on the scan as the edits move it, so that they are found in their place.
         fit = yield from backend_fit.stacked(client, uid, settings, EditTarget.SCAN)
@@ -77,9 +64,7 @@ def _remeshed(client: Client, uid: int, settings: FitSettings, result: str) -> W
 def commit(edited: EditResult) -> Any:
     """Put the result in the scene and return the object that shows it. Raises OmomiError; nothing has changed then."""
     obj = backend_fit.need(edited.uid)
-    reason = why_not(obj, edited.result)
-    if reason is not None:
-        raise Refusal(reason)
+    refuse(why_not(obj, edited.result))
     linear, frame = edited.asked.fit.linear, edited.asked.answer.mesh
     if edited.moved is not None:
         if len(edited.moved) != len(obj.data.vertices):

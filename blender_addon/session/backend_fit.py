@@ -24,20 +24,6 @@ from ..ui import preferences
 from . import edits, library
 from .task import Answer, Client, Work
 
-__all__ = [
-    "Asked",
-    "BackendFit",
-    "asked",
-    "forget_all",
-    "known",
-    "need",
-    "opened",
-    "posed",
-    "remember",
-    "retried",
-    "stacked",
-]
-
 
 @dataclass(frozen=True)
 class FitSettings:
@@ -169,9 +155,11 @@ def stacked(client: Client, uid: int, settings: FitSettings, body: EditTarget) -
         answer = yield client.request(
             StackRequest, handle=fit.handle, body=str(body), layers=stack.layers, masks=stack.masks
         )
-        _take_notes(uid, answer.done.result)
-        rest = yield client.request(PoseRequest, handle=fit.handle, strengths=(0.0,) * len(stack.layers))
-        fit.stack, fit.rest = (body, stack.signature), _vertices(rest.done)
+        for edit, said in zip(need(uid).omomi.edits, answer.done.result.get("layers", ()), strict=False):
+            edit.note = " ".join(said.get("warnings", ()))
+            edit.foretold = said.get("foretold") or (0.0, 0.0)
+        fit.rest = yield from posed(client, fit, (0.0,) * len(stack.layers))
+        fit.stack = body, stack.signature
     return fit
 
 
@@ -187,7 +175,9 @@ def asked(client: Client, uid: int, settings: FitSettings, body: EditTarget, kin
 def posed(client: Client, fit: BackendFit, strengths: tuple[float, ...]) -> Work:
     """Vertices f32 (n, 3) of the body at these strengths, posed minus the origin of the fit."""
     answer = yield client.request(PoseRequest, handle=fit.handle, strengths=strengths)
-    return _vertices(answer.done)
+    if answer.done.vertices is None:
+        raise OmomiError(ErrorCode.PROTOCOL, "The backend process sent no positions")
+    return answer.done.vertices
 
 
 def retried(uid: int, make: Callable[[], Work]) -> Work:
@@ -199,20 +189,6 @@ def retried(uid: int, make: Callable[[], Work]) -> Work:
             raise
     _fits.pop(uid, None)
     return (yield from make())
-
-
-def _vertices(done: Any) -> NDArray[np.float32]:
-    if done.vertices is None:
-        raise OmomiError(ErrorCode.PROTOCOL, "The backend process sent no positions")
-    return done.vertices
-
-
-def _take_notes(uid: int, result: dict[str, Any]) -> None:
-    """Keep what the backend says of each edit on this scan."""
-    stack = need(uid).omomi.edits
-    for edit, said in zip(stack, result.get("layers", ()), strict=False):
-        edit.note = " ".join(said.get("warnings", ()))
-        edit.foretold = said.get("foretold") or (0.0, 0.0)
 
 
 def _fingerprint(scan: mesh_io.ScanArrays, mark: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +17,6 @@ from ..backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef
 from ..scene import mesh_io
 from ..text import Refusal
 from . import library
-
-__all__ = [
-    "CARD", "BuiltIn", "StackSnapshot", "add", "built_in", "find", "is_neutral", "move", "outside", "preset_layer",
-    "read", "remove", "safe_text", "settle", "stamp", "strengths", "structure",
-]  # fmt: skip
 
 # What the shipped model can do.
 CARD = Path(__file__).parents[1] / "backend" / "models" / "card.json"
@@ -215,8 +209,7 @@ def remove(obj: Any) -> None:
     group.active = max(min(group.active, len(group.edits) - 1), 0)
 
 
-def settle(objects: Sequence[Any]) -> None:
+def settle(obj: Any) -> None:
     """Set all strengths to 0: the mesh now holds what the stack did."""
-    for obj in objects:
-        for edit in obj.omomi.edits:
-            edit.strength = 0.0
+    for edit in obj.omomi.edits:
+        edit.strength = 0.0

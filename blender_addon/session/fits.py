@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame, Progress
 from ..scene import mesh_io, preview, results
-from ..text import Refusal
+from ..text import Refusal, refuse
 from . import backend_fit
 from .backend_fit import FitSettings
 from .task import Client, Task, Work
-
-__all__ = ["FitRun", "abort", "current", "preview_keys", "run_to_end", "set_current", "sweep_previews"]
 
 POLL_SECONDS = 0.01
 
@@ -35,11 +33,6 @@ class ObjectFit:
     frame: MeshFrame | None = None  # the newest
     stats: dict[str, Any] | None = None  # of the fit, once it is complete
 
-    @property
-    def key(self) -> str:
-        """The mark of its preview."""
-        return str(self.uid)
-
 
 class FitRun(Task):
     """Fits objects one after the other. Call `step` until ``over``, then `commit`."""
@@ -52,7 +45,7 @@ class FitRun(Task):
         self._settings = settings
         self._replace = replace
         self._stream = stream
-        keys = {fit.key for fit in self.objects}
+        keys = {str(fit.uid) for fit in self.objects}
         super().__init__(client, self._fits(), "starting", len(self.objects), self._show, keys)
 
     @property
@@ -73,10 +66,8 @@ class FitRun(Task):
         self.objects.clear()
 
     def commit(self) -> list[Any]:
-        """Put the complete fits in the scene, remove the previews and return the objects that show the results.
-
-        A run that was cancelled keeps those that were complete by then.
-        """
+        """Put the fits that are complete, also those of a cancelled run, in the scene, remove the previews and return
+        the objects that show the results."""
         preview.remove_all_but(())
         placed = []
         for fit in self.objects:
@@ -105,8 +96,8 @@ class FitRun(Task):
         obj = mesh_io.object_by_uid(fit.uid)
         if obj is None:
             raise _deleted(fit, "while it was waiting for its fit")
-        if self._replace and (reason := results.why_not_replace(obj)):
-            raise Refusal(reason)
+        if self._replace:
+            refuse(results.why_not_replace(obj))
         fit.linear = mesh_io.object_linear(obj)
         fit.offset = np.array(obj.matrix_world, np.float64)[:3, 3]
         scan = mesh_io.read_scan(obj, bpy.context.evaluated_depsgraph_get())
@@ -120,7 +111,7 @@ class FitRun(Task):
         fit = self.objects[self._ended]
         fit.frame = frame
         if self._stream:
-            preview.show(fit.key, fit.name, frame.world() + fit.offset, frame.faces)
+            preview.show(str(fit.uid), fit.name, frame.world() + fit.offset, frame.faces)
 
     def _report(self, event: Progress) -> None:
         super()._report(event)
@@ -162,12 +153,7 @@ def abort() -> None:
 
 def sweep_previews() -> None:
     """Remove previews that undo, redo or a file brought back."""
-    preview.remove_all_but(preview_keys())
-
-
-def preview_keys() -> Collection[str]:
-    """The marks of the previews that the run in progress shows."""
-    return _current.keys if _current is not None else ()
+    preview.remove_all_but(() if _current is None else _current.keys)
 
 
 def _deleted(fit: ObjectFit, when: str) -> OmomiError:

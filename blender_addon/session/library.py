@@ -18,11 +18,6 @@ from ..backend.protocol.names import RECIPE as PRESET
 from ..backend.protocol.recipe import Layer, read_recipe
 from ..text import Refusal
 
-__all__ = [
-    "BUILT_IN", "EDIT", "PRESET", "PROFILE", "check_name", "delete", "digest", "export", "find", "import_file",
-    "listing", "read_preset", "rename", "room_for", "version", "write_file",
-]  # fmt: skip
-
 # The range of the property that holds it.
 LARGEST_STRENGTH = 100.0
 
@@ -42,15 +37,13 @@ def listing(folder: Path, suffix: str) -> list[Path]:
     try:
         changed = os.stat(folder).st_mtime_ns
         if _listed.get(folder, (0, ()))[0] != changed:
-            _listed[folder] = changed, tuple(sorted(_files(folder), key=lambda path: path.name.lower()))
+            kinds = (EDIT, PRESET, PROFILE)
+            found = [path for path in folder.iterdir() if path.suffix in kinds and is_file_name(path.stem)]
+            files = sorted((path for path in found if path.is_file()), key=lambda path: path.name.lower())
+            _listed[folder] = changed, tuple(files)
         return [path for path in _listed[folder][1] if path.suffix == suffix]
     except OSError:
         return []
-
-
-def _files(folder: Path) -> list[Path]:
-    kinds = (EDIT, PRESET, PROFILE)
-    return [path for path in folder.iterdir() if path.suffix in kinds and is_file_name(path.stem) and path.is_file()]
 
 
 def find(folder: Path, name: str, suffix: str) -> Path:
@@ -99,10 +92,7 @@ def delete(folder: Path, name: str, suffix: str) -> None:
 
 
 def import_file(folder: Path, source: Path, *, overwrite: bool) -> Path:
-    """Copy a file into the library. The backend checks its contents when it is used.
-
-    Raises `Refusal`, OmomiError(DISK).
-    """
+    """Copy a file into the library; the backend checks it when it is used. Raises `Refusal`, OmomiError(DISK)."""
     if source.suffix.lower() not in (EDIT, PRESET, PROFILE):
         kinds = f"an edit (*{EDIT}), a preset (*{PRESET}) nor a family (*{PROFILE})"
         raise Refusal(f"{source.name} is neither {kinds}. Choose another file.")

@@ -1,9 +1,8 @@
 """The live preview: the shape of the edits while their sliders are dragged.
 
-A change of a property only marks its object. In the window a timer then asks the backend where the vertices are, one
-request at a time and always with the newest strengths, and writes the answer into the shape key of the edits or, where
-there is none, into a preview. The undo step of a drag is Blender's own; undo and redo bring back strengths and shape
-key together, and what had not arrived when the step was made is computed again.
+A change of a property only marks its object. In the window a timer asks the backend where the vertices are, one request
+at a time and with the newest strengths, and writes them into the shape key of the edits or, where there is none, into a
+preview. Undo and redo bring back strengths and shape key together; what had not arrived is computed again.
 """
 
 from __future__ import annotations
@@ -22,8 +21,6 @@ from ..text import Refusal, explain
 from . import backend_fit, edits, fits, process
 from .backend_fit import FitSettings
 from .task import Client, Task, Work
-
-__all__ = ["after_history", "body_of", "error", "mark", "pump", "status", "stop"]
 
 TICK_SECONDS = 1 / 60
 # For so long after a step of a slider the next one does not look again whether scan and masks have changed.

@@ -13,8 +13,6 @@ from ..backend.protocol.client import BackendClient, default_command
 from ..backend.protocol.messages import Failure, Hello
 from ..ui import preferences
 
-__all__ = ["close", "command", "describe", "describe_device", "introduced", "running", "site_folder", "started"]
-
 BACKEND = Path(__file__).parents[1] / "backend"
 
 _client: BackendClient | None = None
@@ -28,10 +26,7 @@ def site_folder() -> Path:
 
 
 def command() -> list[str]:
-    """How to start the backend as the preferences say.
-
-    Raises ``BACKEND_START`` where the installed package has no wheels for this Blender's Python.
-    """
+    """The argv of the backend. Raises ``BACKEND_START`` where the package has no wheels for this Blender's Python."""
     chosen = preferences.get()
     interpreter, sites = chosen.interpreter, []
     if not interpreter:

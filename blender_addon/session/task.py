@@ -9,8 +9,6 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import Done, Failure, FitDone, MeshFrame, Progress
 
-__all__ = ["Answer", "Client", "Task", "Work"]
-
 
 class Client(Protocol):
     """The part of ``BackendClient`` that the add-on needs."""
@@ -62,7 +60,6 @@ class Task:
         previews that it shows."""
         self.keys = keys
         self.over = False
-        self.cancelled = False
         self.fraction = 0.0
         self.text = text
         self.result: Any = None
@@ -105,9 +102,12 @@ class Task:
 
     def cancel(self) -> None:
         """Stop now."""
-        if not self.over:
-            self.cancelled = True
-            self._end()
+        if self.over:
+            return
+        job, self._job, self.over = self._job, None, True
+        self._work.close()
+        if job is not None:
+            self._client.cancel(job)
 
     def abandon(self) -> None:
         """Stop, and drop what is finished."""
@@ -136,12 +136,6 @@ class Task:
         except BaseException:
             self._job, self.over = None, True
             raise
-
-    def _end(self) -> None:
-        job, self._job, self.over = self._job, None, True
-        self._work.close()
-        if job is not None:
-            self._client.cancel(job)
 
     def _withdraw(self, error: OmomiError) -> None:
         """Cancel the job and have it fail with this error."""

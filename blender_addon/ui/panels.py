@@ -11,8 +11,6 @@ from ..session import edits, fits, library, live, process
 from . import preferences
 from .widgets import ClosedSidebar, Sidebar, active_mesh, file_rows, lines
 
-__all__ = ["CLASSES"]
-
 # Counting holes touches every edge; larger meshes would make the sidebar stutter.
 MAX_COUNTED_CORNERS = 1_000_000
 
@@ -20,14 +18,12 @@ _holes: dict[tuple[int, int, int], int] = {}
 
 
 class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
-    bl_idname = "OMOMI_PT_scan"
     bl_label = "Scan"
 
     def draw(self, context: Any) -> None:
-        layout: Any = self.layout
         settings = context.scene.omomi
-        lines(layout, _scan_text(context.active_object), "MESH_DATA")
-        column = layout.column()
+        lines(self.layout, _scan_text(context.active_object), "MESH_DATA")
+        column = self.layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
         for name in ("level", "denoise", "fill", "symmetry"):
@@ -39,49 +35,45 @@ class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
             lines(column, f"The library has no '{settings.profile}'", "ERROR")
         run = fits.current()
         if run is None:
-            layout.operator("omomi.fit", icon="MOD_REMESH")
+            self.layout.operator("omomi.fit", icon="MOD_REMESH")
         else:
-            row = layout.row(align=True)
+            row = self.layout.row(align=True)
             row.progress(factor=run.fraction, type="BAR", text=run.text)
             row.operator("omomi.cancel", text="", icon="X")
-        lines(layout, _device_text(), "MEMORY")
+        lines(self.layout, _device_text(), "MEMORY")
 
 
 class OMOMI_PT_completions(ClosedSidebar, bpy.types.Panel):
-    bl_idname = "OMOMI_PT_completions"
     bl_label = "Other Completions"
 
     def draw(self, context: Any) -> None:
-        layout: Any = self.layout
         obj = active_mesh(context)
         result = None if obj is None else fit_provenance.result_of(obj)
         if result is None:
-            lines(layout, "Make a fitted scan active", "INFO")
+            lines(self.layout, "Make a fitted scan active", "INFO")
             return
         made = completions.of(result)
         for number, item in enumerate((result, *made) if made else (), 1):
-            row = layout.row(align=True)
+            row = self.layout.row(align=True)
             shown = "RADIOBUT_ON" if item == obj else "RADIOBUT_OFF"
             text = "The fit" if item == result else f"Completion {number}"
             row.operator("omomi.show_completion", text=text, icon=shown).name = item.name
             row.operator("omomi.pick_completion", text="", icon="CHECKMARK").name = item.name
-        row = layout.row(align=True)
+        row = self.layout.row(align=True)
         row.prop(context.scene.omomi, "completions", text="")
         row.operator("omomi.complete_otherwise", text="Complete Otherwise")
 
 
 class OMOMI_PT_edits(Sidebar, bpy.types.Panel):
-    bl_idname = "OMOMI_PT_edits"
     bl_label = "Edits"
 
     def draw(self, context: Any) -> None:
-        layout: Any = self.layout
         obj = active_mesh(context)
         if obj is None:
-            layout.label(text="Make a mesh object active", icon="INFO")
+            self.layout.label(text="Make a mesh object active", icon="INFO")
             return
         group = obj.omomi
-        row = layout.row()
+        row = self.layout.row()
         row.template_list("OMOMI_UL_edits", "", group, "edits", group, "active", rows=3)
         buttons = row.column(align=True)
         buttons.menu("OMOMI_MT_add_edit", text="", icon="ADD")
@@ -90,114 +82,100 @@ class OMOMI_PT_edits(Sidebar, bpy.types.Panel):
         buttons.operator("omomi.move_edit", text="", icon="TRIA_UP").direction = "UP"
         buttons.operator("omomi.move_edit", text="", icon="TRIA_DOWN").direction = "DOWN"
         if group.active < len(group.edits):
-            _draw_edit(layout, context, obj, group.edits[group.active])
-        lines(layout, live.error(), "ERROR")
-        lines(layout, live.status(), "TIME")
-        row = layout.row(align=True)
+            _draw_edit(self.layout, context, obj, group.edits[group.active])
+        lines(self.layout, live.error(), "ERROR")
+        lines(self.layout, live.status(), "TIME")
+        row = self.layout.row(align=True)
         row.operator("omomi.apply", icon="CHECKMARK")
         row.operator("omomi.reset_edits", icon="LOOP_BACK")
-        lines(layout, group.report, "INFO")
+        lines(self.layout, group.report, "INFO")
 
 
 class OMOMI_PT_learn(ClosedSidebar, bpy.types.Panel):
-    bl_idname = "OMOMI_PT_learn"
     bl_label = "Learn"
 
     def draw(self, context: Any) -> None:
-        layout: Any = self.layout
         settings = context.scene.omomi
         for number, pair in enumerate(settings.pairs):
-            row = layout.row(align=True)
+            row = self.layout.row(align=True)
             row.prop(pair, "before", text="")
             row.label(text="", icon="FORWARD")
             row.prop(pair, "after", text="")
             row.operator("omomi.remove_pair", text="", icon="X").index = number
-        layout.operator("omomi.add_pair", icon="ADD")
-        layout.prop(settings, "learn_name")
-        layout.operator("omomi.learn", icon="IMPORT")
+        self.layout.operator("omomi.add_pair", icon="ADD")
+        self.layout.prop(settings, "learn_name")
+        self.layout.operator("omomi.learn", icon="IMPORT")
 
 
 class OMOMI_PT_library(ClosedSidebar, bpy.types.Panel):
-    bl_idname = "OMOMI_PT_library"
     bl_label = "Library"
 
     def draw(self, context: Any) -> None:
-        layout: Any = self.layout
-        file_rows(layout, "EDIT", library.EDIT, "omomi.add_from_library", "FILE")
-        file_rows(layout, "PRESET", library.PRESET, "omomi.load_preset", "PRESET")
-        layout.operator("omomi.import_file", icon="IMPORT")
+        file_rows(self.layout, "EDIT", library.EDIT, "omomi.add_from_library", "FILE")
+        file_rows(self.layout, "PRESET", library.PRESET, "omomi.load_preset", "PRESET")
+        self.layout.operator("omomi.import_file", icon="IMPORT")
 
 
 class OMOMI_PT_blend(ClosedSidebar, bpy.types.Panel):
-    bl_idname = "OMOMI_PT_blend"
     bl_label = "Blend"
 
     def draw(self, context: Any) -> None:
-        layout: Any = self.layout
         settings = context.scene.omomi
-        layout.prop(settings, "other", text="With")
-        layout.prop(settings, "share", slider=True)
-        layout.prop(settings, "guarded")
-        layout.operator("omomi.blend", icon="MOD_MESHDEFORM")
+        self.layout.prop(settings, "other", text="With")
+        self.layout.prop(settings, "share", slider=True)
+        self.layout.prop(settings, "guarded")
+        self.layout.operator("omomi.blend", icon="MOD_MESHDEFORM")
 
 
 class OMOMI_PT_check(Sidebar, bpy.types.Panel):
-    bl_idname = "OMOMI_PT_check"
     bl_label = "Check"
 
     def draw(self, context: Any) -> None:
-        layout: Any = self.layout
         obj = active_mesh(context)
         if obj is not None:
-            lines(layout, obj.omomi.check)
-        layout.operator("omomi.check", icon="VIEWZOOM")
-        row = layout.row(align=True)
+            lines(self.layout, obj.omomi.check)
+        self.layout.operator("omomi.check", icon="VIEWZOOM")
+        row = self.layout.row(align=True)
         for what, text, colour in (
             ("UNCERTAINTY", "Uncertainty", mesh_io.COLOUR), ("DEPARTURE", "Departure", mesh_io.DEPARTURE),
         ):  # fmt: skip
             if obj is not None and colour in obj.data.attributes:
                 row.operator("omomi.show", text=text, icon="HIDE_OFF").what = what
-        layout.operator("omomi.audit", icon="TEXT")
+        self.layout.operator("omomi.audit", icon="TEXT")
 
 
 class OMOMI_PT_family(ClosedSidebar, bpy.types.Panel):
-    bl_idname = "OMOMI_PT_family"
     bl_label = "Family"
 
     def draw(self, context: Any) -> None:
-        layout: Any = self.layout
         settings = context.scene.omomi
         chosen = settings.profile, "RADIOBUT_ON"
-        file_rows(layout, "PROFILE", library.PROFILE, "omomi.choose_family", "RADIOBUT_OFF", chosen)
-        layout.operator("omomi.import_file", icon="IMPORT")
-        column = layout.column(align=True)
+        file_rows(self.layout, "PROFILE", library.PROFILE, "omomi.choose_family", "RADIOBUT_OFF", chosen)
+        self.layout.operator("omomi.import_file", icon="IMPORT")
+        column = self.layout.column(align=True)
         column.prop(settings, "family_name")
         column.operator("omomi.align", icon="OUTLINER_OB_GROUP_INSTANCE")
-        lines(layout, settings.family_report, "INFO")
+        lines(self.layout, settings.family_report, "INFO")
 
 
 class OMOMI_PT_imagine(ClosedSidebar, bpy.types.Panel):
-    bl_idname = "OMOMI_PT_imagine"
     bl_label = "Imagine"
 
     def draw(self, context: Any) -> None:
-        layout: Any = self.layout
         settings = context.scene.omomi
-        row = layout.row(align=True)
+        row = self.layout.row(align=True)
         row.prop(settings, "seed")
         row.prop(settings, "samples", text="")
-        layout.operator("omomi.sample", icon="OUTLINER_OB_POINTCLOUD")
+        self.layout.operator("omomi.sample", icon="OUTLINER_OB_POINTCLOUD")
 
 
 class OMOMI_PT_result(Sidebar, bpy.types.Panel):
-    bl_idname = "OMOMI_PT_result"
     bl_label = "Result"
 
     def draw(self, context: Any) -> None:
-        layout: Any = self.layout
         settings = context.scene.omomi
-        layout.row().prop(settings, "result", expand=True)
-        layout.prop(settings, "keep_islands")
+        self.layout.row().prop(settings, "result", expand=True)
+        self.layout.prop(settings, "keep_islands")
 
 
 # In the order of the sidebar.

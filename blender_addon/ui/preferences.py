@@ -9,8 +9,6 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
-__all__ = ["OmomiPreferences", "get", "library_folder", "log_path"]
-
 PACKAGE = (__package__ or "").rpartition(".")[0]
 
 DEVICES = [

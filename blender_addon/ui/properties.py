@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import bpy
@@ -17,13 +16,8 @@ from bpy.props import (
     StringProperty,
 )
 
-from ..session import library
+from ..session import library, live
 from . import preferences
-
-__all__ = [
-    "BLEND_OPTIONS", "CLASSES", "COMPLETIONS", "FIT_OPTIONS", "KINDS", "RESULTS", "SAMPLES", "SEED", "SOLVE_OPTIONS",
-    "add_to_blender", "remove_from_blender", "when_edited",
-]  # fmt: skip
 
 LEVELS = [
     (str(level), f"{side}\u00b3", f"{side} voxels along the longest side; {note}", level)
@@ -114,18 +108,10 @@ SEED: Any = IntProperty(
     name="Seed", description="The same number gives the same shape again", default=1, min=0, max=2_000_000_000
 )
 
-_listeners: list[Callable[[Any], None]] = []
-
-
-def when_edited(listener: Callable[[Any], None]) -> None:
-    """Call ``listener`` with the object, or None for all, whenever the result of a stack of edits may have changed."""
-    _listeners.append(listener)
-
 
 def _touched(group: Any, context: Any) -> None:
     owner = group.id_data
-    for listener in _listeners:
-        listener(owner if isinstance(owner, bpy.types.Object) else None)
+    live.mark(owner if isinstance(owner, bpy.types.Object) else None)
 
 
 def _masked(edit: Any, context: Any) -> None:
@@ -236,6 +222,5 @@ def add_to_blender() -> None:
 
 
 def remove_from_blender() -> None:
-    _listeners.clear()
     delattr(bpy.types.Object, "omomi")
     delattr(bpy.types.Scene, "omomi")

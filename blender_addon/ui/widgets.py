@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
 from ..session import edits, library
 from . import preferences
-
-__all__ = ["CLASSES", "ClosedSidebar", "Sidebar", "active_mesh", "file_rows", "lines", "wrapped"]
 
 ICONS = {"attribute": "MODIFIER", "shape": "MESH_MONKEY", "learned": "FILE"}
 # Files that a sidebar lists. The others are in the folder.
@@ -23,7 +21,14 @@ LETTER, MARGIN = 6.5, 56
 COLUMNS, FEWEST = 40, 16
 
 
-class Sidebar:
+class Drawn:
+    """Mix-in of panels and menus. The stubs of Blender do not know what a layout can draw."""
+
+    if TYPE_CHECKING:
+        layout: Any
+
+
+class Sidebar(Drawn):
     """Mix-in of all panels: where they are."""
 
     bl_category = "Omomi"
@@ -41,6 +46,11 @@ def active_mesh(context: Any) -> Any | None:
     """The active object if it is a mesh, else None."""
     obj = context.active_object
     return obj if obj is not None and obj.type == "MESH" else None
+
+
+def selected_meshes(context: Any) -> list[Any]:
+    """The selected mesh objects."""
+    return [obj for obj in context.selected_objects if obj.type == "MESH"]
 
 
 def wrapped(text: str) -> list[str]:
@@ -80,8 +90,6 @@ def file_rows(
 
 
 class OMOMI_UL_edits(bpy.types.UIList):
-    bl_idname = "OMOMI_UL_edits"
-
     def draw_item(
         self, context: Any, layout: Any, data: Any, item: Any, icon: Any, active_data: Any, active_name: Any
     ) -> None:
@@ -96,34 +104,30 @@ class OMOMI_UL_edits(bpy.types.UIList):
         row.prop(item, "mute", text="", icon="HIDE_ON" if item.mute else "HIDE_OFF", emboss=False)
 
 
-class OMOMI_MT_add_edit(bpy.types.Menu):
-    bl_idname = "OMOMI_MT_add_edit"
+class OMOMI_MT_add_edit(Drawn, bpy.types.Menu):
     bl_label = "Add Edit"
 
     def draw(self, context: Any) -> None:
-        layout: Any = self.layout
         for kind in ("attribute", "shape"):
             for known in [item for item in edits.built_in() if item.kind == kind]:
-                add = layout.operator("omomi.add_edit", text=known.label, icon=ICONS[kind])
+                add = self.layout.operator("omomi.add_edit", text=known.label, icon=ICONS[kind])
                 add.kind, add.name = kind, known.name
-            layout.separator()
+            self.layout.separator()
         for name in files(library.EDIT):
-            layout.operator("omomi.add_from_library", text=name, icon="FILE").name = name
+            self.layout.operator("omomi.add_from_library", text=name, icon="FILE").name = name
 
 
-class OMOMI_MT_presets(bpy.types.Menu):
-    bl_idname = "OMOMI_MT_presets"
+class OMOMI_MT_presets(Drawn, bpy.types.Menu):
     bl_label = "Presets"
 
     def draw(self, context: Any) -> None:
-        layout: Any = self.layout
         for name in library.BUILT_IN:
-            layout.operator("omomi.load_preset", text=name, icon="LOCKED").name = name
-        layout.separator()
+            self.layout.operator("omomi.load_preset", text=name, icon="LOCKED").name = name
+        self.layout.separator()
         for name in files(library.PRESET):
-            layout.operator("omomi.load_preset", text=name).name = name
-        layout.separator()
-        layout.operator("omomi.save_preset", icon="ADD")
+            self.layout.operator("omomi.load_preset", text=name).name = name
+        self.layout.separator()
+        self.layout.operator("omomi.save_preset", icon="ADD")
 
 
 CLASSES = (OMOMI_UL_edits, OMOMI_MT_add_edit, OMOMI_MT_presets)

@@ -45,11 +45,9 @@ INTERPOLATED = 4
 
 
 def departure(shape: ShapeGaussian, scan: Surface, start: Similarity, noise: float, sided: bool) -> float:
-    """How far a scan departs from the family, for `Profile.score`: the natural logarithm of the mean squared
-    Mahalanobis length of a measurement, 0 where all is as the Gaussian has it.
-
-    scan: canonical, with points of standard deviation ``noise``; start: its pose, as found.
-    """
+    """How far a scan departs from the family: the natural logarithm of the mean squared Mahalanobis length of a
+    measurement, 0 where all is as the Gaussian has it. scan: canonical, its points of standard deviation ``noise``;
+    start: its pose, as found."""
     shape = shape.part(COARSE)
     placed = fit_from_pose(shape, scan, start, noise, DEPARTURE_ROUNDS, sided)
     index, offset, _ = _offsets(shape, placed, scan.thinned(DEPARTURE_POINTS).moved(placed.similarity), sided)
@@ -124,11 +122,8 @@ def surface_offsets(
 
 def residual_variances(found: Sequence[SurfaceOffsets]) -> NDArray[np.float64]:
     """Variances (6,) of the residuals of members that the shape was not learned from: one for each of the
-    RESIDUAL_RANGES, and one for the uncorrelated part.
-
-    They contain wrong matches, which the residual of the shape itself does not: with that in their place the score
-    test would trust every single point and find the finest relief.
-    """
+    RESIDUAL_RANGES, and one for the uncorrelated part. Unlike the residual of the shape itself they contain wrong
+    matches, without which the score test would trust every single point."""
     edges = np.geomspace(0.015, 0.8, 22)
     # sums over pairs, by distance: of products of residuals, and of the correlation of each range
     total, alike = np.zeros(len(edges) + 1), np.zeros((len(edges) + 1, 1 + len(RESIDUAL_RANGES)))
@@ -199,10 +194,8 @@ def patch_scores(shape: ShapeGaussian, found: SurfaceOffsets, residual: NDArray)
 
 
 def usual_scores(shape: ShapeGaussian, found: Sequence[PatchScores]) -> NDArray[np.float64]:
-    """Root mean square score (n,) of members around each point of the shape, which was learned without them.
-
-    A deviation is divided by it, because the family is not exactly Gaussian and some places are hard to match.
-    """
+    """Root mean square score (n,) of members around each point of the shape, which was learned without them. It divides
+    a deviation, because the family is not exactly Gaussian and some places are hard to match."""
     index = np.concatenate([one.index for one in found])
     square = np.clip(np.concatenate([one.value for one in found]), -LARGEST_USUAL, LARGEST_USUAL) ** 2
     code = oriented_points(shape.points, shape.normals, NORMAL_REACH * shape.size)

@@ -200,10 +200,8 @@ def choose_template(members: Sequence[Member], sided: bool) -> int:
 
 
 def learn_profile(members: Sequence[Member], on_progress: Callable[[float, str], None] = lambda *_: None) -> Profile:
-    """The profile of a family; on_progress(share, words) may raise.
-
-    Raises OmomiError: BAD_OPTION for too few or too many members, NOT_REGISTERED where they have no shape in common.
-    """
+    """The profile of a family; on_progress(share, words) may raise. Raises OmomiError: BAD_OPTION for too few or too
+    many members, NOT_REGISTERED where they have no shape in common."""
     count = len(members)
     if not FEWEST_MEMBERS <= count <= MOST_MEMBERS:
         raise OmomiError(
@@ -241,10 +239,8 @@ def learn_profile(members: Sequence[Member], on_progress: Callable[[float, str],
 
 
 def two_sided(members: Sequence[Member]) -> bool:
-    """Whether the members are solids: the mean normal of a closed surface vanishes.
-
-    One closed member is enough, because the others may be partial.
-    """
+    """Whether the members are solids, of which one is enough, because the others may be partial: the mean normal of a
+    closed surface vanishes."""
     return min(float(np.linalg.norm(member.surface.normals.mean(axis=0))) for member in members) < CLOSED_MEAN_NORMAL
 
 
@@ -291,9 +287,8 @@ def unseen_error(
     surface = member.surface
     height = surface.points @ rng.normal(size=3)
     shown = height >= np.quantile(height, rng.uniform(*HIDDEN_SHARE))
-    placed = fit_from_pose(
-        shape, Surface(surface.points[shown], surface.normals[shown]), start, member.noise, KNOWN_POSE_ROUNDS, sided
-    )
+    seen = Surface(surface.points[shown], surface.normals[shown])
+    placed = fit_from_pose(shape, seen, start, member.noise, KNOWN_POSE_ROUNDS, sided)
     moved = surface.moved(placed.similarity)
     away = KDTree(moved.points[shown]).query(placed.points)[0]
     index = np.flatnonzero(away > HIDDEN_DISTANCE * shape.size)

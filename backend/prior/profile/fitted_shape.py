@@ -123,18 +123,10 @@ def match_both_ways(
 
 
 def fit_from_pose(
-    shape: ShapeGaussian,
-    scan: Surface,
-    start: Similarity,
-    noise: float,
-    rounds: Sequence[Round],
-    sided: bool,
-    pose_sd: NDArray = POSE_SD,
+    shape: ShapeGaussian, scan: Surface, start: Similarity, noise: float, rounds: Sequence[Round], sided: bool
 ) -> FittedShape:
-    """The shape fitted to a scan from a start near the right pose.
-
-    noise: standard deviation of the scan's points along their normals, in the scan's units.
-    """
+    """The shape fitted to a scan from a start near the right pose; noise: standard deviation of the scan's points along
+    their normals, in the scan's units."""
     similarity, current, points = start, shape.part(COARSE), None
     posterior: Posterior | None = None
     dense = scan.thinned(min(DENSE, 12 * max(step.count for step in rounds)))
@@ -145,15 +137,14 @@ def fit_from_pose(
         points = current.points if posterior is None else current.points + current.displacement(posterior)
         few = scan.thinned(step.count)
         template = Template(current, points, sided)
-        found = match_both_ways(
+        index, targets, distance = match_both_ways(
             template, few.moved(similarity), dense.moved(similarity), step.count // 2, current.spacing
         )
-        index, targets, distance = found
         normals = template.normals[index]
         offset = ((targets - current.points[index]) * normals).sum(axis=1)
         doubt = 1 + (distance / step.reach) ** 2
         variance = ((noise * similarity.scale) ** 2 + (POINT_SLACK * current.spacing) ** 2) * doubt**2
-        posterior = current.condition(current.along(index, normals, pose_sd), offset, variance, pose_sd, step.smooth)
+        posterior = current.condition(current.along(index, normals, POSE_SD), offset, variance, POSE_SD, step.smooth)
         similarity = without_pose(posterior.pose, similarity)
     assert posterior is not None
     points = shape.points + shape.displacement(posterior)

@@ -162,11 +162,8 @@ class ShapeGaussian:
     def condition(
         self, seen: Along, distance: NDArray, variance: NDArray, pose_sd: NDArray, smooth: bool = True
     ) -> Posterior:
-        """The shape given distances (m,) from the mean and their variance (m,).
-
-        pose_sd (7,): as the loadings of ``seen`` were made with. Without ``smooth`` the residual counts as noise, which
-        is faster.
-        """
+        """The shape given distances (m,) from the mean and their variance (m,). pose_sd (7,): as the loadings of
+        ``seen`` were made with. Without ``smooth`` the residual counts as noise, which is faster."""
         if not smooth:
             weighted = seen.loadings / (variance + seen.amplitude**2)[:, None]
             normal = weighted.T @ seen.loadings + np.eye(seen.loadings.shape[1])

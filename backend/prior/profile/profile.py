@@ -1,7 +1,5 @@
-"""A profile: the shapes of one family of scans, learned from its members, as a file NAME.profile.
-
-Under a profile a scan has a plausibility as a member, and a completion of what was not measured.
-"""
+"""A profile: the shapes of one family of scans, learned from its members, as a file NAME.profile. Under it a scan has
+a plausibility as a member, and a completion of what was not measured."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from scipy.stats import t as student
 
 from ...errors import ErrorCode, OmomiError
 from ...field.completion_prior import CompletionPrior
-from ...formats.files import FormatError, write_whole
+from ...formats.files import require, write_whole
 from ...formats.tables import LARGEST_FILE, load_tables, pack, table
 from ...registration.icp import Surface
 from ...scan.prepare import PreparedScan
@@ -65,10 +63,8 @@ class Profile:
     def score(self, departure: float) -> float:
         """Plausibility of a member with this departure: the expected share (0 .. 1) of members that depart more.
 
-        One half is typical. The distribution is the predictive one of a sample with unknown mean and variance,
-        Student's t. The spread is that of the upper half, because members that are nearly copies of others depart by
-        next to nothing and would widen it.
-        """
+        The distribution is the predictive one of a sample with unknown mean and variance, Student's t. The spread is
+        that of the upper half, because members that are nearly copies of others would widen it."""
         count, middle = len(self.departures), float(np.median(self.departures))
         above = self.departures[self.departures >= middle] - middle
         spread = max(float(np.sqrt((above**2).mean())), LEAST_SPREAD) * np.sqrt(1 + 1 / count)
@@ -100,39 +96,29 @@ def load_profile(path: Path) -> Profile:
 
 
 def _profile(arrays: Mapping[str, NDArray], metadata: Mapping[str, str]) -> Profile:
-    if metadata.get("kind") != KIND:
-        raise FormatError("it is not a profile in a format that this Omomi reads")
+    require(metadata.get("kind") == KIND, "it is not a profile in a format that this Omomi reads")
     points = _numbers(arrays, "points", (None, 3))
     count = len(points)
-    if not 32 <= count <= MOST_POINTS:
-        raise FormatError(f"it has {count} points, not 32 to {MOST_POINTS}")
-    if np.ptp(points, axis=0).max() <= 1e-3:
-        raise FormatError("its shape has no extent")
+    require(32 <= count <= MOST_POINTS, f"it has {count} points, not 32 to {MOST_POINTS}")
+    require(np.ptp(points, axis=0).max() > 1e-3, "its shape has no extent")
     normals = _numbers(arrays, "normals", (count, 3))
     length = np.linalg.norm(normals, axis=1, keepdims=True)
-    if not (np.abs(length - 1) < 1e-3).all():
-        raise FormatError("its normals are not of length one")
+    require((np.abs(length - 1) < 1e-3).all(), "its normals are not of length one")
     modes = _numbers(arrays, "modes", (None, count, 3))
-    if len(modes) > MOST_MODES:
-        raise FormatError(f"it has more than {MOST_MODES} modes")
+    require(len(modes) <= MOST_MODES, f"it has more than {MOST_MODES} modes")
     amplitude, shares = _numbers(arrays, "amplitude", (count,)), _numbers(arrays, "shares", (len(RANGES),))
-    if not (amplitude > 0).all():
-        raise FormatError("its residual is not above 0 everywhere")
-    if not ((shares >= 0).all() and shares.sum() <= 1):
-        raise FormatError("the shares of its residual are not between 0 and 1")
+    require((amplitude > 0).all(), "its residual is not above 0 everywhere")
+    require((shares >= 0).all() and shares.sum() <= 1, "the shares of its residual are not between 0 and 1")
     departures, usual = _numbers(arrays, "departures", (None,)), _numbers(arrays, "usual", (count,))
     residual = _numbers(arrays, "rest", (len(RESIDUAL_RANGES) + 1,))
-    if not ((residual >= 0).all() and residual[-1] > 0):
-        raise FormatError("the variances of its departures are not above 0")
+    require((residual >= 0).all() and residual[-1] > 0, "the variances of its departures are not above 0")
     sigma_factor = float(_numbers(arrays, "stretch", (1,))[0])
-    if not ((usual > 0).all() and sigma_factor > 0):
-        raise FormatError("its calibration is not above 0")
+    require((usual > 0).all() and sigma_factor > 0, "its calibration is not above 0")
     members = tuple(metadata.get("members", "").split("\n"))
-    if not FEWEST_MEMBERS <= len(departures) == len(members) <= MOST_MEMBERS:
-        raise FormatError("its members do not match its departures")
+    matched = FEWEST_MEMBERS <= len(departures) == len(members) <= MOST_MEMBERS
+    require(matched, "its members do not match its departures")
     sided = metadata.get("sided")
-    if sided not in ("yes", "no"):
-        raise FormatError("whether its members have two sides is missing")
+    require(sided in ("yes", "no"), "whether its members have two sides is missing")
     shape = ShapeGaussian(points, normals / length, modes, amplitude, shares)
     return Profile(shape, sided == "yes", departures, residual, usual, sigma_factor, members)
 
@@ -208,11 +194,8 @@ def _facing(placed: FittedShape, moved: Surface) -> NDArray[np.float64]:
 def _denser(
     shape: ShapeGaussian, points: NDArray, normals: NDArray, sigma: NDArray
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Points (n, 3), normals and sigma with ADDED_POINTS more for each point.
-
-    They are drawn from triangles with two neighbours on the same side, curved by Phong tessellation (Boubekeur and
-    Alexa 2008, section 3).
-    """
+    """Points (n, 3), normals and sigma with ADDED_POINTS more for each point, drawn from triangles with two neighbours
+    on the same side, curved by Phong tessellation (Boubekeur and Alexa 2008, section 3)."""
     rng = np.random.default_rng(0)
     away, near = KDTree(points).query(points, k=min(NEIGHBOURS + 1, len(points)))
     alike = np.einsum("nk,nvk->nv", normals, normals[near]) > SAME_SIDE
