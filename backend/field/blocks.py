@@ -27,12 +27,12 @@ def cover(active: np.ndarray) -> np.ndarray:
     """
     if len(active) == 0:
         return np.zeros((0, 3), np.int32)
-    covers = [_cover_at(active, np.array(shift, np.int32)) for shift in itertools.product(range(STRIDE), repeat=3)]
+    covers = [cover_on_lattice(active, np.array(shift, np.int32)) for shift in itertools.product(range(STRIDE), repeat=3)]
     return min(covers, key=len)
 
 
-def _cover_at(active: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """A cover by blocks whose first bricks are ``shift`` plus multiples of the stride."""
+def cover_on_lattice(active: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """A cover, as of `cover`, by blocks whose first bricks are ``shift`` (3,) plus multiples of the stride."""
     lattice, remainder = np.divmod(active - shift, STRIDE)
     # one more for the block before the first one
     origin = lattice.min(axis=0) - 1

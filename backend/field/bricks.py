@@ -116,7 +116,7 @@ class Level:
     number: int
     grid: BrickGrid  # mean and log scale, in voxels, on the stored bricks
     bricks: BrickMap  # finds them, and holds the side of the surface of all the others
-    blocks: int
+    blocks: np.ndarray  # i32 (b, 3), first bricks of the blocks that the network ran on, all on one lattice
     code: np.ndarray  # f32 (CODE,), the shape's, on which the level was conditioned
 
     @property

@@ -19,7 +19,7 @@ from .bricks import Level
 from .completion_prior import CompletionPoints, CompletionPrior
 from .isosurface import extract
 from .onnx_model import CancelToken, Model
-from .recursion import recursion
+from .recursion import ScanEvidence, recursion
 from .uncertainty import Variation, vertex_sigma
 
 LEVEL_GROWTH = 4.0
@@ -54,6 +54,15 @@ class FitStats:
 
 
 @dataclass(frozen=True)
+class FittedField:
+    """What a fit was read from."""
+
+    levels: tuple[Level, ...]  # coarse to fine
+    evidence: ScanEvidence
+    largest_only: bool  # whether one piece was kept
+
+
+@dataclass(frozen=True)
 class Fit:
     """What a fit returns."""
 
@@ -61,6 +70,7 @@ class Fit:
     stats: FitStats
     report: CleanReport
     code: np.ndarray  # f32 (CODE,), of the shape
+    field: FittedField | None = None  # what edits of the network need; None where only a mesh is at hand
 
 
 Completer = Callable[[PreparedScan, Level], CompletionPrior | None]
@@ -100,9 +110,11 @@ def fit(
         completion = None
 
     def levels_with(added: CompletionPoints | None) -> Iterator[Level]:
-        seen = prepared.points, prepared.normals, noise, options.fill
-        return recursion(*seen, options.level, model, cancel, on_blocks, added, variation=variation)
+        nonlocal evidence
+        evidence = ScanEvidence(prepared.points, prepared.normals, noise, options.fill, added)
+        return recursion(evidence, options.level, model, cancel, on_blocks, variation=variation)
 
+    evidence: ScanEvidence | None = None
     levels: list[Level] = []
     rows: list[dict[str, float]] = []
     mesh: FittedMesh | None = None
@@ -113,7 +125,7 @@ def fit(
         mesh = _mesh(levels, prepared, options, model, added)
         cancel.raise_if_cancelled()
         seconds = time.perf_counter() - started
-        rows[level.number :] = [{"level": level.number, "blocks": level.blocks, "seconds": seconds}]
+        rows[level.number :] = [{"level": level.number, "blocks": len(level.blocks), "seconds": seconds}]
         source = "" if added is None else added.prior.source
         if mesh is not None:
             on_frame(mesh)
@@ -123,12 +135,14 @@ def fit(
     stats = FitStats(
         seconds=time.perf_counter() - started,
         network_seconds=model.seconds - network_before,
-        blocks=sum(level.blocks for level in levels),
+        blocks=sum(len(level.blocks) for level in levels),
         peak_bytes=peak_bytes(),
         levels=tuple(rows),
         guess=source,
     )
-    return Fit(mesh, stats, prepared.report, levels[-1].code)
+    assert evidence is not None, "a mesh comes of levels"
+    found = FittedField(tuple(levels), evidence, not options.keep_islands)
+    return Fit(mesh, stats, prepared.report, levels[-1].code, found)
 
 
 def level_progress(on_progress: Callable[[float, str], None], deepest: int) -> Callable[[int, int, int], None]:

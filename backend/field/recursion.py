@@ -7,10 +7,11 @@ above or with many scan points. The recursion stops at the requested level, or w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from .blocks import BlockAverage, bricks_of, cover, distinct, gather_parent
+from .blocks import BlockAverage, bricks_of, cover, cover_on_lattice, distinct, gather_parent
 from .bricks import (
     BLOCK,
     BLOCK_BRICKS,
@@ -41,16 +42,40 @@ BATCH = 8
 """Blocks in one run of the network. Larger batches are no faster on the CPU, and a fit can be cancelled between two."""
 
 
+@dataclass(frozen=True)
+class ScanEvidence:
+    """What the network is told of a scan, on every level."""
+
+    points: np.ndarray  # f32 (n, 3), canonical
+    normals: np.ndarray  # f32 (n, 3)
+    noise: float  # standard deviation of the points along their normals, canonical
+    filling: float  # -1 .. 1, hole filling
+    completion: CompletionPoints | None = None  # surface where the scan has none; it counts as thin evidence
+
+    def known(self, number: int) -> np.ndarray:
+        """Points f32 (k, 3) of the scan and of its completion that count on a level."""
+        added = None if self.completion is None else self.completion.at(voxel_size(number))
+        return self.points if added is None else np.concatenate([self.points, added.points])
+
+    def sums(self, number: int, bricks: BrickMap) -> np.ndarray:
+        """The evidence of a level, as `splat` returns it."""
+        sums = splat(self.points, self.normals, resolution(number), bricks)
+        if self.completion is not None:
+            added = self.completion.at(voxel_size(number))
+            add_splat(sums, added.points, added.normals, resolution(number), bricks, added.weight)
+        return sums
+
+    def attributes(self, number: int) -> tuple[float, float, int]:
+        """What `Model.style` is told beside the code."""
+        return self.noise / voxel_size(number), self.filling, number
+
+
 def recursion(
-    points: np.ndarray,
-    normals: np.ndarray,
-    noise: float,
-    filling: float,
+    scan: ScanEvidence,
     deepest: int,
     model: Model,
     cancel: CancelToken,
     on_blocks: Callable[[int, int, int], None],
-    completion: CompletionPoints | None = None,
     code: np.ndarray | None = None,
     variation: Variation | None = None,
 ) -> Iterator[Level]:
@@ -58,11 +83,7 @@ def recursion(
 
     Parameters
     ----------
-    points, normals: f32 (n, 3), canonical.
-    noise: standard deviation of the points along their normals, canonical.
-    filling: -1 .. 1, hole filling.
     on_blocks: called as (level, blocks done, blocks of the level) after each batch.
-    completion: surface where the scan has none; it counts as thin evidence.
     code: f32 (CODE,), of the shape; without it the encoder reads the code from the scan.
     variation: draws another completion than the most likely one.
 
@@ -74,20 +95,15 @@ def recursion(
     mirrors = encoded and variation is None
     reflected_code: np.ndarray | None = None
     for number in range(deepest + 1):
-        added = None if completion is None else completion.at(voxel_size(number))
-        known = points if added is None else np.concatenate([points, added.points])
-        blocks, sides = _first_block() if level is None else _refine(level, known)
+        blocks, sides = _first_block() if level is None else _refine(level, scan.known(number))
         if len(blocks) == 0:
             return
         coords = distinct(bricks_of(blocks))
         bricks = BrickMap.of(coords, sides, margin=BLOCK_BRICKS if number else 0)
-        sums = splat(points, normals, resolution(number), bricks)
-        if added is not None:
-            add_splat(sums, added.points, added.normals, resolution(number), bricks, added.weight)
+        sums = scan.sums(number, bricks)
         if code is None:
             code, reflected_code = _encode(model, sums, bricks, mirrors and deepest < CODED_LEVELS, variation, cancel)
-        attributes = noise / voxel_size(number), filling, number
-        style = model.style(*attributes, code, cancel)
+        style = model.style(*scan.attributes(number), code, cancel)
         average = BlockAverage(len(coords), 2)
         for start in range(0, len(blocks), BATCH):
             batch = blocks[start : start + BATCH]
@@ -99,18 +115,18 @@ def recursion(
             field = model.field(evidence, parent, position, styles, cancel)
             if mirrors and number == deepest <= DEEPEST_MIRRORED:
                 if reflected_code is not None:
-                    styles = np.repeat(model.style(*attributes, reflected_code, cancel), len(batch), axis=0)
+                    styles = np.repeat(model.style(*scan.attributes(number), reflected_code, cancel), len(batch), axis=0)
                 other = model.field(*reflected(evidence, parent, position), styles, cancel)
                 field = (field + other[:, :, ::-1, ::-1, ::-1]) / 2
             if number == 0 and encoded:
                 # The code moves the mean. The scale comes from a run with the zero code, because a code makes it too
                 # small where nothing was measured and ranks the errors worse where everything was.
-                uncoded = model.style(*attributes, np.zeros_like(code), cancel)
+                uncoded = model.style(*scan.attributes(number), np.zeros_like(code), cancel)
                 field[:, 1] = model.field(evidence, parent, position, uncoded, cancel)[:, 1]
             average.add(field, index)
             on_blocks(number, start + len(batch), len(blocks))
         grid = BrickGrid(coords, average.mean())
-        level = Level(number, grid if variation is None else variation.field(grid, number), bricks, len(blocks), code)
+        level = Level(number, grid if variation is None else variation.field(grid, number), bricks, blocks, code)
         yield level
 
 
@@ -157,35 +173,73 @@ def _refine(level: Level, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Also the sides i32 (s, s, s), OUTSIDE or INSIDE, of all bricks of that level's domain with a margin of one block.
     """
-    mean = level.grid.values[:, 0].reshape(-1, 2, BRICK // 2, 2, BRICK // 2, 2, BRICK // 2)
-    near = np.abs(mean).min(axis=(2, 4, 6)) < REFINE_DISTANCE
-    inside = mean.mean(axis=(2, 4, 6)) < 0
-    octants = np.stack(np.meshgrid(*[np.arange(2, dtype=np.int32)] * 3, indexing="ij"), axis=-1)
-    children = 2 * level.grid.coords[:, None, None, None] + octants
     count = resolution(level.number + 1) // BRICK
-    sides = _child_sides(level.bricks, children, inside, count)
     cell = np.floor((points + np.float32(1)) * np.float32(count / 2)).astype(np.int32)
     within = ((cell >= 0) & (cell < count)).all(axis=1)
     members = np.bincount((cell[within] @ np.array([count * count, count, 1])), minlength=count**3)
     measured = np.argwhere(members.reshape((count,) * 3) >= REFINE_POINTS)
-    active = distinct(np.concatenate([children[near], measured]))
-    return cover(active[((active >= 0) & (active < count)).all(axis=1)]), sides
+    return cover(distinct(np.concatenate([near_children(level), measured]))), child_sides(level)
 
 
-def _child_sides(parents: BrickMap, children: np.ndarray, inside: np.ndarray, count: int) -> np.ndarray:
-    """Sides i32 (s, s, s) of a domain of ``count`` bricks along each axis, with a margin of one block around it.
+def near_children(level: Level) -> np.ndarray:
+    """Bricks i32 (m, 3) of the next level that come near the surface of this one."""
+    mean = level.grid.values[:, 0].reshape(-1, *[2, BRICK // 2] * 3)
+    near = _children(level)[np.abs(mean).min(axis=(2, 4, 6)) < REFINE_DISTANCE]
+    return near[((near >= 0) & (near < resolution(level.number + 1) // BRICK)).all(axis=1)]
 
-    children: coordinates i32 (m, 2, 2, 2, 3) of the bricks below the stored ones; inside: bool (m, 2, 2, 2), their
-    sides. Bricks below others take the side that ``parents`` has there.
+
+def _children(level: Level) -> np.ndarray:
+    """Coordinates i32 (m, 2, 2, 2, 3) of the bricks below the stored ones."""
+    octants = np.stack(np.meshgrid(*[np.arange(2, dtype=np.int32)] * 3, indexing="ij"), axis=-1)
+    return 2 * level.grid.coords[:, None, None, None] + octants
+
+
+def child_sides(level: Level) -> np.ndarray:
+    """Sides i32 (s, s, s) of the next level's domain, with a margin of one block around it.
+
+    Bricks below those that are not stored take the side of these.
     """
+    parents, count = level.bricks, resolution(level.number + 1) // BRICK
+    inside = level.grid.values[:, 0].reshape(-1, *[2, BRICK // 2] * 3).mean(axis=(2, 4, 6)) < 0
     margin = BLOCK_BRICKS
     place = np.arange(-margin, count + margin) // 2 + parents.margin
     known = np.clip(place, 0, len(parents.index) - 1)
     sides = parents.index[np.ix_(known, known, known)]
-    stored = (children + margin).reshape(-1, 3)
+    stored = (_children(level) + margin).reshape(-1, 3)
     in_domain = ((stored >= 0) & (stored < len(sides))).all(axis=1)
     x, y, z = stored[in_domain].T
     sides[x, y, z] = np.where(inside.reshape(-1), INSIDE, OUTSIDE)[in_domain]
     beyond = (place < 0) | (place >= len(parents.index))
     sides[beyond] = sides[:, beyond] = sides[:, :, beyond] = OUTSIDE
     return sides
+
+
+def extended(
+    level: Level, above: Level, wanted: np.ndarray, scan: ScanEvidence, model: Model, cancel: CancelToken
+) -> Level:
+    """A level with blocks for further bricks i32 (m, 3), on the lattice of its own blocks; above: the level above.
+
+    The bricks that the level has keep their values to the bit. Raises OmomiError(CANCELLED).
+    """
+    fresh = wanted[level.bricks.find(wanted) < 0]
+    if not len(fresh):
+        return level
+    blocks = cover_on_lattice(fresh, level.blocks[0])
+    coords = distinct(bricks_of(blocks))
+    bricks = BrickMap.of(coords, np.where(level.bricks.index >= 0, OUTSIDE, level.bricks.index), level.bricks.margin)
+    sums, average = scan.sums(level.number, bricks), BlockAverage(len(coords), 2)
+    style = model.style(*scan.attributes(level.number), level.code, cancel)
+    for start in range(0, len(blocks), BATCH):
+        batch = blocks[start : start + BATCH]
+        index = bricks.find(bricks_of(batch))
+        parent = gather_parent(above.grid, above.bricks, batch)
+        styles = np.repeat(style, len(batch), axis=0)
+        field = model.field(gather_evidence(sums, index), parent, _position(batch, level.number), styles, cancel)
+        average.add(field, index)
+    new = level.bricks.find(coords) < 0
+    every = np.concatenate([level.grid.coords, coords[new]])
+    order = np.lexsort(every.T[::-1])
+    values = np.concatenate([level.grid.values, average.mean()[new]])[order]
+    bricks = BrickMap.of(every[order], level.bricks.index, level.bricks.margin)
+    joined = np.concatenate([level.blocks, blocks])
+    return Level(level.number, BrickGrid(every[order], values), bricks, joined, level.code)

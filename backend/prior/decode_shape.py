@@ -18,7 +18,7 @@ from ..field.bricks import BrickGrid, Level
 from ..field.fit import FittedMesh, ignore, level_progress, level_surface
 from ..field.isosurface import extract
 from ..field.onnx_model import CancelToken, Model
-from ..field.recursion import recursion
+from ..field.recursion import ScanEvidence, recursion
 from ..field.uncertainty import Variation
 from ..geometry.normals import normals_of
 from ..geometry.topology import label_faces, signed_volumes
@@ -79,7 +79,7 @@ def decode_shape(
     known = (nothing, nothing) if outline is None else (outline.points, outline.normals)
     levels: list[Level] = []
     mesh: FittedMesh | None = None
-    inputs = *known, SOFTNESS, 0.0, level, model, cancel, level_progress(on_progress, level)
+    inputs = ScanEvidence(*known, SOFTNESS, 0.0), level, model, cancel, level_progress(on_progress, level)
     for found in recursion(*inputs, code=np.asarray(code, np.float32), variation=variation):
         levels.append(found)
         surface = level_surface(levels, nothing, model, largest_only=True)

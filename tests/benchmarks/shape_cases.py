@@ -15,7 +15,7 @@ from backend.edits.shape_sliders import heights_of
 from backend.field.fit import fit
 from backend.field.isosurface import extract
 from backend.field.onnx_model import CancelToken, Model, load_model
-from backend.field.recursion import recursion
+from backend.field.recursion import ScanEvidence, recursion
 from backend.formats.mesh_files import load_scan
 from backend.prior.decode_shape import SOFTNESS
 from backend.prior.flow import auroc
@@ -95,8 +95,8 @@ def imagined(count: int) -> dict:
     for seed in range(count):
         code, outline = drawn_code(prior, seed)
         first.append(bool((code == prior.flow.sample(AT_ONCE, seed)[0]).all()))
-        asked = outline.points, outline.normals, SOFTNESS, 0.0, IMAGINED_LEVEL, model, CancelToken(), lambda *_: None
-        levels = list(recursion(*asked, code=code))
+        drawn = ScanEvidence(outline.points, outline.normals, SOFTNESS, 0.0)
+        levels = list(recursion(drawn, IMAGINED_LEVEL, model, CancelToken(), lambda *_: None, code=code))
         surface = extract(levels[-1].grid, sides=levels[-1].bricks)
         if levels[-1].number < IMAGINED_LEVEL or not len(surface.faces):
             none += 1

@@ -10,7 +10,7 @@ from backend.errors import ErrorCode, OmomiError
 from backend.field.bricks import Level
 from backend.field.completion_prior import LEAST_CLEARANCE
 from backend.field.onnx_model import CancelToken, Model, load_model
-from backend.field.recursion import recursion
+from backend.field.recursion import ScanEvidence, recursion
 from backend.formats.raw_scan import RawScan
 from backend.prior.symmetry import Mirror, SymmetryScorer, half_sphere, mirror_planes, same_plane, thinned
 from backend.prior.symmetry_completion import LEAST_WORTH, accepted_planes, fit_with_symmetry, symmetry_prior
@@ -85,7 +85,8 @@ def scanned(shape: tuple[np.ndarray, np.ndarray], seen: np.ndarray, seed: int = 
 
 
 def level_0(scan: PreparedScan, model: Model) -> Level:
-    return next(recursion(scan.points, scan.normals, scan.noise, 0.0, 1, model, CancelToken(), lambda *_: None))
+    seen = ScanEvidence(scan.points, scan.normals, scan.noise, 0.0)
+    return next(recursion(seen, 1, model, CancelToken(), lambda *_: None))
 
 
 @pytest.mark.parametrize("seed", [2, 3])
