@@ -29,27 +29,21 @@ from torch.nn import functional
 from ..field.bricks import BLOCK, TRUNCATION
 from ..field.onnx_model import CODE
 
-EVIDENCE = 5
-"""Channels of evidence in each voxel: number of points, sum of their normals (3), sum of normal . position."""
+EVIDENCE = 5  # channels of evidence in each voxel: number of points, sum of their normals (3), sum of normal . position
 ATTRIBUTES = 4
 """Numbers that Phi gets beside the code: log2 of the noise (voxels) / 3, hole filling (-1 .. 1), level / 5, and 1 at
 level 0."""
-WAVES = 4
-"""Cosines along each axis of the canonical frame that the layer of the position sees."""
-LOG_SCALE_LIMITS = (-5.0, 1.5)
-"""The scale b stays between .007 and 4.5 voxels."""
+WAVES = 4  # cosines along each axis of the canonical frame that the layer of the position sees
+LOG_SCALE_LIMITS = (-5.0, 1.5)  # the scale b stays between .007 and 4.5 voxels
 
 
 @dataclass(frozen=True)
 class AtomConfig:
     """Sizes of the atom and of Phi."""
 
-    widths: tuple[int, int, int] = (24, 48, 96)
-    """Channels of the atom at 16^3, 8^3 and 4^3."""
-    phi_width: int = 48
-    """Of Phi's layers that hear the attributes."""
-    code_width: int = 128
-    """Of Phi's layers that hear the shape code."""
+    widths: tuple[int, int, int] = (24, 48, 96)  # channels of the atom at 16^3, 8^3 and 4^3
+    phi_width: int = 48  # of Phi's layers that hear the attributes
+    code_width: int = 128  # of Phi's layers that hear the shape code
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -66,28 +60,20 @@ class Atom(nn.Module):
     Returns the field (N, 2, 32, 32, 32), mean and log scale in voxels, and the features at 16^3, 8^3 and 4^3.
     """
 
-    upsample: Tensor
-    binomial: Tensor
-    coarse_grid: Tensor
-    line: Tensor
-    frequency: Tensor
-    double_middle: Tensor
-    double_coarse: Tensor
-
     def __init__(self, config: AtomConfig | None = None) -> None:
         super().__init__()
         self.config = config or AtomConfig()
         fine, middle, coarse = self.config.widths
         self.sharp, self.soft = LocalPlanes(0.8), LocalPlanes(2.0)
-        self.register_buffer("upsample", interpolation_band(), persistent=False)
-        self.register_buffer("binomial", binomial_band(), persistent=False)
+        self.upsample = nn.Buffer(interpolation_band(), persistent=False)
+        self.binomial = nn.Buffer(binomial_band(), persistent=False)
         axis = (torch.arange(BLOCK // 2) - (BLOCK // 2 - 1) / 2) * 2
         grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
-        self.register_buffer("coarse_grid", grid[None], persistent=False)
-        self.register_buffer("line", axis[None, None], persistent=False)
-        self.register_buffer("frequency", torch.arange(WAVES) * (math.pi / 2), persistent=False)
-        self.register_buffer("double_middle", doubling_band(BLOCK // 4), persistent=False)
-        self.register_buffer("double_coarse", doubling_band(BLOCK // 8), persistent=False)
+        self.coarse_grid = nn.Buffer(grid[None], persistent=False)
+        self.line = nn.Buffer(axis[None, None], persistent=False)
+        self.frequency = nn.Buffer(torch.arange(WAVES) * (math.pi / 2), persistent=False)
+        self.double_middle = nn.Buffer(doubling_band(BLOCK // 4), persistent=False)
+        self.double_coarse = nn.Buffer(doubling_band(BLOCK // 8), persistent=False)
         self.stem = nn.Conv3d(12, fine, 2, stride=2)
         self.place = nn.Conv3d(3, fine, 1)
         self.fine_in = StyledBlock(fine)
@@ -228,15 +214,12 @@ class LocalPlanes(nn.Module):
     (x - p) . n over the points p with normals n, computed exactly from the blurred sums of n and n . p.
     """
 
-    band: Tensor
-    grid: Tensor
-
     def __init__(self, sigma: float) -> None:
         super().__init__()
-        self.register_buffer("band", gaussian_band(sigma), persistent=False)
+        self.band = nn.Buffer(gaussian_band(sigma), persistent=False)
         axis = torch.arange(BLOCK, dtype=torch.float32) - (BLOCK - 1) / 2
         grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
-        self.register_buffer("grid", grid[None], persistent=False)
+        self.grid = nn.Buffer(grid[None], persistent=False)
 
     def forward(self, evidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         blurred = separable(evidence, self.band)

@@ -22,20 +22,13 @@ from .grids import Batch, block_points, block_position, splat, within_block
 from .scanner import Distance, draw_settings, scan_points, surface_points, view_directions, visible
 from .shapes.families import FAMILIES, draw
 
-POINTS = 48_000
-"""On the surface of a shape."""
-VIEWS = 24
-"""Cameras around a shape; the views that see a point are bits of one u32."""
-CHAINS = 3
-"""Chains of nested blocks of a shape, each around a random point of its surface."""
-DEEPEST = 4
-"""Level that the chains reach (512^3)."""
-HELD_OUT_SEEDS = 12
-"""Shards with smaller seeds (one of every family) are never trained on."""
-LOST_BESIDE_FOCUS = 0.2
-"""Share of the draws in which a patch is lost beside the finest block."""
-WHOLLY_BLIND, FINELY_BLIND = 0.02, 0.08
-"""Shares of the draws without any evidence, and without it on the finer levels."""
+POINTS = 48_000  # on the surface of a shape
+VIEWS = 24  # cameras around a shape; the views that see a point are bits of one u32
+CHAINS = 3  # chains of nested blocks of a shape, each around a random point of its surface
+DEEPEST = 4  # level that the chains reach (512^3)
+HELD_OUT_SEEDS = 12  # shards with smaller seeds (one of every family) are never trained on
+LOST_BESIDE_FOCUS = 0.2  # share of the draws in which a patch is lost beside the finest block
+WHOLLY_BLIND, FINELY_BLIND = 0.02, 0.08  # shares of the draws without any evidence, and without it on the finer levels
 
 
 def make_shard(family: str, count: int, seed: int, device: str = "cpu") -> dict[str, np.ndarray]:
@@ -143,8 +136,7 @@ def write_shard(folder: Path, family: str, count: int, seed: int, device: str) -
     return path
 
 
-Member = tuple[Path, int]
-"""A shape of the bank: its shard and its number there."""
+Member = tuple[Path, int]  # a shape of the bank: its shard and its number there
 
 
 class Bank:

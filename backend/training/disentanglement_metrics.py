@@ -23,19 +23,14 @@ from sklearn.svm import LinearSVC
 Table = NDArray[np.float64]
 SCORES = ("dci_d", "dci_c", "dci_i", "mig", "sap", "factor_vae", "beta_vae", "modularity", "explicitness")
 
-BINS = 20
-"""Values are told apart to this part of their range (Locatello et al. 2019)."""
-VOTERS = 64
-"""Shapes in a batch that share one factor (Kim and Mnih 2018)."""
-DEAD = 0.05
-"""A dimension whose standard deviation is a smaller share of the mean one casts no vote."""
-MOST_SHAPES = 3000
-"""Shapes that a classifier learns from: by then its result has settled, and its time grows with them."""
+BINS = 20  # values are told apart to this part of their range (Locatello et al. 2019)
+VOTERS = 64  # shapes in a batch that share one factor (Kim and Mnih 2018)
+DEAD = 0.05  # a dimension whose standard deviation is a smaller share of the mean one casts no vote
+MOST_SHAPES = 3000  # shapes that a classifier learns from: by then its result has settled, and its time grows with them
 MOST_DIMENSIONS = 8
 """Dimensions that boosting looks at for a split: the square root of them all, and at least these. With all of many
 dimensions it would take an hour."""
-VOTES = 2000
-"""Batches of the beta-VAE score; its accuracy is then known to about 0.01."""
+VOTES = 2000  # batches of the beta-VAE score; its accuracy is then known to about 0.01
 
 
 def discretise(values: ArrayLike, bins: int = BINS) -> NDArray[np.intp]:
@@ -106,10 +101,8 @@ def predictability_gap(scores: NDArray) -> float:
 class Dci(NamedTuple):
     """Two scores, 0 .. 1."""
 
-    disentanglement: float
-    """Whether each dimension serves one factor."""
-    completeness: float
-    """Whether each factor is served by one dimension."""
+    disentanglement: float  # whether each dimension serves one factor
+    completeness: float  # whether each factor is served by one dimension
 
 
 def dci(importance: ArrayLike) -> Dci:
@@ -265,10 +258,8 @@ def score(
 class SideEffects(NamedTuple):
     """What s sliders do to k measures, in standard deviations of each measure."""
 
-    gain: Table
-    """(s, k): mean change over the shapes."""
-    drift: Table
-    """(s, k): mean absolute change over the shapes."""
+    gain: Table  # (s, k): mean change over the shapes
+    drift: Table  # (s, k): mean absolute change over the shapes
 
     def off_target(self, targets: ArrayLike | None = None) -> Table:
         """Drift (s, k - 1) of the measures that a slider is not meant to move, for one standard deviation of the one

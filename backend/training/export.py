@@ -29,10 +29,8 @@ OPSET = 20
 CARD = "card.json"
 CHECKPOINT = "checkpoint.safetensors"
 """The weights as torch reads them, beside the graphs; not staged into the extension."""
-TOLERANCE = 1e-4
-"""Largest difference between torch and ONNX Runtime (voxels, log scale)."""
-BATCHES = (1, 3)
-"""Batch sizes that the check runs; the graphs take any."""
+TOLERANCE = 1e-4  # largest difference between torch and ONNX Runtime (voxels, log scale)
+BATCHES = (1, 3)  # batch sizes that the check runs; the graphs take any
 
 
 def example(count: int, style_size: int, seed: int = 0) -> dict[str, Tensor]:

@@ -27,8 +27,7 @@ from ..prior.flow import LEVELS, WHOLE, FlowPrior, ScoreQuantiles
 from ..prior.velocity import Draws
 from .checkpoint import load_tensors, save_tensors
 
-VelocityField = Callable[[Tensor, Tensor], Tensor]
-"""Points (n, d) and times (n,) in [0, 1] -> velocities (n, d)."""
+VelocityField = Callable[[Tensor, Tensor], Tensor]  # points (n, d) and times (n,) in [0, 1] -> velocities (n, d)
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,11 @@ class FlowConfig:
 
     width: int = 256
     blocks: int = 3
-    times: int = 12
-    """Cosines of the time that every block sees."""
+    times: int = 12  # cosines of the time that every block sees
     steps: int = 4000
     batch: int = 512
     rate: float = 1e-3
-    average: float = 0.998
-    """Of the running mean of the weights, which is what is returned."""
+    average: float = 0.998  # of the running mean of the weights, which is what is returned
     floor: float = 1e-3
     """Whitening does not blow up directions of the features with less than this share of the mean variance."""
     seed: int = 0
@@ -73,13 +70,10 @@ class VelocityNetwork(nn.Module):
     x1 - x0 that x leaves open, 1 / s. Far from all data, where the network has learned nothing, the Gaussian holds.
     """
 
-    mean: Tensor
-    whitening: Tensor
-
     def __init__(self, size: int, config: FlowConfig) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("whitening", torch.eye(size))
+        self.mean = nn.Buffer(torch.zeros(size))
+        self.whitening = nn.Buffer(torch.eye(size))
         self.enter = nn.Linear(size, config.width)
         self.blocks = nn.ModuleList(TimedBlock(config.width, config.times) for _ in range(config.blocks))
         self.leave = nn.Linear(config.width, size)

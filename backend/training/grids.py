@@ -17,14 +17,10 @@ from .atom import EVIDENCE
 class Batch:
     """B scans with one chain of nested blocks each; lists hold a tensor for each of the levels 0 .. L."""
 
-    evidence: list[Tensor]
-    """(B, 5, 32, 32, 32), see `splat`."""
-    target: list[Tensor]
-    """(B, 1, 32, 32, 32): true signed distance in voxels, truncated."""
-    origins: list[Tensor]
-    """(B, 3): first voxel of the block on the grid of its level."""
-    noise: Tensor
-    """(B,): standard deviation of a range, canonical."""
+    evidence: list[Tensor]  # (B, 5, 32, 32, 32), see `splat`
+    target: list[Tensor]  # (B, 1, 32, 32, 32): true signed distance in voxels, truncated
+    origins: list[Tensor]  # (B, 3): first voxel of the block on the grid of its level
+    noise: Tensor  # (B,): standard deviation of a range, canonical
 
 
 def grid_points(size: int, device: torch.device | str = "cpu") -> Tensor:

@@ -33,14 +33,10 @@ from .slider_names import MEASURES, named_directions
 from .sliders import ExperimentSize, experiment, field_components, space_of
 
 STUDY = ExperimentSize(train=2_000, test=1_000, seeds=5, decoded=40, swept=10)
-ARCHIVED_SHAPES = 1600
-"""The archive keeps a random choice of at most this many training shapes."""
-PERPLEXITY = 20.0
-"""Of the archive's map: about how many neighbours of a shape it keeps close."""
-READ = ("field0", "points", "normals")
-"""Arrays of a shard that the archive is made from."""
-HELD_OUT_TURNS = 24
-"""Symmetries of the cube under which the held-out shapes calibrate plausibility."""
+ARCHIVED_SHAPES = 1600  # the archive keeps a random choice of at most this many training shapes
+PERPLEXITY = 20.0  # of the archive's map: about how many neighbours of a shape it keeps close
+READ = ("field0", "points", "normals")  # arrays of a shard that the archive is made from
+HELD_OUT_TURNS = 24  # symmetries of the cube under which the held-out shapes calibrate plausibility
 
 
 ShardEncoder: TypeAlias = Callable[[Mapping[str, NDArray]], NDArray]

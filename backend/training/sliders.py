@@ -27,48 +27,37 @@ from .latent_directions import Sliders, labelled, locality, named, principal, ta
 from .shapes.mugs import FACTORS, Mugs, descriptors, known_factors
 
 Table = NDArray[np.float64]
-Encoder = Callable[[Tensor], Tensor | NDArray]
-"""Evidence (B, 5, 32, 32, 32) of level 0 -> codes (B, d)."""
+Encoder = Callable[[Tensor], Tensor | NDArray]  # evidence (B, 5, 32, 32, 32) of level 0 -> codes (B, d)
 Decoder = Callable[[NDArray], Tensor | NDArray]
 """Codes (B, d) -> signed distances (B, n, n, n) over [-1, 1]^3, negative inside; n a divisor or a multiple of 32."""
 
 DEGREE = 3
 """Of bent sliders. On the components of level 0 fields, side effects are .10 at degree 1, .06 at 2 and .03 at 3. Degree
 4 has more terms than a few hundred shapes can determine, and runs wild beyond the reach."""
-COMPONENTS = 10
-"""Principal components beside the sliders: the usual number of latents in the literature."""
+COMPONENTS = 10  # principal components beside the sliders: the usual number of latents in the literature
 MEMBERS_AT_ONCE = 50
-STOPS = 7
-"""Positions of a slider that is swept over its reach."""
-CORRELATION = 0.5
-"""Of the factors in the second collection, where large mugs have large handles."""
+STOPS = 7  # positions of a slider that is swept over its reach
+CORRELATION = 0.5  # of the factors in the second collection, where large mugs have large handles
 
 
 @dataclass(frozen=True)
 class ExperimentSize:
     """How many shapes an experiment takes."""
 
-    train: int = 10_000
-    """Shapes of each seed that sliders are learned from."""
-    test: int = 5_000
-    """Shapes of each seed that sliders are scored on."""
+    train: int = 10_000  # shapes of each seed that sliders are learned from
+    test: int = 5_000  # shapes of each seed that sliders are scored on
     seeds: int = 5
-    decoded: int = 100
-    """Shapes of each seed whose moves are decoded and measured."""
-    swept: int = 20
-    """Shapes whose sliders are swept over their reach, for the first seed."""
+    decoded: int = 100  # shapes of each seed whose moves are decoded and measured
+    swept: int = 20  # shapes whose sliders are swept over their reach, for the first seed
 
 
 @dataclass(frozen=True)
 class Space:
     """A space of codes with its encoder and decoder."""
 
-    name: str
-    """For the table."""
-    encode: Callable[[Mugs, torch.Generator], NDArray]
-    """Mugs -> codes (B, d); the generator is for what is random."""
-    decode: Callable[[NDArray], NDArray]
-    """See Decoder."""
+    name: str  # for the table
+    encode: Callable[[Mugs, torch.Generator], NDArray]  # mugs -> codes (B, d); the generator is for what is random
+    decode: Callable[[NDArray], NDArray]  # see Decoder
 
 
 def space_of(encoder: Encoder, decoder: Decoder, points: int = 4_000, name: str = "z") -> Space:

@@ -22,16 +22,11 @@ from ...prior.velocity import Draws
 from ...training.flow import VelocityField, align, alignment, draw_pairs, exact_velocity
 from ..instruments import spearman
 
-RATE = 1e-2
-"""Of the descent, the paper's."""
-FARTHEST, HALVINGS = 1.0, 20
-"""How far from a mode a level is searched for, and how often the interval is halved."""
-ROWS = 1 << 16
-"""Points times draws that pass through a field at a time."""
-SIDE = 45
-"""Points along an edge of the map."""
-REACH = 5.0
-"""Half the side of the mapped square, in a toy's units."""
+RATE = 1e-2  # of the descent, the paper's
+FARTHEST, HALVINGS = 1.0, 20  # how far from a mode a level is searched for, and how often the interval is halved
+ROWS = 1 << 16  # points times draws that pass through a field at a time
+SIDE = 45  # points along an edge of the map
+REACH = 5.0  # half the side of the mapped square, in a toy's units
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,9 @@ from ..instruments import minimise
 from .octree import CHILDREN, FEATURES, LEVELS, children_of, context, pyramid, seen_features, turned
 
 SHAPES_AT_ONCE = 32
-PARENTS_AT_ONCE = (8, 32, 96, 256)
-"""Drawn per step on each level, at most."""
+PARENTS_AT_ONCE = (8, 32, 96, 256)  # drawn per step on each level, at most
 
-Cache = list[tuple[Tensor, Tensor]]
-"""Keys and values (m, heads, t, width of a head) of every block."""
+Cache = list[tuple[Tensor, Tensor]]  # keys and values (m, heads, t, width of a head) of every block
 
 
 @dataclass(frozen=True)
@@ -59,13 +57,11 @@ class Atom(nn.Module):
     condition, prepended as in the paper. Each of the eight places has a projection of the condition of its own, since
     each child needs other neighbours."""
 
-    sight: Tensor
-
     def __init__(self, config: AtomConfig) -> None:
         super().__init__()
         self.config = config
         width = config.width
-        self.register_buffer("sight", seen_features(config.siblings and config.neighbours, config.neighbours))
+        self.sight = nn.Buffer(seen_features(config.siblings and config.neighbours, config.neighbours))
         first, second = nn.Linear(FEATURES, config.context), nn.Linear(config.context, config.context)
         self.read = nn.Sequential(first, nn.SiLU(), second, nn.SiLU())
         self.place = nn.Linear(config.context, CHILDREN * width)

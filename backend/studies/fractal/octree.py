@@ -20,15 +20,11 @@ from ...training.bank import jittered
 from ...training.grids import grid_points
 from ...training.shapes.families import FAMILIES, draw
 
-SIDE = 16
-"""Of the grid that the atoms learn, on the domain [-1, 1]^3."""
-LEVELS = 4
-"""Splits from the root to the cells."""
+SIDE = 16  # of the grid that the atoms learn, on the domain [-1, 1]^3
+LEVELS = 4  # splits from the root to the cells
 CHILDREN = 8
-COUSINS = 6
-"""Side of the window of children of a parent and its 26 neighbours."""
-UNCLES = 5
-"""Side of the window around a parent, and around each of its ancestors, on their own levels."""
+COUSINS = 6  # side of the window of children of a parent and its 26 neighbours
+UNCLES = 5  # side of the window around a parent, and around each of its ancestors, on their own levels
 ANCESTORS = 3
 FEATURES = COUSINS**3 + ANCESTORS * (UNCLES**3 + CHILDREN) + LEVELS
 

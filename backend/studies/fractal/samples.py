@@ -16,8 +16,7 @@ from .networks import Atom, Cache, Ladder, certain, surprise
 from .octree import CHILDREN, LEVELS, SIDE, children_of, context, put_children, pyramid, symmetries, turn
 
 GREEDY = (math.inf,) * LEVELS
-SHARP = (1.5,) * LEVELS
-"""Sharpness of the draws of every level."""
+SHARP = (1.5,) * LEVELS  # sharpness of the draws of every level
 PARENTS_AT_ONCE = 2048
 
 

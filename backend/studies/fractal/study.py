@@ -17,13 +17,11 @@ from ..study import Measured, Plan, Say
 from . import networks, octree, samples
 
 CELLS = octree.SIDE**3
-COARSE = 8
-"""Side of the grid on which dense attention over all cells can be trained on two cores: 512 tokens."""
+COARSE = 8  # side of the grid on which dense attention over all cells can be trained on two cores: 512 tokens
 COARSE_LEVEL = COARSE.bit_length() - 1
 RATE, FLAT_RATE = 4e-3, 2e-3
 ABLATIONS = ("one-shot splits", "no neighbours")
-SHOWN = 8
-"""Shapes in a row of a gallery."""
+SHOWN = 8  # shapes in a row of a gallery
 
 
 @study_of("fractal")
@@ -164,8 +162,7 @@ def _seconds(action: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-Checks = tuple[dict[str, Measured], dict[str, object]]
-"""What was measured, by key, and what stands in the notes."""
+Checks = tuple[dict[str, Measured], dict[str, object]]  # what was measured, by key, and what stands in the notes
 
 
 def likelihood(contest: Contest, independent: float) -> dict[str, Measured]:

@@ -24,15 +24,12 @@ HIGH = (1.45, 0.50, 0.2, 0.60, 0.38, 0.14)
 """Ranges in canonical units: of the whole mug, radius of the body, how far the rim stands out from it, thickness of
 the floor, how far the middle of the handle and the foot stand out. Each is several voxels of level 0 (1/16)."""
 
-AXIS = -3 / 16
-"""x of the axis, a border of voxels at every resolution from 32: the handle fills the other side."""
+AXIS = -3 / 16  # x of the axis, a border of voxels at every resolution from 32: the handle fills the other side
 BASE, FOOT_TOP, SHOULDER = -0.7, -0.575, 0.1
 """Heights: of the base, of the top of the foot, and where the wall begins to flare."""
-GRIP = (-0.4, 0.0)
-"""Heights of the two arms of the handle."""
+GRIP = (-0.4, 0.0)  # heights of the two arms of the handle
 TUBE, WALL = 0.07, 0.13
-BURIED = 1e-5
-"""Points deeper than this lie inside another part."""
+BURIED = 1e-5  # points deeper than this lie inside another part
 
 
 @dataclass(frozen=True)
@@ -201,7 +198,5 @@ def _inside(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(low < 0, share, 0.0).sum(axis=-1)
 
 
-RIM_DEPTH = 0.1
-"""How far below the rim its radius is measured: the layer of the rim itself is rounded by the grid."""
-CORE = 0.1
-"""The thickness of the floor is measured this far around the axis."""
+RIM_DEPTH = 0.1  # how far below the rim its radius is measured: the layer of the rim itself is rounded by the grid
+CORE = 0.1  # the thickness of the floor is measured this far around the axis
