@@ -9,7 +9,7 @@ import torch
 from scipy.spatial import KDTree
 from scipy.stats import norm
 
-from ..errors import OmomiError
+from ..errors import ErrorCode, OmomiError
 from ..field.fit import fit
 from ..field.onnx_model import Model, load_model
 from ..formats.raw_scan import RawScan
@@ -66,8 +66,10 @@ def sigma_factors(model: Model, bank: Bank, scans: int) -> dict:
         for raw, points, normals in chosen:
             try:
                 mesh = fit(raw, model, FitOptions(level=level), completion=symmetry_prior).mesh
-            except OmomiError:
+            except OmomiError as error:
                 # two views of a thin shape may leave nothing to calibrate on
+                if error.code is not ErrorCode.NO_SURFACE:
+                    raise
                 continue
             ratio = true_error(mesh.vertices, points, normals) / np.maximum(mesh.sigma, 1e-9)
             ratios.append(np.quantile(ratio, PER_SCAN))
