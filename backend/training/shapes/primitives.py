@@ -27,8 +27,8 @@ def length(*parts: Tensor) -> Tensor:
 
 
 def vector(*parts: Size) -> Tensor:
-    """`(B, n)` of n columns `(B, 1)`; a float is the same for every member."""
-    like = next(part for part in parts if isinstance(part, Tensor))
+    """`(B, n)` of columns `(B, 1)` and floats, which are the same for every member."""
+    like = next(part for part in parts if isinstance(part, Tensor))[:, :1]
     return torch.cat([part if isinstance(part, Tensor) else torch.full_like(like, part) for part in parts], 1)
 
 
