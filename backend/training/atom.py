@@ -20,7 +20,7 @@ Read `Atom.forward` first, then `Phi`. `recursion` runs the atom over the levels
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -44,9 +44,6 @@ class AtomConfig:
     widths: tuple[int, int, int] = (24, 48, 96)  # channels of the atom at 16^3, 8^3 and 4^3
     phi_width: int = 48  # of Phi's layers that hear the attributes
     code_width: int = 128  # of Phi's layers that hear the shape code
-
-    def as_dict(self) -> dict[str, object]:
-        return asdict(self)
 
 
 class Atom(nn.Module):
@@ -91,16 +88,8 @@ class Atom(nn.Module):
             assert self.head.bias is not None
             self.head.bias.zero_()
         self.gain_sizes = (fine, middle, coarse, coarse, middle, fine)
-
-    @property
-    def gains(self) -> int:
-        """Channels that the style scales."""
-        return sum(self.gain_sizes)
-
-    @property
-    def style_size(self) -> int:
-        """S: the gains, and the weights of the position layer."""
-        return self.gains + self.config.widths[0] * WAVES**3
+        self.gains = sum(self.gain_sizes)  # channels that the style scales
+        self.style_size = self.gains + fine * WAVES**3  # S: the gains, and the weights of the position layer
 
     def forward(
         self, evidence: Tensor, parent: Tensor, position: Tensor, style: Tensor
@@ -253,31 +242,18 @@ def gaussian_band(sigma: float, size: int = BLOCK) -> Tensor:
 def binomial_band(size: int = BLOCK) -> Tensor:
     """(size, size) matrix of the [1 2 1] / 4 filter with replicated ends. It removes the checkerboard that sub-voxel
     heads would leave."""
-    index = torch.arange(size)
-    band = torch.zeros(size, size)
-    for offset, weight in ((-1, 0.25), (0, 0.5), (1, 0.25)):
-        band.index_put_((index, (index + offset).clamp(0, size - 1)), torch.tensor(weight), accumulate=True)
-    return band
+    units = functional.pad(torch.eye(size)[None], (1, 1), mode="replicate")[0]
+    return ((units[:, :-2] + 2 * units[:, 1:-1] + units[:, 2:]) / 4).T.contiguous()
 
 
 def interpolation_band(size: int = BLOCK) -> Tensor:
     """(size, size / 2 + 2) matrix: linear interpolation from parent voxel centres (one halo voxel on each side)."""
-    return _linear_band((torch.arange(size) + 0.5) / 2 + 0.5, size // 2 + 2)
+    return doubling_band(size // 2 + 2)[2:-2].contiguous()
 
 
 def doubling_band(size: int) -> Tensor:
     """(2 size, size) matrix: linear interpolation to twice the resolution, ends held."""
-    return _linear_band(((torch.arange(2 * size) + 0.5) / 2 - 0.5).clamp(0, size - 1), size)
-
-
-def _linear_band(position: Tensor, size: int) -> Tensor:
-    """(m, size) matrix: linear interpolation of a line of ``size`` samples at positions (m,)."""
-    row, lower = torch.arange(len(position)), position.floor().long().clamp(max=size - 2)
-    share = position - lower
-    band = torch.zeros(len(position), size)
-    band.index_put_((row, lower), 1 - share)
-    band.index_put_((row, lower + 1), share)
-    return band
+    return functional.interpolate(torch.eye(size)[None], scale_factor=2, mode="linear")[0].T.contiguous()
 
 
 def depth_to_space(volume: Tensor) -> Tensor:
