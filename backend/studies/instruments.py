@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from .study import Findings, Measured, Plan, Say, Sheet, Size, Study
 
-DPI = 110
-"""Of figures."""
+DPI = 110  # of figures
 Result: TypeAlias = tuple[Mapping[str, Measured], Mapping[str, object], dict[str, Any]]
 """Measurements by the key of their claim, values for the names in braces of the sheet, and data for JSON."""
 

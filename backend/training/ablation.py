@@ -22,8 +22,7 @@ from .objective import TRUNK_TYPE, TrainConfig, learn_from, rate_at
 from .recursion import Features, Recursion
 
 DEPTH = 1
-BATCHES, SIZE = 8, 8
-"""Held-out draws that the errors are taken over."""
+BATCHES, SIZE = 8, 8  # held-out draws that the errors are taken over
 VARIANTS = {
     "energy and scale": {},
     "no energy": {"energy": 0.0},

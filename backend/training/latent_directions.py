@@ -26,33 +26,22 @@ SHAPES_PER_TERM = 5
 """Fewer shapes than this to a term that is fitted, and least squares fits chance rather than the label."""
 REACH = (1.0, 99.0)
 """A slider ends at these percentiles of the shapes it was learned from: beyond them nothing is known."""
-OWN_EFFECT = 0.5
-"""A slider earns a name if one unit moves what it names by at least half a standard deviation ..."""
-SIDE_EFFECT = 0.15
-"""... and moves everything else that is measured by no more than this on average, in standard deviations for one of
-its own: an artist does not notice a sixth of a step."""
-WORST_CONDITION = 100.0
-"""Labels whose directions are as nearly the same as this cannot be told apart."""
+OWN_EFFECT = 0.5  # least effect of one unit on what a slider is named after, standard deviations
+SIDE_EFFECT = 0.15  # largest mean effect on all else, per own effect: an artist does not notice a sixth of a step
+WORST_CONDITION = 100.0  # labels whose directions are as nearly the same as this cannot be told apart
 
 
 @dataclass(frozen=True)
 class Sliders:
     """k sliders over codes with d numbers. A unit is one standard deviation of what the slider is for."""
 
-    directions: Table
-    """(k, d): what one unit adds to a code."""
-    readings: Table
-    """(k, d): a code stands at ``readings @ (code - centre)``, in units."""
-    centre: Table
-    """(d,)"""
-    low: Table
-    """(k,): lower end of the reach, in units."""
-    high: Table
-    """(k,): upper end of the reach, in units."""
-    names: tuple[str, ...]
-    """Empty where a slider has not earned one."""
-    degree: int = 1
-    """Above 1 the sliders are bent."""
+    directions: Table  # (k, d): what one unit adds to a code
+    readings: Table  # (k, d): a code stands at ``readings @ (code - centre)``, in units
+    centre: Table  # (d,)
+    low: Table  # (k,): lower end of the reach, in units
+    high: Table  # (k,): upper end of the reach, in units
+    names: tuple[str, ...]  # empty where a slider has not earned one
+    degree: int = 1  # above 1 the sliders are bent
     bend: Table | None = field(default=None, repr=False)
     """(m, d): what each of the `products` of positions adds to a code; None where the sliders are straight."""
 
@@ -97,12 +86,9 @@ def products(positions: ArrayLike, degree: int) -> Table:
 class Whitening:
     """Principal components of codes."""
 
-    centre: Table
-    """(d,)"""
-    components: Table
-    """(q, d), orthonormal, most spread first."""
-    spread: Table
-    """(q,): standard deviations of the codes along the components."""
+    centre: Table  # (d,)
+    components: Table  # (q, d), orthonormal, most spread first
+    spread: Table  # (q,): standard deviations of the codes along the components
 
     def whitened(self, codes: ArrayLike) -> Table:
         """Coordinates (n, q), uncorrelated and of variance 1 over the codes this was made from."""

@@ -17,17 +17,13 @@ from torch.nn.functional import pad
 
 from ..field.bricks import TRUNCATION
 
-QUANTILE_REACH = 0.4
-"""Hole filling -1 .. 1 asks for the quantile .5 + .4 .. .5 - .4 of the signed distance."""
-SLOPE_WEIGHT = 0.5
-"""Of the slope's error beside the likelihood."""
+QUANTILE_REACH = 0.4  # hole filling -1 .. 1 asks for the quantile .5 + .4 .. .5 - .4 of the signed distance
+SLOPE_WEIGHT = 0.5  # of the slope's error beside the likelihood
 EVENNESS = 0.5
 """Power of the predicted scale that weighs each voxel's likelihood (Seitzer et al. 2022, beta-NLL): at 0 voxels that
 are easy already drown the others, at 1 the hopeless ones do."""
-NARROWEST = 0.6
-"""Scale (voxels) below which the zero set would fall between the voxels."""
-BAND = 1.5
-"""Voxels around the zero set in which the slope should be one."""
+NARROWEST = 0.6  # scale (voxels) below which the zero set would fall between the voxels
+BAND = 1.5  # voxels around the zero set in which the slope should be one
 
 
 def surface_weight(target: Tensor) -> Tensor:
@@ -81,8 +77,7 @@ def energies(mean: Tensor, scale: Tensor) -> Tensor:
 
     mean, scale (B, 1, n, n, n) in voxels.
     """
-    slopes = [_centred(mean, axis) for axis in (2, 3, 4)]
-    slope = torch.stack(slopes).square().sum(0).add(1e-4).sqrt()
+    slope = torch.stack(torch.gradient(mean, dim=(2, 3, 4))).square().sum(0).add(1e-4).sqrt()
     curvature = torch.stack([_second(mean, axis) for axis in (2, 3, 4)]).sum(0)
     inner = (slice(None), slice(None), slice(1, -1), slice(1, -1), slice(1, -1))
     scale = scale.clamp(min=NARROWEST)
@@ -108,19 +103,8 @@ def _density(mean: Tensor, scale: Tensor) -> Tensor:
     return torch.exp(-mean.abs() / scale) / (2 * scale)
 
 
-def _centred(volume: Tensor, axis: int) -> Tensor:
-    """Centred differences along an axis, zero at the ends."""
-    length = volume.shape[axis]
-    inner = (volume.narrow(axis, 2, length - 2) - volume.narrow(axis, 0, length - 2)) / 2
-    return pad(inner, _one_voxel(axis))
-
-
 def _second(volume: Tensor, axis: int) -> Tensor:
     """Second differences along an axis, zero at the ends."""
-    return pad(volume.diff(n=2, dim=axis), _one_voxel(axis))
-
-
-def _one_voxel(axis: int) -> list[int]:
-    room = [0] * 6
-    room[2 * (4 - axis)] = room[2 * (4 - axis) + 1] = 1
-    return room
+    # `pad` begins with the last axis
+    room = [int(each == axis) for each in (4, 4, 3, 3, 2, 2)]
+    return pad(volume.diff(n=2, dim=axis), room)

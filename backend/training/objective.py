@@ -19,39 +19,27 @@ TAUGHT, ABSENT = 0.35, 0.15
 posterior. From the true code, which says what the evidence cannot, the atom learns to use codes at all."""
 ANCHOR_WEIGHT, KL_WEIGHT, ALIGN_WEIGHT = 2.0, 0.01, 0.01
 """Of the three parts of `posterior_loss`; the last is the lambda of Li et al. 2025."""
-TRUNK_TYPE = torch.bfloat16
-"""Number type of the atom's trunk while it is trained and judged."""
-DRAWS = 4
-"""Times and noises per code in the alignment (``flow_mul`` of the paper)."""
+TRUNK_TYPE = torch.bfloat16  # number type of the atom's trunk while it is trained and judged
+DRAWS = 4  # times and noises per code in the alignment (``flow_mul`` of the paper)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Settings of a training run."""
 
-    minutes: float = 60.0
-    """Wall-clock time that the schedule of the rate spans, over all resumed runs together."""
+    minutes: float = 60.0  # wall-clock time that the schedule of the rate spans, over all resumed runs together
     batch: int = 16
     rate: float = 2e-3
     weight_decay: float = 1e-3
-    average: float = 0.998
-    """Of the running mean of the weights, which is what is released."""
-    warm_up: int = 100
-    """Steps."""
-    deepest_share: float = 0.35
-    """Share of the batches that go down to the deepest level; the others end one above."""
-    evenness: float = EVENNESS
-    """See `losses.EVENNESS`."""
-    energy: float = 0.02
-    """Weight of the energy differences."""
-    tuned: float = 1.0
-    """Share of the rate for the weights that the origin brings along; 0 keeps them."""
-    depth: int = DEEPEST
-    """Deepest level."""
-    blind: float = WHOLLY_BLIND
-    """Share of the samples without evidence, which only their code tells apart."""
-    scale: bool = True
-    """Whether the head's scale is learned; else it is one voxel."""
+    average: float = 0.998  # of the running mean of the weights, which is what is released
+    warm_up: int = 100  # steps
+    deepest_share: float = 0.35  # share of the batches that go down to the deepest level; the others end one above
+    evenness: float = EVENNESS  # see `losses.EVENNESS`
+    energy: float = 0.02  # weight of the energy differences
+    tuned: float = 1.0  # share of the rate for the weights that the origin brings along; 0 keeps them
+    depth: int = DEEPEST  # deepest level
+    blind: float = WHOLLY_BLIND  # share of the samples without evidence, which only their code tells apart
+    scale: bool = True  # whether the head's scale is learned; else it is one voxel
     seed: int = 0
 
 

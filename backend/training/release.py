@@ -30,17 +30,13 @@ from .model_audit import store_audit
 from .recursion import Features, Recursion
 from .shapes.families import FAMILIES
 from .slider_names import MEASURES, named_directions
-from .sliders import ExperimentSize, experiment, field_components, space_of
+from .sliders import ExperimentSize, Space, evidence, experiment, field_components
 
 STUDY = ExperimentSize(train=2_000, test=1_000, seeds=5, decoded=40, swept=10)
-ARCHIVED_SHAPES = 1600
-"""The archive keeps a random choice of at most this many training shapes."""
-PERPLEXITY = 20.0
-"""Of the archive's map: about how many neighbours of a shape it keeps close."""
-READ = ("field0", "points", "normals")
-"""Arrays of a shard that the archive is made from."""
-HELD_OUT_TURNS = 24
-"""Symmetries of the cube under which the held-out shapes calibrate plausibility."""
+ARCHIVED_SHAPES = 1600  # the archive keeps a random choice of at most this many training shapes
+PERPLEXITY = 20.0  # of the archive's map: about how many neighbours of a shape it keeps close
+READ = ("field0", "points", "normals")  # arrays of a shard that the archive is made from
+HELD_OUT_TURNS = 24  # symmetries of the cube under which the held-out shapes calibrate plausibility
 
 
 ShardEncoder: TypeAlias = Callable[[Mapping[str, NDArray]], NDArray]
@@ -73,28 +69,23 @@ def release(
 def slider_study(model: Recursion, size: ExperimentSize) -> dict:
     """Sliders for known factors of a procedural family, for the card: on the family's own codes, as a profile has them,
     and on z, which has to serve all families."""
-
-    def decoded(codes: np.ndarray) -> Tensor:
-        return model.decode(torch.from_numpy(codes).float())[:, 0]
-
-    z = space_of(lambda evidence: model.encode(evidence)[0], decoded)
-    spaces = {"disentanglement": field_components(), "disentanglement_z": z}
+    z = Space(
+        "z",
+        lambda mugs, generator: as_array(model.encode(evidence(mugs, 4_000, generator))[0]),
+        lambda codes: as_array(model.decode(torch.from_numpy(codes).float())[:, 0]),
+    )
     found = {}
-    for name, space in spaces.items():
+    for name, space in (("disentanglement", field_components()), ("disentanglement_z", z)):
         measured = experiment(space, size)
         ours, plain = measured["scores"]["sliders"], measured["scores"]["components"]
-        rows = {measure: {"ours": pair(ours[measure]), "pca": pair(plain[measure])} for measure in ours}
         side = measured["side_effect"]["decoded"]
-        rows["side_effect"] = {"ours": pair(side["bent"]), "pca": pair(side["components"])}
+        pairs = {measure: (ours[measure], plain[measure]) for measure in ours}
+        pairs["side_effect"] = side["bent"], side["components"]
+        # mean and standard deviation
+        rows = {key: {"ours": list(one.values()), "pca": list(other.values())} for key, (one, other) in pairs.items()}
         more = {key: measured[key] for key in ("space", "settings", "side_effect", "sliders", "cpu_seconds")}
-        found[name] = rows | {"seeds": size.seeds}
-        found[f"{name}_detail"] = more
+        found |= {name: rows | {"seeds": size.seeds}, f"{name}_detail": more}
     return found
-
-
-def pair(summary: dict) -> list[float]:
-    """Mean and standard deviation."""
-    return [summary["mean"], summary["sd"]]
 
 
 def release_prior(features: Features, work: Path, known: Bank, held_out: Bank, folder: Path, model: str) -> dict:

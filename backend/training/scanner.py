@@ -16,23 +16,16 @@ from torch.nn.functional import normalize
 
 from .grids import grid_points
 
-Distance = Callable[[Tensor], Tensor]
-"""(B, N, 3) canonical points -> (B, N) signed distances."""
+Distance = Callable[[Tensor], Tensor]  # (B, N, 3) canonical points -> (B, N) signed distances
 
-SEARCH_RESOLUTION = 48
-"""Voxels along each side of the grid on which surfaces are searched for."""
+SEARCH_RESOLUTION = 48  # voxels along each side of the grid on which surfaces are searched for
 LARGEST_RESIDUE = 1.5e-3
 """Points that projection leaves farther than this (canonical) from the surface are replaced by others."""
-CAMERA_DISTANCE = 3.5
-"""Canonical units; 2.2 times the longest side."""
-DEPTH_PIXELS = 128
-"""Pixels along each side of the depth buffer that decides what a camera sees."""
-TANGENT_OF_HALF_ANGLE = 0.36
-"""Of the cameras' field of view."""
-LARGEST_INCIDENCE = math.radians(75.0)
-"""A sensor gets nothing back from a surface that is more slanted."""
-FLYING_SD = 0.05
-"""Standard deviation of the range at a depth edge."""
+CAMERA_DISTANCE = 3.5  # canonical units; 2.2 times the longest side
+DEPTH_PIXELS = 128  # pixels along each side of the depth buffer that decides what a camera sees
+TANGENT_OF_HALF_ANGLE = 0.36  # of the cameras' field of view
+LARGEST_INCIDENCE = math.radians(75.0)  # a sensor gets nothing back from a surface that is more slanted
+FLYING_SD = 0.05  # standard deviation of the range at a depth edge
 
 
 def surface_points(distance: Distance, shapes: int, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -107,31 +100,19 @@ def visible(points: Tensor, normals: Tensor, cameras: Tensor) -> Tensor:
 class ScanSettings:
     """How a shape is scanned."""
 
-    views: int = 6
-    """Cameras."""
-    noise: float = 0.005
-    """Standard deviation of a range at normal incidence."""
-    density: tuple[float, ...] = (1.0,)
-    """Share of the rays of each view that return."""
-    flying: float = 0.005
-    """Share of the rays that have the range error of a depth edge, see FLYING_SD."""
-    stray: float = 0.0
-    """Share of points that lie anywhere in the box."""
-    patches: int = 0
-    """Balls of lost points."""
+    views: int = 6  # cameras
+    noise: float = 0.005  # standard deviation of a range at normal incidence
+    density: tuple[float, ...] = (1.0,)  # share of the rays of each view that return
+    flying: float = 0.005  # share of the rays that have the range error of a depth edge, see FLYING_SD
+    stray: float = 0.0  # share of points that lie anywhere in the box
+    patches: int = 0  # balls of lost points
     patch_radius: float = 0.11
-    shift: float = 0.0
-    """Misregistration of a view: standard deviation along each axis."""
-    turn: float = 0.0
-    """Misregistration of a view: standard deviation about each axis (radians)."""
-    normal_noise: float = 0.08
-    """Standard deviation of the normals' direction (radians)."""
-    normal_cell: float = 0.0
-    """Normals are averaged over cells of this size; 0: not."""
-    flipped: float = 0.0
-    """Share of normals with the wrong sign."""
-    blind: float = 0.0
-    """Share of the scan that a plane cuts off."""
+    shift: float = 0.0  # misregistration of a view: standard deviation along each axis
+    turn: float = 0.0  # misregistration of a view: standard deviation about each axis (radians)
+    normal_noise: float = 0.08  # standard deviation of the normals' direction (radians)
+    normal_cell: float = 0.0  # normals are averaged over cells of this size; 0: not
+    flipped: float = 0.0  # share of normals with the wrong sign
+    blind: float = 0.0  # share of the scan that a plane cuts off
 
 
 def draw_settings(generator: torch.Generator) -> ScanSettings:

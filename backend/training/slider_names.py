@@ -19,10 +19,8 @@ from .latent_directions import labelled, named
 from .recursion import Features
 
 MEASURES = ("width", "depth", "height", "fullness", "lean in x", "lean in y", "lean in z")
-TURNS = 8
-"""Random symmetries of the cube under which every shape counts."""
-ROUNDS = 2
-"""Times that the directions are corrected by what they do to decoded shapes."""
+TURNS = 8  # random symmetries of the cube under which every shape counts
+ROUNDS = 2  # times that the directions are corrected by what they do to decoded shapes
 
 
 def measured(fields: NDArray) -> NDArray[np.float64]:

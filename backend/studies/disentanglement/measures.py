@@ -44,27 +44,18 @@ DIAGONAL = np.diag(np.full(5, 5.0))
 REDUNDANT = np.concatenate((DIAGONAL, DIAGONAL), axis=0)
 SHARED = np.concatenate((DIAGONAL, DIAGONAL), axis=1)
 EMPTY = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
-HALF = 1 - math.log(2) / math.log(10)
-"""Of ten codes or factors, two share what they stand for."""
-POINTS = 4_000
-"""Of a mug, from which its evidence is made."""
+HALF = 1 - math.log(2) / math.log(10)  # of ten codes or factors, two share what they stand for
+POINTS = 4_000  # of a mug, from which its evidence is made
 MUGS_AT_ONCE = 50
-PUSH = 3.0
-"""Standard deviations that a channel is moved by."""
-HEARD = 1e-6
-"""Least standard deviation of a gain that hears the code."""
-ROUND = 100
-"""Of the first seed: rounds of new programs below it serve other studies."""
+PUSH = 3.0  # standard deviations that a channel is moved by
+HEARD = 1e-6  # least standard deviation of a gain that hears the code
+ROUND = 100  # of the first seed: rounds of new programs below it serve other studies
 SHAPES = ("csg", "rock", "creature", "furniture", "sweep", "vessel")
 """Families whose potential is looked at, solid ones first."""
-SURFACE = 96
-"""Voxels along an edge of the grid from which a shape is scanned."""
-GRID = 128
-"""Voxels along the canonical cube of the grid on which pieces, tunnels and hollows are counted."""
-STEPS = 8
-"""Fewest steps from end to end of a slider; the end of a reach is then bisected."""
-SAFE = 0.5
-"""Share of a predicted reach at which the topology is counted."""
+SURFACE = 96  # voxels along an edge of the grid from which a shape is scanned
+GRID = 128  # voxels along the canonical cube of the grid on which pieces, tunnels and hollows are counted
+STEPS = 8  # fewest steps from end to end of a slider; the end of a reach is then bisected
+SAFE = 0.5  # share of a predicted reach at which the topology is counted
 
 Table = NDArray[np.float64]
 

@@ -27,10 +27,8 @@ from ...training.shapes.families import FAMILIES, draw
 from ..instruments import spearman
 from ..study import Measured
 
-FRESH = 1_000_000
-"""First seed of the programs: those of training count from 0."""
-POINTS = 3_000
-"""Of a surface, from which the truncated distances of level 0 are measured."""
+FRESH = 1_000_000  # first seed of the programs: those of training count from 0
+POINTS = 3_000  # of a surface, from which the truncated distances of level 0 are measured
 DRIVEN = 3.0
 """Sliders are driven to this many times the end of their range; or of USUAL, where the model has directions alone."""
 USUAL = 2.0
@@ -39,11 +37,9 @@ REAL = "real, held out"
 OVERDRIVEN, SHUFFLED, BLENDED = "slider over-driven", "numbers shuffled", "two shapes averaged"
 NOISY, GAUSSIAN, SAMPLED = "real + noise .5", "drawn from N(0, I)", "drawn from the flow"
 KL, TYPICAL, WHOLE, LATE = "Gaussian (KL)", "Gaussian, typical set", "L, all times", "L, late times"
-IN_ONE_PIECE = 0.98
-"""Share of the volume in one piece from which a shape is whole."""
+IN_ONE_PIECE = 0.98  # share of the volume in one piece from which a shape is whole
 PULLED, SHRUNK = "N(0, I), aligned to the data's own", "N(0, I), as far toward the mean"
-NOISE_LEVELS = (0.3, 0.5, 1.0)
-"""Of a code with noise, per standard deviation of whitened codes."""
+NOISE_LEVELS = (0.3, 0.5, 1.0)  # of a code with noise, per standard deviation of whitened codes
 
 Table = NDArray[np.float32]
 

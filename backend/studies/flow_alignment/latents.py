@@ -35,10 +35,8 @@ from .toys import (
 REAL, START, ALIGNED, DETACHED = "real data", "start: N(0, I)", "aligned to the end", "aligned, input detached"
 LATER, HALTED = "late times, to the end", "stopped at the data's middle"
 LEVELLED, SCATTERED = "each at a level of the data", "out of the modes again"
-NEARBY = 15.0
-"""Nats below which a point is near the data."""
-EARLY = 300
-"""Steps, a mark of every plan."""
+NEARBY = 15.0  # nats below which a point is near the data
+EARLY = 300  # steps, a mark of every plan
 
 
 @dataclass(frozen=True)

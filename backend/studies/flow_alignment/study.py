@@ -75,8 +75,7 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     return measured, values, data
 
 
-SHOWN = 8
-"""Shapes of a kind."""
+SHOWN = 8  # shapes of a kind
 COLOURS = {codes.KL: latents.GREY, codes.TYPICAL: "#c9c9c9", codes.WHOLE: "#7fa8d6", codes.LATE: latents.BLUE}
 
 

@@ -13,11 +13,10 @@ from torch import Tensor
 
 from ...geometry.topology import betti_of_occupancy
 from .networks import Atom, Cache, Ladder, certain, surprise
-from .octree import CHILDREN, LEVELS, SIDE, children_of, context, put_children, pyramid, symmetries, turn
+from .octree import CHILDREN, LEVELS, children_of, context, put_children, pyramid, symmetries, turn
 
 GREEDY = (math.inf,) * LEVELS
-SHARP = (1.5,) * LEVELS
-"""Sharpness of the draws of every level."""
+SHARP = (1.5,) * LEVELS  # sharpness of the draws of every level
 PARENTS_AT_ONCE = 2048
 
 
@@ -124,27 +123,6 @@ def complete(ladder: Ladder, occupied: Tensor, known: Tensor, tries: int, genera
 
 
 @dataclass(frozen=True)
-class Completions:
-    """Shapes, bool (n, 16, 16, 16) each, of which some cells are known."""
-
-    shapes: Tensor
-    known: Tensor
-    once: Tensor  # completed in one try
-    chosen: Tensor  # chosen of ``tries`` completions
-    blind: Tensor  # drawn without any known cell
-    tries: int
-
-
-def complete_halves(ladder: Ladder, shapes: Tensor, tries: int, generator: torch.Generator) -> Completions:
-    """The half of low x is known."""
-    known = torch.zeros_like(shapes)
-    known[:, : SIDE // 2] = True
-    once, chosen = (complete(ladder, shapes, known, number, generator) for number in (1, tries))
-    blind = sample(ladder, Known.nothing(len(shapes)), generator)[0][-1]
-    return Completions(shapes, known, once, chosen, blind, tries)
-
-
-@dataclass(frozen=True)
 class Reading:
     """Held-out shapes under a ladder, level by level; each child is predicted from the true ones before it."""
 
@@ -162,23 +140,20 @@ class Reading:
 @torch.no_grad()
 def read(ladder: Ladder, cells: Tensor) -> Reading:
     """The exact likelihood of shapes (n, s, s, s)."""
-    grids = pyramid(cells)
-    rows = [_read_level(ladder, grids, level) for level in range(len(grids) - 1)]
+    grids, rows = pyramid(cells), []
+    for level in range(len(grids) - 1):
+        bits, guesses, truths = 0.0, [], []
+        for parents in grids[level].nonzero().split(PARENTS_AT_ONCE):
+            children = children_of(grids[level + 1])[parents.unbind(1)]
+            logits = ladder.at(level)(context(grids, level, parents), children)
+            bits += float(surprise(logits, children).sum())
+            guesses.append(logits > 0)
+            truths.append(children)
+        guess, real = torch.cat(guesses), torch.cat(truths)
+        hits, right = int((guess & real).sum()), int((guess == real).sum())
+        recall, precision = (hits / max(int(kind.sum()), 1) for kind in (real, guess))
+        rows.append((bits / len(cells), recall, precision, right / max(real.numel(), 1)))
     return Reading(*(tuple(column) for column in zip(*rows, strict=True)))
-
-
-def _read_level(ladder: Ladder, grids: list[Tensor], level: int) -> tuple[float, float, float, float]:
-    bits, guesses, truths = 0.0, [], []
-    for parents in grids[level].nonzero().split(PARENTS_AT_ONCE):
-        children = children_of(grids[level + 1])[parents.unbind(1)]
-        logits = ladder.at(level)(context(grids, level, parents), children)
-        bits += float(surprise(logits, children).sum())
-        guesses.append(logits > 0)
-        truths.append(children)
-    guess, real = torch.cat(guesses), torch.cat(truths)
-    hits, right = int((guess & real).sum()), int((guess == real).sum())
-    shares = (hits / max(int(real.sum()), 1), hits / max(int(guess.sum()), 1), right / max(real.numel(), 1))
-    return bits / len(grids[0]), *shares
 
 
 @torch.no_grad()

@@ -23,38 +23,25 @@ from ..instruments import spearman
 from .networks import Conditional, Pool, descend, distance, field_of, fit_each, start
 from .solids import FAMILIES, Field, Mesh, displacement, mesh_of, sample, slopes
 
-AROUND = 0.04
-"""Distance from a transition within which the finer grid searches for it."""
-NEVER = 1.0
-"""Stands for a difference of t* where a grid sees no transition."""
-LATEST = 0.2
-"""Examples have t up to here, well before the topology changes."""
-EXPLAINED = 0.95
-"""Share of the variance that the principal components of a few examples explain."""
-REACH = 2.0
-"""Standard deviations of a move."""
-POSITIONS = 9
-"""Along a slider."""
-MOST_MOVED = 0.9
-"""Quantile of a slider's displacement above which its own places lie."""
-SMALL, LARGE = (0.1, 0.0, -1.0), (0.1, 0.0, 1.0)
-"""The shape before and after a local edit, which makes the knob larger."""
+AROUND = 0.04  # distance from a transition within which the finer grid searches for it
+NEVER = 1.0  # stands for a difference of t* where a grid sees no transition
+LATEST = 0.2  # examples have t up to here, well before the topology changes
+EXPLAINED = 0.95  # share of the variance that the principal components of a few examples explain
+REACH = 2.0  # standard deviations of a move
+POSITIONS = 9  # along a slider
+MOST_MOVED = 0.9  # quantile of a slider's displacement above which its own places lie
+SMALL, LARGE = (0.1, 0.0, -1.0), (0.1, 0.0, 1.0)  # the shape before and after a local edit, which makes the knob larger
 EDITED, FALLOFF = 0.2, 0.06
 """Radius of the edited region around the knob's middle, and the width of the mask's border beyond it."""
-BETWEEN = (0.25, 0.5, 0.75)
-"""Places between two nets."""
+BETWEEN = (0.25, 0.5, 0.75)  # places between two nets
 STARTS = ("anchor", "shared", "independent")
 """A net that was fitted to the mean shape; one random net for all shapes; a random net for each."""
-FARTHEST = 4.0
-"""Spread of the coefficients of the wildest mixes."""
-FORESEEN = 4.0
-"""Largest strength at which walls may meet; at 1 the mix is reached."""
-POINTS = 4096
-"""Points at which a mix of fields is compared with the field of a mix."""
+FARTHEST = 4.0  # spread of the coefficients of the wildest mixes
+FORESEEN = 4.0  # largest strength at which walls may meet; at 1 the mix is reached
+POINTS = 4096  # points at which a mix of fields is compared with the field of a mix
 SIGNALS = ("linearity mismatch", "length of the coefficients", "walls that meet", "grids that disagree")
 
-Line = Callable[[float], Tensor]
-"""From t to a net theta (LENGTH,)."""
+Line = Callable[[float], Tensor]  # from t to a net theta (LENGTH,)
 
 
 @dataclass(frozen=True)

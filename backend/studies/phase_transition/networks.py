@@ -22,18 +22,14 @@ from .solids import FAMILIES, NUMBERS, Field, truth
 WIDTH = 128
 FEATURES = 3 * WAVES
 """Of a position: itself, and the cosines of each coordinate that the atom's layer of the position sees."""
-SIZES = ((FEATURES, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, 1))
-"""Inputs and outputs of the layers."""
-LENGTH = sum((inputs + 1) * outputs for inputs, outputs in SIZES)
-"""Of theta."""
-PLACED = FEATURES * WIDTH
-"""Weights that see the position; they come first."""
+SIZES = ((FEATURES, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, 1))  # inputs and outputs of the layers
+LENGTH = sum((inputs + 1) * outputs for inputs, outputs in SIZES)  # of theta
+PLACED = FEATURES * WIDTH  # weights that see the position; they come first
 GAINS = 3 * WIDTH
 POOL = 4096
 """Points kept of each shape: half of them anywhere in the cube, a quarter near the surface, a quarter around the place
 where the topology changes, which is a small part of the surface and decides everything."""
-NEAR, AROUND = 0.04, 0.12
-"""How near that is, canonical units."""
+NEAR, AROUND = 0.04, 0.12  # how near that is, canonical units
 
 
 def start(seed: int) -> Tensor:
@@ -71,8 +67,6 @@ class Conditional(nn.Module):
     is the same as scaling rows of its weights; what is beyond the gains is added to the layer of the position.
     """
 
-    lift: Tensor
-
     def __init__(self, seed: int, inner: int = 96) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
@@ -80,7 +74,7 @@ class Conditional(nn.Module):
             self.phi = Phi(AtomConfig(phi_width=8, code_width=inner), GAINS, GAINS + PLACED)
         self.theta = nn.Parameter(start(seed))
         generator = torch.Generator().manual_seed(seed)
-        self.register_buffer("lift", torch.randn(len(FAMILIES) * (1 + NUMBERS), CODE, generator=generator))
+        self.lift = nn.Buffer(torch.randn(len(FAMILIES) * (1 + NUMBERS), CODE, generator=generator))
 
     def style(self, family: Tensor, shape: Tensor) -> Tensor:
         """Phi(c) (B, GAINS + PLACED) of families (B,) and shapes (B, 3)."""

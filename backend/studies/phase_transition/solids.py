@@ -26,21 +26,14 @@ from ...geometry.topology import Betti, betti_of_mesh
 from ...training.grids import grid_points
 from ...training.shapes.primitives import box, capsule, length, sphere, union
 
-NUMBERS = 3
-"""Of a shape: t in 0 .. 1, girth and knob in -1 .. 1. B shapes are a table (B, 3)."""
-BLEND = 0.36
-"""Of the dumbbell's balls."""
-SOFT = 0.18
-"""Of the ring's inner rim: without it the hole's radius would fall linearly to zero."""
-FILLET = 0.16
-"""Of the bracket."""
-CHUNK = 1 << 14
-"""Points whose activations stay in a core's cache."""
-NEAR = 3.0
-"""Voxels from the surface within which bricks are filled."""
+NUMBERS = 3  # of a shape: t in 0 .. 1, girth and knob in -1 .. 1. B shapes are a table (B, 3)
+BLEND = 0.36  # of the dumbbell's balls
+SOFT = 0.18  # of the ring's inner rim: without it the hole's radius would fall linearly to zero
+FILLET = 0.16  # of the bracket
+CHUNK = 1 << 14  # points whose activations stay in a core's cache
+NEAR = 3.0  # voxels from the surface within which bricks are filled
 
-Field = Callable[[Tensor], Tensor]
-"""Points (N, 3) -> signed distance (N,)."""
+Field = Callable[[Tensor], Tensor]  # points (N, 3) -> signed distance (N,)
 
 
 @dataclass(frozen=True)

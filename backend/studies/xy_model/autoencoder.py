@@ -31,8 +31,7 @@ ENERGY_WEIGHT = 600.0
 """Of the energy difference per site, where the likelihood counts 256 sites: enough to lead the scale, too little for
 it to shrink the scale against the likelihood."""
 
-Physics: TypeAlias = dict[str, Reals]
-"""Of an ensemble, per temperature (K,): e, m, Y and n, see ``lattice.QUANTITIES``."""
+Physics: TypeAlias = dict[str, Reals]  # of an ensemble, per temperature (K,): e, m, Y and n, see ``lattice.QUANTITIES``
 
 
 def wrapped(angle: Tensor) -> Tensor:

@@ -20,22 +20,19 @@ Reals = NDArray[np.float64]
 
 QUARTERS = ((0, 0), (0, 1), (1, 1), (1, 0))
 """Parity of the row and the column: no two sites of a quarter are neighbours."""
-UNORDERED = 1.0
-"""Temperature from which a lattice starts at random."""
+UNORDERED = 1.0  # temperature from which a lattice starts at random
 QUANTITIES = ("e", "m", "Y", "n", "C")
 """Energy per site, length of the magnetisation, helicity modulus, vortices of both signs per plaquette, specific heat
 per site."""
 
-T_KT = 0.8929
-"""Temperature of the Kosterlitz-Thouless transition of the infinite lattice (Hasenbusch 2005, 0.89294(8))."""
+T_KT = 0.8929  # temperature of the Kosterlitz-Thouless transition of the infinite lattice (Hasenbusch 2005, 0.89294(8))
 
 _TABLE = np.genfromtxt(Path(__file__).with_name("reference.csv"), delimiter=",", names=True)
 REFERENCE = {side: {name: _TABLE[name][_TABLE["L"] == side] for name in ("T", *QUANTITIES)} for side in (16, 32)}
 """Quantities at temperatures T by side of the lattice, computed for this project with other code: Metropolis,
 over-relaxation and Wolff clusters, 60,000 to 100,000 measurements per temperature."""
 TEMPERATURES = tuple(REFERENCE[16]["T"].tolist())
-ERRORS = {"e": 6e-4, "m": 9e-4, "Y": 2.5e-3, "n": 2.5e-4, "C": 0.015}
-"""One sigma of the reference, at most."""
+ERRORS = {"e": 6e-4, "m": 9e-4, "Y": 2.5e-3, "n": 2.5e-4, "C": 0.015}  # one sigma of the reference, at most
 
 
 def random_spins(rng: np.random.Generator, *shape: int) -> Spins:

@@ -15,14 +15,10 @@ from ..study import Mean, Measured, Plan, Say, over_seeds
 from .autoencoder import Evaluation, Physics, drawn, evaluate, generated, physics, train
 from .lattice import QUANTITIES, REFERENCE, T_KT, TEMPERATURES, Curves, Spins, measure, upright, winding
 
-SHOWN = 1.0
-"""Temperature of the pictured configuration."""
-TAUGHT = 0.75
-"""Share of the replicas whose configurations are learned from; the others are held out."""
-COLD = 0.8
-"""Temperature up to which the chain is held to the reference quantity by quantity."""
-COOL = 1.0
-"""Temperature up to which the models' energies are held to those of the configurations."""
+SHOWN = 1.0  # temperature of the pictured configuration
+TAUGHT = 0.75  # share of the replicas whose configurations are learned from; the others are held out
+COLD = 0.8  # temperature up to which the chain is held to the reference quantity by quantity
+COOL = 1.0  # temperature up to which the models' energies are held to those of the configurations
 
 
 @study_of("xy-model")

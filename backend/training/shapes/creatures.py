@@ -8,6 +8,7 @@ from torch.nn.functional import normalize
 
 from .primitives import (
     Field,
+    Size,
     box,
     capsule,
     cells,
@@ -22,6 +23,7 @@ from .primitives import (
     subtract,
     torus,
     union,
+    vector,
 )
 from .program import ProgramDraws, knobs, noise
 
@@ -29,20 +31,17 @@ from .program import ProgramDraws, knobs, noise
 def bust(draws: ProgramDraws) -> Field:
     """A head; nose, brows, eyes, lips, chin and ears differ in size and place, hair is a creased relief."""
 
-    def at(x: Tensor | float, y: Tensor | float, z: Tensor | float) -> Tensor:
-        zero = torch.zeros(draws.count, 1, device=draws.device)
-        return torch.cat((zero + x, zero + y, zero + z), 1)
+    def at(x: Size, y: Size, z: Size) -> Tensor:
+        return vector(draws.constant(0.0), x, y, z)[:, 1:]
 
-    head = torch.cat((draws.uniform(0.36, 0.48), draws.uniform(0.42, 0.55), draws.uniform(0.5, 0.62)), 1)
+    head = vector(draws.uniform(0.36, 0.48), draws.uniform(0.42, 0.55), draws.uniform(0.5, 0.62))
     front = -head[:, 1:2]
     eye_x, eye_z = draws.uniform(0.13, 0.2), draws.uniform(0.02, 0.14)
     eye_r = draws.uniform(0.05, 0.08)
     eye_at = at(eye_x, front * 0.86, eye_z)
     socket = draws.uniform(0.08, 0.13, 3)
-    nose_top, nose_tip = (
-        at(0, front * 0.95, eye_z),
-        at(0, front - draws.uniform(0.05, 0.16), eye_z - draws.uniform(0.17, 0.27)),
-    )
+    nose_top = at(0, front * 0.95, eye_z)
+    nose_tip = at(0, front - draws.uniform(0.05, 0.16), eye_z - draws.uniform(0.17, 0.27))
     nose_r = draws.uniform(0.025, 0.05)
     wing_at = nose_tip + at(draws.uniform(0.03, 0.06), 0.05, 0.01)
     nostril = nose_tip + at(0.03, 0.035, -0.03)
@@ -96,7 +95,7 @@ def bust(draws: ProgramDraws) -> Field:
 def creature(draws: ProgramDraws) -> Field:
     """Body ellipsoids, limbs on a random skeleton, head with ears or horns, tail, armour-like relief."""
     twin = draws.chance(0.7)
-    body = torch.cat((draws.uniform(0.18, 0.35), draws.uniform(0.18, 0.35), draws.uniform(0.25, 0.5)), 1)
+    body = vector(draws.uniform(0.18, 0.35), draws.uniform(0.18, 0.35), draws.uniform(0.25, 0.5))
     blend = draws.uniform(0.04, 0.12)
     parts: list[Field] = []
     # limbs of the mirrored half stay on their side
@@ -118,15 +117,9 @@ def creature(draws: ProgramDraws) -> Field:
 
     for _ in range(draws.integer(1, 3)):
         side = normalize(draws.uniform(-1, 1, 3) + draws.constant(0.8, 0, 0), dim=1)
-        limb(
-            side * body * 0.8,
-            side,
-            draws.uniform(0.35, 0.75),
-            draws.uniform(0.06, 0.14),
-            draws.integer(2, 3),
-            draws.integer(0, 3),
-        )
-    head_at = torch.cat((body[:, :1] * 0, draws.uniform(-0.15, 0.15), body[:, 2:] + draws.uniform(0.05, 0.2)), 1)
+        sizes = draws.uniform(0.35, 0.75), draws.uniform(0.06, 0.14), draws.integer(2, 3), draws.integer(0, 3)
+        limb(side * body * 0.8, side, *sizes)
+    head_at = vector(0.0, draws.uniform(-0.15, 0.15), body[:, 2:] + draws.uniform(0.05, 0.2))
     head = draws.uniform(0.12, 0.24, 3)
     snout = normalize(draws.uniform(-0.5, 0.5, 3) * draws.constant(0, 1, 1) + draws.constant(0, -0.8, 0), dim=1)
     parts.append(lambda p: ellipsoid(move(p, head_at), head))
@@ -134,38 +127,29 @@ def creature(draws: ProgramDraws) -> Field:
     parts.append(lambda p: capsule(p, head_at, snout_to, snout_r * 1.3, snout_r * 0.8))
     if draws.chance(0.8):
         ear_at = head_at + head * draws.constant(0.6, 0, 0.7)
-        ear_to = ear_at + torch.cat((draws.uniform(0.02, 0.25), draws.uniform(-0.1, 0.1), draws.uniform(0.05, 0.35)), 1)
+        ear_to = ear_at + vector(draws.uniform(0.02, 0.25), draws.uniform(-0.1, 0.1), draws.uniform(0.05, 0.35))
         thick = draws.uniform(0.025, 0.06)
         parts.append(lambda p: capsule(p, ear_at, ear_to, thick * 1.4, thick * 0.6))
-    tail = draws.chance(0.6)
-    if tail:
-        limb(
-            torch.cat((body[:, :1] * 0, body[:, 1:2] * 0.7, -body[:, 2:] * 0.7), 1),
-            draws.constant(0.0, 1.0, -0.2),
-            draws.uniform(0.3, 0.8),
-            draws.uniform(0.05, 0.12),
-            4,
-            0,
-        )
+    if draws.chance(0.6):
+        root = vector(0.0, body[:, 1:2] * 0.7, -body[:, 2:] * 0.7)
+        limb(root, draws.constant(0.0, 1.0, -0.2), draws.uniform(0.3, 0.8), draws.uniform(0.05, 0.12), 4, 0)
     if draws.chance(0.5):
         hump_at, hump = (body * draws.uniform(-0.6, 0.6, 3) * draws.constant(0, 1, 1), draws.uniform(0.15, 0.35, 3))
         parts.append(lambda p: ellipsoid(move(p, hump_at), hump))
-    relief = (
-        noise(draws, draws.integer(1, 2), draws.choice((10.0, 18.0, 30.0)), 0.25, sharp=draws.chance(0.5))
-        if draws.chance(0.7)
-        else None
-    )
-    scales = knobs(draws, draws.choice((60, 120, 200)), 0.04, 0.12) if draws.chance(0.5) else None
+    reliefs: list[Field] = []
+    if draws.chance(0.7):
+        octaves, low = draws.integer(1, 2), draws.choice((10.0, 18.0, 30.0))
+        reliefs.append(noise(draws, octaves, low, 0.25, sharp=draws.chance(0.5)))
+    if draws.chance(0.5):
+        reliefs.append(knobs(draws, draws.choice((60, 120, 200)), 0.04, 0.12))
 
     def field(p: Tensor) -> Tensor:
         q = mirror(p, 0) if twin else p
         d = ellipsoid(q, body)
         for part in parts:
             d = union(d, part(q), blend)
-        if relief is not None:
+        for relief in reliefs:
             d = d + relief(q)
-        if scales is not None:
-            d = d + scales(q)
         return d
 
     return field
@@ -174,9 +158,9 @@ def creature(draws: ProgramDraws) -> Field:
 def skull(draws: ProgramDraws) -> Field:
     """Thin hollow bone: shells with openings, septum plates, cheek arches, rods and teeth."""
     half = draws.uniform(0.009, 0.024)
-    brain = torch.cat((draws.uniform(0.3, 0.5), draws.uniform(0.4, 0.65), draws.uniform(0.25, 0.45)), 1)
-    snout = torch.cat((draws.uniform(0.12, 0.28), draws.uniform(0.3, 0.6), draws.uniform(0.1, 0.25)), 1)
-    snout_at = torch.cat((brain[:, :1] * 0, -draws.uniform(0.4, 0.7), -draws.uniform(0.0, 0.15)), 1)
+    brain = vector(draws.uniform(0.3, 0.5), draws.uniform(0.4, 0.65), draws.uniform(0.25, 0.45))
+    snout = vector(draws.uniform(0.12, 0.28), draws.uniform(0.3, 0.6), draws.uniform(0.1, 0.25))
+    snout_at = vector(0.0, -draws.uniform(0.4, 0.7), -draws.uniform(0.0, 0.15))
     blend = draws.uniform(0.05, 0.2)
     two = draws.chance(0.75)
     openings = []
@@ -184,27 +168,22 @@ def skull(draws: ProgramDraws) -> Field:
         way = normalize(draws.normal(3) + draws.constant(0.4, -0.3, 0.0), dim=1)
         size = draws.uniform(0.08, 0.22, 3) * (1.0 if i else 1.2)
         openings.append((way * brain, size, draws.rotation(), draws.chance(0.35)))
-    hole_at = torch.cat((brain[:, :1] * 0, brain[:, 1:2], -draws.uniform(0.0, 0.15)), 1)
+    hole_at = vector(0.0, brain[:, 1:2], -draws.uniform(0.0, 0.15))
     hole_r = draws.uniform(0.1, 0.2)
-    nose_at = snout_at - torch.cat((brain[:, :1] * 0, snout[:, 1:2], brain[:, :1] * 0), 1)
+    nose_at = snout_at - vector(0.0, snout[:, 1:2], 0.0)
     nose_r = draws.uniform(0.07, 0.16)
     septum, septum_at = draws.choice((0, 1, 2, 3)), draws.uniform(-0.15, 0.15, 3)
     slope = normalize(draws.normal(3) * 0.3 + draws.constant(0, 1, 0), dim=1)
     arch = draws.chance(0.7)
-    arch_at = torch.cat((brain[:, :1] * 0.75, draws.uniform(-0.4, 0.0), draws.uniform(-0.25, 0.0)), 1)
-    arch_r, arch_t, arch_tilt = draws.uniform(0.18, 0.35), draws.uniform(0.016, 0.035), draws.rotation()
-    arch_turn = torch.eye(3, device=half.device).expand_as(arch_tilt)
+    arch_at = vector(brain[:, :1] * 0.75, draws.uniform(-0.4, 0.0), draws.uniform(-0.25, 0.0))
+    arch_r, arch_t = draws.uniform(0.18, 0.35), draws.uniform(0.016, 0.035)
+    draws.rotation()  # of the arch once; the numbers that follow stay where they are
     teeth = draws.chance(0.5)
     jaw = draws.chance(0.4)
     jaw_r, jaw_t = draws.uniform(0.2, 0.35), draws.uniform(0.025, 0.05)
-    jaw_nodes = torch.stack(
-        (
-            arch_at + draws.constant(0, 0.1, -0.1),
-            arch_at + draws.constant(0, 0, -0.35),
-            snout_at + draws.constant(0.02, -0.2, -0.3),
-        ),
-        1,
-    )
+    hinge, corner = arch_at + draws.constant(0, 0.1, -0.1), arch_at + draws.constant(0, 0, -0.35)
+    jaw_nodes = torch.stack((hinge, corner, snout_at + draws.constant(0.02, -0.2, -0.3)), 1)
+    jaw_radii = jaw_t * draws.constant(1.0, 1.2, 0.8)
     bumpy = noise(draws, 2, 5.0, 0.3)
     layers = draws.chance(0.25)
     maze = draws.uniform(9.0, 18.0) if draws.chance(0.4) else None
@@ -239,23 +218,22 @@ def skull(draws: ProgramDraws) -> Field:
         if two:
             d = subtract(d, sphere(move(p, nose_at), nose_r), half)
         for i in range(septum):
-            plate = half_space(p, slope, septum_at[:, i : i + 1] * (i + 1)).abs_().sub_(half * 0.9)
+            offset = septum_at[:, i : i + 1] * (i + 1)
+            plate = half_space(p, slope, offset).abs_().sub_(half * 0.9)
             hole = sphere(move(p, slope * septum_at[:, i : i + 1] * (i + 1)), brain[:, 2:] * 0.4)
             d = union(d, torch.maximum(torch.maximum(plate, outer), -hole))
         if septum and two:
             wall = p[:, 0].abs().sub_(half)
             d = union(d, torch.maximum(torch.maximum(wall, outer), move(p, snout_at)[:, 1]))
         if arch:
-            d = union(d, torus(place(q, arch_turn, arch_at), arch_r, arch_t), half * 2)
+            d = union(d, torus(move(q, arch_at), arch_r, arch_t), half * 2)
         if jaw:
-            d = union(d, chain(q, jaw_nodes, jaw_t.expand(-1, 3) * jaw_nodes.new_tensor([1.0, 1.2, 0.8])), jaw_r * 0.1)
-            d = union(d, capsule(q, jaw_nodes[:, 0], arch_at, jaw_t * 0.8))
+            d = union(d, chain(q, jaw_nodes, jaw_radii), jaw_r * 0.1)
+            d = union(d, capsule(q, hinge, arch_at, jaw_t * 0.8))
         if teeth and two:
             for i in range(3):
-                root = snout_at + torch.cat(
-                    (snout[:, :1] * 0.6, snout[:, 1:2] * (0.2 - 0.35 * i), -snout[:, 2:] * 0.7), 1
-                )
-                d = union(d, capsule(q, root, root - root.new_tensor([0.0, 0.0, 0.14]), half * 2.2, half * 1.4), half)
+                root = snout_at + vector(snout[:, :1] * 0.6, snout[:, 1:2] * (0.2 - 0.35 * i), -snout[:, 2:] * 0.7)
+                d = union(d, capsule(q, root, root - draws.constant(0.0, 0.0, 0.14), half * 2.2, half * 1.4), half)
         return d
 
     return field
@@ -263,7 +241,7 @@ def skull(draws: ProgramDraws) -> Field:
 
 def tooth(draws: ProgramDraws) -> Field:
     """A crown of an ellipsoid with three to six cusps, worn by fissures, on roots or cut flat."""
-    crown = torch.cat((draws.uniform(0.4, 0.6), draws.uniform(0.35, 0.5), draws.uniform(0.35, 0.55)), 1)
+    crown = vector(draws.uniform(0.4, 0.6), draws.uniform(0.35, 0.5), draws.uniform(0.35, 0.55))
     cusps = draws.integer(3, 6)
     angle = torch.arange(cusps, device=crown.device) * (2 * torch.pi / cusps) + draws.uniform(-0.25, 0.25, cusps)
     reach = draws.uniform(0.5, 0.75, cusps)
@@ -271,7 +249,7 @@ def tooth(draws: ProgramDraws) -> Field:
     tops = torch.stack((x, y, draws.uniform(0.6, 0.85, cusps) * crown[:, 2:]), 2)
     sizes = draws.uniform(0.14, 0.24, 3 * cusps).reshape(-1, cusps, 3)
     blend = draws.uniform(0.02, 0.08)
-    pit_at = torch.cat((draws.uniform(-0.1, 0.1, 2), crown[:, 2:] * draws.uniform(1.0, 1.3)), 1)
+    pit_at = vector(draws.uniform(-0.1, 0.1, 2), crown[:, 2:] * draws.uniform(1.0, 1.3))
     pit = crown * draws.uniform(0.35, 0.6, 3)
     fissures = noise(draws, 2, 5.0, 0.3, sharp=True)
     surface = noise(draws, 2, 3.0, 0.2)
@@ -291,7 +269,7 @@ def tooth(draws: ProgramDraws) -> Field:
         d = d + fissures(p) * top + surface(p)
         if roots:
             for i, way in enumerate(ways):
-                side = torch.cat((torch.cos(angle[:, i : i + 1]), torch.sin(angle[:, i : i + 1]), waist * 0), 1)
+                side = vector(torch.cos(angle[:, i : i + 1]), torch.sin(angle[:, i : i + 1]), 0.0)
                 start = side * crown * 0.45 + down * crown * 0.4
                 nodes = torch.stack((start, start + way * 0.4, start + way * 0.5 + down * 0.4), 1)
                 radii = root_r * torch.tensor([1.4, 0.9, 0.35], device=p.device)

@@ -26,6 +26,7 @@ from .primitives import (
     subtract,
     torus,
     union,
+    vector,
 )
 from .program import ProgramDraws, knobs, noise
 
@@ -45,8 +46,7 @@ def solid(draws: ProgramDraws, low: float, high: float) -> Field:
         corners = torch.stack((torch.cos(angle) * a * 1.2, torch.sin(angle) * b * 1.2), 2)
     elif kind == "cone":
         tip = a * draws.uniform(0.1, 0.8)
-        flank = torch.stack((-a * 4, -c, a, -c, tip, c, -a * 4, c), 1).reshape(-1, 4, 2)
-        corners = flank
+        corners = torch.stack((-a * 4, -c, a, -c, tip, c, -a * 4, c), 1).reshape(-1, 4, 2)
 
     def field(p: Tensor) -> Tensor:
         p = place(p, turn, zero)
@@ -120,9 +120,8 @@ def _curve(draws: ProgramDraws) -> Field:
     def field(p: Tensor) -> Tensor:
         d = chain(p, vertices, radii, closed)
         for i in range(branches):
-            d = union(
-                d, capsule(p, vertices[:, 8 * i + 2], tips[:, i], thick * 0.8, thick.clamp(min=0.05) * 0.4), blend
-            )
+            branch = capsule(p, vertices[:, 8 * i + 2], tips[:, i], thick * 0.8, thick.clamp(min=0.05) * 0.4)
+            d = union(d, branch, blend)
         return d
 
     return field
@@ -165,9 +164,8 @@ def _crescent(draws: ProgramDraws) -> Field:
 
     def field(p: Tensor) -> Tensor:
         d = one(p)
-        for i in range(1, several):
-            away = torch.cat((shift * 0, shift * 0, shift * (1 if i == 1 else -1)), 1)
-            d = union(d, one(move(p, away * 1.5)), 0.03)
+        for side in (1, -1)[: several - 1]:
+            d = union(d, one(move(p, vector(0.0, 0.0, shift * side) * 1.5)), 0.03)
         return d
 
     return field
@@ -181,9 +179,7 @@ def _links(draws: ProgramDraws) -> Field:
     def field(p: Tensor) -> Tensor:
         parts = []
         for i in range(rings):
-            shift = torch.zeros(draws.count, 3, device=p.device)
-            shift[:, 0] = (i - (rings - 1) / 2) * 0.4
-            q = move(p, shift)
+            q = move(p, draws.constant((i - (rings - 1) / 2) * 0.4, 0.0, 0.0))
             parts.append(torus(q if i % 2 else q[:, [0, 2, 1]], major[:, i : i + 1], minor[:, i : i + 1]))
         return torch.stack(parts).amin(0)
 
@@ -245,10 +241,9 @@ def flake(draws: ProgramDraws) -> Field:
     offsets = draws.uniform(0.3, 0.8, planes)
     scars = draws.integer(0, 7)
     scar_r = draws.log_uniform(0.3, 1.5, max(scars, 1))
-    scar_way = [
-        normalize(draws.normal(3) + draws.constant(0, 0, draws.choice((-1.0, 1.0, 1.0))), dim=1) for _ in range(scars)
-    ]
-    scar_at = [torch.cat((draws.uniform(-0.6, 0.6, 2), w[:, 2:] * 0), 1) for w in scar_way]
+    sides = [draws.constant(0, 0, draws.choice((-1.0, 1.0, 1.0))) for _ in range(scars)]
+    scar_way = [normalize(draws.normal(3) + side, dim=1) for side in sides]
+    scar_at = [vector(draws.uniform(-0.6, 0.6, 2), 0.0) for _ in scar_way]
     scar_depth = draws.uniform(0.05, 0.35, max(scars, 1)) * thin
     bulb = draws.uniform(-0.7, 0.7, 3)
     ripples = draws.chance(0.5)
