@@ -27,7 +27,8 @@ def cover(active: np.ndarray) -> np.ndarray:
     """
     if len(active) == 0:
         return np.zeros((0, 3), np.int32)
-    covers = [cover_on_lattice(active, np.array(shift, np.int32)) for shift in itertools.product(range(STRIDE), repeat=3)]
+    lattices = np.array(list(itertools.product(range(STRIDE), repeat=3)), np.int32)
+    covers = [cover_on_lattice(active, shift) for shift in lattices]
     return min(covers, key=len)
 
 

@@ -1,7 +1,7 @@
-"""The shipped model: four ONNX graphs, called as functions of arrays. onnxruntime is imported on first use.
+"""The shipped model: five ONNX graphs, called as functions of arrays. onnxruntime is imported on first use.
 
 seed: the field above level 0. encoder: the shape's code. phi: from attributes and code to the style, the channel gains
-of the atom. atom: the network that the recursion applies at every level.
+of the atom. atom: the network that the recursion applies at every level. delta: from places to an edit of its head.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 MODEL_FOLDER = Path(__file__).parent.parent / "models"
-GRAPHS = ("seed", "encoder", "phi", "atom")
+GRAPHS = ("seed", "encoder", "phi", "atom", "delta")
 CODE = 128
 """Numbers in a shape code z; the code 0 is the mean of all shapes."""
 CODED_LEVELS = 2
@@ -34,6 +35,8 @@ LEAST_NOISE = 0.05
 """Less noise than this (voxels) counts as this much: it does not change the field."""
 ENCODER_NOISE = 0.1
 """Noise (voxels of level 0) for the atom when it makes the field that the encoder reads."""
+MOST_KERNELS = 1 << 22
+"""Pairs of a place and a centre in one run of the graph delta: bounds its memory."""
 WHOLE = (0.0, 0.0, 0.0, 1 / 16)
 """The atom's position of the block of level 0: its centre and voxel size, canonical."""
 
@@ -89,6 +92,7 @@ class Model:
     providers: list[str]
     sessions: dict[str, Any]  # by graph
     seconds: float = field(default=0.0)  # spent inside the sessions so far
+    runs: Counter[str] = field(default_factory=Counter)  # of each graph so far
 
     def seed(self, evidence: np.ndarray, cancel: CancelToken) -> np.ndarray:
         """Field above level 0, f32 (1, 2, 18, 18, 18), from the evidence of level 0, f32 (1, 5, 32, 32, 32)."""
@@ -117,11 +121,32 @@ class Model:
         return self._run("phi", ["style"], inputs, cancel)[0]
 
     def field(
-        self, evidence: np.ndarray, parent: np.ndarray, position: np.ndarray, style: np.ndarray, cancel: CancelToken
+        self,
+        evidence: np.ndarray,
+        parent: np.ndarray,
+        position: np.ndarray,
+        style: np.ndarray,
+        cancel: CancelToken,
+        edit: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> np.ndarray:
-        """Mean and log scale (voxels) of b blocks, f32 (b, 2, 32, 32, 32); inputs as in `training.atom.Atom`."""
+        """Mean and log scale (voxels) of b blocks, f32 (b, 2, 32, 32, 32); inputs as in `training.atom.Atom`. edit:
+        gain and bias of the head at every voxel, f32 (b, 1, 32, 32, 32)."""
         inputs = {"evidence": evidence, "parent": parent, "position": position, "style": style}
+        still = np.zeros((len(evidence), 1, *evidence.shape[2:]), np.float32)
+        inputs["gain"], inputs["bias"] = edit or (still, still)
         return self._run("atom", ["field"], inputs, cancel)[0]
+
+    def delta(
+        self, places: np.ndarray, centres: np.ndarray, weights: np.ndarray, radius: float, cancel: CancelToken
+    ) -> np.ndarray:
+        """Gain and bias f32 (n, 2) at places (n, 3), see `weight_delta.LevelDelta`."""
+        parts = [np.zeros((0, 2), np.float32)]
+        rows = max(1, MOST_KERNELS // max(1, len(centres)))
+        for start in range(0, len(places), rows):
+            part = np.ascontiguousarray(places[start : start + rows], np.float32)
+            inputs = {"places": part, "centres": centres, "weights": weights, "radius": np.array([radius], np.float32)}
+            parts.append(self._run("delta", ["gain_bias"], inputs, cancel)[0])
+        return np.concatenate(parts)
 
     def _run(
         self, graph: str, outputs: list[str], inputs: dict[str, np.ndarray], cancel: CancelToken
@@ -133,6 +158,7 @@ class Model:
         with cancel.running(options):
             result = self.sessions[graph].run(outputs, inputs, options)
         self.seconds += time.perf_counter() - started
+        self.runs[graph] += 1
         return result
 
 

@@ -115,7 +115,8 @@ def recursion(
             field = model.field(evidence, parent, position, styles, cancel)
             if mirrors and number == deepest <= DEEPEST_MIRRORED:
                 if reflected_code is not None:
-                    styles = np.repeat(model.style(*scan.attributes(number), reflected_code, cancel), len(batch), axis=0)
+                    reflected_style = model.style(*scan.attributes(number), reflected_code, cancel)
+                    styles = np.repeat(reflected_style, len(batch), axis=0)
                 other = model.field(*reflected(evidence, parent, position), styles, cancel)
                 field = (field + other[:, :, ::-1, ::-1, ::-1]) / 2
             if number == 0 and encoded:

@@ -2,11 +2,11 @@
 
     e(x) = clip(mu(x) + gain(x) mu(x) + bias(x), -3, 3)    (voxels).
 
-That is what the atom says with its head's weights for the mean times 1 + gain and its bias plus ``bias``: both depend on
-the place alone, so averaging the edited blocks and editing their average give the same field. The recursion itself
-stays as it was fitted: an edited parent above evidence that did not move would be pulled back, or applied twice. Every
-level has its own delta; which blocks exist and where the surface lies follow the edited field, so that blocks are added
-where an edit makes surface in empty space.
+That is what the atom says with its head's weights for the mean times 1 + gain and ``bias`` added to its bias. Both
+depend on the place alone, so averaging edited blocks and editing their average give the same field. The recursion
+itself stays as it was fitted: evidence that did not move would pull an edited parent back, or the edit would be applied
+twice. Every level has its own delta. Which blocks exist and where the surface lies follow the edited field, so that the
+network runs on new blocks where an edit makes surface in empty space.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class LevelDelta:
     weights: np.ndarray  # f32 (E, 2): gain, and bias in voxels of the level
 
     def at(self, places: np.ndarray, model: Model, cancel: CancelToken) -> np.ndarray:
-        """Gain and bias f32 (n, 2) at places f32 (n, 3) in the edit's frame, by the graph ``delta``."""
+        """Gain and bias f32 (n, 2) at places (n, 3) in the edit's frame."""
         return model.delta(places, self.centres, self.weights, self.radius, cancel)
 
 
@@ -55,20 +55,18 @@ class FieldEdit(Protocol):
         """bool (m,): whether the edit may act within ``reach`` of canonical points (m, 3)."""
         ...
 
-    def at(
-        self, number: int, points: np.ndarray, model: Model, cancel: CancelToken
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Gain (n,) and bias (n,), voxels of level ``number``, at canonical points (n, 3); None where it has nothing to
-        say on this level."""
+    def at(self, number: int, points: np.ndarray, model: Model, cancel: CancelToken) -> np.ndarray:
+        """Gain, and bias in voxels of level ``number``, f32 (n, 2) at canonical points (n, 3)."""
         ...
 
 
 @dataclass(frozen=True)
 class EditedLevel:
-    """A level as it was fitted, with the blocks that the edits need, and its edited field on the same bricks."""
+    """A level of a fit, and what edits make of it."""
 
-    plain: Level
-    edited: Level
+    plain: Level  # as it was fitted, with the blocks that the edits need
+    edited: Level  # on the same bricks
+    wide: Level  # plain, with distances beyond the truncation taken from the levels above
     touched: np.ndarray  # i64 (k,), numbers of the bricks that the edits reach
 
 
@@ -102,43 +100,50 @@ def _edited(
     model: Model,
     cancel: CancelToken,
 ) -> EditedLevel:
-    """A level with its edited field. bricks: the same bricks, with the sides of the others after the edits."""
+    """A level and its edited field. bricks: its bricks, with the sides of all others after the edits."""
     coords = plain.grid.coords
-    middles = (coords + 0.5) * (BRICK * plain.voxel) - 1
-    reach = plain.voxel * BRICK * np.sqrt(3) / 2
-    near = [edit.touches(middles, reach) if strength else np.zeros(len(coords), bool) for edit, strength in edits]
-    touched = np.flatnonzero(np.any(near, axis=0)) if near else np.zeros(0, np.intp)
+    middles, reach = (coords + 0.5) * (BRICK * plain.voxel) - 1, BRICK * plain.voxel * np.sqrt(3) / 2
+    near = np.zeros((len(edits), len(coords)), bool)
+    for row, (edit, strength) in enumerate(edits):
+        near[row] = strength != 0 and edit.touches(middles, reach)
+    touched = np.flatnonzero(near.any(axis=0))
+    wide = plain
     if not len(touched):
-        return EditedLevel(plain, replace(plain, bricks=bricks), touched)
-    inner = np.stack(np.meshgrid(*[np.arange(BRICK) + 0.5] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    change = np.zeros((len(touched), BRICK**3, 2), np.float32)
-    for (edit, strength), reached in zip(edits, near, strict=True):
-        rows = np.flatnonzero(reached[touched])
-        if len(rows):
-            voxels = coords[touched[rows], None] * BRICK + inner
-            points = (voxels * plain.voxel - 1).astype(np.float32).reshape(-1, 3)
-            said = edit.at(plain.number, points, model, cancel)
-            if said is not None:
-                change[rows] += np.float32(strength) * np.stack(said, axis=1).reshape(len(rows), -1, 2)
-    base = plain.grid.values[touched, 0].reshape(len(touched), -1)
+        return EditedLevel(plain, replace(plain, bricks=bricks), wide, touched)
+    inner = np.stack(np.meshgrid(*[np.arange(BRICK) + 0.5] * 3, indexing="ij"), axis=-1)
+    voxels = coords[touched, None, None, None] * BRICK + inner  # (k, 8, 8, 8, 3), their centres
+    change = np.zeros((*voxels.shape[:-1], 2), np.float32)
+    for reached, (edit, strength) in zip(near[:, touched], edits, strict=True):
+        points = voxels[reached] * plain.voxel - 1
+        if len(points):
+            said = edit.at(plain.number, points.reshape(-1, 3), model, cancel)
+            change[reached] += np.float32(strength) * said.reshape(*points.shape[:-1], 2)
+    fitted = plain.grid.values[touched]
+    mean = fitted[:, 0]
     if plain.number > DEEPEST_DELTA and above is not None:
-        base = _handed_over(base, above.plain, coords[touched, None] * BRICK + inner)
-    mean = np.clip(base + (change[..., 0] * base + change[..., 1]), -TRUNCATION, TRUNCATION)
-    values = plain.grid.values.copy()
-    still = (change == 0).all(axis=2)
-    values[touched, 0] = np.where(still, plain.grid.values[touched, 0].reshape(still.shape), mean).reshape(
-        -1, BRICK, BRICK, BRICK
-    )
-    grid = BrickGrid(coords, values)
-    return EditedLevel(plain, replace(plain, grid=grid, bricks=bricks), touched)
+        mean = _handed_over(mean, above.wide, voxels)
+        wide = _with_values(plain, touched, np.stack([mean, fitted[:, 1]], axis=1))
+    gain, bias = change[..., 0], change[..., 1]
+    edited = np.clip(mean + (gain * mean + bias), -TRUNCATION, TRUNCATION)
+    # what no edit reaches keeps its bits
+    edited = np.where((gain == 0) & (bias == 0), fitted[:, 0], edited)
+    log_scale = fitted[:, 1] + np.log(np.maximum(np.abs(1 + gain), 1))
+    found = _with_values(plain, touched, np.stack([edited, log_scale], axis=1))
+    return EditedLevel(plain, replace(found, bricks=bricks), wide, touched)
+
+
+def _with_values(level: Level, bricks: np.ndarray, values: np.ndarray) -> Level:
+    """A level with other values f32 (k, 2, 8, 8, 8) on bricks that have these numbers (k,)."""
+    every = level.grid.values.copy()
+    every[bricks] = values
+    return replace(level, grid=BrickGrid(level.grid.coords, every))
 
 
 def _handed_over(mean: np.ndarray, above: Level, voxels: np.ndarray) -> np.ndarray:
-    """Means (m, n) in which saturated distances are replaced by those of the level above, at voxel centres (m, n, 3)
-    in voxels of the level at hand."""
+    """Means (k, 8, 8, 8) in which truncated distances are those of the level above; voxels (k, 8, 8, 8, 3): centres."""
     places = (voxels.reshape(-1, 3) / 2 - 0.5).astype(np.float32)
     wide = 2 * sample(above.grid, above.bricks, places, 0, TRUNCATION).reshape(mean.shape)
     low, high = KNOWN
     share = np.clip((np.abs(mean) - low) / (high - low), 0, 1)
-    wide = np.where((np.abs(wide) > np.abs(mean)) & (np.sign(wide) == np.sign(mean)), wide, mean)
-    return mean + share * (wide - mean)
+    farther = (np.abs(wide) > np.abs(mean)) & (np.sign(wide) == np.sign(mean))
+    return np.where(farther, mean + share * (wide - mean), mean)

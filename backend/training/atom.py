@@ -28,6 +28,7 @@ from torch.nn import functional
 
 from ..field.bricks import BLOCK, TRUNCATION
 from ..field.onnx_model import CODE
+from ..field.weight_delta import FLOOR, GATE
 
 EVIDENCE = 5  # channels of evidence in each voxel: number of points, sum of their normals (3), sum of normal . position
 ATTRIBUTES = 4
@@ -53,6 +54,7 @@ class Atom(nn.Module):
     parent (N, 2, 18, 18, 18): mean and log scale, in PARENT voxels; one voxel of halo around what the block covers.
     position (N, 4): canonical centre of the block, canonical size of a voxel.
     style (N, S): what `Phi` says.
+    gain, bias (N, 1, 32, 32, 32): an edit of the head, see `edited_field`; zeros change no bit, and training has none.
 
     Returns the field (N, 2, 32, 32, 32), mean and log scale in voxels, and the features at 16^3, 8^3 and 4^3.
     """
@@ -92,11 +94,20 @@ class Atom(nn.Module):
         self.style_size = self.gains + fine * WAVES**3  # S: the gains, and the weights of the position layer
 
     def forward(
-        self, evidence: Tensor, parent: Tensor, position: Tensor, style: Tensor
+        self,
+        evidence: Tensor,
+        parent: Tensor,
+        position: Tensor,
+        style: Tensor,
+        gain: Tensor | None = None,
+        bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         given = self.given(evidence, parent)  # (N, 12, 32, 32, 32)
         raw, fine, middle, coarse = self.trunk(given, position, style)  # (N, 24, 16, 16, 16) and the features
-        return self.field(raw, given), fine, middle, coarse  # (N, 2, 32, 32, 32)
+        field = self.field(raw, given)  # (N, 2, 32, 32, 32)
+        if gain is not None and bias is not None:
+            field = edited_field(field, gain, bias)
+        return field, fine, middle, coarse
 
     def given(self, evidence: Tensor, parent: Tensor) -> Tensor:
         """What the trunk sees at full resolution (N, 12, 32, 32, 32). Sums cancel here: float32 always."""
@@ -149,6 +160,27 @@ class Atom(nn.Module):
         mu = mean + trust * (offset / (known + 1e-4) - mean) + raw[:, 1:2]
         log_scale = (raw[:, 2:] + 0.5 * spread - 1.0).clamp(*LOG_SCALE_LIMITS)
         return torch.cat([mu, log_scale], dim=1)
+
+
+def edited_field(field: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    """Mean (1 + gain) mu + bias and its scale, of a field (N, 2, ...): what the head says with its weights for the mean
+    times 1 + gain and ``bias`` added to its bias. The scale grows with the mean, and never shrinks."""
+    mean, log_scale = field[:, :1], field[:, 1:]
+    edited = mean + (gain * mean + bias)
+    return torch.cat([edited, log_scale + (1 + gain).abs().clamp(min=1.0).log()], dim=1)
+
+
+class HeadDelta(nn.Module):
+    """Gain and bias (n, 2) at places (n, 3), from centres (E, 3), weights (E, 2) and radius (1,): Gaussian radial basis
+    functions, normalised, and gated so that they end 2.4 radii from every centre."""
+
+    def forward(self, places: Tensor, centres: Tensor, weights: Tensor, radius: Tensor) -> Tensor:
+        square = (places**2).sum(1, keepdim=True) + (centres**2).sum(1) - 2 * (places @ centres.T)
+        height = torch.exp(square.clamp(min=0.0) / (-2 * radius**2))
+        low, high = GATE
+        share = ((height.amax(1, keepdim=True) - low) / (high - low)).clamp(0, 1)
+        gate = share * share * (3 - 2 * share)
+        return gate / (height.sum(1, keepdim=True) + FLOOR) * (height @ weights)
 
 
 class Phi(nn.Module):

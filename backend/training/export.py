@@ -1,4 +1,4 @@
-"""`omomi export`: a checkpoint becomes four ONNX graphs and a card, checked against torch."""
+"""`omomi export`: a checkpoint becomes five ONNX graphs and a card, checked against torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..field.blocks import PARENT
 from ..field.bricks import BLOCK
 from ..field.onnx_model import CODE
 from ..formats.files import write_whole
-from .atom import ATTRIBUTES, EVIDENCE
+from .atom import ATTRIBUTES, EVIDENCE, HeadDelta
 from .checkpoint import average_weights, save_average
 from .recursion import Encoder, Features, Recursion
 
@@ -31,6 +31,8 @@ CARD = "card.json"
 CHECKPOINT = "checkpoint.safetensors"
 """The weights as torch reads them, beside the graphs; not staged into the extension."""
 TOLERANCE = 1e-4  # largest difference between torch and ONNX Runtime (voxels, log scale)
+FREE = {"places": "places", "centres": "centres", "weights": "centres", "radius": None}
+"""The free size of an input along its first axis, where that is not the batch; None where it is fixed."""
 BATCHES = (1, 3)  # batch sizes that the check runs; the graphs take any
 
 
@@ -50,11 +52,25 @@ def example(count: int, style_size: int, seed: int = 0) -> dict[str, Tensor]:
         evidence[block].index_put_((torch.arange(EVIDENCE)[:, None], x, y, z), rows.T, accumulate=True)
     parent = torch.randn(count, 2, PARENT, PARENT, PARENT, generator=generator)
     position = torch.cat([torch.rand(count, 3, generator=generator) - 0.5, torch.full((count, 1), 1 / 64)], 1)
+    edit = torch.randn(2, count, 1, BLOCK, BLOCK, BLOCK, generator=generator)
     return {
         "evidence": evidence,
         "parent": parent,
         "position": position,
         "style": 0.1 * torch.randn(count, style_size, generator=generator),
+        "gain": edit[0],
+        "bias": edit[1],
+    }
+
+
+def delta_example() -> dict[str, Tensor]:
+    """Places around the centres of an edit of the head, with its weights and radius."""
+    generator = torch.Generator().manual_seed(2)
+    return {
+        "places": torch.rand(50, 3, generator=generator),
+        "centres": torch.rand(7, 3, generator=generator),
+        "weights": torch.randn(7, 2, generator=generator),
+        "radius": torch.tensor([0.1]),
     }
 
 
@@ -80,12 +96,14 @@ def graphs(model: Recursion) -> dict[str, tuple[nn.Module, dict[str, Tensor], li
         "encoder": (Sight(model.encoder, model.features), field, ["mean", "log_sd"]),
         "phi": (model.phi, {"attributes": attributes, "code": code}, ["style"]),
         "atom": (model.atom, inputs, ["field", "features16", "features8", "features4"]),
+        "delta": (HeadDelta(), delta_example(), ["gain_bias"]),
     }
 
 
 def export_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], path: Path) -> None:
-    """Write one graph with a free batch size. Its bytes depend on the weights alone."""
-    batch = torch.export.Dim("batch", min=1, max=1024)
+    """Write one graph with free sizes, see FREE. Its bytes depend on the weights alone."""
+    sizes = {name: torch.export.Dim(name, min=1, max=1 << 24) for name in ("batch", *filter(None, FREE.values()))}
+    free = [FREE.get(name, "batch") for name in inputs]
     torch.onnx.export(
         module,
         tuple(inputs.values()),
@@ -94,7 +112,7 @@ def export_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str
         opset_version=OPSET,
         input_names=list(inputs),
         output_names=outputs,
-        dynamic_shapes=tuple({0: batch} for _ in inputs),
+        dynamic_shapes=tuple({0: sizes[name]} if name else {} for name in free),
         external_data=False,
         verbose=False,
     )
@@ -119,7 +137,9 @@ def largest_difference(module: nn.Module, path: Path, inputs: dict[str, Tensor])
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     worst = 0.0
     for count in BATCHES:
-        given = {name: torch.cat([value] * count)[:count] for name, value in inputs.items()}
+        given = {
+            name: value if name in FREE else torch.cat([value] * count)[:count] for name, value in inputs.items()
+        }
         expected = module(*given.values())
         expected = expected if isinstance(expected, tuple) else (expected,)
         found = session.run(None, {name: value.numpy() for name, value in given.items()})
