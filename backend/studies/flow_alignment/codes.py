@@ -127,11 +127,10 @@ def compare_scores(real: Table, prior: ShapePrior, seeds: int, followed: int, st
     sets = [made_up(real, prior, seed) for seed in range(seeds)]
     kinds = {REAL: real} | sets[0]
     scores = {name: {kind: scorer(codes) for kind, codes in kinds.items()} for name, scorer in asked.items()}
-    auc: dict[str, dict[str, list[float]]] = {name: {kind: [] for kind in sets[0]} for name in asked}
-    for made in sets:
-        for kind, codes in made.items():
-            for name, scorer in asked.items():
-                auc[name][kind].append(auroc(scores[name][REAL], scorer(codes)))
+    auc = {
+        name: {kind: [auroc(scores[name][REAL], scorer(made[kind])) for made in sets] for kind in sets[0]}
+        for name, scorer in asked.items()
+    }
     # spread over the table, since neighbours in it are of one program
     chosen = np.linspace(0, len(real) - 1, followed).astype(int)
     surprise = {
@@ -151,8 +150,7 @@ def score_checks(told: ScoreComparison) -> dict[str, Measured]:
     late, plain = ([told.auc[name][kind] for kind in kinds] for name in (LATE, KL))
     measured: dict[str, Measured] = {f"S{number}": runs for number, runs in enumerate(late, 1)}
     measured |= {f"S{number} KL": runs for number, runs in enumerate(plain, 1)}
-    measured["S6"] = (np.array(late) - np.array(plain)).mean(axis=0).tolist()
-    measured["S7"] = told.auc[LATE][SAMPLED]
+    measured |= {"S6": (np.array(late) - np.array(plain)).mean(axis=0).tolist(), "S7": told.auc[LATE][SAMPLED]}
     return measured | {"S8": told.rank[LATE], "S8 L": told.rank[WHOLE], "S8 KL": told.rank[KL]}
 
 
@@ -215,9 +213,8 @@ def shape_draws(real: Table, prior: ShapePrior, made: dict[str, Table], outlined
         kind: np.linalg.norm((np.stack([back for back, _ in pairs]) - chosen[kind]) * weights, axis=1)
         for kind, pairs in found.items()
     }
-    return ShapeDraws(
-        codes, distance, whole, strayed, {noise: errors(prior.flow, real, noise) for noise in NOISE_LEVELS}
-    )
+    denoised = {noise: errors(prior.flow, real, noise) for noise in NOISE_LEVELS}
+    return ShapeDraws(codes, distance, whole, strayed, denoised)
 
 
 def code_of_outline(code: Table, codes: Codes) -> tuple[Table, float]:
@@ -227,15 +224,18 @@ def code_of_outline(code: Table, codes: Codes) -> tuple[Table, float]:
     any surface comes back as another one.
     """
     outline = outline_of(code, codes)
-    inside = np.asarray(zoom(codes.field_of(code), BLOCK // COARSE, order=3, mode="nearest", grid_mode=True)) < 0
+    inside = magnified(codes.field_of(code), BLOCK // COARSE) < 0
     away = np.full(inside.size, TRUNCATION)
     if len(outline.points):
-        axis = (np.arange(BLOCK) + 0.5) * VOXEL - 1
-        centres = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
-        reach = TRUNCATION * VOXEL
+        centres, reach = (np.argwhere(np.ones_like(inside)) + 0.5) * VOXEL - 1, TRUNCATION * VOXEL
         found = np.asarray(KDTree(outline.points).query(centres, distance_upper_bound=reach)[0])
         away = np.minimum(found, reach) / VOXEL
     return codes.of_field(np.where(inside, -1, 1) * away.reshape(inside.shape)), outline.whole
+
+
+def magnified(field: NDArray, times: int) -> NDArray:
+    """A coarse field (n, n, n) with ``times`` as many voxels along each axis, by cubic splines."""
+    return np.asarray(zoom(field, times, order=3, mode="nearest", grid_mode=True))
 
 
 def nearest(points: NDArray, known: NDArray) -> NDArray[np.float64]:
@@ -268,17 +268,8 @@ def draw_checks(found: ShapeDraws) -> dict[str, float]:
         return float(table[one].mean() / table[other][: len(table[one])].mean())
 
     valid = {kind: float((shares >= IN_ONE_PIECE).mean()) for kind, shares in found.whole.items()}
-    return {
-        "P1": ratio(found.distance, SAMPLED, GAUSSIAN),
-        "P2": ratio(found.distance, SAMPLED, REAL),
-        "P3": ratio(found.distance, GAUSSIAN, REAL),
-        "P4": ratio(found.distance, PULLED, GAUSSIAN),
-        "P5": ratio(found.distance, SHRUNK, GAUSSIAN),
-        "V1": ratio(found.strayed, SAMPLED, GAUSSIAN),
-        "V2": ratio(found.strayed, SAMPLED, REAL),
-        "V3": ratio(found.strayed, PULLED, GAUSSIAN),
-        "V4": ratio(found.strayed, SHRUNK, GAUSSIAN),
-        "V5": valid[SAMPLED] - valid[GAUSSIAN],
-        "V6": valid[SAMPLED],
-        "V7": valid[REAL],
-    }
+    near = ((SAMPLED, GAUSSIAN), (SAMPLED, REAL), (GAUSSIAN, REAL), (PULLED, GAUSSIAN), (SHRUNK, GAUSSIAN))
+    back = ((SAMPLED, GAUSSIAN), (SAMPLED, REAL), (PULLED, GAUSSIAN), (SHRUNK, GAUSSIAN))
+    measured = {f"P{number}": ratio(found.distance, *pair) for number, pair in enumerate(near, 1)}
+    measured |= {f"V{number}": ratio(found.strayed, *pair) for number, pair in enumerate(back, 1)}
+    return measured | {"V5": valid[SAMPLED] - valid[GAUSSIAN], "V6": valid[SAMPLED], "V7": valid[REAL]}

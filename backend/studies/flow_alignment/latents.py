@@ -16,25 +16,13 @@ from ...prior.flow import LATE
 from ...training.flow import FlowConfig, VelocityNetwork, alignment, train_flow
 from ..instruments import Album
 from ..study import Measured, Plan, over_seeds
-from .toys import (
-    REACH,
-    SIDE,
-    Modes,
-    Toy,
-    agreement,
-    align_and_rescatter,
-    align_to_levels,
-    align_to_median,
-    descend,
-    detached,
-    losses,
-    mean_loss,
-    modes_of,
-)
+from . import toys
+from .toys import REACH, SIDE, Modes, Toy, agreement, align_to_levels, descend, losses, mean_loss, modes_of
 
 REAL, START, ALIGNED, DETACHED = "real data", "start: N(0, I)", "aligned to the end", "aligned, input detached"
 LATER, HALTED = "late times, to the end", "stopped at the data's middle"
 LEVELLED, SCATTERED = "each at a level of the data", "out of the modes again"
+SURPRISE, LOSS, CUT = "surprise", "loss", "detached surprise"
 NEARBY = 15.0  # nats below which a point is near the data
 EARLY = 300  # steps, a mark of every plan
 
@@ -42,9 +30,7 @@ EARLY = 300  # steps, a mark of every plan
 @dataclass(frozen=True)
 class Run:
     points: dict[str, Tensor]  # of all ends, by name
-    surprise: list[float]  # mean at the marks
-    loss: list[float]
-    detached_surprise: list[float]  # up to the mark at which that descent ends
+    ways: dict[str, list[float]]  # surprise and loss at the marks, and surprise of the shorter descent, input detached
     averaged: Modes  # of latents that were aligned with four draws at a step
 
 
@@ -54,7 +40,7 @@ def run(toy: Toy, plan: Plan, seed: int) -> Run:
     real = toy.sample(plan.latents, generator)
     start = torch.randn(plan.latents, 2, generator=generator)
     way = descend(start, toy.field, plan.marks, seed)
-    cut = descend(start, detached(toy.field), [mark for mark in plan.marks if mark <= plan.detached_steps], seed)
+    cut = descend(start, toys.detached(toy.field), [mark for mark in plan.marks if mark <= plan.detached_steps], seed)
     known, steps = toy.sample(1000, generator), [plan.more_steps]
     points = {
         REAL: real,
@@ -62,13 +48,13 @@ def run(toy: Toy, plan: Plan, seed: int) -> Run:
         ALIGNED: way[-1],
         DETACHED: cut[-1],
         LATER: descend(start, toy.field, steps, seed, span=LATE)[-1],
-        HALTED: align_to_median(start, toy.field, known, plan.halt_steps),
+        HALTED: toys.align_to_median(start, toy.field, known, plan.halt_steps),
         LEVELLED: align_to_levels(start, toy.field, known, plan.halt_steps, generator),
-        SCATTERED: align_and_rescatter(start, toy.field, known, plan.halt_steps, generator),
+        SCATTERED: toys.align_and_rescatter(start, toy.field, known, plan.halt_steps, generator),
     }
     averaged = modes_of(descend(start, toy.field, steps, seed, draws=4)[-1], toy)
-    surprise, cut_surprise = ([float(toy.surprise(at).mean()) for at in path] for path in (way, cut))
-    return Run(points, surprise, [mean_loss(at, toy.field) for at in way], cut_surprise, averaged)
+    ways = {name: [float(toy.surprise(at).mean()) for at in path] for name, path in ((SURPRISE, way), (CUT, cut))}
+    return Run(points, ways | {LOSS: [mean_loss(at, toy.field) for at in way]}, averaged)
 
 
 @dataclass(frozen=True)
@@ -97,10 +83,10 @@ def exact_checks(toy: Toy, plan: Plan, runs: Sequence[Run], over: Maps) -> dict[
         found = {
             "E1": surprise[REAL],
             "E2": mean_loss(one.points[REAL], toy.field),
-            "E3": one.loss[0],
+            "E3": one.ways[LOSS][0],
             "E4": surprise[START],
-            "E5": one.surprise[plan.marks.index(EARLY)],
-            "E6": one.loss[-1],
+            "E5": one.ways[SURPRISE][plan.marks.index(EARLY)],
+            "E6": one.ways[LOSS][-1],
             "E7": surprise[ALIGNED],
             "E10": modes[ALIGNED].spread,
             "E11": -modes[ALIGNED].offset,
@@ -235,11 +221,11 @@ def draw_ways(album: Album, toy: Toy, plan: Plan, runs: Sequence[Run]) -> None:
         left, right = figure.subplots(1, 2)
         steps = np.maximum(plan.marks, 5)
         for axis, name, colour, label in (
-            (left, "surprise", BLUE, "aligned"),
-            (left, "detached_surprise", RED, "aligned, input detached"),
-            (right, "loss", BLUE, "aligned"),
+            (left, SURPRISE, BLUE, "aligned"),
+            (left, CUT, RED, "aligned, input detached"),
+            (right, LOSS, BLUE, "aligned"),
         ):
-            table = np.array([getattr(one, name) for one in runs])
+            table = np.array([one.ways[name] for one in runs])
             at = steps[: table.shape[1]]
             axis.plot(at, table.mean(axis=0), color=colour, label=label)
             axis.fill_between(at, table.min(axis=0), table.max(axis=0), color=colour, alpha=0.25, linewidth=0)

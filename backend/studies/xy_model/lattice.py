@@ -150,11 +150,12 @@ class Curves:
         place = int(np.argmin(np.abs(self.temperatures - temperature)))
         return float(self.value[quantity][place]), float(self.error[quantity][place])
 
-    def deviations(self, quantity: str) -> Reals:
-        """From the reference at the temperatures of both, in units of both errors together."""
+    def deviations(self, quantity: str) -> tuple[Reals, Reals]:
+        """From the reference at the temperatures of both: as they are, and in units of both errors together."""
         wanted = dict(zip(TEMPERATURES, REFERENCE[self.side][quantity], strict=True))
         found = [(*self.at(at, quantity), wanted[at]) for at in TEMPERATURES if at in self.temperatures]
-        return np.array([(value - true) / np.hypot(error, ERRORS[quantity]) for value, error, true in found])
+        value, error, true = np.array(found).T
+        return value - true, (value - true) / np.hypot(error, ERRORS[quantity])
 
     def crossing(self) -> tuple[float, float]:
         """Temperature and error where the helicity modulus falls below 2 T / pi, the universal jump at T_KT.
