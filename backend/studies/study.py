@@ -190,10 +190,8 @@ def find_study(name: str) -> Study:
 
 
 def run_study(name: str, size: Size, root: Path, say: Say, find: Find = find_study) -> Record:
-    """Run a study; its figures go into ``root / name``, which is made; the record has their paths relative to ``root``.
-
-    An error in the study stands in the record, its traceback on stderr. Raises OSError where the folder cannot be made.
-    """
+    """Run a study with figures in ``root / name``, which is made; paths in the record are relative to ``root``. An
+    error in the study stands in the record, its traceback on stderr. Raises OSError where the folder cannot be made."""
     (root / name).mkdir(parents=True, exist_ok=True)
     start, cpu = time.perf_counter(), time.process_time()
     found, error = None, ""

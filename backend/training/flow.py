@@ -134,10 +134,8 @@ def alignment_loss(velocity: VelocityNetwork, codes: Tensor, draws: int, generat
 
 
 def train_flow(features: Tensor, config: FlowConfig = FlowConfig(), device: str = "cpu") -> VelocityNetwork:
-    """The frozen velocity of (n, d) features: the running average of the weights over a cosine schedule of Adam.
-
-    Same seed, same device and same thread count, same velocity.
-    """
+    """The frozen velocity of (n, d) features: the running average of the weights over a cosine schedule of Adam, the
+    same for the same seed, device and thread count."""
     features = features.to(device, torch.float32)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)

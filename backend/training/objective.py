@@ -92,11 +92,8 @@ def drawn_code(mean: Tensor, log_sd: Tensor, true: Tensor, evidence: Tensor, gen
 def posterior_loss(
     mean: Tensor, log_sd: Tensor, true: Tensor, velocity: VelocityNetwork, generator: torch.Generator
 ) -> Tensor:
-    """Anchor to the true code, KL to a standard normal, and alignment of a draw to the flow.
-
-    The anchor is the likelihood of the true code under the posterior. It makes the posterior wide where the evidence
-    leaves the shape open, so that its draws are different completions.
-    """
+    """Anchor to the true code, KL to a standard normal, and alignment of a draw to the flow. The anchor is the
+    likelihood of the true code under the posterior, which makes it wide where the evidence leaves the shape open."""
     anchor = (0.5 * ((true - mean) * torch.exp(-log_sd)).square() + log_sd).mean()
     kl = (0.5 * (mean.square() + torch.exp(2 * log_sd) - 1) - log_sd).mean()
     sample = mean + log_sd.exp() * torch.randn(mean.shape, generator=generator, device=mean.device)

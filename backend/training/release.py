@@ -116,12 +116,10 @@ def build_archive(
     most: int = ARCHIVED_SHAPES,
     seed: int = 0,
 ) -> Archive:
-    """The archive of the shapes of a bank.
+    """The archive of the shapes of a bank, a random choice where there are more than ``most``.
 
     encode, model: the model's encoder and hash; weights (d,): how much each number of a code counts in a distance, by
-    default all the same. Whitened codes need those that undo it: without, the three nearest shapes from other programs
-    are of one family in 24 cases of 100, with them in 37. Of more than ``most`` shapes a random choice is kept. Raises
-    ValueError where there are fewer than two shapes.
+    default all the same; whitened codes need those that undo it. Raises ValueError for fewer than two shapes.
     """
     if len(known.members) < 2:
         raise ValueError(f"{known.folder} holds no shapes to make an archive of")

@@ -143,11 +143,8 @@ def draw_settings(generator: torch.Generator) -> ScanSettings:
 def scan_points(
     points: Tensor, normals: Tensor, seen: Tensor, cameras: Tensor, settings: ScanSettings, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scan points (n, 3), unit normals (n, 3) and unit directions to the sensor (n, 3).
-
-    points, normals (P, 3) on the surface; seen i32 (P,), bit v set where camera v sees the point; cameras (V, 3) unit
-    directions.
-    """
+    """Scan points (n, 3), unit normals (n, 3) and unit directions to the sensor (n, 3). points, normals (P, 3) on the
+    surface; seen i32 (P,), bit v set where camera v sees the point; cameras (V, 3) unit directions."""
     device = points.device
 
     def random(*shape: int) -> Tensor:

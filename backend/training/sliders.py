@@ -1,9 +1,6 @@
-"""Sliders of a code space, measured on a family whose factors are known.
-
-Shapes are drawn and encoded, and sliders are fitted to their factors. Other shapes score how well the sliders are
-disentangled, beside plain principal components and the code as it is. Side effects are measured where they count, on
-decoded shapes. Everything is drawn anew for every seed: the seed matters as much as the model (Locatello et al. 2019).
-"""
+"""Sliders of a code space, fitted to the factors of a family and measured on other shapes of it: how well they are
+disentangled, beside plain principal components and the code as it is, and their side effects on decoded shapes.
+Everything is drawn anew for every seed: the seed matters as much as the model (Locatello et al. 2019)."""
 
 from __future__ import annotations
 

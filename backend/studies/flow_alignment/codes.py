@@ -59,10 +59,8 @@ def fresh_codes(codes: Codes, families: int | None, members: int, round: int = 0
 
 
 def turned(codes: Codes, table: Table) -> Table:
-    """The codes (48 n, CODE) of the same shapes in every orientation of the cube, mirrored ones too.
-
-    A code is affine in the field, and so is a turn: each is one small matrix.
-    """
+    """The codes (48 n, CODE) of the same shapes in every orientation of the cube, mirrored ones too. A code is affine
+    in the field, and so is a turn: each is one small matrix."""
     side = (COARSE,) * 3
     basis, mean = codes.basis.reshape(*side, -1), codes.mean.reshape(side)
     found = []
@@ -77,10 +75,7 @@ def turned(codes: Codes, table: Table) -> Table:
 
 def made_up(real: Table, prior: ShapePrior, seed: int) -> dict[str, Table]:
     """Codes that no shape has, or none in the training set, as many of each kind as there are real ones (n, CODE).
-
-    Shuffled: every number comes from another real code, so that each alone is distributed as in real codes. Noise is
-    per standard deviation of whitened codes.
-    """
+    Shuffled: every number comes from another real code. Noise is per standard deviation of whitened codes."""
     rng, flow, (count, size) = np.random.default_rng(seed), prior.flow, real.shape
     ends = [(slider.delta, slider.low, slider.high) for slider in prior.sliders.values()]
     ends = ends or [(row, -USUAL, USUAL) for row in prior.codes.directions]
@@ -97,11 +92,8 @@ def made_up(real: Table, prior: ShapePrior, seed: int) -> dict[str, Table]:
 
 
 def scorers(flow: FlowPrior) -> dict[str, Callable[[Table], NDArray]]:
-    """Scores (n,) of codes by name, higher for less likely codes.
-
-    KL pulls codes to the Gaussian N(0, I) of whitened codes, whose surprise is their mean square. Its typical set is a
-    shell, so a code off the shell on either side is unlikely, too.
-    """
+    """Scores (n,) of codes by name, higher for less likely codes: the mean square of whitened codes (KL), its distance
+    from that of the typical set, a shell, and the flow's own."""
 
     def square(codes: Table) -> NDArray:
         return np.square(flow.whiten(codes)).mean(axis=1)
@@ -155,10 +147,8 @@ def score_checks(told: ScoreComparison) -> dict[str, Measured]:
 
 
 def flow_surprise(velocity: Velocity, points: NDArray, steps: int, probes: int = 8, seed: int = 0) -> NDArray:
-    """The flow's negative log likelihood (n,) of whitened points (n, d), in nats per dimension.
-
-    Heun's method follows the velocity back; Hutchinson's estimate over fixed signs gives its divergence:
-    log p(x1) = log N(x0) - integral of div v (Chen et al. 2018, arXiv 1806.07366).
+    """The flow's negative log likelihood (n,) of whitened points (n, d), in nats per dimension: log p(x1) = log N(x0) -
+    integral of div v (Chen et al. 2018, arXiv 1806.07366), by Heun's method and Hutchinson's estimate over fixed signs.
     """
     count, size = points.shape
     signs = np.random.default_rng(seed).choice(np.array([-1, 1], np.float32), (probes, size))
@@ -218,11 +208,8 @@ def shape_draws(real: Table, prior: ShapePrior, made: dict[str, Table], outlined
 
 
 def code_of_outline(code: Table, codes: Codes) -> tuple[Table, float]:
-    """The code (CODE,) of the solid that a code's outline encloses, and the share of the volume in one piece.
-
-    The code of a shape comes back nearly unchanged: coarse voxels blur it. A code whose field is not a distance from
-    any surface comes back as another one.
-    """
+    """The code (CODE,) of the solid that a code's outline encloses, and the share of the volume in one piece. The code
+    of a shape comes back nearly unchanged, and one whose field is no distance from any surface as another one."""
     outline = outline_of(code, codes)
     inside = magnified(codes.field_of(code), BLOCK // COARSE) < 0
     away = np.full(inside.size, TRUNCATION)
@@ -245,11 +232,9 @@ def nearest(points: NDArray, known: NDArray) -> NDArray[np.float64]:
 
 
 def errors(flow: FlowPrior, real: Table, level: float, seed: int = 0) -> tuple[float, float]:
-    """Mean square errors of codes that the Gaussian and the flow denoise, per variance of the noise.
-
-    The best guess under N(0, I) is y / (1 + level^2). Under the flow, x = t y with t = 1 / (1 + level) is a
-    point at time t, and E[x1 | x] = x + (1 - t) v(x, t).
-    """
+    """Mean square errors of codes that the Gaussian and the flow denoise, per variance of the noise. The best guess
+    under N(0, I) is y / (1 + level^2). Under the flow, x = t y with t = 1 / (1 + level) is a point at time t, and E[x1
+    | x] = x + (1 - t) v(x, t)."""
     true = flow.whiten(real)
     noise = np.random.default_rng(seed).standard_normal(true.shape).astype(np.float32)
     guessed = true + np.float32(level) * noise

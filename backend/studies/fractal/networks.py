@@ -220,11 +220,8 @@ def optimise(
 
 
 def teach(ladder: Ladder, cells: Tensor, steps: int, rate: float, seed: int = 0, turns: bool = True) -> list[float]:
-    """Train on shapes (n, 16, 16, 16); losses in bits per shape.
-
-    Each step takes parents of every level from a few shapes. Their surprise counts by how many parents its level has,
-    so that the loss is an unbiased estimate of the bits of a shape.
-    """
+    """Train on shapes (n, 16, 16, 16); losses in bits per shape. Each step takes some parents of every level, whose
+    surprise counts by how many there are, so that the loss is an unbiased estimate."""
 
     def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
         grids, total = pyramid(batch), torch.zeros(())

@@ -1,8 +1,5 @@
-"""A signed distance as a small perceptron whose weights are one vector, and the conditional one: weights
-theta_0 * (1 + Phi(c)) with the product's own Phi; and how both are fitted to the analytic families.
-
-As one vector theta, shapes can be added, projected and interpolated, which is all that the paper does to them.
-"""
+"""A signed distance as a small perceptron whose weights are one vector theta, and the conditional one: weights theta_0
+* (1 + Phi(c)) with the product's own Phi; and how both are fitted to the analytic families."""
 
 from __future__ import annotations
 

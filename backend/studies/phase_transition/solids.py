@@ -2,9 +2,8 @@
 fields as meshes, by the product's marching cubes.
 
 A dumbbell whose neck breaks (b0 1 to 2), a ring whose hole closes (b1 1 to 0) and a bracket whose rib comes apart (b1 1
-to 0). Every change is a saddle of the field that passes through zero: what is about to break is a neck with a radius
-like the square root of t* - t, so that a grid sees the change nearly where it is. A neck of constant width that
-vanishes would be lost as soon as it is thinner than a voxel.
+to 0). Every change is a saddle of the field that passes through zero: a neck with a radius like the square root of t* -
+t breaks, so that a grid sees the change nearly where it is.
 """
 
 from __future__ import annotations
@@ -176,11 +175,8 @@ def displacement(field: Field, points: Tensor) -> Tensor:
 
 
 def mesh_of(field: Field, side: int) -> Mesh:
-    """The surface of a field by marching cubes on side^3 voxels, side a multiple of 16.
-
-    Every second voxel is evaluated first, and only bricks within NEAR voxels of a small or a changing value are filled:
-    a third of the work, which misses nothing wider than two voxels.
-    """
+    """The surface of a field by marching cubes on side^3 voxels, side a multiple of 16. Every second voxel is evaluated
+    first, and only bricks within NEAR voxels of a small or a changing value are filled: a third of the work."""
     half, bricks = side // 2, side // BRICK
     rough = sample(field, grid_points(half)[0]).reshape(half, half, half).numpy()
     near = np.abs(rough) < NEAR * 2 / side

@@ -1,12 +1,9 @@
 """Two autoencoders of configurations, plain and with the energy in its loss, and what they make of new ones.
 
-The product predicts a signed distance per voxel with a mean and a Laplace scale (``backend.training.losses``), and
-takes the energy of that field in closed form (``backend.training.losses``). Here an angle takes the place of the
-distance. Its noise is the same Laplace noise, wrapped around the circle: the likelihood is ``laplace_loss`` of the
-shorter way round, plus what the wrapping adds; the expected energy has a closed form as well, since the first harmonic
-of the noise is 1 / (1 + b^2). (For Gaussian noise it is exp(-s^2 / 2); the longer tails of Laplace's leave room for
-vortices.) Where the product's ``energy_loss`` is relative, as areas of shapes differ by orders of magnitude, the
-difference here is per site, as in Cristoforetti et al. 2017. Angles are (B, L, L), in radians.
+As the product predicts a signed distance per voxel (``backend.training.losses``), an angle has a mean and a Laplace
+scale here, wrapped around the circle: the likelihood is ``laplace_loss`` of the shorter way round, plus what the
+wrapping adds, and the expected energy has a closed form, since the first harmonic of the noise is 1 / (1 + b^2). The
+energy difference is per site, as in Cristoforetti et al. 2017. Angles are (B, L, L), in radians.
 """
 
 from __future__ import annotations
@@ -104,10 +101,7 @@ class Decoded:
 
 class Vae(nn.Module):
     """Angles (B, L, L) <-> codes (B, CODE). ``scaled``: with a scale per site, and the energy difference in the loss.
-
-    Both models see (cos, sin) of the angles, since a raw angle jumps where it wraps, of configurations turned upright,
-    since the energy does not know the global angle. Same code size, same layers: they differ in output and loss alone.
-    """
+    Both models see (cos, sin) of configurations turned upright, and differ in output and loss alone."""
 
     def __init__(self, side: int, scaled: bool) -> None:
         super().__init__()
@@ -127,10 +121,8 @@ class Vae(nn.Module):
         return Decoded(out[:, :2], (out[:, 2] - 1).clamp(LEAST_LOG_SCALE, LARGEST_LOG_SCALE))
 
     def loss(self, angle: Tensor, generator: torch.Generator) -> Tensor:
-        """Negative evidence bound per configuration, with the energy difference where the model has a scale.
-
-        The plain model's is Gaussian in (cos, sin) with the one variance that suits the batch best.
-        """
+        """Negative evidence bound per configuration, with the energy difference where the model has a scale. The plain
+        model's is Gaussian in (cos, sin) with the one variance that suits the batch best."""
         mean, log_sd = self.encode(angle)
         found = self.decode(mean + log_sd.exp() * torch.randn(mean.shape, generator=generator))
         if self.scaled:
@@ -203,11 +195,10 @@ class Evaluation:
     correlation: float  # of code and size
 
     def magnetisation_read(self) -> float:
-        """Temperature at which the magnetisation that the code stands for passes that of a lattice at T_KT; NaN if it
-        does not.
+        """Temperature at which the magnetisation that the code stands for passes that of a lattice at T_KT, or NaN.
 
-        There the magnetisation decays with exponent eta = 1/4, which in spin-wave theory is
-        <|m|> = (sqrt(2) L)^(-1/8) (Bramwell and Holdsworth 1993). A line fitted to |m| sets the unit of the code.
+        In spin-wave theory it is <|m|> = (sqrt(2) L)^(-1/8) there (Bramwell and Holdsworth 1993). A line fitted to |m|
+        sets the unit of the code.
         """
         line = np.polynomial.Polynomial.fit(self.code.ravel(), self.size.ravel(), 1)
         return self._fall(line(self.code).mean(1) - (math.sqrt(2) * self.side) ** -0.125, 0.15)

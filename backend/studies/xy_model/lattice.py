@@ -65,10 +65,8 @@ def overrelax(spins: Spins) -> None:
 
 
 def flip_clusters(spins: Spins, beta: Reals, rng: np.random.Generator) -> None:
-    """Mirror clusters of spins at a random line per lattice, in place.
-
-    Along a direction the spins' components are an Ising model (Wolff 1989), whose clusters are drawn as by Swendsen
-    and Wang: all of all lattices at once, each mirrored with probability one half.
+    """Mirror clusters of spins at a random line per lattice, in place: along a direction the spins' components are an
+    Ising model (Wolff 1989), whose clusters are drawn as by Swendsen and Wang, each mirrored with probability one half.
     """
     direction = random_spins(rng, *spins.shape[2:])
     along = (spins * direction.conj()).real
@@ -158,10 +156,8 @@ class Curves:
         return value - true, (value - true) / np.hypot(error, ERRORS[quantity])
 
     def crossing(self) -> tuple[float, float]:
-        """Temperature and error where the helicity modulus falls below 2 T / pi, the universal jump at T_KT.
-
-        A cubic through the excess of the measured temperatures nearby, weighed by their errors.
-        """
+        """Temperature and error where the helicity modulus falls below 2 T / pi, the universal jump at T_KT: by a cubic
+        through the excess of the measured temperatures nearby, weighed by their errors."""
         excess = self.value["Y"] - 2 * self.temperatures / np.pi
         near = np.abs(excess) < 0.25
         at, values, errors = self.temperatures[near], excess[near], self.error["Y"][near]
@@ -201,10 +197,8 @@ def measure(
     keep: Callable[[Spins], None] | None = None,
     every: int = 50,
 ) -> Curves:
-    """Curves of ``replicas`` lattices per temperature over ``sweeps``, a tenth more to warm up.
-
-    keep: receives the spins (L, L, K, replicas) every so many sweeps.
-    """
+    """Curves of ``replicas`` lattices per temperature over ``sweeps``, a tenth more to warm up. keep: receives the
+    spins (L, L, K, replicas) every so many sweeps."""
     rng = np.random.default_rng(seed)
     each = np.repeat(np.asarray(temperatures, float), replicas)
     shape = (side, side, len(each))
