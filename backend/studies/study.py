@@ -235,9 +235,6 @@ def device() -> dict[str, Any]:
 
 def _processor() -> str:
     listed = Path("/proc/cpuinfo")
-    if listed.is_file():
-        for line in listed.read_text("utf-8", "replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
+    text = listed.read_text("utf-8", "replace") if listed.is_file() else ""
+    named = re.search(r"^model name\s*:\s*(.*\S)", text, re.MULTILINE)
+    return named[1] if named else platform.processor() or platform.machine()

@@ -28,8 +28,7 @@ from .recursion import Encoder, Features, Recursion
 
 OPSET = 20
 CARD = "card.json"
-CHECKPOINT = "checkpoint.safetensors"
-"""The weights as torch reads them, beside the graphs; not staged into the extension."""
+CHECKPOINT = "checkpoint.safetensors"  # the weights for torch, not staged into the extension
 TOLERANCE = 1e-4  # largest difference between torch and ONNX Runtime (voxels, log scale)
 BATCHES = (1, 3)  # batch sizes that the check runs; the graphs take any
 

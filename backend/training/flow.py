@@ -40,8 +40,7 @@ class FlowConfig:
     batch: int = 512
     rate: float = 1e-3
     average: float = 0.998  # of the running mean of the weights, which is what is returned
-    floor: float = 1e-3
-    """Whitening does not blow up directions of the features with less than this share of the mean variance."""
+    floor: float = 1e-3  # least variance along a direction for whitening, as a share of the mean one
     seed: int = 0
 
 

@@ -19,12 +19,9 @@ from .disentanglement_metrics import SideEffects
 
 Table = NDArray[np.float64]
 
-LEAST_SPREAD = 1e-3
-"""Components with a smaller standard deviation, relative to the largest, are rounding rather than shape."""
-SHAPES_PER_TERM = 5
-"""Fewer shapes than this to a term that is fitted, and least squares fits chance rather than the label."""
-REACH = (1.0, 99.0)
-"""A slider ends at these percentiles of the shapes it was learned from: beyond them nothing is known."""
+LEAST_SPREAD = 1e-3  # standard deviation, relative to the largest, below which a component is rounding
+SHAPES_PER_TERM = 5  # of a fit, at least: with fewer, least squares fits chance
+REACH = (1.0, 99.0)  # percentiles of the shapes it was learned from, at which a slider ends
 OWN_EFFECT = 0.5  # least effect of one unit on what a slider is named after, standard deviations
 SIDE_EFFECT = 0.15  # largest mean effect on all else, per own effect: an artist does not notice a sixth of a step
 WORST_CONDITION = 100.0  # labels whose directions are as nearly the same as this cannot be told apart
@@ -41,8 +38,7 @@ class Sliders:
     high: Table  # (k,): upper end of the reach, in units
     names: tuple[str, ...]  # empty where a slider has not earned one
     degree: int = 1  # above 1 the sliders are bent
-    bend: Table | None = field(default=None, repr=False)
-    """(m, d): what each of the `products` of positions adds to a code; None where the sliders are straight."""
+    bend: Table | None = field(default=None, repr=False)  # (m, d): per product of positions; None where straight
 
     def __len__(self) -> int:
         return len(self.directions)

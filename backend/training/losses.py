@@ -18,9 +18,7 @@ from ..field.bricks import TRUNCATION
 
 QUANTILE_REACH = 0.4  # hole filling -1 .. 1 asks for the quantile .5 + .4 .. .5 - .4 of the signed distance
 SLOPE_WEIGHT = 0.5  # of the slope's error beside the likelihood
-EVENNESS = 0.5
-"""Power of the predicted scale that weighs each voxel's likelihood (Seitzer et al. 2022, beta-NLL): at 0 voxels that
-are easy already drown the others, at 1 the hopeless ones do."""
+EVENNESS = 0.5  # power of the predicted scale that weighs a voxel's likelihood (Seitzer et al. 2022, beta-NLL)
 NARROWEST = 0.6  # scale (voxels) below which the zero set would fall between the voxels
 BAND = 1.5  # voxels around the zero set in which the slope should be one
 

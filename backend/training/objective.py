@@ -14,11 +14,8 @@ from .grids import Batch
 from .losses import EVENNESS, SLOPE_WEIGHT, energy_loss, laplace_loss, mean_error, slope_loss
 from .recursion import Recursion
 
-TAUGHT, ABSENT = 0.35, 0.15
-"""Shares of the samples that get the true code of their shape, and no code. The others get a draw of the encoder's
-posterior. From the true code, which says what the evidence cannot, the atom learns to use codes at all."""
-ANCHOR_WEIGHT, KL_WEIGHT, ALIGN_WEIGHT = 2.0, 0.01, 0.01
-"""Of the three parts of `posterior_loss`; the last is the lambda of Li et al. 2025."""
+TAUGHT, ABSENT = 0.35, 0.15  # shares with the true code, and without a code; the others get a draw of the posterior
+ANCHOR_WEIGHT, KL_WEIGHT, ALIGN_WEIGHT = 2.0, 0.01, 0.01  # in `posterior_loss`; the last is lambda of Li et al. 2025
 TRUNK_TYPE = torch.bfloat16  # number type of the atom's trunk while it is trained and judged
 DRAWS = 4  # times and noises per code in the alignment (``flow_mul`` of the paper)
 

@@ -39,8 +39,7 @@ READ = ("field0", "points", "normals")  # arrays of a shard that the archive is 
 HELD_OUT_TURNS = 24  # symmetries of the cube under which the held-out shapes calibrate plausibility
 
 
-ShardEncoder: TypeAlias = Callable[[Mapping[str, NDArray]], NDArray]
-"""The arrays READ of a shard, see `bank.make_shard` -> codes (members, d)."""
+ShardEncoder: TypeAlias = Callable[[Mapping[str, NDArray]], NDArray]  # the arrays READ of a shard -> codes (members, d)
 
 
 def release(

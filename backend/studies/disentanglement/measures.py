@@ -49,8 +49,7 @@ MUGS_AT_ONCE = 50
 PUSH = 3.0  # standard deviations that a channel is moved by
 HEARD = 1e-6  # least standard deviation of a gain that hears the code
 ROUND = 100  # of the first seed: rounds of new programs below it serve other studies
-SHAPES = ("csg", "rock", "creature", "furniture", "sweep", "vessel")
-"""Families whose potential is looked at, solid ones first."""
+SHAPES = ("csg", "rock", "creature", "furniture", "sweep", "vessel")  # families whose potential is looked at
 SURFACE = 96  # voxels along an edge of the grid from which a shape is scanned
 GRID = 128  # voxels along the canonical cube of the grid on which pieces, tunnels and hollows are counted
 STEPS = 8  # fewest steps from end to end of a slider; the end of a reach is then bisected
@@ -112,10 +111,8 @@ def factors_of(factors: int, rows: int, seed: int) -> Table:
 
 def code(kind: str, factors: Table) -> Table:
     """The code of each row of factors (n, k)."""
-    if kind == "identity":
-        return factors
-    if kind == "doubled":
-        return np.concatenate((factors, factors), axis=1)
+    if kind in ("identity", "doubled"):
+        return np.tile(factors, 1 if kind == "identity" else 2)
     return np.zeros_like(factors) if kind == "constant" else np.random.default_rng(9).permuted(factors, axis=1)
 
 

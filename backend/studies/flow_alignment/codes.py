@@ -29,8 +29,7 @@ from ..study import Measured
 
 FRESH = 1_000_000  # first seed of the programs: those of training count from 0
 POINTS = 3_000  # of a surface, from which the truncated distances of level 0 are measured
-DRIVEN = 3.0
-"""Sliders are driven to this many times the end of their range; or of USUAL, where the model has directions alone."""
+DRIVEN = 3.0  # times the end of its range, or USUAL where the model has directions alone, to which a slider is driven
 USUAL = 2.0
 
 REAL = "real, held out"

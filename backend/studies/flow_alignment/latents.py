@@ -102,9 +102,9 @@ def exact_checks(toy: Toy, plan: Plan, runs: Sequence[Run], over: Maps) -> dict[
 
     counts = np.sum([modes_of(one.points[ALIGNED], toy).counts for one in runs], axis=0)
     shares = (1000 * counts / counts.sum()).tolist()
-    (m1, m2), (m3, _), (m6, _) = (agreement(loss, over.surprise) for loss in (over.rough, over.whole, over.late))
-    (m4, m5), (m7, _) = (agreement(loss, over.surprise, NEARBY) for loss in (over.whole, over.late))
-    plane = {"M1": m1, "M2": m2, "M3": m3, "M4": m4, "M5": m5, "M6": m6, "M7": m7}
+    rough, (whole, _), (late, _) = (agreement(loss, over.surprise) for loss in (over.rough, over.whole, over.late))
+    near, (late_near, _) = (agreement(loss, over.surprise, NEARBY) for loss in (over.whole, over.late))
+    plane = {f"M{number}": value for number, value in enumerate((*rough, whole, *near, late, late_near), 1)}
     return over_seeds([checks(one) for one in runs]) | {"E8": min(shares), "E9": max(shares)} | plane
 
 
@@ -169,16 +169,10 @@ def trained_checks(five: Sequence[Trained], others: Sequence[Trained]) -> dict[s
     """Every target of trained flows, those of the five Gaussians and of the other toys."""
 
     def checks(one: Trained) -> dict[str, float]:
-        modes = modes_of(one.aligned, one.toy)
-        return {
-            "F1": one.spearman[0],
-            "F2": one.surprise(one.aligned),
-            "F3": modes.spread,
-            "F4": -modes.offset,
-            "F5": one.spearman[1],
-            "F6": one.surprise(one.levelled),
-            "F7": one.surprise(one.sampled),
-        }
+        modes, (whole, late) = modes_of(one.aligned, one.toy), one.spearman
+        found = (whole, one.surprise(one.aligned), modes.spread, -modes.offset)
+        found += (late, one.surprise(one.levelled), one.surprise(one.sampled))
+        return {f"F{number}": value for number, value in enumerate(found, 1)}
 
     measured = over_seeds([checks(one) for one in five])
     for one in others:
@@ -201,7 +195,7 @@ def draw_maps(album: Album, toy: Toy, over: Maps) -> None:
         upper, (text, *lower) = figure.subplots(2, 3, height_ratios=(3, 2))
         values = (("−log p", over.surprise), ("L, all times", over.whole), ("late L", over.late))
         for axis, (name, value) in zip(upper, values, strict=True):
-            shade(axis, toy, value)
+            shade(axis, value)
             rings(axis, toy, "white")
             axis.set_title(name)
         text.axis("off")
@@ -260,7 +254,7 @@ def draw_trained(album: Album, found: Sequence[Trained]) -> None:
             ends = ("aligned to the end", one.whole, one.aligned), ("levels of the data", one.late, one.levelled)
             for axis, (name, value, points) in zip(column, (("data", None, one.real), *ends), strict=True):
                 if value is not None:
-                    shade(axis, one.toy, value)
+                    shade(axis, value)
                 axis.plot(*(points * one.toy.scale).T, ".", color=BLUE if value is None else RED, markersize=2)
                 frame(axis)
                 axis.set_title(f"{one.toy.name}: {name}\nNLL {one.surprise(points):.2f}", fontsize=9)
@@ -268,7 +262,7 @@ def draw_trained(album: Album, found: Sequence[Trained]) -> None:
                 axis.set_xlabel(f"Spearman with −log p {rank:.2f}", fontsize=9)
 
 
-def shade(axis: Axes, toy: Toy, value: Tensor) -> None:
+def shade(axis: Axes, value: Tensor) -> None:
     """A map over the toy's grid, dark where the loss is low: by rank, which shows valleys and far slopes alike."""
     image = value.argsort().argsort().reshape(SIDE, SIDE).T.numpy()
     axis.imshow(image, origin="lower", extent=(-REACH, REACH, -REACH, REACH), cmap="viridis", interpolation="bilinear")

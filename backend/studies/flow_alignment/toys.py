@@ -62,7 +62,7 @@ class Toy:
     def grid(self) -> Tensor:
         """SIDE x SIDE points (n, 2) over the square, the last coordinate fastest."""
         axis = torch.linspace(-REACH, REACH, SIDE) / self.scale
-        return torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).reshape(-1, 2)
+        return torch.cartesian_prod(axis, axis)
 
 
 def five_gaussians() -> Toy:
@@ -73,7 +73,7 @@ def five_gaussians() -> Toy:
 def toys() -> tuple[Toy, ...]:
     """The paper's other toys: a grid, and curves as rows of Gaussians."""
     axis = torch.tensor([-3.0, -1.0, 1.0, 3.0])
-    grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).reshape(-1, 2)
+    grid = torch.cartesian_prod(axis, axis)
     angle = torch.linspace(0, math.pi, 48)
     arc = 2 * torch.stack([angle.cos(), angle.sin()], dim=1)
     moons = torch.cat([arc + torch.tensor([-1.0, -0.5]), torch.tensor([1.0, 0.5]) - arc])
@@ -223,9 +223,8 @@ def align_and_rescatter(
 ) -> Tensor:
     """Descend to the mode, and leave it in a random direction up to a level drawn from the scores of ``real``: of its
     origin a point keeps the mode alone."""
-    end = align(
-        align_to_levels(start, field, real, steps, generator, draws), field, steps, 2 * RATE, 0.0, draws, span=LATE
-    )
+    near = align_to_levels(start, field, real, steps, generator, draws)
+    end = align(near, field, steps, 2 * RATE, 0.0, draws, span=LATE)
     levels = _levels(len(start), field, real, generator, draws)
     way = functional.normalize(torch.randn(start.shape, generator=generator), dim=1)
     low, high = torch.zeros(len(start)), torch.full((len(start),), FARTHEST)

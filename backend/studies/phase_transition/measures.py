@@ -31,11 +31,9 @@ REACH = 2.0  # standard deviations of a move
 POSITIONS = 9  # along a slider
 MOST_MOVED = 0.9  # quantile of a slider's displacement above which its own places lie
 SMALL, LARGE = (0.1, 0.0, -1.0), (0.1, 0.0, 1.0)  # the shape before and after a local edit, which makes the knob larger
-EDITED, FALLOFF = 0.2, 0.06
-"""Radius of the edited region around the knob's middle, and the width of the mask's border beyond it."""
+EDITED, FALLOFF = 0.2, 0.06  # radius of the edited region around the knob, width of the mask's border beyond it
 BETWEEN = (0.25, 0.5, 0.75)  # places between two nets
-STARTS = ("anchor", "shared", "independent")
-"""A net that was fitted to the mean shape; one random net for all shapes; a random net for each."""
+STARTS = ("anchor", "shared", "independent")  # fitted to the mean shape, one random net for all, one for each
 FARTHEST = 4.0  # spread of the coefficients of the wildest mixes
 FORESEEN = 4.0  # largest strength at which walls may meet; at 1 the mix is reached
 POINTS = 4096  # points at which a mix of fields is compared with the field of a mix

@@ -17,8 +17,7 @@ from ..instruments import minimise
 from .solids import FAMILIES, NUMBERS, Field, truth
 
 WIDTH = 128
-FEATURES = 3 * WAVES
-"""Of a position: itself, and the cosines of each coordinate that the atom's layer of the position sees."""
+FEATURES = 3 * WAVES  # of a position: itself, and the cosines that the atom's layer of the position sees
 SIZES = ((FEATURES, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, 1))  # inputs and outputs of the layers
 LENGTH = sum((inputs + 1) * outputs for inputs, outputs in SIZES)  # of theta
 PLACED = FEATURES * WIDTH  # weights that see the position; they come first

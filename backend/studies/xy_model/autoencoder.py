@@ -43,20 +43,20 @@ def surprise(mean: Tensor, log_scale: Tensor, angle: Tensor) -> Tensor:
     # the angle is the origin: there all sites weigh the same, and zero filling asks for the median
     straight = laplace_loss(field, torch.zeros_like(field[:, :1]), away.new_zeros(len(away)), evenness=0.0)
     scale = log_scale.exp()
-    other_ways = torch.log1p(-torch.exp(-2 * math.pi / scale)) - torch.log1p(
-        torch.exp(-2 * (math.pi - away.abs()) / scale)
-    )
-    return straight + math.log(2) + other_ways.mean()
+    outside, back = torch.exp(-2 * math.pi / scale), torch.exp(-2 * (math.pi - away.abs()) / scale)
+    return straight + math.log(2) + (torch.log1p(-outside) - torch.log1p(back)).mean()
 
 
-def energy(angle: Tensor) -> Tensor:
-    """Of the XY model (B,), per site."""
-    return _energy(angle, torch.ones_like(angle))
+def energy(angle: Tensor, length: Tensor | None = None) -> Tensor:
+    """Of the XY model (B,), per site, of spins of this length, by default 1."""
+    length = torch.ones_like(angle) if length is None else length
+    bonds = [torch.cos(angle - angle.roll(1, axis)) * length * length.roll(1, axis) for axis in (1, 2)]
+    return -torch.stack(bonds).sum(0).mean((1, 2))
 
 
 def expected_energy(mean: Tensor, log_scale: Tensor) -> Tensor:
     """Mean energy (B,) per site of all draws."""
-    return _energy(mean, 1 / (1 + torch.exp(2 * log_scale)))
+    return energy(mean, 1 / (1 + torch.exp(2 * log_scale)))
 
 
 def energy_difference(mean: Tensor, log_scale: Tensor, angle: Tensor) -> Tensor:
@@ -69,11 +69,6 @@ def drawn(mean: Tensor, log_scale: Tensor, generator: torch.Generator) -> Tensor
     half = torch.rand(mean.shape, generator=generator) - 0.5
     away = -log_scale.exp() * half.sign() * torch.log1p((-2 * half.abs()).clamp(min=-1 + 1e-7))
     return wrapped(mean + away)
-
-
-def _energy(angle: Tensor, length: Tensor) -> Tensor:
-    bonds = [torch.cos(angle - angle.roll(1, axis)) * length * length.roll(1, axis) for axis in (1, 2)]
-    return -torch.stack(bonds).sum(0).mean((1, 2))
 
 
 class Layer(nn.Module):
@@ -169,14 +164,12 @@ def _moved(angle: Tensor, generator: torch.Generator) -> Tensor:
 
 def physics(configurations: Tensor, temperatures: Reals) -> Physics:
     """Of angles (K, n, L, L)."""
-    found: Physics = {name: np.zeros(len(temperatures)) for name in ("e", "m", "Y", "n")}
-    for row, (angle, temperature) in enumerate(zip(configurations, temperatures, strict=True)):
+    rows = []
+    for angle, temperature in zip(configurations, temperatures, strict=True):
         spins = np.moveaxis(np.exp(1j * angle.double().numpy()), 0, -1)
-        found["e"][row] = lattice.energy(spins).mean()
-        found["m"][row] = lattice.magnetisation(spins).mean()
-        found["Y"][row] = lattice.helicity(spins, 1 / temperature)
-        found["n"][row] = lattice.vortex_density(spins).mean()
-    return found
+        means = (of(spins).mean() for of in (lattice.energy, lattice.magnetisation, lattice.vortex_density))
+        rows.append((*means, lattice.helicity(spins, 1 / temperature)))
+    return dict(zip(("e", "m", "n", "Y"), np.array(rows).T, strict=True))
 
 
 @dataclass(frozen=True)

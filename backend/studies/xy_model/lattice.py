@@ -18,8 +18,7 @@ from scipy.sparse.csgraph import connected_components
 Spins = NDArray[np.complex128]
 Reals = NDArray[np.float64]
 
-QUARTERS = ((0, 0), (0, 1), (1, 1), (1, 0))
-"""Parity of the row and the column: no two sites of a quarter are neighbours."""
+QUARTERS = ((0, 0), (0, 1), (1, 1), (1, 0))  # parity of row and column: no two sites of a quarter are neighbours
 UNORDERED = 1.0  # temperature from which a lattice starts at random
 QUANTITIES = ("e", "m", "Y", "n", "C")
 """Energy per site, length of the magnetisation, helicity modulus, vortices of both signs per plaquette, specific heat
@@ -161,9 +160,8 @@ class Curves:
         excess = self.value["Y"] - 2 * self.temperatures / np.pi
         near = np.abs(excess) < 0.25
         at, values, errors = self.temperatures[near], excess[near], self.error["Y"][near]
-        rng = np.random.default_rng(0)
-        spread = [first_fall(at, values + rng.normal(0, errors), errors) for _ in range(64)]
-        return first_fall(at, values, errors), float(np.std(spread))
+        spread = np.std([first_fall(at, noisy, errors) for noisy in _noisy(values, errors)])
+        return first_fall(at, values, errors), float(spread)
 
     def peak(self) -> tuple[float, float, float]:
         """Temperature, height and error of the height of the specific heat's peak, by a cubic around the largest."""
@@ -175,9 +173,12 @@ class Curves:
             fine = np.linspace(at[0], at[-1], 401)
             return float(fine[np.argmax(curve(fine))]), float(curve(fine).max())
 
-        rng = np.random.default_rng(0)
-        noisy = [summit(values + rng.normal(0, errors))[1] for _ in range(64)]
-        return *summit(values), float(np.std(noisy))
+        return *summit(values), float(np.std([summit(noisy)[1] for noisy in _noisy(values, errors)]))
+
+
+def _noisy(values: Reals, errors: Reals) -> Reals:
+    """Values (64, n) as they might have been measured."""
+    return values + np.random.default_rng(0).normal(0, errors, (64, len(values)))
 
 
 def first_fall(at: Reals, values: Reals, errors: Reals | None = None) -> float:

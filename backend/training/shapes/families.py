@@ -17,8 +17,7 @@ from .program import COLUMNS, ProgramDraws, detail
 from .solids import csg, flake, stone, sweep
 
 SIDE = 1.6  # longest side of a shape's bounding box (canonical)
-REACH = 1.7
-"""Before it is fitted into the canonical frame, a shape has to lie within this distance of the origin on every axis."""
+REACH = 1.7  # largest coordinate of a shape before it is fitted into the canonical frame
 MIN_FILL = 0.003  # share of its bounding box that a shape fills at least
 MIN_DEPTH = 0.008  # depth (canonical) that a shape reaches at least: thinner ones are no use to a grid
 

@@ -24,8 +24,7 @@ HIGH = (1.45, 0.50, 0.2, 0.60, 0.38, 0.14)
 the floor, how far the middle of the handle and the foot stand out. Each is several voxels of level 0 (1/16)."""
 
 AXIS = -3 / 16  # x of the axis, a border of voxels at every resolution from 32: the handle fills the other side
-BASE, FOOT_TOP, SHOULDER = -0.7, -0.575, 0.1
-"""Heights: of the base, of the top of the foot, and where the wall begins to flare."""
+BASE, FOOT_TOP, SHOULDER = -0.7, -0.575, 0.1  # heights: base, top of the foot, where the wall begins to flare
 GRIP = (-0.4, 0.0)  # heights of the two arms of the handle
 TUBE, WALL = 0.07, 0.13
 BURIED = 1e-5  # points deeper than this lie inside another part
