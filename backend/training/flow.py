@@ -129,7 +129,7 @@ def alignment_loss(velocity: VelocityNetwork, codes: Tensor, draws: int, generat
 
     The gradient runs through the velocity: with its input detached, as in the paper's code by a flag, alignment stalls.
     """
-    return alignment(velocity, velocity.whiten(codes), *draw_pairs(*codes.shape, draws, generator))
+    return alignment(velocity, velocity.whiten(codes), *draw_pairs(len(codes), codes.shape[1], draws, generator))
 
 
 def train_flow(features: Tensor, config: FlowConfig = FlowConfig(), device: str = "cpu") -> VelocityNetwork:

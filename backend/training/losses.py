@@ -23,11 +23,6 @@ NARROWEST = 0.6  # scale (voxels) below which the zero set would fall between th
 BAND = 1.5  # voxels around the zero set in which the slope should be one
 
 
-def surface_weight(target: Tensor) -> Tensor:
-    """Weight of each voxel: the zero set is what the artist gets, far voxels only have to keep their sign."""
-    return 0.2 + torch.exp(-0.5 * target.square())
-
-
 def truncated(mean: Tensor, target: Tensor) -> Tensor:
     """The mean, but free beyond the truncation where the target is truncated on the same side."""
     mean = torch.where(target >= TRUNCATION, mean.clamp(max=TRUNCATION), mean)
@@ -44,7 +39,8 @@ def laplace_loss(field: Tensor, target: Tensor, filling: Tensor, evenness: float
     quantile = (0.5 - QUANTILE_REACH * filling)[:, None, None, None, None]
     residual = target - truncated(mean, target)
     pinball = 2 * torch.maximum(quantile * residual, (quantile - 1) * residual)
-    weight = surface_weight(target)
+    # the zero set is what the artist gets, far voxels only have to keep their sign
+    weight = 0.2 + torch.exp(-0.5 * target.square())
     even = torch.exp(evenness * log_scale.detach())
     return (weight * even * (pinball * torch.exp(-log_scale) + log_scale)).sum() / weight.sum()
 

@@ -46,13 +46,6 @@ def rate_at(config: TrainConfig, step: int, share: float) -> float:
     return config.rate * min(1.0, (step + 1) / config.warm_up) * cosine
 
 
-def draw_filling(size: int, generator: torch.Generator) -> Tensor:
-    """The hole-filling attribute of each sample: 0 for most, else anything in [-1, 1]."""
-    device = generator.device
-    value = 2 * torch.rand(size, generator=generator, device=device) - 1
-    return torch.where(torch.rand(size, generator=generator, device=device) < 0.6, torch.zeros_like(value), value)
-
-
 def estimated_noise(noise: Tensor, generator: torch.Generator) -> Tensor:
     """The noise as the engine would measure it: right within a factor of about 1.3."""
     return noise * torch.exp(0.25 * torch.randn(noise.shape, generator=generator, device=noise.device))
@@ -67,7 +60,9 @@ def objective(
     dtype: torch.dtype | None,
 ) -> tuple[Tensor, Tensor]:
     """The loss of a batch, and the codes' part of it. Codes, noise and hole filling are drawn."""
-    filling = draw_filling(len(batch.noise), generator)
+    # no hole filling for most, else anything in [-1, 1]
+    value, chance = (torch.rand(len(batch.noise), generator=generator, device=generator.device) for _ in range(2))
+    filling = torch.where(chance < 0.6, 0.0, 2 * value - 1)
     true = model.features(batch.target[0])
     mean, log_sd = model.encode(batch.evidence[0], dtype)
     code = drawn_code(mean, log_sd, true, batch.evidence[0], generator)

@@ -26,7 +26,8 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     """Chains at both sizes, then both models on the smaller lattice for each seed."""
     curves, learned, held_out = _chains(plan, say)
     at = np.array(plan.temperatures)
-    plain, knowing, made, models = [], [], [], []
+    plain, knowing, made = [], [], []
+    models: list[tuple[Vae, Vae, Tensor]] = []
     for seed in counted(say, "models", plan.seeds):
         without, with_energy = (train(learned, scaled, plan.steps, seed) for scaled in (False, True))
         plain.append(evaluate(without, held_out, at, seed))
