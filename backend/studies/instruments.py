@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from .study import Findings, Measured, Plan, Say, Sheet, Size, Study
 
-DPI = 110
-"""Of figures."""
+DPI = 110  # of figures
 Result: TypeAlias = tuple[Mapping[str, Measured], Mapping[str, object], dict[str, Any]]
 """Measurements by the key of their claim, values for the names in braces of the sheet, and data for JSON."""
 
@@ -58,6 +57,13 @@ def study_of(name: str) -> Callable[[Callable[[Plan, Album, Say], Result]], Stud
         return study
 
     return made
+
+
+def counted(say: Say, what: str, count: int) -> Iterator[int]:
+    """0 .. count - 1, such as seeds, and says of each ``what`` is done."""
+    for number in range(count):
+        say(f"{what} {number + 1} of {count}")
+        yield number
 
 
 @contextmanager

@@ -24,10 +24,8 @@ PAGE = "studies.html"
 DEFAULT_OUT = Path("build/studies")
 STYLES = {"met": "good", "missed": "bad", REPORTED: "no"}
 SOURCES = {"paper": "the paper", "exact": "exact", "computed": "computed", "proposed": "proposed"}
-LONGEST_NOTE = 3000
-"""Characters."""
-WIDTH = 58
-"""Characters of a line of a claim in the text."""
+LONGEST_NOTE = 3000  # characters
+WIDTH = 58  # characters of a line of a claim in the text
 
 
 def main(argv: Sequence[str] | None = None, find: Find = find_study) -> int:

@@ -24,8 +24,7 @@ from ..protocol.codec import jsonable
 
 STUDIES = ("phase-transition", "disentanglement", "xy-model", "flow-alignment", "fractal")
 PACKAGES = ("numpy", "scipy", "torch", "scikit-learn", "trimesh", "matplotlib", "onnxruntime")
-REPORTED = "reported"
-"""Target and verdict of a claim of which nothing is asked."""
+REPORTED = "reported"  # target and verdict of a claim of which nothing is asked
 
 
 class Size(Enum):
@@ -53,10 +52,8 @@ class Mean(NamedTuple):
     seeds: int = 1
 
 
-Plan: TypeAlias = SimpleNamespace
-"""How much a study does, by the names in its sheet."""
-Measured: TypeAlias = "float | Sequence[float] | Mean"
-"""One number, one for each seed, or their mean."""
+Plan: TypeAlias = SimpleNamespace  # how much a study does, by the names in its sheet
+Measured: TypeAlias = "float | Sequence[float] | Mean"  # one number, one for each seed, or their mean
 
 
 @dataclass(frozen=True)
@@ -178,12 +175,10 @@ class Findings:
     data: dict = field(default_factory=dict)  # plain numbers and lists, for JSON
 
 
-Say: TypeAlias = Callable[[str], None]
-"""Receives a line of text on what a study does at the moment."""
+Say: TypeAlias = Callable[[str], None]  # receives a line of text on what a study does at the moment
 Study: TypeAlias = Callable[[Size, Path, Say], Findings]
 """``study(size, out, say)``: runs with fixed seeds and writes figures into ``out``, an existing folder."""
-Find: TypeAlias = Callable[[str], Study]
-"""From a name to its study; raises ImportError."""
+Find: TypeAlias = Callable[[str], Study]  # from a name to its study; raises ImportError
 Record: TypeAlias = dict[str, Any]
 """A study that was run, plain enough for JSON: study, size, seconds (of the clock), cpu_seconds (of all processors),
 device, and ``error``, or what was found: title, paper, met, judged, seeds, claims, figures, data."""
@@ -195,10 +190,8 @@ def find_study(name: str) -> Study:
 
 
 def run_study(name: str, size: Size, root: Path, say: Say, find: Find = find_study) -> Record:
-    """Run a study; its figures go into ``root / name``, which is made; the record has their paths relative to ``root``.
-
-    An error in the study stands in the record, its traceback on stderr. Raises OSError where the folder cannot be made.
-    """
+    """Run a study with figures in ``root / name``, which is made; paths in the record are relative to ``root``. An
+    error in the study stands in the record, its traceback on stderr. Raises OSError where the folder cannot be made."""
     (root / name).mkdir(parents=True, exist_ok=True)
     start, cpu = time.perf_counter(), time.process_time()
     found, error = None, ""
@@ -242,9 +235,6 @@ def device() -> dict[str, Any]:
 
 def _processor() -> str:
     listed = Path("/proc/cpuinfo")
-    if listed.is_file():
-        for line in listed.read_text("utf-8", "replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
+    text = listed.read_text("utf-8", "replace") if listed.is_file() else ""
+    named = re.search(r"^model name\s*:\s*(.*\S)", text, re.MULTILINE)
+    return named[1] if named else platform.processor() or platform.machine()

@@ -1,8 +1,5 @@
-"""`omomi ablate`: what the energy differences and the scale head are worth, each trained from nothing for a few steps.
-
-Small on purpose: two levels, few steps, the same draws for all four variants. It compares losses; it does not rank
-models.
-"""
+"""`omomi ablate`: what the energy differences and the scale head are worth, each trained from nothing for a few steps
+on two levels, with the same draws for all four variants. It compares losses; it does not rank models."""
 
 from __future__ import annotations
 
@@ -22,8 +19,7 @@ from .objective import TRUNK_TYPE, TrainConfig, learn_from, rate_at
 from .recursion import Features, Recursion
 
 DEPTH = 1
-BATCHES, SIZE = 8, 8
-"""Held-out draws that the errors are taken over."""
+BATCHES, SIZE = 8, 8  # held-out draws that the errors are taken over
 VARIANTS = {
     "energy and scale": {},
     "no energy": {"energy": 0.0},

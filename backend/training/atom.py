@@ -20,7 +20,7 @@ Read `Atom.forward` first, then `Phi`. `recursion` runs the atom over the levels
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -29,30 +29,19 @@ from torch.nn import functional
 from ..field.bricks import BLOCK, TRUNCATION
 from ..field.onnx_model import CODE
 
-EVIDENCE = 5
-"""Channels of evidence in each voxel: number of points, sum of their normals (3), sum of normal . position."""
-ATTRIBUTES = 4
-"""Numbers that Phi gets beside the code: log2 of the noise (voxels) / 3, hole filling (-1 .. 1), level / 5, and 1 at
-level 0."""
-WAVES = 4
-"""Cosines along each axis of the canonical frame that the layer of the position sees."""
-LOG_SCALE_LIMITS = (-5.0, 1.5)
-"""The scale b stays between .007 and 4.5 voxels."""
+EVIDENCE = 5  # channels of evidence in each voxel: number of points, sum of their normals (3), sum of normal . position
+ATTRIBUTES = 4  # beside the code: log2 of the noise (voxels) / 3, hole filling (-1 .. 1), level / 5, 1 at level 0
+WAVES = 4  # cosines along each axis of the canonical frame that the layer of the position sees
+LOG_SCALE_LIMITS = (-5.0, 1.5)  # the scale b stays between .007 and 4.5 voxels
 
 
 @dataclass(frozen=True)
 class AtomConfig:
     """Sizes of the atom and of Phi."""
 
-    widths: tuple[int, int, int] = (24, 48, 96)
-    """Channels of the atom at 16^3, 8^3 and 4^3."""
-    phi_width: int = 48
-    """Of Phi's layers that hear the attributes."""
-    code_width: int = 128
-    """Of Phi's layers that hear the shape code."""
-
-    def as_dict(self) -> dict[str, object]:
-        return asdict(self)
+    widths: tuple[int, int, int] = (24, 48, 96)  # channels of the atom at 16^3, 8^3 and 4^3
+    phi_width: int = 48  # of Phi's layers that hear the attributes
+    code_width: int = 128  # of Phi's layers that hear the shape code
 
 
 class Atom(nn.Module):
@@ -66,28 +55,20 @@ class Atom(nn.Module):
     Returns the field (N, 2, 32, 32, 32), mean and log scale in voxels, and the features at 16^3, 8^3 and 4^3.
     """
 
-    upsample: Tensor
-    binomial: Tensor
-    coarse_grid: Tensor
-    line: Tensor
-    frequency: Tensor
-    double_middle: Tensor
-    double_coarse: Tensor
-
     def __init__(self, config: AtomConfig | None = None) -> None:
         super().__init__()
         self.config = config or AtomConfig()
         fine, middle, coarse = self.config.widths
         self.sharp, self.soft = LocalPlanes(0.8), LocalPlanes(2.0)
-        self.register_buffer("upsample", interpolation_band(), persistent=False)
-        self.register_buffer("binomial", binomial_band(), persistent=False)
+        self.upsample = nn.Buffer(interpolation_band(), persistent=False)
+        self.binomial = nn.Buffer(binomial_band(), persistent=False)
         axis = (torch.arange(BLOCK // 2) - (BLOCK // 2 - 1) / 2) * 2
         grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
-        self.register_buffer("coarse_grid", grid[None], persistent=False)
-        self.register_buffer("line", axis[None, None], persistent=False)
-        self.register_buffer("frequency", torch.arange(WAVES) * (math.pi / 2), persistent=False)
-        self.register_buffer("double_middle", doubling_band(BLOCK // 4), persistent=False)
-        self.register_buffer("double_coarse", doubling_band(BLOCK // 8), persistent=False)
+        self.coarse_grid = nn.Buffer(grid[None], persistent=False)
+        self.line = nn.Buffer(axis[None, None], persistent=False)
+        self.frequency = nn.Buffer(torch.arange(WAVES) * (math.pi / 2), persistent=False)
+        self.double_middle = nn.Buffer(doubling_band(BLOCK // 4), persistent=False)
+        self.double_coarse = nn.Buffer(doubling_band(BLOCK // 8), persistent=False)
         self.stem = nn.Conv3d(12, fine, 2, stride=2)
         self.place = nn.Conv3d(3, fine, 1)
         self.fine_in = StyledBlock(fine)
@@ -105,16 +86,8 @@ class Atom(nn.Module):
             assert self.head.bias is not None
             self.head.bias.zero_()
         self.gain_sizes = (fine, middle, coarse, coarse, middle, fine)
-
-    @property
-    def gains(self) -> int:
-        """Channels that the style scales."""
-        return sum(self.gain_sizes)
-
-    @property
-    def style_size(self) -> int:
-        """S: the gains, and the weights of the position layer."""
-        return self.gains + self.config.widths[0] * WAVES**3
+        self.gains = sum(self.gain_sizes)  # channels that the style scales
+        self.style_size = self.gains + fine * WAVES**3  # S: the gains, and the weights of the position layer
 
     def forward(
         self, evidence: Tensor, parent: Tensor, position: Tensor, style: Tensor
@@ -228,15 +201,12 @@ class LocalPlanes(nn.Module):
     (x - p) . n over the points p with normals n, computed exactly from the blurred sums of n and n . p.
     """
 
-    band: Tensor
-    grid: Tensor
-
     def __init__(self, sigma: float) -> None:
         super().__init__()
-        self.register_buffer("band", gaussian_band(sigma), persistent=False)
+        self.band = nn.Buffer(gaussian_band(sigma), persistent=False)
         axis = torch.arange(BLOCK, dtype=torch.float32) - (BLOCK - 1) / 2
         grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
-        self.register_buffer("grid", grid[None], persistent=False)
+        self.grid = nn.Buffer(grid[None], persistent=False)
 
     def forward(self, evidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         blurred = separable(evidence, self.band)
@@ -270,31 +240,18 @@ def gaussian_band(sigma: float, size: int = BLOCK) -> Tensor:
 def binomial_band(size: int = BLOCK) -> Tensor:
     """(size, size) matrix of the [1 2 1] / 4 filter with replicated ends. It removes the checkerboard that sub-voxel
     heads would leave."""
-    index = torch.arange(size)
-    band = torch.zeros(size, size)
-    for offset, weight in ((-1, 0.25), (0, 0.5), (1, 0.25)):
-        band.index_put_((index, (index + offset).clamp(0, size - 1)), torch.tensor(weight), accumulate=True)
-    return band
+    units = functional.pad(torch.eye(size)[None], (1, 1), mode="replicate")[0]
+    return ((units[:, :-2] + 2 * units[:, 1:-1] + units[:, 2:]) / 4).T.contiguous()
 
 
 def interpolation_band(size: int = BLOCK) -> Tensor:
     """(size, size / 2 + 2) matrix: linear interpolation from parent voxel centres (one halo voxel on each side)."""
-    return _linear_band((torch.arange(size) + 0.5) / 2 + 0.5, size // 2 + 2)
+    return doubling_band(size // 2 + 2)[2:-2].contiguous()
 
 
 def doubling_band(size: int) -> Tensor:
     """(2 size, size) matrix: linear interpolation to twice the resolution, ends held."""
-    return _linear_band(((torch.arange(2 * size) + 0.5) / 2 - 0.5).clamp(0, size - 1), size)
-
-
-def _linear_band(position: Tensor, size: int) -> Tensor:
-    """(m, size) matrix: linear interpolation of a line of ``size`` samples at positions (m,)."""
-    row, lower = torch.arange(len(position)), position.floor().long().clamp(max=size - 2)
-    share = position - lower
-    band = torch.zeros(len(position), size)
-    band.index_put_((row, lower), 1 - share)
-    band.index_put_((row, lower + 1), share)
-    return band
+    return functional.interpolate(torch.eye(size)[None], scale_factor=2, mode="linear")[0].T.contiguous()
 
 
 def depth_to_space(volume: Tensor) -> Tensor:

@@ -22,20 +22,13 @@ from .grids import Batch, block_points, block_position, splat, within_block
 from .scanner import Distance, draw_settings, scan_points, surface_points, view_directions, visible
 from .shapes.families import FAMILIES, draw
 
-POINTS = 48_000
-"""On the surface of a shape."""
-VIEWS = 24
-"""Cameras around a shape; the views that see a point are bits of one u32."""
-CHAINS = 3
-"""Chains of nested blocks of a shape, each around a random point of its surface."""
-DEEPEST = 4
-"""Level that the chains reach (512^3)."""
-HELD_OUT_SEEDS = 12
-"""Shards with smaller seeds (one of every family) are never trained on."""
-LOST_BESIDE_FOCUS = 0.2
-"""Share of the draws in which a patch is lost beside the finest block."""
-WHOLLY_BLIND, FINELY_BLIND = 0.02, 0.08
-"""Shares of the draws without any evidence, and without it on the finer levels."""
+POINTS = 48_000  # on the surface of a shape
+VIEWS = 24  # cameras around a shape; the views that see a point are bits of one u32
+CHAINS = 3  # chains of nested blocks of a shape, each around a random point of its surface
+DEEPEST = 4  # level that the chains reach (512^3)
+HELD_OUT_SEEDS = 12  # shards with smaller seeds (one of every family) are never trained on
+LOST_BESIDE_FOCUS = 0.2  # share of the draws in which a patch is lost beside the finest block
+WHOLLY_BLIND, FINELY_BLIND = 0.02, 0.08  # shares of the draws without any evidence, and without it on the finer levels
 
 
 def make_shard(family: str, count: int, seed: int, device: str = "cpu") -> dict[str, np.ndarray]:
@@ -126,11 +119,9 @@ def block_field(distance: Distance, origins: Tensor, level: int, trees: list[KDT
         measured = torch.from_numpy(np.stack(nearest)).to(value)
         # within half a point spacing of the surface the shape's own distance is the better one
         value = torch.where(value.abs() < 0.01, value, measured * value.sign())
-        field = (value * scale).reshape(-1, BLOCK, BLOCK, BLOCK)
-    else:
-        field = (value * scale).reshape(-1, BLOCK, BLOCK, BLOCK)
-        slope = torch.stack(torch.gradient(field, dim=(1, 2, 3))).norm(dim=0)
-        field = field / slope.clamp(0.5, 1.5)
+    field = (value * scale).reshape(-1, BLOCK, BLOCK, BLOCK)
+    if level > 1:
+        field = field / torch.stack(torch.gradient(field, dim=(1, 2, 3))).norm(dim=0).clamp(0.5, 1.5)
     return field.clamp(-TRUNCATION, TRUNCATION)
 
 
@@ -143,8 +134,7 @@ def write_shard(folder: Path, family: str, count: int, seed: int, device: str) -
     return path
 
 
-Member = tuple[Path, int]
-"""A shape of the bank: its shard and its number there."""
+Member = tuple[Path, int]  # a shape of the bank: its shard and its number there
 
 
 class Bank:
@@ -177,13 +167,9 @@ class Bank:
         """A batch of ``size`` scans with blocks of levels 0 .. ``depth``; blind: share of those without evidence."""
         picks = torch.randint(len(self.members), (size,), generator=generator, device=generator.device).tolist()
         scans = [self._one(self.members[pick], depth, generator, blind) for pick in picks]
-        evidence, target, origins, noise = zip(*scans, strict=True)
-        return Batch(
-            [torch.stack(level) for level in zip(*evidence, strict=True)],
-            [torch.stack(level) for level in zip(*target, strict=True)],
-            [torch.stack(level) for level in zip(*origins, strict=True)],
-            torch.tensor(noise, device=generator.device),
-        )
+        *levels, noise = zip(*scans, strict=True)
+        evidence, target, origins = ([torch.stack(level) for level in zip(*part, strict=True)] for part in levels)
+        return Batch(evidence, target, origins, torch.tensor(noise, device=generator.device))
 
     def _one(
         self, member: Member, depth: int, generator: torch.Generator, blind: float
@@ -203,11 +189,9 @@ class Bank:
 
         evidence, target, origins = [], [], []
         for level in range(depth + 1):
-            if level == 0:
-                field, origin = shard["field0"][number], np.zeros(3, np.int64)
-            else:
-                field = shard["fields"][number, chain, level - 1]
-                origin = shard["origins"][number, chain, level - 1].astype(np.int64)
+            at = number, chain, level - 1
+            field = shard["fields"][at] if level else shard["field0"][number]
+            origin = shard["origins"][at].astype(np.int64) if level else np.zeros(3, np.int64)
             turned = torch.from_numpy(field).to(device).float().permute(*axes.tolist())
             turned = turned.flip([axis for axis in range(3) if sign[axis] < 0])
             place = torch.from_numpy(origin).to(device)[axes]
@@ -237,7 +221,7 @@ def outside_lost_patch(cloud: Tensor, focus: Tensor, generator: torch.Generator)
     return (cloud - (focus + away * radius * 1.3 * place)).square().sum(1) > radius**2
 
 
-def first_level_without_evidence(depth: int, generator: torch.Generator, blind: float = WHOLLY_BLIND) -> int:
+def first_level_without_evidence(depth: int, generator: torch.Generator, blind: float) -> int:
     """Mostly none; sometimes all levels; sometimes only the finer ones have to guess."""
     chance, place = torch.rand(2, generator=generator, device=generator.device).tolist()
     if chance < blind:

@@ -9,7 +9,7 @@ import torch
 from scipy.spatial import KDTree
 from scipy.stats import norm
 
-from ..errors import OmomiError
+from ..errors import ErrorCode, OmomiError
 from ..field.fit import fit
 from ..field.onnx_model import Model, load_model
 from ..formats.raw_scan import RawScan
@@ -19,18 +19,12 @@ from .bank import Bank
 from .export import CARD, update_card
 from .scanner import draw_settings, scan_points
 
-COVERED = 0.9
-"""Share of the errors that sigma is calibrated to cover."""
-NORMAL_QUANTILE = 1.6449
-"""A normal distribution keeps 90 % within this many standard deviations."""
-LEVELS = (0, 1, 2, 3)
-"""Those that are calibrated; deeper ones take the last factor."""
-NOMINAL = tuple(round(0.05 + 0.1 * number, 2) for number in range(10))
-"""Shares at which the calibration curve is read."""
-PER_SCAN = np.linspace(0, 1, 501)
-"""Quantiles of its errors that stand for a scan: each scan counts the same, so that no large, hard one dominates."""
-SPACING = 0.012
-"""Surface points of the bank lie about this far apart (canonical). Within it, errors are measured to their planes."""
+COVERED = 0.9  # share of the errors that sigma is calibrated to cover
+NORMAL_QUANTILE = 1.6449  # a normal distribution keeps 90 % within this many standard deviations
+LEVELS = (0, 1, 2, 3)  # those that are calibrated; deeper ones take the last factor
+NOMINAL = tuple(round(0.05 + 0.1 * number, 2) for number in range(10))  # shares at which the calibration curve is read
+PER_SCAN = np.linspace(0, 1, 501)  # quantiles of its errors that stand for a scan: each scan counts the same
+SPACING = 0.012  # of surface points of the bank (canonical); within it, errors are measured to their planes
 
 
 def held_out_scans(bank: Bank, seed: int = 0) -> list[tuple[RawScan, np.ndarray, np.ndarray]]:
@@ -70,8 +64,10 @@ def sigma_factors(model: Model, bank: Bank, scans: int) -> dict:
         for raw, points, normals in chosen:
             try:
                 mesh = fit(raw, model, FitOptions(level=level), completion=symmetry_prior).mesh
-            except OmomiError:
+            except OmomiError as error:
                 # two views of a thin shape may leave nothing to calibrate on
+                if error.code is not ErrorCode.NO_SURFACE:
+                    raise
                 continue
             ratio = true_error(mesh.vertices, points, normals) / np.maximum(mesh.sigma, 1e-9)
             ratios.append(np.quantile(ratio, PER_SCAN))

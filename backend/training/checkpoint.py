@@ -16,10 +16,8 @@ from ..formats.files import write_whole
 from ..prior.codes import FILE as CODES
 from ..prior.codes import load_codes
 
-WEIGHT, AVERAGE, MOMENT = "weight/", "average/", "moment/"
-"""Begin the names of a checkpoint's tensors."""
-FEATURES = "features."
-"""Begins the names of what codes stand for, which a released model has in its codes too."""
+WEIGHT, AVERAGE, MOMENT = "weight/", "average/", "moment/"  # begin the names of a checkpoint's tensors
+FEATURES = "features."  # begins the names of what codes stand for, which a released model has in its codes too
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:

@@ -31,23 +31,15 @@ HIT = 1e-3
 class RangeMaps:
     """How the shape is scanned; lengths are canonical."""
 
-    views: int = 4
-    """Cameras, about the golden angle apart."""
-    pixels: int = 150
-    """Along each side of a view."""
-    noise: float = 0.004
-    """Standard deviation of a range at normal incidence."""
-    flying: float = 0.004
-    """Share of the pixels with a stray depth."""
-    flying_sd: float = 0.04
-    """Standard deviation of a stray depth."""
-    patches: int = 4
-    """Balls of lost points."""
+    views: int = 4  # cameras, about the golden angle apart
+    pixels: int = 150  # along each side of a view
+    noise: float = 0.004  # standard deviation of a range at normal incidence
+    flying: float = 0.004  # share of the pixels with a stray depth
+    flying_sd: float = 0.04  # standard deviation of a stray depth
+    patches: int = 4  # balls of lost points
     patch_radius: float = 0.12
-    longest_edge: float = 0.08
-    """Longer edges join two surfaces and make no triangle."""
-    least_cosine: float = 0.26
-    """The sensor gets nothing back from a surface more slanted than 75 degrees."""
+    longest_edge: float = 0.08  # longer edges join two surfaces and make no triangle
+    least_cosine: float = 0.26  # the sensor gets nothing back from a surface more slanted than 75 degrees
 
 
 @torch.no_grad()
@@ -68,16 +60,11 @@ def range_maps(distance: Distance, settings: RangeMaps, generator: torch.Generat
     for _ in range(settings.patches):
         centre = cloud[torch.randint(len(cloud), (1,), generator=generator)]
         keep &= (cloud - centre).norm(dim=1) > settings.patch_radius
-    triangles = triangles[keep[triangles].all(1)]
-    used = torch.unique(triangles)
-    number = torch.zeros(len(cloud), dtype=torch.long)
-    number[used] = torch.arange(len(used))
-    return cloud[used].numpy(), number[triangles].numpy().astype(np.int32)
+    used, triangles = torch.unique(triangles[keep[triangles].all(1)], return_inverse=True)
+    return cloud[used].numpy(), triangles.numpy().astype(np.int32)
 
 
-def _one_view(
-    distance: Distance, eye: Tensor, settings: RangeMaps, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def _one_view(distance: Distance, eye: Tensor, settings: RangeMaps, generator: torch.Generator) -> tuple[Tensor, ...]:
     """Noisy hits (n, 3) of one camera, and the number of the hit at each pixel (p, p), -1 where there is none."""
     forward = functional.normalize(-eye, dim=0)
     right = functional.normalize(torch.linalg.cross(torch.tensor([0.0, 0.0, 1.0]), forward), dim=0)

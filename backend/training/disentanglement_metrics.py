@@ -13,29 +13,20 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import r2_score
-from sklearn.svm import LinearSVC
+from sklearn.metrics import r2_score, roc_auc_score
 
 Table = NDArray[np.float64]
 SCORES = ("dci_d", "dci_c", "dci_i", "mig", "sap", "factor_vae", "beta_vae", "modularity", "explicitness")
 
-BINS = 20
-"""Values are told apart to this part of their range (Locatello et al. 2019)."""
-VOTERS = 64
-"""Shapes in a batch that share one factor (Kim and Mnih 2018)."""
-DEAD = 0.05
-"""A dimension whose standard deviation is a smaller share of the mean one casts no vote."""
-MOST_SHAPES = 3000
-"""Shapes that a classifier learns from: by then its result has settled, and its time grows with them."""
-MOST_DIMENSIONS = 8
-"""Dimensions that boosting looks at for a split: the square root of them all, and at least these. With all of many
-dimensions it would take an hour."""
-VOTES = 2000
-"""Batches of the beta-VAE score; its accuracy is then known to about 0.01."""
+BINS = 20  # values are told apart to this part of their range (Locatello et al. 2019)
+VOTERS = 64  # shapes in a batch that share one factor (Kim and Mnih 2018)
+DEAD = 0.05  # a dimension whose standard deviation is a smaller share of the mean one casts no vote
+MOST_SHAPES = 3000  # shapes that a classifier learns from: by then its result has settled, and its time grows with them
+MOST_DIMENSIONS = 8  # that boosting looks at for a split, or the square root of them all where that is more
+VOTES = 2000  # batches of the beta-VAE score; its accuracy is then known to about 0.01
 
 
 def discretise(values: ArrayLike, bins: int = BINS) -> NDArray[np.intp]:
@@ -71,8 +62,7 @@ def information(codes: ArrayLike, factors: ArrayLike, bins: int = BINS) -> Table
 
 def mig(codes: ArrayLike, factors: ArrayLike, bins: int = BINS) -> float:
     """Mutual information gap (Chen et al. 2018), 0 .. 1: what the best dimension knows of a factor more than the second
-    best, as a share of the factor's entropy, mean over the factors. A factor held by two dimensions counts for nothing.
-    """
+    best, as a share of the factor's entropy, mean over the factors."""
     known = information(codes, factors, bins)
     return float((_lead(known) / np.maximum(entropy(discretise(factors, bins)), 1e-12)).mean())
 
@@ -89,27 +79,28 @@ def modularity(information: NDArray) -> float:
 def sap(codes: ArrayLike, factors: ArrayLike) -> float:
     """Separated attribute predictability (Kumar et al. 2018), 0 .. 1, of continuous factors: how much better the best
     dimension predicts a factor than the second best, by the share of variance that a line explains."""
-    return predictability_gap(linear_shares(codes, factors))
+    return float(_lead(linear_shares(codes, factors)).mean())
 
 
 def linear_shares(codes: ArrayLike, factors: ArrayLike) -> Table:
     """Squared correlation (d, k) of every dimension with every factor; 0 where either does not vary."""
-    first, second = (_standard(_table(values)) for values in (codes, factors))
+
+    def standard(values: ArrayLike) -> Table:
+        table = _table(values)
+        spread = table.std(axis=0)
+        # rounding alone makes a constant column vary by about this
+        varies = spread > 1e-12 * np.abs(table).max(axis=0)
+        return np.where(varies, (table - table.mean(axis=0)) / np.where(varies, spread, 1.0), 0.0)
+
+    first, second = standard(codes), standard(factors)
     return np.square(first.T @ second / len(first))
-
-
-def predictability_gap(scores: NDArray) -> float:
-    """Mean over the factors of best less second best of the scores (d, k) of single dimensions."""
-    return float(_lead(np.asarray(scores, np.float64)).mean())
 
 
 class Dci(NamedTuple):
     """Two scores, 0 .. 1."""
 
-    disentanglement: float
-    """Whether each dimension serves one factor."""
-    completeness: float
-    """Whether each factor is served by one dimension."""
+    disentanglement: float  # whether each dimension serves one factor
+    completeness: float  # whether each factor is served by one dimension
 
 
 def dci(importance: ArrayLike) -> Dci:
@@ -189,16 +180,6 @@ def importances(
     return table, float(np.mean(right))
 
 
-def sap_of_classes(codes: Table, factors: Table, test_codes: Table, test_factors: Table) -> float:
-    """SAP (Kumar et al. 2018) of discrete factors: by the test accuracy of a linear classifier on one dimension."""
-    scores = np.zeros((codes.shape[1], factors.shape[1]))
-    for i in range(codes.shape[1]):
-        for k in range(factors.shape[1]):
-            model = LinearSVC(C=0.01, class_weight="balanced").fit(codes[:, i : i + 1], factors[:, k])
-            scores[i, k] = np.mean(np.asarray(model.predict(test_codes[:, i : i + 1])) == test_factors[:, k])
-    return predictability_gap(scores)
-
-
 def explicitness(codes: Table, labels: NDArray, test_codes: Table, test_labels: NDArray) -> float:
     """Explicitness (Ridgeway and Mozer 2018), 0 .. 1: area under the curve of telling each class of a factor from the
     rest by logistic regression on all dimensions, mean over classes and factors. labels (n, k): classes."""
@@ -207,18 +188,11 @@ def explicitness(codes: Table, labels: NDArray, test_codes: Table, test_labels: 
     areas = []
     for factor, truth in zip(labels.T, test_labels.T, strict=True):
         model = _logistic((codes - shift) / scale, factor)
-        odds = model.predict_proba((test_codes - shift) / scale)
-        areas.append(areas_under_curves(odds, truth[:, None] == model.classes_))
-    return float(np.concatenate(areas).mean())
-
-
-def areas_under_curves(odds: Table, truth: NDArray[np.bool_]) -> Table:
-    """Area under the receiver's curve of each column of odds (n, c), by ranks; truth (n, c). Columns that are all true
-    or all false have none and are left out."""
-    true = truth.sum(axis=0)
-    kept = (true > 0) & (true < len(truth))
-    wins = (rankdata(odds, axis=0) * truth).sum(axis=0) - true * (true + 1) / 2
-    return wins[kept] / (true * (len(truth) - true))[kept]
+        odds, member = model.predict_proba((test_codes - shift) / scale), truth[:, None] == model.classes_
+        # a class with all test shapes, or none, has no curve
+        kept = member.any(axis=0) & ~member.all(axis=0)
+        areas.append(roc_auc_score(member[:, kept], odds[:, kept], average=None))  # type: ignore[arg-type]
+    return float(np.hstack(areas).mean())
 
 
 def beta_vae(codes: Table, factors: Table, test_codes: Table, test_factors: Table, rng: np.random.Generator) -> float:
@@ -234,17 +208,15 @@ def beta_vae(codes: Table, factors: Table, test_codes: Table, test_factors: Tabl
     return float(model.score((test_rows - shift) / scale, test_names))
 
 
-def score(
-    codes: Table, factors: Table, test_codes: Table, test_factors: Table, discrete: bool = False, seed: int = 0
-) -> dict[str, float]:
-    """All measures of one code, named as in SCORES.
+def score(codes: Table, factors: Table, test_codes: Table, test_factors: Table, seed: int = 0) -> dict[str, float]:
+    """All measures of one code of continuous factors, named as in SCORES.
 
     codes (n, d) and factors (n, k) to learn from, the same for testing. Raises ValueError for tables that are empty,
     not finite or too short (`factor_votes`).
     """
     rng = np.random.default_rng(seed)
     four = (codes, factors, test_codes, test_factors)
-    importance, read = importances(*four, discrete=discrete, seed=seed)
+    importance, read = importances(*four, seed=seed)
     disentangled, complete = dci(importance)
     # classes have to mean the same in both sets
     labels = discretise(np.concatenate((factors, test_factors)), BINS)
@@ -254,7 +226,7 @@ def score(
         "dci_c": complete,
         "dci_i": read,
         "mig": mig(codes, factors),
-        "sap": sap_of_classes(*four) if discrete else sap(codes, factors),
+        "sap": sap(codes, factors),
         "factor_vae": factor_vae(*four, rng),
         "beta_vae": beta_vae(*four, rng),
         "modularity": modularity(information(codes, factors)),
@@ -265,10 +237,8 @@ def score(
 class SideEffects(NamedTuple):
     """What s sliders do to k measures, in standard deviations of each measure."""
 
-    gain: Table
-    """(s, k): mean change over the shapes."""
-    drift: Table
-    """(s, k): mean absolute change over the shapes."""
+    gain: Table  # (s, k): mean change over the shapes
+    drift: Table  # (s, k): mean absolute change over the shapes
 
     def off_target(self, targets: ArrayLike | None = None) -> Table:
         """Drift (s, k - 1) of the measures that a slider is not meant to move, for one standard deviation of the one
@@ -327,14 +297,6 @@ def _table(values: ArrayLike) -> Table:
     if not np.isfinite(table).all():
         raise ValueError("a value is not finite")
     return table
-
-
-def _standard(table: Table) -> Table:
-    """Columns with mean 0 and variance 1; 0 where they do not vary."""
-    spread = table.std(axis=0)
-    # rounding alone makes a constant column vary by about this
-    varies = spread > 1e-12 * np.abs(table).max(axis=0)
-    return np.where(varies, (table - table.mean(axis=0)) / np.where(varies, spread, 1.0), 0.0)
 
 
 def _entropy(counts: NDArray) -> float:

@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,9 @@ from .recursion import Encoder, Features, Recursion
 
 OPSET = 20
 CARD = "card.json"
-CHECKPOINT = "checkpoint.safetensors"
-"""The weights as torch reads them, beside the graphs; not staged into the extension."""
-TOLERANCE = 1e-4
-"""Largest difference between torch and ONNX Runtime (voxels, log scale)."""
-BATCHES = (1, 3)
-"""Batch sizes that the check runs; the graphs take any."""
+CHECKPOINT = "checkpoint.safetensors"  # the weights for torch, not staged into the extension
+TOLERANCE = 1e-4  # largest difference between torch and ONNX Runtime (voxels, log scale)
+BATCHES = (1, 3)  # batch sizes that the check runs; the graphs take any
 
 
 def example(count: int, style_size: int, seed: int = 0) -> dict[str, Tensor]:
@@ -105,16 +103,12 @@ def export_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str
 def _strip(path: Path) -> None:
     """Remove what the exporter writes for debugging: it names source files and paths of this machine."""
     model = onnx.load(path)
-    model.doc_string = ""
-    del model.metadata_props[:]
-    for node in model.graph.node:
-        node.doc_string = ""
-        del node.metadata_props[:]
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
-        value.doc_string = ""
-        del value.metadata_props[:]
-    del model.graph.value_info[:]
-    del model.graph.metadata_props[:]
+    graph = model.graph
+    del graph.value_info[:]
+    for part in (model, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    del graph.metadata_props[:]
     onnx.save(model, path)
 
 
@@ -159,7 +153,7 @@ def export(checkpoint: Path, folder: Path, card: dict) -> dict:
     save_average(folder / CHECKPOINT, model, progress)
     card |= {
         "hash": digest.hexdigest()[:16],
-        "config": model.atom.config.as_dict(),
+        "config": asdict(model.atom.config),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "training": progress,
     }

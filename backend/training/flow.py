@@ -1,4 +1,4 @@
-"""A rectified flow over codes, and how a code is scored and aligned by it.
+"""A rectified flow over codes, and how a code is scored by it.
 
 Li et al. 2025, "Aligning Latent Spaces with Flow Priors" (2506.05240), sections 3 and 4: the velocity v is trained on
 target features x1 with
@@ -24,11 +24,9 @@ from torch.nn import functional
 
 from ..prior import velocity as plain
 from ..prior.flow import LEVELS, WHOLE, FlowPrior, ScoreQuantiles
-from ..prior.velocity import Draws
 from .checkpoint import load_tensors, save_tensors
 
-VelocityField = Callable[[Tensor, Tensor], Tensor]
-"""Points (n, d) and times (n,) in [0, 1] -> velocities (n, d)."""
+VelocityField = Callable[[Tensor, Tensor], Tensor]  # points (n, d) and times (n,) in [0, 1] -> velocities (n, d)
 
 
 @dataclass(frozen=True)
@@ -37,15 +35,12 @@ class FlowConfig:
 
     width: int = 256
     blocks: int = 3
-    times: int = 12
-    """Cosines of the time that every block sees."""
+    times: int = 12  # cosines of the time that every block sees
     steps: int = 4000
     batch: int = 512
     rate: float = 1e-3
-    average: float = 0.998
-    """Of the running mean of the weights, which is what is returned."""
-    floor: float = 1e-3
-    """Whitening does not blow up directions of the features with less than this share of the mean variance."""
+    average: float = 0.998  # of the running mean of the weights, which is what is returned
+    floor: float = 1e-3  # least variance along a direction for whitening, as a share of the mean one
     seed: int = 0
 
 
@@ -73,13 +68,10 @@ class VelocityNetwork(nn.Module):
     x1 - x0 that x leaves open, 1 / s. Far from all data, where the network has learned nothing, the Gaussian holds.
     """
 
-    mean: Tensor
-    whitening: Tensor
-
     def __init__(self, size: int, config: FlowConfig) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("whitening", torch.eye(size))
+        self.mean = nn.Buffer(torch.zeros(size))
+        self.whitening = nn.Buffer(torch.eye(size))
         self.enter = nn.Linear(size, config.width)
         self.blocks = nn.ModuleList(TimedBlock(config.width, config.times) for _ in range(config.blocks))
         self.leave = nn.Linear(config.width, size)
@@ -116,8 +108,7 @@ def draw_pairs(
 ) -> tuple[Tensor, Tensor]:
     """Times (count, draws), one in each of ``draws`` equal parts of ``span``, and starts x0 (count, draws, size)."""
     device = generator.device
-    part = torch.arange(draws, device=device)
-    times = (part + torch.rand(count, draws, generator=generator, device=device)) / draws
+    times = (torch.arange(draws, device=device) + torch.rand(count, draws, generator=generator, device=device)) / draws
     times = span[0] + (span[1] - span[0]) * times
     return times, torch.randn(count, draws, size, generator=generator, device=device)
 
@@ -133,25 +124,17 @@ def alignment(field: VelocityField, points: Tensor, times: Tensor, starts: Tenso
     return (predicted - (end - starts)).square().mean((1, 2))
 
 
-def alignment_loss(
-    velocity: VelocityNetwork, codes: Tensor, draws: int, generator: torch.Generator, span: tuple[float, float] = WHOLE
-) -> Tensor:
+def alignment_loss(velocity: VelocityNetwork, codes: Tensor, draws: int, generator: torch.Generator) -> Tensor:
     """L_align (B,) of codes (B, d), in the features' own coordinates, over ``draws`` fresh stratified (t, x0) each.
-
-    ``span`` of the times: all of them as in the paper, or the later ones, which draw less inward (see `prior.flow`).
 
     The gradient runs through the velocity: with its input detached, as in the paper's code by a flag, alignment stalls.
     """
-    count, size = codes.shape
-    times, starts = draw_pairs(count, size, draws, generator, span)
-    return alignment(velocity, velocity.whiten(codes), times, starts)
+    return alignment(velocity, velocity.whiten(codes), *draw_pairs(len(codes), codes.shape[1], draws, generator))
 
 
 def train_flow(features: Tensor, config: FlowConfig = FlowConfig(), device: str = "cpu") -> VelocityNetwork:
-    """The frozen velocity of (n, d) features: the running average of the weights over a cosine schedule of Adam.
-
-    Same seed, same device and same thread count, same velocity.
-    """
+    """The frozen velocity of (n, d) features: the running average of the weights over a cosine schedule of Adam, the
+    same for the same seed, device and thread count."""
     features = features.to(device, torch.float32)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -163,7 +146,8 @@ def train_flow(features: Tensor, config: FlowConfig = FlowConfig(), device: str 
     points = velocity.whiten(features)
     generator = torch.Generator(device=device).manual_seed(config.seed)
     optimiser = torch.optim.Adam(velocity.parameters(), lr=config.rate)
-    average = [parameter.detach().clone() for parameter in velocity.parameters()]
+    parameters = list(velocity.parameters())
+    average = [parameter.detach().clone() for parameter in parameters]
     for step in range(config.steps):
         share = step / config.steps
         for group in optimiser.param_groups:
@@ -176,16 +160,14 @@ def train_flow(features: Tensor, config: FlowConfig = FlowConfig(), device: str 
         loss = alignment(velocity, points[chosen], times[:, None], starts).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(velocity.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         # a short average at first, when the weights move fast
         keep = min(config.average, (step + 1) / (step + 10))
         with torch.no_grad():
-            for shadow, parameter in zip(average, velocity.parameters(), strict=True):
+            for shadow, parameter in zip(average, parameters, strict=True):
                 shadow.lerp_(parameter, 1 - keep)
-    with torch.no_grad():
-        for shadow, parameter in zip(average, velocity.parameters(), strict=True):
-            parameter.copy_(shadow)
+    torch.nn.utils.vector_to_parameters(torch.nn.utils.parameters_to_vector(average), parameters)
     return velocity.eval().requires_grad_(False)
 
 
@@ -203,74 +185,17 @@ def flow_of(path: Path, codes: Tensor, seed: int) -> VelocityNetwork:
     return velocity.to(codes.device).requires_grad_(False)
 
 
-def exact_velocity(means: Tensor, sd: float, weights: Tensor) -> VelocityField:
-    """The velocity that minimises L_FM for a mixture of Gaussians N(means[k], sd^2 I), in closed form.
-
-    means: (k, d); weights: (k,), summing to 1. Given its component, x at time t is N(t m, s^2 I) with
-    s^2 = t^2 sd^2 + (1 - t)^2, and E[x1 - x0 | x] = m + (t sd^2 - (1 - t)) / s^2 (x - t m).
-    """
-
-    def field(x: Tensor, t: Tensor) -> Tensor:
-        t = t[:, None, None]
-        square = t**2 * sd**2 + (1 - t) ** 2
-        offset = x[:, None, :] - t * means
-        given = means + (t * sd**2 - (1 - t)) / square * offset
-        share = torch.softmax(weights.log() - 0.5 * (offset.square() / square).sum(-1), dim=1)
-        return (share[..., None] * given).sum(1)
-
-    return field
-
-
-def align(
-    points: Tensor,
-    field: VelocityField,
-    steps: int,
-    rate: float,
-    stop_at: float | Tensor,
-    draws: int = 128,
-    seed: int = 0,
-    span: tuple[float, float] = WHOLE,
-) -> Tensor:
-    """Move each point (B, d), whitened, down its L_align by Adam until it scores ``stop_at``: the data's own score, or
-    one (B,) for each.
-
-    Going on to the minimum would draw all points into the modes (the paper's pitfall); ``stop_at`` = 0 does so. The
-    draws are fixed by the seed and the same for all points, so a point that scores well enough stays where it is.
-    """
-    fixed = Draws.fixed(points.shape[1], draws, seed, span)
-    times, starts = (torch.from_numpy(part).to(points.device)[None] for part in (fixed.times, fixed.starts))
-    moved = points.detach().clone().requires_grad_()
-    optimiser = torch.optim.Adam([moved], lr=rate)
-    for _ in range(steps):
-        score = alignment(field, moved, times, starts)
-        settled = score.detach() <= stop_at
-        if bool(settled.all()):
-            break
-        optimiser.zero_grad(set_to_none=True)
-        score.sum().backward()
-        before = moved.detach().clone()
-        optimiser.step()
-        with torch.no_grad():
-            moved[settled] = before[settled]
-    return moved.detach()
-
-
 def as_prior(velocity: VelocityNetwork, held_out: Tensor) -> FlowPrior:
     """The flow for run time, in numpy, calibrated on codes (n, d) that it was not trained on."""
     state = {name: value.cpu().numpy().copy() for name, value in velocity.state_dict().items()}
     parts = ("first.weight", "first.bias", "time.weight", "second.weight", "second.bias")
-    blocks = tuple(
-        plain.Block(*(state[f"blocks.{index}.{part}"] for part in parts)) for index in range(len(velocity.blocks))
-    )
-    network = plain.Velocity(
-        state["enter.weight"], state["enter.bias"], blocks, state["leave.weight"], state["leave.bias"]
-    )
+    blocks = tuple(plain.Block(*(state[f"blocks.{at}.{part}"] for part in parts)) for at in range(len(velocity.blocks)))
+    enter, leave = ((state[f"{name}.weight"], state[f"{name}.bias"]) for name in ("enter", "leave"))
+    network = plain.Velocity(*enter, blocks, *leave)
     nothing = ScoreQuantiles(np.zeros(len(LEVELS), np.float32))
-    bare = FlowPrior(state["mean"], state["whitening"], network, nothing, nothing)
-    codes = held_out.cpu().numpy()
-    return replace(
-        bare, closeness=ScoreQuantiles.of(bare.alignment(codes)), plausibility=ScoreQuantiles.of(bare.score(codes))
-    )
+    bare, codes = FlowPrior(state["mean"], state["whitening"], network, nothing, nothing), held_out.cpu().numpy()
+    scores = {"closeness": bare.alignment(codes), "plausibility": bare.score(codes)}
+    return replace(bare, **{name: ScoreQuantiles.of(values) for name, values in scores.items()})
 
 
 def export_flow(path: Path, velocity: VelocityNetwork, held_out: Tensor) -> FlowPrior:

@@ -17,14 +17,10 @@ from .atom import EVIDENCE
 class Batch:
     """B scans with one chain of nested blocks each; lists hold a tensor for each of the levels 0 .. L."""
 
-    evidence: list[Tensor]
-    """(B, 5, 32, 32, 32), see `splat`."""
-    target: list[Tensor]
-    """(B, 1, 32, 32, 32): true signed distance in voxels, truncated."""
-    origins: list[Tensor]
-    """(B, 3): first voxel of the block on the grid of its level."""
-    noise: Tensor
-    """(B,): standard deviation of a range, canonical."""
+    evidence: list[Tensor]  # (B, 5, 32, 32, 32), see `splat`
+    target: list[Tensor]  # (B, 1, 32, 32, 32): true signed distance in voxels, truncated
+    origins: list[Tensor]  # (B, 3): first voxel of the block on the grid of its level
+    noise: Tensor  # (B,): standard deviation of a range, canonical
 
 
 def grid_points(size: int, device: torch.device | str = "cpu") -> Tensor:
@@ -69,22 +65,10 @@ def splat(points: Tensor, normals: Tensor, origin: Tensor, level: int) -> Tensor
 
 
 def parent_block(field: Tensor, origins: Tensor, child_origins: Tensor) -> Tensor:
-    """Part (B, 2, 18, 18, 18) of parent blocks that lies under child blocks, with one voxel of halo.
-
-    Beyond the domain everything is outside, and surely so.
-    """
-    room = PARENT
-    padded = torch.cat(
-        [
-            pad(field[:, :1].clamp(-TRUNCATION, TRUNCATION), (room,) * 6, value=TRUNCATION),
-            pad(field[:, 1:], (room,) * 6, value=ABSENT_LOG_SCALE),
-        ],
-        dim=1,
-    )
-    start = (torch.div(child_origins, 2, rounding_mode="floor") - 1 - origins + room).tolist()
-    return torch.stack(
-        [
-            block[:, x : x + PARENT, y : y + PARENT, z : z + PARENT]
-            for block, (x, y, z) in zip(padded, start, strict=True)
-        ]
-    )
+    """Part (B, 2, 18, 18, 18) of parent blocks under child blocks, with one voxel of halo; outside the domain all is
+    empty."""
+    mean = pad(field[:, :1].clamp(-TRUNCATION, TRUNCATION), (PARENT,) * 6, value=TRUNCATION)
+    padded = torch.cat([mean, pad(field[:, 1:], (PARENT,) * 6, value=ABSENT_LOG_SCALE)], dim=1)
+    start = (torch.div(child_origins, 2, rounding_mode="floor") - 1 - origins + PARENT).tolist()
+    places = [tuple(slice(first, first + PARENT) for first in corner) for corner in start]
+    return torch.stack([block[:, x, y, z] for block, (x, y, z) in zip(padded, places, strict=True)])

@@ -24,12 +24,9 @@ from .bank import Bank
 from .calibration import held_out_scans
 from .export import CARD, stored_card, update_card
 
-PAGE = "audit.html"
-"""Beside the card. The extension does not carry it: the add-on writes a page of its own."""
-REFERENCES = 6
-"""Shapes on which reach is measured; each takes about a minute of a core."""
-LEVEL = 1
-"""Of the fits on which reach is measured."""
+PAGE = "audit.html"  # beside the card. The extension does not carry it: the add-on writes a page of its own
+REFERENCES = 6  # shapes on which reach is measured; each takes about a minute of a core
+LEVEL = 1  # of the fits on which reach is measured
 
 
 def store_audit(folder: Path, bank: Path | None = None, against: Path | None = None) -> Path:

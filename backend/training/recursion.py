@@ -23,8 +23,7 @@ from ..field.onnx_model import CODE, CODED_LEVELS, ENCODER_NOISE, LEAST_NOISE
 from .atom import EVIDENCE, Atom, AtomConfig, Phi, gaussian_band, separable
 from .grids import Batch, block_position, parent_block
 
-COARSE = 16
-"""The field of level 0 is averaged to this resolution before its features are taken."""
+COARSE = 16  # the field of level 0 is averaged to this resolution before its features are taken
 ENCODER_WIDTH = 256
 LEAST_LOG_SD, LARGEST_LOG_SD = -3.0, 0.3
 
@@ -96,12 +95,6 @@ class Seed(nn.Module):
     reconstruction (Kazhdan et al. 2006), solved with a sine transform: exact, global, a few small matrix products.
     """
 
-    blur: Tensor
-    sine: Tensor
-    inverse: Tensor
-    centred: Tensor
-    pool: Tensor
-
     def __init__(self) -> None:
         super().__init__()
         n = BLOCK
@@ -114,11 +107,11 @@ class Seed(nn.Module):
         pool = torch.zeros(n // 2 + 2, n)
         pool[1 + torch.arange(n) // 2, torch.arange(n)] = 0.5
         pool[0], pool[-1] = pool[1], pool[-2]
-        self.register_buffer("blur", gaussian_band(1.0), persistent=False)
-        self.register_buffer("sine", sine.float(), persistent=False)
-        self.register_buffer("inverse", (1 / total).float(), persistent=False)
-        self.register_buffer("centred", centred, persistent=False)
-        self.register_buffer("pool", pool, persistent=False)
+        self.blur = nn.Buffer(gaussian_band(1.0), persistent=False)
+        self.sine = nn.Buffer(sine.float(), persistent=False)
+        self.inverse = nn.Buffer((1 / total).float(), persistent=False)
+        self.centred = nn.Buffer(centred, persistent=False)
+        self.pool = nn.Buffer(pool, persistent=False)
 
     def forward(self, evidence: Tensor) -> Tensor:
         weight, normal = evidence[:, :1], evidence[:, 1:4]
@@ -134,22 +127,14 @@ class Seed(nn.Module):
 
 
 class Features(nn.Module):
-    """What a code stands for: level-0 field (B, 1, 32, 32, 32) in voxels -> code (B, CODE).
-
-    A code holds whitened principal components of the averaged field: each number has mean 0 and variance 1 over the
-    shapes that it was fitted to. Aligning latent spaces with flow priors (Li et al. 2025, 2506.05240) trains its flow
-    on fixed features of the data; these are linear, so that a whole batch takes one product, and back one more.
-    """
-
-    mean: Tensor
-    basis: Tensor
-    scale: Tensor
+    """What a code stands for: level-0 field (B, 1, 32, 32, 32) in voxels -> code (B, CODE), its whitened principal
+    components: each number has mean 0 and variance 1 over the shapes that it was fitted to."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(COARSE**3))
-        self.register_buffer("basis", torch.zeros(COARSE**3, CODE))
-        self.register_buffer("scale", torch.zeros(CODE))
+        self.mean = nn.Buffer(torch.zeros(COARSE**3))
+        self.basis = nn.Buffer(torch.zeros(COARSE**3, CODE))
+        self.scale = nn.Buffer(torch.zeros(CODE))
 
     @property
     def fitted(self) -> bool:

@@ -19,10 +19,8 @@ from .latent_directions import labelled, named
 from .recursion import Features
 
 MEASURES = ("width", "depth", "height", "fullness", "lean in x", "lean in y", "lean in z")
-TURNS = 8
-"""Random symmetries of the cube under which every shape counts."""
-ROUNDS = 2
-"""Times that the directions are corrected by what they do to decoded shapes."""
+TURNS = 8  # random symmetries of the cube under which every shape counts
+ROUNDS = 2  # times that the directions are corrected by what they do to decoded shapes
 
 
 def measured(fields: NDArray) -> NDArray[np.float64]:
@@ -47,11 +45,9 @@ def measured(fields: NDArray) -> NDArray[np.float64]:
 @torch.no_grad()
 def named_directions(features: Features, known: Bank, held_out: Bank) -> tuple[NDArray[np.float32], list[dict]]:
     """Directions (k, CODE) of the sliders that earned a name, one standard deviation of their measure each, and their
-    rows of the card. Learned from ``known`` shapes, judged on ``held_out`` ones, both under symmetries of the cube.
-
-    A name stands for what a slider does on average. On a single shape the other measures stray by the side effect that
-    the card states; over shapes of all kinds no straight direction strays less.
-    """
+    rows of the card. Learned from ``known`` shapes, judged on ``held_out`` ones, both under symmetries of the cube. A
+    name stands for what a slider does on average: on a single shape the other measures stray by the side effect that
+    the card states."""
     generator = torch.Generator().manual_seed(0)
     learned, judged = (features(turned_fields(bank, TURNS, generator)) for bank in (known, held_out))
     labels = measured(_fields(features, learned))

@@ -1,9 +1,6 @@
-"""Sliders of a code space, measured on a family whose factors are known.
-
-Shapes are drawn and encoded, and sliders are fitted to their factors. Other shapes score how well the sliders are
-disentangled, beside plain principal components and the code as it is. Side effects are measured where they count, on
-decoded shapes. Everything is drawn anew for every seed: the seed matters as much as the model (Locatello et al. 2019).
-"""
+"""Sliders of a code space, fitted to the factors of a family and measured on other shapes of it: how well they are
+disentangled, beside plain principal components and the code as it is, and their side effects on decoded shapes.
+Everything is drawn anew for every seed: the seed matters as much as the model (Locatello et al. 2019)."""
 
 from __future__ import annotations
 
@@ -18,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from ..field.bricks import BLOCK, TRUNCATION
 from .disentanglement_metrics import SCORES, SideEffects, linear_shares, score, side_effects
@@ -27,63 +23,39 @@ from .latent_directions import Sliders, labelled, locality, named, principal, ta
 from .shapes.mugs import FACTORS, Mugs, descriptors, known_factors
 
 Table = NDArray[np.float64]
-Encoder = Callable[[Tensor], Tensor | NDArray]
-"""Evidence (B, 5, 32, 32, 32) of level 0 -> codes (B, d)."""
-Decoder = Callable[[NDArray], Tensor | NDArray]
-"""Codes (B, d) -> signed distances (B, n, n, n) over [-1, 1]^3, negative inside; n a divisor or a multiple of 32."""
 
-DEGREE = 3
-"""Of bent sliders. On the components of level 0 fields, side effects are .10 at degree 1, .06 at 2 and .03 at 3. Degree
-4 has more terms than a few hundred shapes can determine, and runs wild beyond the reach."""
-COMPONENTS = 10
-"""Principal components beside the sliders: the usual number of latents in the literature."""
+DEGREE = 3  # of bent sliders: side effects on components of fields are .10 at 1, .06 at 2 and .03 at 3
+COMPONENTS = 10  # principal components beside the sliders: the usual number of latents in the literature
 MEMBERS_AT_ONCE = 50
-STOPS = 7
-"""Positions of a slider that is swept over its reach."""
-CORRELATION = 0.5
-"""Of the factors in the second collection, where large mugs have large handles."""
+STOPS = 7  # positions of a slider that is swept over its reach
+CORRELATION = 0.5  # of the factors in the second collection, where large mugs have large handles
 
 
 @dataclass(frozen=True)
 class ExperimentSize:
     """How many shapes an experiment takes."""
 
-    train: int = 10_000
-    """Shapes of each seed that sliders are learned from."""
-    test: int = 5_000
-    """Shapes of each seed that sliders are scored on."""
+    train: int = 10_000  # shapes of each seed that sliders are learned from
+    test: int = 5_000  # shapes of each seed that sliders are scored on
     seeds: int = 5
-    decoded: int = 100
-    """Shapes of each seed whose moves are decoded and measured."""
-    swept: int = 20
-    """Shapes whose sliders are swept over their reach, for the first seed."""
+    decoded: int = 100  # shapes of each seed whose moves are decoded and measured
+    swept: int = 20  # shapes whose sliders are swept over their reach, for the first seed
 
 
 @dataclass(frozen=True)
 class Space:
-    """A space of codes with its encoder and decoder."""
+    """A space of codes; encoder and decoder are given at most `MEMBERS_AT_ONCE` shapes."""
 
-    name: str
-    """For the table."""
-    encode: Callable[[Mugs, torch.Generator], NDArray]
-    """Mugs -> codes (B, d); the generator is for what is random."""
+    name: str  # for the table
+    encode: Callable[[Mugs, torch.Generator], NDArray]  # mugs -> codes (B, d); the generator is for what is random
+    # codes (B, d) -> signed distances (B, n, n, n) over [-1, 1]^3, negative inside; n a multiple of 32
     decode: Callable[[NDArray], NDArray]
-    """See Decoder."""
-
-
-def space_of(encoder: Encoder, decoder: Decoder, points: int = 4_000, name: str = "z") -> Space:
-    """The code space of an encoder that sees clean scans and a decoder, given at most `MEMBERS_AT_ONCE` shapes."""
-    return Space(
-        name,
-        lambda mugs, generator: _array(encoder(evidence(mugs, points, generator))),
-        lambda codes: _array(decoder(codes)),
-    )
 
 
 def field_components(count: int = 64, members: int = 1_000, seed: int = 10_000) -> Space:
     """The coefficients of level 0 fields in their principal components: what a linear code makes of the same shapes."""
     _, mugs = known_factors(members, seed)
-    rows = np.concatenate([_array(level0(part)) for part in _parts(mugs)]).reshape(members, -1)
+    rows = np.concatenate([level0(part).numpy() for part in _parts(mugs)]).reshape(members, -1)
     mean = rows.mean(axis=0)
     # members are fewer than voxels
     _, vectors = np.linalg.eigh((rows - mean) @ (rows - mean).T)
@@ -91,27 +63,26 @@ def field_components(count: int = 64, members: int = 1_000, seed: int = 10_000) 
     components, _ = np.linalg.qr((rows - mean).T @ np.ascontiguousarray(vectors[:, ::-1][:, :count]))
     return Space(
         "field components",
-        lambda mugs, _: (_array(level0(mugs)).reshape(len(mugs.factors), -1) - mean) @ components,
+        lambda mugs, _: (level0(mugs).numpy().reshape(len(mugs.factors), -1) - mean) @ components,
         lambda codes: (codes @ components.T + mean).reshape(-1, BLOCK, BLOCK, BLOCK),
     )
 
 
 def evidence(mugs: Mugs, points: int, generator: torch.Generator) -> Tensor:
     """Evidence (B, 5, 32, 32, 32) of level 0 of clean scans that see everything."""
-    origin = torch.zeros(3, dtype=torch.long, device=mugs.factors.device)
-    cloud, normals = mugs.surface(points, generator)
-    return torch.stack([splat(*scan, origin, 0) for scan in zip(cloud, normals, strict=True)])
+    origin = torch.zeros(3, dtype=torch.long)
+    return torch.stack([splat(*scan, origin, 0) for scan in zip(*mugs.surface(points, generator), strict=True)])
 
 
 def level0(mugs: Mugs) -> Tensor:
     """Signed distances (B, 32, 32, 32) in voxels of level 0, truncated."""
     # mugs are symmetric in y
-    half = grid_points(BLOCK, mugs.factors.device).reshape(BLOCK, BLOCK, BLOCK, 3)[:, BLOCK // 2 :].reshape(1, -1, 3)
+    half = grid_points(BLOCK).reshape(BLOCK, BLOCK, BLOCK, 3)[:, BLOCK // 2 :].reshape(1, -1, 3)
     value = mugs.sdf(half.expand(len(mugs.factors), -1, -1)).reshape(-1, BLOCK, BLOCK // 2, BLOCK)
     return torch.cat((value.flip(2), value), 2).mul_(BLOCK / 2).clamp_(-TRUNCATION, TRUNCATION)
 
 
-def experiment(space: Space, size: ExperimentSize | None = None, log: Callable[[str], None] = print) -> dict[str, Any]:
+def experiment(space: Space, size: ExperimentSize, log: Callable[[str], None] = print) -> dict[str, Any]:
     """All scores and side effects of sliders in ``space``, as plain numbers for the model card.
 
     scores: of sliders (where codes stand on them), components and the code itself, each {"mean", "sd"} over the seeds.
@@ -121,16 +92,13 @@ def experiment(space: Space, size: ExperimentSize | None = None, log: Callable[[
     worst_side_effect: of any bent slider on any single measure. sliders: a row for each of the first seed. components:
     likewise, most local first.
     """
-    size = size or ExperimentSize()
     start = time.process_time()
     scores: dict[str, list[dict[str, float]]] = {"sliders": [], "components": [], "code": []}
-    sides: list[dict[str, dict[str, float]]] = []
-    worst: list[float] = []
-    rows: list[dict[str, Any]] = []
-    components: list[dict[str, Any]] = []
+    sides, worst, rows, components = [], [], [], []
     for seed in range(size.seeds):
-        trial = _Trial.drawn(space, size, seed)
-        kinds = trial.kinds()
+        four = (*encode(space, size.train, 2 * seed), *encode(space, size.test, 2 * seed + 1))
+        trial = _Trial(space, size, seed, *four, _spread())
+        kinds = _labelled(trial.codes, trial.factors) | {"components": principal(trial.codes, COMPONENTS)}
         bent, plain = kinds["bent"], kinds["components"]
         for name, read in (("sliders", bent.positions), ("components", plain.positions), ("code", np.asarray)):
             four = (read(trial.codes), trial.factors, read(trial.test_codes), trial.test_factors)
@@ -175,20 +143,6 @@ class _Trial:
     test_factors: Table
     spread: Table
 
-    @classmethod
-    def drawn(cls, space: Space, size: ExperimentSize, seed: int) -> _Trial:
-        codes, factors = encode(space, size.train, 2 * seed)
-        test_codes, test_factors = encode(space, size.test, 2 * seed + 1)
-        return cls(space, size, seed, codes, factors, test_codes, test_factors, _spread())
-
-    def kinds(self) -> dict[str, Sliders]:
-        return {
-            "before": labelled(self.codes, self.factors, debias=False),
-            "debiased": labelled(self.codes, self.factors),
-            "bent": labelled(self.codes, self.factors, degree=DEGREE),
-            "components": principal(self.codes, COMPONENTS),
-        }
-
     def decoded_effects(self, sliders: Sliders) -> SideEffects:
         """Of a unit, on decoded shapes."""
         return self._effects(sliders, self.test_codes[: self.size.decoded], self._measured)
@@ -198,12 +152,7 @@ class _Trial:
         judge = labelled(self.test_codes, self.test_factors)
         few = self.test_codes[:1000]
         read = {name: self._effects(each, few, judge.positions, np.ones(len(FACTORS))) for name, each in kinds.items()}
-        codes, factors = encode(self.space, min(self.size.train, 2_000), 2 * self.seed + 1001, CORRELATION)
-        correlated = {
-            "before": labelled(codes, factors, debias=False),
-            "debiased": labelled(codes, factors),
-            "bent": labelled(codes, factors, degree=DEGREE),
-        }
+        correlated = _labelled(*encode(self.space, min(self.size.train, 2_000), 2 * self.seed + 1001, CORRELATION))
         unfair = {name: self.decoded_effects(each) for name, each in correlated.items()}
         return {
             where: {name: _side(name, each) for name, each in found.items()}
@@ -212,8 +161,8 @@ class _Trial:
 
     def rows(self, kinds: dict[str, Sliders], effects: dict[str, SideEffects]) -> list[dict[str, Any]]:
         """A row for each bent slider."""
-        names = named(kinds["bent"], effects["bent"], FACTORS, np.arange(len(FACTORS))).names
         bent = kinds["bent"]
+        names = named(bent, effects["bent"], FACTORS, np.arange(len(FACTORS))).names
         read = np.diag(linear_shares(bent.positions(self.test_codes), self.test_factors))
         own = np.diag(effects["bent"].gain)
         side = {name: effects[name].off_target() for name in ("before", "debiased", "bent")}
@@ -234,14 +183,11 @@ class _Trial:
 
     def component_rows(self, plain: Sliders, effects: SideEffects) -> list[dict[str, Any]]:
         """A row for each principal component, most local first; an unnamed one moves several things."""
-        names = named(plain, effects, FACTORS).names
-        most = targets(effects)
+        names, most = named(plain, effects, FACTORS).names, targets(effects)
         base = self.test_codes[: self.size.swept]
         before = self._decode(base)
         surface = np.abs(before).min(axis=0) < 1
-        moves = np.stack(
-            [np.abs(self._decode(base + step) - before)[:, surface].mean(axis=0) for step in plain.directions]
-        )
+        moves = [np.abs(self._decode(base + step) - before)[:, surface].mean(axis=0) for step in plain.directions]
         shares, side = locality(moves), effects.off_target_mean(most)
         return [
             {
@@ -289,12 +235,17 @@ class _Trial:
         return descriptors(self._decode(codes))
 
     def _decode(self, codes: Table) -> NDArray:
-        parts = [codes[first : first + MEMBERS_AT_ONCE] for first in range(0, len(codes), MEMBERS_AT_ONCE)]
-        fields = np.concatenate([self.space.decode(part) for part in parts])
-        if fields.shape[-1] >= BLOCK:
-            return fields
-        coarse = torch.from_numpy(np.ascontiguousarray(fields, np.float32))[:, None]
-        return interpolate(coarse, (BLOCK,) * 3, mode="trilinear")[:, 0].numpy()
+        firsts = range(0, len(codes), MEMBERS_AT_ONCE)
+        return np.concatenate([self.space.decode(codes[first : first + MEMBERS_AT_ONCE]) for first in firsts])
+
+
+def _labelled(codes: Table, factors: Table) -> dict[str, Sliders]:
+    """Sliders of the factors: straight ones before and after debiasing, and bent ones."""
+    return {
+        "before": labelled(codes, factors, debias=False),
+        "debiased": labelled(codes, factors),
+        "bent": labelled(codes, factors, degree=DEGREE),
+    }
 
 
 def encode(space: Space, count: int, seed: int, correlation: float = 0.0) -> tuple[Table, Table]:
@@ -313,16 +264,12 @@ def _parts(mugs: Mugs) -> list[Mugs]:
 def _spread() -> Table:
     """Standard deviation (k,) of each measure over clean shapes."""
     _, mugs = known_factors(500, 20_000)
-    return np.concatenate([descriptors(_array(level0(part))) for part in _parts(mugs)]).std(axis=0)
+    return np.concatenate([descriptors(level0(part).numpy()) for part in _parts(mugs)]).std(axis=0)
 
 
 def _side(kind: str, effects: SideEffects) -> float:
     """Mean side effect of sliders; a component is meant to move what it moves most."""
     return round(float(effects.off_target_mean(targets(effects) if kind == "components" else None).mean()), 4)
-
-
-def _array(values: Tensor | NDArray) -> NDArray:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 def _summary(values: list[float]) -> dict[str, float]:

@@ -22,9 +22,8 @@ from .objective import TRUNK_TYPE, TrainConfig, evaluate, learn_from, rate_at
 from .recursion import Recursion
 from .release import STUDY, release
 
-TURNS = 8
-"""Random symmetries of the cube under which every shape of the bank counts when features and flow are fitted."""
-SETTINGS = {
+TURNS = 8  # random symmetries of the cube under which every shape of the bank counts when features and flow are fitted
+SETTINGS = {  # of `TrainConfig`: options of the command, with their help
     "minutes": "wall-clock time of training, all runs together",
     "batch": "scans in a step",
     "rate": "learning rate",
@@ -34,7 +33,6 @@ SETTINGS = {
     "blind": "share of the samples without evidence",
     "seed": "of the weights and of all draws",
 }
-"""Settings of `TrainConfig` that are options of the command, with their help."""
 
 
 def drawn_ahead(bank: Bank, config: TrainConfig, generator: torch.Generator) -> Iterator[Batch]:

@@ -31,8 +31,6 @@ from backend.studies.fractal.octree import (
     children_of,
     context,
     draw_shapes,
-    flat_pairs,
-    fractal_pairs,
     most_parents,
     parents_in,
     put_children,
@@ -257,8 +255,8 @@ def test_gradients_of_the_likelihood_agree_with_differences():
 def test_attention_is_counted_exactly():
     assert causal_pairs(8) == sum(range(1, 9))
     assert most_parents(16) == 1 + 8 + 64 + 512
-    assert flat_pairs(16) == 4096 * 4097 // 2
-    assert fractal_pairs(most_parents(16)) / flat_pairs(16) < 1 / 390
+    assert causal_pairs(16**3) == 4096 * 4097 // 2
+    assert most_parents(16) * causal_pairs(8) / causal_pairs(16**3) < 1 / 390
     assert parents_in(pyramid(torch.ones(2, 16, 16, 16, dtype=torch.bool))) == most_parents(16)
 
 

@@ -13,16 +13,15 @@ from torch import Tensor
 
 from backend.prior.flow import LATE, WHOLE, auroc, load_flow
 from backend.prior.velocity import Draws
+from backend.studies.flow_alignment.toys import align, exact_velocity
 from backend.training.flow import (
     FlowConfig,
     VelocityField,
     VelocityNetwork,
-    align,
     alignment,
     alignment_loss,
     as_prior,
     draw_pairs,
-    exact_velocity,
     export_flow,
     train_flow,
 )

@@ -1,8 +1,8 @@
-"""Toys in the plane whose density and best velocity are known in closed form, mixtures of round Gaussians; and points
-that follow the alignment loss downhill.
+"""Mixtures of round Gaussians in the plane, whose density and best velocity are known in closed form; and points that
+follow the alignment loss downhill.
 
-The paper's toys are five Gaussians, a grid of them, and curves (arXiv 2506.05240, section 4). A curve is a row of many
-Gaussians here, so that moons, rings and a spiral have an exact density too, where the paper had to estimate it.
+The paper's toys are five Gaussians, a grid of them, and curves (arXiv 2506.05240, section 4); a curve is a row of many
+Gaussians here, so that its density is exact.
 """
 
 from __future__ import annotations
@@ -19,28 +19,20 @@ from torch.nn import functional
 
 from ...prior.flow import LATE, WHOLE
 from ...prior.velocity import Draws
-from ...training.flow import VelocityField, align, alignment, draw_pairs, exact_velocity
+from ...training.flow import VelocityField, alignment, draw_pairs
 from ..instruments import spearman
 
-RATE = 1e-2
-"""Of the descent, the paper's."""
-FARTHEST, HALVINGS = 1.0, 20
-"""How far from a mode a level is searched for, and how often the interval is halved."""
-ROWS = 1 << 16
-"""Points times draws that pass through a field at a time."""
-SIDE = 45
-"""Points along an edge of the map."""
-REACH = 5.0
-"""Half the side of the mapped square, in a toy's units."""
+RATE = 1e-2  # of the descent, the paper's
+FARTHEST, HALVINGS = 1.0, 20  # how far from a mode a level is searched for, and how often the interval is halved
+ROWS = 1 << 16  # points times draws that pass through a field at a time
+SIDE = 45  # points along an edge of the map
+REACH = 5.0  # half the side of the mapped square, in a toy's units
 
 
 @dataclass(frozen=True)
 class Toy:
     """Gaussians of equal weight at centres (k, 2), whose mean is 0, with standard deviation sd, in the toy's units.
-
-    Points are divided by ``scale``, the standard deviation of the mixture, as in the paper; surprise is in the toy's
-    units.
-    """
+    Points are divided by ``scale``, the standard deviation of the mixture, as in the paper."""
 
     name: str
     centres: Tensor
@@ -70,7 +62,7 @@ class Toy:
     def grid(self) -> Tensor:
         """SIDE x SIDE points (n, 2) over the square, the last coordinate fastest."""
         axis = torch.linspace(-REACH, REACH, SIDE) / self.scale
-        return torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).reshape(-1, 2)
+        return torch.cartesian_prod(axis, axis)
 
 
 def five_gaussians() -> Toy:
@@ -81,7 +73,7 @@ def five_gaussians() -> Toy:
 def toys() -> tuple[Toy, ...]:
     """The paper's other toys: a grid, and curves as rows of Gaussians."""
     axis = torch.tensor([-3.0, -1.0, 1.0, 3.0])
-    grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).reshape(-1, 2)
+    grid = torch.cartesian_prod(axis, axis)
     angle = torch.linspace(0, math.pi, 48)
     arc = 2 * torch.stack([angle.cos(), angle.sin()], dim=1)
     moons = torch.cat([arc + torch.tensor([-1.0, -0.5]), torch.tensor([1.0, 0.5]) - arc])
@@ -127,6 +119,24 @@ def agreement(loss: Tensor, surprise: Tensor, below: float = math.inf) -> tuple[
     return spearman(one, other), float(np.corrcoef(one, other)[0, 1])
 
 
+def exact_velocity(means: Tensor, sd: float, weights: Tensor) -> VelocityField:
+    """The velocity that minimises L_FM for a mixture of Gaussians N(means[k], sd^2 I), in closed form.
+
+    means: (k, d); weights: (k,), summing to 1. Given its component, x at time t is N(t m, s^2 I) with
+    s^2 = t^2 sd^2 + (1 - t)^2, and E[x1 - x0 | x] = m + (t sd^2 - (1 - t)) / s^2 (x - t m).
+    """
+
+    def field(x: Tensor, t: Tensor) -> Tensor:
+        t = t[:, None, None]
+        square = t**2 * sd**2 + (1 - t) ** 2
+        offset = x[:, None, :] - t * means
+        given = means + (t * sd**2 - (1 - t)) / square * offset
+        share = torch.softmax(weights.log() - 0.5 * (offset.square() / square).sum(-1), dim=1)
+        return (share[..., None] * given).sum(1)
+
+    return field
+
+
 def descend(
     start: Tensor,
     field: VelocityField,
@@ -135,11 +145,8 @@ def descend(
     draws: int = 1,
     span: tuple[float, float] = WHOLE,
 ) -> list[Tensor]:
-    """Points (n, d) after each of these rising numbers of steps from ``start`` (n, d), by the paper's descent: Adam,
-    with fresh ``draws`` of time and noise for every point at every step (the paper's toy has one), and no stop.
-
-    The product's `training.flow.align` differs in two points: its draws are fixed, and it stops at the data's score.
-    """
+    """Points (n, d) after each of these rising numbers of steps from ``start`` (n, d), by the paper's descent: Adam
+    with fresh ``draws`` of time and noise for every point at every step, and no stop."""
     generator = torch.Generator().manual_seed(seed)
     moved = start.detach().clone().requires_grad_()
     optimiser = torch.optim.Adam([moved], lr=RATE)
@@ -158,6 +165,36 @@ def descend(
 def detached(field: VelocityField) -> VelocityField:
     """The same field without a gradient by its input, as by a flag of the paper's code."""
     return lambda x, t: field(x.detach(), t)
+
+
+def align(
+    points: Tensor,
+    field: VelocityField,
+    steps: int,
+    rate: float,
+    stop_at: float | Tensor,
+    draws: int = 128,
+    seed: int = 0,
+    span: tuple[float, float] = WHOLE,
+) -> Tensor:
+    """Move each point (B, d), whitened, down its L_align by Adam until it scores ``stop_at``, one level or one (B,) for
+    each, as the product does: the draws are the same for all points at every step, so a good point stays where it is.
+    ``stop_at`` = 0 goes on to the minimum and draws all points into the modes (the paper's pitfall)."""
+    times, starts = fixed_draws(points.shape[1], draws, seed, span)
+    moved = points.detach().clone().requires_grad_()
+    optimiser = torch.optim.Adam([moved], lr=rate)
+    for _ in range(steps):
+        score = alignment(field, moved, times, starts)
+        settled = score.detach() <= stop_at
+        if bool(settled.all()):
+            break
+        optimiser.zero_grad(set_to_none=True)
+        score.sum().backward()
+        before = moved.detach().clone()
+        optimiser.step()
+        with torch.no_grad():
+            moved[settled] = before[settled]
+    return moved.detach()
 
 
 def align_to_median(start: Tensor, field: VelocityField, real: Tensor, steps: int, draws: int = 64) -> Tensor:
@@ -186,9 +223,8 @@ def align_and_rescatter(
 ) -> Tensor:
     """Descend to the mode, and leave it in a random direction up to a level drawn from the scores of ``real``: of its
     origin a point keeps the mode alone."""
-    end = align(
-        align_to_levels(start, field, real, steps, generator, draws), field, steps, 2 * RATE, 0.0, draws, span=LATE
-    )
+    near = align_to_levels(start, field, real, steps, generator, draws)
+    end = align(near, field, steps, 2 * RATE, 0.0, draws, span=LATE)
     levels = _levels(len(start), field, real, generator, draws)
     way = functional.normalize(torch.randn(start.shape, generator=generator), dim=1)
     low, high = torch.zeros(len(start)), torch.full((len(start),), FARTHEST)
@@ -204,13 +240,18 @@ def _levels(count: int, field: VelocityField, real: Tensor, generator: torch.Gen
     return losses(real, field, draws, LATE, seed=0)[torch.randint(len(real), (count,), generator=generator)]
 
 
+def fixed_draws(size: int, draws: int, seed: int, span: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """Times (1, draws) and starts (1, draws, size) that are the same for all points, as the product's are."""
+    fixed = Draws.fixed(size, draws, seed, span)
+    return torch.from_numpy(fixed.times)[None], torch.from_numpy(fixed.starts)[None]
+
+
 @torch.no_grad()
 def losses(
     points: Tensor, field: VelocityField, draws: int = 256, span: tuple[float, float] = WHOLE, seed: int = 1
 ) -> Tensor:
     """L (n,) of points (n, d), over the same fixed draws for all."""
-    fixed = Draws.fixed(points.shape[1], draws, seed, span)
-    times, starts = torch.from_numpy(fixed.times)[None], torch.from_numpy(fixed.starts)[None]
+    times, starts = fixed_draws(points.shape[1], draws, seed, span)
     return torch.cat([alignment(field, part, times, starts) for part in points.split(max(1, ROWS // draws))])
 
 

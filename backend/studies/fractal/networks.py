@@ -13,14 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..instruments import minimise
-from .octree import CHILDREN, FEATURES, LEVELS, children_of, context, pyramid, seen_features, turned
+from .octree import CHILDREN, FEATURES, LEVELS, children_of, context, pyramid, seen_features, turned, window
 
-SHAPES_AT_ONCE = 32
-PARENTS_AT_ONCE = (8, 32, 96, 256)
-"""Drawn per step on each level, at most."""
+SHAPES_AT_ONCE, GRIDS_AT_ONCE = 32, 8  # in a step of ladders and raster networks, and in one of a flat transformer
+PARENTS_AT_ONCE = (8, 32, 96, 256)  # drawn per step on each level, at most
 
-Cache = list[tuple[Tensor, Tensor]]
-"""Keys and values (m, heads, t, width of a head) of every block."""
+Cache = list[tuple[Tensor, Tensor]]  # keys and values (m, heads, t, width of a head) of every block
 
 
 @dataclass(frozen=True)
@@ -54,18 +52,25 @@ class Block(nn.Module):
         return x + self.mlp(self.between(x)), (k, v)
 
 
+def advance(blocks: nn.ModuleList, x: Tensor, past: Cache) -> tuple[Tensor, Cache]:
+    """One further token (m, 1, width) of sequences whose ``past`` is kept, empty at the first."""
+    present = Cache()
+    for number, block in enumerate(blocks):
+        x, kept = block(x, past[number] if past else None)
+        present.append(kept)
+    return x, present
+
+
 class Atom(nn.Module):
     """Token j holds the state of child j - 1 and gives the logit that child j is occupied; token 0 is the parent's
     condition, prepended as in the paper. Each of the eight places has a projection of the condition of its own, since
     each child needs other neighbours."""
 
-    sight: Tensor
-
     def __init__(self, config: AtomConfig) -> None:
         super().__init__()
         self.config = config
         width = config.width
-        self.register_buffer("sight", seen_features(config.siblings and config.neighbours, config.neighbours))
+        self.sight = nn.Buffer(seen_features(config.siblings and config.neighbours, config.neighbours))
         first, second = nn.Linear(FEATURES, config.context), nn.Linear(config.context, config.context)
         self.read = nn.Sequential(first, nn.SiLU(), second, nn.SiLU())
         self.place = nn.Linear(config.context, CHILDREN * width)
@@ -94,10 +99,7 @@ class Atom(nn.Module):
         """Logit (m,) of the next child, from its token's ``condition`` (m, width) and the child ``before`` it, bool
         (m,); ``past`` is empty at the first."""
         x = condition if before is None else condition + self.state(before.long()) * self.config.siblings
-        x, present = x[:, None], []
-        for number, block in enumerate(self.blocks):
-            x, kept = block(x, past[number] if past else None)
-            present.append(kept)
+        x, present = advance(self.blocks, x[:, None], past)
         return self.head(self.norm(x))[:, 0, 0], present
 
 
@@ -164,13 +166,9 @@ class Flat(nn.Module):
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Cells (n, s, s, s), one token at a time with kept keys and values."""
         places, before = self.place(), torch.full((count,), 2)
-        cells, past = torch.zeros(count, self.side**3, dtype=torch.bool), []
+        cells, past = torch.zeros(count, self.side**3, dtype=torch.bool), Cache()
         for number in range(self.side**3):
-            x, present = (self.state(before) + places[number])[:, None], Cache()
-            for layer, block in enumerate(self.blocks):
-                x, kept = block(x, past[layer] if past else None)
-                present.append(kept)
-            past = present
+            x, past = advance(self.blocks, (self.state(before) + places[number])[:, None], past)
             cells[:, number] = torch.rand(count, generator=generator) < self.head(self.norm(x))[:, 0, 0].sigmoid()
             before = cells[:, number].long()
         return cells.reshape(count, self.side, self.side, self.side)
@@ -185,49 +183,50 @@ class Raster(nn.Module):
     def __init__(self, side: int, width: int) -> None:
         super().__init__()
         self.side = side
-        window = (2 * self.REACH + 1) ** 3
-        self.net = nn.Sequential(
-            nn.Linear(window // 2 + 3 * side, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1)
-        )
-
-    def seen(self, cells: Tensor, chosen: Tensor) -> Tensor:
-        """f32 (m, features) of cells ``chosen`` (m, 4: shape, x, y, z): 1 occupied, -1 empty, then the place."""
-        reach, width = self.REACH, self.side + 2 * self.REACH
-        padded = functional.pad(cells, (reach,) * 6).flatten()
-        weight = torch.tensor([width**3, width**2, width, 1])
-        axis = torch.arange(2 * reach + 1)
-        window = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3) @ weight[1:]
-        before = padded[(chosen @ weight)[:, None] + window[: len(window) // 2]]
-        return torch.cat((2 * before.float() - 1, functional.one_hot(chosen[:, 1:], self.side).flatten(1).float()), 1)
+        self.before = (2 * self.REACH + 1) ** 3 // 2
+        first, second = nn.Linear(self.before + 3 * side, width), nn.Linear(width, width)
+        self.net = nn.Sequential(first, nn.SiLU(), second, nn.SiLU(), nn.Linear(width, 1))
 
     def forward(self, cells: Tensor, chosen: Tensor) -> Tensor:
-        """Logits (m,) of the chosen cells."""
-        return self.net(self.seen(cells, chosen))[:, 0]
+        """Logits (m,) of cells ``chosen`` (m, 4: shape, x, y, z) of grids (n, s, s, s)."""
+        before = window(cells, chosen, 2 * self.REACH + 1)[:, : self.before]
+        place = functional.one_hot(chosen[:, 1:], self.side).flatten(1)
+        # 1 occupied, -1 empty, then the place
+        return self.net(torch.cat((2 * before.float() - 1, place.float()), 1))[:, 0]
 
 
-def optimise(model: nn.Module, loss: Callable[[], Tensor], steps: int, rate: float) -> list[float]:
-    """AdamW, the same for every model of this study; returns the loss of every step. The rate rises over the first
-    tenth of the steps and falls as a cosine after."""
+def optimise(
+    model: nn.Module,
+    loss: Callable[[Tensor, torch.Generator], Tensor],
+    cells: Tensor,
+    at_once: int,
+    steps: int,
+    rate: float,
+    seed: int,
+    turns: bool = True,
+) -> list[float]:
+    """AdamW on random batches of ``cells`` (n, s, s, s), under symmetries of the cube where it ``turns`` them; returns
+    the loss of every step. The rate rises over the first tenth of the steps and falls as a cosine after."""
+    generator = torch.Generator().manual_seed(seed)
     adam = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.05)
     warm = max(1, round(0.1 * steps))
 
     def share(step: int) -> float:
         return min((step + 1) / warm, 0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
 
-    return minimise(loss, adam, torch.optim.lr_scheduler.LambdaLR(adam, share), steps, largest=300.0)
+    def drawn() -> Tensor:
+        batch = cells[torch.randint(len(cells), (at_once,), generator=generator)]
+        return loss(turned(batch, generator) if turns else batch, generator)
+
+    return minimise(drawn, adam, torch.optim.lr_scheduler.LambdaLR(adam, share), steps, largest=300.0)
 
 
 def teach(ladder: Ladder, cells: Tensor, steps: int, rate: float, seed: int = 0, turns: bool = True) -> list[float]:
-    """Train on shapes (n, 16, 16, 16), under symmetries of the cube where it ``turns`` them; losses in bits per shape.
+    """Train on shapes (n, 16, 16, 16); losses in bits per shape. Each step takes some parents of every level, whose
+    surprise counts by how many there are, so that the loss is an unbiased estimate."""
 
-    Each step takes parents of every level from a few shapes. Their surprise counts by how many parents its level has,
-    so that the loss is an unbiased estimate of the bits of a shape.
-    """
-    generator = torch.Generator().manual_seed(seed)
-
-    def loss() -> Tensor:
-        batch = cells[torch.randint(len(cells), (SHAPES_AT_ONCE,), generator=generator)]
-        grids, total = pyramid(turned(batch, generator) if turns else batch), torch.zeros(())
+    def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
+        grids, total = pyramid(batch), torch.zeros(())
         for level, most in enumerate(PARENTS_AT_ONCE):
             parents = grids[level].nonzero()
             kept = parents[torch.randperm(len(parents), generator=generator)[:most]]
@@ -235,31 +234,27 @@ def teach(ladder: Ladder, cells: Tensor, steps: int, rate: float, seed: int = 0,
             total = total + bits.sum(1).mean() * (len(parents) / len(batch))
         return total
 
-    return optimise(ladder, loss, steps, rate)
+    return optimise(ladder, loss, cells, SHAPES_AT_ONCE, steps, rate, seed, turns)
 
 
-def teach_flat(flat: Flat, cells: Tensor, steps: int, at_once: int, rate: float, seed: int) -> list[float]:
-    """Train on ``at_once`` grids (n, s, s, s) per step; losses in bits per shape."""
-    generator = torch.Generator().manual_seed(seed)
+def teach_flat(flat: Flat, cells: Tensor, steps: int, rate: float, seed: int) -> list[float]:
+    """Train on grids (n, s, s, s); losses in bits per shape."""
 
-    def loss() -> Tensor:
-        batch = turned(cells[torch.randint(len(cells), (at_once,), generator=generator)], generator)
+    def loss(batch: Tensor, _: torch.Generator) -> Tensor:
         return surprise(flat(batch), batch.flatten(1)).sum(1).mean()
 
-    return optimise(flat, loss, steps, rate)
+    return optimise(flat, loss, cells, GRIDS_AT_ONCE, steps, rate, seed)
 
 
 def teach_raster(raster: Raster, cells: Tensor, steps: int, at_once: int, rate: float, seed: int) -> list[float]:
     """Train on ``at_once`` cells per step of grids (n, s, s, s); losses in bits per shape."""
-    generator = torch.Generator().manual_seed(seed)
 
-    def loss() -> Tensor:
-        batch = turned(cells[torch.randint(len(cells), (SHAPES_AT_ONCE,), generator=generator)], generator)
+    def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
         place = torch.randint(raster.side, (at_once, 3), generator=generator)
         chosen = torch.cat((torch.randint(len(batch), (at_once, 1), generator=generator), place), 1)
         return surprise(raster(batch, chosen), batch[chosen.unbind(1)]).mean() * raster.side**3
 
-    return optimise(raster, loss, steps, rate)
+    return optimise(raster, loss, cells, SHAPES_AT_ONCE, steps, rate, seed)
 
 
 def surprise_of(ladder: Ladder, grids: list[Tensor], level: int, parents: Tensor) -> Tensor:
@@ -278,13 +273,11 @@ def bits_of_independent_cells(train: Tensor, held: Tensor) -> Tensor:
 @torch.no_grad()
 def bits_of_flat(flat: Flat, held: Tensor) -> float:
     """Mean bits of grids (n, s, s, s) under the flat transformer."""
-    rows = [surprise(flat(part), part.flatten(1)).sum(1) for part in held.split(16)]
-    return float(torch.cat(rows).mean())
+    return float(torch.cat([surprise(flat(part), part.flatten(1)).sum(1) for part in held.split(16)]).mean())
 
 
 @torch.no_grad()
 def bits_of_raster(raster: Raster, held: Tensor) -> float:
     """Mean bits of grids (n, s, s, s) under the raster network."""
     places = torch.ones(1, *held.shape[1:], dtype=torch.bool).nonzero()
-    total = sum(float(surprise(raster(grid[None], places), grid.flatten()).sum()) for grid in held)
-    return total / len(held)
+    return sum(float(surprise(raster(grid[None], places), grid.flatten()).sum()) for grid in held) / len(held)

@@ -1,9 +1,8 @@
-"""Procedural solids as an octree of occupancy, a pyramid of grids; what a parent sees when its children are drawn, and
-what attention over them costs.
+"""Procedural solids as an octree of occupancy, a pyramid of grids, and what a parent sees when its children are drawn.
 
-Level l has (2^l)^3 nodes; a node is occupied when any of its eight children is. Only occupied nodes are parents.
-Within a level the parents take turns by their own place among their siblings (eight classes): no two parents of a class
-touch, so a class is drawn in one batch, and each of its parents sees what its neighbours of earlier classes became.
+Level l has (2^l)^3 nodes; a node is occupied when any of its eight children is. Only occupied nodes are parents. Within
+a level the parents take turns by their own place among their siblings (eight classes): no two of a class touch, so a
+class is drawn in one batch, and each of its parents sees what its neighbours of earlier classes became.
 """
 
 from __future__ import annotations
@@ -20,15 +19,11 @@ from ...training.bank import jittered
 from ...training.grids import grid_points
 from ...training.shapes.families import FAMILIES, draw
 
-SIDE = 16
-"""Of the grid that the atoms learn, on the domain [-1, 1]^3."""
-LEVELS = 4
-"""Splits from the root to the cells."""
+SIDE = 16  # of the grid that the atoms learn, on the domain [-1, 1]^3
+LEVELS = 4  # splits from the root to the cells
 CHILDREN = 8
-COUSINS = 6
-"""Side of the window of children of a parent and its 26 neighbours."""
-UNCLES = 5
-"""Side of the window around a parent, and around each of its ancestors, on their own levels."""
+COUSINS = 6  # side of the window of children of a parent and its 26 neighbours
+UNCLES = 5  # side of the window around a parent, and around each of its ancestors, on their own levels
 ANCESTORS = 3
 FEATURES = COUSINS**3 + ANCESTORS * (UNCLES**3 + CHILDREN) + LEVELS
 
@@ -50,7 +45,7 @@ def children_of(grid: Tensor) -> Tensor:
 
 def put_children(grid: Tensor, parents: Tensor, values: Tensor) -> None:
     """Write ``values`` (m, 8) of the children of ``parents`` (m, 4: shape, x, y, z) into ``grid`` (n, 2s, 2s, 2s)."""
-    shape, place = parents[:, :1], 2 * parents[:, None, 1:] + _offsets(2)
+    shape, place = parents[:, :1], 2 * parents[:, None, 1:] + offsets(2)
     grid[shape, place[..., 0], place[..., 1], place[..., 2]] = values
 
 
@@ -67,19 +62,19 @@ def context(grids: list[Tensor], level: int, parents: Tensor) -> Tensor:
     only children of earlier turns than a parent's own are read.
     """
     own = turn(parents)
-    near = _window(grids[level], parents, UNCLES)
+    near = window(grids[level], parents, UNCLES)
     inner = near.reshape(-1, UNCLES, UNCLES, UNCLES)[:, 1:-1, 1:-1, 1:-1]
     empty = ~functional.interpolate(inner[:, None].float(), scale_factor=2.0).flatten(1).bool()
     corner = torch.cat((parents[:, :1], 2 * parents[:, 1:]), 1)
-    cousins = _signed(_window(grids[level + 1], corner, COUSINS))
+    cousins = _signed(window(grids[level + 1], corner, COUSINS))
     parts = [torch.where(empty, -1.0, cousins * _drawn_before()[own])]
     for up in range(ANCESTORS):
         if level < up:
             parts.append(torch.zeros(len(parents), UNCLES**3 + CHILDREN))
             continue
         ancestor = torch.cat((parents[:, :1], parents[:, 1:] >> up), 1)
-        window = near if up == 0 else _window(grids[level - up], ancestor, UNCLES)
-        parts += [_signed(window), functional.one_hot(turn(ancestor), CHILDREN).float()]
+        around = near if up == 0 else window(grids[level - up], ancestor, UNCLES)
+        parts += [_signed(around), functional.one_hot(turn(ancestor), CHILDREN).float()]
     parts.append(functional.one_hot(torch.tensor(level), LEVELS).float().expand(len(parents), -1))
     return torch.cat(parts, 1)
 
@@ -94,18 +89,18 @@ def _signed(cells: Tensor) -> Tensor:
     return 2 * cells.float() - 1
 
 
-def _window(grid: Tensor, places: Tensor, side: int) -> Tensor:
+def window(grid: Tensor, places: Tensor, side: int) -> Tensor:
     """Cells (m, side^3) around ``places`` (m, 4: shape, x, y, z), False beyond the grid; an even window is that of a
     block of two, given by its first cell."""
     margin = (side - 1) // 2
     padded = functional.pad(grid, (margin,) * 6)
     width = padded.shape[-1]
     weight = torch.tensor([width**3, width**2, width, 1])
-    return padded.flatten()[(places @ weight)[:, None] + _offsets(side) @ weight[1:]]
+    return padded.flatten()[(places @ weight)[:, None] + offsets(side) @ weight[1:]]
 
 
 @cache
-def _offsets(side: int) -> Tensor:
+def offsets(side: int) -> Tensor:
     """(side^3, 3), last axis fastest."""
     axis = torch.arange(side)
     return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
@@ -114,20 +109,16 @@ def _offsets(side: int) -> Tensor:
 @cache
 def _drawn_before() -> Tensor:
     """f32 (8, 6^3): whether the cousins at these places are drawn before the parent's own turn."""
-    own = _offsets(2)
-    neighbour = _offsets(COUSINS) // 2 - 1
+    own = offsets(2)
+    neighbour = offsets(COUSINS) // 2 - 1
     theirs = ((own[:, None] + neighbour) & 1) @ torch.tensor([4, 2, 1])
     return (theirs < torch.arange(CHILDREN)[:, None]).float()
 
 
 def draw_shapes(rounds: int, members: int, poses: int, first_seed: int) -> Tensor:
-    """``rounds`` programs of every family, ``members`` solids of each, in ``poses`` sizes, places and
-    orientations: bool (n, 16, 16, 16), axes x, y, z.
-
-    A cell is occupied when the ball inscribed in it, of radius 1 / SIDE, meets the solid, by the solid's own signed
-    distance: walls thinner than a cell stay closed. Different seeds have different programs: sets with disjoint seeds
-    share no solid.
-    """
+    """``rounds`` programs of every family, ``members`` solids of each, in ``poses`` sizes, places and orientations:
+    bool (n, 16, 16, 16), axes x, y, z. A cell is occupied when the ball inscribed in it, of radius 1 / SIDE, meets the
+    solid: walls thinner than a cell stay closed. Disjoint seeds share no solid."""
     grids = []
     for number in range(rounds * len(FAMILIES)):
         seed = first_seed + number
@@ -166,16 +157,6 @@ def _view(cells: Tensor, order: tuple[int, ...], flips: tuple[int, ...]) -> Tens
 def causal_pairs(tokens: int) -> int:
     """Pairs of a token and one that it sees, itself included, in one sequence: 1 + 2 + ... + tokens."""
     return tokens * (tokens + 1) // 2
-
-
-def flat_pairs(side: int) -> int:
-    """Of a flat autoregression over side^3 cells, per block of the network."""
-    return causal_pairs(side**3)
-
-
-def fractal_pairs(parents: float) -> float:
-    """Of ``parents`` atoms, each over eight children, per block of the network."""
-    return parents * causal_pairs(CHILDREN)
 
 
 def most_parents(side: int) -> int:

@@ -13,11 +13,10 @@ from torch import Tensor
 
 from ...geometry.topology import betti_of_occupancy
 from .networks import Atom, Cache, Ladder, certain, surprise
-from .octree import CHILDREN, LEVELS, SIDE, children_of, context, put_children, pyramid, symmetries, turn
+from .octree import CHILDREN, LEVELS, children_of, context, put_children, pyramid, symmetries, turn
 
 GREEDY = (math.inf,) * LEVELS
-SHARP = (1.5,) * LEVELS
-"""Sharpness of the draws of every level."""
+SHARP = (1.5,) * LEVELS  # sharpness of the draws of every level
 PARENTS_AT_ONCE = 2048
 
 
@@ -58,9 +57,8 @@ def sample(
 ) -> tuple[list[Tensor], Tensor]:
     """Pyramids of n shapes, bool (n, 2^l, 2^l, 2^l) per level, and the surprise (n,) of what was not drawn, bits.
 
-    Level after level, turn after turn, child after child, each in one batch: 8 steps for the root, 64 for every other
-    level. ``sharpness`` multiplies the logits of each level, as the paper's temperature does: 1 draws from the model,
-    GREEDY takes the likelier state.
+    Level after level, turn after turn, child after child, each in one batch. ``sharpness`` multiplies the logits of
+    each level, as the paper's temperature does: 1 draws from the model, GREEDY takes the likelier state.
     """
     root = known.occupied[0] | known.free[0]
     grids, fixed = [root], torch.zeros(len(root))
@@ -109,11 +107,9 @@ def _children(
 
 @torch.no_grad()
 def complete(ladder: Ladder, occupied: Tensor, known: Tensor, tries: int, generator: torch.Generator) -> Tensor:
-    """Cells (n, s, s, s) that keep those ``known`` of ``occupied`` and draw the rest.
-
-    What is fixed late in the order cannot steer what was drawn before it, so ``tries`` completions are drawn and one is
-    taken with the weight that the atoms give to what was fixed (importance resampling).
-    """
+    """Cells (n, s, s, s) that keep those ``known`` of ``occupied`` and draw the rest. What is fixed late in the order
+    cannot steer what was drawn before it: of ``tries`` completions one is taken with the weight that the atoms give to
+    what was fixed (importance resampling)."""
     count = len(occupied)
     each = Known.of_cells(occupied.repeat(tries, 1, 1, 1), known.repeat(tries, 1, 1, 1))
     grids, bits = sample(ladder, each, generator)
@@ -121,27 +117,6 @@ def complete(ladder: Ladder, occupied: Tensor, known: Tensor, tries: int, genera
     weight = torch.exp2(bits.amin(0) - bits).T
     taken = torch.multinomial(weight, 1, generator=generator)[:, 0]
     return grids[-1].reshape(tries, count, *grids[-1].shape[1:])[taken, torch.arange(count)]
-
-
-@dataclass(frozen=True)
-class Completions:
-    """Shapes, bool (n, 16, 16, 16) each, of which some cells are known."""
-
-    shapes: Tensor
-    known: Tensor
-    once: Tensor  # completed in one try
-    chosen: Tensor  # chosen of ``tries`` completions
-    blind: Tensor  # drawn without any known cell
-    tries: int
-
-
-def complete_halves(ladder: Ladder, shapes: Tensor, tries: int, generator: torch.Generator) -> Completions:
-    """The half of low x is known."""
-    known = torch.zeros_like(shapes)
-    known[:, : SIDE // 2] = True
-    once, chosen = (complete(ladder, shapes, known, number, generator) for number in (1, tries))
-    blind = sample(ladder, Known.nothing(len(shapes)), generator)[0][-1]
-    return Completions(shapes, known, once, chosen, blind, tries)
 
 
 @dataclass(frozen=True)
@@ -162,23 +137,20 @@ class Reading:
 @torch.no_grad()
 def read(ladder: Ladder, cells: Tensor) -> Reading:
     """The exact likelihood of shapes (n, s, s, s)."""
-    grids = pyramid(cells)
-    rows = [_read_level(ladder, grids, level) for level in range(len(grids) - 1)]
+    grids, rows = pyramid(cells), []
+    for level in range(len(grids) - 1):
+        bits, guesses, truths = 0.0, [], []
+        for parents in grids[level].nonzero().split(PARENTS_AT_ONCE):
+            children = children_of(grids[level + 1])[parents.unbind(1)]
+            logits = ladder.at(level)(context(grids, level, parents), children)
+            bits += float(surprise(logits, children).sum())
+            guesses.append(logits > 0)
+            truths.append(children)
+        guess, real = torch.cat(guesses), torch.cat(truths)
+        hits, right = int((guess & real).sum()), int((guess == real).sum())
+        recall, precision = (hits / max(int(kind.sum()), 1) for kind in (real, guess))
+        rows.append((bits / len(cells), recall, precision, right / max(real.numel(), 1)))
     return Reading(*(tuple(column) for column in zip(*rows, strict=True)))
-
-
-def _read_level(ladder: Ladder, grids: list[Tensor], level: int) -> tuple[float, float, float, float]:
-    bits, guesses, truths = 0.0, [], []
-    for parents in grids[level].nonzero().split(PARENTS_AT_ONCE):
-        children = children_of(grids[level + 1])[parents.unbind(1)]
-        logits = ladder.at(level)(context(grids, level, parents), children)
-        bits += float(surprise(logits, children).sum())
-        guesses.append(logits > 0)
-        truths.append(children)
-    guess, real = torch.cat(guesses), torch.cat(truths)
-    hits, right = int((guess & real).sum()), int((guess == real).sum())
-    shares = (hits / max(int(real.sum()), 1), hits / max(int(guess.sum()), 1), right / max(real.numel(), 1))
-    return bits / len(grids[0]), *shares
 
 
 @torch.no_grad()

@@ -17,13 +17,11 @@ from ..study import Measured, Plan, Say
 from . import networks, octree, samples
 
 CELLS = octree.SIDE**3
-COARSE = 8
-"""Side of the grid on which dense attention over all cells can be trained on two cores: 512 tokens."""
+COARSE = 8  # side of the grid on which dense attention over all cells can be trained on two cores: 512 tokens
 COARSE_LEVEL = COARSE.bit_length() - 1
 RATE, FLAT_RATE = 4e-3, 2e-3
 ABLATIONS = ("one-shot splits", "no neighbours")
-SHOWN = 8
-"""Shapes in a row of a gallery."""
+SHOWN = 8  # shapes in a row of a gallery
 
 
 @study_of("fractal")
@@ -41,7 +39,10 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     one_shot = samples.sample(contest.first["one-shot splits"], free, generator)[0][-1]
     sharp = samples.sample(ladder, free, generator, samples.SHARP)[0][-1]
     some = held[torch.linspace(0, len(held) - 1, min(len(held), 32)).long()]
-    done = samples.complete_halves(ladder, some, plan.tries, generator)
+    known = torch.zeros_like(some)
+    known[:, : octree.SIDE // 2] = True
+    done = {tries: samples.complete(ladder, some, known, tries, generator) for tries in (1, plan.tries)}
+    blind = samples.sample(ladder, samples.Known.nothing(len(some)), generator)[0][-1]
     near, usual = samples.nearest_overlap(drawn[-1], train), samples.nearest_overlap(held, train)
     nodes = octree.nodes_in(drawn[1:]), octree.nodes_in(octree.pyramid(held)[1:])
     measured, values = likelihood(contest, independent), {}
@@ -49,11 +50,14 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
         mathematics(ladder, held, generator),
         cost(contest, held, plan.timed, generator),
         cascade(contest.readings["shared"], *nodes),
-        shares_in_one_part({"drawn": drawn[-1], "sharp": sharp, "crumbled": one_shot, "held": held}),
-        completion(done),
+        completion(some, known, done[1], done[plan.tries], blind),
         by_heart(train, plan.alone),
     ):
         measured, values = measured | more, values | words
+    kinds = {"drawn": drawn[-1], "sharp": sharp, "crumbled": one_shot, "held": held}
+    single = {kind: float((samples.parts(cells) == 1).mean()) for kind, cells in kinds.items()}
+    values |= single | {"tries": plan.tries}
+    measured |= {key: single[kind] / max(single["held"], 1e-9) for key, kind in (("E1", "drawn"), ("E2", "sharp"))}
     measured["E3"] = float((near == 1).sum())
     measured["E4"] = float((1 - near).median() / (1 - usual).median().clamp(min=1e-9))
     chosen = torch.linspace(0, len(train) - 1, 2 * SHOWN + 1).long()[1::2]
@@ -69,14 +73,9 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     others = {"raster network": float(np.mean(contest.raster)) / CELLS, "independent cells": independent / CELLS}
     draw_bits(album, contest.readings, others)
     draw_levels(album, contest.readings["shared"][0], *nodes)
-    spread = torch.linspace(0, len(done.shapes) - 1, SHOWN).long()
-    rows = {
-        "shape": done.shapes[spread],
-        "known half": (done.shapes & done.known)[spread],
-        "one try": done.once[spread],
-        f"chosen of {done.tries}": done.chosen[spread],
-    }
-    draw_gallery(album, "fractal_inpainting", rows, plan.pixels)
+    spread = torch.linspace(0, len(some) - 1, SHOWN).long()
+    rows = {"shape": some, "known half": some & known, "one try": done[1], f"chosen of {plan.tries}": done[plan.tries]}
+    draw_gallery(album, "fractal_inpainting", {name: cells[spread] for name, cells in rows.items()}, plan.pixels)
     draw_nearest(album, near.numpy(), usual.numpy())
     data = {
         "parameters": contest.sizes,
@@ -143,7 +142,7 @@ def compete(train: Tensor, held: Tensor, plan: Plan, say: Say) -> Contest:
         torch.manual_seed(seed)
         flat, raster = networks.Flat(COARSE, flat_width), networks.Raster(octree.SIDE, raster_width)
         start = time.process_time()
-        networks.teach_flat(flat, coarse, plan.flat_steps, 8, FLAT_RATE, seed)
+        networks.teach_flat(flat, coarse, plan.flat_steps, FLAT_RATE, seed)
         middle = time.process_time()
         networks.teach_raster(raster, train, plan.raster_steps, plan.raster_cells, FLAT_RATE, seed)
         seconds |= {"flat": middle - start, "raster": time.process_time() - middle}
@@ -151,38 +150,23 @@ def compete(train: Tensor, held: Tensor, plan: Plan, say: Say) -> Contest:
         rasters.append(networks.bits_of_raster(raster, held))
         models.append(flat)
         say(f"seed {seed}: flat transformer {flats[-1]:.1f} bits on 8^3, raster network {rasters[-1]:.1f} on 16^3")
-    sizes |= {
-        "flat": networks.parameters(models[0]),
-        "raster": networks.parameters(networks.Raster(octree.SIDE, raster_width)),
-    }
+    sizes |= {"flat": networks.parameters(models[0]), "raster": networks.parameters(raster)}
     return Contest(readings, first, flats, rasters, models[0], sizes, seconds)
 
 
-def _seconds(action: Callable[[], object]) -> float:
-    start = time.process_time()
-    action()
-    return time.process_time() - start
-
-
-Checks = tuple[dict[str, Measured], dict[str, object]]
-"""What was measured, by key, and what stands in the notes."""
+Checks = tuple[dict[str, Measured], dict[str, object]]  # what was measured, by key, and what stands in the notes
 
 
 def likelihood(contest: Contest, independent: float) -> dict[str, Measured]:
-    bits = {kind: np.array([each.total for each in runs]) for kind, runs in contest.readings.items()}
+    shared, equal_total, equal_width, one_shot, lonely = (
+        np.array([each.total for each in runs]) for runs in contest.readings.values()
+    )
     coarse = np.array([sum(each.bits[:COARSE_LEVEL]) for each in contest.readings["shared"]])
-    shared = bits["shared"]
-    ratios = {
-        "B1": shared / CELLS,
-        "B2": shared / independent,
-        "B3": coarse / np.array(contest.flat),
-        "B4": shared / np.array(contest.raster),
-        "B5": shared / bits["separate, equal total"],
-        "B6": shared / bits["separate, equal width"],
-        "B7": bits["one-shot splits"] / shared[:1],
-        "B8": bits["no neighbours"] / shared[:1],
-    }
-    return {key: ratio.tolist() for key, ratio in ratios.items()}
+    ratios = (
+        *(shared / CELLS, shared / independent, coarse / np.array(contest.flat), shared / np.array(contest.raster)),
+        *(shared / equal_total, shared / equal_width, one_shot / shared[:1], lonely / shared[:1]),
+    )
+    return {f"B{number}": ratio.tolist() for number, ratio in enumerate(ratios, 1)}
 
 
 def mathematics(ladder: networks.Ladder, held: Tensor, generator: torch.Generator) -> Checks:
@@ -205,13 +189,21 @@ def cost(contest: Contest, held: Tensor, timed: tuple[int, int], generator: torc
     width = networks.matched(lambda width: networks.Flat(side, width), contest.sizes["shared"], 4)
     known = samples.Known.nothing(count, side.bit_length() - 1)
     ladder, flat = contest.first["shared"], networks.Flat(side, width)
+
+    def seconds(action: Callable[..., object], *given: object, **options: bool) -> float:
+        start = time.process_time()
+        action(*given, **options)
+        return time.process_time() - start
+
     samples.sample(ladder, known, generator)
-    cached = min(_seconds(lambda: samples.sample(ladder, known, generator)) for _ in range(3))
-    anew = min(_seconds(lambda: samples.sample(ladder, known, generator, cached=False)) for _ in range(3))
-    slow = _seconds(lambda: flat.sample(count, generator))
+    cached = min(seconds(samples.sample, ladder, known, generator) for _ in range(3))
+    anew = min(seconds(samples.sample, ladder, known, generator, cached=False) for _ in range(3))
+    slow = seconds(flat.sample, count, generator)
+    # pairs in a block of the network: of atoms, each over eight children, and of a flat autoregression over all cells
+    atom, whole = octree.causal_pairs(octree.CHILDREN), octree.causal_pairs(CELLS)
     measured: dict[str, Measured] = {
-        "C1": octree.fractal_pairs(octree.most_parents(octree.SIDE)) / octree.flat_pairs(octree.SIDE),
-        "C2": octree.fractal_pairs(1) * octree.parents_in(octree.pyramid(held)) / octree.flat_pairs(octree.SIDE),
+        "C1": octree.most_parents(octree.SIDE) * atom / whole,
+        "C2": atom * octree.parents_in(octree.pyramid(held)) / whole,
         "C3": slow / cached,
         "C4": anew / cached,
     }
@@ -226,21 +218,12 @@ def cascade(runs: Sequence[samples.Reading], drawn: Sequence[float], held: Seque
     return measured, {"precision": [np.mean([each.precision[level] for each in runs]) for level in levels]}
 
 
-def shares_in_one_part(cells: dict[str, Tensor]) -> Checks:
-    """Of shapes drawn from the model, drawn with SHARP logits, drawn with one-shot splits, and held out."""
-    share = {kind: float((samples.parts(each) == 1).mean()) for kind, each in cells.items()}
-    usual = max(share["held"], 1e-9)
-    return {"E1": share["drawn"] / usual, "E2": share["sharp"] / usual}, dict(share)
-
-
-def completion(done: samples.Completions) -> Checks:
-    changed = max(int((each != done.shapes)[done.known].sum()) for each in (done.once, done.chosen))
-    truth = done.shapes & ~done.known
-    once, chosen, blind = (
-        float(samples.overlap(each & ~done.known, truth).mean()) for each in (done.once, done.chosen, done.blind)
-    )
-    words = {"once": once, "chosen": chosen, "blind": blind, "tries": done.tries}
-    return {"F1": changed, "F2": chosen / max(blind, 1e-9)}, words
+def completion(shapes: Tensor, known: Tensor, once: Tensor, chosen: Tensor, blind: Tensor) -> Checks:
+    """Of shapes with ``known`` cells, completed in one try, chosen of several, and drawn without any known cell."""
+    changed = max(int((each != shapes)[known].sum()) for each in (once, chosen))
+    drawn = {"once": once, "chosen": chosen, "blind": blind}
+    words = {kind: float(samples.overlap(each & ~known, shapes & ~known).mean()) for kind, each in drawn.items()}
+    return {"F1": changed, "F2": words["chosen"] / max(words["blind"], 1e-9)}, dict(words)
 
 
 def by_heart(train: Tensor, steps: int) -> Checks:

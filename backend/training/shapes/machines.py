@@ -5,21 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .primitives import (
-    Field,
-    box,
-    capsule,
-    corner,
-    cylinder,
-    extrude,
-    intersect,
-    length,
-    move,
-    subtract,
-    swap,
-    tube,
-    union,
-)
+from .primitives import Field, box, capsule, corner, cylinder, extrude, move, subtract, swap, tube, union, vector
 from .program import ProgramDraws
 
 
@@ -39,13 +25,12 @@ def _drilled(draws: ProgramDraws, count: int, room: Tensor, top: Tensor) -> Fiel
     def field(p: Tensor) -> Tensor:
         parts = []
         for i in range(count):
-            q = move(p, torch.cat((at[:, i], top * 0), 1))
+            q, own = move(p, vector(at[:, i], 0.0)), radius[:, i : i + 1]
             if slot is not None and i == 0:
                 q = torch.stack((q[:, 0], (q[:, 1].abs() - slot).clamp(min=0), q[:, 2]), 1)
-            d = tube(q, radius[:, i : i + 1])
+            d = tube(q, own)
             if bored and i % 2 == 0:
-                wide = tube(q, radius[:, i : i + 1] * 1.6)
-                d = union(d, torch.maximum(wide, top * 0.4 - q[:, 2]))
+                d = union(d, torch.maximum(tube(q, own * 1.6), top * 0.4 - q[:, 2]))
             parts.append(d + missing[i])
         return torch.stack(parts).amin(0)
 
@@ -54,7 +39,7 @@ def _drilled(draws: ProgramDraws, count: int, room: Tensor, top: Tensor) -> Fiel
 
 def _plate(draws: ProgramDraws) -> Field:
     """Plate with rounded edges, ribs and holes."""
-    half = torch.cat((draws.uniform(0.5, 0.9), draws.uniform(0.2, 0.8), draws.uniform(0.04, 0.2)), 1)
+    half = vector(draws.uniform(0.5, 0.9), draws.uniform(0.2, 0.8), draws.uniform(0.04, 0.2))
     rounding = draws.uniform(0.0, 0.035)
     outline_r = draws.uniform(0.0, 0.2) * half[:, 1:2] * 5 * 0.2
     fillet = draws.uniform(0.01, 0.08) if draws.chance(0.7) else 0.0
@@ -66,21 +51,20 @@ def _plate(draws: ProgramDraws) -> Field:
     bosses = draws.integer(0, 2)
     boss_at = draws.uniform(-0.7, 0.7, 2 * max(bosses, 1)).reshape(-1, max(bosses, 1), 2) * half[:, None, :2]
     boss_r, boss_h = draws.uniform(0.08, 0.18), half[:, 2:] + draws.uniform(0.05, 0.3)
-    zero = torch.zeros_like(thick)
 
     def field(p: Tensor) -> Tensor:
         x, y, z = p.unbind(1)
         flat = corner(x.abs() - half[:, :1] + outline_r, y.abs() - half[:, 1:2] + outline_r) - outline_r
         d = extrude(flat + rounding, z, half[:, 2:] - rounding) - rounding
         for i in range(ribs):
-            at = torch.cat((place[:, i : i + 1], zero, half[:, 2:]), 1)
-            d = union(d, box(move(p, at), torch.cat((thick, half[:, 1:2] * 0.8, rise), 1)), fillet)
+            at = vector(place[:, i : i + 1], 0.0, half[:, 2:])
+            d = union(d, box(move(p, at), vector(thick, half[:, 1:2] * 0.8, rise)), fillet)
         if across:
-            at = torch.cat((zero, zero, half[:, 2:]), 1)
-            d = union(d, box(move(p, at), torch.cat((half[:, :1] * 0.8, thick, rise), 1)), fillet)
+            at = vector(0.0, 0.0, half[:, 2:])
+            d = union(d, box(move(p, at), vector(half[:, :1] * 0.8, thick, rise)), fillet)
         for i in range(bosses):
-            d = union(d, cylinder(move(p, torch.cat((boss_at[:, i], zero), 1)), boss_r, boss_h), fillet)
-            d = subtract(d, tube(move(p, torch.cat((boss_at[:, i], zero), 1)), boss_r * 0.55))
+            q = move(p, vector(boss_at[:, i], 0.0))
+            d = subtract(union(d, cylinder(q, boss_r, boss_h), fillet), tube(q, boss_r * 0.55))
         return subtract(d, holes(p))
 
     return field
@@ -88,15 +72,13 @@ def _plate(draws: ProgramDraws) -> Field:
 
 def _bracket(draws: ProgramDraws) -> Field:
     """Two plates at a right angle, with gussets and holes in both."""
-    half = torch.cat((draws.uniform(0.4, 0.8), draws.uniform(0.2, 0.7), draws.uniform(0.04, 0.14)), 1)
+    half = vector(draws.uniform(0.4, 0.8), draws.uniform(0.2, 0.7), draws.uniform(0.04, 0.14))
     width, high = draws.uniform(0.04, 0.14), draws.uniform(0.3, 0.7)
     rounding = draws.uniform(0.0, 0.03)
     fillet = draws.uniform(0.03, 0.2)
-    zero = torch.zeros_like(width)
-    wall = torch.cat((width, half[:, 1:2], high), 1)
-    wall_at = torch.cat((width - half[:, :1], zero, high - half[:, 2:]), 1)
+    wall, wall_at = vector(width, half[:, 1:2], high), vector(width - half[:, :1], 0.0, high - half[:, 2:])
     holes = _drilled(draws, draws.integer(1, 4), half[:, :2], half[:, 2:])
-    side = _drilled(draws, draws.integer(1, 3), torch.cat((half[:, 1:2], high), 1), width)
+    side = _drilled(draws, draws.integer(1, 3), vector(half[:, 1:2], high), width)
     gusset = draws.uniform(0.02, 0.05) if draws.chance(0.5) else None
     gusset_y = draws.uniform(0.0, 0.8) * half[:, 1:2]
 
@@ -107,7 +89,7 @@ def _bracket(draws: ProgramDraws) -> Field:
         d = torch.maximum(d, -half[:, :1] - p[:, 0])
         d = torch.maximum(d, p[:, 1].abs() - half[:, 1:2])
         if gusset is not None:
-            x, y, z = move(p, torch.cat((-half[:, :1], zero, -half[:, 2:]), 1)).unbind(1)
+            x, y, z = move(p, vector(-half[:, :1], 0.0, -half[:, 2:])).unbind(1)
             slope = (x / half[:, :1] + z / high - 1.6) * torch.minimum(half[:, :1], high) * 0.7
             plate = torch.maximum((y.abs() - gusset_y).abs() - gusset, slope)
             d = union(d, torch.maximum(plate, torch.maximum(-x, -z)))
@@ -146,19 +128,19 @@ def _arm(draws: ProgramDraws) -> Field:
             if web is not None:
                 # an I section: a thin web between two flanges
                 limit = torch.maximum(limit, torch.minimum(p[:, 2].abs() - web, width * 0.7 - arm - width * 1.2))
-            d = union(d, intersect(arm, limit, 0.02), fillet)
-        for i in range(count):
-            q = move(p, ends[:, i])
-            q = swap(q, 2, 0, 1) if sideways and i == 0 else q
-            d = union(d, cylinder(q, radius[:, i : i + 1], height[:, i : i + 1], rounding), fillet)
-        for i in range(count):
-            q = move(p, ends[:, i])
-            q = swap(q, 2, 0, 1) if sideways and i == 0 else q
-            size, rest = hole[:, i : i + 1], (q[:, 2].abs() - height[:, i : i + 1] - 0.15)
+            # a narrow blend of the arm with the limit on its height
+            d = union(d, subtract(arm, -limit, 0.02), fillet)
+        bosses = [move(p, ends[:, i]) for i in range(count)]
+        if sideways:
+            bosses[0] = swap(bosses[0], 2, 0, 1)
+        sizes = list(zip(bosses, radius.split(1, 1), height.split(1, 1), hole.split(1, 1), strict=True))
+        for q, wide, high, _ in sizes:
+            d = union(d, cylinder(q, wide, high, rounding), fillet)
+        for q, wide, high, size in sizes:
+            rest = q[:, 2].abs() - high - 0.15
             d = subtract(d, torch.maximum(tube(q, size), rest))
             if bored:
-                wide = (size + radius[:, i : i + 1]) / 2
-                d = subtract(d, torch.maximum(torch.maximum(tube(q, wide), rest), height[:, i : i + 1] * 0.6 - q[:, 2]))
+                d = subtract(d, torch.maximum(torch.maximum(tube(q, (size + wide) / 2), rest), high * 0.6 - q[:, 2]))
         return subtract(d, torch.maximum(tube(hub_p, hub_hole), hub_p[:, 2].abs() - hub_height - 0.2))
 
     return field
@@ -170,9 +152,8 @@ def _link(draws: ProgramDraws) -> Field:
     thick = draws.uniform(0.05, 0.2)
     a, b = draws.uniform(0.2, 0.4), draws.uniform(0.12, 0.35)
     span = draws.uniform(0.5, 0.8)
-    zero = torch.zeros_like(a)
-    eyes = [torch.cat((-span, zero, zero), 1), torch.cat((span, zero, zero), 1)]
-    eyes.append(torch.cat((draws.uniform(-0.4, 0.4), draws.uniform(0.4, 0.8), zero), 1))
+    eyes = [vector(-span, 0.0, 0.0), vector(span, 0.0, 0.0)]
+    eyes.append(vector(draws.uniform(-0.4, 0.4), draws.uniform(0.4, 0.8), 0.0))
     radii = [a, b, draws.uniform(0.12, 0.3)]
     holes = draws.uniform(0.3, 0.75, 3)
     collar = draws.uniform(0.0, 0.15) if draws.chance(0.6) else None
@@ -218,12 +199,11 @@ def _wheel(draws: ProgramDraws) -> Field:
     web = draws.uniform(0.02, 0.04) if draws.chance(0.4) else None
     teeth = draws.integer(10, 28) if draws.chance(0.5) else 0
     depth = draws.uniform(0.03, 0.07)
-    zero = torch.zeros_like(hub)
     turns = draws.uniform(0, 6.28)
 
     def field(p: Tensor) -> Tensor:
         x, y, z = p.unbind(1)
-        rho = length(x, y)
+        rho = tube(p, 0.0)
         outline = (rho - rim).abs() - width
         if teeth:
             # the arc length of a tooth bounds the slope of its flank
@@ -232,7 +212,7 @@ def _wheel(draws: ProgramDraws) -> Field:
         d = extrude(outline, z, thick)
         for i in range(spokes):
             way = turns + 6.2832 * i / spokes
-            tip = torch.cat((rim * torch.cos(way), rim * torch.sin(way), zero), 1)
+            tip = vector(rim * torch.cos(way), rim * torch.sin(way), 0.0)
             d = union(d, capsule(p, torch.zeros_like(tip), tip, bar, bar * 0.7), fillet * 0.6)
         if web is not None:
             d = union(d, extrude(rho - rim, z, web), fillet * 0.5)
@@ -258,7 +238,7 @@ def _flange(draws: ProgramDraws) -> Field:
 
     def field(p: Tensor) -> Tensor:
         x, y, z = p.unbind(1)
-        rho = length(x, y)
+        rho = tube(p, 0.0)
         flat = corner(x.abs() - flange * 0.6, y.abs() - flange * 0.6) - flange * 0.35 if square else rho - flange
         d = union(extrude(flat, z + high, thick), cylinder(p, pipe, high), fillet)
         if both:
@@ -266,9 +246,8 @@ def _flange(draws: ProgramDraws) -> Field:
         # one bolt hole, repeated around the axis
         sector = 2 * torch.pi / bolts
         angle = torch.remainder(torch.atan2(y, x) + sector / 2, sector) - sector / 2
-        hole = length(rho * torch.cos(angle) - ring, rho * torch.sin(angle)) - size
-        d = subtract(d, hole)
-        d = subtract(d, tube(p, bore))
+        bolt = torch.stack((rho * torch.cos(angle) - ring, rho * torch.sin(angle), z), 1)
+        d = subtract(subtract(d, tube(bolt, size)), tube(p, bore))
         return d if cross is None else subtract(d, tube(p[:, [1, 2, 0]], cross))
 
     return field

@@ -1,9 +1,8 @@
 """A family whose factors are known: mugs, upright and at a fixed scale, so that each factor moves alone.
 
 The measures of disentanglement need every factor that varies and no other (Locatello et al. 2019), hence no pose, no
-warp, no detail and no fitting into the canonical box: that would couple all factors to the longest side. The axis is
-vertical, the base and the places where the handle meets the body stand still, and what is measured of a shape
-(`descriptors`) is taken relative to the body, as the factors are.
+warp, no detail and no fitting into the canonical box. The axis is vertical, the base and the places where the handle
+meets the body stand still, and shapes are measured (`descriptors`) relative to the body, as the factors are.
 """
 
 from __future__ import annotations
@@ -24,15 +23,11 @@ HIGH = (1.45, 0.50, 0.2, 0.60, 0.38, 0.14)
 """Ranges in canonical units: of the whole mug, radius of the body, how far the rim stands out from it, thickness of
 the floor, how far the middle of the handle and the foot stand out. Each is several voxels of level 0 (1/16)."""
 
-AXIS = -3 / 16
-"""x of the axis, a border of voxels at every resolution from 32: the handle fills the other side."""
-BASE, FOOT_TOP, SHOULDER = -0.7, -0.575, 0.1
-"""Heights: of the base, of the top of the foot, and where the wall begins to flare."""
-GRIP = (-0.4, 0.0)
-"""Heights of the two arms of the handle."""
+AXIS = -3 / 16  # x of the axis, a border of voxels at every resolution from 32: the handle fills the other side
+BASE, FOOT_TOP, SHOULDER = -0.7, -0.575, 0.1  # heights: base, top of the foot, where the wall begins to flare
+GRIP = (-0.4, 0.0)  # heights of the two arms of the handle
 TUBE, WALL = 0.07, 0.13
-BURIED = 1e-5
-"""Points deeper than this lie inside another part."""
+BURIED = 1e-5  # points deeper than this lie inside another part
 
 
 @dataclass(frozen=True)
@@ -52,11 +47,9 @@ class Mugs:
 
     @torch.no_grad()
     def surface(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Points (B, count, 3) spread evenly over the surfaces and their outward unit normals (B, count, 3).
-
-        Drawn part by part in closed form; those inside another part repeat good ones, which are most.
-        """
-        shapes, device = len(self.factors), self.factors.device
+        """Points (B, count, 3) spread evenly over the surfaces and their outward unit normals (B, count, 3), drawn part
+        by part in closed form; those inside another part repeat good ones, which are most."""
+        shapes = len(self.factors)
         outline, curve = self._outline, self._handle[0]
         start, edge = outline[:, :-1].clone(), outline.diff(dim=1)
         # the first and the last edge come from beyond the axis
@@ -69,7 +62,7 @@ class Mugs:
         corners = torch.full_like(tubes[:, :2], 4 * math.pi * TUBE**2)
         drawn = int(count * 1.25)
         part = torch.multinomial(torch.cat((sides, tubes, corners), 1), drawn, replacement=True, generator=generator)
-        along, around = torch.rand(2, shapes, drawn, generator=generator, device=device)
+        along, around = torch.rand(2, shapes, drawn, generator=generator)
         cosine, sine = torch.cos(2 * math.pi * around), torch.sin(2 * math.pi * around)
 
         def of(table: Tensor, index: Tensor) -> Tensor:
@@ -105,7 +98,7 @@ class Mugs:
         normals = torch.where(is_body, facing, normal)
         good = self.sdf(points) > -BURIED
         order = torch.argsort((~good).byte(), dim=1, stable=True)
-        place = torch.arange(count, device=device)[None] % good.sum(1, keepdim=True)
+        place = torch.arange(count)[None] % good.sum(1, keepdim=True)
         order = order.gather(1, place)[..., None].expand(-1, -1, 3)
         return points.gather(1, order), normals.gather(1, order)
 
@@ -138,13 +131,11 @@ class Mugs:
         return torch.cat(rows, 1).reshape(-1, 4, 3), torch.full_like(zero, TUBE).expand(-1, 4)
 
 
-def known_factors(
-    count: int, seed: int, device: str | torch.device = "cpu", correlation: float = 0.0
-) -> tuple[Tensor, Mugs]:
+def known_factors(count: int, seed: int, correlation: float = 0.0) -> tuple[Tensor, Mugs]:
     """Factors (count, 6), uniform in 0 .. 1, and the mugs that have them.
 
-    correlation: of any two factors' normal scores (0 .. 1, below 1). Real collections are like that, large things
-    having large handles: directions learned from them have to be freed of it. Raises ValueError outside of that range.
+    correlation: of any two factors' normal scores (0 .. 1, below 1). In real collections large things have large
+    handles. Raises ValueError outside of that range.
     """
     if not 0 <= correlation < 1:
         raise ValueError(f"a correlation lies between 0 and 1, not at {correlation}")
@@ -154,7 +145,6 @@ def known_factors(
     else:
         shared, own = (torch.randn(count, n, generator=generator) for n in (1, len(FACTORS)))
         factors = torch.special.ndtr(math.sqrt(correlation) * shared + math.sqrt(1 - correlation) * own)
-    factors = factors.to(device)
     return factors, Mugs(factors)
 
 
@@ -162,8 +152,7 @@ def descriptors(field: NDArray) -> NDArray[np.float64]:
     """What is measured of decoded mugs (B, 6), canonical units, in the order of FACTORS.
 
     field (B, n, n, n): signed distances over [-1, 1]^3 in any unit, n a multiple of 32. Surfaces are found between
-    voxels by linear interpolation, whatever the slope of the field: decoded ones are blurred where the decoder is
-    unsure.
+    voxels by linear interpolation, whatever the slope of the field.
     """
     values = np.asarray(field, np.float64)
     size = values.shape[-1]
@@ -201,7 +190,5 @@ def _inside(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(low < 0, share, 0.0).sum(axis=-1)
 
 
-RIM_DEPTH = 0.1
-"""How far below the rim its radius is measured: the layer of the rim itself is rounded by the grid."""
-CORE = 0.1
-"""The thickness of the floor is measured this far around the axis."""
+RIM_DEPTH = 0.1  # how far below the rim its radius is measured: the layer of the rim itself is rounded by the grid
+CORE = 0.1  # the thickness of the floor is measured this far around the axis

@@ -8,6 +8,8 @@ Axes of revolution are z. Formulas after I. Quilez, "distance functions" (2008).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -22,6 +24,12 @@ def length(*parts: Tensor) -> Tensor:
     for part in parts[1:]:
         total.addcmul_(part, part)
     return total.sqrt_()
+
+
+def vector(*parts: Size) -> Tensor:
+    """`(B, n)` of columns `(B, 1)` and floats, which are the same for every member."""
+    like = next(part for part in parts if isinstance(part, Tensor))[:, :1]
+    return torch.cat([part if isinstance(part, Tensor) else torch.full_like(like, part) for part in parts], 1)
 
 
 def corner(a: Tensor, b: Tensor) -> Tensor:
@@ -113,14 +121,9 @@ def capsule(p: Tensor, a: Tensor, b: Tensor, radius_a: Size, radius_b: Size | No
 
 def chain(p: Tensor, vertices: Tensor, radii: Tensor, closed: bool = False) -> Tensor:
     """Swept tube along a polyline: vertices `(B, S, 3)`, radii `(B, S)`."""
-    count = vertices.shape[1]
-    result: Tensor | None = None
-    for i in range(count if closed else count - 1):
-        j = (i + 1) % count
-        part = capsule(p, vertices[:, i], vertices[:, j], radii[:, i : i + 1], radii[:, j : j + 1])
-        result = part if result is None else torch.minimum(result, part)
-    assert result is not None
-    return result
+    nodes = list(zip(vertices.unbind(1), radii.split(1, 1), strict=True))
+    pairs = zip(nodes, nodes[1:] + nodes[: int(closed)], strict=False)
+    return reduce(torch.minimum, (capsule(p, a, b, first, last) for (a, first), (b, last) in pairs))
 
 
 def spline(points: Tensor, segments: int, closed: bool = False) -> Tensor:
@@ -143,32 +146,19 @@ def spline(points: Tensor, segments: int, closed: bool = False) -> Tensor:
 
 def polyline(x: Tensor, y: Tensor, vertices: Tensor) -> Tensor:
     """Unsigned distance in the plane to an open polyline, vertices `(B, S, 2)`."""
-    result: Tensor | None = None
-    for i in range(vertices.shape[1] - 1):
-        squared = _edge(x, y, vertices[:, i], vertices[:, i + 1])
-        result = squared if result is None else torch.minimum(result, squared)
-    assert result is not None
-    return result.sqrt()
+    return reduce(torch.minimum, (_edge(x, y, a, b) for a, b in pairwise(vertices.unbind(1)))).sqrt()
 
 
 def polygon(x: Tensor, y: Tensor, vertices: Tensor, silent: int = 0) -> Tensor:
-    """Signed distance in the plane to a simple polygon, vertices `(B, S, 2)`.
-
-    The last `silent` edges close the figure but have no distance: for edges beyond the axis of a lathe.
-    """
-    count = vertices.shape[1]
-    nearest: Tensor | None = None
+    """Signed distance in the plane to a simple polygon, vertices `(B, S, 2)`. The last `silent` edges close the figure
+    but have no distance: for edges beyond the axis of a lathe."""
+    edges = list(pairwise([*vertices.unbind(1), vertices[:, 0]]))
     inside = torch.zeros_like(x, dtype=torch.bool)
-    for i in range(count):
-        a, b = vertices[:, i], vertices[:, (i + 1) % count]
-        if i < count - silent:
-            squared = _edge(x, y, a, b)
-            nearest = squared if nearest is None else torch.minimum(nearest, squared)
+    for a, b in edges:
         ax, ay, ex, ey = a[:, :1], a[:, 1:], (b - a)[:, :1], (b - a)[:, 1:]
         side = torch.addcmul((y - ay).mul_(ex), x - ax, ey, value=-1) > 0
         inside ^= ((y < ay) ^ (y < b[:, 1:])) & (side ^ (ey < 0))
-    assert nearest is not None
-    distance = nearest.sqrt_()
+    distance = reduce(torch.minimum, (_edge(x, y, a, b) for a, b in edges[: len(edges) - silent])).sqrt()
     return torch.where(inside, -distance, distance)
 
 

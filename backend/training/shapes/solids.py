@@ -6,27 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from .primitives import (
-    Field,
-    box,
-    capsule,
-    chain,
-    cylinder,
-    ellipsoid,
-    extrude,
-    half_space,
-    intersect,
-    length,
-    mirror,
-    move,
-    place,
-    polygon,
-    sphere,
-    spline,
-    subtract,
-    torus,
-    union,
-)
+from . import primitives as sdf
+from .primitives import Field, intersect, length, mirror, move, place, subtract, union, vector
 from .program import ProgramDraws, knobs, noise
 
 
@@ -45,25 +26,24 @@ def solid(draws: ProgramDraws, low: float, high: float) -> Field:
         corners = torch.stack((torch.cos(angle) * a * 1.2, torch.sin(angle) * b * 1.2), 2)
     elif kind == "cone":
         tip = a * draws.uniform(0.1, 0.8)
-        flank = torch.stack((-a * 4, -c, a, -c, tip, c, -a * 4, c), 1).reshape(-1, 4, 2)
-        corners = flank
+        corners = torch.stack((-a * 4, -c, a, -c, tip, c, -a * 4, c), 1).reshape(-1, 4, 2)
 
     def field(p: Tensor) -> Tensor:
         p = place(p, turn, zero)
         if kind == "box":
-            return box(p, half, rounding)
+            return sdf.box(p, half, rounding)
         if kind == "cylinder":
-            return cylinder(p, a, c, rounding)
+            return sdf.cylinder(p, a, c, rounding)
         if kind == "ellipsoid":
-            return ellipsoid(p, half)
+            return sdf.ellipsoid(p, half)
         if kind == "torus":
-            return torus(p, a, a * 0.2 + small * 0.4)
+            return sdf.torus(p, a, a * 0.2 + small * 0.4)
         if kind == "capsule":
-            return capsule(p, half * 0.8, half * -0.8, small * 0.8, small * 0.4)
+            return sdf.capsule(p, half * 0.8, half * -0.8, small * 0.8, small * 0.4)
         x, y, z = p.unbind(1)
         if kind == "prism":
-            return extrude(polygon(x, y, corners), z, c)
-        return polygon(length(x, y), z, corners, silent=1)
+            return sdf.extrude(sdf.polygon(x, y, corners), z, c)
+        return sdf.polygon(length(x, y), z, corners, silent=1)
 
     return field
 
@@ -111,18 +91,17 @@ def _curve(draws: ProgramDraws) -> Field:
             phase = draws.uniform(0.0, 6.28, 3)[:, None]
             vertices = vertices + draws.uniform(0.2, 0.7, 3)[:, None] / order * torch.sin(order * t[:, None] + phase)
     else:
-        vertices = spline(draws.uniform(-0.8, 0.8, 3 * 5).reshape(-1, 5, 3), 28)
+        vertices = sdf.spline(draws.uniform(-0.8, 0.8, 3 * 5).reshape(-1, 5, 3), 28)
     radii = _swell(draws, thick, vertices.shape[1])
     branches = draws.choice((0, 0, 3))
     tips = draws.uniform(-0.7, 0.7, 9).reshape(-1, 3, 3)
     blend = draws.uniform(0.02, 0.08)
 
     def field(p: Tensor) -> Tensor:
-        d = chain(p, vertices, radii, closed)
+        d = sdf.chain(p, vertices, radii, closed)
         for i in range(branches):
-            d = union(
-                d, capsule(p, vertices[:, 8 * i + 2], tips[:, i], thick * 0.8, thick.clamp(min=0.05) * 0.4), blend
-            )
+            branch = sdf.capsule(p, vertices[:, 8 * i + 2], tips[:, i], thick * 0.8, thick.clamp(min=0.05) * 0.4)
+            d = union(d, branch, blend)
         return d
 
     return field
@@ -136,7 +115,7 @@ def _knot(draws: ProgramDraws) -> Field:
     ring = 0.6 + minor * torch.cos(wraps * t)
     vertices = torch.stack((ring * torch.cos(turns * t), ring * torch.sin(turns * t), minor * torch.sin(wraps * t)), 2)
     radii = _swell(draws, draws.log_uniform(0.04, 0.1), 48)
-    return lambda p: chain(p, vertices, radii, closed=True)
+    return lambda p: sdf.chain(p, vertices, radii, closed=True)
 
 
 def _crescent(draws: ProgramDraws) -> Field:
@@ -156,7 +135,7 @@ def _crescent(draws: ProgramDraws) -> Field:
     shift = draws.uniform(0.1, 0.2)
 
     def one(p: Tensor) -> Tensor:
-        d = union(chain(p, vertices, radii), capsule(p, vertices[:, -1], tip, stalk), 0.05)
+        d = union(sdf.chain(p, vertices, radii), sdf.capsule(p, vertices[:, -1], tip, stalk), 0.05)
         if sides:
             x, y, z = p.unbind(1)
             across = 0.7 - torch.sqrt(x * x + (y - 0.7) ** 2)
@@ -165,9 +144,8 @@ def _crescent(draws: ProgramDraws) -> Field:
 
     def field(p: Tensor) -> Tensor:
         d = one(p)
-        for i in range(1, several):
-            away = torch.cat((shift * 0, shift * 0, shift * (1 if i == 1 else -1)), 1)
-            d = union(d, one(move(p, away * 1.5)), 0.03)
+        for side in (1, -1)[: several - 1]:
+            d = union(d, one(move(p, vector(0.0, 0.0, shift * side) * 1.5)), 0.03)
         return d
 
     return field
@@ -181,10 +159,8 @@ def _links(draws: ProgramDraws) -> Field:
     def field(p: Tensor) -> Tensor:
         parts = []
         for i in range(rings):
-            shift = torch.zeros(draws.count, 3, device=p.device)
-            shift[:, 0] = (i - (rings - 1) / 2) * 0.4
-            q = move(p, shift)
-            parts.append(torus(q if i % 2 else q[:, [0, 2, 1]], major[:, i : i + 1], minor[:, i : i + 1]))
+            q = move(p, draws.constant((i - (rings - 1) / 2) * 0.4, 0.0, 0.0))
+            parts.append(sdf.torus(q if i % 2 else q[:, [0, 2, 1]], major[:, i : i + 1], minor[:, i : i + 1]))
         return torch.stack(parts).amin(0)
 
     return field
@@ -214,22 +190,22 @@ def stone(draws: ProgramDraws) -> Field:
 
     def field(p: Tensor) -> Tensor:
         q = mirror(p, 0) if twin else p
-        d = ellipsoid(q if twin else place(q, turns[0], spots[0]), sizes[0])
+        d = sdf.ellipsoid(q if twin else place(q, turns[0], spots[0]), sizes[0])
         for spot, size, turn in zip(spots[1:], sizes[1:], turns[1:], strict=True):
-            d = union(d, ellipsoid(place(q, turn, spot), size), blend)
+            d = union(d, sdf.ellipsoid(place(q, turn, spot), size), blend)
         if neck is not None:
-            d = union(d, capsule(p, torch.zeros_like(down), down * 0.9, neck, neck * 1.3), blend)
+            d = union(d, sdf.capsule(p, torch.zeros_like(down), down * 0.9, neck, neck * 1.3), blend)
         for normal, offset in cuts:
-            d = torch.maximum(d, half_space(p, normal, offset))
+            d = torch.maximum(d, sdf.half_space(p, normal, offset))
         for where, size, bump, k in marks:
-            part = ellipsoid(move(q, where), size)
+            part = sdf.ellipsoid(move(q, where), size)
             d = union(d, part, k) if bump else subtract(d, part, k)
         d = d + coarse(p)
         if creases is not None:
             d = d + creases(q) * ridge_sign
         if pits is not None:
             d = d - pits(p)
-        return d if base is None else torch.maximum(d, half_space(p, down, base))
+        return d if base is None else torch.maximum(d, sdf.half_space(p, down, base))
 
     return field
 
@@ -245,10 +221,9 @@ def flake(draws: ProgramDraws) -> Field:
     offsets = draws.uniform(0.3, 0.8, planes)
     scars = draws.integer(0, 7)
     scar_r = draws.log_uniform(0.3, 1.5, max(scars, 1))
-    scar_way = [
-        normalize(draws.normal(3) + draws.constant(0, 0, draws.choice((-1.0, 1.0, 1.0))), dim=1) for _ in range(scars)
-    ]
-    scar_at = [torch.cat((draws.uniform(-0.6, 0.6, 2), w[:, 2:] * 0), 1) for w in scar_way]
+    sides = [draws.constant(0, 0, draws.choice((-1.0, 1.0, 1.0))) for _ in range(scars)]
+    scar_way = [normalize(draws.normal(3) + side, dim=1) for side in sides]
+    scar_at = [vector(draws.uniform(-0.6, 0.6, 2), 0.0) for _ in scar_way]
     scar_depth = draws.uniform(0.05, 0.35, max(scars, 1)) * thin
     bulb = draws.uniform(-0.7, 0.7, 3)
     ripples = draws.chance(0.5)
@@ -258,19 +233,19 @@ def flake(draws: ProgramDraws) -> Field:
 
     def field(p: Tensor) -> Tensor:
         a, b = big[:, :1], big[:, 1:]
-        d = sphere(move(p, low * (thin * 0.5 - a)), a)
-        d = intersect(d, sphere(move(p, -up * (thin * 0.5 - b)), b))
+        d = sdf.sphere(move(p, low * (thin * 0.5 - a)), a)
+        d = intersect(d, sdf.sphere(move(p, -up * (thin * 0.5 - b)), b))
         x, y, _ = p.unbind(1)
         k = length(x / outline[:, :1], y / outline[:, 1:2])
         d = torch.maximum(d, (k - 1) * torch.minimum(outline[:, :1], outline[:, 1:2]))
         for i, normal in enumerate(normals):
-            d = torch.maximum(d, half_space(p, normal, offsets[:, i : i + 1]))
+            d = torch.maximum(d, sdf.half_space(p, normal, offsets[:, i : i + 1]))
         for i, way in enumerate(scar_way):
             radius = scar_r[:, i : i + 1]
             at = scar_at[i] + way * (thin * 0.5 + radius - scar_depth[:, i : i + 1])
-            d = torch.maximum(d, -sphere(move(p, at), radius))
+            d = torch.maximum(d, -sdf.sphere(move(p, at), radius))
         if ripples:
-            d = d + torch.sin(sphere(move(p, bulb), 0.0) * rate) * height
+            d = d + torch.sin(sdf.sphere(move(p, bulb), 0.0) * rate) * height
         if rough is not None:
             d = d + rough(p)
         return d
