@@ -120,7 +120,7 @@ def energies(vertices: NDArray, faces: NDArray) -> dict[str, float]:
     return {"area": float(double.sum() / 2), "bending": float(bending.sum())}
 
 
-def mean_thickness(vertices: np.ndarray, faces: np.ndarray, seed: int = 0) -> float:
+def mean_thickness(vertices: np.ndarray, faces: np.ndarray) -> float:
     """Mean thickness of a closed mesh wound outwards, in units of ``vertices``.
 
     At random points of the surface the largest ball inside that touches it there is found by shrinking (Ma,
@@ -129,7 +129,7 @@ def mean_thickness(vertices: np.ndarray, faces: np.ndarray, seed: int = 0) -> fl
     through SURFACE_SAMPLES random points, so walls thinner than their spacing, about 1/100 of the object,
     measure too thick.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     corners = vertices[faces].astype(np.float64)
     normals, areas = unit_normals(corners)
     chosen = rng.choice(len(faces), SURFACE_SAMPLES, p=areas / areas.sum())

@@ -236,30 +236,18 @@ _TEXTS: dict[str, dict[bool | None, tuple[_Forms, _Forms]]] = {
             ("a hollow inside is closed off", "{} hollows inside are closed off"),
         ),
     },
-    "hole": {
-        None: (
-            ("a hole in the surface closes", "{} holes in the surface close"),
-            ("a hole in the surface opens", "{} holes in the surface open"),
-        ),
-    },
 }
 
 
-def describe(before: Betti, after: Betti, loops: tuple[int, int] | None = None, grows: bool | None = None) -> str:
-    """One sentence on what changes between two solids.
+def describe(before: Betti, after: Betti, grows: bool | None = None) -> str:
+    """One sentence on what changes between two solids of different topology.
 
-    A tunnel goes through a solid; a hollow is enclosed in it. loops: boundary loops of the meshes before and after;
-    with them the sentence also names holes in the surface, where an open mesh ends. grows: whether the solid gains
-    material where it changes, if known: it distinguishes joining from vanishing, and closing from breaking.
+    A tunnel goes through a solid; a hollow is enclosed in it. grows: whether the solid gains material where it changes,
+    if known: it distinguishes joining from vanishing, and closing from breaking.
     """
     counts = [("piece", before.b0, after.b0), ("tunnel", before.b1, after.b1), ("hollow", before.b2, after.b2)]
     clauses = [_clause(name, old, new, grows) for name, old, new in counts if old != new]
-    if loops is not None and loops[0] != loops[1]:
-        clauses.append(_clause("hole", *loops, None))
-    if clauses:
-        sentence = " and ".join(filter(None, [", ".join(clauses[:-1]), clauses[-1]]))
-    else:
-        sentence = "nothing changes: " + in_words(after)
+    sentence = " and ".join(filter(None, [", ".join(clauses[:-1]), clauses[-1]]))
     return sentence[0].upper() + sentence[1:] + "."
 
 
@@ -267,12 +255,6 @@ def topology_change(before: Betti, after: Betti, unstable: bool) -> dict[str, An
     """{"before", "after": Betti, "change": a sentence, or "" where nothing changes, "unstable"}."""
     change = describe(before, after) if before != after else ""
     return {"before": before, "after": after, "change": change, "unstable": unstable}
-
-
-def in_words(betti: Betti) -> str:
-    """For example "1 piece, 2 tunnels, no hollow"."""
-    names = zip(betti, ("piece", "tunnel", "hollow"), strict=True)
-    return ", ".join(f"{count or 'no'} {name}{'s' * (count > 1)}" for count, name in names)
 
 
 def _clause(name: str, before: int, after: int, grows: bool | None) -> str:
