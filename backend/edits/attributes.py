@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, refuse
 from ..field.bricks import voxel_size
 from ..field.fit import Fit
 from ..geometry.nearest import nearest_on_mesh
@@ -40,14 +40,19 @@ SHARPEST = 95.0
 """Percentile of it above which a place is an edge of this scan."""
 
 
+def attribute_range(name: str) -> tuple[float, float]:
+    """Strengths that an attribute is made for. Raises OmomiError(BAD_OPTION) where there is none of this name."""
+    if name not in ATTRIBUTES:
+        refuse(f"there is no attribute '{name:.80}': there are {', '.join(ATTRIBUTES)}")
+    return ATTRIBUTES[name].low, ATTRIBUTES[name].high
+
+
 def attribute(name: str, scan: PreparedScan, fit: Fit | None) -> SurfaceMovement:
     """An attribute on one scan.
 
     Raises OmomiError(BAD_OPTION) where there is no such attribute or the scan is not fitted.
     """
-    if name not in ATTRIBUTES:
-        known = ", ".join(ATTRIBUTES)
-        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no attribute '{name:.80}': there are {known}.")
+    attribute_range(name)
     if fit is None:
         raise OmomiError(ErrorCode.BAD_OPTION, f"{name} needs a fit of {scan.name}.")
     surface = surface_of(scan, fit)

@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 from ..errors import ErrorCode, OmomiError
 from ..field.fit import Fit
 from ..formats.raw_scan import RawScan
-from ..geometry.moving_solid import encloses
+from ..geometry.moving_solid import Reading, encloses, read_solid
 from ..geometry.normals import normals_of
 from ..geometry.winding_number import tangled_share
 from ..prior.codes import level0_winding
@@ -41,6 +41,11 @@ class EditableMesh:
     def closed(self) -> bool:
         """Whether it has an inside."""
         return encloses(self.faces)
+
+    @cached_property
+    def topology(self) -> Reading:
+        """Of the solid in a closed mesh."""
+        return read_solid(self.vertices, self.faces)
 
     @cached_property
     def outwards(self) -> NDArray[np.int32]:
