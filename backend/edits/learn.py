@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import refuse
 from ..formats.raw_scan import RawScan
 from ..scan.prepare import prepare
 from .apply_learned import learn_edit
@@ -28,7 +28,7 @@ def learn_from(
     BAD_OPTION for no pair or more than MOST_EXAMPLES; those of `prepare`, `pair_difference` and `learn_edit`.
     """
     if not 1 <= len(pairs) <= MOST_EXAMPLES:
-        raise OmomiError(ErrorCode.BAD_OPTION, f"An edit is learned from 1 to {MOST_EXAMPLES} examples.")
+        refuse(f"an edit is learned from 1 to {MOST_EXAMPLES} examples")
     changes = []
     on_progress(0.0, f"reading {', '.join(names)}")
     with ThreadPoolExecutor() as pool:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, refuse
 from ..field.bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap, resolution
 from ..field.isosurface import CLOSEST, extract
 from ..geometry.moving_solid import encloses
@@ -53,19 +53,19 @@ def remesh(
     """
     vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int64).reshape(-1, 3)
     if not encloses(faces) or not np.isfinite(vertices[faces]).all():
-        raise OmomiError(ErrorCode.NOT_A_MESH, "Only a closed mesh can be made anew: this one has no inside.")
+        refuse("only a closed mesh can be made anew: this one has no inside", ErrorCode.NOT_A_MESH)
     points = (vertices + 1) * (resolution / 2) - 0.5
     used = points[np.unique(faces)]
     # whole bricks of the canonical grid, so that an edit somewhere changes nothing elsewhere
     first = np.floor((used.min(axis=0) - 1) / BRICK)
     count = int(np.max(np.floor((used.max(axis=0) + 1) / BRICK) - first)) + 1
     if count > MOST_BRICKS:
-        raise OmomiError(ErrorCode.TOO_LARGE, "The edited mesh is too large for a new one: lower the strength.")
+        refuse("the edited mesh is too large for a new one: lower the strength", ErrorCode.TOO_LARGE)
     origin = first * BRICK
     points -= origin
     sides, edges = _signs(points, faces, count)
     if not len(edges[0].voxel):
-        raise OmomiError(ErrorCode.NO_SURFACE, "Nothing is left of the solid after this edit.")
+        refuse("nothing is left of the solid after this edit", ErrorCode.NO_SURFACE)
     # where the voxels' winding numbers were taken
     shares = [_crossings(points + OFFSET, faces, some, axis) for axis, some in enumerate(edges)]
     grid = _field(edges, shares, sides)
