@@ -2,9 +2,7 @@
 
 At strength 1 a vertex moves by its height: thickness adds the same distance everywhere, which is a step of the bias of
 the atom's head (a field d everywhere smaller by t is the same solid grown by t). The others are linear filters of the
-fitted surface's heights. Deltas of the head's weights, solved by ridge regression on exact procedural pairs, predicted
-such changes of held-out shapes worse than a filter of the fitted field does; along the surface, a filter also spares
-walls that are thin.
+fitted surface's heights, which predict changes of held-out shapes better than learned deltas of the head's weights do.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from ..formats.raw_scan import RawScan
 from ..scan.prepare import prepare
 from .apply_learned import learn_edit
 from .learned import LearnedEdit
-from .pair_difference import Change, pair_difference
+from .pair_difference import pair_difference
 
 MOST_EXAMPLES = 5
 CONTRADICTING = 0.5
@@ -32,7 +32,8 @@ def learn_from(
     changes = []
     on_progress(0.0, f"reading {', '.join(names)}")
     with ThreadPoolExecutor() as pool:
-        for number, (change, name) in enumerate(zip(pool.map(_change, pairs), names, strict=True), start=1):
+        compared = pool.map(lambda pair: pair_difference(*map(prepare, pair)), pairs)
+        for number, (change, name) in enumerate(zip(compared, names, strict=True), start=1):
             changes.append(change)
             on_progress(number / (len(pairs) + 1), f"compared {name}")
     on_progress(len(pairs) / (len(pairs) + 1), "learning")
@@ -46,11 +47,6 @@ def learn_from(
         "warnings": doubts(edit),
     }
     return edit, summary
-
-
-def _change(pair: tuple[RawScan, RawScan]) -> Change:
-    before, after = pair
-    return pair_difference(prepare(before), prepare(after))
 
 
 def doubts(edit: LearnedEdit) -> list[str]:

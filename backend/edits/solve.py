@@ -46,13 +46,12 @@ def solve_strength(
     target: float,
     low: float,
     high: float,
-    safe: tuple[float, float] | Callable[[float], tuple[float, float] | None] | None = None,
+    safe: Callable[[float], tuple[float, float] | None] = ignore,
 ) -> Solution:
     """The strength nearest to 0, from ``low`` to ``high``, at which a measure has the value ``target``.
 
-    safe: the strengths between which the topology stays, or a function that finds them out for a strength. Raises
-    OmomiError: BAD_OPTION for an empty range or a target that is no number, NO_SOLUTION where the measure does not
-    reach the target.
+    safe: finds out for a strength between which ones the topology stays. Raises OmomiError: BAD_OPTION for an empty
+    range or a target that is no number, NO_SOLUTION where the measure does not reach the target.
     """
     if not (np.isfinite([target, low, high]).all() and low < high):
         refuse(f"no strength from {low:g} to {high:g} can be sought for {target:g}")
@@ -72,7 +71,7 @@ def solve_strength(
         refuse(why, ErrorCode.NO_SOLUTION)
     strength = min(roots, key=abs)
     measured = measure_at(strength)
-    bounds = safe(strength) if callable(safe) else safe
+    bounds = safe(strength)
     reached = abs(measured - target) <= CLOSE * max(abs(target), float(np.ptp(values)))
     warnings = []
     if bounds is not None and not bounds[0] <= strength <= bounds[1]:

@@ -46,8 +46,7 @@ class Measures:
 def measure(vertices: np.ndarray, faces: np.ndarray) -> Measures:
     """Measures of a triangle mesh, vertices (n, 3) and faces (m, 3).
 
-    Vertices at exactly equal positions count as one and degenerate faces as none. Raises ValueError for a
-    mesh without a face of any area.
+    Vertices at equal positions count as one and degenerate faces as none. Raises ValueError where no face has an area.
     """
     vertices, faces = weld(np.asarray(vertices, np.float64), np.asarray(faces))
     corners = vertices[faces]
@@ -123,11 +122,9 @@ def energies(vertices: NDArray, faces: NDArray) -> dict[str, float]:
 def mean_thickness(vertices: np.ndarray, faces: np.ndarray) -> float:
     """Mean thickness of a closed mesh wound outwards, in units of ``vertices``.
 
-    At random points of the surface the largest ball inside that touches it there is found by shrinking (Ma,
-    Bae and Choi 2012: a ball through the point with its centre on the inward normal shrinks to touch the
-    sample nearest to its centre, until none is nearer). The result is the mean diameter. The surface is seen
-    through SURFACE_SAMPLES random points, so walls thinner than their spacing, about 1/100 of the object,
-    measure too thick.
+    The mean diameter of the largest balls inside that touch the surface at random points of it, found by shrinking: a
+    ball through the point shrinks to touch the sample nearest to its centre, until none is nearer (Ma, Bae and Choi
+    2012). Walls thinner than the spacing of the samples, about 1/100 of the object, measure too thick.
     """
     rng = np.random.default_rng(0)
     corners = vertices[faces].astype(np.float64)

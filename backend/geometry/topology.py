@@ -91,9 +91,9 @@ def signed_volumes(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray, 
 def betti_of_mesh(vertices: np.ndarray, faces: np.ndarray) -> Betti:
     """Betti numbers of the solid bounded by a closed mesh, vertices (n, 3) and faces (m, 3).
 
-    A component with positive volume is the outside of a part, one with negative volume the wall of a cavity;
-    b1 is the sum of their genera. Right when parts do not overlap and each cavity's wall is wound into it.
-    Raises ValueError for a mesh that is not closed and consistently wound.
+    A component with positive volume is the outside of a part, one with negative volume the wall of a cavity; b1 is the
+    sum of their genera. Right when parts do not overlap and each cavity's wall is wound into it. Raises ValueError for
+    a mesh that is not closed and consistently wound.
     """
     report = edge_report(faces)
     if not (report.watertight and report.winding_consistent):
@@ -116,7 +116,7 @@ def betti_of_occupancy(inside: np.ndarray, least: int = 1) -> Betti:
     outside, bubbles = _groups(~padded, False, least)
     padded.reshape(-1)[bubbles] = True
     cavities = outside - 1
-    return Betti(parts, parts + cavities - _euler_of_cubes(_packed(padded)), cavities)
+    return Betti(parts, parts + cavities - _euler_of_cubes(np.packbits(padded, axis=-1)), cavities)
 
 
 def euler_of_occupancy(inside: np.ndarray) -> tuple[int, int]:
@@ -129,9 +129,9 @@ def euler_of_occupancy(inside: np.ndarray) -> tuple[int, int]:
     # The outside, a box with the solid cut out of it: it has the solid's tunnels, and a hollow for each of its parts.
     box = np.zeros(padded.shape[2], bool)
     box[1:-1] = True
-    packed = _packed(padded)
+    packed = np.packbits(padded, axis=-1)
     around = np.zeros_like(packed)
-    around[1:-1, 1:-1] = ~packed[1:-1, 1:-1] & _packed(box)
+    around[1:-1, 1:-1] = ~packed[1:-1, 1:-1] & np.packbits(box)
     return _euler_of_cubes(packed), _euler_of_cubes(around) - 1
 
 
@@ -170,13 +170,8 @@ def _ranges(first: np.ndarray, count: np.ndarray) -> np.ndarray:
     return np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
 
 
-def _packed(cells: np.ndarray) -> np.ndarray:
-    """A boolean array with eight cells along z in a byte, the first one highest, False beyond the end."""
-    return np.packbits(cells, axis=-1)
-
-
 def _euler_of_cubes(packed: np.ndarray) -> int:
-    """Euler number of the union of closed voxels, packed; the array's border must be False.
+    """Euler number of the union of closed voxels, eight along z in a byte; the array's border must be False.
 
     Along z the union is a set of segments over every square, edge and corner of the grid of columns: their numbers add
     up with alternating signs.

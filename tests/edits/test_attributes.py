@@ -10,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 
 from backend.edits.attributes import HEIGHTS, PERCENT, SurfaceMovement, attribute
-from backend.edits.displacement import apply_movement
 from backend.edits.masks import SphereMask
 from backend.errors import ErrorCode, OmomiError
 from backend.field.bricks import BrickGrid
@@ -20,6 +19,7 @@ from backend.geometry.smoothing import SmoothedMesh
 from backend.protocol.names import ATTRIBUTES
 from backend.scan.clean import CleanReport
 from backend.scan.prepare import Frame, PreparedScan
+from tests.movements import apply_movement
 
 LEVEL = 1
 SIZE = 32 * 2**LEVEL

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from backend.cli.main import main
 from backend.edits.apply_learned import apply_learned, learn_edit
-from backend.edits.displacement import apply_movement, combine, displacement_of
+from backend.edits.displacement import combine, displacement_of
 from backend.edits.edit_file import load_edit, save_edit
 from backend.edits.learned import LearnedEdit
 from backend.edits.pair_difference import Change, pair_difference
@@ -26,6 +26,7 @@ from backend.registration.similarity import Similarity, angle_between, best_simi
 from backend.registration.warp import Bumps, Warp
 from backend.scan.prepare import PreparedScan, prepare
 from tests.fakes import MODEL, MeshEngine
+from tests.movements import apply_movement
 
 BUMP = np.array([0.9, 0.2, 0.1])
 
