@@ -55,7 +55,7 @@ def apply_stack(
         moved = mesh.vertices + edited.move
         made, faces = remesh(moved, mesh.faces, remesh_resolution(session.fitted.level))
         sigma = nearest_values(moved, mesh.faces, sigma, made)
-        vertices = session.fitted.to_world(made)
+        vertices = session.fitted.scan.frame.to_world(made)
     summary = {
         "moved": edited.moved,
         "largest_move": edited.largest / stack.scale,

@@ -89,11 +89,12 @@ class SurfaceMovement:
     reach: float
     flattens: bool
 
-    def displacement(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
-        """Displacement (n, 3) of points (n, 3) at strength 1. Their normals do not matter: those of a scan may be
-        wrong, those of the fitted surface are not."""
+    def evaluate(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Displacement (n, 3) of points (n, 3) at strength 1, and its doubt (n,), which is 0: no examples are behind it.
+        Normals do not matter: those of a scan may be wrong, those of the fitted surface are not."""
+        doubt = np.zeros(len(points))
         if np.array_equal(points, self.vertices):
-            return self.heights[:, None] * self.facing
+            return self.heights[:, None] * self.facing, doubt
         nearest = nearest_on_mesh(self.vertices, self.faces, points)
         corners, share = self.faces[nearest.face], nearest.barycentric
         facing = unit(np.einsum("nk,nka->na", share, self.facing[corners]))[0]
@@ -102,11 +103,7 @@ class SurfaceMovement:
             foot = np.einsum("nk,nka->na", share, self.vertices[corners])
             beside = np.einsum("na,na->n", points - foot, facing)
             height -= falloff(2 * nearest.distance / self.reach - 1) * beside
-        return (falloff(nearest.distance / self.reach - 1) * height)[:, None] * facing
-
-    def evaluate(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The displacement; nothing is learned from examples here, so none of it is in doubt."""
-        return self.displacement(points, normals), np.zeros(len(points))
+        return (falloff(nearest.distance / self.reach - 1) * height)[:, None] * facing, doubt
 
 
 def _thickness(surface: SmoothedMesh, facing: NDArray) -> NDArray[np.float64]:

@@ -88,8 +88,9 @@ class Blend:
         """Vertices (n, 3), faces (m, 3) and sigma (n,) at a share, in the first scan's world."""
         mesh = self.mesh(share)
         # there and back again would cost the last bits
-        vertices = self.first.world(EditTarget.FIT) if share == 0 else self.first.to_world(mesh.vertices)
-        return vertices, mesh.faces, mesh.sigma / self.first.scan.frame.scale
+        frame = self.first.scan.frame
+        vertices = self.first.world(EditTarget.FIT) if share == 0 else frame.to_world(mesh.vertices)
+        return vertices, mesh.faces, mesh.sigma / frame.scale
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -183,8 +184,7 @@ def sweep_blend(blend: Blend, steps: int, title: str, on_progress: OnProgress) -
         ],
         "unstable": found.strengths[found.unstable].tolist(),
         "rows": [
-            {"share": share, "b0": b0, "b1": b1, "b2": b2}
-            for share, (b0, b1, b2) in zip(found.strengths.tolist(), found.betti.tolist(), strict=True)
+            {"share": share, **found.at(row)._asdict()} for row, share in enumerate(found.strengths.tolist())
         ],
         "picture": picture.decode(),
     }

@@ -17,7 +17,7 @@ from scipy.spatial import KDTree
 from ..errors import ErrorCode, refuse
 from ..field.bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap, resolution
 from ..field.isosurface import CLOSEST, extract
-from ..geometry.moving_solid import encloses
+from ..geometry.topology import edge_report
 from ..geometry.winding_number import OFFSET, column_areas, face_columns, grid_lines, winding_grid
 
 RESOLUTION = 128
@@ -52,7 +52,7 @@ def remesh(
     voxel), TOO_LARGE (it lies too far beyond the canonical cube for this resolution).
     """
     vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int64).reshape(-1, 3)
-    if not encloses(faces) or not np.isfinite(vertices[faces]).all():
+    if not edge_report(faces).closed or not np.isfinite(vertices[faces]).all():
         refuse("only a closed mesh can be made anew: this one has no inside", ErrorCode.NOT_A_MESH)
     points = (vertices + 1) * (resolution / 2) - 0.5
     used = points[np.unique(faces)]

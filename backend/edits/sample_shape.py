@@ -36,8 +36,7 @@ class SampledShape:
     @property
     def summary(self) -> dict[str, Any]:
         """{"plausibility": 0 .. 1, "nearest": [{"family", "distance"}]}."""
-        found = self.verdict.to_json()
-        return {"plausibility": found["value"], "nearest": found["nearest"]}
+        return {"plausibility": self.verdict.value, "nearest": self.verdict.to_json()["nearest"]}
 
 
 def sample_shape(

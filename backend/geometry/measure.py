@@ -55,8 +55,7 @@ def measure(vertices: np.ndarray, faces: np.ndarray) -> Measures:
         raise ValueError("the mesh has no face with an area")
     report = edge_report(faces)
     labels, count = label_faces(faces)
-    closed = report.watertight and report.winding_consistent
-    betti = betti_of_mesh(vertices, faces) if closed else None
+    betti = betti_of_mesh(vertices, faces) if report.closed else None
     lowest, highest = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
     return Measures(
         vertices=len(np.unique(faces)),
@@ -68,8 +67,8 @@ def measure(vertices: np.ndarray, faces: np.ndarray) -> Measures:
         edge_manifold=report.edge_manifold,
         winding_consistent=report.winding_consistent,
         boundary_loops=report.boundary_loops,
-        volume=float(signed_volumes(vertices, faces, labels, count).sum()) if closed else None,
-        thickness=mean_thickness(vertices, faces) if closed else None,
+        volume=float(signed_volumes(vertices, faces, labels, count).sum()) if betti else None,
+        thickness=mean_thickness(vertices, faces) if betti else None,
         b0=betti.b0 if betti else None,
         b1=betti.b1 if betti else None,
         b2=betti.b2 if betti else None,

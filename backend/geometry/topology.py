@@ -29,6 +29,11 @@ class EdgeReport:
     boundary_loops: int  # connected groups of edges with one face
     edges: int
 
+    @property
+    def closed(self) -> bool:
+        """Whether the mesh has an inside at all."""
+        return self.watertight and self.winding_consistent
+
 
 def edge_report(faces: np.ndarray) -> EdgeReport:
     """Count how often each edge of ``faces`` (m, 3) is used, and in which direction."""
@@ -96,7 +101,7 @@ def betti_of_mesh(vertices: np.ndarray, faces: np.ndarray) -> Betti:
     a mesh that is not closed and consistently wound.
     """
     report = edge_report(faces)
-    if not (report.watertight and report.winding_consistent):
+    if not report.closed:
         raise ValueError("only a closed, consistently wound mesh has Betti numbers")
     labels, count = label_faces(faces)
     volumes = signed_volumes(vertices, faces, labels, count)
