@@ -61,8 +61,9 @@ class Mix:
         if not inside.any():
             refuse("there is no solid between the two scans at this share", ErrorCode.NO_SURFACE)
         found = stage.surface(inside, share)
-        sigmas = [_sigma(mesh, found[0]) for mesh in self.moved(gone)]
-        return EditableMesh(*found, np.hypot((1 - share) * sigmas[0], share * sigmas[1]))
+        # of each surface at its nearest vertex
+        here, there = (mesh.sigma[KDTree(mesh.vertices).query(found[0], workers=-1)[1]] for mesh in self.moved(gone))
+        return EditableMesh(*found, np.hypot((1 - share) * here, share * there))
 
     def _stage(self, gone: float, resolution: int) -> _Stage:
         """Of the latest ones, for all shares have the same stage."""
@@ -161,6 +162,3 @@ class _Stage:
         return (found.vertices.astype(np.float64) + self.low + 0.5) * (2 / self.resolution) - 1, found.faces
 
 
-def _sigma(mesh: EditableMesh, points: NDArray) -> NDArray[np.float64]:
-    """Standard deviations (n,) of a mesh's surface at the vertices nearest to points (n, 3)."""
-    return mesh.sigma[KDTree(mesh.vertices).query(points, workers=-1)[1]]

@@ -157,7 +157,7 @@ class OMOMI_OT_apply(EditRunOperator, bpy.types.Operator):
     }
 
     def _at_once(self, context: Any) -> set[str] | None:
-        obj, result = context.active_object, self._result(context)
+        obj, result = context.active_object, chosen(self, context.scene, "result")
         if not edits.is_neutral(obj):
             return None
         if result != "SHAPE_KEY":
@@ -168,11 +168,8 @@ class OMOMI_OT_apply(EditRunOperator, bpy.types.Operator):
         self.report({"INFO"}, f"{obj.name} is as it was without edits")
         return {"FINISHED"}
 
-    def _result(self, context: Any) -> str:
-        return chosen(self, context.scene, "result")
-
     def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
-        uid, result = self._uid, self._result(context)
+        uid, result = self._uid, chosen(self, context.scene, "result")
         refuse(apply.why_not(context.active_object, result))
         return lambda: apply.work(client, uid, settings, result)
 
