@@ -136,20 +136,18 @@ def environment(blender: Blender, packages: Sequence[str]) -> Path | None:
     return python
 
 
-def main_environment() -> Path:
-    # This exact torch, since a plain `torch` brings gigabytes of CUDA where a CPU build would do.
-    packages = [line for line in requirements("cpu", "train", "dev") if not re.match(r"(torch|bpy)\b", line)]
-    python = environment(MAIN, [*packages, "torch==2.13.0", f"bpy=={MAIN.bpy}", BPY_STUBS, "numpy>=1.26,<2"])
+def needed(blender: Blender, packages: Sequence[str]) -> Path:
+    """As `environment`. Raises `Failed` without an interpreter."""
+    python = environment(blender, packages)
     if python is None:
-        raise Failed("Python 3.11 was not found: install it and run this again")
+        raise Failed(f"Python {blender.python} was not found: install it and run this again")
     return python
 
 
-def bench(arguments: Sequence[str]) -> int:
-    python = environment(BENCH, requirements("cpu", "bench"))
-    if python is None:
-        raise Failed("Python 3.11 was not found: install it and run this again")
-    return run(python, "-m", "backend", "bench", *arguments, check=False)
+def main_environment() -> Path:
+    # This exact torch, since a plain `torch` brings gigabytes of CUDA where a CPU build would do.
+    packages = [line for line in requirements("cpu", "train", "dev") if not re.match(r"(torch|bpy)\b", line)]
+    return needed(MAIN, [*packages, "torch==2.13.0", f"bpy=={MAIN.bpy}", BPY_STUBS, "numpy>=1.26,<2"])
 
 
 def own_platform() -> str:
@@ -377,7 +375,8 @@ def main() -> int:
             case "build" | "validate":
                 build(platforms)
             case "bench":
-                return bench(options.arguments)
+                python = needed(BENCH, requirements("cpu", "bench"))
+                return run(python, "-m", "backend", "bench", *options.arguments, check=False)
     except Failed as failure:
         print(f"build_addon.py: {failure}", file=sys.stderr)
         return 1

@@ -82,10 +82,18 @@ class OnnxEngine:
 
     @property
     def model(self) -> Model:
-        return self._load()
+        with self._loading:
+            if self._model is None:
+                try:
+                    from .field.onnx_model import load_model
+                except ImportError as error:
+                    sentence = f"A package that the backend needs cannot be loaded: {error}."
+                    raise OmomiError(ErrorCode.BACKEND_START, sentence) from error
+                self._model = load_model(self._device, self._threads)
+            return self._model
 
     def info(self) -> EngineInfo:
-        model = self._load()
+        model = self.model
         import onnxruntime
 
         return EngineInfo(model.hash, model.device, tuple(model.providers), onnxruntime.__version__)
@@ -113,18 +121,8 @@ class OnnxEngine:
         from .prior.symmetry_completion import fit_with_symmetry
 
         make = fit_with_symmetry if completion is None else partial(fit, completion=completion)
-        return make(raw, self._load(), options, on_frame=on_frame, on_progress=on_progress, cancel=cancel)  # type: ignore[arg-type]
+        return make(raw, self.model, options, on_frame=on_frame, on_progress=on_progress, cancel=cancel)  # type: ignore[arg-type]
 
-    def _load(self) -> Model:
-        with self._loading:
-            if self._model is None:
-                try:
-                    from .field.onnx_model import load_model
-                except ImportError as error:
-                    sentence = f"A package that the backend needs cannot be loaded: {error}."
-                    raise OmomiError(ErrorCode.BACKEND_START, sentence) from error
-                self._model = load_model(self._device, self._threads)
-            return self._model
 
 
 def prepare_scan(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import ErrorCode, OmomiError
 from ..field.bricks import voxel_size
 from ..geometry.measure import measure
-from ..geometry.moving_solid import Reading, read_solid
+from ..geometry.moving_solid import read_solid
 from ..geometry.topology import topology_change
 from ..protocol.requests import Outcome
 from .displacement import Edited
@@ -26,8 +25,6 @@ MOSTLY_GUESSED = 0.2
 GUESSED = 1.0
 """Standard deviation (voxels of the fit) above which a place of the surface is a guess and no measurement."""
 
-_unmoved: dict[int, tuple[weakref.ref[EditableMesh], Reading]] = {}
-"""The topology of meshes before any edit, by identity: a second check does not read it again."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ def apply_stack(
         moved = mesh.vertices + edited.move
         made, faces = remesh(moved, mesh.faces, remesh_resolution(session.fitted.level))
         sigma = nearest_values(moved, mesh.faces, sigma, made)
-        vertices = session.fitted.to_world(made)
+        vertices = session.fitted.scan.frame.to_world(made)
     summary = {
         "moved": edited.moved,
         "largest_move": edited.largest / stack.scale,
@@ -103,7 +100,7 @@ def check_topology(mesh: EditableMesh, move: NDArray) -> dict[str, Any] | None:
     """
     if not mesh.closed:
         return None
-    before = _before(mesh)
+    before = mesh.topology
     after = read_solid(mesh.vertices + move, mesh.faces) if np.any(move) else before
     return topology_change(before.betti, after.betti, after.odd(before) is not None)
 
@@ -114,16 +111,6 @@ def _edited(stack: Stack, strengths: Sequence[float], on_progress: OnProgress) -
     edited = stack.edited(strengths)
     on_progress(0.2, "looking at the topology")
     return edited, check_topology(stack.mesh, edited.move)
-
-
-def _before(mesh: EditableMesh) -> Reading:
-    known = _unmoved.get(id(mesh))
-    if known is not None and known[0]() is mesh:
-        return known[1]
-    found = read_solid(mesh.vertices, mesh.faces)
-    number = id(mesh)
-    _unmoved[number] = (weakref.ref(mesh, lambda _: _unmoved.pop(number, None)), found)
-    return found
 
 
 def _warnings(edited: Edited, topology: dict[str, Any] | None) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, refuse
 from ..registration.align import Alignment, alignments, refined
 from ..registration.icp import Surface
 from ..registration.similarity import Similarity
@@ -87,7 +87,7 @@ def learn_edit(changes: Sequence[Change]) -> LearnedEdit:
     into_first = [identity]
     for number, (change, poses) in enumerate(zip(changes[1:], found, strict=True), start=2):
         if poses[0].misfit > UNLIKE:
-            raise OmomiError(ErrorCode.NOT_REGISTERED, f"Example {number} does not look like the first example.")
+            refuse(f"example {number} does not look like the first example", ErrorCode.NOT_REGISTERED)
         likely = [pose for pose in poses if pose.misfit <= RIVAL * poses[0].misfit]
         if len(likely) > 1:
             shown = learn(changes[:1], [identity])
@@ -121,8 +121,6 @@ def apply_learned(edit: LearnedEdit, scan: PreparedScan, *, adapt: bool = True) 
     for other in rivals:
         there = other.displacement(few.points, few.normals)
         if np.linalg.norm(there - here) > RIVAL_CHANGE * np.linalg.norm(here):
-            raise OmomiError(
-                ErrorCode.AMBIGUOUS_POSE,
-                f"{scan.name} fits the examples in more than one pose: turn it the way the first example stands.",
-            )
+            sentence = f"{scan.name} fits the examples in more than one pose: turn it the way the first example stands."
+            raise OmomiError(ErrorCode.AMBIGUOUS_POSE, sentence)
     return AppliedEdit(edit, refined(best.alignment, surface, edit.reference), probes) if adapt else best

@@ -2,9 +2,7 @@
 
 At strength 1 a vertex moves by its height: thickness adds the same distance everywhere, which is a step of the bias of
 the atom's head (a field d everywhere smaller by t is the same solid grown by t). The others are linear filters of the
-fitted surface's heights. Deltas of the head's weights, solved by ridge regression on exact procedural pairs, predicted
-such changes of held-out shapes worse than a filter of the fitted field does; along the surface, a filter also spares
-walls that are thin.
+fitted surface's heights, which predict changes of held-out shapes better than learned deltas of the head's weights do.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, refuse
 from ..field.bricks import voxel_size
 from ..field.fit import Fit
 from ..geometry.nearest import nearest_on_mesh
@@ -40,14 +38,19 @@ SHARPEST = 95.0
 """Percentile of it above which a place is an edge of this scan."""
 
 
+def attribute_range(name: str) -> tuple[float, float]:
+    """Strengths that an attribute is made for. Raises OmomiError(BAD_OPTION) where there is none of this name."""
+    if name not in ATTRIBUTES:
+        refuse(f"there is no attribute '{name:.80}': there are {', '.join(ATTRIBUTES)}")
+    return ATTRIBUTES[name].low, ATTRIBUTES[name].high
+
+
 def attribute(name: str, scan: PreparedScan, fit: Fit | None) -> SurfaceMovement:
     """An attribute on one scan.
 
     Raises OmomiError(BAD_OPTION) where there is no such attribute or the scan is not fitted.
     """
-    if name not in ATTRIBUTES:
-        known = ", ".join(ATTRIBUTES)
-        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no attribute '{name:.80}': there are {known}.")
+    attribute_range(name)
     if fit is None:
         raise OmomiError(ErrorCode.BAD_OPTION, f"{name} needs a fit of {scan.name}.")
     surface = surface_of(scan, fit)
@@ -86,11 +89,12 @@ class SurfaceMovement:
     reach: float
     flattens: bool
 
-    def displacement(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
-        """Displacement (n, 3) of points (n, 3) at strength 1. Their normals do not matter: those of a scan may be
-        wrong, those of the fitted surface are not."""
+    def evaluate(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Displacement (n, 3) of points (n, 3) at strength 1, and its doubt (n,): 0, as there are no examples. The
+        normals of the points do not matter: those of a scan may be wrong, those of the fitted surface are not."""
+        doubt = np.zeros(len(points))
         if np.array_equal(points, self.vertices):
-            return self.heights[:, None] * self.facing
+            return self.heights[:, None] * self.facing, doubt
         nearest = nearest_on_mesh(self.vertices, self.faces, points)
         corners, share = self.faces[nearest.face], nearest.barycentric
         facing = unit(np.einsum("nk,nka->na", share, self.facing[corners]))[0]
@@ -99,11 +103,7 @@ class SurfaceMovement:
             foot = np.einsum("nk,nka->na", share, self.vertices[corners])
             beside = np.einsum("na,na->n", points - foot, facing)
             height -= falloff(2 * nearest.distance / self.reach - 1) * beside
-        return (falloff(nearest.distance / self.reach - 1) * height)[:, None] * facing
-
-    def evaluate(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The displacement; nothing is learned from examples here, so none of it is in doubt."""
-        return self.displacement(points, normals), np.zeros(len(points))
+        return (falloff(nearest.distance / self.reach - 1) * height)[:, None] * facing, doubt
 
 
 def _thickness(surface: SmoothedMesh, facing: NDArray) -> NDArray[np.float64]:

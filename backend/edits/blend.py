@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, refuse
 from ..geometry.phase_diagram import phase_picture
 from ..geometry.topology import Betti, describe, topology_change
 from ..geometry.topology_sweep import Solid, refine, sweep
@@ -72,9 +72,9 @@ class Blend:
         """Raises OmomiError(BAD_OPTION) for a share that is not between 0 and 1."""
         # written so that NaN fails too
         if not 0 <= share <= 1:
-            raise OmomiError(ErrorCode.BAD_OPTION, f"The share of a blend lies between 0 and 1, not at {share:g}.")
+            refuse(f"the share of a blend lies between 0 and 1, not at {share:g}")
         at = np.linspace(0, 1, len(self.path))
-        gone, mixed = (float(np.interp(share, at, [place[axis] for place in self.path])) for axis in range(2))
+        gone, mixed = (float(np.interp(share, at, axis)) for axis in zip(*self.path, strict=True))
         return gone, mixed
 
     def mesh(self, share: float) -> EditableMesh:
@@ -88,8 +88,9 @@ class Blend:
         """Vertices (n, 3), faces (m, 3) and sigma (n,) at a share, in the first scan's world."""
         mesh = self.mesh(share)
         # there and back again would cost the last bits
-        vertices = self.first.world(EditTarget.FIT) if share == 0 else self.first.to_world(mesh.vertices)
-        return vertices, mesh.faces, mesh.sigma / self.first.scan.frame.scale
+        frame = self.first.scan.frame
+        vertices = self.first.world(EditTarget.FIT) if share == 0 else frame.to_world(mesh.vertices)
+        return vertices, mesh.faces, mesh.sigma / frame.scale
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -141,7 +142,7 @@ def blend(first: FittedScan, second: FittedScan, on_progress: OnProgress, guarde
     """
     meshes = first.mesh(EditTarget.FIT), second.mesh(EditTarget.FIT)
     if not all(mesh.closed and len(mesh.faces) for mesh in meshes):
-        raise OmomiError(ErrorCode.NOT_A_MESH, "Only closed surfaces can be blended: fit both scans first.")
+        refuse("only closed surfaces can be blended: fit both scans first", ErrorCode.NOT_A_MESH)
     on_progress(0.05, "registering")
     here, there = (Surface(mesh.vertices, mesh.normals).thinned(POINTS) for mesh in meshes)
     into_first, residual = _registered(there, here, f"{second.scan.name} and {first.scan.name}")
@@ -183,8 +184,7 @@ def sweep_blend(blend: Blend, steps: int, title: str, on_progress: OnProgress) -
         ],
         "unstable": found.strengths[found.unstable].tolist(),
         "rows": [
-            {"share": share, "b0": b0, "b1": b1, "b2": b2}
-            for share, (b0, b1, b2) in zip(found.strengths.tolist(), found.betti.tolist(), strict=True)
+            {"share": share, **found.at(row)._asdict()} for row, share in enumerate(found.strengths.tolist())
         ],
         "picture": picture.decode(),
     }
@@ -203,9 +203,8 @@ def _registered(source: Surface, target: Surface, names: str) -> tuple[Similarit
     if residuals[0] > limit:
         one = source.moved(good[0][0])
         if any(apart(source.moved(pose), one) > OTHER_SHAPE * limit for pose, _ in good[1:]):
-            raise OmomiError(
-                ErrorCode.AMBIGUOUS_POSE, f"{names} fit in more than one pose: turn one the way the other stands."
-            )
+            sentence = f"{names} fit in more than one pose: turn one the way the other stands."
+            raise OmomiError(ErrorCode.AMBIGUOUS_POSE, sentence)
     return good[0]
 
 
@@ -253,33 +252,22 @@ def _keeping_path(mix: Mix, on_progress: OnProgress) -> tuple[Place, ...] | None
 
     if not (keeps((0.0, 0.0)) and keeps((1.0, 1.0))):
         return None
-    blocked: set[tuple[int, ...]] = set()
-
-    def passable(start: tuple[int, int], end: tuple[int, int]) -> bool:
-        if (*start, *end) in blocked:
-            return False
-        for step in range(1, CHECKED + 1):
-            at = (np.array(start) + (np.array(end) - start) * step / CHECKED) / LATTICE
-            if not keeps((float(at[0]), float(at[1]))):
-                blocked.add((*start, *end))
-                return False
-        return True
-
     dead: set[tuple[int, int]] = set()
 
-    def walk(path: list[tuple[int, int]]) -> list[tuple[int, int]] | None:
-        i, j = path[-1]
+    def walk(i: int, j: int) -> tuple[Place, ...] | None:
+        """The rest of a path, from this node of the lattice on."""
         if (i, j) == (LATTICE, LATTICE):
-            return path
+            return ((1.0, 1.0),)
         nearer_diagonal = sorted(((1, 1), (1, 0), (0, 1)), key=lambda step: abs(i + step[0] - j - step[1]))
         for di, dj in nearer_diagonal:
             end = i + di, j + dj
-            if max(end) <= LATTICE and end not in dead and passable((i, j), end):
-                found = walk([*path, end])
-                if found:
-                    return found
+            between = (
+                ((i + di * step / CHECKED) / LATTICE, (j + dj * step / CHECKED) / LATTICE)
+                for step in range(1, CHECKED + 1)
+            )
+            if max(end) <= LATTICE and end not in dead and all(map(keeps, between)) and (rest := walk(*end)):
+                return ((i / LATTICE, j / LATTICE), *rest)
         dead.add((i, j))
         return None
 
-    found = walk([(0, 0)])
-    return None if found is None else tuple((i / LATTICE, j / LATTICE) for i, j in found)
+    return walk(0, 0)

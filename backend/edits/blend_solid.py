@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, refuse
 from ..field.bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap
 from ..field.isosurface import CLOSEST, extract
 from ..geometry.nearest import closest_on_triangles
@@ -59,10 +59,11 @@ class Mix:
         stage = self._stage(gone, min(resolution, FINEST))
         inside = stage.inside(share)
         if not inside.any():
-            raise OmomiError(ErrorCode.NO_SURFACE, "There is no solid between the two scans at this share.")
+            refuse("there is no solid between the two scans at this share", ErrorCode.NO_SURFACE)
         found = stage.surface(inside, share)
-        sigmas = [_sigma(mesh, found[0]) for mesh in self.moved(gone)]
-        return EditableMesh(*found, np.hypot((1 - share) * sigmas[0], share * sigmas[1]))
+        # of each surface at its nearest vertex
+        here, there = (mesh.sigma[KDTree(mesh.vertices).query(found[0], workers=-1)[1]] for mesh in self.moved(gone))
+        return EditableMesh(*found, np.hypot((1 - share) * here, share * there))
 
     def _stage(self, gone: float, resolution: int) -> _Stage:
         """Of the latest ones, for all shares have the same stage."""
@@ -117,7 +118,7 @@ class _Stage:
         size = int(np.ceil(np.max([v.max(axis=0) for v in voxels], axis=0) - low).max()) + ROOM
         count = -(-size // BRICK) * BRICK
         if count > MOST_VOXELS:
-            raise OmomiError(ErrorCode.TOO_LARGE, "The two scans are too far apart or too different in size.")
+            refuse("the two scans are too far apart or too different in size", ErrorCode.TOO_LARGE)
         meshes = zip((first, second), voxels, strict=True)
         a, b = (winding_grid(at - low, mesh.faces, (count, count, count)) > 0 for mesh, at in meshes)
         one, other = (_Wall.of(mesh.vertices, mesh.faces) for mesh in (first, second))
@@ -161,6 +162,3 @@ class _Stage:
         return (found.vertices.astype(np.float64) + self.low + 0.5) * (2 / self.resolution) - 1, found.faces
 
 
-def _sigma(mesh: EditableMesh, points: NDArray) -> NDArray[np.float64]:
-    """Standard deviations (n,) of a mesh's surface at the vertices nearest to points (n, 3)."""
-    return mesh.sigma[KDTree(mesh.vertices).query(points, workers=-1)[1]]

@@ -39,9 +39,7 @@ class CollisionMargin:
     mismatch: float | None
 
 
-def collision_margin(
-    vertices: NDArray, normals: NDArray, move: NDArray, low: float = -1.0, high: float = 1.0
-) -> CollisionMargin:
+def collision_margin(vertices: NDArray, normals: NDArray, move: NDArray, low: float, high: float) -> CollisionMargin:
     """What to expect of vertices + strength * move for strengths ``low`` <= 0 to ``high`` >= 0, without a sweep.
 
     vertices, unit normals and move (n, 3), canonical. Pairs of points whose walls face each other, through the solid or

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry.normals import face_normals, normals_of
+from ..geometry.normals import face_normals
 from .masks import Mask
 
 MOVED = 0.05
@@ -45,16 +45,13 @@ class Edited:
     folded: int  # faces that the edits turn over
 
 
-def displacement_of(movement: Movement, vertices: NDArray, normals: NDArray, mask: Mask | None = None) -> Displacement:
-    """What a movement does at strength 1, within a mask, to canonical vertices (n, 3) with unit normals (n, 3).
-
-    Vertices that are not finite do not move.
-    """
+def displacement_of(movement: Movement, vertices: NDArray, normals: NDArray) -> Displacement:
+    """What a movement does at strength 1 to canonical vertices (n, 3) with unit normals (n, 3). Those that are not
+    finite do not move."""
     finite = np.flatnonzero(np.isfinite(vertices).all(axis=1))
     move, doubt = np.zeros((len(vertices), 3)), np.zeros(len(vertices))
     move[finite], doubt[finite] = movement.evaluate(vertices[finite], normals[finite])
-    whole = Displacement(move, doubt)
-    return whole if mask is None else masked(whole, mask, vertices, normals)
+    return Displacement(move, doubt)
 
 
 def masked(whole: Displacement, mask: Mask, vertices: NDArray, normals: NDArray) -> Displacement:
@@ -93,12 +90,3 @@ def combine(parts: Sequence[Displacement], strengths: Sequence[float], vertices:
     )
 
 
-def apply_movement(
-    movement: Movement, strength: float, vertices: NDArray, faces: NDArray, mask: Mask | None = None
-) -> Edited:
-    """What one movement at a strength does to canonical vertices (n, 3) of a mesh with faces (m, 3)."""
-    vertices = np.asarray(vertices, np.float64)
-    if strength == 0:
-        return combine([], [], vertices, faces)
-    part = displacement_of(movement, vertices, normals_of(vertices, faces), mask)
-    return combine([part], [strength], vertices, faces)

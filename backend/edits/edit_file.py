@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..formats.files import FormatError, read_bounded, unreadable, write_whole
+from ..formats.files import FormatError, read_bounded, require, unreadable, write_whole
 from ..formats.tables import LARGEST_FILE, pack, table, unpack
 from ..protocol.recipe import check_model
 from ..registration.icp import Surface
@@ -56,8 +56,7 @@ def load_edit(path: Path, model_hash: str) -> StoredEdit:
     data = read_bounded(path, LARGEST_FILE)
     try:
         arrays, metadata = unpack(data)
-        if metadata.get("kind") != KIND:
-            raise FormatError("it is not an edit that this Omomi knows")
+        require(metadata.get("kind") == KIND, "it is not an edit that this Omomi knows")
         edit = _edit(arrays, metadata)
     except FormatError as flaw:
         raise unreadable(path.name, flaw) from flaw
@@ -70,33 +69,18 @@ def _edit(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Lear
     points, normals = _rows(arrays, "reference.points", 3), _rows(arrays, "reference.normals", 3)
     codes, gains = _rows(arrays, "codes", 6), _rows(arrays, "gains", 3)
     factor = _rows(arrays, "factor", len(codes))
-    if not len(points) == len(normals) > 0:
-        raise FormatError("its reference has no points, or not one normal for each")
-    if not len(codes) == len(gains) == len(factor) <= MOST_CENTRES:
-        raise FormatError("its parts do not fit together")
-    if np.ptp(points, axis=0).max() <= 0:
-        raise FormatError("its reference has no extent")
-    if not (np.diagonal(factor) > 0).all():
-        raise FormatError("its posterior is not a Cholesky factor")
+    require(len(points) == len(normals) > 0, "its reference has no points, or not one normal for each")
+    require(len(codes) == len(gains) == len(factor) <= MOST_CENTRES, "its parts do not fit together")
+    require(np.ptp(points, axis=0).max() > 0, "its reference has no extent")
+    require((np.diagonal(factor) > 0).all(), "its posterior is not a Cholesky factor")
     numbers = {name: _number(metadata, name) for name in _NUMBERS}
-    if not numbers["radius"] > 0:
-        raise FormatError("its radius is not above 0")
+    require(numbers["radius"] > 0, "its radius is not above 0")
     count = metadata.get("count", "")
-    if not (count.isascii() and count.isdigit() and 1 <= int(count[:9]) <= 10**6):
-        raise FormatError("it does not say how many examples it comes from")
+    counted = count.isascii() and count.isdigit() and 1 <= int(count[:9]) <= 10**6
+    require(counted, "it does not say how many examples it comes from")
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    return LearnedEdit(
-        Surface(points, normals / np.maximum(lengths, 1e-12)),
-        codes,
-        gains,
-        numbers["radius"],
-        factor,
-        numbers["noise"],
-        numbers["size"],
-        numbers["disagreement"],
-        int(count),
-        numbers["unexplained"],
-    )
+    reference = Surface(points, normals / np.maximum(lengths, 1e-12))
+    return LearnedEdit(reference, codes, gains, factor=factor, examples=int(count), **numbers)
 
 
 def _rows(arrays: Mapping[str, np.ndarray], name: str, columns: int) -> np.ndarray:
@@ -108,7 +92,5 @@ def _number(metadata: Mapping[str, str], name: str) -> float:
         value = float(metadata[name])
     except (KeyError, ValueError) as error:
         raise FormatError(f"it has no number {name}") from error
-    # written so that NaN fails too
-    if not 0 <= value <= _LARGEST:
-        raise FormatError(f"its {name} is out of range")
+    require(0 <= value <= _LARGEST, f"its {name} is out of range")
     return value

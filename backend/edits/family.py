@@ -54,12 +54,12 @@ def align_family(
         "left_out": left_out,
         "modes": len(profile.shape.modes),
         "sided": profile.sided,
-        "explained": explained(profile.shape),
+        "explained": _explained(profile.shape),
         "warnings": [f"{one['name']} is left out: {one['why']}" for one in left_out],
     }
 
 
-def explained(shape: ShapeGaussian) -> float:
+def _explained(shape: ShapeGaussian) -> float:
     """Share of the variation of a family that its modes explain."""
     by_modes = float(np.square(shape.modes).sum()) / max(len(shape.points), 1)
     left = 3 * float(np.square(shape.amplitude).mean())

@@ -13,8 +13,9 @@ from scipy.spatial import KDTree
 from ..errors import ErrorCode, OmomiError
 from ..field.fit import Fit
 from ..formats.raw_scan import RawScan
-from ..geometry.moving_solid import encloses
+from ..geometry.moving_solid import Reading, read_solid
 from ..geometry.normals import normals_of
+from ..geometry.topology import edge_report
 from ..geometry.winding_number import tangled_share
 from ..prior.codes import level0_winding
 from ..protocol.requests import EditTarget
@@ -40,7 +41,12 @@ class EditableMesh:
     @cached_property
     def closed(self) -> bool:
         """Whether it has an inside."""
-        return encloses(self.faces)
+        return edge_report(self.faces).closed
+
+    @cached_property
+    def topology(self) -> Reading:
+        """Of the solid in a closed mesh."""
+        return read_solid(self.vertices, self.faces)
 
     @cached_property
     def outwards(self) -> NDArray[np.int32]:
@@ -76,10 +82,6 @@ class FittedScan:
     def to_canonical(self, world: NDArray) -> NDArray[np.float64]:
         """Points (n, 3) in the canonical frame, with the precision of f64."""
         return (np.asarray(world, np.float64) - self.scan.frame.centre) * self.scan.frame.scale
-
-    def to_world(self, canonical: NDArray) -> NDArray[np.float64]:
-        """Points (n, 3) in world units."""
-        return canonical / self.scan.frame.scale + self.scan.frame.centre
 
     def on_scan(self, mesh: EditableMesh, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Values f32 (m,) at the points of the scan as it was given, each that of the nearest vertex of ``mesh``, which

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import refuse
 from ..formats.raw_scan import RawScan
 from ..scan.prepare import prepare
 from .apply_learned import learn_edit
 from .learned import LearnedEdit
-from .pair_difference import Change, pair_difference
+from .pair_difference import pair_difference
 
 MOST_EXAMPLES = 5
 CONTRADICTING = 0.5
@@ -28,11 +28,12 @@ def learn_from(
     BAD_OPTION for no pair or more than MOST_EXAMPLES; those of `prepare`, `pair_difference` and `learn_edit`.
     """
     if not 1 <= len(pairs) <= MOST_EXAMPLES:
-        raise OmomiError(ErrorCode.BAD_OPTION, f"An edit is learned from 1 to {MOST_EXAMPLES} examples.")
+        refuse(f"an edit is learned from 1 to {MOST_EXAMPLES} examples")
     changes = []
     on_progress(0.0, f"reading {', '.join(names)}")
     with ThreadPoolExecutor() as pool:
-        for number, (change, name) in enumerate(zip(pool.map(_change, pairs), names, strict=True), start=1):
+        compared = pool.map(lambda pair: pair_difference(*map(prepare, pair)), pairs)
+        for number, (change, name) in enumerate(zip(compared, names, strict=True), start=1):
             changes.append(change)
             on_progress(number / (len(pairs) + 1), f"compared {name}")
     on_progress(len(pairs) / (len(pairs) + 1), "learning")
@@ -46,11 +47,6 @@ def learn_from(
         "warnings": doubts(edit),
     }
     return edit, summary
-
-
-def _change(pair: tuple[RawScan, RawScan]) -> Change:
-    before, after = pair
-    return pair_difference(prepare(before), prepare(after))
 
 
 def doubts(edit: LearnedEdit) -> list[str]:

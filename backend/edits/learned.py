@@ -77,12 +77,8 @@ class LearnedEdit:
             moves[near] = self._bounded(points[near], fade[:, None] * (bumps @ self.gains))
         return moves
 
-    def doubt(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
-        """Standard deviation (n,) of the displacement per axis, relative to ``size``; 1 where nothing is known."""
-        return self.predict(points, normals)[1]
-
     def predict(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The displacement and its doubt, for the price of one."""
+        """The displacement, and its standard deviation (n,) per axis in units of ``size``; 1 where nothing is known."""
         moves, doubt = np.zeros((len(points), 3)), np.zeros(len(points))
         if not self.changes_nothing:
             near, bumps, fade = self._bumps(points, normals)
@@ -125,8 +121,7 @@ class LearnedEdit:
         code = oriented_points(points, normals, self.radius)
         distance, _ = KDTree(self.codes).query(code, distance_upper_bound=FADE[1] * self.radius, workers=-1)
         near = np.flatnonzero(np.isfinite(distance))
-        start, end = FADE
-        left = falloff((distance[near] / self.radius - start) / (end - start))
+        left = falloff((distance[near] / self.radius - FADE[0]) / (FADE[1] - FADE[0]))
         return near, kernel(code[near], self.codes, self.radius), left
 
 
@@ -144,10 +139,8 @@ def learn(changes: Sequence[Change], into_first: Sequence[Similarity]) -> Learne
     unexplained = float(np.mean([change.unexplained for change in changes]))
     radius = RADIUS * reference.size
     if not moving.any():
-        empty = np.zeros((0, 6))
-        return LearnedEdit(
-            reference, empty, np.zeros((0, 3)), radius, np.zeros((0, 0)), 0.0, 0.0, 0.0, len(changes), unexplained
-        )
+        nothing = np.zeros((0, 6)), np.zeros((0, 3)), radius, np.zeros((0, 0)), 0.0, 0.0, 0.0
+        return LearnedEdit(reference, *nothing, len(changes), unexplained)
     while True:
         code = oriented_points(where, facing, radius)
         active = np.flatnonzero(moving)

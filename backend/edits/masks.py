@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, refuse
+from ..formats.files import unreadable
 from ..geometry.smoothing import falloff
 
 REACH = 2.0
@@ -47,10 +48,8 @@ class BoxMask:
     def __post_init__(self) -> None:
         low, high = _triple("The lowest corner", self.low), _triple("The highest corner", self.high)
         if (low > high).any():
-            raise _refused("The mask's box has a lowest corner above its highest.")
-        object.__setattr__(self, "low", low)
-        object.__setattr__(self, "high", high)
-        object.__setattr__(self, "falloff", _length("falloff", self.falloff))
+            refuse("the mask's box has a lowest corner above its highest")
+        vars(self).update(low=low, high=high, falloff=_length("falloff", self.falloff))
 
     def at(self, points: NDArray, normals: NDArray | None = None) -> NDArray[np.float32]:
         outside = np.maximum(np.maximum(self.low - points, points - self.high), 0.0)
@@ -69,9 +68,8 @@ class SphereMask:
     falloff: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "centre", _triple("The centre", self.centre))
-        object.__setattr__(self, "radius", _length("radius", self.radius))
-        object.__setattr__(self, "falloff", _length("falloff", self.falloff))
+        centre, radius = _triple("The centre", self.centre), _length("radius", self.radius)
+        vars(self).update(centre=centre, radius=radius, falloff=_length("falloff", self.falloff))
 
     def at(self, points: NDArray, normals: NDArray | None = None) -> NDArray[np.float32]:
         return _fall(np.linalg.norm(points - self.centre, axis=1) - self.radius, self.falloff)
@@ -106,12 +104,10 @@ class PaintedMask:
         weights = checked_weights(self.weights, len(vertices), "The mask")
         normals = None if self.normals is None else _unit(_rows("normals", self.normals))
         if normals is not None and len(normals) != len(vertices):
-            raise _refused(f"The mask has {len(normals):,} normals for {len(vertices):,} vertices.")
+            refuse(f"the mask has {len(normals):,} normals for {len(vertices):,} vertices")
         if not _length("voxel", self.voxel) > 0:
-            raise _refused("The voxels of a mask have no size.")
-        object.__setattr__(self, "vertices", vertices)
-        object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "normals", normals)
+            refuse("the voxels of a mask have no size")
+        vars(self).update(vertices=vertices, weights=weights, normals=normals)
 
     @classmethod
     def of_mesh(
@@ -224,12 +220,10 @@ def mask_from_file(path: Path, count: int) -> NDArray[np.float32]:
     except FileNotFoundError as error:
         raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{path} does not exist.") from error
     except OSError as error:
-        reason = error.strerror or error
-        raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{path.name} cannot be read: {reason}.") from error
+        raise unreadable(path.name, error.strerror or error) from error
     except Exception as error:  # headers may be damaged in any way; each means the same here
-        raise OmomiError(
-            ErrorCode.UNREADABLE_FILE, f"{path.name} is not a complete NPY file of numbers.", detail=repr(error)
-        ) from error
+        sentence = f"{path.name} is not a complete NPY file of numbers."
+        raise OmomiError(ErrorCode.UNREADABLE_FILE, sentence, detail=repr(error)) from error
     return checked_weights(array, count, f"The mask {path.name}")
 
 
@@ -241,13 +235,13 @@ def checked_weights(weights: ArrayLike, count: int, name: str) -> NDArray[np.flo
     """
     array = np.asarray(weights)
     if array.ndim != 1 or array.dtype.kind not in "fiub":
-        raise _refused(f"{name} is not one row of numbers.")
+        refuse(f"{name} is not one row of numbers")
     if len(array) != count:
-        raise _refused(f"{name} has {len(array):,} weights, but the scan has {count:,} vertices.")
+        refuse(f"{name} has {len(array):,} weights, but the scan has {count:,} vertices")
     if not np.isfinite(array).all():
-        raise _refused(f"{name} has weights that are not finite.")
+        refuse(f"{name} has weights that are not finite")
     if count and (array.min() < -SLACK or array.max() > 1 + SLACK):
-        raise _refused(f"{name} has weights from {array.min():g} to {array.max():g}; they must lie between 0 and 1.")
+        refuse(f"{name} has weights from {array.min():g} to {array.max():g}; they must lie between 0 and 1")
     return np.clip(array.astype(np.float32), 0, 1)
 
 
@@ -259,15 +253,13 @@ def _fall(distance: NDArray, width: float) -> NDArray[np.float32]:
 
 def _lattice(vertices: NDArray, faces: NDArray, spacing: float) -> tuple[NDArray, NDArray]:
     """Points on faces (m, 3), at most ``spacing`` apart: rows of the corners i (n, 3) and their shares f64 (n, 3)."""
-    if len(faces) == 0:
-        return np.zeros((0, 3), np.intp), np.zeros((0, 3))
     corners = vertices[faces]
     edges = np.roll(corners, -1, axis=1) - corners
     longest = np.linalg.norm(edges, axis=2).max(axis=1)
     area = float(np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1).sum()) / 2
     spacing = max(spacing, float(np.sqrt(2 * area / MOST_SAMPLES)), float(longest.sum()) / MOST_SAMPLES)
     parts = np.ceil(longest / spacing).astype(np.int64)
-    rows, shares = [], []
+    rows, shares = [np.zeros((0, 3), np.int64)], [np.zeros((0, 3))]
     for number in np.unique(parts[parts > 1]):
         i, j = np.nonzero(np.add.outer(np.arange(number + 1), np.arange(number + 1)) <= number)
         share = np.stack([i, j, number - i - j], axis=1) / number
@@ -275,28 +267,26 @@ def _lattice(vertices: NDArray, faces: NDArray, spacing: float) -> tuple[NDArray
         chosen = faces[parts == number]
         rows.append(np.repeat(chosen, len(share), axis=0))
         shares.append(np.tile(share, (len(chosen), 1)))
-    if not rows:
-        return np.zeros((0, 3), np.intp), np.zeros((0, 3))
     return np.concatenate(rows), np.concatenate(shares)
 
 
 def _rows(name: str, values: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(values, np.float64)
     if array.ndim != 2 or array.shape[1] != 3:
-        raise _refused(f"The {name} of a mask are not rows of three numbers.")
+        refuse(f"the {name} of a mask are not rows of three numbers")
     return array
 
 
 def _triple(name: str, values: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(values, np.float64)
     if array.shape != (3,) or not np.isfinite(array).all():
-        raise _refused(f"{name} of a mask is not three finite numbers.")
+        refuse(f"{name} of a mask is not three finite numbers")
     return array
 
 
 def _length(name: str, value: float) -> float:
     if not (np.isfinite(value) and value >= 0):
-        raise _refused(f"The {name} of a mask is {value:g}; it must be finite and not negative.")
+        refuse(f"the {name} of a mask is {value:g}; it must be finite and not negative")
     return float(value)
 
 
@@ -307,5 +297,3 @@ def _unit(vectors: ArrayLike) -> NDArray[np.float64]:
     return array / np.where(length > 0, length, 1)
 
 
-def _refused(message: str) -> OmomiError:
-    return OmomiError(ErrorCode.BAD_OPTION, message)

@@ -68,10 +68,8 @@ def pair_difference(before: PreparedScan, after: PreparedScan) -> Change:
         distance = mismatch(moved, matcher)
     middle = float(np.median(distance))
     if middle > SAME_SURFACE * size:
-        raise OmomiError(
-            ErrorCode.NOT_REGISTERED,
-            f"{before.name} and {after.name} do not look like one object before and after a change.",
-        )
+        sentence = f"{before.name} and {after.name} do not look like one object before and after a change."
+        raise OmomiError(ErrorCode.NOT_REGISTERED, sentence)
     changed = _believed(moved.points, distance > max(CHANGED * middle, LEAST_CHANGE * size))
     displacement = np.zeros_like(moved.points)
     unexplained = 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class Plausibility:
         return {
             "value": self.value,
             "tangled": self.tangled,
-            "nearest": [{"family": one.family, "distance": one.distance} for one in self.nearest],
+            "nearest": [asdict(one) for one in self.nearest],
         }
 
 
@@ -97,15 +97,15 @@ def plausibility_of(
     return plausibility_of_code(code_of_surface(vertices[finite], mesh.normals[finite], model, CancelToken()), prior)
 
 
-def nearest_families(code: NDArray, archive: Archive | None, count: int = NEAREST) -> tuple[Near, ...]:
-    """The nearest training shape of each of the ``count`` nearest families."""
+def nearest_families(code: NDArray, archive: Archive | None) -> tuple[Near, ...]:
+    """The nearest training shape of each of the NEAREST nearest families."""
     if archive is None:
         return ()
     near = archive.nearest(code, LOOKED_AT)
     usual = float(np.median(archive.relatives[:, 0]))
     unit = usual if np.isfinite(usual) and usual > 0 else 1.0
     families, first = np.unique(archive.family[near.rows], return_index=True)
-    order = np.argsort(first)[:count]
+    order = np.argsort(first)[:NEAREST]
     return tuple(
         Near(archive.families[families[one]], float(near.distances[first[one]]) / unit) for one in order.tolist()
     )

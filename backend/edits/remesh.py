@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, refuse
 from ..field.bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap, resolution
 from ..field.isosurface import CLOSEST, extract
-from ..geometry.moving_solid import encloses
-from ..geometry.winding_number import OFFSET, face_columns, winding_grid
+from ..geometry.topology import edge_report
+from ..geometry.winding_number import OFFSET, column_areas, face_columns, grid_lines, winding_grid
 
 RESOLUTION = 128
 """Voxels along the canonical cube, as at the usual detail; at least, for an edit of a coarse fit."""
@@ -52,20 +52,20 @@ def remesh(
     voxel), TOO_LARGE (it lies too far beyond the canonical cube for this resolution).
     """
     vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int64).reshape(-1, 3)
-    if not encloses(faces) or not np.isfinite(vertices[faces]).all():
-        raise OmomiError(ErrorCode.NOT_A_MESH, "Only a closed mesh can be made anew: this one has no inside.")
+    if not edge_report(faces).closed or not np.isfinite(vertices[faces]).all():
+        refuse("only a closed mesh can be made anew: this one has no inside", ErrorCode.NOT_A_MESH)
     points = (vertices + 1) * (resolution / 2) - 0.5
     used = points[np.unique(faces)]
     # whole bricks of the canonical grid, so that an edit somewhere changes nothing elsewhere
     first = np.floor((used.min(axis=0) - 1) / BRICK)
     count = int(np.max(np.floor((used.max(axis=0) + 1) / BRICK) - first)) + 1
     if count > MOST_BRICKS:
-        raise OmomiError(ErrorCode.TOO_LARGE, "The edited mesh is too large for a new one: lower the strength.")
+        refuse("the edited mesh is too large for a new one: lower the strength", ErrorCode.TOO_LARGE)
     origin = first * BRICK
     points -= origin
     sides, edges = _signs(points, faces, count)
     if not len(edges[0].voxel):
-        raise OmomiError(ErrorCode.NO_SURFACE, "Nothing is left of the solid after this edit.")
+        refuse("nothing is left of the solid after this edit", ErrorCode.NO_SURFACE)
     # where the voxels' winding numbers were taken
     shares = [_crossings(points + OFFSET, faces, some, axis) for axis, some in enumerate(edges)]
     grid = _field(edges, shares, sides)
@@ -141,25 +141,14 @@ def _on_edges(
 def _hits(points: NDArray, faces: NDArray) -> Iterator[tuple[NDArray, NDArray, NDArray]]:
     """Where faces meet the grid's lines along the last axis: columns i64 (n, 2), heights (n,), and the step of the
     winding number there, upwards."""
-    (x, y, z), (first, wide), (low, deep) = points.T, *(_lines(points[:, axis], faces) for axis in range(2))
+    (first, wide), (low, deep) = (grid_lines(points[:, axis], faces) for axis in range(2))
     for owner, across, along in face_columns(first, wide, low, deep, MOST_PAIRS):
-        columns = np.stack([across, along], axis=1)
-        corners = faces[owner].T
-        away = [(x[corner] - columns[:, 0], y[corner] - columns[:, 1]) for corner in corners]
-        # twice the signed areas, seen along the last axis, of the triangles that the column makes with each edge
-        a, b, c = (p[0] * q[1] - p[1] * q[0] for p, q in zip(away[1:] + away[:1], away[2:] + away[:2], strict=True))
+        corners = faces[owner]
+        a, b, c = column_areas(points, corners, across, along)
         whole = a + b + c
         hit = np.flatnonzero((((a >= 0) & (b >= 0) & (c >= 0)) | ((a <= 0) & (b <= 0) & (c <= 0))) & (whole != 0))
-        height = sum(area[hit] * z[corner[hit]] for area, corner in zip((a, b, c), corners, strict=True)) / whole[hit]
-        yield columns[hit], height, np.where(whole[hit] > 0, -1, 1)
-
-
-def _lines(places: NDArray, faces: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First grid line that each face meets along one axis, and how many; ``places`` (n,) of the vertices."""
-    a, b, c = (places[corner] for corner in faces.T)
-    first = np.ceil(np.minimum(np.minimum(a, b), c)).astype(np.int64)
-    last = np.floor(np.maximum(np.maximum(a, b), c)).astype(np.int64)
-    return first, np.maximum(last - first + 1, 0)
+        height = sum(area[hit] * points[corners[hit, k], 2] for k, area in enumerate((a, b, c))) / whole[hit]
+        yield np.stack([across, along], axis=1)[hit], height, np.where(whole[hit] > 0, -1, 1)
 
 
 def _field(edges: list[_Edges], shares: list[NDArray], sides: NDArray) -> BrickGrid:

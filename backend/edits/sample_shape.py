@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import refuse
 from ..field.fit import FittedMesh, ignore
 from ..field.onnx_model import CancelToken, Model
 from ..prior import shape_prior
@@ -36,8 +36,7 @@ class SampledShape:
     @property
     def summary(self) -> dict[str, Any]:
         """{"plausibility": 0 .. 1, "nearest": [{"family", "distance"}]}."""
-        found = self.verdict.to_json()
-        return {"plausibility": found["value"], "nearest": found["nearest"]}
+        return {"plausibility": self.verdict.value, "nearest": self.verdict.to_json()["nearest"]}
 
 
 def sample_shape(
@@ -53,7 +52,7 @@ def sample_shape(
     Raises OmomiError: MODEL_MISSING where the model has no prior over shapes; BAD_OPTION; those of `decode_shape`.
     """
     if not 0 <= seed < MOST_SEEDS:
-        raise OmomiError(ErrorCode.BAD_OPTION, f"The seed must lie between 0 and {MOST_SEEDS - 1}, not at {seed}.")
+        refuse(f"the seed must lie between 0 and {MOST_SEEDS - 1}, not at {seed}")
     prior = shape_prior.shipped_prior()
     on_progress(0.0, "drawing a shape")
     code, outline = drawn_code(prior, seed)
@@ -67,12 +66,9 @@ def sample_shape(
 
 def drawn_code(prior: ShapePrior, seed: int) -> tuple[NDArray[np.float32], Outline]:
     """The first code of a seed whose outline is in one piece, the most nearly whole one where none is."""
-    best: tuple[NDArray[np.float32], Outline] | None = None
+    drawn: list[tuple[NDArray[np.float32], Outline]] = []
     for code in prior.flow.sample(AT_ONCE, seed):
-        outline = outline_of(code, prior.codes)
-        if best is None or outline.whole > best[1].whole:
-            best = code, outline
-        if outline.whole >= WHOLE:
+        drawn.append((code, outline_of(code, prior.codes)))
+        if drawn[-1][1].whole >= WHOLE:
             break
-    assert best is not None
-    return best
+    return max(drawn, key=lambda one: one[1].whole)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, refuse
 from ..field.fit import Fit
 from ..geometry.smoothing import SmoothedMesh
 from ..prior.archive import COARSE
@@ -46,18 +46,12 @@ def heights_of(codes: Codes, delta: NDArray, points: NDArray) -> NDArray[np.floa
     return -VOXEL * map_coordinates(codes.change(delta).astype(np.float64), places.T, order=3, mode="nearest")
 
 
-def known_shapes(prior: ShapePrior) -> tuple[str, ...]:
-    """Names that `shape_edit` takes."""
-    return (*prior.sliders, PLAUSIBLE)
-
-
 def range_of(name: str, prior: ShapePrior) -> tuple[float, float]:
     """Strengths that an edit is made for. Raises OmomiError(BAD_OPTION) where there is none of this name."""
     if name == PLAUSIBLE:
         return 0.0, 1.0
     if name not in prior.sliders:
-        known = ", ".join(known_shapes(prior))
-        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no shape slider '{name:.80}': there are {known}.")
+        refuse(f"there is no shape slider '{name:.80}': there are {', '.join((*prior.sliders, PLAUSIBLE))}")
     return prior.sliders[name].low, prior.sliders[name].high
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, refuse
 from ..field.fit import ignore
 from ..geometry.measure import mean_thickness, volume_and_area
 from ..geometry.moving_solid import enough_steps, moving_solid
@@ -46,16 +46,15 @@ def solve_strength(
     target: float,
     low: float,
     high: float,
-    safe: tuple[float, float] | Callable[[float], tuple[float, float] | None] | None = None,
+    safe: Callable[[float], tuple[float, float] | None] = ignore,
 ) -> Solution:
     """The strength nearest to 0, from ``low`` to ``high``, at which a measure has the value ``target``.
 
-    safe: the strengths between which the topology stays, or a function that finds them out for a strength. Raises
-    OmomiError: BAD_OPTION for an empty range or a target that is no number, NO_SOLUTION where the measure does not
-    reach the target.
+    safe: finds out for a strength between which ones the topology stays. Raises OmomiError: BAD_OPTION for an empty
+    range or a target that is no number, NO_SOLUTION where the measure does not reach the target.
     """
     if not (np.isfinite([target, low, high]).all() and low < high):
-        raise OmomiError(ErrorCode.BAD_OPTION, f"No strength from {low:g} to {high:g} can be sought for {target:g}.")
+        refuse(f"no strength from {low:g} to {high:g} can be sought for {target:g}")
     # the present strength is one of them, so that a value that is there already needs no edit
     strengths = np.union1d(np.linspace(low, high, SAMPLES + 1), [min(max(0.0, low), high)])
     values = np.array([measure_at(strength) for strength in strengths.tolist()])
@@ -67,14 +66,12 @@ def solve_strength(
         root = brentq(lambda strength: measure_at(strength) - target, *ends, xtol=FINENESS * (high - low))
         roots.append(float(root))  # type: ignore[arg-type]
     if not roots:
-        raise OmomiError(
-            ErrorCode.NO_SOLUTION,
-            f"Strengths from {low:.3g} to {high:.3g} reach values from {np.nanmin(values):.4g} to "
-            f"{np.nanmax(values):.4g}, not {target:.4g}.",
-        )
+        span = f"{np.nanmin(values):.4g} to {np.nanmax(values):.4g}"
+        why = f"strengths from {low:.3g} to {high:.3g} reach values from {span}, not {target:.4g}"
+        refuse(why, ErrorCode.NO_SOLUTION)
     strength = min(roots, key=abs)
     measured = measure_at(strength)
-    bounds = safe(strength) if callable(safe) else safe
+    bounds = safe(strength)
     reached = abs(measured - target) <= CLOSE * max(abs(target), float(np.ptp(values)))
     warnings = []
     if bounds is not None and not bounds[0] <= strength <= bounds[1]:
@@ -101,11 +98,8 @@ def solve_stack(
     stack = session.stack
     acting = stack.strengths(strengths)
     _, fitted = stack.layer(number)
-    ends = (
-        fitted.seen[0] if low is None else fitted.within(low),
-        fitted.seen[1] if high is None else fitted.within(high),
-    )
-    wanted = number, measure, target, *ends
+    low, high = fitted.seen[0] if low is None else low, fitted.seen[1] if high is None else high
+    wanted = number, measure, target, fitted.within(low), fitted.within(high)
     return solve_layer(stack.mesh, stack.displacements, acting, *wanted, stack.scale, on_progress)
 
 
@@ -128,11 +122,11 @@ def solve_layer(
     layer; NOT_A_MESH where the measure needs an inside and the mesh has none.
     """
     if measure not in MEASURES:
-        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no measure '{measure:.80}': there are {', '.join(MEASURES)}.")
+        refuse(f"there is no measure '{measure:.80}': there are {', '.join(MEASURES)}")
     if not 0 <= layer < len(displacements):
-        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no layer {layer}.")
+        refuse(f"there is no layer {layer}")
     if measure in ("thickness", "volume") and not mesh.closed:
-        raise OmomiError(ErrorCode.NOT_A_MESH, f"This mesh is not closed, so that it has no {measure}.")
+        refuse(f"this mesh is not closed, so that it has no {measure}", ErrorCode.NOT_A_MESH)
     move = displacements[layer].move
     start = mesh.vertices.copy()
     for number, (unit, strength) in enumerate(zip(displacements, strengths, strict=True)):

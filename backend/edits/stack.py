@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from ..errors import ErrorCode, OmomiError, refuse
 from ..field.bricks import voxel_size
 from ..prior import shape_prior
-from ..protocol.names import ATTRIBUTES
 from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, ROW, SHAPE, Layer
 from ..protocol.requests import EditTarget
 from .apply_learned import apply_learned
-from .attributes import attribute
+from .attributes import attribute, attribute_range
 from .blend import Blend, blend
 from .collision_margin import collision_margin
 from .displacement import Displacement, Edited, Movement, combine, displacement_of, masked, total
@@ -39,12 +38,7 @@ def edit_range(layer: Layer) -> tuple[float, float]:
     name."""
     if layer.source == "shape":
         return range_of(layer.edit, shape_prior.shipped_prior())
-    if layer.source == "learned":
-        return SEEN
-    if layer.edit not in ATTRIBUTES:
-        known = ", ".join(ATTRIBUTES)
-        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no attribute '{layer.edit:.80}': there are {known}.")
-    return ATTRIBUTES[layer.edit].low, ATTRIBUTES[layer.edit].high
+    return SEEN if layer.source == "learned" else attribute_range(layer.edit)
 
 
 def stored_edit(layer: Layer, model_hash: str) -> StoredEdit:

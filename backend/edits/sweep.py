@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, refuse
 from ..field.fit import ignore
 from ..geometry.measure import volume_and_area
 from ..geometry.moving_solid import enough_steps, moving_solid
@@ -109,13 +109,11 @@ def sweep_layer(
     or no steps.
     """
     if not mesh.closed:
-        raise OmomiError(
-            ErrorCode.NOT_A_MESH, "This mesh is not closed, so that it has no inside: edit its fit instead."
-        )
+        refuse("this mesh is not closed, so that it has no inside: edit its fit instead", ErrorCode.NOT_A_MESH)
     if not 0 <= layer < len(displacements):
-        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no layer {layer}.")
+        refuse(f"there is no layer {layer}")
     if not (np.isfinite([low, high]).all() and low < high):
-        raise OmomiError(ErrorCode.BAD_OPTION, f"A sweep needs two rising strengths, not {low:g} and {high:g}.")
+        refuse(f"a sweep needs two rising strengths, not {low:g} and {high:g}")
     move = displacements[layer].move
     start = mesh.vertices - strengths[layer] * move
     for unit, strength in zip(displacements, strengths, strict=True):

@@ -179,7 +179,9 @@ def _encoded(
         extra = {} if sigma is None else {"sigma": sigma}
         return write_ply(points if _needs_double(points) else points.astype(np.float32), faces, extra)
     if suffix == ".obj":
-        return _obj(points, faces)
+        lines = [f"v {x!r} {y!r} {z!r}" for x, y, z in points.tolist()]
+        lines += [f"f {a} {b} {c}" for a, b, c in (faces + 1).tolist()]
+        return ("\n".join(lines) + "\n").encode("ascii")
     return _trimesh(path).Trimesh(points, faces, process=False).export(file_type=suffix[1:])
 
 
@@ -190,7 +192,3 @@ def _needs_double(points: NDArray[np.float64]) -> bool:
     return not bool(moved <= _PRECISION * np.ptp(points, axis=0).max())
 
 
-def _obj(points: NDArray[np.float64], faces: NDArray[np.int32]) -> bytes:
-    lines = [f"v {x!r} {y!r} {z!r}" for x, y, z in points.tolist()]
-    lines += [f"f {a} {b} {c}" for a, b, c in (faces + 1).tolist()]
-    return ("\n".join(lines) + "\n").encode("ascii")

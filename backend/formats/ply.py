@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import FormatError
+from .files import FormatError, require
 
 _TYPES = {
     "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4",
@@ -49,21 +49,22 @@ class _Element:
     def names(self) -> list[str]:
         return [p.name for p in self.properties]
 
+    @property
+    def lists(self) -> list[int]:
+        """Which of its properties are lists."""
+        return [i for i, p in enumerate(self.properties) if p.count_type]
+
 
 def read_ply(data: bytes) -> Ply:
     """Read the vertices and faces of a PLY file; other elements and properties are skipped. Raises FormatError."""
     encoding, elements, start = _header(data)
-    body = (
-        _AsciiBody(data[start:])
-        if encoding == "ascii"
-        else _BinaryBody(data, start, "<" if "little" in encoding else ">")
-    )
+    order = "<" if "little" in encoding else ">"
+    body = _AsciiBody(data[start:]) if encoding == "ascii" else _BinaryBody(data, start, order)
     vertices = faces = normals = sigma = None
     for element in elements:
         if element.name == "vertex":
             columns = body.table(element)
-            if not {"x", "y", "z"} <= columns.keys():
-                raise FormatError("its vertices have no x, y and z")
+            require({"x", "y", "z"} <= columns.keys(), "its vertices have no x, y and z")
             vertices = np.stack([columns[axis] for axis in "xyz"], axis=1)
             if {"nx", "ny", "nz"} <= columns.keys():
                 normals = np.stack([columns[axis] for axis in ("nx", "ny", "nz")], axis=1)
@@ -81,11 +82,9 @@ def read_ply(data: bytes) -> Ply:
 
 def _header(data: bytes) -> tuple[str, list[_Element], int]:
     end = data.find(b"end_header", 0, _LONGEST_HEADER)
-    if not data[:4].strip() == b"ply" or end < 0:
-        raise FormatError("it has no PLY header")
+    require(data[:4].strip() == b"ply" and end >= 0, "it has no PLY header")
     newline = data.find(b"\n", end)
-    if newline < 0:
-        raise FormatError("it ends with its header")
+    require(newline >= 0, "it ends with its header")
     encoding, elements = "", []
     try:
         for line in data[:end].decode("ascii", "replace").splitlines()[1:]:
@@ -100,11 +99,10 @@ def _header(data: bytes) -> tuple[str, list[_Element], int]:
                     elements[-1][2].append(_Property(name, _TYPES[kind], None))
     except (KeyError, ValueError, IndexError) as error:
         raise FormatError(f"its header is damaged ({error})") from error
-    if encoding not in ("ascii", "binary_little_endian", "binary_big_endian"):
-        raise FormatError("its header names no known format")
+    known = encoding in ("ascii", "binary_little_endian", "binary_big_endian")
+    require(known, "its header names no known format")
     made = [_Element(name, count, tuple(properties)) for name, count, properties in elements]
-    if any(element.count < 0 for element in made):
-        raise FormatError("its header is damaged")
+    require(all(element.count >= 0 for element in made), "its header is damaged")
     return encoding, made, newline + 1
 
 
@@ -113,10 +111,12 @@ class _BinaryBody:
         self._data, self._at, self._order = data, start, order
 
     def table(self, element: _Element) -> dict[str, NDArray[np.float64]]:
-        if any(p.count_type for p in element.properties):
-            raise FormatError(f"its {element.name} element holds lists")
+        require(not element.lists, f"its {element.name} element holds lists")
         record = np.dtype([(f"{i}", self._order + p.type) for i, p in enumerate(element.properties)])
-        rows = self._take(record, element.count)
+        start = self._at
+        self._at += record.itemsize * element.count
+        require(self._at <= len(self._data), "it ends in the middle")
+        rows = np.frombuffer(self._data, record, element.count, start)
         return {name: rows[f"{i}"].astype(np.float64) for i, name in enumerate(element.names())}
 
     def polygons(self, element: _Element) -> NDArray[np.int64]:
@@ -126,7 +126,9 @@ class _BinaryBody:
         head = np.dtype([(f"{i}", self._order + p.type) for i, p in enumerate(before)])
         tail = sum(np.dtype(p.type).itemsize for p in after)
         count_type, kind = np.dtype(self._order + str(polygon.count_type)), np.dtype(self._order + polygon.type)
-        first = int(self._peek(count_type, self._at + head.itemsize).item())
+        start = self._at + head.itemsize
+        require(start + count_type.itemsize <= len(self._data), "it ends in the middle")
+        first = int(np.frombuffer(self._data, count_type, 1, start)[0])
         record = np.dtype(
             [("head", f"V{head.itemsize}"), ("n", count_type), ("i", kind, (first,)), ("tail", f"V{tail}")]
         )
@@ -149,9 +151,8 @@ class _BinaryBody:
             size = int.from_bytes(data[at : at + width], order)
             starts[row], sizes[row] = at + width, size
             at += width + size * step + tail + head
-        if at - head > len(data):
-            raise FormatError("it ends in the middle")
         self._at = at - head
+        require(self._at <= len(data), "it ends in the middle")
         raw = np.frombuffer(data, np.uint8)
         polygons = []
         for size in np.unique(sizes):
@@ -160,22 +161,8 @@ class _BinaryBody:
         return _fans(polygons)
 
     def skip(self, element: _Element) -> None:
-        if any(p.count_type for p in element.properties):
-            raise FormatError(f"its {element.name} element comes before the faces and holds lists")
-        self._take(np.dtype([(f"{i}", p.type) for i, p in enumerate(element.properties)]), element.count)
-
-    def _peek(self, kind: np.dtype, at: int) -> np.generic:
-        if at + kind.itemsize > len(self._data):
-            raise FormatError("it ends in the middle")
-        return np.frombuffer(self._data, kind, 1, at)[0]
-
-    def _take(self, record: np.dtype, count: int) -> NDArray:
-        size = record.itemsize * count
-        if self._at + size > len(self._data):
-            raise FormatError("it ends in the middle")
-        rows = np.frombuffer(self._data, record, count, self._at)
-        self._at += size
-        return rows
+        require(not element.lists, f"its {element.name} element comes before the faces and holds lists")
+        self.table(element)
 
 
 class _AsciiBody:
@@ -189,10 +176,14 @@ class _AsciiBody:
         self._at = 0
 
     def table(self, element: _Element) -> dict[str, NDArray[np.float64]]:
-        if any(p.count_type for p in element.properties):
-            raise FormatError(f"its {element.name} element holds lists")
-        rows = self._take(element.count * len(element.properties)).reshape(element.count, len(element.properties))
+        require(not element.lists, f"its {element.name} element holds lists")
+        start, width = self._at, len(element.properties)
+        self._at += element.count * width
+        require(self._at <= len(self._numbers), "it ends in the middle")
+        rows = self._numbers[start : self._at].reshape(element.count, width)
         return dict(zip(element.names(), rows.T, strict=True))
+
+    skip = table
 
     def polygons(self, element: _Element) -> NDArray[np.int64]:
         before, _, after = _split(element)
@@ -207,27 +198,14 @@ class _AsciiBody:
                 raise FormatError("its faces are damaged")
             starts[row], sizes[row] = at + 1, size
             at += 1 + int(size) + len(after)
-        if at > len(numbers):
-            raise FormatError("it ends in the middle")
+        require(at <= len(numbers), "it ends in the middle")
         self._at = at
         return _fans([numbers[starts[sizes == n][:, None] + np.arange(n)].astype(np.int64) for n in np.unique(sizes)])
 
-    def skip(self, element: _Element) -> None:
-        self.table(element)
-
-    def _take(self, count: int) -> NDArray[np.float64]:
-        if self._at + count > len(self._numbers):
-            raise FormatError("it ends in the middle")
-        self._at += count
-        return self._numbers[self._at - count : self._at]
-
-
 def _split(element: _Element) -> tuple[tuple[_Property, ...], _Property, tuple[_Property, ...]]:
     """The properties before the list of corners, that list, and those after it."""
-    lists = [i for i, p in enumerate(element.properties) if p.count_type]
-    corners = [i for i in lists if element.properties[i].name in ("vertex_indices", "vertex_index")]
-    if not corners or len(lists) > 1:
-        raise FormatError("its faces are not one list of corners each")
+    corners = [i for i in element.lists if element.properties[i].name in ("vertex_indices", "vertex_index")]
+    require(corners and len(element.lists) == 1, "its faces are not one list of corners each")
     at = corners[0]
     return element.properties[:at], element.properties[at], element.properties[at + 1 :]
 

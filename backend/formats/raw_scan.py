@@ -32,9 +32,8 @@ class RawScan:
         for field in ("normals", "to_sensor"):
             array = self._table(field, getattr(self, field), np.float32)
             if array is not None and len(array) != len(points):
-                raise OmomiError(
-                    ErrorCode.NOT_A_MESH, f"{self.name} has {len(points)} points but {len(array)} {field}."
-                )
+                sentence = f"{self.name} has {len(points)} points but {len(array)} {field}."
+                raise OmomiError(ErrorCode.NOT_A_MESH, sentence)
         if self.sigma is not None:
             sigma = np.asarray(self.sigma)
             if sigma.shape != (len(points),) or sigma.dtype.kind not in "fiu":

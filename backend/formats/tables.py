@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, deserialize
 
 from ..errors import ErrorCode, OmomiError
-from .files import FormatError, parse_json, read_bounded, unreadable, write_whole
+from .files import FormatError, parse_json, read_bounded, require, unreadable, write_whole
 
 LARGEST_FILE = 256 << 20
 """Bytes. An edit with its features and posterior takes a few MB; what is far beyond that is a mistake or an attack."""
@@ -59,8 +59,7 @@ def save_tables(
     path = Path(path)
     try:
         data = pack(arrays, metadata)
-        if len(data) > most:
-            raise FormatError(f"it would be larger than {most >> 20} MiB")
+        require(len(data) <= most, f"it would be larger than {most >> 20} MiB")
         build(arrays, metadata)
     except FormatError as flaw:
         raise OmomiError(ErrorCode.BAD_OPTION, f"{path.name} cannot be written: {flaw}.") from flaw
@@ -79,21 +78,18 @@ def table(
     found = arrays.get(name)
     if found is None or found.dtype != kind or found.ndim != len(shape):
         raise FormatError(f"it has no proper table {name}")
-    if any(wanted not in (None, length) for length, wanted in zip(found.shape, shape, strict=True)):
-        raise FormatError(f"its table {name} has the shape {found.shape}")
-    # written so that NaN fails too
-    if not (np.abs(found) <= largest).all():
-        raise FormatError(f"the numbers in {name} are absurdly large")
+    fits = all(wanted in (None, length) for length, wanted in zip(found.shape, shape, strict=True))
+    require(fits, f"its table {name} has the shape {found.shape}")
+    require((np.abs(found) <= largest).all(), f"the numbers in {name} are absurdly large")
     return found
 
 
 def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
     """The bytes of such a file, the same for any order of arrays and metadata. Raises FormatError."""
-    if _METADATA in arrays:
-        raise FormatError(f"no array can be called {_METADATA}")
+    require(_METADATA not in arrays, f"no array can be called {_METADATA}")
     chosen = {name: np.asarray(array) for name, array in arrays.items()}
-    if sum(array.nbytes for array in chosen.values()) > LARGEST_FILE:
-        raise FormatError(f"it is larger than {LARGEST_FILE >> 20} MiB")
+    size = sum(array.nbytes for array in chosen.values())
+    require(size <= LARGEST_FILE, f"it is larger than {LARGEST_FILE >> 20} MiB")
     header: dict[str, Any] = {_METADATA: dict(sorted(_texts(metadata).items()))} if metadata else {}
     contents, end = [], 0
     # widest first, so that every array starts at a multiple of its items' size
@@ -115,18 +111,15 @@ def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes
 
 def unpack(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Arrays and metadata in the bytes of such a file. Raises FormatError."""
-    if len(data) > LARGEST_FILE:
-        raise FormatError(f"it is larger than {LARGEST_FILE >> 20} MiB")
+    require(len(data) <= LARGEST_FILE, f"it is larger than {LARGEST_FILE >> 20} MiB")
     length = _LENGTH.unpack_from(data)[0] if len(data) >= _LENGTH.size else len(data)
     if length > LARGEST_HEADER:
         raise FormatError(f"its header is longer than {LARGEST_HEADER} bytes, or it is no file of arrays")
     text = data[_LENGTH.size : _LENGTH.size + length]
-    if not text.startswith(b"{"):
-        raise FormatError("its header does not begin with a brace")
+    require(text.startswith(b"{"), "its header does not begin with a brace")
     described = parse_json(text, "its header")
     metadata = _texts(described.pop(_METADATA, {}))
-    if len(described) > MOST_ARRAYS:
-        raise FormatError(f"it holds more than {MOST_ARRAYS} arrays")
+    require(len(described) <= MOST_ARRAYS, f"it holds more than {MOST_ARRAYS} arrays")
     for name, about in described.items():
         # printable leaves out line ends, direction marks and halves of surrogate pairs
         if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
@@ -143,8 +136,7 @@ def unpack(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 def _array(name: str, dtype: str, shape: Sequence[int], data: bytearray) -> np.ndarray:
     """Aligned and writable; the array does not keep the file in memory."""
-    if dtype not in _DTYPES:
-        raise FormatError(f"the array {name!r} has a type other than {', '.join(_DTYPES)}")
+    require(dtype in _DTYPES, f"the array {name!r} has a type other than {', '.join(_DTYPES)}")
     stored = np.dtype(_DTYPES[dtype])
     # sides count as at least one here, so that [0, 2**62] is not taken for a harmless empty array
     if len(shape) > MOST_DIMENSIONS or math.prod(max(side, 1) for side in shape) * stored.itemsize > LARGEST_FILE:
@@ -163,6 +155,5 @@ def _texts(metadata: Any) -> dict[str, str]:
     texts: list[Any] = [item for pair in metadata.items() for item in pair] if isinstance(metadata, Mapping) else [None]
     if not all(isinstance(text, str) and not any("\ud800" <= letter <= "\udfff" for letter in text) for text in texts):
         raise FormatError("its metadata is not an object of texts")
-    if sum(map(len, texts)) > MOST_METADATA:
-        raise FormatError(f"its metadata is longer than {MOST_METADATA} characters")
+    require(sum(map(len, texts)) <= MOST_METADATA, f"its metadata is longer than {MOST_METADATA} characters")
     return dict(metadata)

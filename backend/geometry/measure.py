@@ -46,8 +46,7 @@ class Measures:
 def measure(vertices: np.ndarray, faces: np.ndarray) -> Measures:
     """Measures of a triangle mesh, vertices (n, 3) and faces (m, 3).
 
-    Vertices at exactly equal positions count as one and degenerate faces as none. Raises ValueError for a
-    mesh without a face of any area.
+    Vertices at equal positions count as one and degenerate faces as none. Raises ValueError where no face has an area.
     """
     vertices, faces = weld(np.asarray(vertices, np.float64), np.asarray(faces))
     corners = vertices[faces]
@@ -56,8 +55,7 @@ def measure(vertices: np.ndarray, faces: np.ndarray) -> Measures:
         raise ValueError("the mesh has no face with an area")
     report = edge_report(faces)
     labels, count = label_faces(faces)
-    closed = report.watertight and report.winding_consistent
-    betti = betti_of_mesh(vertices, faces) if closed else None
+    betti = betti_of_mesh(vertices, faces) if report.closed else None
     lowest, highest = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
     return Measures(
         vertices=len(np.unique(faces)),
@@ -69,8 +67,8 @@ def measure(vertices: np.ndarray, faces: np.ndarray) -> Measures:
         edge_manifold=report.edge_manifold,
         winding_consistent=report.winding_consistent,
         boundary_loops=report.boundary_loops,
-        volume=float(signed_volumes(vertices, faces, labels, count).sum()) if closed else None,
-        thickness=mean_thickness(vertices, faces) if closed else None,
+        volume=float(signed_volumes(vertices, faces, labels, count).sum()) if betti else None,
+        thickness=mean_thickness(vertices, faces) if betti else None,
         b0=betti.b0 if betti else None,
         b1=betti.b1 if betti else None,
         b2=betti.b2 if betti else None,
@@ -120,16 +118,14 @@ def energies(vertices: NDArray, faces: NDArray) -> dict[str, float]:
     return {"area": float(double.sum() / 2), "bending": float(bending.sum())}
 
 
-def mean_thickness(vertices: np.ndarray, faces: np.ndarray, seed: int = 0) -> float:
+def mean_thickness(vertices: np.ndarray, faces: np.ndarray) -> float:
     """Mean thickness of a closed mesh wound outwards, in units of ``vertices``.
 
-    At random points of the surface the largest ball inside that touches it there is found by shrinking (Ma,
-    Bae and Choi 2012: a ball through the point with its centre on the inward normal shrinks to touch the
-    sample nearest to its centre, until none is nearer). The result is the mean diameter. The surface is seen
-    through SURFACE_SAMPLES random points, so walls thinner than their spacing, about 1/100 of the object,
-    measure too thick.
+    The mean diameter of the largest balls inside that touch the surface at random points of it, found by shrinking: a
+    ball through the point shrinks to touch the sample nearest to its centre, until none is nearer (Ma, Bae and Choi
+    2012). Walls thinner than the spacing of the samples, about 1/100 of the object, measure too thick.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     corners = vertices[faces].astype(np.float64)
     normals, areas = unit_normals(corners)
     chosen = rng.choice(len(faces), SURFACE_SAMPLES, p=areas / areas.sum())

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .topology import Betti, betti_of_occupancy, edge_report, euler_of_occupancy
+from .topology import Betti, betti_of_occupancy, euler_of_occupancy
 from .topology_sweep import Solid
 from .winding_number import winding_grid
 
@@ -24,12 +24,6 @@ ROOM = 2.37
 """Empty voxels around the mesh; not a whole number, because a tunnel around a column of voxel centres never closes."""
 SHIFT = np.array([0.44, 0.76, 0.21])
 """Shift of the second grid against the first, in voxels."""
-
-
-def encloses(faces: NDArray) -> bool:
-    """Whether a mesh with faces (m, 3) has an inside at all: closed and consistently wound."""
-    report = edge_report(faces)
-    return report.watertight and report.winding_consistent
 
 
 def enough_steps(path: float) -> int:

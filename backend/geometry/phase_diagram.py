@@ -23,16 +23,15 @@ LABEL_LINES = 3
 def phase_picture(
     strengths: ArrayLike,
     betti: ArrayLike,
-    safe: tuple[float, float] | None = None,
-    unstable: ArrayLike | None = None,
-    title: str = "Topology along the slider",
-    unit: str = "",
-    at: float | None = 0.0,
+    safe: tuple[float, float],
+    unstable: ArrayLike,
+    title: str,
+    at: float | None,
 ) -> bytes:
     """The picture, UTF-8.
 
-    strengths: (n,), rising, n > 1, in ``unit``; betti: (n, 3), pieces, tunnels and hollows there. The steps, and the
-    marked transitions, are drawn midway between rows that differ. safe: interval to shade; unstable: bool (n,), rows to
+    strengths: (n,), rising, n > 1; betti: (n, 3), pieces, tunnels and hollows there. The steps, and the marked
+    transitions, are drawn midway between rows that differ. safe: interval to shade; unstable: bool (n,), rows to
     underline; at: the present strength. The same input gives the same bytes. Raises ValueError for other shapes, or
     strengths that do not rise.
     """
@@ -41,20 +40,18 @@ def phase_picture(
         raise ValueError(f"strengths {x.shape} and Betti numbers {counts.shape} do not make a table")
     if not (np.isfinite(x).all() and (np.diff(x) > 0).all()):
         raise ValueError("the strengths must be finite and rise")
-    flags = np.zeros(len(x), bool) if unstable is None else np.asarray(unstable, bool)
     size: dict[str, Child] = {"width": WIDTH, "height": HEIGHT, "viewBox": f"0 0 {WIDTH} {HEIGHT}"}
     font: dict[str, Child] = {"font_family": "DejaVu Sans, Arial, sans-serif", "font_size": 12, "fill": INK}
-    lines = [Markup(), *_lines(x, counts, safe, flags, title, unit, at), Markup()]
+    lines = [Markup(), *_lines(x, counts, safe, np.asarray(unstable, bool), title, at), Markup()]
     return f"{el('svg', join(lines, chr(10)), xmlns='http://www.w3.org/2000/svg', **size, **font)}\n".encode()
 
 
 def _lines(
     x: NDArray[np.float64],
     counts: NDArray[np.int64],
-    safe: tuple[float, float] | None,
+    safe: tuple[float, float],
     unstable: NDArray[np.bool_],
     title: str,
-    unit: str,
     at: float | None,
 ) -> Iterator[Markup]:
     inner = WIDTH - LEFT - RIGHT
@@ -67,11 +64,10 @@ def _lines(
     middles = (x[changes] + x[changes + 1]) / 2
     yield leaf("rect", width=WIDTH, height=HEIGHT, fill="#ffffff")
     yield el("text", title, class_="title", x=LEFT, y=26, font_size=16, font_weight="bold")
-    if safe is not None:
-        low, high = float(place(max(safe[0], x[0]))), float(place(min(safe[1], x[-1])))
-        yield _rect("safe", low, TOP, high - low, bottom - TOP, SAFE)
-        kept = f"same topology from {_number(safe[0], x)} to {_number(safe[1], x)}{unit and f' {unit}'}"
-        yield el("text", kept, class_="range", x=WIDTH - RIGHT, y=26, text_anchor="end")
+    low, high = float(place(max(safe[0], x[0]))), float(place(min(safe[1], x[-1])))
+    yield _rect("safe", low, TOP, high - low, bottom - TOP, SAFE)
+    kept = f"same topology from {_number(safe[0], x)} to {_number(safe[1], x)}"
+    yield el("text", kept, class_="range", x=WIDTH - RIGHT, y=26, text_anchor="end")
     for first, last in _runs(unstable):
         low = float(place((x[max(first - 1, 0)] + x[first]) / 2))
         high = float(place((x[last] + x[min(last + 1, len(x) - 1)]) / 2))
@@ -94,8 +90,7 @@ def _lines(
         yield join([mark, el("text", f"{tick:.6g}", x=here, y=bottom + 19, text_anchor="middle")])
     if at is not None and x[0] <= at <= x[-1]:
         yield leaf("path", class_="present", d=f"M{place(at):.2f} {bottom} l-5 9 h10 z", fill=INK)
-    told = f"strength{f' ({unit})' if unit else ''}"
-    yield el("text", told, class_="unit", x=_at(LEFT + inner / 2), y=HEIGHT - 10, text_anchor="middle")
+    yield el("text", "strength", class_="unit", x=_at(LEFT + inner / 2), y=HEIGHT - 10, text_anchor="middle")
 
 
 def _panel(
@@ -112,7 +107,8 @@ def _panel(
     yield leaf("rect", x=LEFT, y=_at(top), width=WIDTH - LEFT - RIGHT, height=_at(tall), fill="none", stroke=FAINT)
     turn = f"rotate(-90 20 {middle})"
     yield el("text", name, class_="name", x=20, y=middle, text_anchor="middle", fill=colour, transform=turn)
-    for count in _whole_ticks(low, high):
+    # at most five counts, the lowest among them
+    for count in range(low, high + 1, -(-(high - low) // 4)):
         yield el("text", count, x=LEFT - 8, y=_at(height(count) + 4), text_anchor="end")
     changes = np.flatnonzero(counts[1:] != counts[:-1])
     steps = (places[changes] + places[changes + 1]) / 2
@@ -156,11 +152,6 @@ def _ticks(low: float, high: float) -> list[float]:
     step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough * 0.99)
     numbers = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
     return (numbers + 0.0).tolist()
-
-
-def _whole_ticks(low: int, high: int) -> list[int]:
-    """At most five counts, the lowest among them."""
-    return list(range(low, high + 1, -(-(high - low) // 4)))
 
 
 def _number(strength: float, x: NDArray[np.float64]) -> str:

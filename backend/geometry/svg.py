@@ -47,7 +47,8 @@ def leaf(name: str, /, **attributes: Child) -> Markup:
 
 
 def join(children: Sequence[Child], between: str = "") -> Markup:
-    return Markup(between.join(_child(child) for child in children if child is not None))
+    told = (child if isinstance(child, Markup) else text(child) for child in children if child is not None)
+    return Markup(between.join(told))
 
 
 def drawing(wide: float, tall: float, *parts: Markup, label: str | None = None, style: str | None = None) -> Markup:
@@ -87,10 +88,6 @@ def _written(attributes: dict[str, Child]) -> str:
 
 def _value(value: Child) -> str:
     return f"{value:.6g}" if isinstance(value, float) else escape(_visible(str(value)))
-
-
-def _child(child: Child) -> str:
-    return child if isinstance(child, Markup) else text(child)
 
 
 def _visible(given: str) -> str:

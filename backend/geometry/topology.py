@@ -29,6 +29,11 @@ class EdgeReport:
     boundary_loops: int  # connected groups of edges with one face
     edges: int
 
+    @property
+    def closed(self) -> bool:
+        """Whether the mesh has an inside at all."""
+        return self.watertight and self.winding_consistent
+
 
 def edge_report(faces: np.ndarray) -> EdgeReport:
     """Count how often each edge of ``faces`` (m, 3) is used, and in which direction."""
@@ -91,12 +96,12 @@ def signed_volumes(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray, 
 def betti_of_mesh(vertices: np.ndarray, faces: np.ndarray) -> Betti:
     """Betti numbers of the solid bounded by a closed mesh, vertices (n, 3) and faces (m, 3).
 
-    A component with positive volume is the outside of a part, one with negative volume the wall of a cavity;
-    b1 is the sum of their genera. Right when parts do not overlap and each cavity's wall is wound into it.
-    Raises ValueError for a mesh that is not closed and consistently wound.
+    A component with positive volume is the outside of a part, one with negative volume the wall of a cavity; b1 is the
+    sum of their genera. Right when parts do not overlap and each cavity's wall is wound into it. Raises ValueError for
+    a mesh that is not closed and consistently wound.
     """
     report = edge_report(faces)
-    if not (report.watertight and report.winding_consistent):
+    if not report.closed:
         raise ValueError("only a closed, consistently wound mesh has Betti numbers")
     labels, count = label_faces(faces)
     volumes = signed_volumes(vertices, faces, labels, count)
@@ -116,7 +121,7 @@ def betti_of_occupancy(inside: np.ndarray, least: int = 1) -> Betti:
     outside, bubbles = _groups(~padded, False, least)
     padded.reshape(-1)[bubbles] = True
     cavities = outside - 1
-    return Betti(parts, parts + cavities - _euler_of_cubes(_packed(padded)), cavities)
+    return Betti(parts, parts + cavities - _euler_of_cubes(np.packbits(padded, axis=-1)), cavities)
 
 
 def euler_of_occupancy(inside: np.ndarray) -> tuple[int, int]:
@@ -129,9 +134,9 @@ def euler_of_occupancy(inside: np.ndarray) -> tuple[int, int]:
     # The outside, a box with the solid cut out of it: it has the solid's tunnels, and a hollow for each of its parts.
     box = np.zeros(padded.shape[2], bool)
     box[1:-1] = True
-    packed = _packed(padded)
+    packed = np.packbits(padded, axis=-1)
     around = np.zeros_like(packed)
-    around[1:-1, 1:-1] = ~packed[1:-1, 1:-1] & _packed(box)
+    around[1:-1, 1:-1] = ~packed[1:-1, 1:-1] & np.packbits(box)
     return _euler_of_cubes(packed), _euler_of_cubes(around) - 1
 
 
@@ -170,13 +175,8 @@ def _ranges(first: np.ndarray, count: np.ndarray) -> np.ndarray:
     return np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
 
 
-def _packed(cells: np.ndarray) -> np.ndarray:
-    """A boolean array with eight cells along z in a byte, the first one highest, False beyond the end."""
-    return np.packbits(cells, axis=-1)
-
-
 def _euler_of_cubes(packed: np.ndarray) -> int:
-    """Euler number of the union of closed voxels, packed; the array's border must be False.
+    """Euler number of the union of closed voxels, eight along z in a byte; the array's border must be False.
 
     Along z the union is a set of segments over every square, edge and corner of the grid of columns: their numbers add
     up with alternating signs.
@@ -236,30 +236,18 @@ _TEXTS: dict[str, dict[bool | None, tuple[_Forms, _Forms]]] = {
             ("a hollow inside is closed off", "{} hollows inside are closed off"),
         ),
     },
-    "hole": {
-        None: (
-            ("a hole in the surface closes", "{} holes in the surface close"),
-            ("a hole in the surface opens", "{} holes in the surface open"),
-        ),
-    },
 }
 
 
-def describe(before: Betti, after: Betti, loops: tuple[int, int] | None = None, grows: bool | None = None) -> str:
-    """One sentence on what changes between two solids.
+def describe(before: Betti, after: Betti, grows: bool | None = None) -> str:
+    """One sentence on what changes between two solids of different topology.
 
-    A tunnel goes through a solid; a hollow is enclosed in it. loops: boundary loops of the meshes before and after;
-    with them the sentence also names holes in the surface, where an open mesh ends. grows: whether the solid gains
-    material where it changes, if known: it distinguishes joining from vanishing, and closing from breaking.
+    A tunnel goes through a solid; a hollow is enclosed in it. grows: whether the solid gains material where it changes,
+    if known: it distinguishes joining from vanishing, and closing from breaking.
     """
     counts = [("piece", before.b0, after.b0), ("tunnel", before.b1, after.b1), ("hollow", before.b2, after.b2)]
     clauses = [_clause(name, old, new, grows) for name, old, new in counts if old != new]
-    if loops is not None and loops[0] != loops[1]:
-        clauses.append(_clause("hole", *loops, None))
-    if clauses:
-        sentence = " and ".join(filter(None, [", ".join(clauses[:-1]), clauses[-1]]))
-    else:
-        sentence = "nothing changes: " + in_words(after)
+    sentence = " and ".join(filter(None, [", ".join(clauses[:-1]), clauses[-1]]))
     return sentence[0].upper() + sentence[1:] + "."
 
 
@@ -267,12 +255,6 @@ def topology_change(before: Betti, after: Betti, unstable: bool) -> dict[str, An
     """{"before", "after": Betti, "change": a sentence, or "" where nothing changes, "unstable"}."""
     change = describe(before, after) if before != after else ""
     return {"before": before, "after": after, "change": change, "unstable": unstable}
-
-
-def in_words(betti: Betti) -> str:
-    """For example "1 piece, 2 tunnels, no hollow"."""
-    names = zip(betti, ("piece", "tunnel", "hollow"), strict=True)
-    return ", ".join(f"{count or 'no'} {name}{'s' * (count > 1)}" for count, name in names)
 
 
 def _clause(name: str, before: int, after: int, grows: bool | None) -> str:

@@ -8,14 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ErrorCode, OmomiError
-from .topology import Betti, betti_of_mesh, betti_of_occupancy
+from ..errors import refuse
+from .topology import Betti, betti_of_mesh
 
-FINENESS = 1024
-"""Without a tolerance, changes are found to this part of the range."""
-
-Field = Callable[[float], NDArray[np.floating]]
-"""From a strength to a signed distance (x, y, z), negative inside."""
 Mesh = Callable[[float], tuple[NDArray[np.floating], NDArray[np.integer]]]
 """From a strength to a closed mesh, vertices (n, 3) and faces (m, 3)."""
 
@@ -33,9 +28,7 @@ class Solid:
     def other(self, strength: float) -> Betti:
         """Betti numbers at the other resolution. Raises OmomiError(BAD_OPTION) when there is none."""
         if self.check is None:
-            raise OmomiError(
-                ErrorCode.BAD_OPTION, "This shape has one resolution only, so there is nothing to compare it with."
-            )
+            refuse("this shape has one resolution only, so there is nothing to compare it with")
         return self.check(strength)
 
     def watched(self, look: Callable[[], None]) -> Solid:
@@ -48,18 +41,6 @@ class Solid:
         return replace(self, betti=betti)
 
     @classmethod
-    def of_field(cls, field: Field, other: Field | None = None) -> Solid:
-        """The negative set of a dense field.
-
-        other: the same field on another grid; without it every second voxel is used. The Betti numbers raise ValueError
-        where the field is not finite.
-        """
-        coarser = other or (lambda strength: field(strength)[::2, ::2, ::2])
-        return cls(
-            lambda strength: _betti_of_field(field(strength)), lambda strength: _betti_of_field(coarser(strength))
-        )
-
-    @classmethod
     def of_mesh(cls, mesh: Mesh, other: Mesh | None = None) -> Solid:
         """The solid in a closed mesh, empty for a mesh without faces; ``other`` is the mesh at another resolution.
 
@@ -67,12 +48,6 @@ class Solid:
         """
         check = None if other is None else lambda strength: _betti_of_mesh(*other(strength))
         return cls(lambda strength: _betti_of_mesh(*mesh(strength)), check)
-
-
-def _betti_of_field(field: NDArray[np.floating]) -> Betti:
-    if not np.isfinite(field).all():
-        raise ValueError("the field has values that are not finite")
-    return betti_of_occupancy(field < 0)
 
 
 def _betti_of_mesh(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> Betti:
@@ -125,11 +100,8 @@ class Sweep:
         OmomiError(BAD_OPTION) beyond the sweep.
         """
         if not self.strengths[0] <= at <= self.strengths[-1]:
-            raise OmomiError(
-                ErrorCode.BAD_OPTION,
-                f"The strength {at:g} is not in the range that was swept, {self.strengths[0]:g} to "
-                f"{self.strengths[-1]:g}.",
-            )
+            swept = f"{self.strengths[0]:g} to {self.strengths[-1]:g}"
+            refuse(f"the strength {at:g} is not in the range that was swept, {swept}")
         row = int(np.searchsorted(self.strengths, at, side="right")) - 1
         if self.strengths[row] != at and row in self.changes:
             return at, at
@@ -144,22 +116,20 @@ def sweep(solid: Solid, low: float, high: float, steps: int, check: bool = False
     Raises OmomiError(BAD_OPTION) for an empty range, no steps, or a check where there is no other resolution.
     """
     if not (np.isfinite([low, high]).all() and low < high):
-        raise OmomiError(ErrorCode.BAD_OPTION, f"A sweep needs two rising strengths, not {low:g} and {high:g}.")
+        refuse(f"a sweep needs two rising strengths, not {low:g} and {high:g}")
     if steps < 1:
-        raise OmomiError(ErrorCode.BAD_OPTION, "A sweep needs at least one step.")
+        refuse("a sweep needs at least one step")
     return _table(solid, {}, {}, np.linspace(low, high, steps + 1).tolist(), check)
 
 
-def refine(solid: Solid, rough: Sweep, tolerance: float | None = None) -> Sweep:
-    """The sweep with rows added around every change until both sides are within ``tolerance`` (by default the range /
-    FINENESS). Several changes between two rows are separated where they are farther apart than that.
+def refine(solid: Solid, rough: Sweep, tolerance: float) -> Sweep:
+    """The sweep with rows added around every change until both sides are within ``tolerance``. Several changes between
+    two rows are separated where they are farther apart than that.
 
     Raises OmomiError(BAD_OPTION) for a tolerance that is not positive.
     """
-    if tolerance is None:
-        tolerance = float(rough.strengths[-1] - rough.strengths[0]) / FINENESS
     if not tolerance > 0:
-        raise OmomiError(ErrorCode.BAD_OPTION, "The tolerance of a sweep must be positive.")
+        refuse("the tolerance of a sweep must be positive")
     known = {strength: rough.at(row) for row, strength in enumerate(rough.strengths.tolist())}
     flags = {} if rough.unstable is None else dict(zip(known, rough.unstable.tolist(), strict=True))
     waiting = [(change.low, change.high) for change in rough.transitions]

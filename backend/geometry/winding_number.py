@@ -23,8 +23,8 @@ def winding_grid(vertices: NDArray, faces: NDArray, shape: tuple[int, int, int])
     points = np.asarray(vertices, np.float64) + OFFSET
     faces = np.asarray(faces, np.int64).reshape(-1, 3)
     steps = np.zeros((shape[0], shape[1], shape[2] + 1), np.int16)
-    first_x, wide = _columns(points[:, 0], faces, shape[0])
-    first_y, deep = _columns(points[:, 1], faces, shape[1])
+    first_x, wide = grid_lines(points[:, 0], faces, 0, shape[0] - 1)
+    first_y, deep = grid_lines(points[:, 1], faces, 0, shape[1] - 1)
     for owner, x, y in face_columns(first_x, wide, first_y, deep, MOST_CROSSINGS):
         _cross(steps, points, faces[owner], x, y)
     return np.cumsum(steps[:, :, :-1], axis=2, dtype=np.int16)
@@ -60,18 +60,20 @@ def face_columns(
         start = stop
 
 
-def _columns(places: NDArray, faces: NDArray, side: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First row of voxels that each face reaches along one axis, and how many; ``places`` (n,) of the vertices."""
+def grid_lines(
+    places: NDArray, faces: NDArray, lowest: float = -np.inf, highest: float = np.inf
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First grid line from ``lowest`` to ``highest`` that each face (m, 3) meets along one axis, and how many;
+    ``places`` (n,) of the vertices along it."""
     low, high = (np.stack([rounded[faces[:, k]] for k in range(3)]) for rounded in (np.ceil(places), np.floor(places)))
-    first, last = np.maximum(low.min(axis=0), 0), np.minimum(high.max(axis=0), side - 1)
+    first, last = np.maximum(low.min(axis=0), lowest), np.minimum(high.max(axis=0), highest)
     return first.astype(np.int64), np.maximum(last - first + 1, 0).astype(np.int64)
 
 
 def _cross(steps: NDArray[np.int16], points: NDArray, faces: NDArray, x: NDArray, y: NDArray) -> None:
     """Add the crossings of faces (p, 3) with one column each, at x, y (p,), to ``steps``: the change of the winding
     number from voxel to voxel."""
-    away = [(points[faces[:, k], 0] - x, points[faces[:, k], 1] - y) for k in range(3)]
-    areas = [_area(away[(k + 1) % 3], away[(k + 2) % 3]) for k in range(3)]
+    areas = column_areas(points, faces, x, y)
     left = [area > 0 for area in areas]
     for k, area in enumerate(areas):
         # a column through an edge is on opposite sides of it for the two faces
@@ -86,6 +88,8 @@ def _cross(steps: NDArray[np.int16], points: NDArray, faces: NDArray, x: NDArray
     np.add.at(steps.reshape(-1), place, np.where(up[hit], -1, 1).astype(np.int16))
 
 
-def _area(start: tuple[NDArray, NDArray], end: tuple[NDArray, NDArray]) -> NDArray[np.float64]:
-    """Twice the signed area between a column and an edge; of the opposite edge it is exactly the opposite."""
-    return start[0] * end[1] - start[1] * end[0]
+def column_areas(points: NDArray, faces: NDArray, x: NDArray, y: NDArray) -> list[NDArray[np.float64]]:
+    """Twice the signed areas, seen along the last axis, of the triangles that columns at x, y (p,) make with the edge
+    opposite to each corner of faces (p, 3); of the same edge the other way it is exactly the opposite."""
+    a, b, c = ((points[faces[:, k], 0] - x, points[faces[:, k], 1] - y) for k in range(3))
+    return [start[0] * end[1] - start[1] * end[0] for start, end in ((b, c), (c, a), (a, b))]

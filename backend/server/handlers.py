@@ -27,7 +27,6 @@ from ..protocol.requests import (
     LearnRequest,
     Outcome,
     PoseRequest,
-    Request,
     SampleRequest,
     SolveRequest,
     StackRequest,
@@ -35,7 +34,7 @@ from ..protocol.requests import (
     TransferRequest,
 )
 from .fit_cache import FitCache
-from .jobs import Job
+from .jobs import Job, frame_of
 
 if TYPE_CHECKING:
     from ..edits.stack import EditSession
@@ -102,7 +101,7 @@ def _apply(request: ApplyRequest, context: JobContext) -> Done:
 
     session = context.fits.take(request.handle)
     applied = apply_stack(session, request.strengths, _chosen(Outcome, request.outcome), context.report)
-    context.send(_frame(request, session, applied.vertices, applied.faces, applied.sigma))
+    _send(context, session, applied.vertices, applied.faces, applied.sigma)
     return Done(request.id, jsonable(applied.summary))
 
 
@@ -153,7 +152,7 @@ def _blend(request: BlendRequest, context: JobContext) -> Done:
         title = f"From {session.fitted.scan.name} to {other.scan.name}"
         result |= sweep_blend(found, request.steps, title, lambda done, text: context.report((2 + done) / 3, text))
     context.fits.trim()
-    context.send(_frame(request, session, *mesh))
+    _send(context, session, *mesh)
     return Done(request.id, jsonable(result))
 
 
@@ -280,14 +279,9 @@ def _unfinished(context: JobContext) -> Callable[[FittedMesh], None]:
     return on_frame
 
 
-def _frame(
-    request: Request, session: EditSession, vertices: np.ndarray, faces: np.ndarray, sigma: np.ndarray
-) -> MeshFrame:
-    """The result of an edit as it travels: vertices f64 (n, 3), world units, from the origin of the fit."""
-    near = (vertices - session.origin).astype("<f4")
-    return MeshFrame(
-        request.id, session.fitted.level, True, session.origin, near, faces.astype("<i4"), sigma.astype("<f4")
-    )
+def _send(context: JobContext, session: EditSession, *mesh: np.ndarray) -> None:
+    """Send the result of an edit, see `frame_of`, from the origin of the fit."""
+    context.send(frame_of(context.job.request.id, session.fitted.level, True, session.origin, *mesh))
 
 
 def _unpacked(request: LearnRequest | AlignRequest, names: Sequence[str]) -> list[RawScan]:

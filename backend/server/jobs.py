@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ErrorCode, OmomiError
 from ..protocol.messages import MeshFrame
+from ..protocol.recipe import Point
 from ..protocol.requests import Request
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Job:
     running: bool = False
     cancelled: bool = False
     token: CancelToken | None = None  # once it runs
-    origin: tuple[float, float, float] | None = None  # world units: the centre of its first mesh
+    origin: Point | None = None  # world units: the centre of its first mesh
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
@@ -55,12 +56,13 @@ class Job:
         if self.origin is None:
             centre = (vertices.min(0) + vertices.max(0)) / 2 if len(vertices) else np.zeros(3)
             self.origin = (float(centre[0]), float(centre[1]), float(centre[2]))
-        return MeshFrame(
-            self.request.id,
-            int(mesh.level),
-            final,
-            self.origin,
-            (vertices - self.origin).astype("<f4"),
-            np.asarray(mesh.faces, "<i4").reshape(-1, 3),
-            np.asarray(mesh.sigma, "<f4").reshape(-1),
-        )
+        return frame_of(self.request.id, int(mesh.level), final, self.origin, vertices, mesh.faces, mesh.sigma)
+
+
+def frame_of(
+    job: int, level: int, final: bool, origin: Point, vertices: np.ndarray, faces: np.ndarray, sigma: np.ndarray
+) -> MeshFrame:
+    """A mesh as it travels: vertices f64 (n, 3) and sigma (n,), world units, faces (m, 3)."""
+    near = (vertices - origin).astype("<f4")
+    faces, sigma = np.asarray(faces, "<i4").reshape(-1, 3), np.asarray(sigma, "<f4").reshape(-1)
+    return MeshFrame(job, level, final, origin, near, faces, sigma)

@@ -59,6 +59,13 @@ def study_of(name: str) -> Callable[[Callable[[Plan, Album, Say], Result]], Stud
     return made
 
 
+def counted(say: Say, what: str, count: int) -> Iterator[int]:
+    """0 .. count - 1, such as seeds, and says of each ``what`` is done."""
+    for number in range(count):
+        say(f"{what} {number + 1} of {count}")
+        yield number
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """torch on one thread, and afterwards as before: the nets of the studies are too small to be shared between two.

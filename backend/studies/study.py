@@ -190,10 +190,8 @@ def find_study(name: str) -> Study:
 
 
 def run_study(name: str, size: Size, root: Path, say: Say, find: Find = find_study) -> Record:
-    """Run a study; its figures go into ``root / name``, which is made; the record has their paths relative to ``root``.
-
-    An error in the study stands in the record, its traceback on stderr. Raises OSError where the folder cannot be made.
-    """
+    """Run a study with figures in ``root / name``, which is made; paths in the record are relative to ``root``. An
+    error in the study stands in the record, its traceback on stderr. Raises OSError where the folder cannot be made."""
     (root / name).mkdir(parents=True, exist_ok=True)
     start, cpu = time.perf_counter(), time.process_time()
     found, error = None, ""
@@ -237,9 +235,6 @@ def device() -> dict[str, Any]:
 
 def _processor() -> str:
     listed = Path("/proc/cpuinfo")
-    if listed.is_file():
-        for line in listed.read_text("utf-8", "replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
+    text = listed.read_text("utf-8", "replace") if listed.is_file() else ""
+    named = re.search(r"^model name\s*:\s*(.*\S)", text, re.MULTILINE)
+    return named[1] if named else platform.processor() or platform.machine()

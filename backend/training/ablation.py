@@ -1,8 +1,5 @@
-"""`omomi ablate`: what the energy differences and the scale head are worth, each trained from nothing for a few steps.
-
-Small on purpose: two levels, few steps, the same draws for all four variants. It compares losses; it does not rank
-models.
-"""
+"""`omomi ablate`: what the energy differences and the scale head are worth, each trained from nothing for a few steps
+on two levels, with the same draws for all four variants. It compares losses; it does not rank models."""
 
 from __future__ import annotations
 

@@ -31,9 +31,7 @@ from ..field.onnx_model import CODE
 from ..field.weight_delta import FLOOR, GATE
 
 EVIDENCE = 5  # channels of evidence in each voxel: number of points, sum of their normals (3), sum of normal . position
-ATTRIBUTES = 4
-"""Numbers that Phi gets beside the code: log2 of the noise (voxels) / 3, hole filling (-1 .. 1), level / 5, and 1 at
-level 0."""
+ATTRIBUTES = 4  # beside the code: log2 of the noise (voxels) / 3, hole filling (-1 .. 1), level / 5, 1 at level 0
 WAVES = 4  # cosines along each axis of the canonical frame that the layer of the position sees
 LOG_SCALE_LIMITS = (-5.0, 1.5)  # the scale b stays between .007 and 4.5 voxels
 

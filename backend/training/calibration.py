@@ -23,10 +23,8 @@ COVERED = 0.9  # share of the errors that sigma is calibrated to cover
 NORMAL_QUANTILE = 1.6449  # a normal distribution keeps 90 % within this many standard deviations
 LEVELS = (0, 1, 2, 3)  # those that are calibrated; deeper ones take the last factor
 NOMINAL = tuple(round(0.05 + 0.1 * number, 2) for number in range(10))  # shares at which the calibration curve is read
-PER_SCAN = np.linspace(0, 1, 501)
-"""Quantiles of its errors that stand for a scan: each scan counts the same, so that no large, hard one dominates."""
-SPACING = 0.012
-"""Surface points of the bank lie about this far apart (canonical). Within it, errors are measured to their planes."""
+PER_SCAN = np.linspace(0, 1, 501)  # quantiles of its errors that stand for a scan: each scan counts the same
+SPACING = 0.012  # of surface points of the bank (canonical); within it, errors are measured to their planes
 
 
 def held_out_scans(bank: Bank, seed: int = 0) -> list[tuple[RawScan, np.ndarray, np.ndarray]]:

@@ -60,16 +60,11 @@ def range_maps(distance: Distance, settings: RangeMaps, generator: torch.Generat
     for _ in range(settings.patches):
         centre = cloud[torch.randint(len(cloud), (1,), generator=generator)]
         keep &= (cloud - centre).norm(dim=1) > settings.patch_radius
-    triangles = triangles[keep[triangles].all(1)]
-    used = torch.unique(triangles)
-    number = torch.zeros(len(cloud), dtype=torch.long)
-    number[used] = torch.arange(len(used))
-    return cloud[used].numpy(), number[triangles].numpy().astype(np.int32)
+    used, triangles = torch.unique(triangles[keep[triangles].all(1)], return_inverse=True)
+    return cloud[used].numpy(), triangles.numpy().astype(np.int32)
 
 
-def _one_view(
-    distance: Distance, eye: Tensor, settings: RangeMaps, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def _one_view(distance: Distance, eye: Tensor, settings: RangeMaps, generator: torch.Generator) -> tuple[Tensor, ...]:
     """Noisy hits (n, 3) of one camera, and the number of the hit at each pixel (p, p), -1 where there is none."""
     forward = functional.normalize(-eye, dim=0)
     right = functional.normalize(torch.linalg.cross(torch.tensor([0.0, 0.0, 1.0]), forward), dim=0)

@@ -84,7 +84,15 @@ def sap(codes: ArrayLike, factors: ArrayLike) -> float:
 
 def linear_shares(codes: ArrayLike, factors: ArrayLike) -> Table:
     """Squared correlation (d, k) of every dimension with every factor; 0 where either does not vary."""
-    first, second = (_standard(_table(values)) for values in (codes, factors))
+
+    def standard(values: ArrayLike) -> Table:
+        table = _table(values)
+        spread = table.std(axis=0)
+        # rounding alone makes a constant column vary by about this
+        varies = spread > 1e-12 * np.abs(table).max(axis=0)
+        return np.where(varies, (table - table.mean(axis=0)) / np.where(varies, spread, 1.0), 0.0)
+
+    first, second = standard(codes), standard(factors)
     return np.square(first.T @ second / len(first))
 
 
@@ -183,7 +191,7 @@ def explicitness(codes: Table, labels: NDArray, test_codes: Table, test_labels: 
         odds, member = model.predict_proba((test_codes - shift) / scale), truth[:, None] == model.classes_
         # a class with all test shapes, or none, has no curve
         kept = member.any(axis=0) & ~member.all(axis=0)
-        areas.append(roc_auc_score(member[:, kept], odds[:, kept], average=None))
+        areas.append(roc_auc_score(member[:, kept], odds[:, kept], average=None))  # type: ignore[arg-type]
     return float(np.hstack(areas).mean())
 
 
@@ -289,14 +297,6 @@ def _table(values: ArrayLike) -> Table:
     if not np.isfinite(table).all():
         raise ValueError("a value is not finite")
     return table
-
-
-def _standard(table: Table) -> Table:
-    """Columns with mean 0 and variance 1; 0 where they do not vary."""
-    spread = table.std(axis=0)
-    # rounding alone makes a constant column vary by about this
-    varies = spread > 1e-12 * np.abs(table).max(axis=0)
-    return np.where(varies, (table - table.mean(axis=0)) / np.where(varies, spread, 1.0), 0.0)
 
 
 def _entropy(counts: NDArray) -> float:

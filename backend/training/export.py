@@ -28,8 +28,7 @@ from .recursion import Encoder, Features, Recursion
 
 OPSET = 20
 CARD = "card.json"
-CHECKPOINT = "checkpoint.safetensors"
-"""The weights as torch reads them, beside the graphs; not staged into the extension."""
+CHECKPOINT = "checkpoint.safetensors"  # the weights for torch, not staged into the extension
 TOLERANCE = 1e-4  # largest difference between torch and ONNX Runtime (voxels, log scale)
 FREE = {"places": "places", "centres": "centres", "weights": "centres", "radius": None}
 """The free size of an input along its first axis, where that is not the batch; None where it is fixed."""

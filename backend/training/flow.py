@@ -40,8 +40,7 @@ class FlowConfig:
     batch: int = 512
     rate: float = 1e-3
     average: float = 0.998  # of the running mean of the weights, which is what is returned
-    floor: float = 1e-3
-    """Whitening does not blow up directions of the features with less than this share of the mean variance."""
+    floor: float = 1e-3  # least variance along a direction for whitening, as a share of the mean one
     seed: int = 0
 
 
@@ -130,14 +129,12 @@ def alignment_loss(velocity: VelocityNetwork, codes: Tensor, draws: int, generat
 
     The gradient runs through the velocity: with its input detached, as in the paper's code by a flag, alignment stalls.
     """
-    return alignment(velocity, velocity.whiten(codes), *draw_pairs(*codes.shape, draws, generator))
+    return alignment(velocity, velocity.whiten(codes), *draw_pairs(len(codes), codes.shape[1], draws, generator))
 
 
 def train_flow(features: Tensor, config: FlowConfig = FlowConfig(), device: str = "cpu") -> VelocityNetwork:
-    """The frozen velocity of (n, d) features: the running average of the weights over a cosine schedule of Adam.
-
-    Same seed, same device and same thread count, same velocity.
-    """
+    """The frozen velocity of (n, d) features: the running average of the weights over a cosine schedule of Adam, the
+    same for the same seed, device and thread count."""
     features = features.to(device, torch.float32)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)

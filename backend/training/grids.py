@@ -65,10 +65,8 @@ def splat(points: Tensor, normals: Tensor, origin: Tensor, level: int) -> Tensor
 
 
 def parent_block(field: Tensor, origins: Tensor, child_origins: Tensor) -> Tensor:
-    """Part (B, 2, 18, 18, 18) of parent blocks that lies under child blocks, with one voxel of halo.
-
-    Beyond the domain everything is outside, and surely so.
-    """
+    """Part (B, 2, 18, 18, 18) of parent blocks under child blocks, with one voxel of halo; outside the domain all is
+    empty."""
     mean = pad(field[:, :1].clamp(-TRUNCATION, TRUNCATION), (PARENT,) * 6, value=TRUNCATION)
     padded = torch.cat([mean, pad(field[:, 1:], (PARENT,) * 6, value=ABSENT_LOG_SCALE)], dim=1)
     start = (torch.div(child_origins, 2, rounding_mode="floor") - 1 - origins + PARENT).tolist()

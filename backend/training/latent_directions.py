@@ -1,11 +1,10 @@
-"""Directions in a space of codes, as sliders: found with labels or without, freed of each other, named once measured.
+"""Directions in a space of codes (n, d), as sliders: found with labels or without, freed of each other, named once
+measured.
 
-Codes are (n, d): the code z of the network, a family's coefficients, or any other numbers that can be moved linearly.
 With labels a direction is the least-squares fit of a label to the whitened codes, less what it shares with the
 directions of other labels ("weights2weights", Dravid et al. 2024). Where the shapes of a family lie on a curved sheet
-among the codes, a straight move leaves the sheet and changes what it should not; there a slider may be bent along a
-polynomial of the labels. Without labels, directions are principal components, ranked by how little of a shape they
-move (Wu et al. 2021, "StyleSpace analysis").
+among the codes, a slider may be bent along a polynomial of the labels. Without labels, directions are principal
+components, ranked by how little of a shape they move (Wu et al. 2021, "StyleSpace analysis").
 """
 
 from __future__ import annotations
@@ -20,12 +19,9 @@ from .disentanglement_metrics import SideEffects
 
 Table = NDArray[np.float64]
 
-LEAST_SPREAD = 1e-3
-"""Components with a smaller standard deviation, relative to the largest, are rounding rather than shape."""
-SHAPES_PER_TERM = 5
-"""Fewer shapes than this to a term that is fitted, and least squares fits chance rather than the label."""
-REACH = (1.0, 99.0)
-"""A slider ends at these percentiles of the shapes it was learned from: beyond them nothing is known."""
+LEAST_SPREAD = 1e-3  # standard deviation, relative to the largest, below which a component is rounding
+SHAPES_PER_TERM = 5  # of a fit, at least: with fewer, least squares fits chance
+REACH = (1.0, 99.0)  # percentiles of the shapes it was learned from, at which a slider ends
 OWN_EFFECT = 0.5  # least effect of one unit on what a slider is named after, standard deviations
 SIDE_EFFECT = 0.15  # largest mean effect on all else, per own effect: an artist does not notice a sixth of a step
 WORST_CONDITION = 100.0  # labels whose directions are as nearly the same as this cannot be told apart
@@ -42,8 +38,7 @@ class Sliders:
     high: Table  # (k,): upper end of the reach, in units
     names: tuple[str, ...]  # empty where a slider has not earned one
     degree: int = 1  # above 1 the sliders are bent
-    bend: Table | None = field(default=None, repr=False)
-    """(m, d): what each of the `products` of positions adds to a code; None where the sliders are straight."""
+    bend: Table | None = field(default=None, repr=False)  # (m, d): per product of positions; None where straight
 
     def __len__(self) -> int:
         return len(self.directions)
@@ -96,10 +91,8 @@ class Whitening:
 
 
 def whitening(codes: ArrayLike, most: int | None = None) -> Whitening:
-    """Principal components of codes (n, d), at most ``most``, without those that are nothing but rounding.
-
-    Raises ValueError for fewer than two codes, for numbers that are not finite, and where no code differs.
-    """
+    """Principal components of codes (n, d), at most ``most``, without those that are nothing but rounding. Raises
+    ValueError for fewer than two codes, for numbers that are not finite, and where no code differs."""
     table = np.asarray(codes, np.float64)
     if table.ndim != 2 or len(table) < 2 or not np.isfinite(table).all():
         raise ValueError(f"at least two codes of finite numbers, not a table of {table.shape}")
@@ -116,10 +109,8 @@ def whitening(codes: ArrayLike, most: int | None = None) -> Whitening:
 
 
 def principal(codes: ArrayLike, count: int) -> Sliders:
-    """The first ``count`` principal components as sliders, unnamed: a unit is one standard deviation.
-
-    Raises ValueError as `whitening` does.
-    """
+    """The first ``count`` principal components as sliders, unnamed: a unit is one standard deviation. Raises ValueError
+    as `whitening` does."""
     white = whitening(codes, count)
     directions = white.components * white.spread[:, None]
     readings = white.components / white.spread[:, None]
@@ -179,11 +170,8 @@ def debiased(directions: ArrayLike) -> Table:
 
 
 def locality(effects: ArrayLike) -> Table:
-    """Share (s,) of a shape that each slider moves, 1 / places .. 1, from how far (s, places) it moves each place.
-
-    The participation ratio (sum e^2)^2 / (places sum e^4): of a move that is the same on a share of the places and
-    nothing elsewhere, that share. 1 for a slider that moves nothing.
-    """
+    """Share (s,) of a shape that each slider moves, from how far (s, places) it moves each place: the participation
+    ratio (sum e^2)^2 / (places sum e^4), 1 for a slider that moves nothing."""
     squared = np.square(np.asarray(effects, np.float64))
     total, fourth = squared.sum(axis=1), np.square(squared).sum(axis=1)
     moved = fourth > 0

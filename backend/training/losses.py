@@ -4,9 +4,8 @@ Likelihood: the Laplace distribution that mean and scale describe, made asymmetr
 
 Energies: HG-VAE (Cristoforetti et al. 2017, 1705.09524) adds |H(x) - H(reconstruction)| to a variational loss and takes
 the expected energy of its mean-and-scale output without sampling. Here H is geometric. A field with mean mu and Laplace
-scale b is zero at a voxel with density exp(-|mu| / b) / (2 b), which is what the area needs: a smooth guess with a wide
-scale has the area of the shapes that it stands for, and not only its own. Bending is that of the mean's own zero set.
-The slope has to be one only where the scale is small: the mean of many shapes is no distance to any of them.
+scale b is zero at a voxel with density exp(-|mu| / b) / (2 b), which gives the area; bending is that of the mean's own
+zero set. The slope has to be one only where the scale is small: the mean of many shapes is no distance to any of them.
 """
 
 from __future__ import annotations
@@ -19,16 +18,9 @@ from ..field.bricks import TRUNCATION
 
 QUANTILE_REACH = 0.4  # hole filling -1 .. 1 asks for the quantile .5 + .4 .. .5 - .4 of the signed distance
 SLOPE_WEIGHT = 0.5  # of the slope's error beside the likelihood
-EVENNESS = 0.5
-"""Power of the predicted scale that weighs each voxel's likelihood (Seitzer et al. 2022, beta-NLL): at 0 voxels that
-are easy already drown the others, at 1 the hopeless ones do."""
+EVENNESS = 0.5  # power of the predicted scale that weighs a voxel's likelihood (Seitzer et al. 2022, beta-NLL)
 NARROWEST = 0.6  # scale (voxels) below which the zero set would fall between the voxels
 BAND = 1.5  # voxels around the zero set in which the slope should be one
-
-
-def surface_weight(target: Tensor) -> Tensor:
-    """Weight of each voxel: the zero set is what the artist gets, far voxels only have to keep their sign."""
-    return 0.2 + torch.exp(-0.5 * target.square())
 
 
 def truncated(mean: Tensor, target: Tensor) -> Tensor:
@@ -40,15 +32,15 @@ def truncated(mean: Tensor, target: Tensor) -> Tensor:
 def laplace_loss(field: Tensor, target: Tensor, filling: Tensor, evenness: float = EVENNESS) -> Tensor:
     """Weighted mean of the negative log likelihood; field (B, 2, ...), target (B, 1, ...), filling (B,).
 
-    With the quantile at one half this is the Laplace distribution. Where the evidence decides, all quantiles
-    coincide; where it does not, a low quantile of the distance means more solid, so openings close, and a high one
-    means that what was not seen stays empty.
+    At the quantile one half this is the Laplace distribution. Where the evidence does not decide, a low quantile of the
+    distance means more solid, so openings close, and a high one that what was not seen stays empty.
     """
     mean, log_scale = field[:, :1], field[:, 1:]
     quantile = (0.5 - QUANTILE_REACH * filling)[:, None, None, None, None]
     residual = target - truncated(mean, target)
     pinball = 2 * torch.maximum(quantile * residual, (quantile - 1) * residual)
-    weight = surface_weight(target)
+    # the zero set is what the artist gets, far voxels only have to keep their sign
+    weight = 0.2 + torch.exp(-0.5 * target.square())
     even = torch.exp(evenness * log_scale.detach())
     return (weight * even * (pinball * torch.exp(-log_scale) + log_scale)).sum() / weight.sum()
 

@@ -14,11 +14,8 @@ from .grids import Batch
 from .losses import EVENNESS, SLOPE_WEIGHT, energy_loss, laplace_loss, mean_error, slope_loss
 from .recursion import Recursion
 
-TAUGHT, ABSENT = 0.35, 0.15
-"""Shares of the samples that get the true code of their shape, and no code. The others get a draw of the encoder's
-posterior. From the true code, which says what the evidence cannot, the atom learns to use codes at all."""
-ANCHOR_WEIGHT, KL_WEIGHT, ALIGN_WEIGHT = 2.0, 0.01, 0.01
-"""Of the three parts of `posterior_loss`; the last is the lambda of Li et al. 2025."""
+TAUGHT, ABSENT = 0.35, 0.15  # shares with the true code, and without a code; the others get a draw of the posterior
+ANCHOR_WEIGHT, KL_WEIGHT, ALIGN_WEIGHT = 2.0, 0.01, 0.01  # in `posterior_loss`; the last is lambda of Li et al. 2025
 TRUNK_TYPE = torch.bfloat16  # number type of the atom's trunk while it is trained and judged
 DRAWS = 4  # times and noises per code in the alignment (``flow_mul`` of the paper)
 
@@ -49,13 +46,6 @@ def rate_at(config: TrainConfig, step: int, share: float) -> float:
     return config.rate * min(1.0, (step + 1) / config.warm_up) * cosine
 
 
-def draw_filling(size: int, generator: torch.Generator) -> Tensor:
-    """The hole-filling attribute of each sample: 0 for most, else anything in [-1, 1]."""
-    device = generator.device
-    value = 2 * torch.rand(size, generator=generator, device=device) - 1
-    return torch.where(torch.rand(size, generator=generator, device=device) < 0.6, torch.zeros_like(value), value)
-
-
 def estimated_noise(noise: Tensor, generator: torch.Generator) -> Tensor:
     """The noise as the engine would measure it: right within a factor of about 1.3."""
     return noise * torch.exp(0.25 * torch.randn(noise.shape, generator=generator, device=noise.device))
@@ -70,7 +60,9 @@ def objective(
     dtype: torch.dtype | None,
 ) -> tuple[Tensor, Tensor]:
     """The loss of a batch, and the codes' part of it. Codes, noise and hole filling are drawn."""
-    filling = draw_filling(len(batch.noise), generator)
+    # no hole filling for most, else anything in [-1, 1]
+    value, chance = (torch.rand(len(batch.noise), generator=generator, device=generator.device) for _ in range(2))
+    filling = torch.where(chance < 0.6, 0.0, 2 * value - 1)
     true = model.features(batch.target[0])
     mean, log_sd = model.encode(batch.evidence[0], dtype)
     code = drawn_code(mean, log_sd, true, batch.evidence[0], generator)
@@ -92,11 +84,8 @@ def drawn_code(mean: Tensor, log_sd: Tensor, true: Tensor, evidence: Tensor, gen
 def posterior_loss(
     mean: Tensor, log_sd: Tensor, true: Tensor, velocity: VelocityNetwork, generator: torch.Generator
 ) -> Tensor:
-    """Anchor to the true code, KL to a standard normal, and alignment of a draw to the flow.
-
-    The anchor is the likelihood of the true code under the posterior. It makes the posterior wide where the evidence
-    leaves the shape open, so that its draws are different completions.
-    """
+    """Anchor to the true code, KL to a standard normal, and alignment of a draw to the flow. The anchor is the
+    likelihood of the true code under the posterior, which makes it wide where the evidence leaves the shape open."""
     anchor = (0.5 * ((true - mean) * torch.exp(-log_sd)).square() + log_sd).mean()
     kl = (0.5 * (mean.square() + torch.exp(2 * log_sd) - 1) - log_sd).mean()
     sample = mean + log_sd.exp() * torch.randn(mean.shape, generator=generator, device=mean.device)

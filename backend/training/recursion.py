@@ -127,12 +127,8 @@ class Seed(nn.Module):
 
 
 class Features(nn.Module):
-    """What a code stands for: level-0 field (B, 1, 32, 32, 32) in voxels -> code (B, CODE).
-
-    A code holds whitened principal components of the averaged field: each number has mean 0 and variance 1 over the
-    shapes that it was fitted to. Aligning latent spaces with flow priors (Li et al. 2025, 2506.05240) trains its flow
-    on fixed features of the data; these are linear, so that a whole batch takes one product, and back one more.
-    """
+    """What a code stands for: level-0 field (B, 1, 32, 32, 32) in voxels -> code (B, CODE), its whitened principal
+    components: each number has mean 0 and variance 1 over the shapes that it was fitted to."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -39,8 +39,7 @@ READ = ("field0", "points", "normals")  # arrays of a shard that the archive is 
 HELD_OUT_TURNS = 24  # symmetries of the cube under which the held-out shapes calibrate plausibility
 
 
-ShardEncoder: TypeAlias = Callable[[Mapping[str, NDArray]], NDArray]
-"""The arrays READ of a shard, see `bank.make_shard` -> codes (members, d)."""
+ShardEncoder: TypeAlias = Callable[[Mapping[str, NDArray]], NDArray]  # the arrays READ of a shard -> codes (members, d)
 
 
 def release(
@@ -100,7 +99,9 @@ def release_prior(features: Features, work: Path, known: Bank, held_out: Bank, f
     stands_for = as_array(features.mean), as_array(features.basis), as_array(features.scale)
     save_codes(folder / CODES, Codes(*stands_for, directions, model))
     weights = as_array(features.scale) / np.sqrt(len(features.mean))
-    archive = build_archive(known, lambda shard: coded(features, shard["field0"]), model, weights)
+    archive = build_archive(
+        known, lambda shard: as_array(features(torch.from_numpy(shard["field0"]).float()[:, None])), model, weights
+    )
     save_archive(folder / ARCHIVE, archive)
     samples = prior.sample(len(codes), 0)
     left = (avg_pool3d(fields, 2) - features.inverse(codes)).square().mean().sqrt()
@@ -116,12 +117,10 @@ def build_archive(
     most: int = ARCHIVED_SHAPES,
     seed: int = 0,
 ) -> Archive:
-    """The archive of the shapes of a bank.
+    """The archive of the shapes of a bank, a random choice where there are more than ``most``.
 
     encode, model: the model's encoder and hash; weights (d,): how much each number of a code counts in a distance, by
-    default all the same. Whitened codes need those that undo it: without, the three nearest shapes from other programs
-    are of one family in 24 cases of 100, with them in 37. Of more than ``most`` shapes a random choice is kept. Raises
-    ValueError where there are fewer than two shapes.
+    default all the same; whitened codes need those that undo it. Raises ValueError for fewer than two shapes.
     """
     if len(known.members) < 2:
         raise ValueError(f"{known.folder} holds no shapes to make an archive of")
@@ -134,10 +133,8 @@ def build_archive(
         if chosen:
             part = {name: shard[name][chosen] for name in READ}
             codes.append(np.asarray(encode(part), np.float32))
-            pictures += [
-                thumbnail(points / 32767.0, normals / 127.0, PICTURE)
-                for points, normals in zip(part["points"], part["normals"], strict=True)
-            ]
+            surfaces = zip(part["points"] / 32767.0, part["normals"] / 127.0, strict=True)
+            pictures += [thumbnail(points, normals, PICTURE) for points, normals in surfaces]
     table = np.concatenate(codes)
     weights = np.ones(table.shape[1]) if weights is None else np.asarray(weights)
     return Archive(
@@ -178,11 +175,6 @@ def likeness(samples: np.ndarray, held_out: np.ndarray, trained: np.ndarray) -> 
     found["nearest training shape, samples"] = round(float(KDTree(trained).query(samples)[0].mean()), 4)
     found["nearest training shape, held out"] = round(float(KDTree(trained).query(held_out)[0].mean()), 4)
     return found
-
-
-def coded(features: Features, fields: np.ndarray) -> np.ndarray:
-    """Codes (n, CODE) of level-0 fields (n, 32, 32, 32)."""
-    return as_array(features(torch.from_numpy(fields).float()[:, None]))
 
 
 def as_array(tensor: Tensor) -> np.ndarray:

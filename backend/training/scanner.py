@@ -19,8 +19,7 @@ from .grids import grid_points
 Distance = Callable[[Tensor], Tensor]  # (B, N, 3) canonical points -> (B, N) signed distances
 
 SEARCH_RESOLUTION = 48  # voxels along each side of the grid on which surfaces are searched for
-LARGEST_RESIDUE = 1.5e-3
-"""Points that projection leaves farther than this (canonical) from the surface are replaced by others."""
+LARGEST_RESIDUE = 1.5e-3  # distance from the surface (canonical) beyond which a projected point is replaced
 CAMERA_DISTANCE = 3.5  # canonical units; 2.2 times the longest side
 DEPTH_PIXELS = 128  # pixels along each side of the depth buffer that decides what a camera sees
 TANGENT_OF_HALF_ANGLE = 0.36  # of the cameras' field of view
@@ -84,8 +83,9 @@ def visible(points: Tensor, normals: Tensor, cameras: Tensor) -> Tensor:
         offset = points - eye
         depth = -(offset @ direction)
         scale = DEPTH_PIXELS / (2 * TANGENT_OF_HALF_ANGLE)
-        column = (offset @ right / depth * scale + DEPTH_PIXELS / 2).long().clamp(0, DEPTH_PIXELS - 1)
-        row = (offset @ up / depth * scale + DEPTH_PIXELS / 2).long().clamp(0, DEPTH_PIXELS - 1)
+        row, column = (
+            (offset @ axis / depth * scale + DEPTH_PIXELS / 2).long().clamp(0, DEPTH_PIXELS - 1) for axis in (up, right)
+        )
         pixel = row * DEPTH_PIXELS + column
         nearest = torch.full((DEPTH_PIXELS**2,), 1e3, device=points.device)
         nearest.scatter_reduce_(0, pixel, depth, "amin")
@@ -143,11 +143,8 @@ def draw_settings(generator: torch.Generator) -> ScanSettings:
 def scan_points(
     points: Tensor, normals: Tensor, seen: Tensor, cameras: Tensor, settings: ScanSettings, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scan points (n, 3), unit normals (n, 3) and unit directions to the sensor (n, 3).
-
-    points, normals (P, 3) on the surface; seen i32 (P,), bit v set where camera v sees the point; cameras (V, 3) unit
-    directions.
-    """
+    """Scan points (n, 3), unit normals (n, 3) and unit directions to the sensor (n, 3). points, normals (P, 3) on the
+    surface; seen i32 (P,), bit v set where camera v sees the point; cameras (V, 3) unit directions."""
     device = points.device
 
     def random(*shape: int) -> Tensor:
@@ -156,7 +153,7 @@ def scan_points(
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, device=device)
 
-    clouds, directions, facing = [], [], []
+    views = []
     chosen = torch.randperm(len(cameras), generator=generator, device=device)[: settings.views]
     for number, view in enumerate(chosen.tolist()):
         density = settings.density[number % len(settings.density)]
@@ -166,19 +163,15 @@ def scan_points(
         cosine = (ray * normals[hit]).sum(1).clamp(min=0.05)
         returned = random(len(hit)) < cosine
         hit, ray, cosine = hit[returned], ray[returned], cosine[returned]
-        cloud = points[hit]
-        spread = cosine.rsqrt().clamp(max=2.0) * settings.noise
-        error = normal(len(cloud)) * spread
-        flying = random(len(cloud)) < settings.flying
-        error = error + flying * normal(len(cloud)) * FLYING_SD
-        cloud = cloud + error[:, None] * ray
+        error = normal(len(hit)) * (cosine.rsqrt().clamp(max=2.0) * settings.noise)
+        flying = random(len(hit)) < settings.flying
+        error = error + flying * normal(len(hit)) * FLYING_SD
+        cloud = points[hit] + error[:, None] * ray
         if settings.shift or settings.turn:
             turn = normal(3) * settings.turn
             cloud = cloud + torch.linalg.cross(turn.expand_as(cloud), cloud) + normal(3) * settings.shift
-        clouds.append(cloud)
-        directions.append(ray)
-        facing.append(normals[hit])
-    cloud, to_sensor, facing_out = torch.cat(clouds), torch.cat(directions), torch.cat(facing)
+        views.append((cloud, ray, normals[hit]))
+    cloud, to_sensor, facing_out = map(torch.cat, zip(*views, strict=True))
 
     keep = torch.ones(len(cloud), dtype=torch.bool, device=device)
     for _ in range(settings.patches):

@@ -45,11 +45,9 @@ def measured(fields: NDArray) -> NDArray[np.float64]:
 @torch.no_grad()
 def named_directions(features: Features, known: Bank, held_out: Bank) -> tuple[NDArray[np.float32], list[dict]]:
     """Directions (k, CODE) of the sliders that earned a name, one standard deviation of their measure each, and their
-    rows of the card. Learned from ``known`` shapes, judged on ``held_out`` ones, both under symmetries of the cube.
-
-    A name stands for what a slider does on average. On a single shape the other measures stray by the side effect that
-    the card states; over shapes of all kinds no straight direction strays less.
-    """
+    rows of the card. Learned from ``known`` shapes, judged on ``held_out`` ones, both under symmetries of the cube. A
+    name stands for what a slider does on average: on a single shape the other measures stray by the side effect that
+    the card states."""
     generator = torch.Generator().manual_seed(0)
     learned, judged = (features(turned_fields(bank, TURNS, generator)) for bank in (known, held_out))
     labels = measured(_fields(features, learned))

@@ -1,9 +1,6 @@
-"""Sliders of a code space, measured on a family whose factors are known.
-
-Shapes are drawn and encoded, and sliders are fitted to their factors. Other shapes score how well the sliders are
-disentangled, beside plain principal components and the code as it is. Side effects are measured where they count, on
-decoded shapes. Everything is drawn anew for every seed: the seed matters as much as the model (Locatello et al. 2019).
-"""
+"""Sliders of a code space, fitted to the factors of a family and measured on other shapes of it: how well they are
+disentangled, beside plain principal components and the code as it is, and their side effects on decoded shapes.
+Everything is drawn anew for every seed: the seed matters as much as the model (Locatello et al. 2019)."""
 
 from __future__ import annotations
 
@@ -27,9 +24,7 @@ from .shapes.mugs import FACTORS, Mugs, descriptors, known_factors
 
 Table = NDArray[np.float64]
 
-DEGREE = 3
-"""Of bent sliders. On the components of level 0 fields, side effects are .10 at degree 1, .06 at 2 and .03 at 3. Degree
-4 has more terms than a few hundred shapes can determine."""
+DEGREE = 3  # of bent sliders: side effects on components of fields are .10 at 1, .06 at 2 and .03 at 3
 COMPONENTS = 10  # principal components beside the sliders: the usual number of latents in the literature
 MEMBERS_AT_ONCE = 50
 STOPS = 7  # positions of a slider that is swept over its reach

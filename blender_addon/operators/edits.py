@@ -43,21 +43,16 @@ class EditOperator(PolledOperator):
 
 
 class EditRunOperator(EditOperator, RunOperator):
-    """Mix-in of an operator that asks the backend about the active object. It supplies `_work` and `_place`."""
+    """Mix-in of an operator that asks the backend about the active object. It supplies ``_work(context, client,
+    settings)``, which returns a function that makes the `Work` on the object with the session_uid `_uid`, and
+    ``_place(context, obj, result)``, which puts what the work returned in the scene and reports. Both may raise
+    OmomiError."""
 
     _uid = 0
 
     @classmethod
     def why_not(cls, context: Any) -> str:
         return why_not_start(context) or super().why_not(context)
-
-    def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
-        """What asks the backend about the object with the session_uid `_uid`. Raises OmomiError."""
-        raise NotImplementedError
-
-    def _place(self, context: Any, obj: Any, result: Any) -> None:
-        """Put what the work returned in the scene, and report. Raises OmomiError."""
-        raise NotImplementedError
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
         self._uid = context.active_object.session_uid
@@ -162,7 +157,7 @@ class OMOMI_OT_apply(EditRunOperator, bpy.types.Operator):
     }
 
     def _at_once(self, context: Any) -> set[str] | None:
-        obj, result = context.active_object, self._result(context)
+        obj, result = context.active_object, chosen(self, context.scene, "result")
         if not edits.is_neutral(obj):
             return None
         if result != "SHAPE_KEY":
@@ -173,11 +168,8 @@ class OMOMI_OT_apply(EditRunOperator, bpy.types.Operator):
         self.report({"INFO"}, f"{obj.name} is as it was without edits")
         return {"FINISHED"}
 
-    def _result(self, context: Any) -> str:
-        return chosen(self, context.scene, "result")
-
     def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
-        uid, result = self._uid, self._result(context)
+        uid, result = self._uid, chosen(self, context.scene, "result")
         refuse(apply.why_not(context.active_object, result))
         return lambda: apply.work(client, uid, settings, result)
 

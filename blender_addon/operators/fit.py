@@ -102,7 +102,7 @@ class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
 
 class CompletionOperator(PolledOperator, ActionOperator):
     """Mix-in of an operator on a fit or one of its other completions: the one named, else the active object. It
-    supplies `_use`."""
+    supplies ``_use(context, obj)``, which returns what to report and may raise OmomiError."""
 
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
     __annotations__ = {"name": StringProperty(name="Name", description="Of the object; else the active one")}
@@ -114,9 +114,6 @@ class CompletionOperator(PolledOperator, ActionOperator):
             raise Refusal(f"There are no {SEVERAL} to choose from. Press Complete Otherwise first.")
         return self._use(context, obj)
 
-    def _use(self, context: Any, obj: Any) -> str:
-        """Do it with this one and return what to report. Raises OmomiError."""
-        raise NotImplementedError
 
 
 class OMOMI_OT_show_completion(CompletionOperator, bpy.types.Operator):

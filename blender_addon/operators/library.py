@@ -26,16 +26,14 @@ GLOB = f"*{library.EDIT};*{library.PRESET};*{library.PROFILE}"
 
 
 class FileOperator(ActionOperator):
-    """Mix-in of an operator on files. It supplies `_use`."""
+    """Mix-in of an operator on files. It supplies ``_use(context, folder)``, which works on the folder of the library,
+    returns what to report, and may raise OmomiError."""
 
     bl_options = {"INTERNAL"}  # noqa: RUF012
 
     def _act(self, context: Any) -> str:
         return self._use(context, preferences.library_folder())
 
-    def _use(self, context: Any, folder: Path) -> str:
-        """Do it with the folder of the library and return what to report. Raises OmomiError."""
-        raise NotImplementedError
 
 
 class OMOMI_OT_add_from_library(EditOperator, FileOperator, bpy.types.Operator):

@@ -11,7 +11,7 @@ from bpy.props import BoolProperty
 from ..backend.errors import OmomiError
 from ..scene import preview
 from ..session import fits, live, process
-from ..session.task import Client, Task
+from ..session.task import Task
 from ..text import explain
 
 TICK_SECONDS = 0.05
@@ -49,7 +49,8 @@ class PolledOperator(OmomiOperator):
 
 
 class ActionOperator(OmomiOperator):
-    """Mix-in of an operator that is done at once. It supplies `_act`."""
+    """Mix-in of an operator that is done at once. It supplies ``_act(context)``, which returns what to report, if
+    anything, and may raise OmomiError."""
 
     def execute(self, context: Any) -> Any:
         try:
@@ -62,13 +63,11 @@ class ActionOperator(OmomiOperator):
         preview.redraw()
         return {"FINISHED"}
 
-    def _act(self, context: Any) -> str:
-        """Do it and return what to report, if anything. Raises OmomiError."""
-        raise NotImplementedError
-
 
 class RunOperator(PolledOperator):
-    """Mix-in of an operator that asks the backend. It supplies `_make` and `_commit`."""
+    """Mix-in of an operator that asks the backend. It supplies ``_make(context, client, stream)``, which returns a
+    `Task`, with previews where ``stream`` is true, and ``_commit(context, run)``, which puts the result in the scene
+    and reports. Both may raise OmomiError."""
 
     _timer: Any = None
     _run: Task | None = None
@@ -120,14 +119,6 @@ class RunOperator(PolledOperator):
     def _at_once(self, context: Any) -> set[str] | None:
         """What the operator returns where there is nothing to ask the backend, which may be what is broken."""
         return None
-
-    def _make(self, context: Any, client: Client, stream: bool) -> Task:
-        """Begin the run; stream: show previews. Raises OmomiError."""
-        raise NotImplementedError
-
-    def _commit(self, context: Any, run: Any) -> None:
-        """Put the result of the run in the scene, and report. Raises OmomiError."""
-        raise NotImplementedError
 
     def _done(self, context: Any, run: Any) -> set[str]:
         """The run is over: what the operator returns."""

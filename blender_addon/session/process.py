@@ -14,6 +14,7 @@ from ..backend.protocol.messages import Failure, Hello
 from ..ui import preferences
 
 BACKEND = Path(__file__).parents[1] / "backend"
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 _client: BackendClient | None = None
 _client_settings: tuple[list[str], Path] | None = None
@@ -21,8 +22,7 @@ _client_settings: tuple[list[str], Path] | None = None
 
 def site_folder() -> Path:
     """Where Blender unpacks the wheels of extensions for its own Python."""
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    return Path(bpy.utils.user_resource("EXTENSIONS")) / ".local" / "lib" / version / "site-packages"
+    return Path(bpy.utils.user_resource("EXTENSIONS")) / ".local" / "lib" / f"python{PYTHON}" / "site-packages"
 
 
 def command() -> list[str]:
@@ -32,11 +32,8 @@ def command() -> list[str]:
     if not interpreter:
         interpreter, sites = sys.executable, [site_folder()]
         if not (sites[0] / "onnxruntime").is_dir():
-            raise OmomiError(
-                ErrorCode.BACKEND_START,
-                f"The installed package holds no libraries for Python {sys.version_info.major}.{sys.version_info.minor}"
-                f" on this system, only for {_supported()}",
-            )
+            missing = f"holds no libraries for Python {PYTHON} on this system, only for {_supported()}"
+            raise OmomiError(ErrorCode.BACKEND_START, f"The installed package {missing}")
     return default_command(
         bpy.path.abspath(interpreter), BACKEND, sites,
         device=chosen.device, threads=chosen.threads, memory_mb=chosen.memory_mb,

@@ -29,7 +29,6 @@ from scipy.spatial import KDTree
 from scipy.stats import kendalltau
 
 from backend.edits.attributes import attribute
-from backend.edits.displacement import apply_movement
 from backend.edits.masks import REACH, PaintedMask
 from backend.field.fit import Fit, fit
 from backend.field.onnx_model import Model, load_model
@@ -44,6 +43,7 @@ from backend.protocol.requests import EditTarget, FitRequest, LearnRequest, Pose
 from backend.scan.prepare import PreparedScan, prepare
 from tests.benchmarks.bars import Bar, number, say, table, verdict, write_report
 from tests.benchmarks.cases import ROOT, find_scans
+from tests.movements import apply_movement
 
 LATENCY, LATENCY_SCAN = "latency", "clean/igea"
 STEPS = 200
@@ -59,6 +59,7 @@ KNOWN = (
     *(f"clean/ycb_{name}" for name in ("a_toy_airplane", "banana", "bleach_cleanser", "pitcher_base")),
     *("family_skulls/skull_A_J", "family_cups/cup_a", "family_teeth/tooth_B03", "raw/sfm_owl"),
 )
+
 """The sliders and what measures them were made with a look at these."""
 HELD_OUT = (
     *("family_skulls/skull_NZO", "family_cups/cup_d", "family_teeth/tooth_S08", "family_flakes/flake2"),

@@ -29,7 +29,7 @@ from scipy.stats import norm
 
 from backend.edits.apply import check_topology
 from backend.edits.apply_learned import apply_learned
-from backend.edits.displacement import MOVED, Edited, apply_movement
+from backend.edits.displacement import MOVED, Edited
 from backend.edits.fitted_scan import EditableMesh
 from backend.edits.learn import learn_from
 from backend.edits.learned import LearnedEdit
@@ -40,6 +40,7 @@ from backend.scan.prepare import prepare
 from tests.benchmarks.bars import Bar, mean, number, say, table, verdict, write_report
 from tests.benchmarks.cases import CaseFailed, ScoringTool, arguments, prepared
 from tests.benchmarks.families import FAMILIES, member
+from tests.movements import apply_movement
 
 KINDS = ("push", "dent", "scale", "twist")
 SEEDS = (0, 1)

@@ -15,12 +15,12 @@ import numpy as np
 import trimesh
 
 from backend.edits.apply_learned import apply_learned, learn_edit
-from backend.edits.displacement import apply_movement
 from backend.edits.pair_difference import pair_difference
 from backend.formats.raw_scan import RawScan
 from backend.scan.prepare import PreparedScan, prepare
 from tests.benchmarks.families import member
 from tests.docs_pictures.tiles import arguments, middle_of, save, tile, with_words
+from tests.movements import apply_movement
 
 EXAMPLES, OTHERS = (0, 2), (3, 5)
 """Members of the family, such that their handles show."""

@@ -16,7 +16,6 @@ import numpy as np
 import trimesh
 
 from backend.edits.attributes import attribute
-from backend.edits.displacement import apply_movement
 from backend.edits.masks import PaintedMask
 from backend.field.fit import fit
 from backend.field.onnx_model import load_model
@@ -24,6 +23,7 @@ from backend.formats.raw_scan import RawScan
 from backend.scan.prepare import prepare
 from tests.benchmarks.families import member
 from tests.docs_pictures.tiles import VALUES, arguments, middle_of, save, tile
+from tests.movements import apply_movement
 
 FAMILY, MEMBER = "mug", 3
 SIZE = 300

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 import trimesh
 
-from backend.edits.displacement import apply_movement
 from backend.edits.shape_sliders import shape_edit
 from backend.field.onnx_model import load_model
 from backend.formats.raw_scan import RawScan
@@ -26,6 +25,7 @@ from backend.scan.prepare import prepare
 from backend.training.demo_scan import RangeMaps, range_maps
 from backend.training.shapes.families import draw
 from tests.docs_pictures.tiles import arguments, save, tile, with_words
+from tests.movements import apply_movement
 
 SHAPES = (("creature", 14), ("creature", 18))
 SLIDERS = {"height": 1.0, "fullness": 0.5, "lean in z": 1.0}

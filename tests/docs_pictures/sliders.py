@@ -16,7 +16,6 @@ import torch
 import trimesh
 
 from backend.edits.attributes import attribute
-from backend.edits.displacement import apply_movement
 from backend.field.fit import fit
 from backend.field.onnx_model import load_model
 from backend.formats.raw_scan import RawScan
@@ -25,6 +24,7 @@ from backend.scan.prepare import prepare
 from backend.training.demo_scan import RangeMaps, range_maps
 from backend.training.shapes.families import draw
 from tests.docs_pictures.tiles import arguments, save, tile
+from tests.movements import apply_movement
 
 SHOWN = ("thickness", "smoothness", "detail")
 STRENGTHS = (-1.0, 0.0, 1.0)

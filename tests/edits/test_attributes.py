@@ -10,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 
 from backend.edits.attributes import HEIGHTS, PERCENT, SurfaceMovement, attribute
-from backend.edits.displacement import apply_movement
 from backend.edits.masks import SphereMask
 from backend.errors import ErrorCode, OmomiError
 from backend.field.bricks import BrickGrid
@@ -20,6 +19,7 @@ from backend.geometry.smoothing import SmoothedMesh
 from backend.protocol.names import ATTRIBUTES
 from backend.scan.clean import CleanReport
 from backend.scan.prepare import Frame, PreparedScan
+from tests.movements import apply_movement
 
 LEVEL = 1
 SIZE = 32 * 2**LEVEL
@@ -75,13 +75,13 @@ def moved(name: str, field: NDArray) -> tuple[SurfaceMovement, NDArray, NDArray,
     scan, fit, vertices, faces = fitted(field)
     movement = attribute(name, scan, fit)
     normals = normals_of(vertices, faces)
-    height = (movement.displacement(vertices, normals) * normals).sum(axis=1)
+    height = (movement.evaluate(vertices, normals)[0] * normals).sum(axis=1)
     return movement, vertices, faces, height
 
 
 def test_thickness_moves_a_ball_out_by_one_per_cent_of_the_longest_side() -> None:
     movement, vertices, faces, _ = moved("thickness", ball())
-    move = movement.displacement(vertices, normals_of(vertices, faces))
+    move = movement.evaluate(vertices, normals_of(vertices, faces))[0]
     assert np.allclose(np.linalg.norm(move, axis=1), PERCENT, rtol=1e-6)
     grown = np.linalg.norm(vertices + 2 * move, axis=1) - np.linalg.norm(vertices, axis=1)
     assert np.allclose(grown, 2 * PERCENT, rtol=0.02)
@@ -141,26 +141,26 @@ def test_a_wall_of_two_voxels_keeps_its_thickness_when_it_is_smoothed() -> None:
 @pytest.mark.parametrize("name", ATTRIBUTES)
 def test_points_on_the_surface_move_with_it_whatever_their_normals(name: str) -> None:
     movement, vertices, faces, _ = moved(name, lumps())
-    move = movement.displacement(vertices, normals_of(vertices, faces))
+    move = movement.evaluate(vertices, normals_of(vertices, faces))[0]
     chosen = np.random.default_rng(0).permutation(len(vertices))[:500]
-    there = movement.displacement(vertices[chosen], -normals_of(vertices, faces)[chosen])
+    there = movement.evaluate(vertices[chosen], -normals_of(vertices, faces)[chosen])[0]
     assert np.allclose(there, move[chosen], atol=1e-6 * PERCENT + 1e-9)
     middles = vertices[faces].mean(axis=1)
-    assert np.allclose(movement.displacement(middles, middles), move[faces].mean(axis=1), atol=0.1 * PERCENT)
+    assert np.allclose(movement.evaluate(middles, middles)[0], move[faces].mean(axis=1), atol=0.1 * PERCENT)
 
 
 @pytest.mark.parametrize("name", ATTRIBUTES)
 def test_what_is_far_from_the_surface_stays(name: str) -> None:
     movement, _, _, _ = moved(name, ball(0.4))
     far = np.array([[0.0, 0.0, 0.95], [0.0, 0.0, 0.0]])
-    assert not movement.displacement(far, far).any()
+    assert not movement.evaluate(far, far)[0].any()
 
 
 def test_smoothness_brings_noise_of_the_scan_onto_the_surface() -> None:
     movement, vertices, faces, _ = moved("smoothness", ball())
     normals = normals_of(vertices, faces)
     noisy = vertices + normals * (np.random.default_rng(0).normal(size=(len(vertices), 1)) * 0.2 * 2 / SIZE)
-    after = noisy + movement.displacement(noisy, normals)
+    after = noisy + movement.evaluate(noisy, normals)[0]
     before, left = (np.linalg.norm(points, axis=1).std() for points in (noisy, after))
     assert left < 0.3 * before
 

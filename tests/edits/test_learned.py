@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from backend.cli.main import main
 from backend.edits.apply_learned import apply_learned, learn_edit
-from backend.edits.displacement import apply_movement, combine, displacement_of
+from backend.edits.displacement import combine, displacement_of
 from backend.edits.edit_file import load_edit, save_edit
 from backend.edits.learned import LearnedEdit
 from backend.edits.pair_difference import Change, pair_difference
@@ -26,6 +26,7 @@ from backend.registration.similarity import Similarity, angle_between, best_simi
 from backend.registration.warp import Bumps, Warp
 from backend.scan.prepare import PreparedScan, prepare
 from tests.fakes import MODEL, MeshEngine
+from tests.movements import apply_movement
 
 BUMP = np.array([0.9, 0.2, 0.1])
 
@@ -211,7 +212,7 @@ def test_contradicting_examples_raise_the_doubt(edit: LearnedEdit) -> None:
     torn = learn_edit([example(0), example(1, -0.15)])
     points, normals = edit.codes[:, :3], edit.codes[:, 3:] / edit.radius
     assert torn.disagreement > 3 * edit.disagreement
-    assert torn.doubt(points, normals).mean() > 2 * edit.doubt(points, normals).mean()
+    assert torn.predict(points, normals)[1].mean() > 2 * edit.predict(points, normals)[1].mean()
 
 
 def test_an_example_that_lies_in_several_poses_takes_the_one_that_shows_the_same_change() -> None:
@@ -237,7 +238,7 @@ def test_no_place_moves_farther_than_what_the_examples_show_around_it(edit: Lear
 def test_doubt_grows_where_no_example_reaches(edit: LearnedEdit) -> None:
     code = edit.codes[len(edit.codes) // 2 : len(edit.codes) // 2 + 1]
     point, normal = code[:, :3], code[:, 3:] / edit.radius
-    assert edit.doubt(point + 1.8 * edit.radius * normal, normal) > 3 * edit.doubt(point, normal)
+    assert edit.predict(point + 1.8 * edit.radius * normal, normal)[1] > 3 * edit.predict(point, normal)[1]
 
 
 def test_both_walls_of_a_thin_plate_may_move_apart() -> None:
@@ -268,7 +269,7 @@ def test_an_edit_survives_its_file(edit: LearnedEdit, tmp_path) -> None:
     assert (read.sha256, read.name, read.examples) == (stored.sha256, "bump", "a, b")
     points, normals = edit.reference.points[:500], edit.reference.normals[:500]
     assert np.allclose(read.edit.displacement(points, normals), edit.displacement(points, normals), atol=1e-4)
-    assert np.allclose(read.edit.doubt(points, normals), edit.doubt(points, normals), atol=1e-2)
+    assert np.allclose(read.edit.predict(points, normals)[1], edit.predict(points, normals)[1], atol=1e-2)
 
 
 def test_an_edit_of_another_model_is_refused_by_name_and_hash(edit: LearnedEdit, tmp_path) -> None:

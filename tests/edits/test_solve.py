@@ -44,8 +44,8 @@ def test_of_several_roots_the_smallest_edit_is_taken() -> None:
 
 
 def test_a_root_outside_the_safe_interval_is_found_and_warned_about() -> None:
-    assert solve_strength(lambda s: s, 0.4, -1, 1, (-0.5, 0.5)).warnings == ()
-    (warning,) = solve_strength(lambda s: s, 0.8, -1, 1, (-0.5, 0.5)).warnings
+    assert solve_strength(lambda s: s, 0.4, -1, 1, lambda _: (-0.5, 0.5)).warnings == ()
+    (warning,) = solve_strength(lambda s: s, 0.8, -1, 1, lambda _: (-0.5, 0.5)).warnings
     assert "topology" in warning and "0.5" in warning
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from backend.edits import stack
 from backend.edits.apply import apply_stack, check_stack
-from backend.edits.displacement import Displacement, displacement_of
+from backend.edits.displacement import Displacement, displacement_of, masked
 from backend.edits.fitted_scan import EditableMesh, FittedScan
 from backend.edits.learn import learn_from
 from backend.edits.masks import PaintedMask
@@ -268,7 +268,7 @@ def test_a_masked_layer_is_what_the_mask_makes_of_it(monkeypatch: pytest.MonkeyP
     (part,) = session.lay(EditTarget.SCAN, [layer("thickness", mask=0)], weights, MODEL, ignore).displacements
     mesh = session.fitted.mesh(EditTarget.SCAN)
     region = PaintedMask.of_mesh(mesh.vertices, mesh.faces, weights, 2 / 128, mesh.normals)
-    expected = displacement_of(Flat(), mesh.vertices, mesh.normals, region)
+    expected = masked(displacement_of(Flat(), mesh.vertices, mesh.normals), region, mesh.vertices, mesh.normals)
     assert np.array_equal(part.move, expected.move) and np.array_equal(part.doubt, expected.doubt)
     assert np.allclose(part.move[:, 0], 0.1 * weights, atol=1e-3)
 

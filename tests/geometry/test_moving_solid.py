@@ -11,7 +11,8 @@ import trimesh
 
 from backend.cli.main import main
 from backend.formats.mesh_files import save_mesh
-from backend.geometry.moving_solid import encloses, enough_steps, moving_solid
+from backend.geometry.moving_solid import enough_steps, moving_solid
+from backend.geometry.topology import edge_report
 from backend.geometry.topology_sweep import refine, sweep
 from tests.edits.test_learned import blob, pushed
 from tests.fakes import MeshEngine
@@ -63,9 +64,9 @@ def test_the_grid_follows_what_moves_out_of_the_cube() -> None:
 
 def test_an_open_mesh_encloses_nothing() -> None:
     mesh = ball(0.3, 0.0)
-    assert encloses(mesh.faces)
-    assert not encloses(mesh.faces[1:])
-    assert not encloses(np.concatenate([mesh.faces[:1, ::-1], mesh.faces[1:]]))
+    assert edge_report(mesh.faces).closed
+    assert not edge_report(mesh.faces[1:]).closed
+    assert not edge_report(np.concatenate([mesh.faces[:1, ::-1], mesh.faces[1:]])).closed
 
 
 def test_the_command_line_draws_where_an_edit_is_safe(tmp_path, capsys) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from backend.errors import OmomiError
 from backend.field.bricks import BrickGrid
 from backend.field.isosurface import extract
-from backend.geometry.topology import Betti, betti_of_mesh, betti_of_occupancy, describe, in_words
+from backend.geometry.topology import Betti, betti_of_mesh, betti_of_occupancy, describe
 from backend.geometry.topology_sweep import Solid, Sweep, refine, sweep
 
 SIDE = 40
@@ -30,8 +32,16 @@ RING = torus(9, 4)
 SHELL = np.maximum(ball(0, 12), -ball(0, 7))
 
 
+def solid_of(field: Callable[[float], np.ndarray]) -> Solid:
+    """Where a dense field is negative; the other resolution is every second voxel."""
+    return Solid(
+        lambda strength: betti_of_occupancy(field(strength) < 0),
+        lambda strength: betti_of_occupancy(field(strength)[::2, ::2, ::2] < 0),
+    )
+
+
 def thicker(field: np.ndarray) -> Solid:
-    return Solid.of_field(lambda strength: field - strength)
+    return solid_of(lambda strength: field - strength)
 
 
 def mesh_of(field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +69,7 @@ def test_a_thickening_shape_changes_where_mathematics_says(
 ) -> None:
     low, high = where - 2.5, where + 2.5
     solid = thicker(field)
-    swept = refine(solid, sweep(solid, low, high, 8))
+    swept = refine(solid, sweep(solid, low, high, 8), (high - low) / 1024)
     (change,) = swept.transitions
     assert (change.before, change.after) == (before, after)
     assert abs(change.strength - where) < 0.75  # voxels: the corner of a cell is .87 away from its centre
@@ -71,7 +81,7 @@ def test_a_shell_that_thins_opens_its_hollow() -> None:
     # The dent leaves a wall of two voxels, so its sides meet when each has moved by one.
     dented = np.maximum(SHELL, -ball(14, 5))
     solid = thicker(dented)
-    swept = refine(solid, sweep(solid, -2, 0, 5))
+    swept = refine(solid, sweep(solid, -2, 0, 5), 2 / 1024)
     (change,) = swept.transitions
     assert (change.before, change.after) == (Betti(1, 0, 0), Betti(1, 0, 1))
     assert abs(change.strength + 1) < 0.75
@@ -82,14 +92,14 @@ def test_two_changes_within_one_step_are_told_apart() -> None:
     def solid(strength: float) -> Betti:
         return Betti(1 + (strength > 0.31), int(strength > 0.3), 0)
 
-    swept = refine(Solid(solid), sweep(Solid(solid), 0, 1, 2))
+    swept = refine(Solid(solid), sweep(Solid(solid), 0, 1, 2), 1 / 1024)
     assert [change.after for change in swept.transitions] == [Betti(1, 1, 0), Betti(2, 1, 0)]
     assert [round(change.strength, 2) for change in swept.transitions] == [0.3, 0.31]
 
 
 def test_a_slider_that_only_bends_has_no_transition() -> None:
     solid = thicker(ball(0, 8))
-    swept = refine(solid, sweep(solid, -2, 2, 8))
+    swept = refine(solid, sweep(solid, -2, 2, 8), 4 / 1024)
     assert not swept.transitions and swept.safe_interval() == (-2, 2)
 
 
@@ -133,7 +143,7 @@ def test_the_safe_interval_inside_a_transition_is_a_point() -> None:
     assert swept.safe_interval(1.5) == swept.safe_interval(1.0) == (1.0, 2.0)
 
 
-def test_empty_ranges_and_fields_that_are_not_finite_are_refused() -> None:
+def test_empty_ranges_are_refused() -> None:
     solid = Solid(lambda _: Betti(1, 0, 0))
     for low, high, steps in ((1, 1, 4), (1, 0, 4), (0, np.nan, 4), (0, 1, 0)):
         with pytest.raises(OmomiError):
@@ -144,21 +154,19 @@ def test_empty_ranges_and_fields_that_are_not_finite_are_refused() -> None:
         refine(solid, sweep(solid, 0, 1, 4), 0)
     with pytest.raises(OmomiError, match="not in the range"):
         sweep(solid, 0, 1, 4).safe_interval(2)
-    with pytest.raises(ValueError, match="finite"):
-        sweep(Solid.of_field(lambda _: np.full((4, 4, 4), np.nan)), 0, 1, 4)
 
 
 def test_a_topology_that_depends_on_the_grid_is_unstable() -> None:
     wall = np.abs(X) - 0.7
-    solid = Solid.of_field(
+    solid = solid_of(
         lambda strength: np.asarray(np.maximum(wall - strength, ball(0, 14)) + 5.0 * (strength < -0.5), float)
     )
-    thick = Solid.of_field(lambda _: ball(0, 9))
+    thick = solid_of(lambda _: ball(0, 9))
     assert thick.betti(0) == thick.other(0)
-    thin = Solid.of_field(
+    thin = solid_of(
         lambda strength: np.minimum(ball(-9, 6), np.maximum(np.hypot(Y, Z) - strength, np.abs(X) - 9))
     )
-    swept = refine(thin, sweep(thin, 0.2, 4, 8, check=True))
+    swept = refine(thin, sweep(thin, 0.2, 4, 8, check=True), 3.8 / 1024)
     assert swept.unstable is not None and len(swept.unstable) == len(swept.strengths)
     assert not swept.unstable[-1]
     assert solid.betti(0) == Betti(1, 0, 0)
@@ -173,7 +181,7 @@ def test_meshes_and_fields_have_the_same_betti_numbers() -> None:
         by_mesh.other(0)
 
 
-def test_words_tell_pieces_tunnels_hollows_and_holes_apart() -> None:
+def test_words_tell_pieces_tunnels_and_hollows_apart() -> None:
     one = Betti(1, 1, 1)
     said = {
         describe(one, after)
@@ -181,20 +189,17 @@ def test_words_tell_pieces_tunnels_hollows_and_holes_apart() -> None:
     }
     assert len(said) == 6
     assert describe(one, Betti(1, 0, 1)) == "A tunnel through it closes (1 before, 0 after)."
-    assert describe(one, one, loops=(2, 1)) == "A hole in the surface closes (2 before, 1 after)."
-    assert not any("hole" in text for text in said)
-    assert describe(Betti(3, 0, 0), Betti(1, 2, 0), (0, 1)) == (
+    assert describe(Betti(3, 0, 1), Betti(1, 2, 0)) == (
         "Pieces join or vanish (3 before, 1 after), 2 tunnels through it open (0 before, 2 after) and "
-        "a hole in the surface opens (0 before, 1 after)."
+        "a hollow inside opens or fills up (1 before, 0 after)."
     )
     assert describe(Betti(2, 0, 0), Betti(1, 0, 0), grows=True) == "Pieces join (2 before, 1 after)."
     assert describe(Betti(2, 0, 0), Betti(1, 0, 0), grows=False) == "A piece vanishes (2 before, 1 after)."
-    assert describe(one, one, (1, 1)) == "Nothing changes: 1 piece, 1 tunnel, 1 hollow."
-    assert in_words(Betti(1, 2, 0)) == "1 piece, 2 tunnels, no hollow"
 
 
 @given(st.tuples(*[st.integers(0, 5)] * 3), st.tuples(*[st.integers(0, 5)] * 3), st.sampled_from([None, True, False]))
 def test_every_change_has_one_sentence(before: tuple, after: tuple, grows: bool | None) -> None:
+    assume(before != after)
     text = describe(Betti(*before), Betti(*after), grows=grows)
     assert not text[0].islower() and text.endswith(".") and "{" not in text
 

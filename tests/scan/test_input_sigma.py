@@ -101,7 +101,7 @@ def test_values_of_a_body_are_told_at_the_points_of_the_scan_even_where_some_are
     scan = prepare(raw)
     subject = FittedScan(raw, scan, fit(scan, model, FitOptions(level=1)))
     shell = subject.mesh(EditTarget.FIT)
-    height = subject.to_world(shell.vertices)[:, 2].astype(np.float32)
+    height = subject.scan.frame.to_world(shell.vertices)[:, 2].astype(np.float32)
     told = subject.on_scan(shell, height)
     assert np.isnan(told[-1]) and told.shape == (len(points),)
     # a voxel at level 1 is 2 / 51 wide

@@ -38,13 +38,13 @@ def claims_of(measured: Mapping[str, Measured], values: Mapping[str, object] = {
 def test_tables_have_their_exact_values() -> None:
     found = claims_of(measures.table_checks()).values()
     assert len(found) == 5 and all(claim.verdict == "met" and claim.measured <= 1e-12 for claim in found)
-    assert math.log(2) / math.log(10) + measures.HALF == pytest.approx(1)
+    assert math.log(2) / math.log(10) + measures.completeness(5) == pytest.approx(1)
 
 
 def test_a_code_that_is_there_twice_is_as_complete_as_its_entropy_allows() -> None:
     for factors in (2, 5, 10):
         twice = np.tile(np.eye(factors), (2, 1))
-        assert measures.metrics.dci(twice).completeness == pytest.approx(measures.doubled_completeness(factors))
+        assert measures.metrics.dci(twice).completeness == pytest.approx(measures.completeness(factors))
 
 
 def test_codes_are_what_their_names_say() -> None:

@@ -38,20 +38,18 @@ from ...training.shapes.families import FAMILIES, draw
 from ...training.shapes.mugs import FACTORS, HIGH, LOW, Mugs, descriptors, known_factors
 from ...training.sliders import evidence
 from ..flow_alignment.codes import FRESH, GAUSSIAN, OVERDRIVEN, fresh_codes, made_up, turned
-from ..study import Measured, Plan, Say
+from ..study import Measured, Plan, Say, over_seeds
 
 DIAGONAL = np.diag(np.full(5, 5.0))
 REDUNDANT = np.concatenate((DIAGONAL, DIAGONAL), axis=0)
 SHARED = np.concatenate((DIAGONAL, DIAGONAL), axis=1)
 EMPTY = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
-HALF = 1 - math.log(2) / math.log(10)  # of ten codes or factors, two share what they stand for
 POINTS = 4_000  # of a mug, from which its evidence is made
 MUGS_AT_ONCE = 50
 PUSH = 3.0  # standard deviations that a channel is moved by
 HEARD = 1e-6  # least standard deviation of a gain that hears the code
 ROUND = 100  # of the first seed: rounds of new programs below it serve other studies
-SHAPES = ("csg", "rock", "creature", "furniture", "sweep", "vessel")
-"""Families whose potential is looked at, solid ones first."""
+SHAPES = ("csg", "rock", "creature", "furniture", "sweep", "vessel")  # families whose potential is looked at
 SURFACE = 96  # voxels along an edge of the grid from which a shape is scanned
 GRID = 128  # voxels along the canonical cube of the grid on which pieces, tunnels and hollows are counted
 STEPS = 8  # fewest steps from end to end of a slider; the end of a reach is then bisected
@@ -60,11 +58,16 @@ SAFE = 0.5  # share of a predicted reach at which the topology is counted
 Table = NDArray[np.float64]
 
 
+def completeness(factors: int) -> float:
+    """Of a code that holds every factor in two of its numbers, equally."""
+    return 1 - math.log(2) / math.log(2 * factors)
+
+
 def table_checks() -> dict[str, Measured]:
     """Deviations of the measures from exact values, on tables."""
     known = (
-        (metrics.dci(REDUNDANT).completeness, HALF),
-        (metrics.dci(SHARED).disentanglement, HALF),
+        (metrics.dci(REDUNDANT).completeness, completeness(5)),
+        (metrics.dci(SHARED).disentanglement, completeness(5)),
         (metrics.modularity(SHARED), 1 - 1 / 9),
         (metrics.modularity(EMPTY), 2 / 3),
         (metrics.dci(EMPTY).disentanglement, 1.0),
@@ -78,18 +81,10 @@ def code_checks(same: dict[str, float], useless: dict[str, float], twice: dict[s
     return found | {f"M{8 + k}": twice[name] for k, name in enumerate(("mig", "sap", "dci_d", "modularity", "dci_c"))}
 
 
-def doubled_completeness(factors: int) -> float:
-    """Of a code that holds every factor in two of its numbers, equally."""
-    return 1 - math.log(2) / math.log(2 * factors)
-
-
 def scores(kind: str, plan: Plan) -> dict[str, float]:
-    """Scores of a code of this kind, as in the tests of Locatello et al. 2019 (github.com/google-research/
-    disentanglement_lib): factors of equally likely values, the code a plain function of them.
-
-    Useless is a constant where a score asks for the best number, and where it asks how numbers share the factors, the
-    factors of each row in an order of its own.
-    """
+    """Scores of a code of this kind, a plain function of factors with equally likely values, as in the tests of the
+    library of Locatello et al. 2019. Useless: a constant where a score asks for the best number, and the factors of
+    each row in an order of its own where it asks how numbers share the factors."""
     mixed = "shuffled" if kind == "useless" else kind
     flat = "constant" if kind == "useless" else kind
     train, test = (factors_of(plan.factors, rows, seed) for seed, rows in enumerate((plan.train, plan.test)))
@@ -116,10 +111,8 @@ def factors_of(factors: int, rows: int, seed: int) -> Table:
 
 def code(kind: str, factors: Table) -> Table:
     """The code of each row of factors (n, k)."""
-    if kind == "identity":
-        return factors
-    if kind == "doubled":
-        return np.concatenate((factors, factors), axis=1)
+    if kind in ("identity", "doubled"):
+        return np.tile(factors, 1 if kind == "identity" else 2)
     return np.zeros_like(factors) if kind == "constant" else np.random.default_rng(9).permuted(factors, axis=1)
 
 
@@ -175,9 +168,8 @@ def measured_styles(model: Model, plan: Plan) -> Styles:
     shipped, code_dci, style_dci, heard = Shipped(model), [], [], 0
     codes = np.zeros((0, 0))
     for seed in range(plan.style_seeds):
-        (codes, factors), (others, truth) = (
-            shipped.codes(count, 2 * seed + part) for part, count in enumerate((plan.style_train, plan.style_test))
-        )
+        codes, factors = shipped.codes(plan.style_train, 2 * seed)
+        others, truth = shipped.codes(plan.style_test, 2 * seed + 1)
         code_dci.append(metrics.dci(metrics.importances(codes, factors, others, truth, seed=seed)[0]).disentanglement)
         gains, tests = shipped.gains(codes), shipped.gains(others)
         live = gains.std(axis=0) > HEARD
@@ -257,32 +249,26 @@ def standings(prior: ShapePrior, archive: Archive, members: int, seed: int) -> S
 def archive_checks(archive: Archive, found: Sequence[Standings]) -> tuple[dict[str, Measured], dict[str, object]]:
     """A figure per seed each, of the families that the archive has shapes of."""
 
-    def distances(kind: Sequence[ArchivePosition]) -> Table:
-        return np.array([one.distance for one in kind])
-
     count = np.bincount(archive.family, minlength=len(archive.families))
     present = count > 0
     chance = float((count / len(archive))[present].mean())
-    same, covered, ranks, random, driven = [], [], [], [], []
-    for one in found:
+
+    def checks(one: Standings) -> dict[str, float]:
         known = [near for near, number in zip(one.fresh, one.family, strict=True) if present[number]]
         nearest = archive.family[[near.neighbours.rows[0] for near in known]]
-        same.append(float(np.mean(nearest == one.family[present[one.family]])))
-        covered.append(float(np.mean([near.neighbours.distances[0] <= archive.radius for near in known])))
-        ranks.append(float(np.median([near.rank for near in known])))
-        random.append(auroc(distances(known), distances(one.random)))
-        driven.append(auroc(distances(known), distances(one.driven)))
-    measured = {
-        "A1": same,
-        "A2": ranks,
-        "A3": covered,
-        "A4": driven,
-        "A5": random,
-        "A5 turned": [one.turned for one in found],
-        "A6": [one.told for one in found],
-        "A7": archive.kept_by_map(),
-        "A8": float((~present).sum()),
-    }
+        own, driven, random = (np.array([each.distance for each in kind]) for kind in (known, one.driven, one.random))
+        return {
+            "A1": float(np.mean(nearest == one.family[present[one.family]])),
+            "A2": float(np.median([near.rank for near in known])),
+            "A3": float(np.mean([near.neighbours.distances[0] <= archive.radius for near in known])),
+            "A4": auroc(own, driven),
+            "A5": auroc(own, random),
+            "A5 turned": one.turned,
+            "A6": one.told,
+        }
+
+    measured = over_seeds([checks(one) for one in found])
+    measured |= {"A7": archive.kept_by_map(), "A8": float((~present).sum())}
     return measured, {"thrice": 3 * chance, "chance": chance, "common": COVERED_SHARE}
 
 
@@ -310,12 +296,12 @@ def slid_shapes(prior: ShapePrior, count: int, sliders: int | None, say: Say) ->
         shell = subject.mesh(EditTarget.FIT)
         for name in names:
             if name in ATTRIBUTES:
-                made, own = attribute(name, subject.scan, subject.fit), ATTRIBUTES[name]
-                found.append(slid(family, shell, name, made, own.unit, own.low, own.high))
+                movement, ends = attribute(name, subject.scan, subject.fit), ATTRIBUTES[name]
             else:
-                edit = shape_edit(name, subject.scan, subject.fit, prior)
-                unit = prior.sliders[name].unit
-                found.append(slid(family, shell, name, edit.movement, unit, edit.low, edit.high))
+                ends = shape_edit(name, subject.scan, subject.fit, prior)
+                movement = ends.movement
+            unit = (ATTRIBUTES[name] if name in ATTRIBUTES else prior.sliders[name]).unit
+            found.append(slid(family, shell, name, movement, unit, ends.low, ends.high))
         say(f"{family}: {np.mean([one.share for one in found if one.shape == family]):.0%} of the sliders is safe")
     return found
 
@@ -342,16 +328,13 @@ def slid(shape: str, shell: EditableMesh, name: str, movement: Movement, unit: s
 
 def reach_checks(found: Sequence[Slid]) -> dict[str, Measured]:
     own, learned = ([one.share for one in found if (one.reach.name in ATTRIBUTES) is kind] for kind in (True, False))
-    ends = [
-        (told / end, safe / end)
-        for one in found
-        for told, safe, end in zip(one.foretold, one.reach.safe, (one.reach.low, one.reach.high), strict=True)
-        if end
-    ]
-    foretold, counted = np.array(ends).T
+    ends = np.array([(one.foretold, one.reach.safe, (one.reach.low, one.reach.high)) for one in found])
+    foretold, counted, whole = np.moveaxis(ends, 1, 0)
+    there = whole != 0
+    off = np.abs(foretold[there] / whole[there] - counted[there] / whole[there])
     measured: dict[str, Measured] = {
         "R1": float(np.mean([kept for one in found for kept in one.kept])),
-        "R2": float(np.abs(foretold - counted).mean()),
+        "R2": float(off.mean()),
         "R3": float(np.median(own)),
         "R5": float(np.mean([one.share < 0.02 for one in found])),
     }

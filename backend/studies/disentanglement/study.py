@@ -4,10 +4,11 @@ archive of what it has seen, and as the potential of what can still be made of a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from ...field.onnx_model import load_model
 from ...prior.archive import Archive
@@ -36,13 +37,9 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     styles = measures.measured_styles(model, plan)
     if len(styles.shares):
         draw_styles(album, styles)
-    measured = (
-        measures.table_checks()
-        | measures.code_checks(*codes.values())
-        | slider_checks(sliders)
-        | measures.style_checks(styles)
-    )
-    values = {"doubled": measures.doubled_completeness(plan.factors), "grid": measures.GRID}
+    measured = measures.table_checks() | measures.code_checks(*codes.values())
+    measured |= slider_checks(sliders) | measures.style_checks(styles)
+    values = {"doubled": measures.completeness(plan.factors), "grid": measures.GRID}
     say("the archive")
     prior = load_prior()
     if prior.archive is not None:
@@ -83,18 +80,16 @@ def slider_checks(found: dict[str, Any]) -> dict[str, Measured]:
 
 
 OURS, PLAIN, RAW = "#a8481f", "#7c8796", "#cfc8bb"
-SPELLED = {
-    "dci_d": "DCI disentangl.",
-    "dci_c": "DCI complete.",
-    "dci_i": "DCI informat.",
-    "mig": "MIG",
-    "sap": "SAP",
-    "factor_vae": "FactorVAE",
-    "beta_vae": "beta-VAE",
-    "modularity": "modularity",
-    "explicitness": "explicitness",
-}
+SPELLED = {"dci_d": "DCI disentangl.", "dci_c": "DCI complete.", "dci_i": "DCI informat.", "mig": "MIG", "sap": "SAP"}
+SPELLED |= {"factor_vae": "FactorVAE", "beta_vae": "beta-VAE"}
 MEANT = {"before": "with labels", "debiased": "debiased", "bent": "bent", "components": "plain\ncomponents"}
+
+
+def bars(axes: Axes, number: int, series: int, each: Iterable[dict[str, float]], shade: str, label: str) -> None:
+    """Bar ``number`` of every group of ``series``: {"mean", "sd"}."""
+    means, spread = zip(*((one["mean"], one["sd"]) for one in each), strict=True)
+    at = np.arange(len(means)) + 0.8 / series * (number - (series - 1) / 2)
+    axes.bar(at, means, 0.74 / series, yerr=spread if any(spread) else None, color=shade, label=label, capsize=2)
 
 
 def draw_scores(album: Album, found: dict[str, Any]) -> None:
@@ -103,14 +98,12 @@ def draw_scores(album: Album, found: dict[str, Any]) -> None:
     with album.figure("scores", (10, 4.2)) as figure:
         axes = figure.subplots()
         for number, (kind, name, shade) in enumerate(kinds):
-            each = [found["scores"][kind][measure] for measure in SCORES]
-            at = np.arange(len(SCORES)) + 0.27 * (number - 1)
-            means, spread = [one["mean"] for one in each], [one["sd"] for one in each]
-            axes.bar(at, means, 0.25, yerr=spread, color=shade, label=name, capsize=2)
+            bars(axes, number, len(kinds), found["scores"][kind].values(), shade, name)
         for measure, target in (("dci_d", 0.8), ("mig", 0.4)):
             place = SCORES.index(measure)
             axes.hlines(target, place - 0.42, place + 0.42, color="black", lw=1.5, ls="--")
-        axes.set_xticks(range(len(SCORES)), [SPELLED[measure] for measure in SCORES], rotation=20, ha="right")
+        names = [SPELLED.get(measure, measure) for measure in SCORES]
+        axes.set_xticks(range(len(SCORES)), names, rotation=20, ha="right")
         axes.set(ylabel="score (0 to 1)", ylim=(0, 1.08))
         axes.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.11))
 
@@ -121,15 +114,13 @@ def draw_side_effects(album: Album, found: dict[str, Any]) -> None:
     with album.figure("side_effects", (10, 4.2)) as figure:
         kinds, sliders = figure.subplots(1, 2)
         for number, (place, name, shade) in enumerate(places):
-            side = found["side_effect"][place]
-            at = np.arange(len(side)) + 0.4 * (number - 0.5)
-            means, spread = [one["mean"] for one in side.values()], [one["sd"] for one in side.values()]
-            kinds.bar(at, means, 0.37, yerr=spread, color=shade, label=f"learned where {name}", capsize=3)
+            side = found["side_effect"][place].values()
+            bars(kinds, number, len(places), side, shade, f"learned where {name}")
         kinds.set_xticks(range(len(MEANT)), list(MEANT.values()))
         kinds.set(ylabel="mean side effect (sd of each measure)", title="By kind of slider")
         for number, (kind, shade) in enumerate((("before", RAW), ("debiased", PLAIN), ("bent", OURS))):
-            values = [row["side"][kind] for row in found["sliders"]]
-            sliders.bar(np.arange(len(values)) + 0.27 * (number - 1), values, 0.25, color=shade, label=MEANT[kind])
+            side = [{"mean": row["side"][kind], "sd": 0.0} for row in found["sliders"]]
+            bars(sliders, number, 3, side, shade, MEANT[kind])
         sliders.set_xticks(range(len(FACTORS)), FACTORS)
         sliders.set(ylabel="side effect (sd)", title="By slider, factors independent")
         for axes in (kinds, sliders):
@@ -153,27 +144,22 @@ def draw_archive(album: Album, archive: Archive, found: Sequence[measures.Standi
     """The map of the training shapes with new ones on it, and how far these lie from them."""
     with album.figure("archive", (13, 5.2)) as figure:
         flat, apart, covered = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
+        families = np.concatenate([one.family for one in found])
         for number, name in enumerate(archive.families):
             own = archive.family == number
             if own.any():
                 flat.scatter(*archive.places[own].T, s=9, color=colour(number), label=name, linewidths=0)
-            new = [
-                each.place for one in found for each, its in zip(one.fresh, one.family, strict=True) if its == number
-            ]
-            if new:
-                shade = colour(number) if own.any() else "white"
-                flat.scatter(*np.array(new).T, s=34, color=shade, edgecolors="black", linewidths=0.9)
+            new = np.array([each.place for one in found for each in one.fresh])[families == number]
+            shade = colour(number) if own.any() else "white"
+            flat.scatter(*new.T, s=34, color=shade, edgecolors="black", linewidths=0.9)
         flat.set(xticks=[], yticks=[])
         flat.set_title("Training shapes (dots), new ones (ringed;\nwhite: of a family that is missing)")
         flat.legend(frameon=False, fontsize=8, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.01), markerscale=2)
-        kinds = (
-            ("driven", "sliders over-driven", RAW),
-            ("fresh", "new shapes", OURS),
-            ("random", "random codes", PLAIN),
-        )
-        far = {kind: [each.distance for one in found for each in getattr(one, kind)] for kind, _, _ in kinds}
+        kinds = {"driven": ("sliders over-driven", RAW), "fresh": ("new shapes", OURS)}
+        kinds |= {"random": ("random codes", PLAIN)}
+        far = {kind: [each.distance for one in found for each in getattr(one, kind)] for kind in kinds}
         bins = np.geomspace(max(min(map(min, far.values())), 0.05), max(map(max, far.values())), 30)
-        for kind, name, shade in kinds:
+        for kind, (name, shade) in kinds.items():
             apart.hist(far[kind], bins, color=shade, alpha=0.75, label=name)
         apart.set(xscale="log", ylabel="shapes", title="How far from the archive")
         ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if bins[0] <= tick <= bins[-1]]

@@ -29,8 +29,7 @@ from ..study import Measured
 
 FRESH = 1_000_000  # first seed of the programs: those of training count from 0
 POINTS = 3_000  # of a surface, from which the truncated distances of level 0 are measured
-DRIVEN = 3.0
-"""Sliders are driven to this many times the end of their range; or of USUAL, where the model has directions alone."""
+DRIVEN = 3.0  # times the end of its range, or USUAL where the model has directions alone, to which a slider is driven
 USUAL = 2.0
 
 REAL = "real, held out"
@@ -59,10 +58,8 @@ def fresh_codes(codes: Codes, families: int | None, members: int, round: int = 0
 
 
 def turned(codes: Codes, table: Table) -> Table:
-    """The codes (48 n, CODE) of the same shapes in every orientation of the cube, mirrored ones too.
-
-    A code is affine in the field, and so is a turn: each is one small matrix.
-    """
+    """The codes (48 n, CODE) of the same shapes in every orientation of the cube, mirrored ones too. A code is affine
+    in the field, and so is a turn: each is one small matrix."""
     side = (COARSE,) * 3
     basis, mean = codes.basis.reshape(*side, -1), codes.mean.reshape(side)
     found = []
@@ -77,10 +74,7 @@ def turned(codes: Codes, table: Table) -> Table:
 
 def made_up(real: Table, prior: ShapePrior, seed: int) -> dict[str, Table]:
     """Codes that no shape has, or none in the training set, as many of each kind as there are real ones (n, CODE).
-
-    Shuffled: every number comes from another real code, so that each alone is distributed as in real codes. Noise is
-    per standard deviation of whitened codes.
-    """
+    Shuffled: every number comes from another real code. Noise is per standard deviation of whitened codes."""
     rng, flow, (count, size) = np.random.default_rng(seed), prior.flow, real.shape
     ends = [(slider.delta, slider.low, slider.high) for slider in prior.sliders.values()]
     ends = ends or [(row, -USUAL, USUAL) for row in prior.codes.directions]
@@ -97,11 +91,8 @@ def made_up(real: Table, prior: ShapePrior, seed: int) -> dict[str, Table]:
 
 
 def scorers(flow: FlowPrior) -> dict[str, Callable[[Table], NDArray]]:
-    """Scores (n,) of codes by name, higher for less likely codes.
-
-    KL pulls codes to the Gaussian N(0, I) of whitened codes, whose surprise is their mean square. Its typical set is a
-    shell, so a code off the shell on either side is unlikely, too.
-    """
+    """Scores (n,) of codes by name, higher for less likely codes: the mean square of whitened codes (KL), its distance
+    from that of the typical set, a shell, and the flow's own."""
 
     def square(codes: Table) -> NDArray:
         return np.square(flow.whiten(codes)).mean(axis=1)
@@ -127,11 +118,10 @@ def compare_scores(real: Table, prior: ShapePrior, seeds: int, followed: int, st
     sets = [made_up(real, prior, seed) for seed in range(seeds)]
     kinds = {REAL: real} | sets[0]
     scores = {name: {kind: scorer(codes) for kind, codes in kinds.items()} for name, scorer in asked.items()}
-    auc: dict[str, dict[str, list[float]]] = {name: {kind: [] for kind in sets[0]} for name in asked}
-    for made in sets:
-        for kind, codes in made.items():
-            for name, scorer in asked.items():
-                auc[name][kind].append(auroc(scores[name][REAL], scorer(codes)))
+    auc = {
+        name: {kind: [auroc(scores[name][REAL], scorer(made[kind])) for made in sets] for kind in sets[0]}
+        for name, scorer in asked.items()
+    }
     # spread over the table, since neighbours in it are of one program
     chosen = np.linspace(0, len(real) - 1, followed).astype(int)
     surprise = {
@@ -151,16 +141,13 @@ def score_checks(told: ScoreComparison) -> dict[str, Measured]:
     late, plain = ([told.auc[name][kind] for kind in kinds] for name in (LATE, KL))
     measured: dict[str, Measured] = {f"S{number}": runs for number, runs in enumerate(late, 1)}
     measured |= {f"S{number} KL": runs for number, runs in enumerate(plain, 1)}
-    measured["S6"] = (np.array(late) - np.array(plain)).mean(axis=0).tolist()
-    measured["S7"] = told.auc[LATE][SAMPLED]
+    measured |= {"S6": (np.array(late) - np.array(plain)).mean(axis=0).tolist(), "S7": told.auc[LATE][SAMPLED]}
     return measured | {"S8": told.rank[LATE], "S8 L": told.rank[WHOLE], "S8 KL": told.rank[KL]}
 
 
 def flow_surprise(velocity: Velocity, points: NDArray, steps: int, probes: int = 8, seed: int = 0) -> NDArray:
-    """The flow's negative log likelihood (n,) of whitened points (n, d), in nats per dimension.
-
-    Heun's method follows the velocity back; Hutchinson's estimate over fixed signs gives its divergence:
-    log p(x1) = log N(x0) - integral of div v (Chen et al. 2018, arXiv 1806.07366).
+    """The flow's negative log likelihood (n,) of whitened points (n, d), in nats per dimension: log p(x1) = log N(x0) -
+    integral of div v (Chen et al. 2018, arXiv 1806.07366), by Heun's method and Hutchinson's estimate over fixed signs.
     """
     count, size = points.shape
     signs = np.random.default_rng(seed).choice(np.array([-1, 1], np.float32), (probes, size))
@@ -215,27 +202,26 @@ def shape_draws(real: Table, prior: ShapePrior, made: dict[str, Table], outlined
         kind: np.linalg.norm((np.stack([back for back, _ in pairs]) - chosen[kind]) * weights, axis=1)
         for kind, pairs in found.items()
     }
-    return ShapeDraws(
-        codes, distance, whole, strayed, {noise: errors(prior.flow, real, noise) for noise in NOISE_LEVELS}
-    )
+    denoised = {noise: errors(prior.flow, real, noise) for noise in NOISE_LEVELS}
+    return ShapeDraws(codes, distance, whole, strayed, denoised)
 
 
 def code_of_outline(code: Table, codes: Codes) -> tuple[Table, float]:
-    """The code (CODE,) of the solid that a code's outline encloses, and the share of the volume in one piece.
-
-    The code of a shape comes back nearly unchanged: coarse voxels blur it. A code whose field is not a distance from
-    any surface comes back as another one.
-    """
+    """The code (CODE,) of the solid that a code's outline encloses, and the share of the volume in one piece. The code
+    of a shape comes back nearly unchanged, and one whose field is no distance from any surface as another one."""
     outline = outline_of(code, codes)
-    inside = np.asarray(zoom(codes.field_of(code), BLOCK // COARSE, order=3, mode="nearest", grid_mode=True)) < 0
+    inside = magnified(codes.field_of(code), BLOCK // COARSE) < 0
     away = np.full(inside.size, TRUNCATION)
     if len(outline.points):
-        axis = (np.arange(BLOCK) + 0.5) * VOXEL - 1
-        centres = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
-        reach = TRUNCATION * VOXEL
+        centres, reach = (np.argwhere(np.ones_like(inside)) + 0.5) * VOXEL - 1, TRUNCATION * VOXEL
         found = np.asarray(KDTree(outline.points).query(centres, distance_upper_bound=reach)[0])
         away = np.minimum(found, reach) / VOXEL
     return codes.of_field(np.where(inside, -1, 1) * away.reshape(inside.shape)), outline.whole
+
+
+def magnified(field: NDArray, times: int) -> NDArray:
+    """A coarse field (n, n, n) with ``times`` as many voxels along each axis, by cubic splines."""
+    return np.asarray(zoom(field, times, order=3, mode="nearest", grid_mode=True))
 
 
 def nearest(points: NDArray, known: NDArray) -> NDArray[np.float64]:
@@ -245,11 +231,9 @@ def nearest(points: NDArray, known: NDArray) -> NDArray[np.float64]:
 
 
 def errors(flow: FlowPrior, real: Table, level: float, seed: int = 0) -> tuple[float, float]:
-    """Mean square errors of codes that the Gaussian and the flow denoise, per variance of the noise.
-
-    The best guess under N(0, I) is y / (1 + level^2). Under the flow, x = t y with t = 1 / (1 + level) is a
-    point at time t, and E[x1 | x] = x + (1 - t) v(x, t).
-    """
+    """Mean square errors of codes that the Gaussian and the flow denoise, per variance of the noise. The best guess
+    under N(0, I) is y / (1 + level^2). Under the flow, x = t y with t = 1 / (1 + level) is a point at time t, and E[x1
+    | x] = x + (1 - t) v(x, t)."""
     true = flow.whiten(real)
     noise = np.random.default_rng(seed).standard_normal(true.shape).astype(np.float32)
     guessed = true + np.float32(level) * noise
@@ -268,17 +252,8 @@ def draw_checks(found: ShapeDraws) -> dict[str, float]:
         return float(table[one].mean() / table[other][: len(table[one])].mean())
 
     valid = {kind: float((shares >= IN_ONE_PIECE).mean()) for kind, shares in found.whole.items()}
-    return {
-        "P1": ratio(found.distance, SAMPLED, GAUSSIAN),
-        "P2": ratio(found.distance, SAMPLED, REAL),
-        "P3": ratio(found.distance, GAUSSIAN, REAL),
-        "P4": ratio(found.distance, PULLED, GAUSSIAN),
-        "P5": ratio(found.distance, SHRUNK, GAUSSIAN),
-        "V1": ratio(found.strayed, SAMPLED, GAUSSIAN),
-        "V2": ratio(found.strayed, SAMPLED, REAL),
-        "V3": ratio(found.strayed, PULLED, GAUSSIAN),
-        "V4": ratio(found.strayed, SHRUNK, GAUSSIAN),
-        "V5": valid[SAMPLED] - valid[GAUSSIAN],
-        "V6": valid[SAMPLED],
-        "V7": valid[REAL],
-    }
+    near = ((SAMPLED, GAUSSIAN), (SAMPLED, REAL), (GAUSSIAN, REAL), (PULLED, GAUSSIAN), (SHRUNK, GAUSSIAN))
+    back = ((SAMPLED, GAUSSIAN), (SAMPLED, REAL), (PULLED, GAUSSIAN), (SHRUNK, GAUSSIAN))
+    measured = {f"P{number}": ratio(found.distance, *pair) for number, pair in enumerate(near, 1)}
+    measured |= {f"V{number}": ratio(found.strayed, *pair) for number, pair in enumerate(back, 1)}
+    return measured | {"V5": valid[SAMPLED] - valid[GAUSSIAN], "V6": valid[SAMPLED], "V7": valid[REAL]}

@@ -16,25 +16,13 @@ from ...prior.flow import LATE
 from ...training.flow import FlowConfig, VelocityNetwork, alignment, train_flow
 from ..instruments import Album
 from ..study import Measured, Plan, over_seeds
-from .toys import (
-    REACH,
-    SIDE,
-    Modes,
-    Toy,
-    agreement,
-    align_and_rescatter,
-    align_to_levels,
-    align_to_median,
-    descend,
-    detached,
-    losses,
-    mean_loss,
-    modes_of,
-)
+from . import toys
+from .toys import REACH, SIDE, Modes, Toy, agreement, align_to_levels, descend, losses, mean_loss, modes_of
 
 REAL, START, ALIGNED, DETACHED = "real data", "start: N(0, I)", "aligned to the end", "aligned, input detached"
 LATER, HALTED = "late times, to the end", "stopped at the data's middle"
 LEVELLED, SCATTERED = "each at a level of the data", "out of the modes again"
+SURPRISE, LOSS, CUT = "surprise", "loss", "detached surprise"
 NEARBY = 15.0  # nats below which a point is near the data
 EARLY = 300  # steps, a mark of every plan
 
@@ -42,9 +30,7 @@ EARLY = 300  # steps, a mark of every plan
 @dataclass(frozen=True)
 class Run:
     points: dict[str, Tensor]  # of all ends, by name
-    surprise: list[float]  # mean at the marks
-    loss: list[float]
-    detached_surprise: list[float]  # up to the mark at which that descent ends
+    ways: dict[str, list[float]]  # surprise and loss at the marks, and surprise of the shorter descent, input detached
     averaged: Modes  # of latents that were aligned with four draws at a step
 
 
@@ -54,7 +40,7 @@ def run(toy: Toy, plan: Plan, seed: int) -> Run:
     real = toy.sample(plan.latents, generator)
     start = torch.randn(plan.latents, 2, generator=generator)
     way = descend(start, toy.field, plan.marks, seed)
-    cut = descend(start, detached(toy.field), [mark for mark in plan.marks if mark <= plan.detached_steps], seed)
+    cut = descend(start, toys.detached(toy.field), [mark for mark in plan.marks if mark <= plan.detached_steps], seed)
     known, steps = toy.sample(1000, generator), [plan.more_steps]
     points = {
         REAL: real,
@@ -62,13 +48,13 @@ def run(toy: Toy, plan: Plan, seed: int) -> Run:
         ALIGNED: way[-1],
         DETACHED: cut[-1],
         LATER: descend(start, toy.field, steps, seed, span=LATE)[-1],
-        HALTED: align_to_median(start, toy.field, known, plan.halt_steps),
+        HALTED: toys.align_to_median(start, toy.field, known, plan.halt_steps),
         LEVELLED: align_to_levels(start, toy.field, known, plan.halt_steps, generator),
-        SCATTERED: align_and_rescatter(start, toy.field, known, plan.halt_steps, generator),
+        SCATTERED: toys.align_and_rescatter(start, toy.field, known, plan.halt_steps, generator),
     }
     averaged = modes_of(descend(start, toy.field, steps, seed, draws=4)[-1], toy)
-    surprise, cut_surprise = ([float(toy.surprise(at).mean()) for at in path] for path in (way, cut))
-    return Run(points, surprise, [mean_loss(at, toy.field) for at in way], cut_surprise, averaged)
+    ways = {name: [float(toy.surprise(at).mean()) for at in path] for name, path in ((SURPRISE, way), (CUT, cut))}
+    return Run(points, ways | {LOSS: [mean_loss(at, toy.field) for at in way]}, averaged)
 
 
 @dataclass(frozen=True)
@@ -97,10 +83,10 @@ def exact_checks(toy: Toy, plan: Plan, runs: Sequence[Run], over: Maps) -> dict[
         found = {
             "E1": surprise[REAL],
             "E2": mean_loss(one.points[REAL], toy.field),
-            "E3": one.loss[0],
+            "E3": one.ways[LOSS][0],
             "E4": surprise[START],
-            "E5": one.surprise[plan.marks.index(EARLY)],
-            "E6": one.loss[-1],
+            "E5": one.ways[SURPRISE][plan.marks.index(EARLY)],
+            "E6": one.ways[LOSS][-1],
             "E7": surprise[ALIGNED],
             "E10": modes[ALIGNED].spread,
             "E11": -modes[ALIGNED].offset,
@@ -116,9 +102,9 @@ def exact_checks(toy: Toy, plan: Plan, runs: Sequence[Run], over: Maps) -> dict[
 
     counts = np.sum([modes_of(one.points[ALIGNED], toy).counts for one in runs], axis=0)
     shares = (1000 * counts / counts.sum()).tolist()
-    (m1, m2), (m3, _), (m6, _) = (agreement(loss, over.surprise) for loss in (over.rough, over.whole, over.late))
-    (m4, m5), (m7, _) = (agreement(loss, over.surprise, NEARBY) for loss in (over.whole, over.late))
-    plane = {"M1": m1, "M2": m2, "M3": m3, "M4": m4, "M5": m5, "M6": m6, "M7": m7}
+    rough, (whole, _), (late, _) = (agreement(loss, over.surprise) for loss in (over.rough, over.whole, over.late))
+    near, (late_near, _) = (agreement(loss, over.surprise, NEARBY) for loss in (over.whole, over.late))
+    plane = {f"M{number}": value for number, value in enumerate((*rough, whole, *near, late, late_near), 1)}
     return over_seeds([checks(one) for one in runs]) | {"E8": min(shares), "E9": max(shares)} | plane
 
 
@@ -183,16 +169,10 @@ def trained_checks(five: Sequence[Trained], others: Sequence[Trained]) -> dict[s
     """Every target of trained flows, those of the five Gaussians and of the other toys."""
 
     def checks(one: Trained) -> dict[str, float]:
-        modes = modes_of(one.aligned, one.toy)
-        return {
-            "F1": one.spearman[0],
-            "F2": one.surprise(one.aligned),
-            "F3": modes.spread,
-            "F4": -modes.offset,
-            "F5": one.spearman[1],
-            "F6": one.surprise(one.levelled),
-            "F7": one.surprise(one.sampled),
-        }
+        modes, (whole, late) = modes_of(one.aligned, one.toy), one.spearman
+        found = (whole, one.surprise(one.aligned), modes.spread, -modes.offset)
+        found += (late, one.surprise(one.levelled), one.surprise(one.sampled))
+        return {f"F{number}": value for number, value in enumerate(found, 1)}
 
     measured = over_seeds([checks(one) for one in five])
     for one in others:
@@ -215,7 +195,7 @@ def draw_maps(album: Album, toy: Toy, over: Maps) -> None:
         upper, (text, *lower) = figure.subplots(2, 3, height_ratios=(3, 2))
         values = (("−log p", over.surprise), ("L, all times", over.whole), ("late L", over.late))
         for axis, (name, value) in zip(upper, values, strict=True):
-            shade(axis, toy, value)
+            shade(axis, value)
             rings(axis, toy, "white")
             axis.set_title(name)
         text.axis("off")
@@ -235,11 +215,11 @@ def draw_ways(album: Album, toy: Toy, plan: Plan, runs: Sequence[Run]) -> None:
         left, right = figure.subplots(1, 2)
         steps = np.maximum(plan.marks, 5)
         for axis, name, colour, label in (
-            (left, "surprise", BLUE, "aligned"),
-            (left, "detached_surprise", RED, "aligned, input detached"),
-            (right, "loss", BLUE, "aligned"),
+            (left, SURPRISE, BLUE, "aligned"),
+            (left, CUT, RED, "aligned, input detached"),
+            (right, LOSS, BLUE, "aligned"),
         ):
-            table = np.array([getattr(one, name) for one in runs])
+            table = np.array([one.ways[name] for one in runs])
             at = steps[: table.shape[1]]
             axis.plot(at, table.mean(axis=0), color=colour, label=label)
             axis.fill_between(at, table.min(axis=0), table.max(axis=0), color=colour, alpha=0.25, linewidth=0)
@@ -274,7 +254,7 @@ def draw_trained(album: Album, found: Sequence[Trained]) -> None:
             ends = ("aligned to the end", one.whole, one.aligned), ("levels of the data", one.late, one.levelled)
             for axis, (name, value, points) in zip(column, (("data", None, one.real), *ends), strict=True):
                 if value is not None:
-                    shade(axis, one.toy, value)
+                    shade(axis, value)
                 axis.plot(*(points * one.toy.scale).T, ".", color=BLUE if value is None else RED, markersize=2)
                 frame(axis)
                 axis.set_title(f"{one.toy.name}: {name}\nNLL {one.surprise(points):.2f}", fontsize=9)
@@ -282,7 +262,7 @@ def draw_trained(album: Album, found: Sequence[Trained]) -> None:
                 axis.set_xlabel(f"Spearman with −log p {rank:.2f}", fontsize=9)
 
 
-def shade(axis: Axes, toy: Toy, value: Tensor) -> None:
+def shade(axis: Axes, value: Tensor) -> None:
     """A map over the toy's grid, dark where the loss is low: by rank, which shows valleys and far slopes alike."""
     image = value.argsort().argsort().reshape(SIDE, SIDE).T.numpy()
     axis.imshow(image, origin="lower", extent=(-REACH, REACH, -REACH, REACH), cmap="viridis", interpolation="bilinear")

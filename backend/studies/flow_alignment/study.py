@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.ticker import ScalarFormatter, SymmetricalLogLocator
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
 
 from ...field.bricks import BrickGrid
 from ...field.isosurface import extract
 from ...prior.shape_prior import ShapePrior, load_prior
 from ...report.pictures import mesh_picture
-from ..instruments import Album, Result, study_of
+from ..instruments import Album, Result, counted, study_of
 from ..study import Measured, Plan, Say, over_seeds
 from . import codes, latents
 from .toys import five_gaussians, toys
@@ -20,17 +19,11 @@ from .toys import five_gaussians, toys
 @study_of("flow-alignment")
 def study(plan: Plan, album: Album, say: Say) -> Result:
     """Every target of the paper's toy, and the same questions of the shipped model's codes of shapes."""
-    toy, runs, five, others = five_gaussians(), [], [], []
-    for seed in range(plan.seeds):
-        say(f"five Gaussians, exact velocity: latents {seed + 1} of {plan.seeds}")
-        runs.append(latents.run(toy, plan, seed))
+    toy = five_gaussians()
+    runs = [latents.run(toy, plan, seed) for seed in counted(say, f"{toy.name}, exact velocity: latents", plan.seeds)]
     over = latents.maps(toy, plan.draws)
-    for seed in range(plan.flows):
-        say(f"{toy.name}: flow {seed + 1} of {plan.flows}")
-        five.append(latents.train_and_align(toy, plan, seed))
-    for other in toys()[: plan.others]:
-        say(f"{other.name}: a flow")
-        others.append(latents.train_and_align(other, plan, 0))
+    five = [latents.train_and_align(toy, plan, seed) for seed in counted(say, f"{toy.name}: flow", plan.flows)]
+    others = [latents.train_and_align(toys()[number], plan, 0) for number in counted(say, "other toys:", plan.others)]
     latents.draw_maps(album, toy, over)
     latents.draw_ways(album, toy, plan, runs)
     latents.draw_ends(album, toy, runs[0])
@@ -40,10 +33,8 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     real = codes.fresh_codes(prior.codes, plan.families, plan.members)
     say(f"shapes: {len(real)} real codes and made-up ones")
     found = codes.compare_scores(real, prior, plan.sets, plan.followed, plan.steps)
-    sets = []
-    for seed in range(plan.sets):
-        say(f"shapes: draws {seed + 1} of {plan.sets}")
-        sets.append(codes.shape_draws(real, prior, codes.made_up(real, prior, seed), plan.outlined, plan.pulled))
+    made = (codes.made_up(real, prior, seed) for seed in counted(say, "shapes: draws", plan.sets))
+    sets = [codes.shape_draws(real, prior, each, plan.outlined, plan.pulled) for each in made]
     draw_scores(album, found)
     draw_likelihood(album, found)
     draw_samples(album, sets[0], prior, plan.pixels)
@@ -57,20 +48,12 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
         | noisy
     )
     values = {"best": {one.toy.name: one.best for one in others}, "left": [plain for plain, _ in left]}
+    ways = (latents.SURPRISE, latents.LOSS, latents.CUT)
+    distance = [{kind: float(value.mean()) for kind, value in one.distance.items()} for one in sets]
     data = {
-        "toys": {
-            "marks": plan.marks,
-            "surprise": [one.surprise for one in runs],
-            "loss": [one.loss for one in runs],
-            "detached surprise": [one.detached_surprise for one in runs],
-        },
-        "shapes": {
-            "model": prior.codes.model,
-            "auc": found.auc,
-            "rank": found.rank,
-            "distance": [{kind: float(value.mean()) for kind, value in one.distance.items()} for one in sets],
-            "doubt": [one.denoised for one in sets],
-        },
+        "toys": {"marks": plan.marks} | {way: [one.ways[way] for one in runs] for way in ways},
+        "shapes": {"model": prior.codes.model, "auc": found.auc, "rank": found.rank, "distance": distance}
+        | {"doubt": [one.denoised for one in sets]},
     }
     return measured, values, data
 
@@ -99,15 +82,8 @@ def draw_scores(album: Album, found: codes.ScoreComparison) -> None:
         for name, offset, colour in ((codes.KL, -0.2, latents.GREY), (codes.LATE, 0.2, latents.BLUE)):
             middle = np.median(found.scores[name][codes.REAL])
             boxes = [found.scores[name][kind] / middle for kind in (codes.REAL, *kinds)]
-            bottom.boxplot(
-                boxes,
-                positions=places + offset,
-                widths=0.3,
-                showfliers=False,
-                patch_artist=True,
-                boxprops={"facecolor": colour},
-                medianprops={"color": "black"},
-            )
+            style = {"boxprops": {"facecolor": colour}, "medianprops": {"color": "black"}}
+            bottom.boxplot(boxes, positions=places + offset, widths=0.3, showfliers=False, patch_artist=True, **style)
         bottom.axhline(1, color="black", linewidth=0.8, linestyle="--")
         bottom.set_xticks(places, labels)
         bottom.set(ylabel="score / median of real", title="Scores: Gaussian (grey) and late L (blue)")
@@ -121,9 +97,8 @@ def draw_likelihood(album: Album, found: codes.ScoreComparison) -> None:
             for kind, surprise in found.surprise.items():
                 table = found.scores[name][kind]
                 chosen = table[np.linspace(0, len(table) - 1, len(surprise)).astype(int)]
-                axis.plot(
-                    surprise, chosen, ".", markersize=4, color="black" if kind == codes.REAL else None, label=kind
-                )
+                colour = "black" if kind == codes.REAL else None
+                axis.plot(surprise, chosen, ".", markersize=4, color=colour, label=kind)
             axis.set(xlabel="flow's −log p (nats per number)", xscale="symlog", yscale="log")
             axis.set_title(f"{name}: Spearman {found.rank[name]:.2f}")
             axis.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 2, 5)))
@@ -160,6 +135,6 @@ def draw_samples(album: Album, found: codes.ShapeDraws, prior: ShapePrior, pixel
 
 def picture(code: NDArray, prior: ShapePrior, pixels: int) -> NDArray[np.uint8]:
     """RGBA of the surface of a code's coarse field, four voxels drawn for each, clear where there is none."""
-    field = np.asarray(zoom(prior.codes.field_of(code), 4, order=3, mode="nearest", grid_mode=True), np.float32)
+    field = np.asarray(codes.magnified(prior.codes.field_of(code), 4), np.float32)
     surface = extract(BrickGrid.from_dense(field[None]))
     return mesh_picture(surface.vertices, surface.faces, pixels)

@@ -1,8 +1,8 @@
-"""Toys in the plane whose density and best velocity are known in closed form, mixtures of round Gaussians; and points
-that follow the alignment loss downhill.
+"""Mixtures of round Gaussians in the plane, whose density and best velocity are known in closed form; and points that
+follow the alignment loss downhill.
 
-The paper's toys are five Gaussians, a grid of them, and curves (arXiv 2506.05240, section 4). A curve is a row of many
-Gaussians here, so that moons, rings and a spiral have an exact density too, where the paper had to estimate it.
+The paper's toys are five Gaussians, a grid of them, and curves (arXiv 2506.05240, section 4); a curve is a row of many
+Gaussians here, so that its density is exact.
 """
 
 from __future__ import annotations
@@ -32,10 +32,7 @@ REACH = 5.0  # half the side of the mapped square, in a toy's units
 @dataclass(frozen=True)
 class Toy:
     """Gaussians of equal weight at centres (k, 2), whose mean is 0, with standard deviation sd, in the toy's units.
-
-    Points are divided by ``scale``, the standard deviation of the mixture, as in the paper; surprise is in the toy's
-    units.
-    """
+    Points are divided by ``scale``, the standard deviation of the mixture, as in the paper."""
 
     name: str
     centres: Tensor
@@ -65,7 +62,7 @@ class Toy:
     def grid(self) -> Tensor:
         """SIDE x SIDE points (n, 2) over the square, the last coordinate fastest."""
         axis = torch.linspace(-REACH, REACH, SIDE) / self.scale
-        return torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).reshape(-1, 2)
+        return torch.cartesian_prod(axis, axis)
 
 
 def five_gaussians() -> Toy:
@@ -76,7 +73,7 @@ def five_gaussians() -> Toy:
 def toys() -> tuple[Toy, ...]:
     """The paper's other toys: a grid, and curves as rows of Gaussians."""
     axis = torch.tensor([-3.0, -1.0, 1.0, 3.0])
-    grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).reshape(-1, 2)
+    grid = torch.cartesian_prod(axis, axis)
     angle = torch.linspace(0, math.pi, 48)
     arc = 2 * torch.stack([angle.cos(), angle.sin()], dim=1)
     moons = torch.cat([arc + torch.tensor([-1.0, -0.5]), torch.tensor([1.0, 0.5]) - arc])
@@ -148,11 +145,8 @@ def descend(
     draws: int = 1,
     span: tuple[float, float] = WHOLE,
 ) -> list[Tensor]:
-    """Points (n, d) after each of these rising numbers of steps from ``start`` (n, d), by the paper's descent: Adam,
-    with fresh ``draws`` of time and noise for every point at every step (the paper's toy has one), and no stop.
-
-    `align` differs in two points, as the product does: its draws are fixed, and it stops at the data's score.
-    """
+    """Points (n, d) after each of these rising numbers of steps from ``start`` (n, d), by the paper's descent: Adam
+    with fresh ``draws`` of time and noise for every point at every step, and no stop."""
     generator = torch.Generator().manual_seed(seed)
     moved = start.detach().clone().requires_grad_()
     optimiser = torch.optim.Adam([moved], lr=RATE)
@@ -183,12 +177,9 @@ def align(
     seed: int = 0,
     span: tuple[float, float] = WHOLE,
 ) -> Tensor:
-    """Move each point (B, d), whitened, down its L_align by Adam until it scores ``stop_at``: the data's own score, or
-    one (B,) for each.
-
-    ``stop_at`` = 0 goes on to the minimum and draws all points into the modes (the paper's pitfall). The draws are the
-    same for all points at every step, so a point that scores well enough stays where it is.
-    """
+    """Move each point (B, d), whitened, down its L_align by Adam until it scores ``stop_at``, one level or one (B,) for
+    each, as the product does: the draws are the same for all points at every step, so a good point stays where it is.
+    ``stop_at`` = 0 goes on to the minimum and draws all points into the modes (the paper's pitfall)."""
     times, starts = fixed_draws(points.shape[1], draws, seed, span)
     moved = points.detach().clone().requires_grad_()
     optimiser = torch.optim.Adam([moved], lr=rate)
@@ -232,9 +223,8 @@ def align_and_rescatter(
 ) -> Tensor:
     """Descend to the mode, and leave it in a random direction up to a level drawn from the scores of ``real``: of its
     origin a point keeps the mode alone."""
-    end = align(
-        align_to_levels(start, field, real, steps, generator, draws), field, steps, 2 * RATE, 0.0, draws, span=LATE
-    )
+    near = align_to_levels(start, field, real, steps, generator, draws)
+    end = align(near, field, steps, 2 * RATE, 0.0, draws, span=LATE)
     levels = _levels(len(start), field, real, generator, draws)
     way = functional.normalize(torch.randn(start.shape, generator=generator), dim=1)
     low, high = torch.zeros(len(start)), torch.full((len(start),), FARTHEST)

@@ -52,6 +52,15 @@ class Block(nn.Module):
         return x + self.mlp(self.between(x)), (k, v)
 
 
+def advance(blocks: nn.ModuleList, x: Tensor, past: Cache) -> tuple[Tensor, Cache]:
+    """One further token (m, 1, width) of sequences whose ``past`` is kept, empty at the first."""
+    present = Cache()
+    for number, block in enumerate(blocks):
+        x, kept = block(x, past[number] if past else None)
+        present.append(kept)
+    return x, present
+
+
 class Atom(nn.Module):
     """Token j holds the state of child j - 1 and gives the logit that child j is occupied; token 0 is the parent's
     condition, prepended as in the paper. Each of the eight places has a projection of the condition of its own, since
@@ -90,10 +99,7 @@ class Atom(nn.Module):
         """Logit (m,) of the next child, from its token's ``condition`` (m, width) and the child ``before`` it, bool
         (m,); ``past`` is empty at the first."""
         x = condition if before is None else condition + self.state(before.long()) * self.config.siblings
-        x, present = x[:, None], []
-        for number, block in enumerate(self.blocks):
-            x, kept = block(x, past[number] if past else None)
-            present.append(kept)
+        x, present = advance(self.blocks, x[:, None], past)
         return self.head(self.norm(x))[:, 0, 0], present
 
 
@@ -160,13 +166,9 @@ class Flat(nn.Module):
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Cells (n, s, s, s), one token at a time with kept keys and values."""
         places, before = self.place(), torch.full((count,), 2)
-        cells, past = torch.zeros(count, self.side**3, dtype=torch.bool), []
+        cells, past = torch.zeros(count, self.side**3, dtype=torch.bool), Cache()
         for number in range(self.side**3):
-            x, present = (self.state(before) + places[number])[:, None], Cache()
-            for layer, block in enumerate(self.blocks):
-                x, kept = block(x, past[layer] if past else None)
-                present.append(kept)
-            past = present
+            x, past = advance(self.blocks, (self.state(before) + places[number])[:, None], past)
             cells[:, number] = torch.rand(count, generator=generator) < self.head(self.norm(x))[:, 0, 0].sigmoid()
             before = cells[:, number].long()
         return cells.reshape(count, self.side, self.side, self.side)
@@ -220,11 +222,8 @@ def optimise(
 
 
 def teach(ladder: Ladder, cells: Tensor, steps: int, rate: float, seed: int = 0, turns: bool = True) -> list[float]:
-    """Train on shapes (n, 16, 16, 16); losses in bits per shape.
-
-    Each step takes parents of every level from a few shapes. Their surprise counts by how many parents its level has,
-    so that the loss is an unbiased estimate of the bits of a shape.
-    """
+    """Train on shapes (n, 16, 16, 16); losses in bits per shape. Each step takes some parents of every level, whose
+    surprise counts by how many there are, so that the loss is an unbiased estimate."""
 
     def loss(batch: Tensor, generator: torch.Generator) -> Tensor:
         grids, total = pyramid(batch), torch.zeros(())
@@ -274,13 +273,11 @@ def bits_of_independent_cells(train: Tensor, held: Tensor) -> Tensor:
 @torch.no_grad()
 def bits_of_flat(flat: Flat, held: Tensor) -> float:
     """Mean bits of grids (n, s, s, s) under the flat transformer."""
-    rows = [surprise(flat(part), part.flatten(1)).sum(1) for part in held.split(16)]
-    return float(torch.cat(rows).mean())
+    return float(torch.cat([surprise(flat(part), part.flatten(1)).sum(1) for part in held.split(16)]).mean())
 
 
 @torch.no_grad()
 def bits_of_raster(raster: Raster, held: Tensor) -> float:
     """Mean bits of grids (n, s, s, s) under the raster network."""
     places = torch.ones(1, *held.shape[1:], dtype=torch.bool).nonzero()
-    total = sum(float(surprise(raster(grid[None], places), grid.flatten()).sum()) for grid in held)
-    return total / len(held)
+    return sum(float(surprise(raster(grid[None], places), grid.flatten()).sum()) for grid in held) / len(held)

@@ -1,9 +1,8 @@
-"""Procedural solids as an octree of occupancy, a pyramid of grids; what a parent sees when its children are drawn, and
-what attention over them costs.
+"""Procedural solids as an octree of occupancy, a pyramid of grids, and what a parent sees when its children are drawn.
 
-Level l has (2^l)^3 nodes; a node is occupied when any of its eight children is. Only occupied nodes are parents.
-Within a level the parents take turns by their own place among their siblings (eight classes): no two parents of a class
-touch, so a class is drawn in one batch, and each of its parents sees what its neighbours of earlier classes became.
+Level l has (2^l)^3 nodes; a node is occupied when any of its eight children is. Only occupied nodes are parents. Within
+a level the parents take turns by their own place among their siblings (eight classes): no two of a class touch, so a
+class is drawn in one batch, and each of its parents sees what its neighbours of earlier classes became.
 """
 
 from __future__ import annotations
@@ -117,13 +116,9 @@ def _drawn_before() -> Tensor:
 
 
 def draw_shapes(rounds: int, members: int, poses: int, first_seed: int) -> Tensor:
-    """``rounds`` programs of every family, ``members`` solids of each, in ``poses`` sizes, places and
-    orientations: bool (n, 16, 16, 16), axes x, y, z.
-
-    A cell is occupied when the ball inscribed in it, of radius 1 / SIDE, meets the solid, by the solid's own signed
-    distance: walls thinner than a cell stay closed. Different seeds have different programs: sets with disjoint seeds
-    share no solid.
-    """
+    """``rounds`` programs of every family, ``members`` solids of each, in ``poses`` sizes, places and orientations:
+    bool (n, 16, 16, 16), axes x, y, z. A cell is occupied when the ball inscribed in it, of radius 1 / SIDE, meets the
+    solid: walls thinner than a cell stay closed. Disjoint seeds share no solid."""
     grids = []
     for number in range(rounds * len(FAMILIES)):
         seed = first_seed + number

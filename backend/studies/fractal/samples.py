@@ -57,9 +57,8 @@ def sample(
 ) -> tuple[list[Tensor], Tensor]:
     """Pyramids of n shapes, bool (n, 2^l, 2^l, 2^l) per level, and the surprise (n,) of what was not drawn, bits.
 
-    Level after level, turn after turn, child after child, each in one batch: 8 steps for the root, 64 for every other
-    level. ``sharpness`` multiplies the logits of each level, as the paper's temperature does: 1 draws from the model,
-    GREEDY takes the likelier state.
+    Level after level, turn after turn, child after child, each in one batch. ``sharpness`` multiplies the logits of
+    each level, as the paper's temperature does: 1 draws from the model, GREEDY takes the likelier state.
     """
     root = known.occupied[0] | known.free[0]
     grids, fixed = [root], torch.zeros(len(root))
@@ -108,11 +107,9 @@ def _children(
 
 @torch.no_grad()
 def complete(ladder: Ladder, occupied: Tensor, known: Tensor, tries: int, generator: torch.Generator) -> Tensor:
-    """Cells (n, s, s, s) that keep those ``known`` of ``occupied`` and draw the rest.
-
-    What is fixed late in the order cannot steer what was drawn before it, so ``tries`` completions are drawn and one is
-    taken with the weight that the atoms give to what was fixed (importance resampling).
-    """
+    """Cells (n, s, s, s) that keep those ``known`` of ``occupied`` and draw the rest. What is fixed late in the order
+    cannot steer what was drawn before it: of ``tries`` completions one is taken with the weight that the atoms give to
+    what was fixed (importance resampling)."""
     count = len(occupied)
     each = Known.of_cells(occupied.repeat(tries, 1, 1, 1), known.repeat(tries, 1, 1, 1))
     grids, bits = sample(ladder, each, generator)

@@ -50,12 +50,14 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
         mathematics(ladder, held, generator),
         cost(contest, held, plan.timed, generator),
         cascade(contest.readings["shared"], *nodes),
-        shares_in_one_part({"drawn": drawn[-1], "sharp": sharp, "crumbled": one_shot, "held": held}),
-        completion(some, known, *done.values(), blind),
+        completion(some, known, done[1], done[plan.tries], blind),
         by_heart(train, plan.alone),
     ):
         measured, values = measured | more, values | words
-    values["tries"] = plan.tries
+    kinds = {"drawn": drawn[-1], "sharp": sharp, "crumbled": one_shot, "held": held}
+    single = {kind: float((samples.parts(cells) == 1).mean()) for kind, cells in kinds.items()}
+    values |= single | {"tries": plan.tries}
+    measured |= {key: single[kind] / max(single["held"], 1e-9) for key, kind in (("E1", "drawn"), ("E2", "sharp"))}
     measured["E3"] = float((near == 1).sum())
     measured["E4"] = float((1 - near).median() / (1 - usual).median().clamp(min=1e-9))
     chosen = torch.linspace(0, len(train) - 1, 2 * SHOWN + 1).long()[1::2]
@@ -216,19 +218,12 @@ def cascade(runs: Sequence[samples.Reading], drawn: Sequence[float], held: Seque
     return measured, {"precision": [np.mean([each.precision[level] for each in runs]) for level in levels]}
 
 
-def shares_in_one_part(cells: dict[str, Tensor]) -> Checks:
-    """Of shapes drawn from the model, drawn with SHARP logits, drawn with one-shot splits, and held out."""
-    share = {kind: float((samples.parts(each) == 1).mean()) for kind, each in cells.items()}
-    usual = max(share["held"], 1e-9)
-    return {"E1": share["drawn"] / usual, "E2": share["sharp"] / usual}, dict(share)
-
-
 def completion(shapes: Tensor, known: Tensor, once: Tensor, chosen: Tensor, blind: Tensor) -> Checks:
     """Of shapes with ``known`` cells, completed in one try, chosen of several, and drawn without any known cell."""
     changed = max(int((each != shapes)[known].sum()) for each in (once, chosen))
     drawn = {"once": once, "chosen": chosen, "blind": blind}
     words = {kind: float(samples.overlap(each & ~known, shapes & ~known).mean()) for kind, each in drawn.items()}
-    return {"F1": changed, "F2": words["chosen"] / max(words["blind"], 1e-9)}, words
+    return {"F1": changed, "F2": words["chosen"] / max(words["blind"], 1e-9)}, dict(words)
 
 
 def by_heart(train: Tensor, steps: int) -> Checks:

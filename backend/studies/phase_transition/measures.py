@@ -31,11 +31,9 @@ REACH = 2.0  # standard deviations of a move
 POSITIONS = 9  # along a slider
 MOST_MOVED = 0.9  # quantile of a slider's displacement above which its own places lie
 SMALL, LARGE = (0.1, 0.0, -1.0), (0.1, 0.0, 1.0)  # the shape before and after a local edit, which makes the knob larger
-EDITED, FALLOFF = 0.2, 0.06
-"""Radius of the edited region around the knob's middle, and the width of the mask's border beyond it."""
+EDITED, FALLOFF = 0.2, 0.06  # radius of the edited region around the knob, width of the mask's border beyond it
 BETWEEN = (0.25, 0.5, 0.75)  # places between two nets
-STARTS = ("anchor", "shared", "independent")
-"""A net that was fitted to the mean shape; one random net for all shapes; a random net for each."""
+STARTS = ("anchor", "shared", "independent")  # fitted to the mean shape, one random net for all, one for each
 FARTHEST = 4.0  # spread of the coefficients of the wildest mixes
 FORESEEN = 4.0  # largest strength at which walls may meet; at 1 the mix is reached
 POINTS = 4096  # points at which a mix of fields is compared with the field of a mix
@@ -76,22 +74,15 @@ def straight(net: Conditional, family: int) -> Line:
 
 
 def cross(line: Line, family: int, steps: int, sides: tuple[int, int], tolerance: float) -> Crossing:
-    """Sweep a line in ``steps`` steps on the first grid, and find t* on both to half of ``tolerance``.
-
-    The sweep, its refinement and what is a change are the product's (``geometry.topology_sweep``).
-    """
+    """Sweep a line in ``steps`` steps on the first grid, and find t* on both to half of ``tolerance``."""
 
     @cache
-    def mesh(t: float) -> Mesh:
-        return mesh_of(field_of(line(t)), sides[0])
+    def mesh(t: float, side: int) -> Mesh:
+        return mesh_of(field_of(line(t)), side)
 
-    def finer(t: float) -> tuple[NDArray, NDArray]:
-        found = mesh_of(field_of(line(t)), sides[1])
-        return found.vertices, found.faces
-
-    solid = Solid.of_mesh(lambda t: (mesh(t).vertices, mesh(t).faces))
+    solid, fine = (Solid.of_mesh(lambda t, side=side: (mesh(t, side).vertices, mesh(t, side).faces)) for side in sides)
     table = sweep(solid, 0.0, 1.0, steps)
-    volumes = np.array([mesh(t).volume for t in table.strengths.tolist()])
+    volumes = np.array([mesh(t, sides[0]).volume for t in table.strengths.tolist()])
     kind = FAMILIES[family]
     right = (table.at(0), table.at(-1)) == (kind.before, kind.after)
     if not len(table.changes):
@@ -103,7 +94,6 @@ def cross(line: Line, family: int, steps: int, sides: tuple[int, int], tolerance
     here = _critical(solid, table, tolerance)
     there = None
     if here is not None:
-        fine = Solid.of_mesh(finer)
         there = _critical(fine, sweep(fine, max(here - AROUND, 0), min(here + AROUND, 1), 2), tolerance)
     return Crossing(kind.name, table, volumes, last - first, jump, shift, (here, there), right)
 
@@ -210,8 +200,7 @@ def distil(net: Conditional, style: Tensor, wanted: Field, points: Tensor, steps
 
 def edit_locally(net: Conditional, family: int, steps: int, side: int) -> Locality:
     """Enlarge the knob of one family in three ways: the difference of two conditionings as it is; the same behind a
-    mask in space, as the product's edits are (``edits.masks``); and the masked edit distilled back into weights, in
-    ``steps``."""
+    mask in space (``edits.masks``); and the masked edit distilled back into weights, in ``steps``."""
     base, goal = net.style(torch.tensor([family, family]), torch.tensor([SMALL, LARGE]))
     untouched, plain = edited(net, base, goal, 0.0), edited(net, base, goal, 1.0)
     before, nothing = mesh_of(field_of(net.weights(base[None])[0]), side), mesh_of(untouched, side)
@@ -240,8 +229,7 @@ def edit_locally(net: Conditional, family: int, steps: int, side: int) -> Locali
 @dataclass(frozen=True)
 class Bank:
     """C5: nets of S shapes of one family and topology. Halfway between two lies a shape when both were fitted from one
-    start, and rubble when they were not: hidden units can be permuted without a change of the field, so that nets
-    fitted from starts of their own have nothing to do with each other unit by unit."""
+    start, and rubble when they were not: hidden units can be permuted without a change of the field."""
 
     family: int
     thetas: Tensor  # (S, LENGTH)
@@ -270,10 +258,9 @@ def banks(family: int, shapes: int, seed: int, steps: int) -> dict[str, Bank]:
 
 @dataclass(frozen=True)
 class Trial:
-    """C6: signals that foretell that a mix of the nets of one bank is broken. Mixes sum a_i theta_i with sum a_i = 1,
-    more and more extrapolated. The linearity mismatch (LAMP, arXiv 2510.22491) asks how far the field of the mix is
-    from the mix of the fields; the product's guards look at the surface: walls that will meet
-    (``edits.collision_margin``), and Betti numbers that depend on the grid (``geometry.topology_sweep``)."""
+    """C6: signals that foretell that a mix sum a_i theta_i, sum a_i = 1, of the nets of one bank is broken. The
+    linearity mismatch (LAMP, arXiv 2510.22491) asks how far the field of the mix is from the mix of the fields; the
+    product's guards look at the surface: walls that will meet, and Betti numbers that depend on the grid."""
 
     scores: NDArray[np.float64]  # (len(SIGNALS), n): high where a break is expected
     broken: NDArray[np.bool_]  # (n,)

@@ -1,8 +1,5 @@
-"""A signed distance as a small perceptron whose weights are one vector, and the conditional one: weights
-theta_0 * (1 + Phi(c)) with the product's own Phi; and how both are fitted to the analytic families.
-
-As one vector theta, shapes can be added, projected and interpolated, which is all that the paper does to them.
-"""
+"""A signed distance as a small perceptron whose weights are one vector theta, and the conditional one: weights theta_0
+* (1 + Phi(c)) with the product's own Phi; and how both are fitted to the analytic families."""
 
 from __future__ import annotations
 
@@ -20,8 +17,7 @@ from ..instruments import minimise
 from .solids import FAMILIES, NUMBERS, Field, truth
 
 WIDTH = 128
-FEATURES = 3 * WAVES
-"""Of a position: itself, and the cosines of each coordinate that the atom's layer of the position sees."""
+FEATURES = 3 * WAVES  # of a position: itself, and the cosines that the atom's layer of the position sees
 SIZES = ((FEATURES, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, 1))  # inputs and outputs of the layers
 LENGTH = sum((inputs + 1) * outputs for inputs, outputs in SIZES)  # of theta
 PLACED = FEATURES * WIDTH  # weights that see the position; they come first
@@ -117,6 +113,11 @@ class Pool:
             distances.append(truth(kind, numbers, points[-1]))
         return cls(family, shape, torch.stack(points), torch.stack(distances))
 
+    def error(self, theta: Tensor, chosen: Tensor, seen: Tensor) -> Tensor:
+        """|distance - truth| (B, N) of nets theta (B, LENGTH) for shapes ``chosen`` (B,) at their points ``seen``."""
+        rows = chosen[:, None], seen
+        return (distance(theta, self.points[rows]) - self.distance[rows]).abs()
+
 
 def descend(parameters: Iterable[Tensor], loss: Callable[[], Tensor], steps: int, rate: float) -> None:
     """Adam with a rate that rises and falls once; at least ten steps."""
@@ -125,44 +126,38 @@ def descend(parameters: Iterable[Tensor], loss: Callable[[], Tensor], steps: int
     minimise(loss, adam, schedule, steps)
 
 
-def fit_conditional(
-    pool: Pool, seed: int, steps: int, shapes: int = 36, points: int = 112, rate: float = 5e-3
-) -> Conditional:
-    """One net for all shapes of a pool, by its mean absolute error."""
+def fit_conditional(pool: Pool, seed: int, steps: int) -> Conditional:
+    """One net for all shapes of a pool, by its mean absolute error on 36 shapes and 112 points of each at a step."""
     net = Conditional(seed)
     generator = torch.Generator().manual_seed(seed)
 
     def loss() -> Tensor:
-        chosen = torch.randint(len(pool.shape), (shapes,), generator=generator)
-        seen = torch.randint(POOL, (shapes, points), generator=generator)
+        chosen = torch.randint(len(pool.shape), (36,), generator=generator)
+        seen = torch.randint(POOL, (36, 112), generator=generator)
         theta = net.weights(net.style(pool.family[chosen], pool.shape[chosen]))
-        found = distance(theta, pool.points[chosen[:, None], seen])
-        return (found - pool.distance[chosen[:, None], seen]).abs().mean()
+        return pool.error(theta, chosen, seen).mean()
 
-    descend(net.parameters(), loss, steps, rate)
+    descend(net.parameters(), loss, steps, 5e-3)
     return net.requires_grad_(False)
 
 
-def fit_each(pool: Pool, first: Tensor, seed: int, steps: int, points: int = 768, rate: float = 3e-3) -> Tensor:
-    """A net for each shape of a pool: theta (S, LENGTH), from ``first`` (S, LENGTH)."""
+def fit_each(pool: Pool, first: Tensor, seed: int, steps: int) -> Tensor:
+    """A net for each shape of a pool, on 768 points at a step: theta (S, LENGTH), from ``first`` (S, LENGTH)."""
     theta = first.clone().requires_grad_()
     generator = torch.Generator().manual_seed(seed)
-    rows = torch.arange(len(theta))[:, None]
 
     def loss() -> Tensor:
-        seen = torch.randint(POOL, (len(theta), points), generator=generator)
+        seen = torch.randint(POOL, (len(theta), 768), generator=generator)
         # a sum over shapes: Adam steps each net as if it were alone
-        return (distance(theta, pool.points[rows, seen]) - pool.distance[rows, seen]).abs().mean(dim=1).sum()
+        return pool.error(theta, torch.arange(len(theta)), seen).mean(dim=1).sum()
 
-    descend([theta], loss, steps, rate)
+    descend([theta], loss, steps, 3e-3)
     return theta.detach()
 
 
 def errors(net: Conditional, pool: Pool, seed: int = 7, points: int = 4096) -> Tensor:
     """Mean |distance - truth| (S,) over the cube, for each shape."""
     seen = 2 * torch.rand(points, 3, generator=torch.Generator().manual_seed(seed)) - 1
-    found = []
-    for kind, numbers in zip(pool.family.tolist(), pool.shape, strict=True):
-        theta = net.of_shapes(kind, numbers[None])
-        found.append((distance(theta, seen[None])[0] - truth(kind, numbers, seen)).abs().mean())
-    return torch.stack(found)
+    shapes = zip(pool.family.tolist(), pool.shape, strict=True)
+    pairs = [(distance(net.of_shapes(kind, one[None]), seen[None])[0], truth(kind, one, seen)) for kind, one in shapes]
+    return torch.stack([(found - true).abs().mean() for found, true in pairs])

@@ -2,9 +2,8 @@
 fields as meshes, by the product's marching cubes.
 
 A dumbbell whose neck breaks (b0 1 to 2), a ring whose hole closes (b1 1 to 0) and a bracket whose rib comes apart (b1 1
-to 0). Every change is a saddle of the field that passes through zero: what is about to break is a neck with a radius
-like the square root of t* - t, so that a grid sees the change nearly where it is. A neck of constant width that
-vanishes would be lost as soon as it is thinner than a voxel.
+to 0). Every change is a saddle of the field that passes through zero: a neck with a radius like the square root of t* -
+t breaks, so that a grid sees the change nearly where it is.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from ...field.isosurface import extract
 from ...geometry.measure import volume_and_area
 from ...geometry.topology import Betti, betti_of_mesh
 from ...training.grids import grid_points
-from ...training.shapes.primitives import box, capsule, length, sphere, union
+from ...training.shapes.primitives import box, capsule, length, move, sphere, union, vector
 
 NUMBERS = 3  # of a shape: t in 0 .. 1, girth and knob in -1 .. 1. B shapes are a table (B, 3)
 BLEND = 0.36  # of the dumbbell's balls
@@ -49,18 +48,13 @@ class Family:
 
     def field(self, shape: Tensor, p: Tensor) -> Tensor:
         """Signed distance (B, N). The knob does not change the topology."""
-        knob = sphere(p - self.knob(shape)[:, :, None], 0.12 + 0.05 * shape[:, 2:])
+        knob = sphere(move(p, self.knob(shape)), 0.12 + 0.05 * shape[:, 2:])
         return union(self.body(shape, p), knob, 0.06)
 
     def betti(self, shape: Tensor) -> Betti:
         """Of one shape (3,)."""
         t, girth, _ = shape.tolist()
         return self.before if t < self.critical(girth) else self.after
-
-
-def _at(x: Tensor, y: Tensor | float, z: Tensor | float) -> Tensor:
-    """Points (B, 3) of coordinates (B, 1), or such as all share."""
-    return torch.cat([part if isinstance(part, Tensor) else torch.full_like(x, part) for part in (x, y, z)], dim=1)
 
 
 def _balls(shape: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,7 +64,7 @@ def _balls(shape: Tensor) -> tuple[Tensor, Tensor]:
 
 def _dumbbell(shape: Tensor, p: Tensor) -> Tensor:
     apart, radius = _balls(shape)
-    left, right = (sphere(p - _at(side * apart, 0, 0)[:, :, None], radius) for side in (-1, 1))
+    left, right = (sphere(move(p, vector(side * apart, 0, 0)), radius) for side in (-1, 1))
     return union(left, right, BLEND)
 
 
@@ -88,13 +82,12 @@ def _ring(shape: Tensor, p: Tensor) -> Tensor:
 def _bracket(shape: Tensor, p: Tensor) -> Tensor:
     girth = shape[:, 1:2]
     gap, thick, radius = 0.09 + 0.2 * shape[:, :1], 0.12 + 0.02 * girth, 0.14 + 0.02 * girth
-    long = torch.full_like(girth, 0.6)
-    upright = box(p - _at(long - 1.1, 0, 0)[:, :, None], _at(thick, 0.2, long), 0.04)
-    lying = box(p - _at(0 * long, 0, -0.5)[:, :, None], _at(long, 0.2, thick), 0.04)
+    upright = box(move(p, p.new_tensor([[-0.5, 0, 0]])), vector(thick, 0.2, 0.6), 0.04)
+    lying = box(move(p, p.new_tensor([[0, 0, -0.5]])), vector(0.6, 0.2, thick), 0.04)
     solid = union(upright, lying, FILLET)
     for side, x, z in ((1, 0.3, -0.45), (-1, -0.45, 0.3)):
         along = side * 0.5**0.5 * gap
-        foot, tip = _at(torch.full_like(gap, x), 0, z), _at(along - 0.075, 0, -along - 0.075)
+        foot, tip = vector(x, 0 * gap, z), vector(along - 0.075, 0, -along - 0.075)
         solid = union(solid, capsule(p, foot, tip, radius), FILLET)
     return solid
 
@@ -104,7 +97,7 @@ FAMILIES = (
     Family(
         "dumbbell neck",
         _dumbbell,
-        lambda shape: _at(torch.add(*_balls(shape)), 0, 0),
+        lambda shape: vector(torch.add(*_balls(shape)), 0, 0),
         (0.0, 0.0, 0.0),
         lambda girth: (0.02 + 0.03 * girth + BLEND / 4) / 0.18,
         ONE,
@@ -113,7 +106,7 @@ FAMILIES = (
     Family(
         "ring hole",
         _ring,
-        lambda shape: _at((torch.add(*_radii(shape)).square() - SOFT**2).sqrt(), 0, 0),
+        lambda shape: vector((torch.add(*_radii(shape)).square() - SOFT**2).sqrt(), 0, 0),
         (0.0, 0.0, 0.0),
         lambda girth: (0.31 + 0.03 * girth - SOFT) / 0.2,
         TUNNEL,
@@ -122,7 +115,7 @@ FAMILIES = (
     Family(
         "bracket rib",
         _bracket,
-        lambda shape: _at(torch.full_like(shape[:, :1], -0.5), 0, 0.62),
+        lambda shape: vector(-0.5, 0 * shape[:, :1], 0.62),
         (-0.075, 0.0, -0.075),
         lambda girth: (0.05 + 0.02 * girth + FILLET / 4) / 0.2,
         TUNNEL,
@@ -182,11 +175,8 @@ def displacement(field: Field, points: Tensor) -> Tensor:
 
 
 def mesh_of(field: Field, side: int) -> Mesh:
-    """The surface of a field by marching cubes on side^3 voxels, side a multiple of 16.
-
-    Every second voxel is evaluated first, and only bricks within NEAR voxels of a small or a changing value are filled:
-    a third of the work, which misses nothing wider than two voxels.
-    """
+    """The surface of a field by marching cubes on side^3 voxels, side a multiple of 16. Every second voxel is evaluated
+    first, and only bricks within NEAR voxels of a small or a changing value are filled: a third of the work."""
     half, bricks = side // 2, side // BRICK
     rough = sample(field, grid_points(half)[0]).reshape(half, half, half).numpy()
     near = np.abs(rough) < NEAR * 2 / side

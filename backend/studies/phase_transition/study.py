@@ -9,27 +9,10 @@ import torch
 from matplotlib.axes import Axes
 
 from ...report.pictures import mesh_picture
-from ..instruments import Album, Result, study_of
+from ..instruments import Album, Result, counted, study_of
 from ..study import Plan, Say
-from .measures import (
-    NEVER,
-    REACH,
-    SIGNALS,
-    STARTS,
-    Bank,
-    Crossing,
-    Subspace,
-    Trial,
-    banks,
-    conditioned,
-    cross,
-    edit_locally,
-    explore,
-    roc,
-    straight,
-    theta_at,
-    try_mixes,
-)
+from . import measures
+from .measures import NEVER, REACH, SIGNALS, STARTS, Bank, Crossing, Subspace, Trial, conditioned
 from .networks import LENGTH, Conditional, Pool, errors, field_of, fit_conditional
 from .solids import FAMILIES, Mesh, draw, mesh_of
 
@@ -39,34 +22,33 @@ ALL = range(len(FAMILIES))
 @study_of("phase-transition")
 def study(plan: Plan, album: Album, say: Say) -> Result:
     """Claims C1 to C6 with four figures."""
-    fits = []
-    for seed in range(plan.seeds):
-        say(f"C1: fitting {plan.shapes} shapes of each family, seed {seed}")
-        fits.append(fit(plan, seed))
+    what = f"C1: fitting {plan.shapes} shapes of each family, seed"
+    fits = [fit(plan, seed) for seed in counted(say, what, plan.seeds)]
     net = fits[0][0]
     say("C2: sweeping t")
-    crossed = [cross(conditioned(net, family), family, plan.sweep, plan.sides, plan.tolerance) for family in ALL]
-    lines = [cross(straight(net, family), family, plan.sweep // 4, plan.sides, plan.tolerance) for family in ALL]
+    crossed, lines = (
+        [measures.cross(way(net, family), family, steps, plan.sides, plan.tolerance) for family in ALL]
+        for way, steps in ((conditioned, plan.sweep), (measures.straight, plan.sweep // 4))
+    )
     true = [family.critical(0.0) for family in FAMILIES]
     off = [NEVER if one.critical[0] is None else abs(one.critical[0] - t) for one, t in zip(crossed, true, strict=True)]
     say("C3: moves in the space of a few examples")
     spaces = [
-        [explore(one, family, plan.examples, plan.moves, seed, plan.sides[0]) for family in ALL]
+        [measures.explore(one, family, plan.examples, plan.moves, seed, plan.sides[0]) for family in ALL]
         for seed, (one, _, _) in enumerate(fits)
     ]
     say("C4: an edit of one place")
-    local = [edit_locally(net, family, plan.distil, plan.grid) for family in ALL]
+    local = [measures.edit_locally(net, family, plan.distil, plan.grid) for family in ALL]
     say("C5 and C6: nets of single shapes")
-    nets = [[banks(family, plan.bank, seed, plan.bank_steps) for family in ALL] for seed in range(plan.bank_seeds)]
-    sound = {
-        start: [float(np.mean([found[start].kept(plan.sides[0]) for found in one])) for one in nets] for start in STARTS
-    }
-    trials = [
-        try_mixes(found[STARTS[0]], plan.mixes, seed, plan.sides[0]) for seed, one in enumerate(nets) for found in one
-    ]
+    seeds, side = range(plan.bank_seeds), plan.sides[0]
+    nets = [[measures.banks(family, plan.bank, seed, plan.bank_steps) for family in ALL] for seed in seeds]
+    sound = {start: [float(np.mean([found[start].kept(side) for found in one])) for one in nets] for start in STARTS}
+    trials = [measures.try_mixes(found[STARTS[0]], plan.mixes, seed, side) for seed in seeds for found in nets[seed]]
     # each bank for itself: how large a mismatch is usual depends on the family
     telling = [trial for trial in trials if trial.tells(plan.fewest)]
     areas = np.array([trial.areas() for trial in telling]).reshape(-1, len(SIGNALS)).T.tolist()
+    table = np.array([[(len(space.sliders), space.kept, space.spearman) for space in row] for row in spaces])
+    components, kept, monotone = np.moveaxis(table, -1, 0)
     measured = {
         "C1 error": [error for _, error, _ in fits],
         "C1 topology": [right for _, _, right in fits],
@@ -77,19 +59,17 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
         "C2 grids": max(one.gap for one in crossed),
         "C2 truth": max(off),
         "C2 straight": max(one.steps for one in lines),
-        "C3 components": [float(np.mean([len(space.sliders) for space in row])) for row in spaces],
-        "C3 topology": [float(np.mean([space.kept for space in row])) for row in spaces],
-        "C3 sliders": [min(space.spearman for space in row) for row in spaces],
+        "C3 components": components.mean(axis=1).tolist(),
+        "C3 topology": kept.mean(axis=1).tolist(),
+        "C3 sliders": monotone.min(axis=1).tolist(),
         "C4 zero": sum(one.identical for one in local),
     }
     measured |= {f"C4 {way}": max(one.leaks[way] for one in local) for way in local[0].leaks}
     measured |= {f"C5 {start}": shares for start, shares in sound.items()}
     measured |= dict(zip(("C6 mismatch", "C6 length", "C6 walls", "C6 grids"), areas, strict=True))
+    stars = [(one.family, one.critical[0] or np.nan, t) for one, t in zip(crossed, true, strict=True)]
     values = {way: "; ".join(f"{one.family} {one.leaks[way]:.4f}" for one in local) for way in local[0].leaks} | {
-        "stars": "; ".join(
-            f"{one.family}: t* = {one.critical[0] or float('nan'):.4f}, analytic {t:.4f}"
-            for one, t in zip(crossed, true, strict=True)
-        ),
+        "stars": "; ".join(f"{family}: t* = {found:.4f}, analytic {t:.4f}" for family, found, t in stars),
         "broken": np.mean([trial.broken.mean() for trial in trials]),
         "telling": len(telling),
         "banks": len(trials),
@@ -105,9 +85,9 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
         "critical": {one.family: {"found": one.critical, "true": t} for one, t in zip(crossed, true, strict=True)},
         "volumes": {one.family: one.volumes for one in crossed},
         "betti": {one.family: one.table.betti for one in crossed},
-        "components": [[len(space.sliders) for space in row] for row in spaces],
-        "kept": [[space.kept for space in row] for row in spaces],
-        "spearman": [[space.spearman for space in row] for row in spaces],
+        "components": components.astype(int).tolist(),
+        "kept": kept.tolist(),
+        "spearman": monotone.tolist(),
         "leaks": {one.family: one.leaks for one in local},
         "sound": sound,
         "broken": [float(trial.broken.mean()) for trial in trials],
@@ -121,11 +101,10 @@ def fit(plan: Plan, seed: int) -> tuple[Conditional, float, float]:
     family = torch.arange(len(FAMILIES)).repeat_interleave(plan.shapes)
     shape = torch.cat([draw(plan.shapes, 100 * seed + number) for number in ALL])
     pool = Pool.of(family, shape, seed)
-    net = fit_conditional(pool, seed, plan.steps)
-    right = [
-        mesh_of(field_of(net.of_shapes(kind, one[None])[0]), plan.grid).betti == FAMILIES[kind].betti(one)
-        for kind, one in zip(family.tolist(), shape, strict=True)
-    ]
+    net, right = fit_conditional(pool, seed, plan.steps), []
+    for kind, one in zip(family.tolist(), shape, strict=True):
+        found = mesh_of(field_of(net.of_shapes(kind, one[None])[0]), plan.grid)
+        right.append(found.betti == FAMILIES[kind].betti(one))
     return net, float(errors(net, pool).mean()), float(np.mean(right))
 
 
@@ -154,8 +133,8 @@ def draw_crossings(album: Album, net: Conditional, found: Sequence[Crossing], pl
             row[1].plot(one.table.strengths, one.volumes, color="black")
             row[1].set(xlabel="t", ylabel="volume (canonical units³)", ylim=(0, 1.1 * one.volumes.max()))
             if star is not None:
-                row[0].axvline(star, color=RED, lw=1)
-                row[1].axvline(star, color=RED, lw=1)
+                for panel in row[:2]:
+                    panel.axvline(star, color=RED, lw=1)
                 row[1].annotate(f"t* = {star:.4f}", (star, 0), (5, 8), textcoords="offset points", color=RED)
             line = conditioned(net, family)
             for panel, step, when in zip(row[2:], (-0.02, 0.02), ("before", "after"), strict=True):
@@ -175,7 +154,7 @@ def draw_moves(album: Album, spaces: Sequence[Subspace], plan: Plan) -> None:
             places = [("mean", 0 * units[0])]
             places += [(f"PC {k + 1}, {s:+.0f} sd", s * unit) for k, unit in enumerate(units) for s in (-REACH, REACH)]
             for panel, (name, at) in zip(row, places, strict=False):
-                mesh = mesh_of(field_of(theta_at(space.sliders, at)), plan.grid)
+                mesh = mesh_of(field_of(measures.theta_at(space.sliders, at)), plan.grid)
                 show(panel, mesh, f"{space.family}\n{name}", plan.pixels)
 
 
@@ -201,7 +180,7 @@ def draw_signals(album: Album, trials: Sequence[Trial], areas: Sequence[Sequence
     with album.figure("guard", (10, 4.4)) as figure:
         left, right = figure.subplots(1, 2)
         for name, colour, score, area in zip(SIGNALS, SIGNAL_COLOURS, scores, areas, strict=True):
-            left.plot(*roc(score, broken), color=colour, label=f"{name}: {np.mean(area or np.nan):.3f}")
+            left.plot(*measures.roc(score, broken), color=colour, label=f"{name}: {np.mean(area or np.nan):.3f}")
         left.plot((0, 1), (0, 1), ":", color="0.8")
         left.set(xlabel="sound mixes that are flagged", ylabel="broken mixes that are flagged", aspect="equal")
         left.legend(frameon=False, title="mean area within a bank", loc="lower right", fontsize=9)

@@ -18,8 +18,7 @@ from scipy.sparse.csgraph import connected_components
 Spins = NDArray[np.complex128]
 Reals = NDArray[np.float64]
 
-QUARTERS = ((0, 0), (0, 1), (1, 1), (1, 0))
-"""Parity of the row and the column: no two sites of a quarter are neighbours."""
+QUARTERS = ((0, 0), (0, 1), (1, 1), (1, 0))  # parity of row and column: no two sites of a quarter are neighbours
 UNORDERED = 1.0  # temperature from which a lattice starts at random
 QUANTITIES = ("e", "m", "Y", "n", "C")
 """Energy per site, length of the magnetisation, helicity modulus, vortices of both signs per plaquette, specific heat
@@ -65,10 +64,8 @@ def overrelax(spins: Spins) -> None:
 
 
 def flip_clusters(spins: Spins, beta: Reals, rng: np.random.Generator) -> None:
-    """Mirror clusters of spins at a random line per lattice, in place.
-
-    Along a direction the spins' components are an Ising model (Wolff 1989), whose clusters are drawn as by Swendsen
-    and Wang: all of all lattices at once, each mirrored with probability one half.
+    """Mirror clusters of spins at a random line per lattice, in place: along a direction the spins' components are an
+    Ising model (Wolff 1989), whose clusters are drawn as by Swendsen and Wang, each mirrored with probability one half.
     """
     direction = random_spins(rng, *spins.shape[2:])
     along = (spins * direction.conj()).real
@@ -150,23 +147,21 @@ class Curves:
         place = int(np.argmin(np.abs(self.temperatures - temperature)))
         return float(self.value[quantity][place]), float(self.error[quantity][place])
 
-    def deviations(self, quantity: str) -> Reals:
-        """From the reference at the temperatures of both, in units of both errors together."""
+    def deviations(self, quantity: str) -> tuple[Reals, Reals]:
+        """From the reference at the temperatures of both: as they are, and in units of both errors together."""
         wanted = dict(zip(TEMPERATURES, REFERENCE[self.side][quantity], strict=True))
         found = [(*self.at(at, quantity), wanted[at]) for at in TEMPERATURES if at in self.temperatures]
-        return np.array([(value - true) / np.hypot(error, ERRORS[quantity]) for value, error, true in found])
+        value, error, true = np.array(found).T
+        return value - true, (value - true) / np.hypot(error, ERRORS[quantity])
 
     def crossing(self) -> tuple[float, float]:
-        """Temperature and error where the helicity modulus falls below 2 T / pi, the universal jump at T_KT.
-
-        A cubic through the excess of the measured temperatures nearby, weighed by their errors.
-        """
+        """Temperature and error where the helicity modulus falls below 2 T / pi, the universal jump at T_KT: by a cubic
+        through the excess of the measured temperatures nearby, weighed by their errors."""
         excess = self.value["Y"] - 2 * self.temperatures / np.pi
         near = np.abs(excess) < 0.25
         at, values, errors = self.temperatures[near], excess[near], self.error["Y"][near]
-        rng = np.random.default_rng(0)
-        spread = [first_fall(at, values + rng.normal(0, errors), errors) for _ in range(64)]
-        return first_fall(at, values, errors), float(np.std(spread))
+        spread = np.std([first_fall(at, noisy, errors) for noisy in _noisy(values, errors)])
+        return first_fall(at, values, errors), float(spread)
 
     def peak(self) -> tuple[float, float, float]:
         """Temperature, height and error of the height of the specific heat's peak, by a cubic around the largest."""
@@ -178,9 +173,12 @@ class Curves:
             fine = np.linspace(at[0], at[-1], 401)
             return float(fine[np.argmax(curve(fine))]), float(curve(fine).max())
 
-        rng = np.random.default_rng(0)
-        noisy = [summit(values + rng.normal(0, errors))[1] for _ in range(64)]
-        return *summit(values), float(np.std(noisy))
+        return *summit(values), float(np.std([summit(noisy)[1] for noisy in _noisy(values, errors)]))
+
+
+def _noisy(values: Reals, errors: Reals) -> Reals:
+    """Values (64, n) as they might have been measured."""
+    return values + np.random.default_rng(0).normal(0, errors, (64, len(values)))
 
 
 def first_fall(at: Reals, values: Reals, errors: Reals | None = None) -> float:
@@ -200,10 +198,8 @@ def measure(
     keep: Callable[[Spins], None] | None = None,
     every: int = 50,
 ) -> Curves:
-    """Curves of ``replicas`` lattices per temperature over ``sweeps``, a tenth more to warm up.
-
-    keep: receives the spins (L, L, K, replicas) every so many sweeps.
-    """
+    """Curves of ``replicas`` lattices per temperature over ``sweeps``, a tenth more to warm up. keep: receives the
+    spins (L, L, K, replicas) every so many sweeps."""
     rng = np.random.default_rng(seed)
     each = np.repeat(np.asarray(temperatures, float), replicas)
     shape = (side, side, len(each))

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..instruments import Album, Result, study_of
+from ..instruments import Album, Result, counted, study_of
 from ..study import Mean, Measured, Plan, Say, over_seeds
-from .autoencoder import Evaluation, Physics, drawn, evaluate, generated, physics, train
+from .autoencoder import Evaluation, Physics, Vae, drawn, evaluate, generated, physics, train
 from .lattice import QUANTITIES, REFERENCE, T_KT, TEMPERATURES, Curves, Spins, measure, upright, winding
 
 SHOWN = 1.0  # temperature of the pictured configuration
@@ -26,42 +26,29 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     """Chains at both sizes, then both models on the smaller lattice for each seed."""
     curves, learned, held_out = _chains(plan, say)
     at = np.array(plan.temperatures)
-    plain, knowing, made, views = [], [], [], []
-    for seed in range(plan.seeds):
-        say(f"models, seed {seed}")
+    plain, knowing, made = [], [], []
+    models: list[tuple[Vae, Vae, Tensor]] = []
+    for seed in counted(say, "models", plan.seeds):
         without, with_energy = (train(learned, scaled, plan.steps, seed) for scaled in (False, True))
         plain.append(evaluate(without, held_out, at, seed))
         knowing.append(evaluate(with_energy, held_out, at, seed))
         new = generated(with_energy, held_out, seed)
         made.append(physics(new, at))
-        if not views:
-            place = int(np.argmin(np.abs(at - SHOWN)))
-            one = held_out[place, :1]
-            with torch.no_grad():
-                found = with_energy.decode(with_energy.encode(one)[0])
-                views = [
-                    ("configuration", one),
-                    ("plain: mean decode", without.decode(without.encode(one)[0]).angle),
-                    ("with energy: mean alone", found.angle),
-                    ("with energy: drawn", drawn(found.angle, found.log_scale, torch.Generator().manual_seed(0))),
-                    ("with energy: generated", new[place, :1]),
-                    ("with energy: scale", found.log_scale.exp()),
-                ]
+        models.append((without, with_energy, new))
     draw_curves(album, curves)
     draw_crossing(album, curves, knowing[0])
     draw_energy(album, plain[0], knowing[0], made[0])
     draw_code(album, knowing[0])
-    draw_configurations(album, [(name, view[0].double().numpy()) for name, view in views])
+    draw_configurations(album, views(*models[0], held_out, int(np.argmin(np.abs(at - SHOWN)))))
     measured: dict[str, Measured] = over_seeds([model_checks(*one) for one in zip(plain, knowing, made, strict=True)])
     for one in curves:
         measured |= chain_checks(one)
-    data = {
-        "chains": curves,
-        "plain": [_by_temperature(one) for one in plain],
-        "with energy": [_by_temperature(one) for one in knowing],
-        "generated": made,
+    # means in place of a number per configuration
+    kept = {
+        kind: [replace(one, code=one.code.mean(1), size=one.size.mean(1)) for one in runs]
+        for kind, runs in (("plain", plain), ("with energy", knowing))
     }
-    return measured, {}, data
+    return measured, {}, {"chains": curves, "generated": made} | kept
 
 
 def _chains(plan: Plan, say: Say) -> tuple[list[Curves], Tensor, Tensor]:
@@ -78,27 +65,32 @@ def _chains(plan: Plan, say: Say) -> tuple[list[Curves], Tensor, Tensor]:
     return curves, angle[:, :taught].flatten(0, 2), angle[:, taught:].flatten(1, 2)
 
 
-def _by_temperature(one: Evaluation) -> Evaluation:
-    """The same with means in place of a number per configuration."""
-    return replace(one, code=one.code.mean(1), size=one.size.mean(1))
+@torch.no_grad()
+def views(without: Vae, knowing: Vae, new: Tensor, held_out: Tensor, place: int) -> dict[str, NDArray]:
+    """A configuration (L, L) of the temperature number ``place``, what both models make of it, and the scale."""
+    one = held_out[place, :1]
+    found = knowing.decode(knowing.encode(one)[0])
+    shown = {
+        "configuration": one,
+        "plain: mean decode": without.decode(without.encode(one)[0]).angle,
+        "with energy: mean alone": found.angle,
+        "with energy: drawn": drawn(found.angle, found.log_scale, torch.Generator().manual_seed(0)),
+        "with energy: generated": new[place, :1],
+        "with energy: scale": found.log_scale.exp(),
+    }
+    return {name: view[0].double().numpy() for name, view in shown.items()}
 
 
 def chain_checks(curves: Curves) -> dict[str, Measured]:
     """The chain of one size against the reference."""
-    side = curves.side
-
-    def worst(name: str) -> float:
-        wanted = dict(zip(TEMPERATURES, REFERENCE[side][name], strict=True))
-        at = [at for at in TEMPERATURES if at <= COLD and at in curves.temperatures]
-        return max(abs(curves.at(each, name)[0] - wanted[each]) for each in at)
-
-    off = np.abs(np.concatenate([curves.deviations(name) for name in QUANTITIES]))
-    coldest = curves.temperatures[0]
+    side, coldest = curves.side, curves.temperatures[0]
+    off = {name: np.abs(curves.deviations(name)) for name in QUANTITIES}
+    cold = [at <= COLD for at in TEMPERATURES if at in curves.temperatures]
     # one of the N modes, the turn of all spins, has no energy
     series = -2 + coldest / 2 * (1 - 1 / side**2) + coldest**2 / 16
     top, height, unsure = curves.peak()
-    return {f"{name}{side}": worst(name) for name in ("e", "m", "Y")} | {
-        f"all{side}": float((off < 3).mean()),
+    return {f"{name}{side}": float(off[name][0][cold].max()) for name in ("e", "m", "Y")} | {
+        f"all{side}": float(np.mean([off[name][1] < 3 for name in QUANTITIES])),
         f"cold{side}": abs(curves.at(coldest, "e")[0] - series),
         f"cross{side}": Mean(*curves.crossing()),
         f"peakT{side}": top,
@@ -166,7 +158,7 @@ def draw_curves(album: Album, curves: Sequence[Curves]) -> None:
                 at, table = np.array(TEMPERATURES)[shared], REFERENCE[one.side][name][shared]
                 panel.plot(at, table, "o", mfc="none", mec=colour, ms=9, label=f"{label}, reference")
                 panel.set(xlabel=AXIS_T, ylabel=NAMES[name])
-                off = one.deviations(name)
+                off = one.deviations(name)[1]
                 last.plot(off, np.full(len(off), row + shift), "|", color=colour, ms=10, mew=1.5)
         panels[0].legend(frameon=False, fontsize=8)
         last.axvspan(-2, 2, color="0.92", zorder=0)
@@ -232,9 +224,9 @@ def draw_code(album: Album, found: Evaluation) -> None:
         right.legend(frameon=False, fontsize=9)
 
 
-def draw_configurations(album: Album, views: Sequence[tuple[str, NDArray]]) -> None:
+def draw_configurations(album: Album, views: dict[str, NDArray]) -> None:
     """Five configurations of angles (L, L) with their vortices, and the scale (L, L), each with its name."""
-    *configurations, (name, scale) = views
+    *configurations, (name, scale) = views.items()
     with album.figure("xy_configurations", (10, 7.4), layout="compressed") as figure:
         *panels, last = figure.subplots(2, 3).flat
         for panel, (label, angle) in zip(panels, configurations, strict=True):

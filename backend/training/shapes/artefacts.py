@@ -5,29 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .primitives import (
-    Field,
-    box,
-    capsule,
-    chain,
-    corner,
-    cylinder,
-    ellipsoid,
-    length,
-    mirror,
-    move,
-    polygon,
-    polyline,
-    shell,
-    sphere,
-    spline,
-    subtract,
-    swap,
-    torus,
-    tube,
-    union,
-    vector,
-)
+from . import primitives as sdf
+from .primitives import Field, length, mirror, move, subtract, swap, union, vector
 from .program import ProgramDraws
 
 
@@ -39,7 +18,7 @@ def _lathe_profile(draws: ProgramDraws, controls: int, segments: int, low: float
     gap = 1.6 / (controls - 1)
     heights = heights.clone()
     heights[:, 1:-1] += draws.uniform(-0.25, 0.25, controls - 2) * gap
-    return spline(torch.stack((radii, heights), 2), segments).clamp(-0.9, 0.9)
+    return sdf.spline(torch.stack((radii, heights), 2), segments).clamp(-0.9, 0.9)
 
 
 def vessel(draws: ProgramDraws) -> Field:
@@ -67,7 +46,7 @@ def vessel(draws: ProgramDraws) -> Field:
     start, stop = profile[:, low], profile[:, high]
     outward, lift = vector(reach, 0.0), vector(0.0, draws.uniform(-0.1, 0.15))
     controls = torch.stack((start, start + outward * 0.8, stop + outward + lift, stop), 1)
-    x, z = spline(controls, 16).unbind(2)
+    x, z = sdf.spline(controls, 16).unbind(2)
     curve = torch.stack((x, torch.zeros_like(x), z), 2)
     sizes = tube_radius * (1 + draws.uniform(-0.3, 0.3) * torch.linspace(-1, 1, curve.shape[1], device=half.device))
     sizes = torch.maximum(sizes, torch.full_like(sizes, 0.02))
@@ -79,17 +58,17 @@ def vessel(draws: ProgramDraws) -> Field:
             weight = ((z - bottom) / (top - bottom)).clamp_(0, 1) ** 4
             x = x + weight * pinch * torch.exp(-((y * 4) ** 2)) * (x < 0)
         rho = length(x, y)
-        d = polyline(rho, z, wall).sub_(half)
+        d = sdf.polyline(rho, z, wall).sub_(half)
         if rim:
             d = union(d, length(rho - radius[:, -1:], z - top).sub_(rim_size), half)
         if foot:
-            foot_ring = corner(
+            foot_ring = sdf.corner(
                 (rho - radius[:, :1] * 0.8).abs_() - half * 1.3, (z - bottom + foot_height / 2).abs_() - foot_height / 2
             )
             d = union(d, foot_ring)
         if handles:
-            grip = chain(torch.stack((x.abs() if handles == 2 else x, y, z), 1), curve, sizes)
-            d = union(d, subtract(grip, polygon(rho, z, inner, silent=3)), blend)
+            grip = sdf.chain(torch.stack((x.abs() if handles == 2 else x, y, z), 1), curve, sizes)
+            d = union(d, subtract(grip, sdf.polygon(rho, z, inner, silent=3)), blend)
         return d
 
     return field
@@ -134,7 +113,7 @@ def bottle(draws: ProgramDraws) -> Field:
     def field(p: Tensor) -> Tensor:
         x, y, z = p.unbind(1)
         rho = length(x, y if squash is None else y / squash)
-        d = polygon(rho, z, outline, silent=1)
+        d = sdf.polygon(rho, z, outline, silent=1)
         for i in range(grooves):
             # a groove is a tube of half width groove_r sunk by about the same into whatever radius is there
             d = d + groove_r * 0.8 * torch.exp(-(((z - groove_z[:, i : i + 1]) / groove_r) ** 2))
@@ -169,23 +148,23 @@ def sheet(draws: ProgramDraws) -> Field:
     steps = draws.uniform(0.0, 0.3, 3).cumsum(1)
     nodes = torch.stack((well * 0, well, (well + edge_r) / 2, edge_r), 2)[:, 0]
     heights = torch.cat((well * 0, steps * draws.uniform(0.1, 0.9)), 1)
-    profile = spline(torch.stack((nodes, heights), 2), 15)
+    profile = sdf.spline(torch.stack((nodes, heights), 2), 15)
 
     def field(p: Tensor) -> Tensor:
         x, y, z = p.unbind(1)
         w, breadth = size[:, :1], size[:, 1:]
         if style == "dish":
             rho = length(x, y)
-            d = polyline(rho, z, profile).sub_(half)
+            d = sdf.polyline(rho, z, profile).sub_(half)
             if rib is not None:
-                foot = corner((rho - profile[:, 1, :1] * 0.8).abs_() - half, z.abs() - half * 2.5)
+                foot = sdf.corner((rho - profile[:, 1, :1] * 0.8).abs_() - half, z.abs() - half * 2.5)
                 d = union(d, foot, half)
             return d
         if style == "bowl":
-            d = corner(shell(sphere(p, radius), half), z - cut * radius)
+            d = sdf.corner(sdf.shell(sdf.sphere(p, radius), half), z - cut * radius)
             if rim:
                 ring = radius * torch.sqrt(1 - cut * cut)
-                d = union(d, torus(move(p, vector(0.0, 0.0, cut * radius)), ring, half * 1.6), half)
+                d = union(d, sdf.torus(move(p, vector(0.0, 0.0, cut * radius)), ring, half * 1.6), half)
             for i in range(holes):
                 d = subtract(d, length(x - hole_at[:, i, :1], y - hole_at[:, i, 1:]).sub_(hole_r[:, i : i + 1]))
             return d
@@ -200,24 +179,24 @@ def sheet(draws: ProgramDraws) -> Field:
             if lobe is not None:
                 edge = edge + lobe * 0.5 * torch.cos(torch.atan2(y, x) * petals) * w
         elif style == "rectangle":
-            edge = corner(x.abs() - w, y.abs() - breadth)
+            edge = sdf.corner(x.abs() - w, y.abs() - breadth)
         else:
             bulge = (breadth**2 - w * w * 0.16) / (w * 0.8)
             edge = length(x.abs() + bulge * 0.5, y) - (bulge * 0.5 + w * 0.4)
         for i in range(holes):
             edge = torch.maximum(edge, hole_r[:, i : i + 1] - length(x - hole_at[:, i, :1], y - hole_at[:, i, 1:]))
         rise = z - height
-        d = corner(edge, (rise * slope).abs_() - half)
+        d = sdf.corner(edge, (rise * slope).abs_() - half)
         if rim:
-            ring = corner(edge.abs() - half, (rise - rim_height) * slope - rim_height).clamp_(min=-half)
+            ring = sdf.corner(edge.abs() - half, (rise - rim_height) * slope - rim_height).clamp_(min=-half)
             d = union(d, ring.maximum(-rise * slope - half))
         if rib is not None:
             d = union(d, torch.maximum(length(x, rise * slope) - rib * 1.5, edge))
         for i in range(1, layers):
-            d = union(d, corner(edge, ((rise - gap * i) * slope).abs_() - half))
+            d = union(d, sdf.corner(edge, ((rise - gap * i) * slope).abs_() - half))
         if layers > 1:
             middle = gap * ((layers - 1) / 2)
-            d = union(d, corner(length(x, y) - 0.07, (rise - middle).abs_() - middle))
+            d = union(d, sdf.corner(length(x, y) - 0.07, (rise - middle).abs_() - middle))
         return d
 
     return field
@@ -239,20 +218,20 @@ def furniture(draws: ProgramDraws) -> Field:
         q = move(p, centre)
         if round_bars:
             q = swap(q, (axis + 1) % 3, (axis + 2) % 3, axis)
-            return cylinder(q, leg, half[:, axis : axis + 1], rounding)
-        return box(q, half, rounding)
+            return sdf.cylinder(q, leg, half[:, axis : axis + 1], rounding)
+        return sdf.box(q, half, rounding)
 
     def field(p: Tensor) -> Tensor:
         q = mirror(p, 0)
         corners = mirror(q, 1)
         if style in ("table", "chair"):
-            d = box(p, vector(w, depth, board), rounding)
+            d = sdf.box(p, vector(w, depth, board), rounding)
             if round_bars:
                 foot, head = vector(w - leg, depth - leg, -h), vector(w - leg - lean, depth - leg - lean, 0.0)
-                d = union(d, capsule(corners, foot, head, leg * 0.7, leg))
+                d = union(d, sdf.capsule(corners, foot, head, leg * 0.7, leg))
             else:
                 place = vector(w - leg, depth - leg, -h / 2)
-                d = union(d, box(move(corners, place), vector(leg, leg, h / 2), rounding))
+                d = union(d, sdf.box(move(corners, place), vector(leg, leg, h / 2), rounding))
             if rails:
                 level = h * rail_z.clamp(max=-0.2)
                 d = union(d, bar(corners, vector(w - leg, 0.0, level), vector(leg, depth - leg, leg), 1))
@@ -264,12 +243,12 @@ def furniture(draws: ProgramDraws) -> Field:
                     d = union(d, bar(p, vector(0.0, depth - leg, level), vector(w - leg, leg, leg), 0))
             return d
         if style == "shelf":
-            d = box(move(q, vector(w, 0.0, 0.0)), vector(board, depth, h), rounding)
+            d = sdf.box(move(q, vector(w, 0.0, 0.0)), vector(board, depth, h), rounding)
             for i in range(count):
                 level = h * (2 * i / (count - 1) - 1) * 0.95
-                d = union(d, box(move(p, vector(0.0, 0.0, level)), vector(w, depth, board), rounding))
+                d = union(d, sdf.box(move(p, vector(0.0, 0.0, level)), vector(w, depth, board), rounding))
             if rails:
-                d = union(d, box(move(p, vector(0.0, depth - board, 0.0)), vector(w, board, h), rounding))
+                d = union(d, sdf.box(move(p, vector(0.0, depth - board, 0.0)), vector(w, board, h), rounding))
             return d
         d = bar(q, vector(w, 0.0, 0.0), vector(leg, leg, h), 2)
         if style == "grid":
@@ -291,9 +270,9 @@ def _blade(p: Tensor, root: Tensor, span: Tensor, chord: Tensor, tip: Tensor, sw
     x, y, z = move(p, root).unbind(1)
     t = (x / span).clamp(0, 1)
     width = chord * (1 - t * (1 - tip))
-    outline = corner((x - span / 2).abs_().sub_(span / 2), (y + t * sweep).abs_().sub_(width))
+    outline = sdf.corner((x - span / 2).abs_().sub_(span / 2), (y + t * sweep).abs_().sub_(width))
     lens = thick * (1 - 0.5 * t)
-    return corner(outline, z.abs() - lens)
+    return sdf.corner(outline, z.abs() - lens)
 
 
 def craft(draws: ProgramDraws) -> Field:
@@ -323,29 +302,29 @@ def craft(draws: ProgramDraws) -> Field:
 
     def field(p: Tensor) -> Tensor:
         q = mirror(p, 0)
-        d = box(p, body * 0.8, across * 0.35) if boxy else ellipsoid(p, body)
+        d = sdf.box(p, body * 0.8, across * 0.35) if boxy else sdf.ellipsoid(p, body)
         if hollow:
             well = move(p, vector(0.0, hole_y[:, 2:], rise))
-            d = subtract(d, ellipsoid(well, vector(across * 0.7, along * 0.35, rise * 0.9)))
+            d = subtract(d, sdf.ellipsoid(well, vector(across * 0.7, along * 0.35, rise * 0.9)))
         d = union(d, _blade(q, wing_at, span, chord, tip, sweep, thick), fillet)
         if second:
             d = union(d, _blade(q, wing_at + gap, span, chord, tip, sweep, thick))
             for offset in (strut_x, across * 0.5):
                 base = wing_at + vector(offset, -sweep * (offset / span), 0.0)
-                d = union(d, capsule(q, base, base + gap, strut_r))
+                d = union(d, sdf.capsule(q, base, base + gap, strut_r))
         d = union(d, _blade(q, tail_at, tail_span, tail_chord, tip, sweep * 0.3, thick * 0.8), fillet)
         d = union(d, _blade(swap(p, 2, 1, 0), tail_at, fin, tail_chord, tip, sweep * 0.5, thick * 0.8), fillet)
         if wheels:
             hang = wheel_at * torch.tensor([0.3, 1.0, 0.0], device=p.device)
-            d = union(d, capsule(q, hang, wheel_at, strut_r * 1.2))
-            d = union(d, torus(swap(move(q, wheel_at), 1, 2, 0), wheel * 0.7, wheel * 0.3))
+            d = union(d, sdf.capsule(q, hang, wheel_at, strut_r * 1.2))
+            d = union(d, sdf.torus(swap(move(q, wheel_at), 1, 2, 0), wheel * 0.7, wheel * 0.3))
         for i in range(holes):
             at = vector(0.0, hole_y[:, i : i + 1] * along, 0.0)
-            d = subtract(d, tube(swap(move(p, at), 1, 2, 0), hole_r * torch.minimum(across, rise)))
+            d = subtract(d, sdf.tube(swap(move(p, at), 1, 2, 0), hole_r * torch.minimum(across, rise)))
         if nose:
             front = vector(0.0, along * (0.8 if boxy else 1.0), 0.0)
-            d = union(d, box(move(p, front), vector(blade, thick, thick * 1.5), 0.008))
-            d = union(d, sphere(move(p, front), thick * 2.5))
+            d = union(d, sdf.box(move(p, front), vector(blade, thick, thick * 1.5), 0.008))
+            d = union(d, sdf.sphere(move(p, front), thick * 2.5))
         return d
 
     return field

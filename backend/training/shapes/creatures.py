@@ -6,25 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from .primitives import (
-    Field,
-    Size,
-    box,
-    capsule,
-    cells,
-    chain,
-    ellipsoid,
-    half_space,
-    mirror,
-    move,
-    place,
-    shell,
-    sphere,
-    subtract,
-    torus,
-    union,
-    vector,
-)
+from . import primitives as sdf
+from .primitives import Field, Size, mirror, move, place, subtract, union, vector
 from .program import ProgramDraws, knobs, noise
 
 
@@ -65,29 +48,29 @@ def bust(draws: ProgramDraws) -> Field:
 
     def field(p: Tensor) -> Tensor:
         q = mirror(p, 0)
-        d = union(ellipsoid(p, head), capsule(p, down * 0.2, neck_to, neck_r, neck_r * 1.1), 0.12)
-        d = union(d, ellipsoid(move(p, chin_at), chin), blend * 2)
-        d = subtract(d, ellipsoid(move(q, eye_at - eye_at * 0.06), socket), blend)
-        d = union(d, sphere(move(q, eye_at), eye_r), 0.015)
-        d = union(d, capsule(q, brow_a, brow_b, lip_r * 1.2, lip_r), blend)
-        d = union(d, capsule(p, nose_top, nose_tip, nose_r * 0.7, nose_r * 1.3), blend)
-        d = union(d, sphere(move(q, wing_at), nose_r), 0.03)
-        d = subtract(d, sphere(move(q, nostril), nose_r * 0.5), 0.01)
+        d = union(sdf.ellipsoid(p, head), sdf.capsule(p, down * 0.2, neck_to, neck_r, neck_r * 1.1), 0.12)
+        d = union(d, sdf.ellipsoid(move(p, chin_at), chin), blend * 2)
+        d = subtract(d, sdf.ellipsoid(move(q, eye_at - eye_at * 0.06), socket), blend)
+        d = union(d, sdf.sphere(move(q, eye_at), eye_r), 0.015)
+        d = union(d, sdf.capsule(q, brow_a, brow_b, lip_r * 1.2, lip_r), blend)
+        d = union(d, sdf.capsule(p, nose_top, nose_tip, nose_r * 0.7, nose_r * 1.3), blend)
+        d = union(d, sdf.sphere(move(q, wing_at), nose_r), 0.03)
+        d = subtract(d, sdf.sphere(move(q, nostril), nose_r * 0.5), 0.01)
         for side in (1.0, -0.7):
             middle, end = at(0, lip_y - 0.03, mouth_z + lip_r * side), at(lip_x, lip_y + 0.05, mouth_z)
-            d = union(d, capsule(q, middle, end, lip_r, lip_r * 0.5), 0.02)
+            d = union(d, sdf.capsule(q, middle, end, lip_r, lip_r * 0.5), 0.02)
         d = d + skin(q)
-        hair = ellipsoid(move(p, cap_at), cap) + locks(p)
+        hair = sdf.ellipsoid(move(p, cap_at), cap) + locks(p)
         if bun is not None:
-            hair = union(hair, ellipsoid(move(p, at(0, head[:, 1:2] * 0.9, 0.15)), bun) + locks(p), 0.03)
+            hair = union(hair, sdf.ellipsoid(move(p, at(0, head[:, 1:2] * 0.9, 0.15)), bun) + locks(p), 0.03)
         d = union(d, hair, 0.01)
         if band is not None:
-            d = union(d, torus(move(p, cap_at), cap[:, :1], band), 0.01)
+            d = union(d, sdf.torus(move(p, cap_at), cap[:, :1], band), 0.01)
         outer = q[:, [1, 2, 0]]
-        d = union(d, torus(move(outer, ear_at[:, [1, 2, 0]]), ear, ear * 0.3), 0.02)
+        d = union(d, sdf.torus(move(outer, ear_at[:, [1, 2, 0]]), ear, ear * 0.3), 0.02)
         if shoulders is not None:
-            d = union(d, ellipsoid(move(p, neck_to), shoulders), 0.1)
-        return torch.maximum(d, half_space(p, down, base))
+            d = union(d, sdf.ellipsoid(move(p, neck_to), shoulders), 0.1)
+        return torch.maximum(d, sdf.half_space(p, down, base))
 
     return field
 
@@ -108,12 +91,12 @@ def creature(draws: ProgramDraws) -> Field:
             nodes.append(nodes[-1] + heading * reach / joints)
             sizes.append(radius * (1 - (joint + 1) / joints * 0.55) * draws.uniform(0.8, 1.15))
         vertices, radii = torch.stack(nodes, 1), torch.cat(sizes, 1).clamp(min=0.022)
-        parts.append(lambda p: chain(p, vertices, radii))
+        parts.append(lambda p: sdf.chain(p, vertices, radii))
         for _ in range(fingers):
             way = normalize(heading + draws.normal(3) * 0.5, dim=1)
             tip = nodes[-1] + way * (radii[:, -1:] * draws.uniform(1.5, 3.0))
             thick = (radii[:, -1:] * 0.45).clamp(min=0.02)
-            parts.append(lambda p, tip=tip, thick=thick: capsule(p, nodes[-1], tip, thick * 1.2, thick * 0.7))
+            parts.append(lambda p, tip=tip, thick=thick: sdf.capsule(p, nodes[-1], tip, thick * 1.2, thick * 0.7))
 
     for _ in range(draws.integer(1, 3)):
         side = normalize(draws.uniform(-1, 1, 3) + draws.constant(0.8, 0, 0), dim=1)
@@ -122,20 +105,20 @@ def creature(draws: ProgramDraws) -> Field:
     head_at = vector(0.0, draws.uniform(-0.15, 0.15), body[:, 2:] + draws.uniform(0.05, 0.2))
     head = draws.uniform(0.12, 0.24, 3)
     snout = normalize(draws.uniform(-0.5, 0.5, 3) * draws.constant(0, 1, 1) + draws.constant(0, -0.8, 0), dim=1)
-    parts.append(lambda p: ellipsoid(move(p, head_at), head))
+    parts.append(lambda p: sdf.ellipsoid(move(p, head_at), head))
     snout_to, snout_r = head_at + snout * draws.uniform(0.15, 0.4), draws.uniform(0.04, 0.1)
-    parts.append(lambda p: capsule(p, head_at, snout_to, snout_r * 1.3, snout_r * 0.8))
+    parts.append(lambda p: sdf.capsule(p, head_at, snout_to, snout_r * 1.3, snout_r * 0.8))
     if draws.chance(0.8):
         ear_at = head_at + head * draws.constant(0.6, 0, 0.7)
         ear_to = ear_at + vector(draws.uniform(0.02, 0.25), draws.uniform(-0.1, 0.1), draws.uniform(0.05, 0.35))
         thick = draws.uniform(0.025, 0.06)
-        parts.append(lambda p: capsule(p, ear_at, ear_to, thick * 1.4, thick * 0.6))
+        parts.append(lambda p: sdf.capsule(p, ear_at, ear_to, thick * 1.4, thick * 0.6))
     if draws.chance(0.6):
         root = vector(0.0, body[:, 1:2] * 0.7, -body[:, 2:] * 0.7)
         limb(root, draws.constant(0.0, 1.0, -0.2), draws.uniform(0.3, 0.8), draws.uniform(0.05, 0.12), 4, 0)
     if draws.chance(0.5):
         hump_at, hump = (body * draws.uniform(-0.6, 0.6, 3) * draws.constant(0, 1, 1), draws.uniform(0.15, 0.35, 3))
-        parts.append(lambda p: ellipsoid(move(p, hump_at), hump))
+        parts.append(lambda p: sdf.ellipsoid(move(p, hump_at), hump))
     reliefs: list[Field] = []
     if draws.chance(0.7):
         octaves, low = draws.integer(1, 2), draws.choice((10.0, 18.0, 30.0))
@@ -145,7 +128,7 @@ def creature(draws: ProgramDraws) -> Field:
 
     def field(p: Tensor) -> Tensor:
         q = mirror(p, 0) if twin else p
-        d = ellipsoid(q, body)
+        d = sdf.ellipsoid(q, body)
         for part in parts:
             d = union(d, part(q), blend)
         for relief in reliefs:
@@ -194,14 +177,14 @@ def skull(draws: ProgramDraws) -> Field:
 
     def field(p: Tensor) -> Tensor:
         q = mirror(p, 0)
-        outer = ellipsoid(p, brain)
+        outer = sdf.ellipsoid(p, brain)
         if two:
-            outer = union(outer, ellipsoid(move(p, snout_at), snout), blend)
+            outer = union(outer, sdf.ellipsoid(move(p, snout_at), snout), blend)
         outer = outer + bumpy(q)
-        d = shell(outer, half)
+        d = sdf.shell(outer, half)
         if pores:
             # vessels: small canals through the bone
-            d = subtract(d, cells(q, centres) - pore_r, half * 0.5)
+            d = subtract(d, sdf.cells(q, centres) - pore_r, half * 0.5)
         if maze is not None:
             # turbinates: thin winding plates inside (gyroid)
             r = place(p, maze_turn, snout_at) * maze[..., None]
@@ -210,30 +193,30 @@ def skull(draws: ProgramDraws) -> Field:
             region = torch.maximum(outer, move(p, snout_at)[:, 1] - snout[:, 1:2] * 0.3)
             d = union(d, torch.maximum(gyroid, region))
         if layers:
-            d = union(d, shell(outer + half * 5, half * 0.8))
+            d = union(d, sdf.shell(outer + half * 5, half * 0.8))
         for where, size, turn, boxy in openings:
             r = place(q, turn, where)
-            d = subtract(d, box(r, size * 0.7) if boxy else ellipsoid(r, size), half)
-        d = subtract(d, sphere(move(p, hole_at), hole_r), half)
+            d = subtract(d, sdf.box(r, size * 0.7) if boxy else sdf.ellipsoid(r, size), half)
+        d = subtract(d, sdf.sphere(move(p, hole_at), hole_r), half)
         if two:
-            d = subtract(d, sphere(move(p, nose_at), nose_r), half)
+            d = subtract(d, sdf.sphere(move(p, nose_at), nose_r), half)
         for i in range(septum):
             offset = septum_at[:, i : i + 1] * (i + 1)
-            plate = half_space(p, slope, offset).abs_().sub_(half * 0.9)
-            hole = sphere(move(p, slope * septum_at[:, i : i + 1] * (i + 1)), brain[:, 2:] * 0.4)
+            plate = sdf.half_space(p, slope, offset).abs_().sub_(half * 0.9)
+            hole = sdf.sphere(move(p, slope * septum_at[:, i : i + 1] * (i + 1)), brain[:, 2:] * 0.4)
             d = union(d, torch.maximum(torch.maximum(plate, outer), -hole))
         if septum and two:
             wall = p[:, 0].abs().sub_(half)
             d = union(d, torch.maximum(torch.maximum(wall, outer), move(p, snout_at)[:, 1]))
         if arch:
-            d = union(d, torus(move(q, arch_at), arch_r, arch_t), half * 2)
+            d = union(d, sdf.torus(move(q, arch_at), arch_r, arch_t), half * 2)
         if jaw:
-            d = union(d, chain(q, jaw_nodes, jaw_radii), jaw_r * 0.1)
-            d = union(d, capsule(q, hinge, arch_at, jaw_t * 0.8))
+            d = union(d, sdf.chain(q, jaw_nodes, jaw_radii), jaw_r * 0.1)
+            d = union(d, sdf.capsule(q, hinge, arch_at, jaw_t * 0.8))
         if teeth and two:
             for i in range(3):
                 root = snout_at + vector(snout[:, :1] * 0.6, snout[:, 1:2] * (0.2 - 0.35 * i), -snout[:, 2:] * 0.7)
-                d = union(d, capsule(q, root, root - draws.constant(0.0, 0.0, 0.14), half * 2.2, half * 1.4), half)
+                d = union(d, sdf.capsule(q, root, root - draws.constant(0.0, 0.0, 0.14), half * 2.2, half * 1.4), half)
         return d
 
     return field
@@ -261,10 +244,10 @@ def tooth(draws: ProgramDraws) -> Field:
     cavity = draws.uniform(0.15, 0.35) if roots == 0 and draws.chance(0.5) else None
 
     def field(p: Tensor) -> Tensor:
-        d = ellipsoid(p, crown)
+        d = sdf.ellipsoid(p, crown)
         for i in range(cusps):
-            d = union(d, ellipsoid(move(p, tops[:, i]), sizes[:, i]), blend)
-        d = subtract(d, ellipsoid(move(p, pit_at), pit), blend)
+            d = union(d, sdf.ellipsoid(move(p, tops[:, i]), sizes[:, i]), blend)
+        d = subtract(d, sdf.ellipsoid(move(p, pit_at), pit), blend)
         top = (p[:, 2] * 5).sigmoid_()
         d = d + fissures(p) * top + surface(p)
         if roots:
@@ -273,11 +256,11 @@ def tooth(draws: ProgramDraws) -> Field:
                 start = side * crown * 0.45 + down * crown * 0.4
                 nodes = torch.stack((start, start + way * 0.4, start + way * 0.5 + down * 0.4), 1)
                 radii = root_r * torch.tensor([1.4, 0.9, 0.35], device=p.device)
-                d = union(d, chain(p, nodes, radii), 0.1)
+                d = union(d, sdf.chain(p, nodes, radii), 0.1)
             return d
-        d = torch.maximum(d, half_space(p, down, waist))
+        d = torch.maximum(d, sdf.half_space(p, down, waist))
         if cavity is not None:
-            d = subtract(d, sphere(move(p, down * (waist + 0.1)), cavity), 0.02)
+            d = subtract(d, sdf.sphere(move(p, down * (waist + 0.1)), cavity), 0.02)
         return d
 
     return field

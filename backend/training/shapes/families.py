@@ -17,8 +17,7 @@ from .program import COLUMNS, ProgramDraws, detail
 from .solids import csg, flake, stone, sweep
 
 SIDE = 1.6  # longest side of a shape's bounding box (canonical)
-REACH = 1.7
-"""Before it is fitted into the canonical frame, a shape has to lie within this distance of the origin on every axis."""
+REACH = 1.7  # largest coordinate of a shape before it is fitted into the canonical frame
 MIN_FILL = 0.003  # share of its bounding box that a shape fills at least
 MIN_DEPTH = 0.008  # depth (canonical) that a shape reaches at least: thinner ones are no use to a grid
 
@@ -64,10 +63,8 @@ class Shapes:
 
     @torch.no_grad()
     def sdf(self, points: Tensor) -> Tensor:
-        """Signed distance estimate `(B, N)`, negative inside, at canonical points `(B, N, 3)`.
-
-        Raises ValueError for another shape of `points`.
-        """
+        """Signed distance estimate `(B, N)`, negative inside, at canonical points `(B, N, 3)`. Raises ValueError for
+        another shape of `points`."""
         if points.ndim != 3 or points.shape[0] != self.count or points.shape[2] != 3:
             raise ValueError(f"points must be ({self.count}, N, 3), not {tuple(points.shape)}")
         # Temporaries of one chunk stay in the cache of a core; a GPU wants large ones.
@@ -77,10 +74,8 @@ class Shapes:
 
 
 def draw(family: str, count: int, seed: int, device: str | torch.device = "cpu") -> Shapes:
-    """`count` members of a family, posed at random, bounding box centred at 0 with the longest side 1.6.
-
-    Members too empty or too thin to be useful are drawn again. Raises KeyError for an unknown family.
-    """
+    """`count` members of a family, posed at random, bounding box centred at 0 with the longest side 1.6. Members too
+    empty or too thin to be useful are drawn again. Raises KeyError for an unknown family."""
     recipe = _BUILDERS[family]
     generator = torch.Generator().manual_seed(seed)
     for program in range(64):

@@ -1,9 +1,8 @@
 """A family whose factors are known: mugs, upright and at a fixed scale, so that each factor moves alone.
 
 The measures of disentanglement need every factor that varies and no other (Locatello et al. 2019), hence no pose, no
-warp, no detail and no fitting into the canonical box: that would couple all factors to the longest side. The axis is
-vertical, the base and the places where the handle meets the body stand still, and what is measured of a shape
-(`descriptors`) is taken relative to the body, as the factors are.
+warp, no detail and no fitting into the canonical box. The axis is vertical, the base and the places where the handle
+meets the body stand still, and shapes are measured (`descriptors`) relative to the body, as the factors are.
 """
 
 from __future__ import annotations
@@ -25,8 +24,7 @@ HIGH = (1.45, 0.50, 0.2, 0.60, 0.38, 0.14)
 the floor, how far the middle of the handle and the foot stand out. Each is several voxels of level 0 (1/16)."""
 
 AXIS = -3 / 16  # x of the axis, a border of voxels at every resolution from 32: the handle fills the other side
-BASE, FOOT_TOP, SHOULDER = -0.7, -0.575, 0.1
-"""Heights: of the base, of the top of the foot, and where the wall begins to flare."""
+BASE, FOOT_TOP, SHOULDER = -0.7, -0.575, 0.1  # heights: base, top of the foot, where the wall begins to flare
 GRIP = (-0.4, 0.0)  # heights of the two arms of the handle
 TUBE, WALL = 0.07, 0.13
 BURIED = 1e-5  # points deeper than this lie inside another part
@@ -49,10 +47,8 @@ class Mugs:
 
     @torch.no_grad()
     def surface(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Points (B, count, 3) spread evenly over the surfaces and their outward unit normals (B, count, 3).
-
-        Drawn part by part in closed form; those inside another part repeat good ones, which are most.
-        """
+        """Points (B, count, 3) spread evenly over the surfaces and their outward unit normals (B, count, 3), drawn part
+        by part in closed form; those inside another part repeat good ones, which are most."""
         shapes = len(self.factors)
         outline, curve = self._outline, self._handle[0]
         start, edge = outline[:, :-1].clone(), outline.diff(dim=1)
@@ -156,8 +152,7 @@ def descriptors(field: NDArray) -> NDArray[np.float64]:
     """What is measured of decoded mugs (B, 6), canonical units, in the order of FACTORS.
 
     field (B, n, n, n): signed distances over [-1, 1]^3 in any unit, n a multiple of 32. Surfaces are found between
-    voxels by linear interpolation, whatever the slope of the field: decoded ones are blurred where the decoder is
-    unsure.
+    voxels by linear interpolation, whatever the slope of the field.
     """
     values = np.asarray(field, np.float64)
     size = values.shape[-1]

@@ -150,10 +150,8 @@ def polyline(x: Tensor, y: Tensor, vertices: Tensor) -> Tensor:
 
 
 def polygon(x: Tensor, y: Tensor, vertices: Tensor, silent: int = 0) -> Tensor:
-    """Signed distance in the plane to a simple polygon, vertices `(B, S, 2)`.
-
-    The last `silent` edges close the figure but have no distance: for edges beyond the axis of a lathe.
-    """
+    """Signed distance in the plane to a simple polygon, vertices `(B, S, 2)`. The last `silent` edges close the figure
+    but have no distance: for edges beyond the axis of a lathe."""
     edges = list(pairwise([*vertices.unbind(1), vertices[:, 0]]))
     inside = torch.zeros_like(x, dtype=torch.bool)
     for a, b in edges:

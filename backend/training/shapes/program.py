@@ -21,10 +21,8 @@ COLUMNS = 4096
 
 
 class ProgramDraws:
-    """Reads the program of a batch from `seed` and the parameters of its members from the rows of a table.
-
-    Member b depends on the seed and on row b alone, so that a degenerate member is replaced by a new row.
-    """
+    """Reads the program of a batch from `seed` and the parameters of its members from the rows of a table: member b
+    depends on the seed and on row b alone, so that a degenerate member is replaced by a new row."""
 
     def __init__(self, seed: int, table: Tensor) -> None:
         self._program = random.Random(seed)

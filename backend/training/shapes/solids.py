@@ -6,28 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from .primitives import (
-    Field,
-    box,
-    capsule,
-    chain,
-    cylinder,
-    ellipsoid,
-    extrude,
-    half_space,
-    intersect,
-    length,
-    mirror,
-    move,
-    place,
-    polygon,
-    sphere,
-    spline,
-    subtract,
-    torus,
-    union,
-    vector,
-)
+from . import primitives as sdf
+from .primitives import Field, intersect, length, mirror, move, place, subtract, union, vector
 from .program import ProgramDraws, knobs, noise
 
 
@@ -51,19 +31,19 @@ def solid(draws: ProgramDraws, low: float, high: float) -> Field:
     def field(p: Tensor) -> Tensor:
         p = place(p, turn, zero)
         if kind == "box":
-            return box(p, half, rounding)
+            return sdf.box(p, half, rounding)
         if kind == "cylinder":
-            return cylinder(p, a, c, rounding)
+            return sdf.cylinder(p, a, c, rounding)
         if kind == "ellipsoid":
-            return ellipsoid(p, half)
+            return sdf.ellipsoid(p, half)
         if kind == "torus":
-            return torus(p, a, a * 0.2 + small * 0.4)
+            return sdf.torus(p, a, a * 0.2 + small * 0.4)
         if kind == "capsule":
-            return capsule(p, half * 0.8, half * -0.8, small * 0.8, small * 0.4)
+            return sdf.capsule(p, half * 0.8, half * -0.8, small * 0.8, small * 0.4)
         x, y, z = p.unbind(1)
         if kind == "prism":
-            return extrude(polygon(x, y, corners), z, c)
-        return polygon(length(x, y), z, corners, silent=1)
+            return sdf.extrude(sdf.polygon(x, y, corners), z, c)
+        return sdf.polygon(length(x, y), z, corners, silent=1)
 
     return field
 
@@ -111,16 +91,16 @@ def _curve(draws: ProgramDraws) -> Field:
             phase = draws.uniform(0.0, 6.28, 3)[:, None]
             vertices = vertices + draws.uniform(0.2, 0.7, 3)[:, None] / order * torch.sin(order * t[:, None] + phase)
     else:
-        vertices = spline(draws.uniform(-0.8, 0.8, 3 * 5).reshape(-1, 5, 3), 28)
+        vertices = sdf.spline(draws.uniform(-0.8, 0.8, 3 * 5).reshape(-1, 5, 3), 28)
     radii = _swell(draws, thick, vertices.shape[1])
     branches = draws.choice((0, 0, 3))
     tips = draws.uniform(-0.7, 0.7, 9).reshape(-1, 3, 3)
     blend = draws.uniform(0.02, 0.08)
 
     def field(p: Tensor) -> Tensor:
-        d = chain(p, vertices, radii, closed)
+        d = sdf.chain(p, vertices, radii, closed)
         for i in range(branches):
-            branch = capsule(p, vertices[:, 8 * i + 2], tips[:, i], thick * 0.8, thick.clamp(min=0.05) * 0.4)
+            branch = sdf.capsule(p, vertices[:, 8 * i + 2], tips[:, i], thick * 0.8, thick.clamp(min=0.05) * 0.4)
             d = union(d, branch, blend)
         return d
 
@@ -135,7 +115,7 @@ def _knot(draws: ProgramDraws) -> Field:
     ring = 0.6 + minor * torch.cos(wraps * t)
     vertices = torch.stack((ring * torch.cos(turns * t), ring * torch.sin(turns * t), minor * torch.sin(wraps * t)), 2)
     radii = _swell(draws, draws.log_uniform(0.04, 0.1), 48)
-    return lambda p: chain(p, vertices, radii, closed=True)
+    return lambda p: sdf.chain(p, vertices, radii, closed=True)
 
 
 def _crescent(draws: ProgramDraws) -> Field:
@@ -155,7 +135,7 @@ def _crescent(draws: ProgramDraws) -> Field:
     shift = draws.uniform(0.1, 0.2)
 
     def one(p: Tensor) -> Tensor:
-        d = union(chain(p, vertices, radii), capsule(p, vertices[:, -1], tip, stalk), 0.05)
+        d = union(sdf.chain(p, vertices, radii), sdf.capsule(p, vertices[:, -1], tip, stalk), 0.05)
         if sides:
             x, y, z = p.unbind(1)
             across = 0.7 - torch.sqrt(x * x + (y - 0.7) ** 2)
@@ -180,7 +160,7 @@ def _links(draws: ProgramDraws) -> Field:
         parts = []
         for i in range(rings):
             q = move(p, draws.constant((i - (rings - 1) / 2) * 0.4, 0.0, 0.0))
-            parts.append(torus(q if i % 2 else q[:, [0, 2, 1]], major[:, i : i + 1], minor[:, i : i + 1]))
+            parts.append(sdf.torus(q if i % 2 else q[:, [0, 2, 1]], major[:, i : i + 1], minor[:, i : i + 1]))
         return torch.stack(parts).amin(0)
 
     return field
@@ -210,22 +190,22 @@ def stone(draws: ProgramDraws) -> Field:
 
     def field(p: Tensor) -> Tensor:
         q = mirror(p, 0) if twin else p
-        d = ellipsoid(q if twin else place(q, turns[0], spots[0]), sizes[0])
+        d = sdf.ellipsoid(q if twin else place(q, turns[0], spots[0]), sizes[0])
         for spot, size, turn in zip(spots[1:], sizes[1:], turns[1:], strict=True):
-            d = union(d, ellipsoid(place(q, turn, spot), size), blend)
+            d = union(d, sdf.ellipsoid(place(q, turn, spot), size), blend)
         if neck is not None:
-            d = union(d, capsule(p, torch.zeros_like(down), down * 0.9, neck, neck * 1.3), blend)
+            d = union(d, sdf.capsule(p, torch.zeros_like(down), down * 0.9, neck, neck * 1.3), blend)
         for normal, offset in cuts:
-            d = torch.maximum(d, half_space(p, normal, offset))
+            d = torch.maximum(d, sdf.half_space(p, normal, offset))
         for where, size, bump, k in marks:
-            part = ellipsoid(move(q, where), size)
+            part = sdf.ellipsoid(move(q, where), size)
             d = union(d, part, k) if bump else subtract(d, part, k)
         d = d + coarse(p)
         if creases is not None:
             d = d + creases(q) * ridge_sign
         if pits is not None:
             d = d - pits(p)
-        return d if base is None else torch.maximum(d, half_space(p, down, base))
+        return d if base is None else torch.maximum(d, sdf.half_space(p, down, base))
 
     return field
 
@@ -253,19 +233,19 @@ def flake(draws: ProgramDraws) -> Field:
 
     def field(p: Tensor) -> Tensor:
         a, b = big[:, :1], big[:, 1:]
-        d = sphere(move(p, low * (thin * 0.5 - a)), a)
-        d = intersect(d, sphere(move(p, -up * (thin * 0.5 - b)), b))
+        d = sdf.sphere(move(p, low * (thin * 0.5 - a)), a)
+        d = intersect(d, sdf.sphere(move(p, -up * (thin * 0.5 - b)), b))
         x, y, _ = p.unbind(1)
         k = length(x / outline[:, :1], y / outline[:, 1:2])
         d = torch.maximum(d, (k - 1) * torch.minimum(outline[:, :1], outline[:, 1:2]))
         for i, normal in enumerate(normals):
-            d = torch.maximum(d, half_space(p, normal, offsets[:, i : i + 1]))
+            d = torch.maximum(d, sdf.half_space(p, normal, offsets[:, i : i + 1]))
         for i, way in enumerate(scar_way):
             radius = scar_r[:, i : i + 1]
             at = scar_at[i] + way * (thin * 0.5 + radius - scar_depth[:, i : i + 1])
-            d = torch.maximum(d, -sphere(move(p, at), radius))
+            d = torch.maximum(d, -sdf.sphere(move(p, at), radius))
         if ripples:
-            d = d + torch.sin(sphere(move(p, bulb), 0.0) * rate) * height
+            d = d + torch.sin(sdf.sphere(move(p, bulb), 0.0) * rate) * height
         if rough is not None:
             d = d + rough(p)
         return d
