@@ -300,7 +300,7 @@ def test_too_many_edits_are_refused_before_any_is_looked_at() -> None:
 def test_places_of_edits_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "attribute", lambda *_: Flat())
     names = [f"edit {number}" for number in range(40)]
-    monkeypatch.setattr(stack, "ATTRIBUTES", dict.fromkeys(names, SimpleNamespace(low=-1, high=1)))
+    monkeypatch.setattr("backend.edits.attributes.ATTRIBUTES", dict.fromkeys(names, SimpleNamespace(low=-1, high=1)))
     session = session_of()
     for name in names:
         session.lay(EditTarget.FIT, [layer(name)], None, MODEL, ignore)
