@@ -18,7 +18,7 @@ from .bank import DEEPEST, Bank, fill_bank, turned_fields
 from .checkpoint import load_checkpoint, parameters_in, save_checkpoint
 from .flow import flow_of
 from .grids import Batch
-from .objective import TRUNK_TYPE, TrainConfig, evaluate, learn_from, rate_at
+from .objective import TrainConfig, evaluate, learn_from, rate_at
 from .recursion import Recursion
 from .release import STUDY, release
 
@@ -105,7 +105,7 @@ def train(
             if step % 500 == 0 or over:
                 shadow = Recursion(model.atom.config).to(device)
                 shadow.load_state_dict(model.state_dict() | average)
-                row |= evaluate(shadow, held_out, 6, 8, TRUNK_TYPE)
+                row |= evaluate(shadow, held_out, 6, 8)
             log.write(json.dumps(row) + "\n")
             log.flush()
             print(json.dumps(row), flush=True)

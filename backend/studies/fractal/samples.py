@@ -15,8 +15,7 @@ from ...geometry.topology import betti_of_occupancy
 from .networks import Atom, Cache, Ladder, certain, surprise
 from .octree import CHILDREN, LEVELS, children_of, context, put_children, pyramid, symmetries, turn
 
-GREEDY = (math.inf,) * LEVELS
-SHARP = (1.5,) * LEVELS  # sharpness of the draws of every level
+PLAIN, SHARP, GREEDY = (1.0,) * LEVELS, (1.5,) * LEVELS, (math.inf,) * LEVELS  # sharpness of the draws of every level
 PARENTS_AT_ONCE = 2048
 
 
@@ -49,11 +48,7 @@ class Known:
 
 @torch.no_grad()
 def sample(
-    ladder: Ladder,
-    known: Known,
-    generator: torch.Generator,
-    sharpness: Sequence[float] = (1.0,) * LEVELS,
-    cached: bool = True,
+    ladder: Ladder, known: Known, generator: torch.Generator, sharpness: Sequence[float] = PLAIN, cached: bool = True
 ) -> tuple[list[Tensor], Tensor]:
     """Pyramids of n shapes, bool (n, 2^l, 2^l, 2^l) per level, and the surprise (n,) of what was not drawn, bits.
 

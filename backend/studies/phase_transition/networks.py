@@ -122,8 +122,7 @@ class Pool:
 def descend(parameters: Iterable[Tensor], loss: Callable[[], Tensor], steps: int, rate: float) -> None:
     """Adam with a rate that rises and falls once; at least ten steps."""
     adam = torch.optim.Adam(parameters, rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(adam, rate, steps, pct_start=0.2)
-    minimise(loss, adam, schedule, steps)
+    minimise(loss, torch.optim.lr_scheduler.OneCycleLR(adam, rate, steps, pct_start=0.2), steps)
 
 
 def fit_conditional(pool: Pool, seed: int, steps: int) -> Conditional:

@@ -145,7 +145,7 @@ def train(angles: Tensor, scaled: bool, steps: int, seed: int, batch: int = 128,
         chosen = torch.randint(len(angles), (batch,), generator=generator)
         return model.loss(_moved(angles[chosen], generator), generator)
 
-    minimise(loss, adam, schedule, steps, largest=100.0)
+    minimise(loss, schedule, steps, largest=100.0)
     return model.eval()
 
 
