@@ -129,10 +129,8 @@ def largest_difference(module: nn.Module, path: Path, inputs: dict[str, Tensor])
 
 
 def export(checkpoint: Path, folder: Path, card: dict) -> dict:
-    """Write graphs, ``card.json`` and the averaged weights to ``folder``.
-
-    Raises ValueError where ONNX Runtime differs from torch.
-    """
+    """Write graphs, ``card.json`` and the averaged weights to ``folder``. Raises ValueError where ONNX Runtime differs
+    from torch."""
     model = Recursion()
     progress = average_weights(checkpoint, model)
     model.eval()

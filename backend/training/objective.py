@@ -117,9 +117,7 @@ def learn_from(
 @torch.no_grad()
 def evaluate(model: Recursion, bank: Bank, batches: int, size: int) -> dict[str, list[float]]:
     """Mean error (voxels of each level) near the surface on the held-out bank, always over the same draws.
-
-    held_out_voxels: with the encoder's code; no_code; true_code; only_code: with the true code and without evidence.
-    """
+    held_out_voxels: with the encoder's code; no_code; true_code; only_code: with the true code and without evidence."""
     device = next(model.parameters()).device
     generator = torch.Generator(device=device).manual_seed(7)
     rows: dict[str, list[list[float]]] = {"held_out_voxels": [], "no_code": [], "true_code": [], "only_code": []}

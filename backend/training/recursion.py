@@ -89,11 +89,9 @@ class Recursion(nn.Module):
 
 
 class Seed(nn.Module):
-    """Evidence of level 0 (1, 5, 32, 32, 32) -> the field above level 0 (1, 2, 18, 18, 18), in its voxels.
-
-    An indicator chi with laplacian(chi) = div(smoothed normals), zero at the border of the box, as in Poisson
-    reconstruction (Kazhdan et al. 2006), solved with a sine transform: exact, global, a few small matrix products.
-    """
+    """Evidence of level 0 (1, 5, 32, 32, 32) -> the field above level 0 (1, 2, 18, 18, 18), in its voxels. An indicator
+    chi with laplacian(chi) = div(smoothed normals), zero at the border of the box, as in Poisson reconstruction
+    (Kazhdan et al. 2006), solved with a sine transform: exact, global, a few small matrix products."""
 
     def __init__(self) -> None:
         super().__init__()

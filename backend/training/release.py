@@ -112,11 +112,9 @@ def release_prior(features: Features, work: Path, known: Bank, held_out: Bank, f
 def build_archive(
     known: Bank, encode: ShardEncoder, model: str = "", weights: NDArray | None = None, most: int = ARCHIVED_SHAPES
 ) -> Archive:
-    """The archive of the shapes of a bank, a random choice where there are more than ``most``.
-
-    encode, model: the model's encoder and hash; weights (d,): how much each number of a code counts in a distance, by
-    default all the same; whitened codes need those that undo it. Raises ValueError for fewer than two shapes.
-    """
+    """The archive of the shapes of a bank, a random choice where there are more than ``most``. encode, model: the
+    model's encoder and hash; weights (d,): how much each number of a code counts in a distance, by default all the
+    same; whitened codes need those that undo it. Raises ValueError for fewer than two shapes."""
     if len(known.members) < 2:
         raise ValueError(f"{known.folder} holds no shapes to make an archive of")
     seeds = np.array([int(path.stem[:6]) for path, _ in known.members])

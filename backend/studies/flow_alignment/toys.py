@@ -122,11 +122,9 @@ def agreement(loss: Tensor, surprise: Tensor, below: float = math.inf) -> tuple[
 
 
 def exact_velocity(means: Tensor, sd: float, weights: Tensor) -> VelocityField:
-    """The velocity that minimises L_FM for a mixture of Gaussians N(means[k], sd^2 I), in closed form.
-
-    means: (k, d); weights: (k,), summing to 1. Given its component, x at time t is N(t m, s^2 I) with
-    s^2 = t^2 sd^2 + (1 - t)^2, and E[x1 - x0 | x] = m + (t sd^2 - (1 - t)) / s^2 (x - t m).
-    """
+    """The velocity that minimises L_FM for a mixture of Gaussians N(means[k], sd^2 I), in closed form. means: (k, d);
+    weights: (k,), summing to 1. Given its component, x at time t is N(t m, s^2 I) with s^2 = t^2 sd^2 + (1 - t)^2, and
+    E[x1 - x0 | x] = m + (t sd^2 - (1 - t)) / s^2 (x - t m)."""
 
     def field(x: Tensor, t: Tensor) -> Tensor:
         t = t[:, None, None]

@@ -50,11 +50,9 @@ class Known:
 def sample(
     ladder: Ladder, known: Known, generator: torch.Generator, sharpness: Sequence[float] = PLAIN, cached: bool = True
 ) -> tuple[list[Tensor], Tensor]:
-    """Pyramids of n shapes, bool (n, 2^l, 2^l, 2^l) per level, and the surprise (n,) of what was not drawn, bits.
-
-    Level after level, turn after turn, child after child, each in one batch. ``sharpness`` multiplies the logits of
-    each level, as the paper's temperature does: 1 draws from the model, GREEDY takes the likelier state.
-    """
+    """Pyramids of n shapes, bool (n, 2^l, 2^l, 2^l) per level, and the surprise (n,) of what was not drawn, bits. Level
+    after level, turn after turn, child after child, each in one batch. ``sharpness`` multiplies the logits of each
+    level, as the paper's temperature does: 1 draws from the model, GREEDY takes the likelier state."""
     root = known.occupied[0] | known.free[0]
     grids, fixed = [root], torch.zeros(len(root))
     for level in range(len(known.occupied) - 1):

@@ -60,8 +60,7 @@ def field_of(theta: Tensor) -> Field:
 
 class Conditional(nn.Module):
     """Family and numbers of a shape -> theta, as in the atom: the style scales the outputs of every hidden layer, which
-    is the same as scaling rows of its weights; what is beyond the gains is added to the layer of the position.
-    """
+    is the same as scaling rows of its weights; what is beyond the gains is added to the layer of the position."""
 
     def __init__(self, seed: int, inner: int = 96) -> None:
         super().__init__()
