@@ -99,7 +99,3 @@ def main(argv: list[str] | None = None) -> None:
     found = ablation(options.bank, model.features, velocity, options.steps, options.batch, options.seed)
     if options.card:
         update_card(options.card, {"ablation": found})
-
-
-if __name__ == "__main__":
-    main()

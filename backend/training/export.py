@@ -183,7 +183,3 @@ def main(argv: list[str] | None = None) -> None:
     card = stored_card(options.folder / CARD)
     card.pop("onnx_difference", None)
     print(json.dumps(export(options.checkpoint, options.folder, card), indent=1))
-
-
-if __name__ == "__main__":
-    main()

@@ -166,7 +166,3 @@ def last_evaluation(log: Path) -> dict:
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     last = next((row for row in reversed(rows) if "held_out_voxels" in row), {})
     return {name: value for name, value in last.items() if isinstance(value, list)}
-
-
-if __name__ == "__main__":
-    main()
