@@ -178,11 +178,10 @@ def explicitness(codes: Table, labels: NDArray, test_codes: Table, test_labels: 
     """Explicitness (Ridgeway and Mozer 2018), 0 .. 1: area under the curve of telling each class of a factor from the
     rest by logistic regression on all dimensions, mean over classes and factors. labels (n, k): classes."""
     codes, labels = codes[:MOST_SHAPES], labels[:MOST_SHAPES]
-    scale, shift = _scale(codes)
     areas = []
     for factor, truth in zip(labels.T, test_labels.T, strict=True):
-        model = _logistic((codes - shift) / scale, factor)
-        odds, member = model.predict_proba((test_codes - shift) / scale), truth[:, None] == model.classes_
+        model, tests = _logistic(codes, factor, test_codes)
+        odds, member = model.predict_proba(tests), truth[:, None] == model.classes_
         # a class with all test shapes, or none, has no curve
         kept = member.any(axis=0) & ~member.all(axis=0)
         areas.append(roc_auc_score(member[:, kept], odds[:, kept], average=None))  # type: ignore[arg-type]
@@ -195,9 +194,8 @@ def beta_vae(codes: Table, factors: Table, test_codes: Table, test_factors: Tabl
     neighbours in its order, see `factor_votes`."""
     rows, names = _pair_distances(codes, factors, VOTES, rng)
     test_rows, test_names = _pair_distances(test_codes, test_factors, VOTES // 2, rng)
-    scale, shift = _scale(rows)
-    model = _logistic((rows - shift) / scale, names)
-    return float(model.score((test_rows - shift) / scale, test_names))
+    model, tests = _logistic(rows, names, test_rows)
+    return float(model.score(tests, test_names))
 
 
 def score(codes: Table, factors: Table, test_codes: Table, test_factors: Table, seed: int = 0) -> dict[str, float]:
@@ -266,16 +264,15 @@ def _pair_distances(codes: Table, factors: Table, votes: int, rng: np.random.Gen
     return gaps[names[:, None], pairs].mean(axis=1), names
 
 
-def _logistic(rows: Table, names: NDArray) -> LogisticRegression:
+def _logistic(rows: Table, names: NDArray, tests: Table) -> tuple[LogisticRegression, Table]:
+    """A classifier of rows (n, d), and ``tests`` (m, d) in the units that it takes."""
+    spread, shift = rows.std(axis=0), rows.mean(axis=0)
+    scale = np.where(spread > 0, spread, 1.0)
     with warnings.catch_warnings():
         # the order of the odds has settled long before their values
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(max_iter=100, tol=1e-3, C=10.0).fit(rows, names)
-
-
-def _scale(table: Table) -> tuple[Table, Table]:
-    spread = table.std(axis=0)
-    return np.where(spread > 0, spread, 1.0), table.mean(axis=0)
+        model = LogisticRegression(max_iter=100, tol=1e-3, C=10.0).fit((rows - shift) / scale, names)
+    return model, (tests - shift) / scale
 
 
 def _table(values: ArrayLike) -> Table:
