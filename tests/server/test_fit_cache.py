@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from hypothesis import given
