@@ -90,8 +90,8 @@ class SurfaceMovement:
     flattens: bool
 
     def evaluate(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Displacement (n, 3) of points (n, 3) at strength 1, and its doubt (n,): 0, as there are no examples. The
-        normals of the points do not matter: those of a scan may be wrong, those of the fitted surface are not."""
+        """Displacement (n, 3) of points (n, 3) at strength 1, and its doubt (n,): 0, as no examples are behind it.
+        Their normals do not matter: those of a scan may be wrong, those of the fitted surface are not."""
         doubt = np.zeros(len(points))
         if np.array_equal(points, self.vertices):
             return self.heights[:, None] * self.facing, doubt

@@ -21,12 +21,7 @@ LABEL_LINES = 3
 
 
 def phase_picture(
-    strengths: ArrayLike,
-    betti: ArrayLike,
-    safe: tuple[float, float],
-    unstable: ArrayLike,
-    title: str,
-    at: float | None,
+    strengths: ArrayLike, betti: ArrayLike, safe: tuple[float, float], unstable: ArrayLike, title: str, at: float | None
 ) -> bytes:
     """The picture, UTF-8.
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from .study import Findings, Measured, Plan, Say, Sheet, Size, Study
 
@@ -85,14 +86,10 @@ def spearman(one: NDArray, other: NDArray) -> float:
     return float(cast(Any, spearmanr(one, other)).statistic)
 
 
-def minimise(
-    loss: Callable[[], Tensor],
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    steps: int,
-    largest: float = math.inf,
-) -> list[float]:
-    """Follow a loss downhill, gradients cut to the length ``largest``; returns the loss of every step."""
+def minimise(loss: Callable[[], Tensor], schedule: LRScheduler, steps: int, largest: float = math.inf) -> list[float]:
+    """Follow a loss downhill by the optimiser of a schedule of rates, gradients cut to the length ``largest``; returns
+    the loss of every step."""
+    optimiser = schedule.optimizer
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     history = []
     for _ in range(steps):

@@ -32,11 +32,9 @@ ENERGIES = ("area", "bending", "eikonal")
 def ablation(
     bank_folder: Path, features: Features, velocity: VelocityNetwork, steps: int, batch: int, seed: int
 ) -> dict:
-    """Errors of each variant on held-out shapes.
-
-    voxels: of the distance near the surface, for each level. area, bending, eikonal: signed relative errors of the
-    mean's energies; a mean that is too smooth has too little area and bends too little.
-    """
+    """Errors of each variant on held-out shapes. voxels: of the distance near the surface, for each level. area,
+    bending, eikonal: signed relative errors of the mean's energies; a mean that is too smooth has too little area and
+    bends too little."""
     bank, held_out = Bank(bank_folder), Bank(bank_folder, held_out=True)
     found = {}
     for name, changes in VARIANTS.items():
@@ -101,7 +99,3 @@ def main(argv: list[str] | None = None) -> None:
     found = ablation(options.bank, model.features, velocity, options.steps, options.batch, options.seed)
     if options.card:
         update_card(options.card, {"ablation": found})
-
-
-if __name__ == "__main__":
-    main()

@@ -65,8 +65,8 @@ class Atom(nn.Module):
         self.upsample = nn.Buffer(interpolation_band(), persistent=False)
         self.binomial = nn.Buffer(binomial_band(), persistent=False)
         axis = (torch.arange(BLOCK // 2) - (BLOCK // 2 - 1) / 2) * 2
-        grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
-        self.coarse_grid = nn.Buffer(grid[None], persistent=False)
+        grid = torch.meshgrid(axis, axis, axis, indexing="ij")
+        self.coarse_grid = nn.Buffer(torch.stack(grid)[None], persistent=False)
         self.line = nn.Buffer(axis[None, None], persistent=False)
         self.frequency = nn.Buffer(torch.arange(WAVES) * (math.pi / 2), persistent=False)
         self.double_middle = nn.Buffer(doubling_band(BLOCK // 4), persistent=False)
@@ -84,9 +84,7 @@ class Atom(nn.Module):
         self.fine_out = StyledBlock(fine)
         self.head = nn.Conv3d(fine, 3 * 8, 3, padding=1)
         nn.init.normal_(self.head.weight, std=1e-3)
-        with torch.no_grad():
-            assert self.head.bias is not None
-            self.head.bias.zero_()
+        nn.init.zeros_(self.head.get_parameter("bias"))
         self.gain_sizes = (fine, middle, coarse, coarse, middle, fine)
         self.gains = sum(self.gain_sizes)  # channels that the style scales
         self.style_size = self.gains + fine * WAVES**3  # S: the gains, and the weights of the position layer
@@ -237,8 +235,7 @@ class LocalPlanes(nn.Module):
         super().__init__()
         self.band = nn.Buffer(gaussian_band(sigma), persistent=False)
         axis = torch.arange(BLOCK, dtype=torch.float32) - (BLOCK - 1) / 2
-        grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
-        self.grid = nn.Buffer(grid[None], persistent=False)
+        self.grid = nn.Buffer(torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))[None], persistent=False)
 
     def forward(self, evidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         blurred = separable(evidence, self.band)
@@ -251,8 +248,7 @@ class LocalPlanes(nn.Module):
 
 def separable(volume: Tensor, band: Tensor) -> Tensor:
     """``band`` (m, n) along the three axes of (N, C, n, n, n): matrix products, no convolution kernels."""
-    count, channels, n = volume.shape[0], volume.shape[1], band.shape[1]
-    m = band.shape[0]
+    count, channels, (m, n) = volume.shape[0], volume.shape[1], band.shape
     volume = band @ volume.reshape(count, channels, n, n * n)
     volume = band @ volume.reshape(count, channels, m, n, n)
     return volume @ band.T

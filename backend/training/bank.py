@@ -81,10 +81,8 @@ def jittered(distance: Distance, count: int, generator: torch.Generator) -> Dist
 
 
 def chain_origins(points: Tensor, generator: torch.Generator) -> Tensor:
-    """Origins (B, L, 3) of nested blocks of levels 1 .. L around one random surface point of each shape.
-
-    Even, so that children align with parent voxels; each child lies inside its parent, two voxels off its border.
-    """
+    """Origins (B, L, 3) of nested blocks of levels 1 .. L around one random surface point of each shape. Even, so that
+    children align with parent voxels; each child lies inside its parent, two voxels off its border."""
     count, device = len(points), points.device
     chosen = torch.randint(points.shape[1], (count,), generator=generator, device=device)
     focus = points[torch.arange(count, device=device), chosen]
@@ -102,11 +100,9 @@ def chain_origins(points: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def block_field(distance: Distance, origins: Tensor, level: int, trees: list[KDTree]) -> Tensor:
-    """Signed distances (B, 32, 32, 32) in voxels, truncated.
-
-    Coarse levels reach far, where a procedural distance is only a bound: there the distance to the surface points
-    is measured, and only the sign is the shape's. Fine levels divide by the slope, exact to first order.
-    """
+    """Signed distances (B, 32, 32, 32) in voxels, truncated. Coarse levels reach far, where a procedural distance is
+    only a bound: there the distance to the surface points is measured, and only the sign is the shape's. Fine levels
+    divide by the slope, exact to first order."""
     centres = block_points(origins, level)
     scale = resolution(level) / 2
     value = distance(centres)
@@ -209,10 +205,8 @@ class Bank:
 
 
 def outside_lost_patch(cloud: Tensor, focus: Tensor, generator: torch.Generator) -> Tensor:
-    """Mask (n,) of the points outside a ball that, now and then, is lost right beside ``focus`` (3,).
-
-    Lost patches of the scanner seldom end inside a fine block, yet that is where a ragged crust would grow.
-    """
+    """Mask (n,) of the points outside a ball that, now and then, is lost right beside ``focus`` (3,). Lost patches of
+    the scanner seldom end inside a fine block, yet that is where a ragged crust would grow."""
     chance, size, place = torch.rand(3, generator=generator, device=generator.device).tolist()
     if chance >= LOST_BESIDE_FOCUS:
         return torch.ones(len(cloud), dtype=torch.bool, device=cloud.device)

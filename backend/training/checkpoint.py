@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from ..errors import ErrorCode, OmomiError
 from ..formats.files import write_whole
@@ -33,7 +34,7 @@ def load_tensors(path: Path, device: torch.device | str = "cpu") -> tuple[dict[s
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer, progress: dict
+    path: Path, model: nn.Module, average: dict[str, Tensor], optimiser: Optimizer, progress: dict
 ) -> None:
     """Write all that a run needs to go on. Raises OmomiError(DISK)."""
     tensors = _prefixed(WEIGHT, model.state_dict()) | _prefixed(AVERAGE, average)
@@ -45,11 +46,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path,
-    model: nn.Module,
-    average: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer | None,
-    whole: bool = True,
+    path: Path, model: nn.Module, average: dict[str, Tensor], optimiser: Optimizer | None, whole: bool = True
 ) -> dict:
     """Restore what `save_checkpoint` wrote, in place; returns the progress. Not ``whole``: an older model may lack
     parts, which stay as they are. Raises FileNotFoundError; OmomiError as `features_beside`, for a checkpoint that was

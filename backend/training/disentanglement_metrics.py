@@ -30,10 +30,8 @@ VOTES = 2000  # batches of the beta-VAE score; its accuracy is then known to abo
 
 
 def discretise(values: ArrayLike, bins: int = BINS) -> NDArray[np.intp]:
-    """The bin 0 .. bins - 1 of every value of (n, m), by equal parts of each column's range.
-
-    Raises ValueError where a value is not finite.
-    """
+    """The bin 0 .. bins - 1 of every value of (n, m), by equal parts of each column's range. Raises ValueError where a
+    value is not finite."""
     table = _table(values)
     low, high = table.min(axis=0), table.max(axis=0)
     width = np.where(high > low, high - low, 1.0)
@@ -105,10 +103,8 @@ class Dci(NamedTuple):
 
 def dci(importance: ArrayLike) -> Dci:
     """Disentanglement and completeness (Eastwood and Williams 2018) from how much dimensions matter for factors (d, k).
-
     Dimensions, and likewise factors, weigh as much as they matter in all: those that do not matter at all are left out.
-    Raises ValueError for a negative importance.
-    """
+    Raises ValueError for a negative importance."""
     table = _table(importance)
     if (table < 0).any():
         raise ValueError("how much a dimension matters is not negative")
@@ -163,9 +159,7 @@ def importances(
     codes: Table, factors: Table, test_codes: Table, test_factors: Table, discrete: bool = False, seed: int = 0
 ) -> tuple[Table, float]:
     """How much dimensions matter for factors (d, k), each column's sum 1 or 0, and how well they are read, 0 .. 1.
-
-    Boosted trees, as for DCI. Well: share of right answers on the test set, or of the variance explained.
-    """
+    Boosted trees, as for DCI. Well: share of right answers on the test set, or of the variance explained."""
     table, right = np.zeros((codes.shape[1], factors.shape[1])), []
     codes, factors = codes[:MOST_SHAPES], factors[:MOST_SHAPES]
     boosting = GradientBoostingClassifier if discrete else GradientBoostingRegressor
@@ -184,11 +178,10 @@ def explicitness(codes: Table, labels: NDArray, test_codes: Table, test_labels: 
     """Explicitness (Ridgeway and Mozer 2018), 0 .. 1: area under the curve of telling each class of a factor from the
     rest by logistic regression on all dimensions, mean over classes and factors. labels (n, k): classes."""
     codes, labels = codes[:MOST_SHAPES], labels[:MOST_SHAPES]
-    scale, shift = _scale(codes)
     areas = []
     for factor, truth in zip(labels.T, test_labels.T, strict=True):
-        model = _logistic((codes - shift) / scale, factor)
-        odds, member = model.predict_proba((test_codes - shift) / scale), truth[:, None] == model.classes_
+        model, tests = _logistic(codes, factor, test_codes)
+        odds, member = model.predict_proba(tests), truth[:, None] == model.classes_
         # a class with all test shapes, or none, has no curve
         kept = member.any(axis=0) & ~member.all(axis=0)
         areas.append(roc_auc_score(member[:, kept], odds[:, kept], average=None))  # type: ignore[arg-type]
@@ -197,22 +190,17 @@ def explicitness(codes: Table, labels: NDArray, test_codes: Table, test_labels: 
 
 def beta_vae(codes: Table, factors: Table, test_codes: Table, test_factors: Table, rng: np.random.Generator) -> float:
     """Score of Higgins et al. (2017), 0 .. 1: how often logistic regression tells which factor the pairs of a batch
-    share, from how far apart the two codes of a pair lie, mean over the batch.
-
-    Pairs share a factor where they are neighbours in its order, see `factor_votes`.
-    """
+    share, from how far apart the two codes of a pair lie, mean over the batch. Pairs share a factor where they are
+    neighbours in its order, see `factor_votes`."""
     rows, names = _pair_distances(codes, factors, VOTES, rng)
     test_rows, test_names = _pair_distances(test_codes, test_factors, VOTES // 2, rng)
-    scale, shift = _scale(rows)
-    model = _logistic((rows - shift) / scale, names)
-    return float(model.score((test_rows - shift) / scale, test_names))
+    model, tests = _logistic(rows, names, test_rows)
+    return float(model.score(tests, test_names))
 
 
 def score(codes: Table, factors: Table, test_codes: Table, test_factors: Table, seed: int = 0) -> dict[str, float]:
-    """All measures of one code of continuous factors, named as in SCORES.
-
-    codes (n, d) and factors (n, k) to learn from, the same for testing. Raises ValueError for tables that are empty,
-    not finite or too short (`factor_votes`).
+    """All measures of one code of continuous factors, named as in SCORES. codes (n, d) and factors (n, k) to learn
+    from, the same for testing. Raises ValueError for tables that are empty, not finite or too short (`factor_votes`).
     """
     rng = np.random.default_rng(seed)
     four = (codes, factors, test_codes, test_factors)
@@ -256,11 +244,9 @@ class SideEffects(NamedTuple):
 
 
 def side_effects(before: ArrayLike, after: ArrayLike, spread: ArrayLike) -> SideEffects:
-    """Attribute dependency (Wu et al. 2021, "StyleSpace analysis") of sliders.
-
-    before (n, k): measures of the shapes; after (s, n, k): with each of the s sliders moved by one unit; spread (k,):
-    standard deviation of each measure over the family. Raises ValueError where a measure does not vary.
-    """
+    """Attribute dependency (Wu et al. 2021, "StyleSpace analysis") of sliders. before (n, k): measures of the shapes;
+    after (s, n, k): with each of the s sliders moved by one unit; spread (k,): standard deviation of each measure over
+    the family. Raises ValueError where a measure does not vary."""
     scale = np.asarray(spread, np.float64)
     if not (scale > 0).all():
         raise ValueError("a measure that does not vary has no standard deviation to count in")
@@ -278,16 +264,15 @@ def _pair_distances(codes: Table, factors: Table, votes: int, rng: np.random.Gen
     return gaps[names[:, None], pairs].mean(axis=1), names
 
 
-def _logistic(rows: Table, names: NDArray) -> LogisticRegression:
+def _logistic(rows: Table, names: NDArray, tests: Table) -> tuple[LogisticRegression, Table]:
+    """A classifier of rows (n, d), and ``tests`` (m, d) in the units that it takes."""
+    spread, shift = rows.std(axis=0), rows.mean(axis=0)
+    scale = np.where(spread > 0, spread, 1.0)
     with warnings.catch_warnings():
         # the order of the odds has settled long before their values
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(max_iter=100, tol=1e-3, C=10.0).fit(rows, names)
-
-
-def _scale(table: Table) -> tuple[Table, Table]:
-    spread = table.std(axis=0)
-    return np.where(spread > 0, spread, 1.0), table.mean(axis=0)
+        model = LogisticRegression(max_iter=100, tol=1e-3, C=10.0).fit((rows - shift) / scale, names)
+    return model, (tests - shift) / scale
 
 
 def _table(values: ArrayLike) -> Table:

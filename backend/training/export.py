@@ -149,10 +149,8 @@ def largest_difference(module: nn.Module, path: Path, inputs: dict[str, Tensor])
 
 
 def export(checkpoint: Path, folder: Path, card: dict) -> dict:
-    """Write graphs, ``card.json`` and the averaged weights to ``folder``.
-
-    Raises ValueError where ONNX Runtime differs from torch.
-    """
+    """Write graphs, ``card.json`` and the averaged weights to ``folder``. Raises ValueError where ONNX Runtime differs
+    from torch."""
     model = Recursion()
     progress = average_weights(checkpoint, model)
     model.eval()
@@ -205,7 +203,3 @@ def main(argv: list[str] | None = None) -> None:
     card = stored_card(options.folder / CARD)
     card.pop("onnx_difference", None)
     print(json.dumps(export(options.checkpoint, options.folder, card), indent=1))
-
-
-if __name__ == "__main__":
-    main()

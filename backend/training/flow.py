@@ -125,10 +125,8 @@ def alignment(field: VelocityField, points: Tensor, times: Tensor, starts: Tenso
 
 
 def alignment_loss(velocity: VelocityNetwork, codes: Tensor, draws: int, generator: torch.Generator) -> Tensor:
-    """L_align (B,) of codes (B, d), in the features' own coordinates, over ``draws`` fresh stratified (t, x0) each.
-
-    The gradient runs through the velocity: with its input detached, as in the paper's code by a flag, alignment stalls.
-    """
+    """L_align (B,) of codes (B, d), in the features' own coordinates, over ``draws`` fresh stratified (t, x0) each. The
+    gradient runs through the velocity: with its input detached, as in the paper's code by a flag, alignment stalls."""
     return alignment(velocity, velocity.whiten(codes), *draw_pairs(len(codes), codes.shape[1], draws, generator))
 
 

@@ -30,11 +30,9 @@ LEVEL = 1  # of the fits on which reach is measured
 
 
 def store_audit(folder: Path, bank: Path | None = None, against: Path | None = None) -> Path:
-    """Write the page of the model in ``folder`` beside its card; returns its path. Raises OmomiError.
-
-    bank: the reach of every slider is measured on its held-out shapes and put into the card first; without a bank the
-    card stays as it is. against: card of an older model.
-    """
+    """Write the page of the model in ``folder`` beside its card; returns its path. Raises OmomiError. bank: the reach
+    of every slider is measured on its held-out shapes and put into the card first; without a bank the card stays as it
+    is. against: card of an older model."""
     prior = load_prior(folder)
     if bank is not None:
         card = stored_card(folder / CARD)

@@ -51,26 +51,6 @@ def estimated_noise(noise: Tensor, generator: torch.Generator) -> Tensor:
     return noise * torch.exp(0.25 * torch.randn(noise.shape, generator=generator, device=noise.device))
 
 
-def objective(
-    model: Recursion,
-    batch: Batch,
-    velocity: VelocityNetwork,
-    config: TrainConfig,
-    generator: torch.Generator,
-    dtype: torch.dtype | None,
-) -> tuple[Tensor, Tensor]:
-    """The loss of a batch, and the codes' part of it. Codes, noise and hole filling are drawn."""
-    # no hole filling for most, else anything in [-1, 1]
-    value, chance = (torch.rand(len(batch.noise), generator=generator, device=generator.device) for _ in range(2))
-    filling = torch.where(chance < 0.6, 0.0, 2 * value - 1)
-    true = model.features(batch.target[0])
-    mean, log_sd = model.encode(batch.evidence[0], dtype)
-    code = drawn_code(mean, log_sd, true, batch.evidence[0], generator)
-    fields = model(batch, filling, estimated_noise(batch.noise, generator), code, dtype)
-    latent = posterior_loss(mean, log_sd, true, velocity, generator)
-    return loss_of(fields, batch, filling, config) + latent, latent.detach()
-
-
 def drawn_code(mean: Tensor, log_sd: Tensor, true: Tensor, evidence: Tensor, generator: torch.Generator) -> Tensor:
     """Code (B, CODE) of each sample; mean, log_sd of its posterior, true code, evidence of level 0."""
     kind = torch.rand(len(mean), 1, generator=generator, device=mean.device)
@@ -116,23 +96,28 @@ def learn_from(
     optimiser: torch.optim.Optimizer,
     generator: torch.Generator,
 ) -> Tensor:
-    """One step of the optimiser down the `objective` of a batch; returns the loss and the codes' part of it (2,)."""
-    loss, latent = objective(model, batch, velocity, config, generator, TRUNK_TYPE)
+    """One step of the optimiser down the loss of a batch; returns the loss and the codes' part of it (2,). Codes, noise
+    and hole filling are drawn."""
+    # no hole filling for most, else anything in [-1, 1]
+    value, chance = (torch.rand(len(batch.noise), generator=generator, device=generator.device) for _ in range(2))
+    filling = torch.where(chance < 0.6, 0.0, 2 * value - 1)
+    true = model.features(batch.target[0])
+    mean, log_sd = model.encode(batch.evidence[0], TRUNK_TYPE)
+    code = drawn_code(mean, log_sd, true, batch.evidence[0], generator)
+    fields = model(batch, filling, estimated_noise(batch.noise, generator), code, TRUNK_TYPE)
+    latent = posterior_loss(mean, log_sd, true, velocity, generator)
+    loss = loss_of(fields, batch, filling, config) + latent
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
-    return torch.stack([loss.detach(), latent])
+    return torch.stack([loss.detach(), latent.detach()])
 
 
 @torch.no_grad()
-def evaluate(
-    model: Recursion, bank: Bank, batches: int, size: int, dtype: torch.dtype | None
-) -> dict[str, list[float]]:
+def evaluate(model: Recursion, bank: Bank, batches: int, size: int) -> dict[str, list[float]]:
     """Mean error (voxels of each level) near the surface on the held-out bank, always over the same draws.
-
-    held_out_voxels: with the encoder's code; no_code; true_code; only_code: with the true code and without evidence.
-    """
+    held_out_voxels: with the encoder's code; no_code; true_code; only_code: with the true code and without evidence."""
     device = next(model.parameters()).device
     generator = torch.Generator(device=device).manual_seed(7)
     rows: dict[str, list[list[float]]] = {"held_out_voxels": [], "no_code": [], "true_code": [], "only_code": []}
@@ -140,10 +125,10 @@ def evaluate(
         batch = bank.draw(size, DEEPEST, generator)
         true = model.features(batch.target[0])
         blind = replace(batch, evidence=[torch.zeros_like(evidence) for evidence in batch.evidence])
-        codes = model.encode(batch.evidence[0], dtype)[0], torch.zeros_like(true), true, true
+        codes = model.encode(batch.evidence[0], TRUNK_TYPE)[0], torch.zeros_like(true), true, true
         for name, code in zip(rows, codes, strict=True):
             seen = blind if name == "only_code" else batch
-            fields = model(seen, torch.zeros(size, device=device), batch.noise, code, dtype)
+            fields = model(seen, torch.zeros(size, device=device), batch.noise, code, TRUNK_TYPE)
             errors = (mean_error(field, target) for field, target in zip(fields, batch.target, strict=True))
             rows[name].append([float(error) for error in errors])
     return {

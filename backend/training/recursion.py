@@ -16,7 +16,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool3d, silu
+from torch.nn.functional import avg_pool1d, avg_pool3d, pad, silu
 
 from ..field.bricks import BLOCK, TRUNCATION, voxel_size
 from ..field.onnx_model import CODE, CODED_LEVELS, ENCODER_NOISE, LEAST_NOISE
@@ -89,11 +89,9 @@ class Recursion(nn.Module):
 
 
 class Seed(nn.Module):
-    """Evidence of level 0 (1, 5, 32, 32, 32) -> the field above level 0 (1, 2, 18, 18, 18), in its voxels.
-
-    An indicator chi with laplacian(chi) = div(smoothed normals), zero at the border of the box, as in Poisson
-    reconstruction (Kazhdan et al. 2006), solved with a sine transform: exact, global, a few small matrix products.
-    """
+    """Evidence of level 0 (1, 5, 32, 32, 32) -> the field above level 0 (1, 2, 18, 18, 18), in its voxels. An indicator
+    chi with laplacian(chi) = div(smoothed normals), zero at the border of the box, as in Poisson reconstruction
+    (Kazhdan et al. 2006), solved with a sine transform: exact, global, a few small matrix products."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,9 +102,7 @@ class Seed(nn.Module):
         total = eigenvalue[:, None, None] + eigenvalue[None, :, None] + eigenvalue[None, None, :]
         half = torch.full((n - 1,), 0.5)
         centred = torch.diag(half, 1) - torch.diag(half, -1)
-        pool = torch.zeros(n // 2 + 2, n)
-        pool[1 + torch.arange(n) // 2, torch.arange(n)] = 0.5
-        pool[0], pool[-1] = pool[1], pool[-2]
+        pool = pad(avg_pool1d(torch.eye(n)[None], 2), (1, 1), mode="replicate")[0].T.contiguous()
         self.blur = nn.Buffer(gaussian_band(1.0), persistent=False)
         self.sine = nn.Buffer(sine.float(), persistent=False)
         self.inverse = nn.Buffer((1 / total).float(), persistent=False)

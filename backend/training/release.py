@@ -110,23 +110,16 @@ def release_prior(features: Features, work: Path, known: Bank, held_out: Bank, f
 
 
 def build_archive(
-    known: Bank,
-    encode: ShardEncoder,
-    model: str = "",
-    weights: NDArray | None = None,
-    most: int = ARCHIVED_SHAPES,
-    seed: int = 0,
+    known: Bank, encode: ShardEncoder, model: str = "", weights: NDArray | None = None, most: int = ARCHIVED_SHAPES
 ) -> Archive:
-    """The archive of the shapes of a bank, a random choice where there are more than ``most``.
-
-    encode, model: the model's encoder and hash; weights (d,): how much each number of a code counts in a distance, by
-    default all the same; whitened codes need those that undo it. Raises ValueError for fewer than two shapes.
-    """
+    """The archive of the shapes of a bank, a random choice where there are more than ``most``. encode, model: the
+    model's encoder and hash; weights (d,): how much each number of a code counts in a distance, by default all the
+    same; whitened codes need those that undo it. Raises ValueError for fewer than two shapes."""
     if len(known.members) < 2:
         raise ValueError(f"{known.folder} holds no shapes to make an archive of")
     seeds = np.array([int(path.stem[:6]) for path, _ in known.members])
     family = np.array([FAMILIES.index(path.stem[7:]) for path, _ in known.members])
-    kept = np.sort(np.random.default_rng(seed).permutation(len(seeds))[:most])
+    kept = np.sort(np.random.default_rng(0).permutation(len(seeds))[:most])
     codes, pictures = [], []
     for path, shard in known.shards.items():
         chosen = [number for owner, number in (known.members[place] for place in kept) if owner == path]
@@ -143,18 +136,18 @@ def build_archive(
         family=family[kept].astype(np.int32),
         seeds=seeds[kept].astype(np.int32),
         pictures=np.stack(pictures),
-        places=flat_map(table * weights, seed),
+        places=flat_map(table * weights),
         trained=np.bincount(family, minlength=len(FAMILIES)).astype(np.int32),
         weights=weights.astype(np.float32),
         model=model,
     )
 
 
-def flat_map(codes: NDArray, seed: int = 0) -> NDArray[np.float32]:
+def flat_map(codes: NDArray) -> NDArray[np.float32]:
     """Places (n, 2) within [-1, 1] where neighbours among codes (n, d) are neighbours, by t-SNE (van der Maaten and
     Hinton 2008) from the principal plane."""
     perplexity = min(PERPLEXITY, (len(codes) - 1) / 3)
-    places = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(np.asarray(codes, np.float64))
+    places = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(np.asarray(codes, np.float64))
     places -= (places.min(axis=0) + places.max(axis=0)) / 2
     return (places / max(float(np.abs(places).max()), 1e-12)).astype(np.float32)
 

@@ -24,11 +24,9 @@ ROUNDS = 2  # times that the directions are corrected by what they do to decoded
 
 
 def measured(fields: NDArray) -> NDArray[np.float64]:
-    """MEASURES (n, 7) of coarse fields (n, s, s, s) over [-1, 1]^3 in voxels of level 0; canonical units.
-
-    width, depth, height: sides along x, y, z of the box with the same spread of mass. fullness: share of that box that
-    is solid. lean: cube root of the third central moment of mass along an axis, positive toward the end that thins out.
-    """
+    """MEASURES (n, 7) of coarse fields (n, s, s, s) over [-1, 1]^3 in voxels of level 0; canonical units. width, depth,
+    height: sides along x, y, z of the box with the same spread of mass. fullness: share of that box that is solid.
+    lean: cube root of the third central moment of mass along an axis, positive toward the end that thins out."""
     size = fields.shape[-1]
     # a voxel fills up over all distances that the truncated field knows: mass is linear in the field and in the code
     inside = np.clip(0.5 - fields / (2 * TRUNCATION), 0, 1)

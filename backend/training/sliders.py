@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from ..field.bricks import BLOCK, TRUNCATION
-from .disentanglement_metrics import SCORES, SideEffects, linear_shares, score, side_effects
+from .disentanglement_metrics import SideEffects, linear_shares, score, side_effects
 from .grids import grid_points, splat
 from .latent_directions import Sliders, labelled, locality, named, principal, targets
 from .shapes.mugs import FACTORS, Mugs, descriptors, known_factors
@@ -115,14 +115,8 @@ def experiment(space: Space, size: ExperimentSize, log: Callable[[str], None] = 
         "space": space.name,
         "family": list(FACTORS),
         "settings": asdict(size),
-        "scores": {
-            name: {measure: _summary([one[measure] for one in each]) for measure in SCORES}
-            for name, each in scores.items()
-        },
-        "side_effect": {
-            where: {kind: _summary([one[where][kind] for one in sides]) for kind in sides[0][where]}
-            for where in sides[0]
-        },
+        "scores": {name: _summaries(each) for name, each in scores.items()},
+        "side_effect": {where: _summaries([one[where] for one in sides]) for where in sides[0]},
         "worst_side_effect": _summary(worst),
         "sliders": rows,
         "components": components,
@@ -272,8 +266,10 @@ def _side(kind: str, effects: SideEffects) -> float:
     return round(float(effects.off_target_mean(targets(effects) if kind == "components" else None).mean()), 4)
 
 
+def _summaries(runs: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {name: _summary([run[name] for run in runs]) for name in runs[0]}
+
+
 def _summary(values: list[float]) -> dict[str, float]:
-    return {
-        "mean": round(float(np.mean(values)), 4),
-        "sd": round(float(np.std(values, ddof=min(1, len(values) - 1))), 4),
-    }
+    sd = np.std(values, ddof=min(1, len(values) - 1))
+    return {"mean": round(float(np.mean(values)), 4), "sd": round(float(sd), 4)}

@@ -18,7 +18,7 @@ from .bank import DEEPEST, Bank, fill_bank, turned_fields
 from .checkpoint import load_checkpoint, parameters_in, save_checkpoint
 from .flow import flow_of
 from .grids import Batch
-from .objective import TRUNK_TYPE, TrainConfig, evaluate, learn_from, rate_at
+from .objective import TrainConfig, evaluate, learn_from, rate_at
 from .recursion import Recursion
 from .release import STUDY, release
 
@@ -105,7 +105,7 @@ def train(
             if step % 500 == 0 or over:
                 shadow = Recursion(model.atom.config).to(device)
                 shadow.load_state_dict(model.state_dict() | average)
-                row |= evaluate(shadow, held_out, 6, 8, TRUNK_TYPE)
+                row |= evaluate(shadow, held_out, 6, 8)
             log.write(json.dumps(row) + "\n")
             log.flush()
             print(json.dumps(row), flush=True)
@@ -166,7 +166,3 @@ def last_evaluation(log: Path) -> dict:
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     last = next((row for row in reversed(rows) if "held_out_voxels" in row), {})
     return {name: value for name, value in last.items() if isinstance(value, list)}
-
-
-if __name__ == "__main__":
-    main()

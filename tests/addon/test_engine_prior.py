@@ -21,7 +21,7 @@ del sys.argv[0]
 runpy.run_path(sys.argv[0])["load_package"](Path(sys.argv[0]).parent)
 sys.path.append(sys.argv[sys.argv.index("--site") + 1])
 family, fitted_shape = (importlib.import_module(f"backend.prior.profile.{name}") for name in ("family", "fitted_shape"))
-family.POINTS, family.CANDIDATES, family.COMPARED = 2000, 1, 1
+family.POINTS, family.CANDIDATES, family.COMPARED = 1000, 1, 1
 fitted_shape.GROWTHS, fitted_shape.REFINED = (1.0,), 1
 sys.exit(importlib.import_module("backend.cli.main").main())
 """

@@ -115,7 +115,7 @@ def test_score_ranks_points_as_their_density_does_and_late_times_do_it_better():
 
 def test_descent_to_the_end_collapses_below_the_data_and_inward():
     start = torch.randn(90, 2, generator=torch.Generator().manual_seed(2))
-    end = align(start, toy_field(), steps=80, rate=5e-2, stop_at=0.0, draws=256)
+    end = align(start, toy_field(), steps=80, rate=5e-2, stop_at=0.0, draws=256, span=WHOLE)
     assert mean_score(end, 500) == pytest.approx(1.135, abs=0.015)
     assert float(toy_surprise(end).mean()) == pytest.approx(1.71, abs=0.2)
     counts, spread, offset = spread_and_offset(end)

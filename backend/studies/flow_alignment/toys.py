@@ -22,6 +22,8 @@ from ...prior.velocity import Draws
 from ...training.flow import VelocityField, alignment, draw_pairs
 from ..instruments import spearman
 
+Span = tuple[float, float]  # first and last time
+
 RATE = 1e-2  # of the descent, the paper's
 FARTHEST, HALVINGS = 1.0, 20  # how far from a mode a level is searched for, and how often the interval is halved
 ROWS = 1 << 16  # points times draws that pass through a field at a time
@@ -120,11 +122,9 @@ def agreement(loss: Tensor, surprise: Tensor, below: float = math.inf) -> tuple[
 
 
 def exact_velocity(means: Tensor, sd: float, weights: Tensor) -> VelocityField:
-    """The velocity that minimises L_FM for a mixture of Gaussians N(means[k], sd^2 I), in closed form.
-
-    means: (k, d); weights: (k,), summing to 1. Given its component, x at time t is N(t m, s^2 I) with
-    s^2 = t^2 sd^2 + (1 - t)^2, and E[x1 - x0 | x] = m + (t sd^2 - (1 - t)) / s^2 (x - t m).
-    """
+    """The velocity that minimises L_FM for a mixture of Gaussians N(means[k], sd^2 I), in closed form. means: (k, d);
+    weights: (k,), summing to 1. Given its component, x at time t is N(t m, s^2 I) with s^2 = t^2 sd^2 + (1 - t)^2, and
+    E[x1 - x0 | x] = m + (t sd^2 - (1 - t)) / s^2 (x - t m)."""
 
     def field(x: Tensor, t: Tensor) -> Tensor:
         t = t[:, None, None]
@@ -138,12 +138,7 @@ def exact_velocity(means: Tensor, sd: float, weights: Tensor) -> VelocityField:
 
 
 def descend(
-    start: Tensor,
-    field: VelocityField,
-    marks: Sequence[int],
-    seed: int,
-    draws: int = 1,
-    span: tuple[float, float] = WHOLE,
+    start: Tensor, field: VelocityField, marks: Sequence[int], seed: int, draws: int = 1, span: Span = WHOLE
 ) -> list[Tensor]:
     """Points (n, d) after each of these rising numbers of steps from ``start`` (n, d), by the paper's descent: Adam
     with fresh ``draws`` of time and noise for every point at every step, and no stop."""
@@ -168,19 +163,12 @@ def detached(field: VelocityField) -> VelocityField:
 
 
 def align(
-    points: Tensor,
-    field: VelocityField,
-    steps: int,
-    rate: float,
-    stop_at: float | Tensor,
-    draws: int = 128,
-    seed: int = 0,
-    span: tuple[float, float] = WHOLE,
+    points: Tensor, field: VelocityField, steps: int, rate: float, stop_at: float | Tensor, draws: int, span: Span
 ) -> Tensor:
     """Move each point (B, d), whitened, down its L_align by Adam until it scores ``stop_at``, one level or one (B,) for
     each, as the product does: the draws are the same for all points at every step, so a good point stays where it is.
     ``stop_at`` = 0 goes on to the minimum and draws all points into the modes (the paper's pitfall)."""
-    times, starts = fixed_draws(points.shape[1], draws, seed, span)
+    times, starts = fixed_draws(points.shape[1], draws, 0, span)
     moved = points.detach().clone().requires_grad_()
     optimiser = torch.optim.Adam([moved], lr=rate)
     for _ in range(steps):
@@ -240,16 +228,14 @@ def _levels(count: int, field: VelocityField, real: Tensor, generator: torch.Gen
     return losses(real, field, draws, LATE, seed=0)[torch.randint(len(real), (count,), generator=generator)]
 
 
-def fixed_draws(size: int, draws: int, seed: int, span: tuple[float, float]) -> tuple[Tensor, Tensor]:
+def fixed_draws(size: int, draws: int, seed: int, span: Span) -> tuple[Tensor, Tensor]:
     """Times (1, draws) and starts (1, draws, size) that are the same for all points, as the product's are."""
     fixed = Draws.fixed(size, draws, seed, span)
     return torch.from_numpy(fixed.times)[None], torch.from_numpy(fixed.starts)[None]
 
 
 @torch.no_grad()
-def losses(
-    points: Tensor, field: VelocityField, draws: int = 256, span: tuple[float, float] = WHOLE, seed: int = 1
-) -> Tensor:
+def losses(points: Tensor, field: VelocityField, draws: int = 256, span: Span = WHOLE, seed: int = 1) -> Tensor:
     """L (n,) of points (n, d), over the same fixed draws for all."""
     times, starts = fixed_draws(points.shape[1], draws, seed, span)
     return torch.cat([alignment(field, part, times, starts) for part in points.split(max(1, ROWS // draws))])

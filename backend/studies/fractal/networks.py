@@ -18,6 +18,7 @@ from .octree import CHILDREN, FEATURES, LEVELS, children_of, context, pyramid, s
 SHAPES_AT_ONCE, GRIDS_AT_ONCE = 32, 8  # in a step of ladders and raster networks, and in one of a flat transformer
 PARENTS_AT_ONCE = (8, 32, 96, 256)  # drawn per step on each level, at most
 
+Loss = Callable[[Tensor, torch.Generator], Tensor]  # of a batch (n, s, s, s)
 Cache = list[tuple[Tensor, Tensor]]  # keys and values (m, heads, t, width of a head) of every block
 
 
@@ -196,14 +197,7 @@ class Raster(nn.Module):
 
 
 def optimise(
-    model: nn.Module,
-    loss: Callable[[Tensor, torch.Generator], Tensor],
-    cells: Tensor,
-    at_once: int,
-    steps: int,
-    rate: float,
-    seed: int,
-    turns: bool = True,
+    model: nn.Module, loss: Loss, cells: Tensor, at_once: int, steps: int, rate: float, seed: int, turns: bool = True
 ) -> list[float]:
     """AdamW on random batches of ``cells`` (n, s, s, s), under symmetries of the cube where it ``turns`` them; returns
     the loss of every step. The rate rises over the first tenth of the steps and falls as a cosine after."""
@@ -218,7 +212,7 @@ def optimise(
         batch = cells[torch.randint(len(cells), (at_once,), generator=generator)]
         return loss(turned(batch, generator) if turns else batch, generator)
 
-    return minimise(drawn, adam, torch.optim.lr_scheduler.LambdaLR(adam, share), steps, largest=300.0)
+    return minimise(drawn, torch.optim.lr_scheduler.LambdaLR(adam, share), steps, largest=300.0)
 
 
 def teach(ladder: Ladder, cells: Tensor, steps: int, rate: float, seed: int = 0, turns: bool = True) -> list[float]:

@@ -15,8 +15,7 @@ from ...geometry.topology import betti_of_occupancy
 from .networks import Atom, Cache, Ladder, certain, surprise
 from .octree import CHILDREN, LEVELS, children_of, context, put_children, pyramid, symmetries, turn
 
-GREEDY = (math.inf,) * LEVELS
-SHARP = (1.5,) * LEVELS  # sharpness of the draws of every level
+PLAIN, SHARP, GREEDY = (1.0,) * LEVELS, (1.5,) * LEVELS, (math.inf,) * LEVELS  # sharpness of the draws of every level
 PARENTS_AT_ONCE = 2048
 
 
@@ -49,17 +48,11 @@ class Known:
 
 @torch.no_grad()
 def sample(
-    ladder: Ladder,
-    known: Known,
-    generator: torch.Generator,
-    sharpness: Sequence[float] = (1.0,) * LEVELS,
-    cached: bool = True,
+    ladder: Ladder, known: Known, generator: torch.Generator, sharpness: Sequence[float] = PLAIN, cached: bool = True
 ) -> tuple[list[Tensor], Tensor]:
-    """Pyramids of n shapes, bool (n, 2^l, 2^l, 2^l) per level, and the surprise (n,) of what was not drawn, bits.
-
-    Level after level, turn after turn, child after child, each in one batch. ``sharpness`` multiplies the logits of
-    each level, as the paper's temperature does: 1 draws from the model, GREEDY takes the likelier state.
-    """
+    """Pyramids of n shapes, bool (n, 2^l, 2^l, 2^l) per level, and the surprise (n,) of what was not drawn, bits. Level
+    after level, turn after turn, child after child, each in one batch. ``sharpness`` multiplies the logits of each
+    level, as the paper's temperature does: 1 draws from the model, GREEDY takes the likelier state."""
     root = known.occupied[0] | known.free[0]
     grids, fixed = [root], torch.zeros(len(root))
     for level in range(len(known.occupied) - 1):

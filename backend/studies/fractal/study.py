@@ -268,9 +268,9 @@ def draw_bits(album: Album, readings: dict[str, list[samples.Reading]], others: 
         for name, total in [*zip(mean, left, strict=True), *others.items()]:
             axes.text(total, name, f" {total:.4f}", va="center", fontsize=9)
         axes.invert_yaxis()
+        title = "What the shapes cost, by level: a view of siblings and neighbours saves bits"
+        axes.set(title=title, xlabel="held-out negative log likelihood, bits per cell of 16³")
         axes.set_xlim(0, 1.15 * max([*left, *others.values()]))
-        axes.set_xlabel("held-out negative log likelihood, bits per cell of 16³")
-        axes.set_title("What the shapes cost, by level: a view of siblings and neighbours saves bits")
         axes.legend(fontsize=8, loc="upper right")
 
 

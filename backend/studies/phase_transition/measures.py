@@ -184,7 +184,7 @@ def chamfer(one: Mesh, other: Mesh, middle: NDArray, radius: float, within: bool
     return float(np.mean(parts))
 
 
-def distil(net: Conditional, style: Tensor, wanted: Field, points: Tensor, steps: int, rate: float = 1e-3) -> Tensor:
+def distil(net: Conditional, style: Tensor, wanted: Field, points: Tensor, steps: int) -> Tensor:
     """The style, from ``style`` on, whose field is the ``wanted`` one at points (N, 3)."""
     goal = style.clone().requires_grad_()
     generator = torch.Generator().manual_seed(0)
@@ -194,7 +194,7 @@ def distil(net: Conditional, style: Tensor, wanted: Field, points: Tensor, steps
         seen = torch.randint(len(points), (1536,), generator=generator)
         return (distance(net.weights(goal[None]), points[None, seen])[0] - target[seen]).abs().mean()
 
-    descend([goal], loss, steps, rate)
+    descend([goal], loss, steps, 1e-3)
     return goal.detach()
 
 

@@ -60,8 +60,7 @@ def field_of(theta: Tensor) -> Field:
 
 class Conditional(nn.Module):
     """Family and numbers of a shape -> theta, as in the atom: the style scales the outputs of every hidden layer, which
-    is the same as scaling rows of its weights; what is beyond the gains is added to the layer of the position.
-    """
+    is the same as scaling rows of its weights; what is beyond the gains is added to the layer of the position."""
 
     def __init__(self, seed: int, inner: int = 96) -> None:
         super().__init__()
@@ -122,8 +121,7 @@ class Pool:
 def descend(parameters: Iterable[Tensor], loss: Callable[[], Tensor], steps: int, rate: float) -> None:
     """Adam with a rate that rises and falls once; at least ten steps."""
     adam = torch.optim.Adam(parameters, rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(adam, rate, steps, pct_start=0.2)
-    minimise(loss, adam, schedule, steps)
+    minimise(loss, torch.optim.lr_scheduler.OneCycleLR(adam, rate, steps, pct_start=0.2), steps)
 
 
 def fit_conditional(pool: Pool, seed: int, steps: int) -> Conditional:

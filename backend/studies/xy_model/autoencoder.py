@@ -145,7 +145,7 @@ def train(angles: Tensor, scaled: bool, steps: int, seed: int, batch: int = 128,
         chosen = torch.randint(len(angles), (batch,), generator=generator)
         return model.loss(_moved(angles[chosen], generator), generator)
 
-    minimise(loss, adam, schedule, steps, largest=100.0)
+    minimise(loss, schedule, steps, largest=100.0)
     return model.eval()
 
 
@@ -188,11 +188,9 @@ class Evaluation:
     correlation: float  # of code and size
 
     def magnetisation_read(self) -> float:
-        """Temperature at which the magnetisation that the code stands for passes that of a lattice at T_KT, or NaN.
-
-        In spin-wave theory it is <|m|> = (sqrt(2) L)^(-1/8) there (Bramwell and Holdsworth 1993). A line fitted to |m|
-        sets the unit of the code.
-        """
+        """Temperature at which the magnetisation that the code stands for passes that of a lattice at T_KT, or NaN. In
+        spin-wave theory it is <|m|> = (sqrt(2) L)^(-1/8) there (Bramwell and Holdsworth 1993). A line fitted to |m|
+        sets the unit of the code."""
         line = np.polynomial.Polynomial.fit(self.code.ravel(), self.size.ravel(), 1)
         return self._fall(line(self.code).mean(1) - (math.sqrt(2) * self.side) ** -0.125, 0.15)
 

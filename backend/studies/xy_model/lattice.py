@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 Spins = NDArray[np.complex128]
 Reals = NDArray[np.float64]
+Keep = Callable[[Spins], None] | None
 
 QUARTERS = ((0, 0), (0, 1), (1, 1), (1, 0))  # parity of row and column: no two sites of a quarter are neighbours
 UNORDERED = 1.0  # temperature from which a lattice starts at random
@@ -190,13 +191,7 @@ def first_fall(at: Reals, values: Reals, errors: Reals | None = None) -> float:
 
 
 def measure(
-    side: int,
-    temperatures: Sequence[float],
-    replicas: int,
-    sweeps: int,
-    seed: int,
-    keep: Callable[[Spins], None] | None = None,
-    every: int = 50,
+    side: int, temperatures: Sequence[float], replicas: int, sweeps: int, seed: int, keep: Keep = None, every: int = 50
 ) -> Curves:
     """Curves of ``replicas`` lattices per temperature over ``sweeps``, a tenth more to warm up. keep: receives the
     spins (L, L, K, replicas) every so many sweeps."""

@@ -100,16 +100,15 @@ def chain_checks(curves: Curves) -> dict[str, Measured]:
 
 def model_checks(plain: Evaluation, knowing: Evaluation, made: Physics) -> dict[str, float]:
     """A plain model, one with scale and energy, and what the latter generates."""
-    return {
-        "ratio": float(plain.error.mean() / knowing.expected_error.mean()),
-        "e_plain": float(plain.error.mean()),
-        "e_mean": float(knowing.error.mean()),
-        "e_closed": float(knowing.expected_error.mean()),
+    e_plain, e_mean, e_closed = (float(one.mean()) for one in (plain.error, knowing.error, knowing.expected_error))
+    read = {"T_m": knowing.magnetisation_read(), "T_Y": knowing.helicity_read(), "T_steep": knowing.steepest()}
+    return read | {
+        "ratio": e_plain / e_closed,
+        "e_plain": e_plain,
+        "e_mean": e_mean,
+        "e_closed": e_closed,
         "z1": knowing.correlation,
         "z1_plain": plain.correlation,
-        "T_m": knowing.magnetisation_read(),
-        "T_Y": knowing.helicity_read(),
-        "T_steep": knowing.steepest(),
         "e_rec": gap(knowing.drawn, knowing, "e"),
         "n_rec": factor(knowing.drawn, knowing),
         "n_cold": factor(knowing.drawn, knowing, 0.6, 0.7),

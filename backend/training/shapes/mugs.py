@@ -132,11 +132,9 @@ class Mugs:
 
 
 def known_factors(count: int, seed: int, correlation: float = 0.0) -> tuple[Tensor, Mugs]:
-    """Factors (count, 6), uniform in 0 .. 1, and the mugs that have them.
-
-    correlation: of any two factors' normal scores (0 .. 1, below 1). In real collections large things have large
-    handles. Raises ValueError outside of that range.
-    """
+    """Factors (count, 6), uniform in 0 .. 1, and the mugs that have them. correlation: of any two factors' normal
+    scores (0 .. 1, below 1). In real collections large things have large handles. Raises ValueError outside of that
+    range."""
     if not 0 <= correlation < 1:
         raise ValueError(f"a correlation lies between 0 and 1, not at {correlation}")
     generator = torch.Generator().manual_seed(seed)
@@ -149,11 +147,9 @@ def known_factors(count: int, seed: int, correlation: float = 0.0) -> tuple[Tens
 
 
 def descriptors(field: NDArray) -> NDArray[np.float64]:
-    """What is measured of decoded mugs (B, 6), canonical units, in the order of FACTORS.
-
-    field (B, n, n, n): signed distances over [-1, 1]^3 in any unit, n a multiple of 32. Surfaces are found between
-    voxels by linear interpolation, whatever the slope of the field.
-    """
+    """What is measured of decoded mugs (B, 6), canonical units, in the order of FACTORS. field (B, n, n, n): signed
+    distances over [-1, 1]^3 in any unit, n a multiple of 32. Surfaces are found between voxels by linear interpolation,
+    whatever the slope of the field."""
     values = np.asarray(field, np.float64)
     size = values.shape[-1]
     voxel = 2.0 / size
