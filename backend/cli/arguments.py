@@ -112,7 +112,6 @@ def layers_of(
     edits: Sequence[tuple[Path, float]],
     mask: Path | None,
     options: FitOptions,
-    model: str,
 ) -> tuple[FitOptions, list[Layer]]:
     """The fit's options and the edits that a command line asks for. Raises OmomiError where one of them is unknown."""
     from ..edits.edit_file import load_edit
@@ -134,7 +133,7 @@ def layers_of(
         edit_range(layer)
         layers.append(layer)
     for path, value in edits:
-        stored = load_edit(path, model)
+        stored = load_edit(path)
         layers.append(Layer(stored.name, value, stored.sha256, mask=region, path=str(path)))
     return options, layers
 
@@ -152,7 +151,7 @@ def recipe_layers(path: Path, mask: Path | None, model: str) -> tuple[FitOptions
     for layer in recipe.entries:
         if layer.sha256:
             layer = replace(layer, path=str(path.parent / f"{layer.edit}{EDIT}"))
-            stored_edit(layer, model)
+            stored_edit(layer)
         else:
             edit_range(layer)
         if layer.mask is None and mask is not None:
@@ -216,7 +215,7 @@ def open_session(
     else:
         fitted = FittedScan(raw, engine.prepare(raw), level=options.level)
     session = EditSession(fitted)
-    session.lay(target, placed, masks, engine.info().model_hash, line.show)
+    session.lay(target, placed, masks, line.show)
     return session
 
 

@@ -53,7 +53,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         if arguments.recipe:
             options, layers = recipe_layers(arguments.recipe, arguments.mask, model)
             beside = arguments.recipe.parent
-        options, more = layers_of(arguments.set, arguments.edit, arguments.mask, options, model)
+        options, more = layers_of(arguments.set, arguments.edit, arguments.mask, options)
         options, layers = fit_options(arguments, options), [*layers, *more]
         masks = arguments.mask, beside
         summary = edit_scan(
@@ -81,14 +81,16 @@ def edit_scan(
     remesh: bool = False,
 ) -> dict[str, Any]:
     """Edit one scan and write the result; what there is to say about it, lengths in world units. masks: as of
-    `with_masks`; remesh: write a new mesh of the solid that the moved one encloses. Raises OmomiError."""
+    `with_masks`; remesh: write a new mesh of the solid that the moved one encloses, as deltas of the network always do.
+    Raises OmomiError."""
     from ..edits.apply import apply_stack
     from ..formats.mesh_files import save_mesh
-    from ..protocol.requests import Outcome
+    from ..protocol.requests import EditTarget, Outcome
 
     session = open_session(scan, engine, options, layers, line, target, *masks)
-    strengths, outcome = [layer.strength for layer in layers], Outcome.REMESHED if remesh else Outcome.CARRIED
-    applied = apply_stack(session, strengths, outcome, line.show)
+    strengths = [layer.strength for layer in layers]
+    new = remesh or (target is EditTarget.FIT and session.stack.deltas(strengths))
+    applied = apply_stack(session, strengths, Outcome.REMESHED if new else Outcome.CARRIED, engine.model, line.show)
     save_mesh(output, applied.vertices, applied.faces, applied.sigma)
     return {
         "scan": str(scan),

@@ -31,14 +31,15 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     if arguments.output.suffix.lower() != EDIT:
         arguments.misuse(f"NAME must end in {EDIT}")
     with progress(arguments.output.stem) as line:
-        model = make_engine(arguments.device, arguments.threads).info().model_hash
+        engine = make_engine(arguments.device, arguments.threads)
+        model = engine.info().model_hash
         started = time.perf_counter()
         pairs = [(load_scan(a), load_scan(b)) for a, b in zip(arguments.before, arguments.after, strict=True)]
         names = [path.stem for path in arguments.before]
-        edit, found = learn_from(pairs, names, line.show)
+        edit, found = learn_from(pairs, names, engine.model, line.show)
         stored = save_edit(arguments.output, edit, model, ", ".join(names))
     seconds = time.perf_counter() - started
     summary = {
         "output": str(arguments.output), "sha256": stored.sha256, "model": model, **found, "seconds": seconds,
     }  # fmt: skip
-    return report(arguments, summary, f"{arguments.output}: learned from {edit.examples} example(s) in {seconds:.1f} s")
+    return report(arguments, summary, f"{arguments.output}: learned from {found['examples']} example(s) in {seconds:.1f} s")

@@ -34,7 +34,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     with progress(arguments.scan.name) as line:
         session, low, high = one_edit(arguments, make_engine, line)
         solution = solve_stack(session, [0.0], 0, measure, value, line.show, low, high)
-        applied = apply_stack(session, [solution.strength], Outcome.CARRIED, line.show)
+        applied = apply_stack(session, [solution.strength], Outcome.CARRIED, None, line.show)
         save_mesh(arguments.output, applied.vertices, applied.faces, applied.sigma)
     summary = {
         "scan": str(arguments.scan),

@@ -52,7 +52,7 @@ def one_edit(
     engine = make_engine(arguments.device, arguments.threads)
     settings = [(arguments.set, 1.0)] if arguments.set else []
     edits = [(arguments.edit, 1.0)] if arguments.edit else []
-    options, layers = layers_of(settings, edits, arguments.mask, FitOptions(), engine.info().model_hash)
+    options, layers = layers_of(settings, edits, arguments.mask, FitOptions())
     if not layers:
         arguments.misuse(f"{arguments.set} belongs to the fit: it is not a movement that has a strength")
     least, most = edit_range(layers[0])

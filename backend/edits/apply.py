@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
 from ..field.bricks import voxel_size
+from ..field.fit import FittedMesh, ignore
+from ..field.onnx_model import CancelToken, Model
 from ..geometry.measure import measure
 from ..geometry.moving_solid import read_solid
+from ..geometry.nearest import nearest_on_mesh
 from ..geometry.topology import topology_change
-from ..protocol.requests import Outcome
-from .displacement import Edited
+from ..protocol.requests import EditTarget, Outcome
+from .displacement import Edited, combine, displacement_of, masked
 from .fitted_scan import EditableMesh, OnProgress
+from .network_edit import MaskedEdit, edited_mesh
 from .remesh import nearest_values, remesh, remesh_resolution
 from .stack import EditSession, Stack
 
@@ -25,6 +29,8 @@ MOSTLY_GUESSED = 0.2
 GUESSED = 1.0
 """Standard deviation (voxels of the fit) above which a place of the surface is a guess and no measurement."""
 
+MOVED_VOXELS = 0.5
+"""A vertex of a new mesh that lies farther than this (voxels of the fit) from the old surface has moved."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +44,32 @@ class AppliedStack:
 
 
 def apply_stack(
-    session: EditSession, strengths: Sequence[float], outcome: Outcome, on_progress: OnProgress
+    session: EditSession,
+    strengths: Sequence[float],
+    outcome: Outcome,
+    model: Model | None,
+    on_progress: OnProgress,
+    on_frame: Callable[[FittedMesh], None] = ignore,
+    cancel: CancelToken | None = None,
 ) -> AppliedStack:
     """What the edits on a scan make of it at strengths, one per layer; on_progress may raise.
 
-    Raises OmomiError: BAD_OPTION for strengths that do not fit the stack; those of `remesh` for a new mesh.
+    A new mesh is made by the network where an edit is a delta of its head; then on_frame gets the coarser levels.
+    Raises OmomiError: BAD_OPTION for strengths that do not fit the stack; those of `edited_mesh` and `remesh` for a new
+    mesh.
     """
-    stack, mesh = session.stack, session.stack.mesh
+    stack = session.stack
+    if outcome is Outcome.REMESHED and model is not None and stack.deltas(strengths):
+        return _applied_by_network(session, strengths, model, on_progress, on_frame, cancel)
+    mesh = stack.mesh
     edited, topology = _edited(stack, strengths, on_progress)
     sigma = np.hypot(mesh.sigma, edited.doubt)
+    warnings = [*stack.warnings(strengths), *_warnings(edited, topology)]
     if outcome is Outcome.CARRIED:
         # what the preview showed, to the bit
         vertices, faces = stack.moved(strengths), mesh.faces
+        names = [layer.layer.edit for layer, _ in stack.deltas(strengths)]
+        warnings += [f"{name} makes more than a movement of the surface: it needs a new mesh." for name in names]
     else:
         on_progress(0.6, "making the new mesh")
         moved = mesh.vertices + edited.move
@@ -62,9 +82,55 @@ def apply_stack(
         "guessed": edited.guessed,
         "folded_faces": edited.folded,
         "topology": topology,
-        "warnings": [*stack.warnings(strengths), *_warnings(edited, topology)],
+        "warnings": warnings,
     }
     return AppliedStack(vertices, faces, sigma / stack.scale, summary)
+
+
+def _applied_by_network(
+    session: EditSession,
+    strengths: Sequence[float],
+    model: Model,
+    on_progress: OnProgress,
+    on_frame: Callable[[FittedMesh], None],
+    cancel: CancelToken | None,
+) -> AppliedStack:
+    """`apply_stack` where the network makes the new mesh; what moves the surface then moves that mesh."""
+    stack, fitted = session.stack, session.fitted
+    before = fitted.mesh(EditTarget.FIT)
+    on_progress(0.0, "running the network")
+    deltas = stack.deltas(strengths)
+    edits = [(MaskedEdit.of(layer.fitted.delta, layer.region, before), strength) for layer, strength in deltas]  # type: ignore[union-attr]
+    made = edited_mesh(fitted, edits, model, on_frame, cancel)
+    on_progress(0.6, "moving")
+    others = stack.movements(strengths)
+    parts = [displacement_of(layer.fitted.movement, made.vertices, made.normals) for layer, _ in others]  # type: ignore[union-attr]
+    regions = [layer.region for layer, _ in others]
+    parts = [
+        part if region is None else masked(part, region, made.vertices, made.normals)
+        for part, region in zip(parts, regions, strict=True)
+    ]
+    edited = combine(parts, [strength for _, strength in others], made.vertices, made.faces)
+    vertices, faces, sigma = made.vertices, made.faces, np.hypot(made.sigma, edited.doubt)
+    if others:
+        moved = made.vertices + edited.move
+        vertices, faces = remesh(moved, made.faces, remesh_resolution(fitted.level))
+        sigma = nearest_values(moved, made.faces, sigma, vertices)
+    on_progress(0.8, "looking at the topology")
+    after = EditableMesh(vertices, faces, sigma)
+    unstable = after.topology.odd(before.topology) is not None
+    topology = topology_change(before.topology.betti, after.topology.betti, unstable)
+    away = nearest_on_mesh(before.vertices, before.faces, vertices).distance
+    new = away > MOVED_VOXELS * voxel_size(fitted.level)
+    summary = {
+        "moved": float(new.mean()),
+        "largest_move": float(away.max(initial=0.0)) / stack.scale,
+        "guessed": float((sigma[new] > GUESSED * voxel_size(fitted.level)).mean()) if new.any() else 0.0,
+        "folded_faces": edited.folded,
+        "topology": topology,
+        "warnings": [*stack.warnings(strengths), *([topology["change"]] if topology["change"] else [])],
+    }
+    return AppliedStack(fitted.scan.frame.to_world(vertices), faces, sigma / stack.scale, summary)
 
 
 def check_stack(

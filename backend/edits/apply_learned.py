@@ -15,8 +15,9 @@ from ..errors import ErrorCode, OmomiError, refuse
 from ..registration.align import Alignment, alignments, refined
 from ..registration.icp import Surface
 from ..registration.similarity import Similarity
+from ..registration.warp import Warp
 from ..scan.prepare import PreparedScan
-from .learned import FADE, LearnedEdit, learn
+from .learned import FADE, LearnedMovement, learn
 from .pair_difference import Change, surface_of
 
 POINTS = 20_000
@@ -34,7 +35,7 @@ PROBES, PROBE_REACH = 5000, 0.1
 class AppliedEdit:
     """An edit on one scan: alignment from the scan to the edit's reference; probes: some of the scan's points."""
 
-    edit: LearnedEdit
+    edit: LearnedMovement
     alignment: Alignment
     probes: Surface
 
@@ -78,32 +79,33 @@ class AppliedEdit:
         return KDTree(self.probes.points), idle, reach
 
 
-def learn_edit(changes: Sequence[Change]) -> LearnedEdit:
-    """Bring the examples onto the first one and learn. One that lies on it in several poses takes the pose in which it
-    shows the same change. Raises OmomiError(NOT_REGISTERED) for one that does not look like the first."""
-    reference, identity = changes[0].surface, Similarity.identity()
+def learn_movement(changes: Sequence[Change]) -> tuple[LearnedMovement, list[Alignment]]:
+    """The movement that examples show, and the pose of each on the first one. An example that lies on it in several
+    poses takes the pose in which it shows the same change. Raises OmomiError(NOT_REGISTERED) for one that does not look
+    like the first."""
+    reference, first = changes[0].surface, Alignment(Similarity.identity(), Warp(), 0.0)
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda change: alignments(change.surface, reference), changes[1:]))
-    into_first = [identity]
+    chosen = [first]
     for number, (change, poses) in enumerate(zip(changes[1:], found, strict=True), start=2):
         if poses[0].misfit > UNLIKE:
             refuse(f"example {number} does not look like the first example", ErrorCode.NOT_REGISTERED)
         likely = [pose for pose in poses if pose.misfit <= RIVAL * poses[0].misfit]
         if len(likely) > 1:
-            shown = learn(changes[:1], [identity])
+            shown = learn(changes[:1], [first.similarity])
             likely.sort(key=lambda pose: _contradiction(change, pose, shown))
-        into_first.append(likely[0].similarity)
-    return learn(changes, into_first)
+        chosen.append(likely[0])
+    return learn(changes, [pose.similarity for pose in chosen]), chosen
 
 
-def _contradiction(change: Change, pose: Alignment, shown: LearnedEdit) -> float:
+def _contradiction(change: Change, pose: Alignment, shown: LearnedMovement) -> float:
     """How far a change in a pose is from the one that another example has shown."""
     bent = pose.bend(change.surface.points, change.surface.normals)
     moves = pose.similarity.vectors(change.displacement)
     return float(np.linalg.norm(shown.displacement(bent.points, bent.normals) - moves))
 
 
-def apply_learned(edit: LearnedEdit, scan: PreparedScan, *, adapt: bool = True) -> AppliedEdit:
+def apply_learned(edit: LearnedMovement, scan: PreparedScan, *, adapt: bool = True) -> AppliedEdit:
     """Find where ``edit`` belongs on ``scan``.
 
     Raises OmomiError: NOT_REGISTERED when the scan does not look like the examples; AMBIGUOUS_POSE when it fits them in

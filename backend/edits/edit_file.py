@@ -9,13 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
+from ..field.weight_delta import DEEPEST_DELTA, LevelDelta
 from ..formats.files import FormatError, read_bounded, require, unreadable, write_whole
 from ..formats.tables import LARGEST_FILE, pack, table, unpack
-from ..protocol.recipe import check_model
 from ..registration.icp import Surface
-from .learned import MOST_CENTRES, LearnedEdit
+from .gear import Gear, LearnedEdit
+from .head_delta import MOST_CENTRES as MOST_DELTA_CENTRES
+from .head_delta import LearnedDelta, LearnedLevel
+from .learned import MOST_CENTRES, LearnedMovement
 
-KIND = "learned displacement, version 1"
+KIND, OLD_KIND = "learned edit, version 2", "learned displacement, version 1"
+"""Of files, and of those that hold a movement alone."""
 _NUMBERS = ("radius", "noise", "size", "disagreement", "unexplained")
 _LARGEST = 1e3
 """Canonical coordinates lie within the unit cube; nothing in a file may be farther out than this."""
@@ -23,7 +27,10 @@ _LARGEST = 1e3
 
 @dataclass(frozen=True)
 class StoredEdit:
-    """edit; name and sha256 (hex) of its file; model: hash of the model it was made with; examples: their names."""
+    """edit; name and sha256 (hex) of its file; model: hash of the model it was made with; examples: their names.
+
+    Any model can use it: movements and deltas of the head are in lengths, not in the model's features.
+    """
 
     edit: LearnedEdit
     name: str
@@ -34,38 +41,47 @@ class StoredEdit:
 
 def save_edit(path: Path, edit: LearnedEdit, model_hash: str, examples: str = "") -> StoredEdit:
     """Write an edit; equal edits give equal files. Raises OmomiError(DISK); what was at ``path`` is untouched then."""
-    path = Path(path)
+    path, movement = Path(path), edit.movement
     arrays = {
-        "reference.points": edit.reference.points,
-        "reference.normals": edit.reference.normals,
-        "codes": edit.codes,
-        "gains": edit.gains,
-        "factor": edit.factor,
+        "reference.points": movement.reference.points,
+        "reference.normals": movement.reference.normals,
+        "codes": movement.codes,
+        "gains": movement.gains,
+        "factor": movement.factor,
     }
-    numbers = {name: repr(float(getattr(edit, name))) for name in _NUMBERS}
-    metadata = {"kind": KIND, "model": model_hash, "count": str(edit.examples), "examples": examples, **numbers}
+    numbers = {name: float(getattr(movement, name)) for name in _NUMBERS}
+    numbers |= {f"wrong.{gear}": share for gear, share in edit.wrong.items()}
+    for number, level in enumerate(() if edit.delta is None else edit.delta.levels):
+        if level is not None:
+            arrays |= {f"{number}.centres": level.delta.centres, f"{number}.weights": level.delta.weights}
+            arrays[f"{number}.factor"] = level.factor
+            numbers |= {f"{number}.radius": level.delta.radius, f"{number}.noise": level.noise}
+    metadata = {"kind": KIND, "model": model_hash, "count": str(movement.examples), "examples": examples}
+    metadata |= {"gear": edit.gear.value, "levels": str(0 if edit.delta is None else len(edit.delta.levels))}
+    metadata |= {name: repr(float(value)) for name, value in numbers.items()}
     # single precision is finer than any scan and halves the file
     data = pack({name: np.asarray(array, np.float32) for name, array in arrays.items()}, metadata)
     write_whole(path, data)
     return StoredEdit(edit, path.stem, hashlib.sha256(data).hexdigest(), model_hash, examples)
 
 
-def load_edit(path: Path, model_hash: str) -> StoredEdit:
-    """Read an edit. Raises OmomiError: UNREADABLE_FILE; MODEL_MISMATCH for an edit made with another model."""
+def load_edit(path: Path) -> StoredEdit:
+    """Read an edit. Raises OmomiError(UNREADABLE_FILE)."""
     path = Path(path)
     data = read_bounded(path, LARGEST_FILE)
     try:
         arrays, metadata = unpack(data)
-        require(metadata.get("kind") == KIND, "it is not an edit that this Omomi knows")
-        edit = _edit(arrays, metadata)
+        require(metadata.get("kind") in (KIND, OLD_KIND), "it is not an edit that this Omomi knows")
+        edit = LearnedEdit(_movement(arrays, metadata))
+        if metadata["kind"] == KIND:
+            edit = _with_delta(edit, arrays, metadata)
     except FormatError as flaw:
         raise unreadable(path.name, flaw) from flaw
-    model = metadata.get("model", "")
-    check_model(model, model_hash, path.name)
-    return StoredEdit(edit, path.stem, hashlib.sha256(data).hexdigest(), model, metadata.get("examples", ""))
+    digest = hashlib.sha256(data).hexdigest()
+    return StoredEdit(edit, path.stem, digest, metadata.get("model", ""), metadata.get("examples", ""))
 
 
-def _edit(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> LearnedEdit:
+def _movement(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> LearnedMovement:
     points, normals = _rows(arrays, "reference.points", 3), _rows(arrays, "reference.normals", 3)
     codes, gains = _rows(arrays, "codes", 6), _rows(arrays, "gains", 3)
     factor = _rows(arrays, "factor", len(codes))
@@ -80,7 +96,31 @@ def _edit(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Lear
     require(counted, "it does not say how many examples it comes from")
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     reference = Surface(points, normals / np.maximum(lengths, 1e-12))
-    return LearnedEdit(reference, codes, gains, factor=factor, examples=int(count), **numbers)
+    return LearnedMovement(reference, codes, gains, factor=factor, examples=int(count), **numbers)
+
+
+def _with_delta(edit: LearnedEdit, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> LearnedEdit:
+    gear, levels = metadata.get("gear"), metadata.get("levels", "")
+    require(gear in tuple(Gear), "it does not say how it makes a new mesh")
+    require(levels in map(str, range(DEEPEST_DELTA + 2)), "it does not say how many levels it has")
+    if levels == "0":
+        require(gear == Gear.MOVEMENT, "it has no delta")
+        return edit
+    stored = [f"{number}.centres" in arrays for number in range(int(levels))]
+    found = [_level(arrays, metadata, number) if known else None for number, known in enumerate(stored)]
+    wrong = {one.value: _number(metadata, f"wrong.{one}") for one in Gear}
+    return LearnedEdit(edit.movement, LearnedDelta(tuple(found)), Gear(gear), wrong)
+
+
+def _level(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str], number: int) -> LearnedLevel:
+    centres, weights = _rows(arrays, f"{number}.centres", 3), _rows(arrays, f"{number}.weights", 2)
+    factor, radius = _rows(arrays, f"{number}.factor", len(centres)), _number(metadata, f"{number}.radius")
+    fits = 0 < len(centres) == len(weights) == len(factor) <= MOST_DELTA_CENTRES
+    require(fits, "the parts of its delta do not fit together")
+    require((np.diagonal(factor) > 0).all(), "the posterior of its delta is not a Cholesky factor")
+    require(radius > 0, "the radius of its delta is not above 0")
+    delta = LevelDelta(centres.astype(np.float32), radius, weights.astype(np.float32))
+    return LearnedLevel(delta, factor, _number(metadata, f"{number}.noise"))
 
 
 def _rows(arrays: Mapping[str, np.ndarray], name: str, columns: int) -> np.ndarray:

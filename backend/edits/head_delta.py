@@ -13,20 +13,22 @@ where the edit guesses. Unlike a displacement of the surface it opens holes, and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
-from scipy.ndimage import label, map_coordinates, maximum, uniform_filter
+from scipy.ndimage import map_coordinates
 from scipy.spatial import KDTree
 
-from ..field.bricks import BRICK, INSIDE, TRUNCATION, Level, voxel_size
+from ..field.bricks import TRUNCATION, voxel_size
 from ..field.onnx_model import CancelToken, Model
 from ..field.weight_delta import FLOOR, GATE, REACH, LevelDelta
 from ..registration.align import Alignment
-from ..registration.warp import kernel
+from ..registration.similarity import Similarity
+from ..registration.warp import Warp, kernel
+from .pair_fields import FieldPair, voxel_centres
 
 RADIUS = 2.25
 """Standard deviation of a kernel, in voxels of the level: chosen on the trial's plates and mugs. Wider ones round rims
@@ -39,14 +41,6 @@ PENALTY = 0.02
 """Of the ridge, in mean diagonals of its normal matrix."""
 MOST_ROWS = 12_000
 """Voxels of each example that the ridge sees on a level; a third of them cost .007 in the trial."""
-CERTAIN = 1.5
-"""Distances are compared up to here (voxels): beyond, a field may be truncated in one fit and in the other not."""
-LEAST_CHANGE, NOISE_FACTOR = 0.3, 5.0
-"""Voxels, and robust standard deviations of the difference near the surface, that noise does not reach."""
-LEAST_PEAK = 1.0
-"""Voxels that a region of change must reach somewhere, or twice the above."""
-AROUND = 5.5 / 27
-"""Share of a voxel's neighbours, itself included, that must have changed too."""
 MOST_CHANGED = 20_000
 """Changed voxels of one example that place the centres."""
 NODES = 33
@@ -54,88 +48,43 @@ NODES = 33
 linearly, which costs a tenth of a voxel of 128^3."""
 
 
-def dense_mean(level: Level) -> NDArray[np.float32]:
-    """The mean (n, n, n) of a level; bricks that are not stored hold the truncation with their side's sign."""
-    count, margin = level.resolution // BRICK, level.bricks.margin
-    inner = slice(margin, margin + count)
-    side = np.where(level.bricks.index[inner, inner, inner] == INSIDE, -TRUNCATION, TRUNCATION).astype(np.float32)
-    split = np.broadcast_to(side[:, None, :, None, :, None], (count, BRICK) * 3).copy()
-    coords = level.grid.coords
-    stored = ((coords >= 0) & (coords < count)).all(axis=1)
-    x, y, z = coords[stored].T
-    split[x, :, y, :, z] = level.grid.values[stored, 0]
-    return split.reshape((level.resolution,) * 3)
-
-
-@dataclass(frozen=True)
-class FieldPair:
-    """The fits of one example, level by level, in the canonical frame of the first."""
-
-    before: tuple[NDArray[np.float32], ...]  # means (n, n, n)
-    after: tuple[NDArray[np.float32], ...]
-
-    def changed(self, number: int) -> NDArray[np.float64]:
-        """Canonical centres (k, 3) of the voxels of a level that differ by more than noise does."""
-        before, after = self.before[number], self.after[number]
-        difference = np.abs(after.clip(-CERTAIN, CERTAIN) - before.clip(-CERTAIN, CERTAIN))
-        band = (np.abs(before) < 2) & (np.abs(after) < 2)
-        noise = 1.48 * float(np.median(difference[band])) if band.any() else 0.0
-        least = max(LEAST_CHANGE, NOISE_FACTOR * noise)
-        large = difference > least
-        large &= uniform_filter(large.astype(np.float32), 3) > AROUND
-        groups, count = label(large)  # type: ignore[misc]
-        peak = np.asarray(maximum(difference, groups, np.arange(count + 1))) if count else np.zeros(1)
-        kept = peak > max(LEAST_PEAK, 2 * least)
-        kept[0] = False
-        return _centres(np.flatnonzero(kept[groups]), len(before))
-
-
-def _centres(voxels: NDArray, resolution: int) -> NDArray[np.float64]:
-    """Canonical centres (k, 3) of voxels given by their flat indices (k,)."""
-    return (np.stack(np.unravel_index(voxels, (resolution,) * 3), axis=1) + 0.5) * (2 / resolution) - 1
-
-
 @dataclass(frozen=True)
 class Placement:
-    """The way from a scan into the frame of an edit: an alignment, and a shift there."""
+    """The way from the canonical frame of a scan into the frame of an edit: a similarity, a warp, and a shift there."""
 
-    alignment: Alignment | None  # None for the scan that is the edit's reference
-    shift: NDArray[np.float64]  # (3,), in the edit's frame, after the alignment
+    similarity: Similarity
+    warp: Warp = field(default_factory=Warp)
+    shift: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))  # (3,), in the edit's frame
 
     @classmethod
-    def reference(cls) -> Placement:
-        return cls(None, np.zeros(3))
+    def of(cls, alignment: Alignment, room: float = 1.0) -> Placement:
+        """That of an alignment, from a cube in which one unit is ``room`` canonical units of the scan."""
+        found = alignment.similarity
+        return cls(replace(found, scale=found.scale * room), alignment.warp)
 
     @property
     def scale(self) -> float:
-        """Lengths in the edit's frame, of one canonical unit of the scan."""
-        return 1.0 if self.alignment is None else self.alignment.similarity.scale
+        """Length in the edit's frame of one canonical unit of the scan."""
+        return self.similarity.scale
 
     def exact(self, points: NDArray) -> NDArray[np.float64]:
         """Places (n, 3) in the edit's frame of canonical points (n, 3) of the scan."""
-        if self.alignment is None:
-            return points + self.shift
-        return self.alignment.warp(self.alignment.similarity.points(points)) + self.shift
+        return self.warp(self.similarity.points(points)) + self.shift
 
     def __call__(self, points: NDArray) -> NDArray[np.float64]:
-        """The same, from a lattice; points (n, 3) in the canonical cube."""
-        if self.alignment is None:
-            return points + self.shift
-        at = (np.asarray(points, np.float64).T + 1) * ((NODES - 1) / 2)
-        moved = [map_coordinates(part, at, order=1, mode="nearest") for part in self._nodes]
-        return points @ self._linear.T + np.stack(moved, axis=1)
-
-    @property
-    def _linear(self) -> NDArray[np.float64]:
-        assert self.alignment is not None
-        return self.alignment.similarity.scale * self.alignment.similarity.rotation
+        """The same for points (n, 3) in the canonical cube, with the warp from a lattice."""
+        found = self.similarity.points(points) + self.shift
+        if self.warp.layers:
+            at = (np.asarray(points, np.float64).T + 1) * ((NODES - 1) / 2)
+            found += np.stack([map_coordinates(part, at, order=1, mode="nearest") for part in self._nodes], axis=1)
+        return found
 
     @cached_property
     def _nodes(self) -> NDArray[np.float64]:
-        """What is left of the way (3, n, n, n) without its linear part, on the nodes."""
+        """Displacement (3, n, n, n) of the warp on the nodes."""
         line = np.linspace(-1, 1, NODES)
         nodes = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, 3)
-        return (self.exact(nodes) - nodes @ self._linear.T).T.reshape(3, NODES, NODES, NODES)
+        return self.warp.displacement(self.similarity.points(nodes)).T.reshape(3, NODES, NODES, NODES)
 
 
 @dataclass(frozen=True)
@@ -145,6 +94,11 @@ class LearnedLevel:
     delta: LevelDelta
     factor: NDArray[np.float64]  # (E, E), lower Cholesky factor of the bias's normal matrix
     noise: float  # variance (voxels^2) of one example's difference that the delta leaves
+
+    @cached_property
+    def tree(self) -> KDTree:
+        """Of the centres."""
+        return KDTree(self.delta.centres)
 
     def values(self, places: NDArray) -> NDArray[np.float64]:
         """The gated, normalised kernels (n, E)."""
@@ -181,15 +135,48 @@ def gated_kernels(places: NDArray, centres: NDArray, radius: float) -> NDArray[n
     return height * (gate / (height.sum(axis=1) + FLOOR))[:, None]
 
 
-def learn_delta(pairs: Sequence[FieldPair], placements: Sequence[Placement]) -> LearnedDelta:
-    """The delta that pairs show, each with the way into the edit's frame."""
-    levels = []
+def learn_delta(pairs: Sequence[FieldPair], placements: Sequence[Placement]) -> tuple[LearnedDelta, list[LevelRows]]:
+    """The delta that pairs show, each with the way into the edit's frame; and the examples of the finest level that
+    shows a change, each with what the others predict of it."""
+    levels: list[LearnedLevel | None] = []
+    rows: list[LevelRows] = []
     for number in range(len(pairs[0].before)):
-        supports = [
-            placement(_some(pair.changed(number))) for pair, placement in zip(pairs, placements, strict=True)
-        ]
-        levels.append(_learn_level(number, pairs, placements, np.concatenate(supports)))
-    return LearnedDelta(tuple(levels))
+        changed = [_some(pair.changed(number)) for pair in pairs]
+        support = np.concatenate([way(each) for way, each in zip(placements, changed, strict=True)])
+        level = None
+        if len(support):
+            level, rows = _learn_level(number, pairs, placements, support)
+        levels.append(level)
+    return LearnedDelta(tuple(levels)), rows
+
+
+def centred_on_change(pairs: Sequence[FieldPair], placements: Sequence[Placement]) -> list[Placement]:
+    """Placements under which the changes of all examples have one centroid, the mean of theirs: registration misses a
+    place by a few hundredths, which would smear what they show."""
+    finest = len(pairs[0].before) - 1
+    changed = [way(pair.changed(finest)) for pair, way in zip(pairs, placements, strict=True)]
+    centroids = [each.mean(axis=0) for each in changed if len(each)]
+    if len(centroids) < len(pairs):
+        return list(placements)
+    middle = np.mean(centroids, axis=0)
+    return [replace(way, shift=middle - own) for way, own in zip(placements, centroids, strict=True)]
+
+
+@dataclass(frozen=True)
+class LevelRows:
+    """Voxels of one example on one level."""
+
+    number: int  # of the level
+    points: NDArray[np.float64]  # (n, 3) in the cube of the example's fits
+    before: NDArray[np.float64]  # (n,) distances, voxels
+    after: NDArray[np.float64]
+    predicted: NDArray[np.float64]  # of after, by a delta from the other examples; from this one where it is alone
+
+    def wrong(self, predicted: NDArray) -> float:
+        """Share of the wanted change that a prediction (n,) of ``after`` has wrong, and what it changes beside it."""
+        want = (self.before < 0) != (self.after < 0)
+        wrong = (predicted < 0) != (self.after < 0)
+        return float(wrong.sum() / max(int(want.sum()), 1))
 
 
 def _some(points: NDArray) -> NDArray:
@@ -199,10 +186,8 @@ def _some(points: NDArray) -> NDArray:
 
 def _learn_level(
     number: int, pairs: Sequence[FieldPair], placements: Sequence[Placement], support: NDArray
-) -> LearnedLevel | None:
+) -> tuple[LearnedLevel, list[LevelRows]]:
     """support (k, 3): changed places in the edit's frame."""
-    if not len(support):
-        return None
     radius = RADIUS * voxel_size(number)
     while True:
         spacing = SPACING * radius
@@ -210,39 +195,50 @@ def _learn_level(
         if len(centres) <= MOST_CENTRES:
             break
         radius *= 1.1
-    tree, count = KDTree(centres), len(centres)
-    rng = np.random.default_rng(number)
-    normal, right, rows = np.zeros((2 * count, 2 * count)), np.zeros(2 * count), []
+    tree, count, rng = KDTree(centres), len(centres), np.random.default_rng(number)
+    found, parts = [], []
     for pair, placement in zip(pairs, placements, strict=True):
-        places, before, after = _rows(number, pair, placement, tree, radius, rng)
+        points, places, before, after = _rows(number, pair, placement, tree, radius, rng)
         values = gated_kernels(places, centres, radius)
-        both = np.concatenate([values * (before / TRUNCATION)[:, None], values], axis=1)
-        normal += both.T @ both
-        right += both.T @ (after - before)
-        rows.append((both, after - before))
-    normal[np.diag_indices_from(normal)] += PENALTY * np.trace(normal) / len(normal)
-    solution = cho_solve(cho_factor(normal), right)
-    left = np.concatenate([wanted - both @ solution for both, wanted in rows])
+        # gain and bias of the edit's frame; the mean is in units of the truncation, so that both are penalised alike
+        both = np.concatenate([values * (placement.scale * before / TRUNCATION)[:, None], values], axis=1)
+        wanted = placement.scale * (after - before)
+        parts.append((both, wanted, both.T @ both, both.T @ wanted))
+        found.append((points, before, after))
+    normal, right = sum(part[2] for part in parts), sum(part[3] for part in parts)
+    solution, penalised = _ridge(normal, right)
+    left = np.concatenate([wanted - both @ solution for both, wanted, _, _ in parts])
     weights = np.stack([solution[:count] / TRUNCATION, solution[count:]], axis=1)
     delta = LevelDelta(centres.astype(np.float32), float(radius), weights.astype(np.float32))
-    factor = np.linalg.cholesky(normal[count:, count:])
-    return LearnedLevel(delta, factor, float((left**2).mean()))
+    factor = np.linalg.cholesky(penalised[count:, count:])
+    rows = []
+    for (points, before, after), (both, _, own, own_right), placement in zip(found, parts, placements, strict=True):
+        others = solution if len(parts) == 1 else _ridge(normal - own, right - own_right)[0]
+        rows.append(LevelRows(number, points, before, after, before + both @ others / placement.scale))
+    return LearnedLevel(delta, factor, float((left**2).mean())), rows
+
+
+def _ridge(normal: NDArray, right: NDArray) -> tuple[NDArray, NDArray]:
+    """The solution, and the penalised matrix."""
+    penalised = normal + PENALTY * np.trace(normal) / len(normal) * np.eye(len(normal))
+    return cho_solve(cho_factor(penalised, check_finite=False), right, check_finite=False), penalised
 
 
 def _rows(
     number: int, pair: FieldPair, placement: Placement, tree: KDTree, radius: float, rng: np.random.Generator
-) -> tuple[NDArray, NDArray, NDArray]:
-    """Voxels of an example near the centres: places (n, 3) in the edit's frame, distances (n,) before and after, in
-    voxels of the edit's frame."""
+) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Voxels of an example near the centres: points (n, 3) in the cube of its fits, places (n, 3) in the edit's frame,
+    distances (n,) before and after."""
     before, after = pair.before[number].reshape(-1), pair.after[number].reshape(-1)
     # where both are truncated nothing is shown
     telling = np.flatnonzero((np.abs(before) < TRUNCATION) | (np.abs(after) < TRUNCATION) | (before != after))
-    places = placement(_centres(telling, pair.before[number].shape[0]))
+    points = voxel_centres(telling, len(pair.before[number]))
+    places = placement(points)
     near = np.flatnonzero(np.isfinite(tree.query(places, distance_upper_bound=REACH * radius, workers=-1)[0]))
     if len(near) > MOST_ROWS:
-        near = rng.choice(near, MOST_ROWS, replace=False)
+        near = np.sort(rng.choice(near, MOST_ROWS, replace=False))
     chosen = telling[near]
-    return places[near], placement.scale * before[chosen], placement.scale * after[chosen]
+    return points[near], places[near], before[chosen].astype(np.float64), after[chosen].astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -262,13 +258,31 @@ class PlacedDelta:
 
     def at(self, number: int, points: NDArray, model: Model, cancel: CancelToken) -> NDArray[np.float32]:
         found = np.zeros((len(points), 2), np.float32)
-        deepest = len(self.delta.levels) - 1
-        level = self.delta.levels[min(number, deepest)]
-        if level is None:
-            return found
-        places = self.placement(points)
-        far = REACH * level.delta.radius
-        near = np.flatnonzero(np.isfinite(KDTree(level.delta.centres).query(places, distance_upper_bound=far)[0]))
-        found[near] = level.delta.at(places[near], model, cancel)
-        found[:, 1] *= 2.0 ** max(0, number - deepest) / self.placement.scale
+        level, places, near = self._near(number, points)
+        if level is not None:
+            found[near] = level.delta.at(places[near], model, cancel)
+        # the finest delta serves finer levels too, whose voxels are smaller
+        found[:, 1] *= 2.0 ** max(0, number - self._deepest) / self.placement.scale
         return found
+
+    def deviation(self, number: int, points: NDArray) -> NDArray[np.float64]:
+        found = np.zeros(len(points))
+        level, places, near = self._near(number, points)
+        if level is not None:
+            voxel = voxel_size(min(number, self._deepest)) / self.placement.scale
+            found[near] = voxel * level.deviation(places[near])
+        return found
+
+    @property
+    def _deepest(self) -> int:
+        return len(self.delta.levels) - 1
+
+    def _near(self, number: int, points: NDArray) -> tuple[LearnedLevel | None, NDArray, NDArray[np.intp]]:
+        """What was learned for a level, places (n, 3) of canonical points in the edit's frame, and which of them it
+        reaches."""
+        level = self.delta.levels[min(number, self._deepest)]
+        places = self.placement(points)
+        if level is None:
+            return None, places, np.zeros(0, np.intp)
+        distance, _ = level.tree.query(places, distance_upper_bound=REACH * level.delta.radius, workers=-1)
+        return level, places, np.flatnonzero(np.isfinite(distance))

@@ -1,4 +1,4 @@
-"""Edits by example: a ridge regression of displacements on the code of a place, and its posterior.
+"""Movements by example: a ridge regression of displacements on the code of a place, and its posterior.
 
 The code phi(x) of a point is its place in the family's frame, joined with the direction that its surface faces:
 Gaussian bumps around inducing points where the examples changed. The edit is W in v(x) = phi(x) W, three columns: to
@@ -44,7 +44,7 @@ AROUND = 4
 
 
 @dataclass(frozen=True)
-class LearnedEdit:
+class LearnedMovement:
     """reference: the first example's surface, which fixes the frame of the family (canonical units of that scan).
 
     codes (m, 6): inducing points and their normals; gains (m, 3); radius of the bumps. factor (m, m): lower Cholesky
@@ -125,7 +125,7 @@ class LearnedEdit:
         return near, kernel(code[near], self.codes, self.radius), left
 
 
-def learn(changes: Sequence[Change], into_first: Sequence[Similarity]) -> LearnedEdit:
+def learn(changes: Sequence[Change], into_first: Sequence[Similarity]) -> LearnedMovement:
     """The edit that one or more changes show; into_first: from each change's frame to the first one's."""
     reference = changes[0].surface
     points, normals, moves, changed = [], [], [], []
@@ -140,7 +140,7 @@ def learn(changes: Sequence[Change], into_first: Sequence[Similarity]) -> Learne
     radius = RADIUS * reference.size
     if not moving.any():
         nothing = np.zeros((0, 6)), np.zeros((0, 3)), radius, np.zeros((0, 0)), 0.0, 0.0, 0.0
-        return LearnedEdit(reference, *nothing, len(changes), unexplained)
+        return LearnedMovement(reference, *nothing, len(changes), unexplained)
     while True:
         code = oriented_points(where, facing, radius)
         active = np.flatnonzero(moving)
@@ -165,4 +165,5 @@ def learn(changes: Sequence[Change], into_first: Sequence[Similarity]) -> Learne
     disagreement = float(np.sqrt((left**2).sum(axis=1).mean())) / size
     # one independent observation per inducing point and example: neighbouring points err together
     noise = (NOISE**2 + disagreement**2) / len(changes)
-    return LearnedEdit(reference, codes, gains, radius, factor, noise, size, disagreement, len(changes), unexplained)
+    solved = codes, gains, radius, factor, noise, size, disagreement
+    return LearnedMovement(reference, *solved, len(changes), unexplained)

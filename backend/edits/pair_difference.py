@@ -10,6 +10,7 @@ from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
 from ..registration.icp import NORMAL_REACH, Matcher, Surface, register, register_nearby
+from ..registration.similarity import Similarity
 from ..registration.warp import match_warp, mismatch
 from ..scan.prepare import PreparedScan
 
@@ -33,12 +34,16 @@ SAME_SURFACE = 0.02
 @dataclass(frozen=True)
 class Change:
     """surface: points of the before scan, canonical; displacement (n, 3), canonical; changed bool (n,): where it is not
-    zero; unexplained: share 0 .. 1 of the change that no displacement explains (a new tunnel, a cut part)."""
+    zero; unexplained: share 0 .. 1 of the change that no displacement explains (a new tunnel, a cut part); pose: from
+    the before scan to the after scan where most of both coincides, canonical; places (k, 3): where either surface is
+    far from the other, canonical."""
 
     surface: Surface
     displacement: NDArray[np.float64]
     changed: NDArray[np.bool_]
     unexplained: float
+    pose: Similarity
+    places: NDArray[np.float64]
 
 
 def surface_of(scan: PreparedScan, count: int) -> Surface:
@@ -70,7 +75,10 @@ def pair_difference(before: PreparedScan, after: PreparedScan) -> Change:
     if middle > SAME_SURFACE * size:
         sentence = f"{before.name} and {after.name} do not look like one object before and after a change."
         raise OmomiError(ErrorCode.NOT_REGISTERED, sentence)
-    changed = _believed(moved.points, distance > max(CHANGED * middle, LEAST_CHANGE * size))
+    least = max(CHANGED * middle, LEAST_CHANGE * size)
+    changed = _believed(moved.points, distance > least)
+    new = there.thinned(POINTS)
+    new = new.points[_believed(new.points, mismatch(new, Matcher(moved, NORMAL_REACH * size)) > least)]
     displacement = np.zeros_like(moved.points)
     unexplained = 0.0
     if changed.any():
@@ -83,7 +91,8 @@ def pair_difference(before: PreparedScan, after: PreparedScan) -> Change:
         reached = mismatch(Surface(warp(part.points), warp.normals(part.points, part.normals)), matcher)
         unexplained = float(min(1.0, reached[changed[near]].sum() / distance[changed].sum()))
     back = there_from_here.inverse()
-    return Change(surface, back.vectors(displacement), changed, unexplained)
+    places = np.concatenate([surface.points[changed], back.points(new)])
+    return Change(surface, back.vectors(displacement), changed, unexplained, there_from_here, places)
 
 
 def _believed(points: NDArray, changed: NDArray) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError, refuse
 from ..field.bricks import voxel_size
+from ..field.weight_delta import FieldEdit
 from ..prior import shape_prior
 from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, ROW, SHAPE, Layer
 from ..protocol.requests import EditTarget
@@ -23,6 +24,8 @@ from .collision_margin import collision_margin
 from .displacement import Displacement, Edited, Movement, combine, displacement_of, masked, total
 from .edit_file import StoredEdit, load_edit
 from .fitted_scan import EditableMesh, FittedScan, OnProgress
+from .gear import Gear
+from .head_delta import PlacedDelta, Placement
 from .learn import doubts
 from .masks import BoxMask, Mask, PaintedMask, SphereMask
 from .shape_sliders import PLAUSIBLE, range_of, shape_edit
@@ -41,10 +44,10 @@ def edit_range(layer: Layer) -> tuple[float, float]:
     return SEEN if layer.source == "learned" else attribute_range(layer.edit)
 
 
-def stored_edit(layer: Layer, model_hash: str) -> StoredEdit:
-    """The learned edit of a layer, read from its file. Raises OmomiError as `load_edit` does; UNREADABLE_FILE where it
-    is not the file that the layer was made with."""
-    stored = load_edit(Path(layer.path), model_hash)
+def stored_edit(layer: Layer) -> StoredEdit:
+    """The learned edit of a layer, read from its file. Raises OmomiError(UNREADABLE_FILE), also where it is not the
+    file that the layer was made with."""
+    stored = load_edit(Path(layer.path))
     if layer.sha256 and stored.sha256 != layer.sha256:
         name = Path(layer.path).name
         raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{name} is not the edit that the recipe was made with.")
@@ -60,6 +63,7 @@ class FittedEdit:
     misfit: float | None = None  # of its registration, in sizes of the scan
     warnings: tuple[str, ...] = ()  # what an artist should know of it
     strict: bool = False  # whether other strengths are brought back to those that were seen
+    delta: FieldEdit | None = None  # what makes a new mesh, where that is the network and not the movement
     whole: dict[EditTarget, Displacement] = field(default_factory=dict)  # without a mask, by the mesh that it moves
 
     def within(self, strength: float) -> float:
@@ -82,10 +86,12 @@ class EvaluatedLayer:
     fitted: FittedEdit | None
     displacement: Displacement
     margin: tuple[float, float] | None = None  # strengths between which no walls should meet; None without an inside
+    region: Mask | None = None
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What an artist is told: {"name", "kind", "strength", "misfit", "foretold", "warnings"}."""
+        """What an artist is told: {"name", "kind", "strength", "misfit", "foretold", "gear": "delta", or
+        "movement" where the network has no part in it, "warnings"}."""
         layer, fitted = self.layer, self.fitted
         return {
             "name": layer.edit,
@@ -93,6 +99,7 @@ class EvaluatedLayer:
             "strength": self.strength(layer.strength),
             "misfit": fitted and fitted.misfit,
             "foretold": self.margin,
+            "gear": "movement" if fitted is None or fitted.delta is None else "delta",
             "warnings": self.warnings(layer.strength),
         }
 
@@ -154,6 +161,18 @@ class Stack:
         """What each layer does at strength 1."""
         return [layer.displacement for layer in self.layers]
 
+    def deltas(self, strengths: Sequence[float]) -> list[tuple[EvaluatedLayer, float]]:
+        """Layers that act at strengths (k,) and whose new mesh the network makes, with their strengths. Raises as
+        `strengths`."""
+        return [(one, value) for one, value in self._acting(strengths) if one.fitted and one.fitted.delta is not None]
+
+    def movements(self, strengths: Sequence[float]) -> list[tuple[EvaluatedLayer, float]]:
+        """The other layers that act, with their strengths."""
+        return [(one, value) for one, value in self._acting(strengths) if one.fitted and one.fitted.delta is None]
+
+    def _acting(self, strengths: Sequence[float]) -> list[tuple[EvaluatedLayer, float]]:
+        return [pair for pair in zip(self.layers, self.strengths(strengths), strict=True) if pair[1] != 0]
+
     def layer(self, number: int) -> tuple[Layer, FittedEdit]:
         """A layer that a slider moves. Raises OmomiError(BAD_OPTION) for one that is absent or muted."""
         if not 0 <= number < len(self.layers):
@@ -191,13 +210,12 @@ class EditSession:
         target: EditTarget,
         layers: Sequence[Layer],
         masks: NDArray[np.float32] | None,
-        model_hash: str,
         on_progress: OnProgress,
     ) -> Stack:
         """Put edits on the scan in place of those that it has, which stay where any of the new ones cannot be used.
 
         masks f32: end to end, each with one weight 0 .. 1 for every point of the scan as it was given; a layer's mask
-        of the kind "row" says which. model_hash: of the model in use; on_progress may raise.
+        of the kind "row" says which. on_progress may raise.
 
         Each edit is registered and evaluated once, whatever strengths and masks it is used with. Raises OmomiError:
         BAD_OPTION; those of `stored_edit`, `apply_learned`, `shape_edit` and `FittedScan.mesh`.
@@ -209,7 +227,7 @@ class EditSession:
         found: list[EvaluatedLayer] = []
         for number, (layer, region) in enumerate(zip(layers, regions, strict=True)):
             on_progress(number / len(layers), f"placing {layer.edit}")
-            found.append(self._evaluated(layer, region, target, mesh, model_hash, found, regions))
+            found.append(self._evaluated(layer, region, target, mesh, found, regions))
         for key in list(self.edits)[: max(0, len(self.edits) - max(MOST_FITTED, len(layers)))]:
             del self.edits[key]
         self._stack = self._of(target, found)
@@ -233,7 +251,6 @@ class EditSession:
         region: Mask | None,
         target: EditTarget,
         mesh: EditableMesh,
-        model_hash: str,
         before: Sequence[EvaluatedLayer],
         regions: Sequence[Mask | None],
     ) -> EvaluatedLayer:
@@ -241,7 +258,7 @@ class EditSession:
             nothing = np.broadcast_to(0.0, mesh.vertices.shape)
             return EvaluatedLayer(layer, None, Displacement(nothing, nothing[:, 0]))
         try:
-            fitted = self._fitted_edit(layer, model_hash, before, regions)
+            fitted = self._fitted_edit(layer, before, regions)
         except OmomiError as error:
             # the artist has several edits, and has to know which one it is
             raise OmomiError(error.code, f"{layer.edit}: {error.message}", error.detail) from error
@@ -250,10 +267,10 @@ class EditSession:
         if mesh.closed:
             ends = min(low, layer.strength), max(high, layer.strength)
             margin = collision_margin(mesh.vertices, mesh.normals, part.move, *ends).margin
-        return EvaluatedLayer(layer, fitted, part, margin)
+        return EvaluatedLayer(layer, fitted, part, margin, region)
 
     def _fitted_edit(
-        self, layer: Layer, model_hash: str, before: Sequence[EvaluatedLayer], regions: Sequence[Mask | None]
+        self, layer: Layer, before: Sequence[EvaluatedLayer], regions: Sequence[Mask | None]
     ) -> FittedEdit:
         scan, fit = self.fitted.scan, self.fitted.fit
         if layer.kind == SHAPE:
@@ -267,11 +284,15 @@ class EditSession:
             return self._kept(f"shape:{layer.edit}:{start}", shape)
         if layer.source == "attribute":
             return self._kept(layer.edit, lambda: FittedEdit(attribute(layer.edit, scan, fit), edit_range(layer)))
-        stored = stored_edit(layer, model_hash)
+        stored = stored_edit(layer)
 
         def learned() -> FittedEdit:
-            applied = apply_learned(stored.edit, scan)
-            return FittedEdit(applied, SEEN, applied.alignment.misfit, tuple(doubts(stored.edit)))
+            edit = stored.edit
+            applied = apply_learned(edit.movement, scan)
+            delta = None
+            if edit.gear is Gear.DELTA and edit.delta is not None:
+                delta = PlacedDelta(edit.delta, Placement.of(applied.alignment))
+            return FittedEdit(applied, SEEN, applied.alignment.misfit, tuple(doubts(edit)), delta=delta)
 
         return self._kept(stored.sha256, learned)
 

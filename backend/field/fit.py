@@ -122,7 +122,8 @@ def fit(
     for level, added in _completed_levels(levels_with, prepared, completion):
         # level 0 may come a second time
         levels[level.number :] = [level]
-        mesh = _mesh(levels, prepared, options, model, added)
+        found = scan_surface(levels, prepared, added, model, not options.keep_islands)
+        mesh = in_world(found, prepared, level.number, level.number == options.level)
         cancel.raise_if_cancelled()
         seconds = time.perf_counter() - started
         rows[level.number :] = [{"level": level.number, "blocks": len(level.blocks), "seconds": seconds}]
@@ -141,8 +142,8 @@ def fit(
         guess=source,
     )
     assert evidence is not None, "a mesh comes of levels"
-    found = FittedField(tuple(levels), evidence, not options.keep_islands)
-    return Fit(mesh, stats, prepared.report, levels[-1].code, found)
+    field = FittedField(tuple(levels), evidence, not options.keep_islands)
+    return Fit(mesh, stats, prepared.report, levels[-1].code, field)
 
 
 def level_progress(on_progress: Callable[[float, str], None], deepest: int) -> Callable[[int, int, int], None]:
@@ -178,12 +179,20 @@ def _completed_levels(
         yield level, added
 
 
-def _mesh(
-    levels: Sequence[Level], scan: PreparedScan, options: FitOptions, model: Model, added: CompletionPoints | None
-) -> FittedMesh | None:
-    """The mesh of the last of ``levels``, in world units; None where it has no inside."""
-    known = scan.points if added is None else np.concatenate([scan.points, added.prior.points])
-    surface = level_surface(levels, known, model, largest_only=not options.keep_islands)
+def scan_surface(
+    levels: Sequence[Level],
+    scan: PreparedScan,
+    added: CompletionPoints | None,
+    model: Model,
+    largest_only: bool,
+    more: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """The surface of the last of ``levels``, as `level_surface` returns it, with all that makes its sigma larger.
+
+    more: points f32 (k, 3), canonical, that support pieces beside the scan's and its completion's.
+    """
+    known = [scan.points, *([] if added is None else [added.prior.points]), *([] if more is None else [more])]
+    surface = level_surface(levels, np.concatenate(known), model, largest_only)
     if surface is None:
         return None
     positions, faces, sigma = surface
@@ -191,9 +200,17 @@ def _mesh(
         sigma = np.maximum(sigma, added.sigma(positions))
     if scan.input_sigma is not None:
         sigma = np.hypot(sigma, scan.input_sigma.at(positions))
-    sigma /= np.float32(scan.frame.scale)
-    number = levels[-1].number
-    return FittedMesh(scan.frame.to_world(positions), faces, sigma, number, number == options.level)
+    return positions, faces, sigma
+
+
+def in_world(
+    surface: tuple[np.ndarray, np.ndarray, np.ndarray] | None, scan: PreparedScan, level: int, final: bool
+) -> FittedMesh | None:
+    """The mesh of a canonical surface of a scan; None where there is none."""
+    if surface is None:
+        return None
+    positions, faces, sigma = surface
+    return FittedMesh(scan.frame.to_world(positions), faces, sigma / np.float32(scan.frame.scale), level, final)
 
 
 def level_surface(

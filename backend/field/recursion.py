@@ -78,6 +78,7 @@ def recursion(
     on_blocks: Callable[[int, int, int], None],
     code: np.ndarray | None = None,
     variation: Variation | None = None,
+    within: Callable[[np.ndarray, float], np.ndarray] | None = None,
 ) -> Iterator[Level]:
     """Fields of levels 0 .. ``deepest``, coarse to fine; fewer where a level has no surface.
 
@@ -86,6 +87,8 @@ def recursion(
     on_blocks: called as (level, blocks done, blocks of the level) after each batch.
     code: f32 (CODE,), of the shape; without it the encoder reads the code from the scan.
     variation: draws another completion than the most likely one.
+    within: whether balls around canonical points (m, 3), of one radius, meet the region that is wanted below level 0;
+    everywhere without.
 
     Raises OmomiError(CANCELLED).
     """
@@ -95,7 +98,7 @@ def recursion(
     mirrors = encoded and variation is None
     reflected_code: np.ndarray | None = None
     for number in range(deepest + 1):
-        blocks, sides = _first_block() if level is None else _refine(level, scan.known(number))
+        blocks, sides = _first_block() if level is None else _refine(level, scan.known(number), within)
         if len(blocks) == 0:
             return
         coords = distinct(bricks_of(blocks))
@@ -169,7 +172,9 @@ def _position(blocks: np.ndarray, number: int) -> np.ndarray:
     return np.concatenate([centre, np.full((len(blocks), 1), voxel)], axis=1).astype(np.float32)
 
 
-def _refine(level: Level, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _refine(
+    level: Level, points: np.ndarray, within: Callable[[np.ndarray, float], np.ndarray] | None
+) -> tuple[np.ndarray, np.ndarray]:
     """The blocks of the next level as their first bricks i32 (b, 3); none where the surface ends.
 
     Also the sides i32 (s, s, s), OUTSIDE or INSIDE, of all bricks of that level's domain with a margin of one block.
@@ -179,7 +184,16 @@ def _refine(level: Level, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     within = ((cell >= 0) & (cell < count)).all(axis=1)
     members = np.bincount((cell[within] @ np.array([count * count, count, 1])), minlength=count**3)
     measured = np.argwhere(members.reshape((count,) * 3) >= REFINE_POINTS)
-    return cover(distinct(np.concatenate([near_children(level), measured]))), child_sides(level)
+    active = distinct(np.concatenate([near_children(level), measured]))
+    if within is not None:
+        active = active[within(*brick_balls(active, level.number + 1))]
+    return cover(active), child_sides(level)
+
+
+def brick_balls(coords: np.ndarray, number: int) -> tuple[np.ndarray, float]:
+    """Canonical middles (m, 3) of bricks of a level with coordinates (m, 3), and the radius of balls around them."""
+    side = BRICK * voxel_size(number)
+    return (coords + 0.5) * side - 1, side * np.sqrt(3) / 2
 
 
 def near_children(level: Level) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 
 from .bricks import BRICK, TRUNCATION, BrickGrid, BrickMap, Level, sample
 from .onnx_model import CancelToken, Model
-from .recursion import ScanEvidence, child_sides, extended, near_children
+from .recursion import ScanEvidence, brick_balls, child_sides, extended, near_children
 
 FLOOR = 0.05
 """Added to the sum of a place's kernels: between centres the delta is their mean, and beyond them it fades."""
@@ -57,6 +57,10 @@ class FieldEdit(Protocol):
 
     def at(self, number: int, points: np.ndarray, model: Model, cancel: CancelToken) -> np.ndarray:
         """Gain, and bias in voxels of level ``number``, f32 (n, 2) at canonical points (n, 3)."""
+        ...
+
+    def deviation(self, number: int, points: np.ndarray) -> np.ndarray:
+        """Standard deviation (n,) of the surface that the edit makes at canonical points (n, 3), canonical."""
         ...
 
 
@@ -102,10 +106,9 @@ def _edited(
 ) -> EditedLevel:
     """A level and its edited field. bricks: its bricks, with the sides of all others after the edits."""
     coords = plain.grid.coords
-    middles, reach = (coords + 0.5) * (BRICK * plain.voxel) - 1, BRICK * plain.voxel * np.sqrt(3) / 2
     near = np.zeros((len(edits), len(coords)), bool)
     for row, (edit, strength) in enumerate(edits):
-        near[row] = strength != 0 and edit.touches(middles, reach)
+        near[row] = strength != 0 and edit.touches(*brick_balls(coords, plain.number))
     touched = np.flatnonzero(near.any(axis=0))
     wide = plain
     if not len(touched):

@@ -85,9 +85,9 @@ def _fit(request: FitRequest, context: JobContext) -> FitDone:
 
 
 def _stack(request: StackRequest, context: JobContext) -> Done:
-    session, model = context.fits.take(request.handle), context.engine.info().model_hash
+    session = context.fits.take(request.handle)
     target = _chosen(EditTarget, request.body)
-    stack = session.lay(target, request.layers, request.masks, model, context.report)
+    stack = session.lay(target, request.layers, request.masks, context.report)
     context.fits.trim()
     return Done(request.id, {"layers": jsonable([layer.summary for layer in stack.layers])})
 
@@ -100,7 +100,10 @@ def _apply(request: ApplyRequest, context: JobContext) -> Done:
     from ..edits.apply import apply_stack
 
     session = context.fits.take(request.handle)
-    applied = apply_stack(session, request.strengths, _chosen(Outcome, request.outcome), context.report)
+    listening = context.report, _unfinished(context), context.job.token
+    outcome = _chosen(Outcome, request.outcome)
+    applied = apply_stack(session, request.strengths, outcome, context.engine.model, *listening)
+    context.job.raise_if_cancelled()
     _send(context, session, applied.vertices, applied.faces, applied.sigma)
     return Done(request.id, jsonable(applied.summary))
 
@@ -168,7 +171,7 @@ def _learn(request: LearnRequest, context: JobContext) -> Done:
         refuse("pairs are counted by the points and faces of each mesh, before and after")
     pairs = list(zip(meshes[::2], meshes[1::2], strict=True))
     names = [f"example {number + 1}" for number in range(len(pairs))]
-    edit, summary = learn_from(pairs, names, context.report)
+    edit, summary = learn_from(pairs, names, context.engine.model, context.report, context.job.token)
     stored = save_edit(path, edit, context.engine.info().model_hash, request.name)
     return Done(request.id, jsonable({"sha256": stored.sha256, **summary}))
 

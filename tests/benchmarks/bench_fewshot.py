@@ -32,7 +32,7 @@ from backend.edits.apply_learned import apply_learned
 from backend.edits.displacement import MOVED, Edited
 from backend.edits.fitted_scan import EditableMesh
 from backend.edits.learn import learn_from
-from backend.edits.learned import LearnedEdit
+from backend.edits.learned import LearnedMovement
 from backend.errors import OmomiError
 from backend.field.fit import ignore
 from backend.formats.mesh_files import load_scan, save_mesh
@@ -56,15 +56,15 @@ NOMINAL = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.9, 0.95)
 COVERED = (0.85, 0.95)
 
 
-def learned(pairs: Sequence[tuple[Path, Path]]) -> tuple[LearnedEdit, float]:
+def learned(pairs: Sequence[tuple[Path, Path]]) -> tuple[LearnedMovement, float]:
     """The edit of some pairs of files, and the seconds that it took, reading included."""
     started = time.perf_counter()
     scans = [(load_scan(before), load_scan(after)) for before, after in pairs]
-    edit, _ = learn_from(scans, [before.stem for before, _ in pairs], ignore)
-    return edit, time.perf_counter() - started
+    edit, _ = learn_from(scans, [before.stem for before, _ in pairs], None, ignore)
+    return edit.movement, time.perf_counter() - started
 
 
-def edited(edit: LearnedEdit, scan: Path, after: Path, result: Path) -> dict:
+def edited(edit: LearnedMovement, scan: Path, after: Path, result: Path) -> dict:
     """Write the edited scan. Returns the seconds that it took, reading and writing included, whether the solid kept its
     topology, and the shares of the errors within the NOMINAL intervals of the posterior."""
     started = time.perf_counter()
@@ -107,7 +107,9 @@ def posterior_bars(rows: Sequence[dict]) -> list[Bar]:
     ]
 
 
-def record_of(tool: ScoringTool, edit: LearnedEdit, before: Path, after: Path, mask: Path | None, samples: int) -> dict:
+def record_of(
+    tool: ScoringTool, edit: LearnedMovement, before: Path, after: Path, mask: Path | None, samples: int
+) -> dict:
     """Scores of one edited scan. A refused scan counts as unchanged."""
     result = before.with_name(before.name.replace("before", "result"))
     record: dict = {"scan": before.stem}

@@ -14,7 +14,7 @@ import sys
 import numpy as np
 import trimesh
 
-from backend.edits.apply_learned import apply_learned, learn_edit
+from backend.edits.apply_learned import apply_learned, learn_movement
 from backend.edits.pair_difference import pair_difference
 from backend.formats.raw_scan import RawScan
 from backend.scan.prepare import PreparedScan, prepare
@@ -47,7 +47,7 @@ def main() -> int:
     """Run from the command line."""
     options = arguments(__doc__, "learned.png").parse_args()
     examples = [member("mug", seed) for seed in EXAMPLES]
-    edit = learn_edit([pair_difference(scan_of(pair.before), scan_of(pair.after)) for pair in examples])
+    edit = learn_movement([pair_difference(scan_of(pair.before), scan_of(pair.after)) for pair in examples])[0]
     shown = []
     for seed in OTHERS:
         before = member("mug", seed).before

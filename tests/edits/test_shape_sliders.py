@@ -25,7 +25,7 @@ from backend.protocol.recipe import Layer
 from backend.protocol.requests import EditTarget
 from tests.edits.test_stack import ignore
 from tests.fake_priors import STEP, codes_of, flow_of, prior_of
-from tests.fakes import MODEL, subject_of
+from tests.fakes import subject_of
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_a_code_and_its_field_are_one_another(prior: shape_prior.ShapePrior) -> 
 
 
 def test_a_slider_moves_the_surface_by_what_the_field_loses(session: EditSession) -> None:
-    stack = session.lay(EditTarget.FIT, [slider("size")], None, MODEL, ignore)
+    stack = session.lay(EditTarget.FIT, [slider("size")], None, ignore)
     moved, rest = stack.pose([1.0]), stack.pose([0.0])
     world = STEP * VOXEL / session.fitted.scan.frame.scale
     assert np.allclose(np.linalg.norm(moved, axis=1) - np.linalg.norm(rest, axis=1), world, rtol=1e-3)
@@ -93,7 +93,7 @@ def test_no_facets_of_the_grid_show(prior: shape_prior.ShapePrior) -> None:
 
 
 def test_the_scans_own_vertices_move_as_the_fit_does_there(session: EditSession) -> None:
-    stack = session.lay(EditTarget.SCAN, [slider("size")], None, MODEL, ignore)
+    stack = session.lay(EditTarget.SCAN, [slider("size")], None, ignore)
     length = np.linalg.norm(stack.pose([1.0]) - stack.pose([0.0]), axis=1) * session.fitted.scan.frame.scale
     assert np.allclose(length, STEP * VOXEL, rtol=2e-3)
 
@@ -101,7 +101,7 @@ def test_the_scans_own_vertices_move_as_the_fit_does_there(session: EditSession)
 def test_the_way_to_the_plausible_starts_where_other_edits_lead_and_ends_at_the_data(session: EditSession) -> None:
     prior, shell = shape_prior.shipped_prior(), session.fitted.mesh(EditTarget.FIT)
     specs = [slider("bend", 14.0), slider(PLAUSIBLE)]
-    stack = session.lay(EditTarget.FIT, specs, None, MODEL, ignore)
+    stack = session.lay(EditTarget.FIT, specs, None, ignore)
 
     def scored(*strengths: float) -> float:
         move = stack.edited(strengths).move
@@ -114,7 +114,7 @@ def test_the_way_to_the_plausible_starts_where_other_edits_lead_and_ends_at_the_
 
 
 def test_what_is_plausible_already_stays_and_says_so(session: EditSession) -> None:
-    stack = session.lay(EditTarget.FIT, [slider(PLAUSIBLE)], None, MODEL, ignore)
+    stack = session.lay(EditTarget.FIT, [slider(PLAUSIBLE)], None, ignore)
     assert np.array_equal(stack.pose([1.0]), stack.pose([0.0]))
     assert "nothing to do" in stack.layers[0].summary["warnings"][0]
 
@@ -122,7 +122,7 @@ def test_what_is_plausible_already_stays_and_says_so(session: EditSession) -> No
 def test_a_slider_that_is_not_there_is_refused_by_name_and_so_is_a_scan_without_a_fit(
     session: EditSession, prior: shape_prior.ShapePrior
 ) -> None:
-    error = refusal(session.lay, EditTarget.FIT, [slider("charm")], None, MODEL, ignore)
+    error = refusal(session.lay, EditTarget.FIT, [slider("charm")], None, ignore)
     assert error.code is ErrorCode.BAD_OPTION and "size, bend, plausible" in error.message
     error = refusal(shape_edit, "size", session.fitted.scan, None, prior)
     assert error.code is ErrorCode.BAD_OPTION and "needs a fit" in error.message

@@ -27,8 +27,6 @@ from backend.protocol.requests import EditTarget, Outcome
 from backend.scan.prepare import prepare
 from tests.scan_shapes import cube, globe
 
-MODEL = "0123456789abcdef"
-
 
 def ignore(share: float, text: str) -> None:
     assert 0 <= share <= 1 and text
@@ -139,7 +137,7 @@ def test_a_scan_without_edits_is_itself() -> None:
     assert session.stack.layers == ()
     assert np.allclose(session.stack.pose([]) + 1e6, session.fitted.raw.points, atol=1e-6)
     for body in EditTarget:
-        assert session.lay(body, [], None, MODEL, ignore).pose([]).shape == session.fitted.raw.points.shape
+        assert session.lay(body, [], None, ignore).pose([]).shape == session.fitted.raw.points.shape
 
 
 def test_an_artist_is_told_where_walls_will_meet_before_anything_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +149,7 @@ def test_an_artist_is_told_where_walls_will_meet_before_anything_is_swept(monkey
     session = session_of()
     mesh = session.fitted.mesh(EditTarget.FIT)
     radius = np.linalg.norm(mesh.vertices, axis=1).mean()
-    (found,) = session.lay(EditTarget.FIT, [layer("thickness", 5.0)], None, MODEL, ignore).layers
+    (found,) = session.lay(EditTarget.FIT, [layer("thickness", 5.0)], None, ignore).layers
     low, high = found.summary["foretold"]
     assert low == -2.0
     assert high == pytest.approx(radius / 0.4, rel=0.1)
@@ -174,9 +172,9 @@ def test_an_edit_is_placed_and_evaluated_once_whatever_its_strength_and_mask(mon
     half = np.linspace(0, 1, len(session.fitted.raw.points)).astype(np.float32)
     one, masked = layer("thickness"), layer("thickness", mask=0)
     for variant in [one, replace(one, strength=2.0), masked, replace(one, mute=True), one]:
-        session.lay(EditTarget.SCAN, [variant], half, MODEL, ignore)
+        session.lay(EditTarget.SCAN, [variant], half, ignore)
     assert calls == ["placed", "evaluated"]
-    session.lay(EditTarget.FIT, [one, masked], half, MODEL, ignore)
+    session.lay(EditTarget.FIT, [one, masked], half, ignore)
     assert calls == ["placed", "evaluated", "evaluated"]
 
 
@@ -184,7 +182,7 @@ def test_a_masked_layer_is_what_the_mask_makes_of_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(stack, "attribute", lambda *_: Flat())
     session = session_of()
     weights = np.random.default_rng(0).random(len(session.fitted.raw.points)).astype(np.float32)
-    (part,) = session.lay(EditTarget.SCAN, [layer("thickness", mask=0)], weights, MODEL, ignore).displacements
+    (part,) = session.lay(EditTarget.SCAN, [layer("thickness", mask=0)], weights, ignore).displacements
     mesh = session.fitted.mesh(EditTarget.SCAN)
     region = PaintedMask.of_mesh(mesh.vertices, mesh.faces, weights, 2 / 128, mesh.normals)
     expected = masked(displacement_of(Flat(), mesh.vertices, mesh.normals), region, mesh.vertices, mesh.normals)
@@ -198,21 +196,21 @@ def test_vertices_without_a_place_do_not_move_and_spoil_nothing(monkeypatch: pyt
     raw = RawScan(np.concatenate([points, [[np.nan, 0, 0]]]), faces, name="ball")
     session = EditSession(FittedScan(raw, prepare(raw)), (0.0, 0.0, 0.0))
     whole = np.ones(len(raw.points), np.float32)
-    pose = session.lay(EditTarget.SCAN, [layer("thickness", mask=0)], whole, MODEL, ignore).pose([1.0])
+    pose = session.lay(EditTarget.SCAN, [layer("thickness", mask=0)], whole, ignore).pose([1.0])
     assert np.isfinite(pose[:-1]).all() and (pose[:-1] - points)[:, 0].min() > 0
     assert np.isnan(pose[-1, 0])
 
 
 def test_an_edit_that_fails_is_named_and_leaves_the_old_stack() -> None:
     session = session_of()
-    kept = session.lay(EditTarget.FIT, [layer("thickness")], None, MODEL, ignore)
-    error = refusal(lambda: session.lay(EditTarget.FIT, [layer("charm")], None, MODEL, ignore))
+    kept = session.lay(EditTarget.FIT, [layer("thickness")], None, ignore)
+    error = refusal(lambda: session.lay(EditTarget.FIT, [layer("charm")], None, ignore))
     assert error.code is ErrorCode.BAD_OPTION and error.message.startswith("charm: ")
     assert session.stack is kept
 
 
 def test_too_many_edits_are_refused_before_any_is_looked_at() -> None:
-    error = refusal(lambda: session_of().lay(EditTarget.FIT, [layer("charm")] * 257, None, MODEL, ignore))
+    error = refusal(lambda: session_of().lay(EditTarget.FIT, [layer("charm")] * 257, None, ignore))
     assert error.code is ErrorCode.BAD_OPTION and "256" in error.message
 
 
@@ -222,7 +220,7 @@ def test_places_of_edits_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("backend.edits.attributes.ATTRIBUTES", dict.fromkeys(names, SimpleNamespace(low=-1, high=1)))
     session = session_of()
     for name in names:
-        session.lay(EditTarget.FIT, [layer(name)], None, MODEL, ignore)
+        session.lay(EditTarget.FIT, [layer(name)], None, ignore)
     assert list(session.edits) == names[-stack.MOST_FITTED :]
 
 
@@ -235,7 +233,7 @@ def test_a_stop_between_two_edits_leaves_the_old_stack() -> None:
             raise OmomiError(ErrorCode.CANCELLED, "stop")
 
     specs = [layer("thickness"), layer("detail")]
-    assert refusal(lambda: session.lay(EditTarget.FIT, specs, None, MODEL, stop)).code is ErrorCode.CANCELLED
+    assert refusal(lambda: session.lay(EditTarget.FIT, specs, None, stop)).code is ErrorCode.CANCELLED
     assert session.stack.layers == ()
 
 
@@ -284,14 +282,14 @@ def test_any_layer_is_understood_or_refused(value: dict[str, Any]) -> None:
 @pytest.mark.parametrize("scale", [1.0, 1000.0])
 def test_what_is_said_of_a_result_is_in_the_units_of_the_scan(scale: float) -> None:
     session = session_of(scale, 5 * scale)
-    session.lay(EditTarget.FIT, [layer("thickness")], None, MODEL, ignore)
-    carried = apply_stack(session, [2.0], Outcome.CARRIED, ignore)
+    session.lay(EditTarget.FIT, [layer("thickness")], None, ignore)
+    carried = apply_stack(session, [2.0], Outcome.CARRIED, None, ignore)
     assert (carried.vertices - session.origin).astype(np.float32).tobytes() == session.stack.pose([2.0]).tobytes()
     # thickness moves the surface by a hundredth of the longest side
     assert np.isclose(carried.summary["largest_move"], 0.02 * scale, rtol=0.05)
     assert carried.summary["moved"] == 1 and carried.summary["folded_faces"] == 0 and carried.summary["warnings"] == []
     assert np.allclose(carried.sigma, 0.01 * scale, rtol=1e-4)
-    made = apply_stack(session, [2.0], Outcome.REMESHED, ignore)
+    made = apply_stack(session, [2.0], Outcome.REMESHED, None, ignore)
     radii = [np.linalg.norm(one.vertices - session.origin, axis=1) / scale for one in (carried, made)]
     assert np.allclose(radii[0], 0.52, atol=2e-3) and np.allclose(radii[1], 0.52, atol=1e-2)
     assert made.faces.max() == len(made.vertices) - 1 and np.allclose(made.sigma, 0.01 * scale, rtol=1e-4)
@@ -299,7 +297,7 @@ def test_what_is_said_of_a_result_is_in_the_units_of_the_scan(scale: float) -> N
 
 def test_a_check_measures_the_moved_mesh_in_world_units_wherever_it_is() -> None:
     session = session_of(2.0, 1e7)
-    session.lay(EditTarget.FIT, [layer("thickness")], None, MODEL, ignore)
+    session.lay(EditTarget.FIT, [layer("thickness")], None, ignore)
     found, sigma = check_stack(session, [3.0], ignore)
     measures = found["measures"]
     assert np.isclose(measures.volume, 4 / 3 * np.pi * 1.06**3, rtol=0.03)
@@ -316,8 +314,8 @@ def test_guesses_and_strengths_beyond_what_was_seen_are_warned_of() -> None:
             return super().evaluate(points, normals)[0], np.full(len(points), 0.06)
 
     session.edits["thickness"] = FittedEdit(Doubtful(), (-1, 2))
-    session.lay(EditTarget.FIT, [layer("thickness")], None, MODEL, ignore)
-    summary = apply_stack(session, [9.0], Outcome.CARRIED, ignore).summary
+    session.lay(EditTarget.FIT, [layer("thickness")], None, ignore)
+    summary = apply_stack(session, [9.0], Outcome.CARRIED, None, ignore).summary
     assert summary["guessed"] == 1
     assert [text for text in summary["warnings"] if "guess" in text] and "9" in summary["warnings"][0]
 
@@ -333,14 +331,14 @@ def pair(change: float) -> tuple[RawScan, RawScan]:
 
 
 def test_identical_pairs_teach_nothing_and_say_so() -> None:
-    edit, summary = learn_from([pair(0.0)], ["ball"], ignore)
+    edit, summary = learn_from([pair(0.0)], ["ball"], None, ignore)
     assert edit.changes_nothing and summary["changed_share"] == [0.0]
     assert any("no change" in text for text in summary["warnings"])
 
 
 @pytest.mark.parametrize("count", [0, 6])
 def test_no_pair_and_too_many_are_refused(count: int) -> None:
-    error = refusal(lambda: learn_from([pair(0.1)] * count, ["ball"] * count, ignore))
+    error = refusal(lambda: learn_from([pair(0.1)] * count, ["ball"] * count, None, ignore))
     assert error.code is ErrorCode.BAD_OPTION
 
 
@@ -351,5 +349,5 @@ def test_learning_can_be_stopped_at_every_step() -> None:
         texts.append(text)
         raise OmomiError(ErrorCode.CANCELLED, "stop")
 
-    assert refusal(lambda: learn_from([pair(0.1)], ["ball"], stop)).code is ErrorCode.CANCELLED
+    assert refusal(lambda: learn_from([pair(0.1)], ["ball"], None, stop)).code is ErrorCode.CANCELLED
     assert texts == ["reading ball"]

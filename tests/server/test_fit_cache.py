@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from backend.errors import ErrorCode
 from backend.protocol.requests import EditTarget
 from backend.server.fit_cache import FitCache, nbytes
-from tests.edits.test_stack import MODEL, ignore, layer, refusal, session_of
+from tests.edits.test_stack import ignore, layer, refusal, session_of
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 40), st.booleans()), max_size=30))
@@ -88,5 +88,5 @@ def test_a_piece_grows_with_its_edits() -> None:
     before = nbytes(session)
     assert before > session.fitted.raw.points.nbytes
     layers = [layer(name) for name in ("thickness", "detail", "smoothness")]
-    session.lay(EditTarget.FIT, layers, None, MODEL, ignore)
+    session.lay(EditTarget.FIT, layers, None, ignore)
     assert nbytes(session) >= before + 3 * 32 * len(session.fitted.raw.points)

@@ -1,0 +1,96 @@
+"""Which gear an edit learned from examples takes: a delta of the network's head, or a movement of the surface.
+
+A movement keeps vertices, UVs and detail, and cannot change the topology. Where it does as well on examples that it has
+not seen, it is the better gear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+from ..registration.align import Alignment
+from .head_delta import LearnedDelta, LevelRows, Placement, centred_on_change, learn_delta
+from .learned import LearnedMovement, learn
+from .pair_difference import Change
+from .pair_fields import FieldPair
+
+
+class Gear(StrEnum):
+    """How a learned edit makes a new mesh."""
+
+    DELTA = "delta"
+    MOVEMENT = "movement"
+
+
+@dataclass(frozen=True)
+class LearnedEdit:
+    """An edit learned from examples, in the canonical frame of the first one."""
+
+    movement: LearnedMovement  # of the surface; also the preview of a delta
+    delta: LearnedDelta | None = None  # of the network's head; None where the examples were not fitted
+    gear: Gear = Gear.MOVEMENT  # what makes a new mesh
+    wrong: Mapping[str, float] = field(default_factory=dict)  # by gear, see `choose_gear`
+
+    @property
+    def changes_nothing(self) -> bool:
+        return self.movement.changes_nothing and (self.delta is None or self.delta.reach is None)
+
+
+def choose_gear(
+    movement: LearnedMovement,
+    changes: Sequence[Change],
+    poses: Sequence[Alignment],
+    pairs: Sequence[FieldPair | None],
+) -> LearnedEdit:
+    """The edit with the gear that serves examples best.
+
+    movement: as learned from all changes; poses: of each before scan on the first one; pairs: None for an example that
+    changes nothing. ``wrong`` is the share of the wanted change that a gear has wrong on an example, by what the others
+    show, and of a single example on itself. Where the topology of an example changes, a movement is out of question.
+    """
+    known = [(*row[:2], row[2]) for row in zip(changes, poses, pairs, strict=True) if row[2] is not None]
+    fields = [pair for _, _, pair in known]
+    placements = [Placement.of(pose, pair.room) for _, pose, pair in known]
+    if not fields:
+        return LearnedEdit(movement)
+    delta, rows = learn_delta(fields, centred_on_change(fields, placements))
+    if not rows:
+        return LearnedEdit(movement)
+    moved = [
+        each.wrong(_moved(_without(known, number), pair, placement, each))
+        for number, (pair, placement, each) in enumerate(zip(fields, placements, rows, strict=True))
+    ]
+    wrong = {
+        Gear.DELTA.value: float(np.mean([each.wrong(each.predicted) for each in rows])),
+        Gear.MOVEMENT.value: float(np.mean(moved)),
+    }
+    topology = any(before != after for before, after in (pair.topology for pair in fields))
+    gear = Gear.DELTA if topology or wrong[Gear.DELTA] < wrong[Gear.MOVEMENT] else Gear.MOVEMENT
+    return LearnedEdit(movement, delta, gear, wrong)
+
+
+def _without(known: Sequence[tuple[Change, Alignment, FieldPair]], number: int) -> LearnedMovement:
+    """The movement that all examples but one show, or that one alone."""
+    others = [row for row in known if row is not known[number]] or known
+    return learn([change for change, _, _ in others], [pose.similarity for _, pose, _ in others])
+
+
+def _moved(edit: LearnedMovement, pair: FieldPair, placement: Placement, rows: LevelRows) -> NDArray[np.float64]:
+    """Distances (n,) after a movement: those before at the places that move here."""
+    means = pair.before[rows.number]
+    voxel = 2 / len(means)
+    slope = np.stack(np.gradient(means), axis=0)
+    at = (rows.points.T + 1) / voxel - 0.5
+    normals = np.stack([map_coordinates(part, at, order=1, mode="nearest") for part in slope], axis=1)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    similarity = placement.similarity
+    places = placement(rows.points)
+    move = similarity.inverse().vectors(edit.displacement(places, similarity.directions(normals)))
+    moved = at - (move / voxel).T
+    return map_coordinates(means, moved, order=1, mode="nearest").astype(np.float64)

@@ -1,0 +1,93 @@
+"""New meshes that the network makes: a fit's surface with deltas of the head, coarse to fine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from ..errors import ErrorCode, OmomiError
+from ..field.bricks import BRICK
+from ..field.fit import FittedMesh, ignore, in_world, scan_surface
+from ..field.onnx_model import CancelToken, Model
+from ..field.weight_delta import EditedLevel, FieldEdit, edited_levels
+from .fitted_scan import EditableMesh, FittedScan
+from .masks import Mask
+
+CHANGED = 0.5
+"""Voxels by which a distance must differ for an edit to have made the surface there."""
+
+
+@dataclass(frozen=True)
+class MaskedEdit:
+    """An edit of the field within a mask, which is carried from the fit's surface into space: every place takes the
+    weight of the nearest vertex, so that what an edit puts on stands as a whole."""
+
+    edit: FieldEdit
+    tree: KDTree
+    weights: NDArray[np.float32]  # (n,), of the tree's points
+
+    @classmethod
+    def of(cls, edit: FieldEdit, mask: Mask | None, mesh: EditableMesh) -> FieldEdit:
+        """The edit itself without a mask."""
+        if mask is None:
+            return edit
+        return cls(edit, KDTree(mesh.vertices), mask.at(mesh.vertices, mesh.normals))
+
+    def touches(self, centres: NDArray, reach: float) -> NDArray[np.bool_]:
+        return self.edit.touches(centres, reach)
+
+    def at(self, number: int, points: NDArray, model: Model, cancel: CancelToken) -> NDArray[np.float32]:
+        return self.edit.at(number, points, model, cancel) * self._weights(points)[:, None]
+
+    def deviation(self, number: int, points: NDArray) -> NDArray[np.float64]:
+        return self.edit.deviation(number, points) * self._weights(points)
+
+    def _weights(self, points: NDArray) -> NDArray[np.float32]:
+        return self.weights[np.asarray(self.tree.query(points, workers=-1)[1])]
+
+
+def edited_mesh(
+    fitted: FittedScan,
+    edits: Sequence[tuple[FieldEdit, float]],
+    model: Model,
+    on_frame: Callable[[FittedMesh], None] = ignore,
+    cancel: CancelToken | None = None,
+) -> EditableMesh:
+    """The surface, canonical, of a fit with edits at their strengths. on_frame: gets the mesh of each level but the
+    last.
+
+    Raises OmomiError: BAD_OPTION where only a mesh is at hand; NO_SURFACE where nothing is left; CANCELLED.
+    """
+    fit, scan, cancel = fitted.fit, fitted.scan, cancel or CancelToken()
+    if fit is None or fit.field is None:
+        raise OmomiError(ErrorCode.BAD_OPTION, f"{scan.name} is not fitted.")
+    field, levels = fit.field, []
+    surface, number = None, 0
+    for edited in edited_levels(field.levels, field.evidence, edits, model, cancel):
+        levels.append(edited.edited)
+        number = edited.plain.number
+        made = _made(edited)
+        surface = scan_surface(levels, scan, field.evidence.completion, model, field.largest_only, made)
+        cancel.raise_if_cancelled()
+        mesh = in_world(surface, scan, number, final=False)
+        if mesh is not None and edited.plain.number < field.levels[-1].number:
+            on_frame(mesh)
+    if surface is None:
+        raise OmomiError(ErrorCode.NO_SURFACE, "Nothing is left of the solid after this edit.")
+    positions, faces, sigma = surface
+    variance = sigma.astype(np.float64) ** 2
+    for edit, strength in edits:
+        variance += (strength * edit.deviation(number, positions)) ** 2
+    return EditableMesh(positions.astype(np.float64), np.asarray(faces, np.int32), np.sqrt(variance))
+
+
+def _made(level: EditedLevel) -> NDArray[np.float32]:
+    """Canonical places (k, 3) at the surface that edits made on a level."""
+    plain, edited = (each.grid.values[level.touched, 0] for each in (level.plain, level.edited))
+    brick, *inner = np.nonzero((np.abs(edited - plain) > CHANGED) & (np.abs(edited) < 1))
+    voxels = level.plain.grid.coords[level.touched[brick]] * BRICK + np.stack(inner, axis=1)
+    return ((voxels + 0.5) * level.plain.voxel - 1).astype(np.float32)

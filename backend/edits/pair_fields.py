@@ -1,0 +1,109 @@
+"""The two fits of an example in one frame, near what changed, and how wrong an edit is on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import label, maximum, uniform_filter
+from scipy.spatial import KDTree
+
+from ..field.bricks import BRICK, INSIDE, TRUNCATION, Level
+from ..field.onnx_model import CancelToken, Model
+from ..field.recursion import ScanEvidence, recursion
+from ..field.weight_delta import DEEPEST_DELTA
+from ..geometry.topology import Betti, betti_of_occupancy
+from ..scan.prepare import PreparedScan
+from .pair_difference import Change
+
+AROUND = 0.12
+"""Canonical distance from the change up to which both scans are fitted."""
+ROOM = 0.95
+"""Largest canonical coordinate of a point in a fit of both scans."""
+CERTAIN = 1.5
+"""Distances are compared up to here (voxels): beyond, one fit may be truncated and the other not."""
+LEAST_CHANGE, NOISE_FACTOR = 0.3, 5.0
+"""Voxels, and robust standard deviations of the difference near the surface, that noise does not reach."""
+LEAST_PEAK = 1.0
+"""Voxels that a region of change must reach somewhere, or twice the above."""
+CHANGED_AROUND = 5.5 / 27
+"""Share of a voxel's neighbours, itself included, that must have changed too."""
+CRUMB = 8
+"""Parts and hollows of fewer voxels are noise."""
+
+
+@dataclass(frozen=True)
+class FieldPair:
+    """Means (n, n, n) of the fits of one example, level by level, in voxels.
+
+    room: canonical units of the before scan in one of the fits', in which both scans have room.
+    """
+
+    before: tuple[NDArray[np.float32], ...]
+    after: tuple[NDArray[np.float32], ...]
+    room: float = 1.0
+
+    @property
+    def topology(self) -> tuple[Betti, Betti]:
+        """Of the solids before and after."""
+        before, after = (betti_of_occupancy(means[-1] < 0, CRUMB) for means in (self.before, self.after))
+        return before, after
+
+    def changed(self, number: int) -> NDArray[np.float64]:
+        """Centres (k, 3) of the voxels of a level that differ by more than noise does, in the fits' cube."""
+        before, after = self.before[number], self.after[number]
+        difference = np.abs(after.clip(-CERTAIN, CERTAIN) - before.clip(-CERTAIN, CERTAIN))
+        band = (np.abs(before) < 2) & (np.abs(after) < 2)
+        noise = 1.48 * float(np.median(difference[band])) if band.any() else 0.0
+        least = max(LEAST_CHANGE, NOISE_FACTOR * noise)
+        large = difference > least
+        large &= uniform_filter(large.astype(np.float32), 3) > CHANGED_AROUND
+        groups, count = label(large)  # type: ignore[misc]
+        peak = np.asarray(maximum(difference, groups, np.arange(count + 1)))
+        kept = peak > max(LEAST_PEAK, 2 * least)
+        kept[0] = False
+        return voxel_centres(np.flatnonzero(kept[groups]), len(before))
+
+
+def voxel_centres(voxels: NDArray, resolution: int) -> NDArray[np.float64]:
+    """Centres (k, 3) in the cube [-1, 1]^3 of voxels given by their flat indices (k,)."""
+    return (np.stack(np.unravel_index(voxels, (resolution,) * 3), axis=1) + 0.5) * (2 / resolution) - 1
+
+
+def pair_fields(
+    before: PreparedScan, after: PreparedScan, change: Change, model: Model, cancel: CancelToken
+) -> FieldPair | None:
+    """Both scans fitted in the canonical frame of the one before; None where nothing changed.
+
+    Away from the change there is only level 0. Raises OmomiError(CANCELLED).
+    """
+    if not len(change.places):
+        return None
+    back = change.pose.inverse()
+    there = back.points(before.frame.to_canonical(after.frame.to_world(after.points)).astype(np.float64))
+    room = max(1.0, float(np.abs(there).max()) / ROOM, float(np.abs(before.points).max()) / ROOM)
+    tree = KDTree(change.places / room)
+
+    def within(centres: NDArray, reach: float) -> NDArray[np.bool_]:
+        return np.isfinite(tree.query(centres, distance_upper_bound=AROUND / room + reach)[0])
+
+    def means(points: NDArray, normals: NDArray) -> tuple[NDArray[np.float32], ...]:
+        seen = ScanEvidence((points / room).astype(np.float32), normals.astype(np.float32), before.noise / room, 0.0)
+        levels = recursion(seen, DEEPEST_DELTA, model, cancel, lambda *_: None, within=within)
+        return tuple(dense_mean(level) for level in levels)
+
+    return FieldPair(means(before.points, before.normals), means(there, back.directions(after.normals)), room)
+
+
+def dense_mean(level: Level) -> NDArray[np.float32]:
+    """The mean (n, n, n) of a level; bricks that are not stored hold the truncation with their side's sign."""
+    count, margin = level.resolution // BRICK, level.bricks.margin
+    inner = slice(margin, margin + count)
+    side = np.where(level.bricks.index[inner, inner, inner] == INSIDE, -TRUNCATION, TRUNCATION).astype(np.float32)
+    split = np.broadcast_to(side[:, None, :, None, :, None], (count, BRICK) * 3).copy()
+    coords = level.grid.coords
+    stored = ((coords >= 0) & (coords < count)).all(axis=1)
+    x, y, z = coords[stored].T
+    split[x, :, y, :, z] = level.grid.values[stored, 0]
+    return split.reshape((level.resolution,) * 3)
