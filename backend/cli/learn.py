@@ -10,6 +10,13 @@ from typing import Any
 from .arguments import MakeEngine, progress, report
 
 
+GEARS = {
+    "delta": "the network makes its new meshes",
+    "movement": "it moves the surface, which keeps its vertices",
+}
+"""What an edit's gear means."""
+
+
 def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     learn = verbs.add_parser("learn", parents=parents, help="learn an edit from examples of before and after")
     learn.add_argument("--before", type=Path, action="append", required=True, metavar="A.ply")
@@ -42,4 +49,6 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     summary = {
         "output": str(arguments.output), "sha256": stored.sha256, "model": model, **found, "seconds": seconds,
     }  # fmt: skip
-    return report(arguments, summary, f"{arguments.output}: learned from {found['examples']} example(s) in {seconds:.1f} s")
+    makes = GEARS[edit.gear]
+    said = f"{arguments.output}: learned from {found['examples']} example(s) in {seconds:.1f} s; {makes}"
+    return report(arguments, summary, said)
