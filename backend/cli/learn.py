@@ -9,7 +9,6 @@ from typing import Any
 
 from .arguments import MakeEngine, progress, report
 
-
 GEARS = {
     "delta": "the network makes its new meshes",
     "movement": "it moves the surface, which keeps its vertices",
