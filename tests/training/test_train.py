@@ -73,7 +73,7 @@ def test_one_command_makes_a_model_that_fits(work: Path) -> None:
     card = json.loads((out / "card.json").read_text())
     assert card["training"]["step"] >= 1 and len(card["sigma_factors"]) == len(LEVELS)
     assert all(factor > 0 for factor in card["sigma_factors"])
-    model = load_model("cpu", folder=out)
+    model = load_model("cpu", 1, out)
     assert model.hash == card["hash"]
     prior = load_prior(out)
     assert prior.archive is not None and len(prior.flow.sample(2, 0)) == 2
