@@ -291,7 +291,8 @@ def test_without_blender(python: Path, tally: Tally, only: Sequence[str]) -> Non
         return tally.pytest("chosen tests", python, *only)
     folders = [path for path in sorted((ROOT / "tests").iterdir()) if any(path.glob("test_*.py"))]
     chosen = sorted((path for path in folders if path.name != "addon"), key=lambda path: path.name not in LONGEST_FIRST)
-    workers = ("-n", min(os.cpu_count() or 1, MOST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
+    # one more than there are cores, as many tests wait for processes that they start
+    workers = ("-n", min((os.cpu_count() or 1) + 1, MOST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
     return tally.pytest("tests without Blender", python, *workers, *chosen, OMP_NUM_THREADS="1")
 
 
@@ -310,7 +311,7 @@ def test_add_on(python: Path, tally: Tally, others: Mapping[Blender, Future[Path
         suites = ["tests/addon"] if blender is MAIN or everything else [f"tests/addon/{name}" for name in VERSIONED]
         # Three suites would write the same cache; what other tests share needs packages that Blender does not have.
         options = ("-p", "no:cacheprovider", "--confcutdir=tests/addon")
-        tally.pytest(name, addon, *options, *suites, OMOMI_ZIP=str(zips[0]))
+        tally.pytest(name, addon, *options, *suites, OMOMI_ZIP=str(zips[0]), OMP_NUM_THREADS="1")
 
 
 def types_of_everything() -> Path:

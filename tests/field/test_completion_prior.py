@@ -19,7 +19,7 @@ LID = 0.7
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return load_model("cpu")
+    return load_model("cpu", 1)
 
 
 def directions(count: int = 20_000) -> np.ndarray:

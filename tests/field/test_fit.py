@@ -19,7 +19,7 @@ from tests.children import LIVENESS
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return load_model("cpu")
+    return load_model("cpu", 1)
 
 
 def sphere_scan(radius: float = 1.0, centre: tuple[float, float, float] = (0, 0, 0), hole: bool = False) -> RawScan:

@@ -22,7 +22,7 @@ NOISE = 0.004
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return load_model("cpu")
+    return load_model("cpu", 1)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -72,7 +73,7 @@ def test_one_command_makes_a_model_that_fits(work: Path) -> None:
     card = json.loads((out / "card.json").read_text())
     assert card["training"]["step"] >= 1 and len(card["sigma_factors"]) == len(LEVELS)
     assert all(factor > 0 for factor in card["sigma_factors"])
-    model = load_model("cpu", folder=out)
+    model = load_model("cpu", 1, out)
     assert model.hash == card["hash"]
     prior = load_prior(out)
     assert prior.archive is not None and len(prior.flow.sample(2, 0)) == 2
@@ -110,7 +111,11 @@ def test_exported_graphs_agree_with_torch(work: Path) -> None:
 
 def test_exported_files_name_no_source_file(work: Path) -> None:
     for path in (work / "model").glob("*.onnx"):
-        assert b".py" not in path.read_bytes()
+        graph = onnx.load(path)
+        # three bytes of the weights may read so by chance
+        for weights in graph.graph.initializer:
+            weights.ClearField("raw_data")
+        assert b".py" not in graph.SerializeToString()
 
 
 def test_the_rate_warms_up_and_falls_to_a_hundredth() -> None:
