@@ -235,6 +235,7 @@ def _rows(
     points = voxel_centres(telling, len(pair.before[number]))
     places = placement(points)
     near = np.flatnonzero(np.isfinite(tree.query(places, distance_upper_bound=REACH * radius, workers=-1)[0]))
+    near = near[pair.known(points[near])]
     if len(near) > MOST_ROWS:
         near = np.sort(rng.choice(near, MOST_ROWS, replace=False))
     chosen = telling[near]

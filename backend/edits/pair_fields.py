@@ -35,14 +35,20 @@ CRUMB = 8
 
 @dataclass(frozen=True)
 class FieldPair:
-    """Means (n, n, n) of the fits of one example, level by level, in voxels.
+    """Means (n, n, n) of the fits of one example, level by level, in voxels, and where they are known.
 
-    room: canonical units of the before scan in one of the fits', in which both scans have room.
+    places: of the change, in the fits' cube; farther than AROUND from all of them, a level may be stored in one fit and
+    not in the other. room: canonical units of the before scan in one of the fits', in which both scans have room.
     """
 
     before: tuple[NDArray[np.float32], ...]
     after: tuple[NDArray[np.float32], ...]
+    places: KDTree
     room: float = 1.0
+
+    def known(self, points: NDArray) -> NDArray[np.bool_]:
+        """Whether both fits are known at points (k, 3) of their cube."""
+        return np.isfinite(self.places.query(points, distance_upper_bound=AROUND / self.room, workers=-1)[0])
 
     @property
     def topology(self) -> tuple[Betti, Betti]:
@@ -63,7 +69,8 @@ class FieldPair:
         peak = np.asarray(maximum(difference, groups, np.arange(count + 1)))
         kept = peak > max(LEAST_PEAK, 2 * least)
         kept[0] = False
-        return voxel_centres(np.flatnonzero(kept[groups]), len(before))
+        centres = voxel_centres(np.flatnonzero(kept[groups]), len(before))
+        return centres[self.known(centres)]
 
 
 def voxel_centres(voxels: NDArray, resolution: int) -> NDArray[np.float64]:
@@ -93,7 +100,8 @@ def pair_fields(
         levels = recursion(seen, DEEPEST_DELTA, model, cancel, lambda *_: None, within=within)
         return tuple(dense_mean(level) for level in levels)
 
-    return FieldPair(means(before.points, before.normals), means(there, back.directions(after.normals)), room)
+    here = means(before.points, before.normals)
+    return FieldPair(here, means(there, back.directions(after.normals)), tree, room)
 
 
 def dense_mean(level: Level) -> NDArray[np.float32]:

@@ -181,8 +181,8 @@ def _refine(
     """
     count = resolution(level.number + 1) // BRICK
     cell = np.floor((points + np.float32(1)) * np.float32(count / 2)).astype(np.int32)
-    within = ((cell >= 0) & (cell < count)).all(axis=1)
-    members = np.bincount((cell[within] @ np.array([count * count, count, 1])), minlength=count**3)
+    held = ((cell >= 0) & (cell < count)).all(axis=1)
+    members = np.bincount((cell[held] @ np.array([count * count, count, 1])), minlength=count**3)
     measured = np.argwhere(members.reshape((count,) * 3) >= REFINE_POINTS)
     active = distinct(np.concatenate([near_children(level), measured]))
     if within is not None:
