@@ -79,6 +79,9 @@ class BallModel:
     def seed(self, evidence: np.ndarray, cancel: Any) -> np.ndarray:
         return np.zeros((1, 2, 18, 18, 18), np.float32)
 
+    def encode(self, evidence: np.ndarray, field: np.ndarray, cancel: Any) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros(CODE, np.float32), np.ones(CODE, np.float32)
+
     def style(self, noise: float, filling: float, level: int, code: np.ndarray, cancel: Any) -> np.ndarray:
         return np.zeros((1, 1), np.float32)
 

@@ -27,6 +27,8 @@ RIVAL = 1.2
 """Another pose counts as a rival when its misfit is at most this many times the best one's."""
 RIVAL_CHANGE = 0.5
 """Rivals only matter when the edit would do something else under them, by this share of its size."""
+SAME_PLACE = 0.1
+"""Changes as far apart as this (sizes) may lie at one place of members of other proportions."""
 PROBES, PROBE_REACH = 5000, 0.1
 """Points of the scan whose way to the reference is known beforehand, and how far (sizes) one speaks for others."""
 
@@ -93,9 +95,18 @@ def learn_movement(changes: Sequence[Change]) -> tuple[LearnedMovement, list[Ali
         likely = [pose for pose in poses if pose.misfit <= RIVAL * poses[0].misfit]
         if len(likely) > 1:
             shown = learn(changes[:1], [first.similarity])
-            likely.sort(key=lambda pose: _contradiction(change, pose, shown))
+            likely.sort(key=lambda pose: (_apart(change, pose, changes[0]), _contradiction(change, pose, shown)))
         chosen.append(likely[0])
     return learn(changes, [pose.similarity for pose in chosen]), chosen
+
+
+def _apart(change: Change, pose: Alignment, first: Change) -> int:
+    """How far apart the changes of an example in a pose and of the first one lie, in steps of SAME_PLACE."""
+    here, there = pose.similarity.points(change.places), first.places
+    if not len(here) or not len(there):
+        return 0
+    away = [KDTree(one).query(other, workers=-1)[0].mean() for one, other in ((here, there), (there, here))]
+    return round(float(np.mean(away)) / (SAME_PLACE * first.surface.size))
 
 
 def _contradiction(change: Change, pose: Alignment, shown: LearnedMovement) -> float:

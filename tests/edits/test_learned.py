@@ -222,7 +222,7 @@ def test_an_example_that_lies_in_several_poses_takes_the_one_that_shows_the_same
     after, half_turn = pushed(before), np.array([-1.0, -1.0, 1.0])
     first = pair_difference(scan_of(before.vertices, ball.faces), scan_of(after, ball.faces))
     second = pair_difference(scan_of(before.vertices * half_turn, ball.faces), scan_of(after * half_turn, ball.faces))
-    assert learn_movement([first, second]).disagreement < 2 * learn_movement([first])[0].disagreement + 0.1
+    assert learn_movement([first, second])[0].disagreement < 2 * learn_movement([first])[0].disagreement + 0.1
 
 
 def test_no_place_moves_farther_than_what_the_examples_show_around_it(edit: LearnedMovement) -> None:
