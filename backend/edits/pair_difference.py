@@ -31,6 +31,11 @@ SAME_SURFACE = 0.02
 """Two scans with a larger median distance (sizes) than this after registration are not one object."""
 
 
+STILL = 1.2
+"""A pair stays as it is where registration would not bring it closer by this factor: a change drags a shape that could
+turn freely, such as a mug whose handle became thicker. Chosen on that mug."""
+
+
 @dataclass(frozen=True)
 class Change:
     """surface: points of the before scan, canonical; displacement (n, 3), canonical; changed bool (n,): where it is not
@@ -66,7 +71,9 @@ def pair_difference(before: PreparedScan, after: PreparedScan) -> Change:
     # most of the object did not change, so the right pose is the one in which it coincides
     there_from_here = register_nearby(surface, there)
     moved = surface.moved(there_from_here)
-    distance = mismatch(moved, matcher)
+    distance, still = mismatch(moved, matcher), mismatch(surface, matcher)
+    if np.median(still) <= STILL * np.median(distance):
+        there_from_here, moved, distance = Similarity.identity(), surface, still
     if np.median(distance) > SAME_SURFACE * size:
         there_from_here = register(surface, there).transform
         moved = surface.moved(there_from_here)
