@@ -1,0 +1,241 @@
+"""Deltas of the network's head by example: the ridge on known fields, the choice of the gear, and files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial import KDTree
+from scipy.spatial.transform import Rotation
+
+from backend.edits.edit_file import load_edit, save_edit
+from backend.edits.gear import Gear, LearnedEdit, choose_gear
+from backend.edits.head_delta import (
+    LearnedDelta,
+    PlacedDelta,
+    Placement,
+    centred_on_change,
+    gated_kernels,
+    learn_delta,
+)
+from backend.edits.learn import doubts
+from backend.edits.learned import LearnedMovement, learn
+from backend.edits.pair_difference import Change
+from backend.edits.pair_fields import FieldPair, voxel_centres
+from backend.errors import ErrorCode, OmomiError
+from backend.field.onnx_model import CancelToken
+from backend.field.weight_delta import REACH
+from backend.formats.tables import pack, unpack
+from backend.registration.align import Alignment
+from backend.registration.icp import Surface
+from backend.registration.similarity import Similarity
+from backend.registration.warp import Bumps, Warp
+
+MODEL = "0123456789abcdef"
+TOKEN = CancelToken()
+HERE = Alignment(Similarity.identity(), Warp(), 0.0)
+Solid = Callable[[np.ndarray], np.ndarray]
+
+
+def plate(points: np.ndarray, half: float = 0.15) -> np.ndarray:
+    """Signed distances (n,), nearly, of a plate around z = 0."""
+    return np.abs(points[:, 2]) - half
+
+
+def drilled(points: np.ndarray, x: float = 0.2, radius: float = 0.2) -> np.ndarray:
+    return np.maximum(plate(points), radius - np.linalg.norm(points[:, :2] - [x, 0], axis=1))
+
+
+def thicker(points: np.ndarray) -> np.ndarray:
+    """Thicker by a smooth bump, which a movement makes as well."""
+    return plate(points) - 0.06 * np.exp(-((points[:, :2] - [0.2, 0]) ** 2).sum(axis=1) / 0.08)
+
+
+def means(solid: Solid) -> tuple[np.ndarray, ...]:
+    """What a perfect fit holds on the levels 0 and 1."""
+    found = []
+    for resolution in (32, 64):
+        points = voxel_centres(np.arange(resolution**3), resolution)
+        box = np.abs(points).max(axis=1) - 0.8
+        distance = np.maximum(solid(points), box) * (resolution / 2)
+        found.append(distance.clip(-3, 3).astype(np.float32).reshape((resolution,) * 3))
+    return tuple(found)
+
+
+def pair(before: Solid, after: Solid) -> FieldPair:
+    return FieldPair(means(before), means(after), KDTree(np.array([[0.2, 0.0, 0.15], [0.2, 0.0, -0.15]])))
+
+
+@pytest.fixture(autouse=True)
+def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fields of these pairs are known everywhere."""
+    monkeypatch.setattr("backend.edits.pair_fields.AROUND", 4.0)
+
+
+class Kernels:
+    """Stands for the model: evaluates a delta as the graph does."""
+
+    def delta(
+        self, places: np.ndarray, centres: np.ndarray, weights: np.ndarray, radius: float, cancel: CancelToken
+    ) -> np.ndarray:
+        return (gated_kernels(places, centres, radius) @ weights).astype(np.float32)
+
+
+def edited(delta: LearnedDelta, placement: Placement, before: np.ndarray, number: int, strength: float = 1.0):
+    """The field (n, n, n) of a level with a delta."""
+    points = voxel_centres(np.arange(before.size), len(before))
+    gain, bias = PlacedDelta(delta, placement).at(number, points, Kernels(), TOKEN).T  # type: ignore[arg-type]
+    mean = before.reshape(-1)
+    return np.clip(mean + strength * (gain * mean + bias), -3, 3).reshape(before.shape)
+
+
+def wrong(found: np.ndarray, before: np.ndarray, after: np.ndarray) -> float:
+    return ((found < 0) != (after < 0)).sum() / ((before < 0) != (after < 0)).sum()
+
+
+def test_a_delta_learned_from_one_pair_makes_its_hole_and_leaves_the_rest() -> None:
+    shown = pair(plate, drilled)
+    delta, rows = learn_delta([shown], [Placement(Similarity.identity())])
+    assert rows[0].wrong(rows[0].predicted) < 0.1
+    before, after = shown.before[1], shown.after[1]
+    found = edited(delta, Placement(Similarity.identity()), before, 1)
+    assert wrong(found, before, after) < 0.1
+    far = np.linalg.norm(voxel_centres(np.arange(before.size), len(before))[:, :2] - [0.2, 0], axis=1) > 0.6
+    assert np.array_equal(found.reshape(-1)[far], before.reshape(-1)[far])
+
+
+def test_strength_0_is_nothing_and_more_strength_takes_more_away() -> None:
+    shown = pair(plate, drilled)
+    delta, _ = learn_delta([shown], [Placement(Similarity.identity())])
+    before = shown.before[1]
+    assert np.array_equal(edited(delta, Placement(Similarity.identity()), before, 1, 0.0), before)
+    here = Placement(Similarity.identity())
+    left = [int((edited(delta, here, before, 1, strength) < 0).sum()) for strength in (-1.0, 0.0, 0.5, 1.0)]
+    assert left[0] >= left[1] > left[2] > left[3]
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.8])
+def test_a_delta_follows_a_pose_with_its_distances(scale: float) -> None:
+    shown = pair(plate, drilled)
+    delta, _ = learn_delta([shown], [Placement(Similarity.identity())])
+    turn = Rotation.from_euler("xyz", [0.4, -0.7, 1.1]).as_matrix()
+    there = Similarity(turn, 1 / scale, np.array([0.05, -0.1, 0.0]))
+
+    def moved(solid: Solid) -> Solid:
+        return lambda points: scale * solid(there.points(points))
+
+    new = pair(moved(plate), moved(drilled))
+    found = edited(delta, Placement(there), new.before[1], 1)
+    assert wrong(found, new.before[1], new.after[1]) < 0.15
+
+
+def test_examples_that_miss_each_other_are_brought_together_by_their_change() -> None:
+    pairs = [pair(plate, drilled), pair(plate, lambda points: drilled(points, x=0.3))]
+    ways = [Placement(Similarity.identity())] * 2
+    centred = centred_on_change(pairs, ways)
+    assert [way.shift[0] for way in centred] == pytest.approx([0.05, -0.05], abs=0.005)
+    smeared, sharp = (learn_delta(pairs, each)[1] for each in (ways, centred))
+    assert sharp[0].wrong(sharp[0].predicted) < 0.6 * smeared[0].wrong(smeared[0].predicted)
+
+
+def test_the_lattice_of_a_placement_follows_its_warp() -> None:
+    rng = np.random.default_rng(0)
+    warp = Warp((Bumps(rng.uniform(-1, 1, (6, 3)), 0.05 * rng.normal(size=(6, 3)), 0.5),))
+    placement = Placement(Similarity(np.eye(3), 1.1, np.array([0.1, 0.0, 0.0])), warp, np.array([0.0, 0.02, 0.0]))
+    points = rng.uniform(-1, 1, (500, 3))
+    assert np.abs(placement(points) - placement.exact(points)).max() < 0.002
+
+
+def test_doubt_is_small_where_examples_agree_and_nothing_is_said_out_of_reach() -> None:
+    delta, _ = learn_delta([pair(plate, drilled)], [Placement(Similarity.identity())])
+    level = delta.levels[1]
+    assert level is not None
+    placed = PlacedDelta(delta, Placement(Similarity.identity()))
+    far = level.delta.centres.max(axis=0, keepdims=True) + (1 + REACH) * level.delta.radius
+    assert placed.deviation(1, far).tolist() == [0.0] and not placed.touches(far, 0.0).any()
+    assert 0 < placed.deviation(1, level.delta.centres).max() < 2 / 64
+
+
+def change_of(solid: Solid) -> Change:
+    """The plate's upper and lower face, and how far a solid moves them along z."""
+    x, y = np.meshgrid(*[np.linspace(-0.7, 0.7, 60)] * 2)
+    flat = np.stack([x.ravel(), y.ravel()], axis=1)
+    rows = [np.column_stack([flat, np.full(len(flat), side * 0.15)]) for side in (1, -1)]
+    points, normals = np.concatenate(rows), np.repeat([[0, 0, 1.0], [0, 0, -1.0]], len(flat), axis=0)
+    moves = normals * np.clip(-solid(points), 0, None)[:, None]
+    return Change(Surface(points, normals), moves, moves.any(axis=1), 0.0, Similarity.identity(), points[:1])
+
+
+def test_where_the_topology_changes_the_gear_is_a_delta() -> None:
+    change = change_of(drilled)
+    edit = choose_gear(learn([change], [HERE.similarity]), [change], [HERE], [pair(plate, drilled)])
+    assert edit.gear is Gear.DELTA and edit.wrong[Gear.DELTA] < 0.1 < edit.wrong[Gear.MOVEMENT]
+    assert not doubts(edit)
+
+
+def test_examples_that_contradict_one_another_are_told_of_with_the_share() -> None:
+    changes = [change_of(drilled)] * 2
+    pairs = [pair(plate, drilled), pair(plate, lambda points: drilled(points, radius=0.08))]
+    edit = choose_gear(learn(changes, [HERE.similarity] * 2), changes, [HERE] * 2, pairs)
+    (told,) = doubts(edit)
+    assert f"{min(1.0, edit.wrong[Gear.DELTA]):.0%}" in told and "contradict" in told
+
+
+def test_a_pair_without_a_change_leaves_a_movement() -> None:
+    change = change_of(plate)
+    movement = learn([change], [HERE.similarity])
+    assert choose_gear(movement, [change], [HERE], [None]) == LearnedEdit(movement)
+    assert choose_gear(movement, [change], [HERE], [pair(plate, plate)]).gear is Gear.MOVEMENT
+
+
+@pytest.fixture(scope="module")
+def learned() -> LearnedEdit:
+    change = change_of(thicker)
+    movement: LearnedMovement = learn([change], [HERE.similarity])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("backend.edits.pair_fields.AROUND", 4.0)
+        delta, _ = learn_delta([pair(plate, drilled)], [Placement(Similarity.identity())])
+    return LearnedEdit(movement, delta, Gear.DELTA, {"delta": 0.05, "movement": 0.9})
+
+
+def test_a_delta_survives_its_file_and_equal_edits_make_equal_files(learned: LearnedEdit, tmp_path: Path) -> None:
+    one = save_edit(tmp_path / "a.omomi", learned, MODEL)
+    assert save_edit(tmp_path / "b.omomi", learned, MODEL).sha256 == one.sha256
+    read = load_edit(tmp_path / "a.omomi").edit
+    assert read.gear is Gear.DELTA and read.wrong == learned.wrong
+    assert read.delta is not None and learned.delta is not None
+    for stored, level in zip(read.delta.levels, learned.delta.levels, strict=True):
+        assert stored is not None and level is not None
+        assert np.array_equal(stored.delta.centres, level.delta.centres)
+        assert np.array_equal(stored.delta.weights, level.delta.weights)
+        places = level.delta.centres[:20].astype(np.float64)
+        assert np.allclose(stored.deviation(places), level.deviation(places), rtol=1e-2)
+    assert save_edit(tmp_path / "c.omomi", read, MODEL).sha256 == one.sha256
+
+
+@pytest.mark.parametrize(
+    ("members", "arrays"),
+    [
+        ({"gear": "luck"}, {}),
+        ({"levels": "9"}, {}),
+        ({"levels": "two"}, {}),
+        ({"levels": "0"}, {}),
+        ({"1.radius": "0"}, {}),
+        ({"1.noise": "nan"}, {}),
+        ({"wrong.delta": "-1"}, {}),
+        ({}, {"1.weights": np.zeros((3, 2), np.float32)}),
+        ({}, {"1.centres": np.zeros((4, 3), np.float32)}),
+        ({}, {"1.factor": np.zeros((2, 2), np.float32)}),
+    ],
+)
+def test_a_damaged_delta_is_refused(
+    learned: LearnedEdit, tmp_path: Path, members: dict[str, str], arrays: dict[str, np.ndarray]
+) -> None:
+    save_edit(tmp_path / "a.omomi", learned, MODEL)
+    stored, metadata = unpack((tmp_path / "a.omomi").read_bytes())
+    (tmp_path / "a.omomi").write_bytes(pack({**stored, **arrays}, {**metadata, **members}))
+    with pytest.raises(OmomiError) as caught:
+        load_edit(tmp_path / "a.omomi")
+    assert caught.value.code is ErrorCode.UNREADABLE_FILE

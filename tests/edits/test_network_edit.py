@@ -1,0 +1,154 @@
+"""New meshes that the network makes: from examples through the command line and the stack, with the shipped model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+
+pytest.importorskip("onnxruntime")
+
+from backend.cli.main import main
+from backend.edits.apply import apply_stack
+from backend.edits.network_edit import MaskedEdit
+from backend.edits.stack import EditSession
+from backend.engine import OnnxEngine, fit_scan
+from backend.field.fit import FittedMesh
+from backend.field.onnx_model import CancelToken
+from backend.formats.mesh_files import load_scan
+from backend.formats.raw_scan import RawScan
+from backend.geometry.topology import betti_of_mesh
+from backend.protocol.fit_options import FitOptions
+from backend.protocol.recipe import Layer, MaskRef
+from backend.protocol.requests import EditTarget, Outcome
+
+
+def ignore(*_: object) -> None:
+    pass
+
+
+def sampled(hole: bool, count: int = 12_000, seed: int = 0) -> RawScan:
+    """Points with normals on a plate with a knob in one corner, with a hole along z or without."""
+    rng = np.random.default_rng(seed)
+
+    def inside(points: np.ndarray) -> np.ndarray:
+        body = (np.abs(points) < [1.0, 0.7, 0.25]).all(axis=1)
+        knob = (np.abs(points - [-0.7, 0.45, 0.4]) < [0.2, 0.15, 0.25]).all(axis=1)
+        return (body | knob) & ~(hole & (np.linalg.norm(points[:, :2] - [0.35, 0], axis=1) < 0.3))
+
+    boxes = [((0, 0, 0), (2.0, 1.4, 0.5)), ((-0.7, 0.45, 0.4), (0.4, 0.3, 0.5))]
+    points, normals = [], []
+    for middle, size in boxes:
+        box = trimesh.creation.box(size)
+        found, faces = trimesh.sample.sample_surface(box, count, seed=int(rng.integers(1 << 30)))
+        points.append(np.asarray(found) + middle)
+        normals.append(box.face_normals[faces])
+    if hole:
+        angle, height = rng.uniform(0, 2 * np.pi, count // 3), rng.uniform(-0.25, 0.25, count // 3)
+        ring = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
+        points.append(0.3 * ring + np.stack([0 * angle + 0.35, 0 * angle, height], axis=1))
+        normals.append(-ring)
+    point, normal = np.concatenate(points), np.concatenate(normals)
+    # what lies on the solid's own surface: solid on one side, none on the other
+    kept = inside(point - 1e-4 * normal) & ~inside(point + 1e-4 * normal)
+    return RawScan(point[kept], None, normal[kept].astype(np.float32), None, "plate")
+
+
+@pytest.fixture(scope="module")
+def engine() -> OnnxEngine:
+    return OnnxEngine("cpu", 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, engine: OnnxEngine) -> Path:
+    """before.npz, after.npz, and drill.omomi, which the command line learned of them."""
+    folder = tmp_path_factory.mktemp("drill")
+    for name, hole in (("before", False), ("after", True)):
+        scan = sampled(hole)
+        np.savez(folder / f"{name}.npz", points=scan.points, normals=scan.normals)
+    pair = ["--before", str(folder / "before.npz"), "--after", str(folder / "after.npz")]
+    assert main(["learn", *pair, "-o", str(folder / "drill.omomi")], lambda device, threads: engine) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def session(folder: Path, engine: OnnxEngine) -> EditSession:
+    """Another scan of the plate, fitted at 64^3."""
+    return EditSession(fit_scan(engine, sampled(False, seed=7), FitOptions(level=1), ignore))
+
+
+def laid(session: EditSession, folder: Path, strength: float = 1.0, **more: Any) -> EditSession:
+    layer = Layer("drill", strength, path=str(folder / "drill.omomi"), **more)
+    session.lay(EditTarget.FIT, [layer], None, ignore)
+    return session
+
+
+def test_a_drill_learned_from_one_example_opens_a_tunnel_in_another_scan(
+    session: EditSession, folder: Path, engine: OnnxEngine
+) -> None:
+    frames: list[FittedMesh] = []
+    runs = engine.model.runs["delta"]
+    made = apply_stack(laid(session, folder), [1.0], Outcome.REMESHED, engine.model, ignore, frames.append)
+    assert betti_of_mesh(made.vertices, made.faces) == (1, 1, 0)
+    assert engine.model.runs["delta"] > runs
+    assert [frame.level for frame in frames] == [0] and not frames[0].final
+    change = made.summary["topology"]["change"]
+    assert "tunnel" in change and change in made.summary["warnings"]
+    ring = np.linalg.norm(made.vertices[:, :2] - [0.35, 0], axis=1)
+    assert np.quantile(ring, 0.01) == pytest.approx(0.3, abs=0.05)
+    (summary,) = [layer.summary for layer in session.stack.layers]
+    assert summary["gear"] == "delta"
+
+
+def test_strength_0_is_the_fit_to_the_bit_and_runs_nothing(
+    session: EditSession, folder: Path, engine: OnnxEngine
+) -> None:
+    runs = sum(engine.model.runs.values())
+    kept = apply_stack(laid(session, folder, 0.0), [0.0], Outcome.CARRIED, engine.model, ignore)
+    assert session.fitted.fit is not None
+    assert np.array_equal(kept.vertices, session.fitted.fit.mesh.vertices)
+    assert sum(engine.model.runs.values()) == runs
+
+
+def test_a_result_with_the_same_vertices_says_that_it_needs_a_new_mesh(
+    session: EditSession, folder: Path, engine: OnnxEngine
+) -> None:
+    kept = apply_stack(laid(session, folder), [1.0], Outcome.CARRIED, engine.model, ignore)
+    assert len(kept.vertices) == len(session.stack.mesh.vertices)
+    assert any("needs a new mesh" in text for text in kept.summary["warnings"])
+
+
+def test_a_mask_beside_the_hole_leaves_the_solid_whole(session: EditSession, folder: Path, engine: OnnxEngine) -> None:
+    mask = MaskRef("sphere", centre=(-0.8, 0.0, 0.0), radius=0.1, falloff=0.05)
+    made = apply_stack(laid(session, folder, mask=mask), [1.0], Outcome.REMESHED, engine.model, ignore)
+    assert betti_of_mesh(made.vertices, made.faces) == (1, 0, 0)
+
+
+def test_a_mask_reaches_into_space_with_the_weight_of_the_nearest_vertex(session: EditSession) -> None:
+    class One:
+        def at(self, number: int, points: np.ndarray, model: Any, cancel: Any) -> np.ndarray:
+            return np.ones((len(points), 2), np.float32)
+
+    class Right:
+        def at(self, points: np.ndarray, normals: np.ndarray | None = None) -> np.ndarray:
+            return (points[:, 0] > 0).astype(np.float32)
+
+    masked = MaskedEdit.of(One(), Right(), session.stack.mesh)  # type: ignore[arg-type]
+    places = np.array([[0.5, 0.0, 0.9], [-0.5, 0.0, 0.9]])
+    assert masked.at(2, places, None, CancelToken()).tolist() == [[1, 1], [0, 0]]  # type: ignore[arg-type]
+
+
+def test_the_command_line_writes_the_new_mesh_without_being_asked(
+    folder: Path, engine: OnnxEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["edit", str(folder / "before.npz"), f"--edit={folder / 'drill.omomi'}=1", "--level", "1", "--json"]
+    capsys.readouterr()
+    assert main([*words, "-o", str(folder / "new.ply")], lambda device, threads: engine) == 0
+    said = json.loads(capsys.readouterr().out)
+    mesh = load_scan(folder / "new.ply")
+    assert mesh.faces is not None and betti_of_mesh(mesh.points, mesh.faces) == (1, 1, 0)
+    assert said["layers"][0]["gear"] == "delta"
