@@ -68,7 +68,7 @@ def apply_stack(
     if outcome is Outcome.CARRIED:
         # what the preview showed, to the bit
         vertices, faces = stack.moved(strengths), mesh.faces
-        names = [layer.layer.edit for layer, _ in stack.deltas(strengths)]
+        names = [layer.layer.edit for layer, _, _ in stack.deltas(strengths)]
         warnings += [f"{name} makes more than a movement of the surface: it needs a new mesh." for name in names]
     else:
         on_progress(0.6, "making the new mesh")
@@ -95,60 +95,77 @@ def _applied_by_network(
     on_frame: Callable[[FittedMesh], None],
     cancel: CancelToken | None,
 ) -> AppliedStack:
-    """`apply_stack` where the network makes the new mesh; what moves the surface then moves that mesh."""
+    """`apply_stack` where the network makes the new mesh."""
     stack, fitted = session.stack, session.fitted
     before = fitted.mesh(EditTarget.FIT)
-    on_progress(0.0, "running the network")
-    deltas = stack.deltas(strengths)
-    edits = [(MaskedEdit.of(layer.fitted.delta, layer.region, before), strength) for layer, strength in deltas]  # type: ignore[union-attr]
-    made = edited_mesh(fitted, edits, model, on_frame, cancel)
-    on_progress(0.6, "moving")
-    others = stack.movements(strengths)
-    parts = [displacement_of(layer.fitted.movement, made.vertices, made.normals) for layer, _ in others]  # type: ignore[union-attr]
-    regions = [layer.region for layer, _ in others]
-    parts = [
-        part if region is None else masked(part, region, made.vertices, made.normals)
-        for part, region in zip(parts, regions, strict=True)
-    ]
-    edited = combine(parts, [strength for _, strength in others], made.vertices, made.faces)
-    vertices, faces, sigma = made.vertices, made.faces, np.hypot(made.sigma, edited.doubt)
-    if others:
-        moved = made.vertices + edited.move
-        vertices, faces = remesh(moved, made.faces, remesh_resolution(fitted.level))
-        sigma = nearest_values(moved, made.faces, sigma, vertices)
+    made, folded = _made_by_network(session, strengths, model, on_progress, on_frame, cancel)
     on_progress(0.8, "looking at the topology")
-    after = EditableMesh(vertices, faces, sigma)
-    unstable = after.topology.odd(before.topology) is not None
-    topology = topology_change(before.topology.betti, after.topology.betti, unstable)
-    away = nearest_on_mesh(before.vertices, before.faces, vertices).distance
+    topology = _topology_change(before, made)
+    away = nearest_on_mesh(before.vertices, before.faces, made.vertices).distance
     new = away > MOVED_VOXELS * voxel_size(fitted.level)
     summary = {
         "moved": float(new.mean()),
         "largest_move": float(away.max(initial=0.0)) / stack.scale,
-        "guessed": float((sigma[new] > GUESSED * voxel_size(fitted.level)).mean()) if new.any() else 0.0,
-        "folded_faces": edited.folded,
+        "guessed": float((made.sigma[new] > GUESSED * voxel_size(fitted.level)).mean()) if new.any() else 0.0,
+        "folded_faces": folded,
         "topology": topology,
         "warnings": [*stack.warnings(strengths), *([topology["change"]] if topology["change"] else [])],
     }
-    return AppliedStack(fitted.scan.frame.to_world(vertices), faces, sigma / stack.scale, summary)
+    vertices = fitted.scan.frame.to_world(made.vertices)
+    return AppliedStack(vertices, made.faces, made.sigma / stack.scale, summary)
+
+
+def _made_by_network(
+    session: EditSession,
+    strengths: Sequence[float],
+    model: Model,
+    on_progress: OnProgress,
+    on_frame: Callable[[FittedMesh], None] = ignore,
+    cancel: CancelToken | None = None,
+) -> tuple[EditableMesh, int]:
+    """The new mesh of the deltas, which what moves the surface then moves, and the faces that this turns over."""
+    stack, fitted = session.stack, session.fitted
+    before = fitted.mesh(EditTarget.FIT)
+    on_progress(0.0, "running the network")
+    deltas = stack.deltas(strengths)
+    edits = [(MaskedEdit.of(delta, layer.region, before), strength) for layer, delta, strength in deltas]
+    made = edited_mesh(fitted, edits, model, on_frame, cancel)
+    others = stack.movements(strengths)
+    if not others:
+        return made, 0
+    on_progress(0.6, "moving")
+    parts = []
+    for layer, movement, _ in others:
+        part = displacement_of(movement, made.vertices, made.normals)
+        parts.append(part if layer.region is None else masked(part, layer.region, made.vertices, made.normals))
+    edited = combine(parts, [strength for _, _, strength in others], made.vertices, made.faces)
+    moved = made.vertices + edited.move
+    vertices, faces = remesh(moved, made.faces, remesh_resolution(fitted.level))
+    sigma = nearest_values(moved, made.faces, np.hypot(made.sigma, edited.doubt), vertices)
+    return EditableMesh(vertices, faces, sigma), edited.folded
 
 
 def check_stack(
-    session: EditSession, strengths: Sequence[float], on_progress: OnProgress
+    session: EditSession, strengths: Sequence[float], model: Model | None, on_progress: OnProgress
 ) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """What a scan is like with its edits at strengths: {"topology", "measures", "guessed"}, the last being the share of
     vertices whose place is a guess, and the standard deviation f32 (n,) of the surface at the vertices of the mesh,
-    world units; on_progress may raise.
+    world units. Topology and measures are those of the new mesh where the network makes one; on_progress may raise.
 
     Raises OmomiError: BAD_OPTION as `apply_stack`; NOT_A_MESH where no face has an area.
     """
-    scan, mesh = session.fitted.scan, session.stack.mesh
-    edited, topology = _edited(session.stack, strengths, on_progress)
+    scan, stack, mesh = session.fitted.scan, session.stack, session.stack.mesh
+    edited, topology = _edited(stack, strengths, on_progress)
+    vertices, faces = mesh.vertices + edited.move, mesh.faces
+    if model is not None and session.fitted.fit is not None and stack.deltas(strengths):
+        made, _ = _made_by_network(session, strengths, model, on_progress)
+        vertices, faces = made.vertices, made.faces
+        topology = _topology_change(session.fitted.mesh(EditTarget.FIT), made)
     on_progress(0.5, "measuring")
     frame = scan.frame
     try:
         # around the middle, where coordinates are exact, however far from the origin the scan is
-        found = measure((mesh.vertices + edited.move) / frame.scale, mesh.faces)
+        found = measure(vertices / frame.scale, faces)
     except ValueError as error:
         raise OmomiError(ErrorCode.NOT_A_MESH, f"{scan.name} cannot be measured: {error}.") from error
     low, high = (tuple(map(float, corner + frame.centre)) for corner in np.array(found.bounds))
@@ -156,6 +173,12 @@ def check_stack(
     sigma = np.hypot(mesh.sigma, edited.doubt) / frame.scale
     guessed = float((sigma * frame.scale > GUESSED * voxel_size(session.fitted.level)).mean())
     return {"topology": topology, "measures": measures, "guessed": guessed}, sigma.astype(np.float32)
+
+
+def _topology_change(before: EditableMesh, after: EditableMesh) -> dict[str, Any]:
+    """See `topology_change`; of two closed meshes."""
+    unstable = after.topology.odd(before.topology) is not None
+    return topology_change(before.topology.betti, after.topology.betti, unstable)
 
 
 def check_topology(mesh: EditableMesh, move: NDArray) -> dict[str, Any] | None:

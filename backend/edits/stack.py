@@ -161,25 +161,33 @@ class Stack:
         """What each layer does at strength 1."""
         return [layer.displacement for layer in self.layers]
 
-    def deltas(self, strengths: Sequence[float]) -> list[tuple[EvaluatedLayer, float]]:
-        """Layers that act at strengths (k,) and whose new mesh the network makes, with their strengths. Raises as
-        `strengths`."""
-        return [(one, value) for one, value in self._acting(strengths) if one.fitted and one.fitted.delta is not None]
+    def deltas(self, strengths: Sequence[float]) -> list[tuple[EvaluatedLayer, FieldEdit, float]]:
+        """Layers that act at strengths (k,) and whose new mesh the network makes: the layer, its delta, its strength.
+        Raises as `strengths`."""
+        return [
+            (layer, layer.fitted.delta, value)
+            for layer, value in zip(self.layers, self.strengths(strengths), strict=True)
+            if value != 0 and layer.fitted is not None and layer.fitted.delta is not None
+        ]
 
-    def movements(self, strengths: Sequence[float]) -> list[tuple[EvaluatedLayer, float]]:
-        """The other layers that act, with their strengths."""
-        return [(one, value) for one, value in self._acting(strengths) if one.fitted and one.fitted.delta is None]
-
-    def _acting(self, strengths: Sequence[float]) -> list[tuple[EvaluatedLayer, float]]:
-        return [pair for pair in zip(self.layers, self.strengths(strengths), strict=True) if pair[1] != 0]
+    def movements(self, strengths: Sequence[float]) -> list[tuple[EvaluatedLayer, Movement, float]]:
+        """The other layers that act: the layer, its movement, its strength. Raises as `strengths`."""
+        return [
+            (layer, layer.fitted.movement, value)
+            for layer, value in zip(self.layers, self.strengths(strengths), strict=True)
+            if value != 0 and layer.fitted is not None and layer.fitted.delta is None
+        ]
 
     def layer(self, number: int) -> tuple[Layer, FittedEdit]:
-        """A layer that a slider moves. Raises OmomiError(BAD_OPTION) for one that is absent or muted."""
+        """A layer that a sweep or a solution moves. Raises OmomiError(BAD_OPTION) for one that is absent or muted, and
+        for a delta, whose solid is not that of the moved mesh."""
         if not 0 <= number < len(self.layers):
             refuse(f"there is no edit number {number}")
         found = self.layers[number]
         if found.fitted is None:
             refuse(f"{found.layer.edit} is muted")
+        if found.fitted.delta is not None:
+            refuse(f"the network makes new meshes of {found.layer.edit}, which no sweep follows yet: apply it and see")
         return found.layer, found.fitted
 
     def warnings(self, strengths: Sequence[float]) -> list[str]:

@@ -129,7 +129,7 @@ def _check(request: CheckRequest, context: JobContext) -> Done:
     from ..edits.plausibility import plausibility_at
 
     session = context.fits.take(request.handle)
-    summary, sigma = check_stack(session, request.strengths, context.report)
+    summary, sigma = check_stack(session, request.strengths, context.engine.model, context.report)
     context.report(0.8, "comparing with other shapes")
     summary["plausibility"] = plausibility_at(session, request.strengths, context.engine.model)
     summary["family"], deviation = None, None

@@ -13,10 +13,12 @@ import trimesh
 pytest.importorskip("onnxruntime")
 
 from backend.cli.main import main
-from backend.edits.apply import apply_stack
+from backend.edits.apply import apply_stack, check_stack
 from backend.edits.network_edit import MaskedEdit
 from backend.edits.stack import EditSession
+from backend.edits.sweep import sweep_stack
 from backend.engine import OnnxEngine, fit_scan
+from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import FittedMesh
 from backend.field.onnx_model import CancelToken
 from backend.formats.mesh_files import load_scan
@@ -120,6 +122,17 @@ def test_a_result_with_the_same_vertices_says_that_it_needs_a_new_mesh(
     kept = apply_stack(laid(session, folder), [1.0], Outcome.CARRIED, engine.model, ignore)
     assert len(kept.vertices) == len(session.stack.mesh.vertices)
     assert any("needs a new mesh" in text for text in kept.summary["warnings"])
+
+
+def test_a_check_looks_at_the_new_mesh_and_a_sweep_says_that_it_cannot(
+    session: EditSession, folder: Path, engine: OnnxEngine
+) -> None:
+    found, sigma = check_stack(laid(session, folder), [1.0], engine.model, ignore)
+    assert found["topology"]["after"] == (1, 1, 0) and len(sigma) == len(session.stack.mesh.vertices)
+    assert found["measures"].volume < 0.97 * check_stack(session, [0.0], engine.model, ignore)[0]["measures"].volume
+    with pytest.raises(OmomiError) as caught:
+        sweep_stack(session, [1.0], 0, 0.0, 1.0, 2, ignore)
+    assert caught.value.code is ErrorCode.BAD_OPTION and "drill" in caught.value.message
 
 
 def test_a_mask_beside_the_hole_leaves_the_solid_whole(session: EditSession, folder: Path, engine: OnnxEngine) -> None:

@@ -298,7 +298,7 @@ def test_what_is_said_of_a_result_is_in_the_units_of_the_scan(scale: float) -> N
 def test_a_check_measures_the_moved_mesh_in_world_units_wherever_it_is() -> None:
     session = session_of(2.0, 1e7)
     session.lay(EditTarget.FIT, [layer("thickness")], None, ignore)
-    found, sigma = check_stack(session, [3.0], ignore)
+    found, sigma = check_stack(session, [3.0], None, ignore)
     measures = found["measures"]
     assert np.isclose(measures.volume, 4 / 3 * np.pi * 1.06**3, rtol=0.03)
     assert np.allclose(measures.bounds, [[1e7 - 1.06] * 3, [1e7 + 1.06] * 3], atol=0.02)
