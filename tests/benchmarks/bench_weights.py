@@ -83,7 +83,7 @@ def figures(result: np.ndarray, plain: np.ndarray, truth: tuple[np.ndarray, np.n
 def enclosed(fitted: FittedScan, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Voxels (n, n, n) of the canonical cube in a closed mesh; vertices (n, 3) in world units."""
     voxels = (fitted.to_canonical(vertices) + 1) * (RESOLUTION / 2) - 0.5
-    return winding_grid(voxels, faces, (RESOLUTION,) * 3) > 0
+    return winding_grid(voxels, faces, (RESOLUTION, RESOLUTION, RESOLUTION)) > 0
 
 
 def learned(engine: OnnxEngine, edit: str, k: int, path: Path) -> dict:
