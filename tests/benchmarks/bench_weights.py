@@ -91,13 +91,13 @@ def learned(engine: OnnxEngine, edit: str, k: int, path: Path) -> dict:
     members = [edited_member(edit, seed) for seed in range(k)]
     pairs = [(member.before, member.after) for member in members]
     row: dict = {"part": "learning", "edit": edit, "k": k}
-    started = time.perf_counter()
+    started, processor = time.perf_counter(), time.process_time()
     try:
         found, said = learn_from(pairs, [f"member {seed}" for seed in range(k)], engine.model, ignore)
     except OmomiError as error:
         path.unlink(missing_ok=True)
         return row | {"refused": error.message}
-    row["seconds"] = time.perf_counter() - started
+    row |= {"seconds": time.perf_counter() - started, "processor_seconds": time.process_time() - processor}
     save_edit(path, found, engine.model.hash)
     return row | {name: said[name] for name in ("gear", "wrong", "unexplained", "warnings")}
 
@@ -114,14 +114,15 @@ def applied(engine: OnnxEngine, fitted: FittedScan, path: Path) -> tuple[dict, n
     def frame(_: FittedMesh) -> None:
         frames.append(time.perf_counter())
 
-    before, laid = engine.model.runs.total(), time.perf_counter()
+    before, laid, processor = engine.model.runs.total(), time.perf_counter(), time.process_time()
     made = apply_stack(session, [1.0], Outcome.REMESHED, engine.model, ignore, frame)
-    ended = time.perf_counter()
+    ended, processor = time.perf_counter(), time.process_time() - processor
     row = {
         "gear": stack.layers[0].summary["gear"],
         "lay_seconds": laid - started,
         "first_frame": frames[0] - laid if frames else None,
         "seconds": ended - laid,
+        "processor_seconds": processor,
         "runs": engine.model.runs.total() - before,
     }
     return row, enclosed(fitted, made.vertices, made.faces)
@@ -215,7 +216,7 @@ def edit_table(rows: Sequence[dict]) -> str:
     cases = [row for row in rows if row["part"] == "edits"]
     learning = {(row["edit"], row["k"]): row for row in rows if row["part"] == "learning"}
     shown = []
-    for edit, elsewhere, k in sorted({(row["edit"], row["elsewhere"], row["k"]) for row in cases}):
+    for edit, elsewhere, k in dict.fromkeys((row["edit"], row["elsewhere"], row["k"]) for row in cases):
         chosen = [row for row in cases if (row["edit"], row["elsewhere"], row["k"]) == (edit, elsewhere, k)]
         done = [row for row in chosen if "refused" not in row]
         errors, drift = ([row[name] for row in chosen] for name in ("E_in", "drift"))

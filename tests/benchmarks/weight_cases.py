@@ -164,7 +164,9 @@ def _animal(rng: np.random.Generator, _: bool, kind: str) -> Solids:
         return filleted(plain(p), _capsule(p, (-0.5, 0, 0.08), (-0.8, 0, 0.25), (0.07, 0.05)), 0.04)
 
     def horned(p: np.ndarray) -> np.ndarray:
-        return filleted(tailed(p), _capsule(p, (0.52, 0, 0.3), (0.58, 0, 0.62), (0.08, 0.035)), 0.03)
+        # the same horn on every head
+        top = 0.22 + head
+        return filleted(tailed(p), _capsule(p, (0.52, 0, top - 0.09), (0.58, 0, top + 0.23), (0.08, 0.035)), 0.03)
 
     return (tailed, horned) if kind == "horn" else (tailed, plain)
 
