@@ -26,8 +26,8 @@ CARD = ROOT / "backend" / "models" / "card.json"
 RESULTS = ROOT / "tests" / "benchmarks" / "results"
 """A file ``bench_NAME.json`` or ``study_NAME.json`` for each run that was stored."""
 PLACE = re.compile(r"(<!-- table: ([\w-]+) ?([\w-]*) -->\n).*?(<!-- end -->)", re.DOTALL)
-COMMANDS = {"latency": "python -m backend bench latency"}
-"""Of the benchmarks that need Blender in the same environment."""
+COMMANDS = {name: f"python -m backend bench {name}" for name in ("latency", "weights")}
+"""Of the benchmarks that need no environment of their own, or Blender in the same one."""
 VERDICTS = {True: "pass", False: "**missed**", None: "not measured"}
 
 
@@ -196,8 +196,8 @@ def keep(path: Path) -> None:
         _store(RESULTS / f"study_{found['study']}.json", kept)
         return
     chosen = found["options"]
-    if chosen.get("quick") == "True" or any(chosen.get(name, "None") != "None" for name in ("model", "scans")):
-        raise SystemExit(f"{path} is of a quick run, of some scans only, or of another model than the shipped one.")
+    if chosen.get("quick") == "True" or any(chosen.get(name, "None") != "None" for name in ("model", "scans", "edits")):
+        raise SystemExit(f"{path} is of a quick run, of some cases only, or of another model than the shipped one.")
     card = json.loads(CARD.read_text("utf-8"))
     card[path.stem] = {
         bar["name"]: {"measured": bar["value"], "bar": bar["limit"], "passed": bar["passed"]} for bar in found["bars"]

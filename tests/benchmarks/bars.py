@@ -77,6 +77,22 @@ def write_report(
     path.write_text(json.dumps(report, indent=1, default=str), encoding="utf-8")
 
 
+class Journal:
+    """Rows so far, in a file, so that a run that was cut off leaves figures, and can go on."""
+
+    def __init__(self, path: Path, resume: bool) -> None:
+        self.path = path
+        self.rows: list[dict] = json.loads(path.read_text())["rows"] if resume and path.is_file() else []
+
+    def known(self, **of: object) -> list[dict]:
+        """The rows with these values."""
+        return [row for row in self.rows if all(row.get(name) == value for name, value in of.items())]
+
+    def add(self, rows: Sequence[dict]) -> None:
+        self.rows += rows
+        self.path.write_text(json.dumps({"rows": self.rows}, indent=1))
+
+
 def verdict(tables: Sequence[str], found: Sequence[Bar]) -> int:
     """Print the tables and the bars; the exit status, 1 when a bar is missed."""
     print("\n\n".join([*tables, table(["measure", "value", "bar", "cases", ""], [bar.row() for bar in found])]))

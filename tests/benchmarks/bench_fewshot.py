@@ -15,7 +15,6 @@ does nothing.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -37,7 +36,7 @@ from backend.errors import OmomiError
 from backend.field.fit import ignore
 from backend.formats.mesh_files import load_scan, save_mesh
 from backend.scan.prepare import prepare
-from tests.benchmarks.bars import Bar, mean, number, say, table, verdict, write_report
+from tests.benchmarks.bars import Bar, Journal, mean, number, say, table, verdict, write_report
 from tests.benchmarks.cases import CaseFailed, ScoringTool, arguments, prepared
 from tests.benchmarks.families import FAMILIES, member
 from tests.movements import apply_movement
@@ -119,22 +118,6 @@ def record_of(
         record |= {"refused": error.message}
         result = before
     return record | tool.score_edit(before, after, result, mask, samples)
-
-
-class Journal:
-    """Rows so far, in a file, so that a run that was cut off leaves figures, and can go on."""
-
-    def __init__(self, path: Path, resume: bool) -> None:
-        self.path = path
-        self.rows: list[dict] = json.loads(path.read_text())["rows"] if resume and path.is_file() else []
-
-    def known(self, **of: object) -> list[dict]:
-        """The rows with these values."""
-        return [row for row in self.rows if all(row.get(name) == value for name, value in of.items())]
-
-    def add(self, rows: Sequence[dict]) -> None:
-        self.rows += rows
-        self.path.write_text(json.dumps({"rows": self.rows}, indent=1))
 
 
 def skulls(tool: ScoringTool, options: argparse.Namespace, journal: Journal) -> list[Bar]:

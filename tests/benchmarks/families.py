@@ -33,22 +33,39 @@ def member(family: str, seed: int) -> Member:
     rng = np.random.default_rng([seed, *family.encode()])
     before, after = FAMILIES[family](rng)
     turn = Rotation.random(rng=rng).as_matrix()
-    return Member(_mesh(before, turn), _mesh(after, turn))
+    return Member(meshed(before, turn), meshed(after, turn))
 
 
-def _mesh(distance: Distance, turn: np.ndarray) -> trimesh.Trimesh:
-    """Isosurface of a solid inside the unit ball, turned by ``turn`` (3, 3)."""
-    voxel = 2.2 / RESOLUTION
-    bricks = np.stack(np.meshgrid(*[np.arange(RESOLUTION // BRICK)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    centre = (bricks * BRICK + BRICK / 2) * voxel - 1.1
+def near_surface(distance: Distance, low: np.ndarray, voxel: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which bricks of a grid the surface of a solid may cross, bool (count, count, count), and on which side the centre
+    of every one lies, True inside. low (3,): corner of the grid; voxel: its width. The distances may be too short."""
+    bricks = np.stack(np.meshgrid(*[np.arange(count)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    centre = distance((bricks * BRICK + BRICK / 2) * voxel + low).reshape(count, count, count)
     # a quarter more than a brick's half diagonal: the distances are not all exact
-    near = np.abs(distance(centre @ turn)) < 1.25 * np.sqrt(3) / 2 * BRICK * voxel + 2 * voxel
-    coords = bricks[near].astype(np.int32)
+    return np.abs(centre) < 1.25 * np.sqrt(3) / 2 * BRICK * voxel + 2 * voxel, centre < 0
+
+
+def voxels_of(coords: np.ndarray, low: np.ndarray, voxel: float) -> np.ndarray:
+    """Centres (m * 512, 3) of the voxels of bricks (m, 3)."""
     inner = np.stack(np.meshgrid(*[np.arange(BRICK)] * 3, indexing="ij"), axis=-1)
-    points = ((coords[:, None, None, None] * BRICK + inner + 0.5) * voxel - 1.1).reshape(-1, 3)
-    values = distance(points @ turn) / voxel
+    return ((coords[:, None, None, None] * BRICK + inner + 0.5) * voxel + low).reshape(-1, 3)
+
+
+def meshed(
+    distance: Distance, turn: np.ndarray, resolution: int = RESOLUTION, shift: np.ndarray | float = 0.0
+) -> trimesh.Trimesh:
+    """Isosurface of a solid inside the unit ball, turned by ``turn`` (3, 3). shift (3,): of the grid, in voxels."""
+    voxel = 2.2 / resolution
+    low = np.full(3, -1.1) + np.asarray(shift) * voxel
+
+    def turned(points: np.ndarray) -> np.ndarray:
+        return distance(points @ turn)
+
+    near, _ = near_surface(turned, low, voxel, resolution // BRICK)
+    coords = np.argwhere(near).astype(np.int32)
+    values = turned(voxels_of(coords, low, voxel)) / voxel
     surface = extract(BrickGrid(coords, values.reshape(-1, 1, BRICK, BRICK, BRICK).astype(np.float32)))
-    vertices = (surface.vertices.astype(np.float64) + 0.5) * voxel - 1.1
+    vertices = (surface.vertices.astype(np.float64) + 0.5) * voxel + low
     return trimesh.Trimesh(vertices, surface.faces, process=False)
 
 
