@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import bpy
@@ -11,8 +10,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 from ..scene import shape_key
 from ..session import apply, backend_fit, edits, live
 from ..session.backend_fit import FitSettings
-from ..session.task import Client, Task, Work
-from ..text import edit_report, refuse
+from ..session.task import Client, Task
 from ..ui.properties import KINDS, RESULTS
 from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, why_not_start
 
@@ -144,7 +142,7 @@ class OMOMI_OT_reset_edits(EditOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class OMOMI_OT_apply(EditRunOperator, bpy.types.Operator):
+class OMOMI_OT_apply(EditOperator, RunOperator, bpy.types.Operator):
     """Make the result of the edits and say what they did. An option that is not given is the scene's setting."""
 
     bl_idname = "omomi.apply"
@@ -156,9 +154,13 @@ class OMOMI_OT_apply(EditRunOperator, bpy.types.Operator):
         **WAIT,
     }
 
+    @classmethod
+    def why_not(cls, context: Any) -> str:
+        return why_not_start(context) or super().why_not(context)
+
     def _at_once(self, context: Any) -> set[str] | None:
         obj, result = context.active_object, chosen(self, context.scene, "result")
-        if not edits.is_neutral(obj):
+        if not edits.is_neutral(obj.omomi.edits):
             return None
         if result != "SHAPE_KEY":
             self.report({"ERROR"}, "All strengths are 0, so there is nothing to apply. Move a slider first.")
@@ -168,18 +170,19 @@ class OMOMI_OT_apply(EditRunOperator, bpy.types.Operator):
         self.report({"INFO"}, f"{obj.name} is as it was without edits")
         return {"FINISHED"}
 
-    def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
-        uid, result = self._uid, chosen(self, context.scene, "result")
-        refuse(apply.why_not(context.active_object, result))
-        return lambda: apply.work(client, uid, settings, result)
+    def _make(self, context: Any, client: Client, stream: bool) -> Task:
+        obj, result = context.active_object, chosen(self, context.scene, "result")
+        return apply.ApplyRun(client, [obj], obj, FitSettings.of(context.scene.omomi), result, stream=stream)
 
-    def _place(self, context: Any, obj: Any, result: apply.EditResult) -> None:
-        shown = apply.commit(result)
-        text, warnings = edit_report(result.report)
-        shown.omomi.report = "\n".join([text, *warnings])
-        self.report({"INFO"}, f"{shown.name}: {text}")
-        if warnings:
-            self.report({"WARNING"}, "\n".join(warnings))
+    def _done(self, context: Any, run: Any) -> set[str]:
+        # Of several objects, those that are complete have their result, whatever became of the others.
+        shown = run.commit()
+        for obj in shown:
+            text, *warnings = obj.omomi.report.splitlines()
+            self.report({"INFO"}, f"{obj.name}: {text}")
+            if warnings:
+                self.report({"WARNING"}, "\n".join(warnings))
+        return {"FINISHED"} if shown else {"CANCELLED"}
 
 
 CLASSES = (OMOMI_OT_add_edit, OMOMI_OT_remove_edit, OMOMI_OT_move_edit, OMOMI_OT_reset_edits, OMOMI_OT_apply)
@@ -194,6 +197,6 @@ def prepare(obj: Any, scene: Any) -> None:
 
 def settle(obj: Any) -> None:
     """Show a changed stack: at once where it does nothing, else when the backend has answered."""
-    if edits.is_neutral(obj) and shape_key.find(obj) is not None:
+    if edits.is_neutral(obj.omomi.edits) and shape_key.find(obj) is not None:
         shape_key.reset(obj)
     live.mark(obj)

@@ -127,7 +127,7 @@ def _give_up(failure: OmomiError) -> None:
 def _follow(uid: int) -> Work:
     """Show one object until its sliders rest."""
     obj = mesh_io.object_by_uid(uid)
-    if obj is None or edits.is_neutral(obj):
+    if obj is None or edits.is_neutral(obj.omomi.edits):
         _marked.pop(uid, None)
         _show_rest(uid, obj)
     else:
@@ -138,16 +138,16 @@ def _poses(client: Client, uid: int) -> Work:
     global _trusted, _trusted_until
     obj, scene = backend_fit.need(uid), bpy.context.scene
     settings, body = FitSettings.of(scene.omomi), body_of(obj, scene.omomi.result)
-    trusted = (uid, client.pid, edits.structure(obj), body, settings)
+    trusted = (uid, client.pid, edits.structure(obj.omomi.edits), body, settings)
     subject = backend_fit.known(uid)
     if subject is None or subject.stack is None or trusted != _trusted or time.monotonic() > _trusted_until:
         subject = yield from backend_fit.stacked(client, uid, settings, body)
         _trusted = trusted
     while uid in _marked:
         obj, number = backend_fit.need(uid), _marked[uid]
-        if edits.structure(obj) != _trusted[2]:
+        if edits.structure(obj.omomi.edits) != _trusted[2]:
             return
-        strengths, stamp = edits.strengths(obj), edits.stamp(obj)
+        strengths, stamp = edits.strengths(obj.omomi.edits), edits.stamp(obj.omomi.edits)
         vertices = (yield from backend_fit.posed(client, subject, strengths)) if any(strengths) else None
         obj = backend_fit.need(uid)
         if vertices is None:

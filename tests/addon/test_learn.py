@@ -72,6 +72,18 @@ def test_warnings_of_the_backend_are_reported(pair: Any, capfd: pytest.CaptureFi
     assert "show no change" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("delta", "The network makes its new meshes: the examples change the topology, or a movement does worse."),
+        ("push", "It moves the surface and keeps its vertices."),
+    ],
+)
+def test_the_report_says_what_makes_a_new_mesh(pair: Any, capfd: Any, name: str, sentence: str) -> None:
+    bpy.ops.omomi.learn(name=name)
+    assert f"Learned '{name}' from 1 pair. {sentence}" in capfd.readouterr().out
+
+
 def test_what_is_missing_is_said(fake: Any, make: Callable[..., Any], scene: Any) -> None:
     with pytest.raises(RuntimeError, match="Add a pair first"):
         bpy.ops.omomi.learn()
