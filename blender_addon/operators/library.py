@@ -37,7 +37,7 @@ class FileOperator(ActionOperator):
 
 
 class OMOMI_OT_add_from_library(EditOperator, FileOperator, bpy.types.Operator):
-    """Add an edit of the library to the stack of the active object"""
+    """Add an edit of the library to the stack of the active object, at the strength that its examples show"""
 
     bl_idname = "omomi.add_from_library"
     bl_label = "Add from Library"
@@ -47,8 +47,9 @@ class OMOMI_OT_add_from_library(EditOperator, FileOperator, bpy.types.Operator):
 
     def _use(self, context: Any, folder: Path) -> str:
         path = library.find(folder, self.name, library.EDIT)
-        edits.add(context.active_object, "learned", path.stem, str(path))
+        edit = edits.add(context.active_object, "learned", path.stem, str(path))
         prepare(context.active_object, context.scene)
+        edit.strength = 1.0
         settle(context.active_object)
         return f"Added '{path.stem}'"
 
