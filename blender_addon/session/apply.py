@@ -92,5 +92,12 @@ class ApplyRun(ObjectRun):
             shape_key.ensure(obj)
             shape_key.write(obj, moved, fit.linear, stamp)
         text, warnings = edit_report(answer.done.result)
-        shown.omomi.report = "\n".join([text, *warnings])
+        shown.omomi.report = "\n".join([text, *warnings, *self._unmasked(obj)])
         return shown
+
+    def _unmasked(self, obj: Any) -> list[str]:
+        """Warnings of masks that the object does not have: the edits under them do nothing to it."""
+        acting = zip(self._stack, edits.strengths(self._stack), strict=True)
+        names = dict.fromkeys(edit.mask for edit, strength in acting if strength and edit.mask)
+        missing = [name for name in names if name not in obj.vertex_groups]
+        return [f"There is no vertex group '{name}', so the edits that it masks do nothing." for name in missing]

@@ -47,8 +47,10 @@ def status() -> str:
 
 def mark(obj: Any | None) -> None:
     """The shape of this object's stack may have changed; None: a setting that concerns all objects has."""
+    global _error
     active = bpy.context.view_layer.objects.active if obj is None else obj
     uids = {active.session_uid} if active is not None and len(active.omomi.edits) else set()
+    _error = ""
     for uid in uids | (_previewed if obj is None else set()):
         _marked[uid] = next(_numbers)
     if _marked and not bpy.app.background and not bpy.app.timers.is_registered(_tick):
@@ -103,22 +105,22 @@ def pump() -> bool:
         try:
             _task = Task(process.started(), _follow(uid), "opening the scan")
         except OmomiError as failure:
+            _marked.clear()
             _give_up(failure)
             return False
     _task.step()
     if _task.over:
         failures, _task = _task.errors, None
         if failures:
+            # The object whose turn it was; the others have theirs.
+            _marked.pop(next(iter(_marked), 0), None)
             _give_up(failures[0])
-        else:
-            _error = ""
     return _task is not None or bool(_marked)
 
 
 def _give_up(failure: OmomiError) -> None:
     # The same error would come again at once; the next touch of a slider tries anew.
     global _error, _trusted
-    _marked.clear()
     _trusted = ()
     _error = "" if failure.code == ErrorCode.CANCELLED else explain(failure, "Move the slider")
     preview.redraw()

@@ -87,6 +87,11 @@ class FakeClient:
         _, number, _ = self._waiting.pop()
         self._events.append(self._protocol.Done(number, {}))
 
+    def report_progress(self) -> None:
+        """The job that waits for its answer says at the next poll that it is half done."""
+        for _, number, _ in self._waiting[-1:]:
+            self._events.append(self._protocol.Progress(number, 0.5, "half way"))
+
     def poll(self) -> list[Any]:
         due = [item for item in self._waiting if item[0] not in self.slow]
         self._waiting = [item for item in self._waiting if item[0] in self.slow]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.addon.stand_ins import key, previews
+from tests.addon.stand_ins import key
 
 bpy = pytest.importorskip("bpy")
 
@@ -334,39 +334,6 @@ def test_a_change_of_topology_is_reported_in_words(fake: Any, make: Callable[...
     assert "1 piece, 1 tunnel, closed, as before" in scan.omomi.report
 
 
-def learned(folder: Path, name: str, strength: float) -> Any:
-    """Put an edit of the library on the active object."""
-    folder.mkdir(exist_ok=True)
-    (folder / f"{name}.omomi").write_bytes(name.encode())
-    bpy.ops.omomi.add_from_library(name=name)
-    made = bpy.context.active_object.omomi.edits[-1]
-    made.strength = strength
-    return made
-
-
-@pytest.mark.parametrize("result", ["NEW", "REPLACE"])
-def test_of_the_meshes_that_the_network_sends_the_final_one_is_the_result(
-    fake: Any, folder: Path, make: Callable[..., Any], result: str
-) -> None:
-    make("owl")
-    learned(folder, "delta", 1.0)
-    assert apply(result=result) == {"FINISHED"}
-    made = bpy.context.view_layer.objects.active
-    assert len(made.data.vertices) == 2 * 8 * 8 + 2 and previews() == []
-
-
-def test_an_edit_that_needs_a_new_mesh_says_so_where_the_result_is_a_shape_key(
-    fake: Any, folder: Path, make: Callable[..., Any], capfd: Any
-) -> None:
-    scan = make("owl")
-    learned(folder, "delta", 1.0)
-    assert apply() == {"FINISHED"}
-    sentence = "delta makes more than a movement of the surface: it needs a new mesh."
-    assert sentence in scan.omomi.report and sentence in capfd.readouterr().out
-    apply(result="NEW")
-    assert sentence not in capfd.readouterr().out
-
-
 def test_nothing_to_apply_is_said(fake: Any, make: Callable[..., Any], scene: Any) -> None:
     with pytest.raises(RuntimeError, match="Make a mesh object active"):
         apply()
@@ -423,6 +390,7 @@ def test_a_copy_of_an_object_has_a_stack_of_its_own(fake: Any, make: Callable[..
     twin = scan.copy()
     twin.data = scan.data.copy()
     bpy.context.scene.collection.objects.link(twin)
+    scan.select_set(False)
     bpy.context.view_layer.objects.active = twin
     twin.omomi.edits[0].strength = -0.5
     apply()

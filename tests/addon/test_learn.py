@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.addon.stand_ins import previews
 
 bpy = pytest.importorskip("bpy")
 
@@ -81,6 +84,36 @@ def test_warnings_of_the_backend_are_reported(pair: Any, capfd: pytest.CaptureFi
 def test_the_report_says_what_makes_a_new_mesh(pair: Any, capfd: Any, name: str, sentence: str) -> None:
     bpy.ops.omomi.learn(name=name)
     assert f"Learned '{name}' from 1 pair. {sentence}" in capfd.readouterr().out
+
+
+def learned(folder: Path, name: str) -> None:
+    """Put an edit of the library on the active object."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.omomi").write_bytes(name.encode())
+    bpy.ops.omomi.add_from_library(name=name)
+
+
+@pytest.mark.parametrize("result", ["NEW", "REPLACE"])
+def test_of_the_meshes_that_the_network_sends_the_final_one_is_the_result(
+    fake: Any, folder: Path, make: Callable[..., Any], result: str
+) -> None:
+    make("owl")
+    learned(folder, "delta")
+    assert bpy.ops.omomi.apply(result=result) == {"FINISHED"}
+    made = bpy.context.view_layer.objects.active
+    assert len(made.data.vertices) == 2 * 8 * 8 + 2 and previews() == []
+
+
+def test_an_edit_that_needs_a_new_mesh_says_so_where_the_result_is_a_shape_key(
+    fake: Any, folder: Path, make: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    scan = make("owl")
+    learned(folder, "delta")
+    assert bpy.ops.omomi.apply() == {"FINISHED"}
+    sentence = "delta makes more than a movement of the surface: it needs a new mesh."
+    assert sentence in scan.omomi.report and sentence in capfd.readouterr().out
+    bpy.ops.omomi.apply(result="NEW")
+    assert sentence not in capfd.readouterr().out
 
 
 def test_what_is_missing_is_said(fake: Any, make: Callable[..., Any], scene: Any) -> None:
