@@ -12,6 +12,12 @@ MOST_KINDS = 3
 # Share of a shape that intersects itself; a smaller one is not worth a line.
 LEAST_TANGLED = 0.001
 
+# What a learned edit does, by its gear.
+GEARS = {
+    "delta": "The network makes its new meshes: the examples change the topology, or a movement does worse.",
+    "movement": "It moves the surface and keeps its vertices.",
+}
+
 _UNITS = {"volume": "³", "area": "²", "thickness": ""}
 
 
@@ -206,6 +212,15 @@ def edit_report(report: Mapping[str, Any]) -> tuple[str, list[str]]:
         if topology.get("unstable"):
             warnings.append("The topology is unstable: it depends on the resolution")
     return text, [_sentence(line) for line in warnings]
+
+
+def gear_text(gear: Any) -> str:
+    """How a learned edit makes a new mesh, and why; nothing where the backend does not say.
+
+    >>> gear_text("movement")
+    'It moves the surface and keeps its vertices.'
+    """
+    return GEARS.get(gear, "") if isinstance(gear, str) else ""
 
 
 def transition_lines(result: Mapping[str, Any]) -> str:

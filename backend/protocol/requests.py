@@ -52,8 +52,10 @@ class FitRequest:
 class StackRequest:
     """Put edits on a fitted scan, in place of those that it has; it keeps those when this fails.
 
-    ``Done``: {"layers": [{"name", "kind": "attribute", "shape" or "learned", "misfit", "foretold", "warnings"}]};
-    foretold: [low, high], strengths between which no walls are expected to meet, None where the body has no inside.
+    ``Done``: {"layers": [{"name", "kind": "attribute", "shape" or "learned", "strength", "misfit", "foretold", "gear",
+    "warnings"}]}; strength: the one that it acts with, 0 where it is muted; foretold: [low, high], strengths between
+    which no walls are expected to meet, None where the body has no inside; gear: "delta" where the network makes the
+    new mesh, else "movement".
     """
 
     id: int
@@ -81,10 +83,11 @@ class PoseRequest:
 @dataclass(frozen=True)
 class ApplyRequest:
     """The result at these strengths: a final ``MeshFrame``, when carried with the vertices of a ``PoseRequest`` bit for
-    bit, then ``Done``.
+    bit, then ``Done``. Where the network makes the new mesh, frames coarse to fine come before the final one.
 
-    ``Done``: {"moved", "largest", "guessed", "folded", "topology": {"before", "after", "change", "unstable"},
-    "warnings"}; lengths in world units; topology is null where the body has no inside.
+    ``Done``: {"moved", "largest_move", "guessed", "folded_faces", "topology": {"before", "after", "change",
+    "unstable"}, "warnings"}; moved: share of the vertices, guessed: share of those; largest_move in world units;
+    topology is null where the body has no inside.
     """
 
     id: int
@@ -162,7 +165,9 @@ class BlendRequest:
 class LearnRequest:
     """Learn an edit from pairs of meshes, before and after in turn, and write it.
 
-    ``Done``: {"sha256", "examples", "changed_share", "disagreement", "unexplained", "warnings"}.
+    ``Done``: {"sha256", "examples": how many, "changed_share": of the surface of each, "disagreement", "unexplained",
+    "gear": "delta" or "movement", "wrong": {gear: share of the wanted change}, "warnings"}; wrong is empty where no
+    example changes anything.
     """
 
     id: int

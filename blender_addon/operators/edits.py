@@ -1,8 +1,7 @@
-"""Operators on the stack of edits of the active object, and Apply."""
+"""Operators on the stack of edits of the active object, which the other selected meshes share, and Apply."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import bpy
@@ -11,9 +10,9 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 from ..scene import shape_key
 from ..session import apply, backend_fit, edits, live
 from ..session.backend_fit import FitSettings
-from ..session.task import Client, Task, Work
-from ..text import edit_report, refuse
+from ..session.task import Client, Task
 from ..ui.properties import KINDS, RESULTS
+from ..ui.widgets import selected_meshes
 from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, why_not_start
 
 
@@ -42,6 +41,21 @@ class EditOperator(PolledOperator):
         return reason
 
 
+def targets(context: Any) -> list[Any]:
+    """The objects on which edits act: the active one, then the other selected meshes where it is selected as well."""
+    active, selected = context.active_object, selected_meshes(context)
+    return [active, *(obj for obj in selected if obj != active)] if active in selected else [active]
+
+
+def shared(context: Any) -> list[Any]:
+    """The same objects, but for those that can have no edits; from now on all have the stack of the active one."""
+    active, *others = [obj for obj in targets(context) if not why_not_editable(obj)]
+    stack = edits.frozen(active.omomi.edits)
+    for obj in others:
+        edits.give(obj, stack)
+    return [active, *others]
+
+
 class EditRunOperator(EditOperator, RunOperator):
     """Mix-in of an operator that asks the backend about the active object. It supplies ``_work(context, client,
     settings)``, which returns a function that makes the `Work` on the object with the session_uid `_uid`, and
@@ -64,7 +78,7 @@ class EditRunOperator(EditOperator, RunOperator):
 
 
 class OMOMI_OT_add_edit(EditOperator, ActionOperator, bpy.types.Operator):
-    """Add an edit to the stack of the active object: an attribute or a shape slider by its name, or a file"""
+    """Add an edit to the stack of the selected meshes: an attribute or a shape slider by its name, or a file"""
 
     bl_idname = "omomi.add_edit"
     bl_label = "Add Edit"
@@ -87,8 +101,8 @@ class OMOMI_OT_add_edit(EditOperator, ActionOperator, bpy.types.Operator):
         obj = context.active_object
         name = self.name or bpy.path.display_name_from_filepath(self.path)
         edit = edits.add(obj, self.kind, name, self.path)
-        prepare(obj, context.scene)
         edit.strength = self.strength
+        show(context)
         return ""
 
 
@@ -100,9 +114,9 @@ class OMOMI_OT_remove_edit(EditOperator, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
 
     def execute(self, context: Any) -> Any:
-        obj = context.active_object
-        edits.remove(obj)
-        settle(obj)
+        edits.remove(context.active_object)
+        for obj in shared(context):
+            settle(obj)
         return {"FINISHED"}
 
 
@@ -118,7 +132,8 @@ class OMOMI_OT_move_edit(EditOperator, bpy.types.Operator):
 
     def execute(self, context: Any) -> Any:
         edits.move(context.active_object, -1 if self.direction == "UP" else 1)
-        live.mark(context.active_object)
+        for obj in shared(context):
+            live.mark(obj)
         return {"FINISHED"}
 
 
@@ -133,53 +148,72 @@ class OMOMI_OT_reset_edits(EditOperator, bpy.types.Operator):
     }
 
     def execute(self, context: Any) -> Any:
-        obj = context.active_object
-        edits.settle(obj)
-        if self.remove:
-            obj.omomi.edits.clear()
-            obj.omomi.active = 0
-        settle(obj)
-        if self.remove and shape_key.find(obj) is not None:
-            shape_key.remove(obj)
+        for obj in [obj for obj in targets(context) if not why_not_editable(obj)]:
+            edits.settle(obj)
+            if self.remove:
+                obj.omomi.edits.clear()
+                obj.omomi.active = 0
+            settle(obj)
+            if self.remove and shape_key.find(obj) is not None:
+                shape_key.remove(obj)
         return {"FINISHED"}
 
 
-class OMOMI_OT_apply(EditRunOperator, bpy.types.Operator):
-    """Make the result of the edits and say what they did. An option that is not given is the scene's setting."""
+class OMOMI_OT_apply(EditOperator, RunOperator, bpy.types.Operator):
+    """Make the result of the edits of the active object on every selected mesh, and say what they did. An option that
+    is not given is the scene's setting."""
 
     bl_idname = "omomi.apply"
     bl_label = "Apply"
-    bl_description = "Make the result of the edits, and say what they did; Esc cancels"
+    bl_description = (
+        "Make the result of the edits on every selected mesh, with the edits of the active one, and say what they did; "
+        "Esc cancels"
+    )
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {
         "result": EnumProperty(name="Result", items=RESULTS, default="SHAPE_KEY"),
         **WAIT,
     }
 
+    @classmethod
+    def why_not(cls, context: Any) -> str:
+        return why_not_start(context) or super().why_not(context)
+
     def _at_once(self, context: Any) -> set[str] | None:
         obj, result = context.active_object, chosen(self, context.scene, "result")
-        if not edits.is_neutral(obj):
+        if not edits.is_neutral(obj.omomi.edits):
             return None
         if result != "SHAPE_KEY":
             self.report({"ERROR"}, "All strengths are 0, so there is nothing to apply. Move a slider first.")
             return {"CANCELLED"}
-        settle(obj)
-        obj.omomi.report = ""
-        self.report({"INFO"}, f"{obj.name} is as it was without edits")
+        objects = shared(context)
+        for obj in objects:
+            settle(obj)
+            obj.omomi.report = ""
+        as_before = "is as it was" if len(objects) == 1 else "are as they were"
+        self.report({"INFO"}, f"{', '.join(obj.name for obj in objects)} {as_before} without edits")
         return {"FINISHED"}
 
-    def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
-        uid, result = self._uid, chosen(self, context.scene, "result")
-        refuse(apply.why_not(context.active_object, result))
-        return lambda: apply.work(client, uid, settings, result)
+    def _make(self, context: Any, client: Client, stream: bool) -> Task:
+        active, *others = targets(context)
+        settings, result = FitSettings.of(context.scene.omomi), chosen(self, context.scene, "result")
+        # What is placed last becomes the active object.
+        return apply.ApplyRun(client, [*others, active], active, settings, result, stream=stream)
 
-    def _place(self, context: Any, obj: Any, result: apply.EditResult) -> None:
-        shown = apply.commit(result)
-        text, warnings = edit_report(result.report)
-        shown.omomi.report = "\n".join([text, *warnings])
-        self.report({"INFO"}, f"{shown.name}: {text}")
+    def _done(self, context: Any, run: Any) -> set[str]:
+        # Of several objects, those that are complete have their result, whatever became of the others.
+        several, shown = len(run.objects) > 1, run.commit()
+        warnings = []
+        for obj in shown:
+            text, *lines = obj.omomi.report.splitlines()
+            warnings += [f"{obj.name}: {line}" for line in lines] if several else lines
+        if several and shown:
+            text = f"the edits are on {len(shown)} of {len(run.objects)} objects"
+        if shown:
+            self.report({"INFO"}, f"{', '.join(obj.name for obj in shown)}: {text}")
         if warnings:
             self.report({"WARNING"}, "\n".join(warnings))
+        return {"FINISHED"} if shown else {"CANCELLED"}
 
 
 CLASSES = (OMOMI_OT_add_edit, OMOMI_OT_remove_edit, OMOMI_OT_move_edit, OMOMI_OT_reset_edits, OMOMI_OT_apply)
@@ -192,8 +226,15 @@ def prepare(obj: Any, scene: Any) -> None:
         shape_key.ensure(obj)
 
 
+def show(context: Any) -> None:
+    """Show edits that are new to the active object, on every object that shares them."""
+    for obj in shared(context):
+        prepare(obj, context.scene)
+        settle(obj)
+
+
 def settle(obj: Any) -> None:
     """Show a changed stack: at once where it does nothing, else when the backend has answered."""
-    if edits.is_neutral(obj) and shape_key.find(obj) is not None:
+    if edits.is_neutral(obj.omomi.edits) and shape_key.find(obj) is not None:
         shape_key.reset(obj)
     live.mark(obj)

@@ -14,7 +14,7 @@ from ..scene import mesh_io
 from ..session import library
 from ..session.backend_fit import profile_path
 from ..session.task import Client, Task, Work
-from ..text import Refusal, family_report
+from ..text import Refusal, family_report, gear_text
 from ..ui import preferences
 from ..ui.widgets import selected_meshes
 from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, why_not_start
@@ -92,7 +92,9 @@ class OMOMI_OT_learn(RunOperator, bpy.types.Operator):
         for warning in run.result.get("warnings", ()):
             self.report({"WARNING"}, warning)
         examples = run.result.get("examples", len(context.scene.omomi.pairs))
-        self.report({"INFO"}, f"Learned '{self._name}' from {examples} {'pair' if examples == 1 else 'pairs'}")
+        learned = f"Learned '{self._name}' from {examples} {'pair' if examples == 1 else 'pairs'}"
+        gear = gear_text(run.result.get("gear"))
+        self.report({"INFO"}, f"{learned}. {gear}" if gear else learned)
 
 
 class OMOMI_OT_align(RunOperator, bpy.types.Operator):

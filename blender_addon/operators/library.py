@@ -13,7 +13,7 @@ from ..session import edits, library, process
 from ..session.backend_fit import FitSettings
 from ..text import Refusal
 from ..ui import preferences
-from .edits import EditOperator, prepare, settle
+from .edits import EditOperator, show
 from .modal import ActionOperator
 
 KINDS = [
@@ -37,7 +37,7 @@ class FileOperator(ActionOperator):
 
 
 class OMOMI_OT_add_from_library(EditOperator, FileOperator, bpy.types.Operator):
-    """Add an edit of the library to the stack of the active object"""
+    """Add an edit of the library to the stack of the selected meshes, at the strength that its examples show"""
 
     bl_idname = "omomi.add_from_library"
     bl_label = "Add from Library"
@@ -47,14 +47,13 @@ class OMOMI_OT_add_from_library(EditOperator, FileOperator, bpy.types.Operator):
 
     def _use(self, context: Any, folder: Path) -> str:
         path = library.find(folder, self.name, library.EDIT)
-        edits.add(context.active_object, "learned", path.stem, str(path))
-        prepare(context.active_object, context.scene)
-        settle(context.active_object)
+        edits.add(context.active_object, "learned", path.stem, str(path)).strength = 1.0
+        show(context)
         return f"Added '{path.stem}'"
 
 
 class OMOMI_OT_load_preset(EditOperator, FileOperator, bpy.types.Operator):
-    """Give the active object the edits of a preset in place of those that it has"""
+    """Give the selected meshes the edits of a preset in place of those that they have"""
 
     bl_idname = "omomi.load_preset"
     bl_label = "Load Preset"
@@ -76,8 +75,7 @@ class OMOMI_OT_load_preset(EditOperator, FileOperator, bpy.types.Operator):
             edit = edits.add(obj, layer.source, layer.edit, path)
             edit.mask = (layer.mask.name or "") if layer.mask else ""
             edit.mute, edit.strength = layer.mute, layer.strength
-        prepare(obj, context.scene)
-        settle(obj)
+        show(context)
         return f"{obj.name} has the edits of '{name}'"
 
 

@@ -63,7 +63,7 @@ def ensure(obj: Any) -> Any:
 
 def shows(obj: Any) -> bool:
     """Whether the shape key shows what the stack says."""
-    return obj.data.shape_keys.get(STAMP, "") == edits.stamp(obj)
+    return obj.data.shape_keys.get(STAMP, "") == edits.stamp(obj.omomi.edits)
 
 
 def reset(obj: Any) -> None:

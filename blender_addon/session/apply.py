@@ -1,10 +1,8 @@
-"""Applies the stack of edits of an object: a shape key, a new mesh, or a mesh in place of the old one.
-
-`work` asks the backend and changes nothing; `commit` puts what came of it in the scene.
-"""
+"""Applies a stack of edits to objects: a shape key, a new mesh, or a mesh in place of the old one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,64 +11,93 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import ApplyRequest, EditTarget, Outcome
 from ..scene import attributes, results, shape_key
-from ..text import refuse
-from . import backend_fit
+from ..text import edit_report, refuse
+from . import backend_fit, edits
 from .backend_fit import FitSettings
+from .object_run import ObjectRun, RunObject
 from .task import Client, Work
 
 
 class EditResult(NamedTuple):
     """What the backend made of a stack."""
 
-    uid: int
-    result: str
     asked: backend_fit.Asked
     moved: NDArray[np.float32] | None  # (n, 3): displacements of the object's own vertices, for a shape key
     transferred: attributes.TransferredAttributes | None
 
-    @property
-    def report(self) -> dict[str, Any]:
-        """The result of the ``ApplyRequest``."""
-        return self.asked.answer.done.result
-
 
 def why_not(obj: Any, result: str) -> str | None:
     """The reason why this object cannot have this result, or None."""
+    if obj.library is not None:
+        return f"{obj.name} is linked from another file, so it can have no edits. Make it local first."
     if result == "SHAPE_KEY":
         return shape_key.why_not(obj)
     return results.why_not_replace(obj) if result == "REPLACE" else None
 
 
-def work(client: Client, uid: int, settings: FitSettings, result: str) -> Work:
-    """`EditResult` for an object. Raises OmomiError."""
-    refuse(why_not(backend_fit.need(uid), result))
-    in_key = result == "SHAPE_KEY"
-    body, outcome = (EditTarget.SCAN, Outcome.CARRIED) if in_key else (EditTarget.FIT, Outcome.REMESHED)
-    asked = yield from backend_fit.asked(client, uid, settings, body, ApplyRequest, outcome=str(outcome))
-    frame, transferred = asked.answer.mesh, None
-    if in_key:
-        # Measured from where the backend has the vertices at rest, so that vertices that do not move stay bit for bit.
-        return EditResult(uid, result, asked, frame.vertices - asked.fit.rest, None)
-    if len(backend_fit.need(uid).data.polygons) and len(frame.faces):
-        # Attributes lie on the scan as the edits move it, so that they are found in their place.
-        fit = yield from backend_fit.stacked(client, uid, settings, EditTarget.SCAN)
-        moved = yield from backend_fit.posed(client, fit, asked.strengths)
-        target = (frame.world() - np.asarray(fit.frame.origin)).astype(np.float32)
-        source = attributes.read_attributes(backend_fit.need(uid))
-        transferred = yield from attributes.transfer(client, source, moved, fit.own, target, frame.faces)
-    return EditResult(uid, result, asked, None, transferred)
+class ApplyRun(ObjectRun):
+    """Applies the stack of one object, as it is at the start, to several. ``obj.omomi.report`` of what shows a result
+    has the report, then the warnings, one a line."""
 
+    def __init__(
+        self, client: Client, objects: Iterable[Any], active: Any, settings: FitSettings, result: str, *, stream: bool
+    ) -> None:
+        """active: the object that has the stack; stream: show previews of new meshes."""
+        self._active = active.session_uid
+        self._stack = edits.frozen(active.omomi.edits)
+        self._settings = settings
+        self._result = result
+        super().__init__(client, objects, "opening the scan", stream=stream and result != "SHAPE_KEY")
 
-def commit(edited: EditResult) -> Any:
-    """Put the result in the scene and return the object that shows it. Raises OmomiError; nothing has changed then."""
-    obj = backend_fit.need(edited.uid)
-    refuse(why_not(obj, edited.result))
-    linear, frame = edited.asked.fit.linear, edited.asked.answer.mesh
-    if edited.moved is not None:
-        if len(edited.moved) != len(obj.data.vertices):
+    def _one(self, item: RunObject, obj: Any) -> Work:
+        refuse(why_not(obj, self._result))
+        return (yield from backend_fit.retried(item.uid, lambda: self._edited(item.uid)))
+
+    def _edited(self, uid: int) -> Work:
+        """`EditResult` for an object. Raises OmomiError."""
+        client, settings, stack = self._client, self._settings, self._stack
+        in_key = self._result == "SHAPE_KEY"
+        body, outcome = (EditTarget.SCAN, Outcome.CARRIED) if in_key else (EditTarget.FIT, Outcome.REMESHED)
+        asked = yield from backend_fit.asked(client, uid, settings, body, ApplyRequest, stack, outcome=str(outcome))
+        frame, transferred = asked.answer.mesh, None
+        if in_key:
+            # Measured from where the backend has the vertices at rest, so that those that do not move stay bit for bit.
+            return EditResult(asked, frame.vertices - asked.fit.rest, None)
+        if len(backend_fit.need(uid).data.polygons) and len(frame.faces):
+            # Attributes lie on the scan as the edits move it, so that they are found in their place.
+            fit = yield from backend_fit.stacked(client, uid, settings, EditTarget.SCAN, stack)
+            moved = yield from backend_fit.posed(client, fit, asked.strengths)
+            target = (frame.world() - np.asarray(fit.frame.origin)).astype(np.float32)
+            source = attributes.read_attributes(backend_fit.need(uid))
+            transferred = yield from attributes.transfer(client, source, moved, fit.own, target, frame.faces)
+        return EditResult(asked, None, transferred)
+
+    def _place(self, item: RunObject, obj: Any) -> Any:
+        refuse(why_not(obj, self._result))
+        (fit, answer, _, stamp), moved, transferred = item.result
+        if moved is None:
+            replace = self._result == "REPLACE"
+            how = {"replace": replace, "suffix": "edit", "transferred": transferred}
+            shown = results.place(obj, answer.mesh, fit.linear, **how)
+        elif len(moved) != len(obj.data.vertices):
             raise OmomiError(ErrorCode.CANCELLED, f"{obj.name} has changed in the meantime")
-        shape_key.ensure(obj)
-        shape_key.write(obj, edited.moved, linear, edited.asked.stamp)
-        return obj
-    replace = edited.result == "REPLACE"
-    return results.place(obj, frame, linear, replace=replace, suffix="edit", transferred=edited.transferred)
+        else:
+            shown = obj
+        if item.uid != self._active:
+            edits.give(shown, self._stack)
+            backend_fit.note(shown, fit)
+        if moved is None:
+            edits.settle(shown)
+        else:
+            shape_key.ensure(obj)
+            shape_key.write(obj, moved, fit.linear, stamp)
+        text, warnings = edit_report(answer.done.result)
+        shown.omomi.report = "\n".join([text, *warnings, *self._unmasked(obj)])
+        return shown
+
+    def _unmasked(self, obj: Any) -> list[str]:
+        """Warnings of masks that the object does not have: the edits under them do nothing to it."""
+        acting = zip(self._stack, edits.strengths(self._stack), strict=True)
+        names = dict.fromkeys(edit.mask for edit, strength in acting if strength and edit.mask)
+        missing = [name for name in names if name not in obj.vertex_groups]
+        return [f"There is no vertex group '{name}', so the edits that it masks do nothing." for name in missing]

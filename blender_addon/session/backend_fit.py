@@ -7,7 +7,7 @@ changed since, is fitted again without asking.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -69,6 +69,7 @@ class BackendFit:
     linear: NDArray[np.float64]  # as of `mesh_io.object_linear`
     stack: tuple[EditTarget, tuple[Any, ...]] | None = None  # body and signature of the edits that the backend has
     rest: NDArray[np.float32] | None = None  # (n, 3): the vertices of the body at strength 0
+    told: Sequence[Mapping[str, Any]] = ()  # what the backend said of each of these edits
 
     @property
     def body(self) -> EditTarget:
@@ -143,31 +144,50 @@ def opened(client: Client, uid: int, settings: FitSettings) -> Work:
     return remember(client, uid, answer.job, scan, mark, answer.mesh, linear)
 
 
-def stacked(client: Client, uid: int, settings: FitSettings, body: EditTarget) -> Work:
-    """A `BackendFit` that has the object's present edits as its ``stack``. Raises OmomiError."""
+def stacked(
+    client: Client, uid: int, settings: FitSettings, body: EditTarget, stack: edits.Edits | None = None
+) -> Work:
+    """A `BackendFit` that has these edits, else the object's present ones, as its ``stack``. Raises OmomiError."""
     fit = yield from opened(client, uid, settings)
     obj = need(uid)
     if body is EditTarget.SCAN and not len(obj.data.polygons):
         raise Refusal(f"{obj.name} has no faces, so it can have no shape key. Choose New mesh as the result.")
-    stack = edits.read(obj)
-    if fit.stack != (body, stack.signature):
+    wanted = edits.read(obj, obj.omomi.edits if stack is None else stack)
+    if fit.stack != (body, wanted.signature):
         fit.stack = fit.rest = None
         answer = yield client.request(
-            StackRequest, handle=fit.handle, body=str(body), layers=stack.layers, masks=stack.masks
+            StackRequest, handle=fit.handle, body=str(body), layers=wanted.layers, masks=wanted.masks
         )
-        for edit, said in zip(need(uid).omomi.edits, answer.done.result.get("layers", ()), strict=False):
-            edit.note = " ".join(said.get("warnings", ()))
-            edit.foretold = said.get("foretold") or (0.0, 0.0)
-        fit.rest = yield from posed(client, fit, (0.0,) * len(stack.layers))
-        fit.stack = body, stack.signature
+        fit.told = answer.done.result.get("layers", ())
+        obj = need(uid)
+        if stack is None or edits.structure(obj.omomi.edits) == edits.structure(stack):
+            note(obj, fit)
+        fit.rest = yield from posed(client, fit, (0.0,) * len(wanted.layers))
+        fit.stack = body, wanted.signature
     return fit
 
 
-def asked(client: Client, uid: int, settings: FitSettings, body: EditTarget, kind: type[Any], **fields: Any) -> Work:
-    """Send a request of this kind, with ``handle``, ``strengths`` and these fields: `Asked`. Raises OmomiError."""
-    fit = yield from stacked(client, uid, settings, body)
-    obj = need(uid)
-    strengths, stamp = edits.strengths(obj), edits.stamp(obj)
+def note(obj: Any, fit: BackendFit) -> None:
+    """Write what the backend said of its edits to those of the object."""
+    for edit, said in zip(obj.omomi.edits, fit.told, strict=False):
+        edit.note = " ".join(said.get("warnings", ()))
+        edit.foretold = said.get("foretold") or (0.0, 0.0)
+
+
+def asked(
+    client: Client,
+    uid: int,
+    settings: FitSettings,
+    body: EditTarget,
+    kind: type[Any],
+    stack: edits.Edits | None = None,
+    **fields: Any,
+) -> Work:
+    """Send a request of this kind, with ``handle``, ``strengths`` and these fields: `Asked`. stack: as of `stacked`.
+    Raises OmomiError."""
+    fit = yield from stacked(client, uid, settings, body, stack)
+    acting = need(uid).omomi.edits if stack is None else stack
+    strengths, stamp = edits.strengths(acting), edits.stamp(acting)
     answer = yield client.request(kind, handle=fit.handle, strengths=strengths, **fields)
     return Asked(fit, answer, strengths, stamp)
 

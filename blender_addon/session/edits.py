@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import bpy
 import numpy as np
@@ -42,6 +42,22 @@ _PLAUSIBLE = BuiltIn(
 )  # fmt: skip
 # By the time and the size of the card.
 _shapes: dict[tuple[Path, int, int], tuple[BuiltIn, ...]] = {}
+
+
+class Edit(NamedTuple):
+    """One edit of a stack as it was when it was frozen; the members are those of the property group."""
+
+    name: str
+    kind: str
+    path: str
+    mask: str
+    mute: bool
+    reach: tuple[float, float]
+    strength: float
+
+
+Edits: TypeAlias = Any
+"""A stack: the collection ``object.omomi.edits``, or a tuple of `Edit`."""
 
 
 class StackSnapshot(NamedTuple):
@@ -105,37 +121,59 @@ def add(obj: Any, kind: str, name: str, path: str = "") -> Any:
     return edit
 
 
-def strengths(obj: Any) -> tuple[float, ...]:
+def frozen(stack: Edits) -> tuple[Edit, ...]:
+    """The stack as it is now, which no slider changes any more."""
+    members = [{name: getattr(edit, name) for name in Edit._fields} for edit in stack]
+    return tuple(Edit(**{**one, "reach": tuple(one["reach"])}) for one in members)
+
+
+def give(obj: Any, stack: Edits) -> None:
+    """Put a stack on an object in place of its own. Where only strengths differ, what was measured of the edits
+    stays."""
+    own = obj.omomi.edits
+    if structure(own) != structure(stack):
+        own.clear()
+        for edit in stack:
+            made = own.add()
+            for name in Edit._fields:
+                setattr(made, name, getattr(edit, name))
+        obj.omomi.active = min(obj.omomi.active, max(len(own) - 1, 0))
+    for made, edit in zip(own, stack, strict=True):
+        # A strength that is written is one that has to be shown.
+        if made.strength != edit.strength:
+            made.strength = edit.strength
+
+
+def strengths(stack: Edits) -> tuple[float, ...]:
     """The strength of each edit; 0 where it is muted."""
-    return tuple(0.0 if edit.mute else edit.strength for edit in obj.omomi.edits)
+    return tuple(0.0 if edit.mute else edit.strength for edit in stack)
 
 
-def is_neutral(obj: Any) -> bool:
+def is_neutral(stack: Edits) -> bool:
     """Whether the stack does nothing."""
-    return not any(strengths(obj))
+    return not any(strengths(stack))
 
 
-def stamp(obj: Any) -> str:
+def stamp(stack: Edits) -> str:
     """A text that is equal for stacks that give the object the same shape bit for bit."""
     return "|".join(
         f"{'shape:' * (edit.kind == 'shape')}{edit.path or edit.name}={strength.hex()}@{edit.mask}"
-        for edit, strength in zip(obj.omomi.edits, strengths(obj), strict=True)
+        for edit, strength in zip(stack, strengths(stack), strict=True)
         if strength
     )
 
 
-def structure(obj: Any) -> tuple[Any, ...]:
+def structure(stack: Edits) -> tuple[Any, ...]:
     """The stack without its strengths: while it stays equal, a ``PoseRequest`` is enough to follow the stack."""
-    return tuple((edit.kind, edit.name, edit.path, edit.mask, edit.mute) for edit in obj.omomi.edits)
+    return tuple((edit.kind, edit.name, edit.path, edit.mask, edit.mute) for edit in stack)
 
 
-def read(obj: Any) -> StackSnapshot:
-    """The stack with its masks, one weight for each vertex of the object's own mesh."""
-    edits = obj.omomi.edits
-    names = list(dict.fromkeys(edit.mask for edit in edits if edit.mask))
+def read(obj: Any, stack: Edits) -> StackSnapshot:
+    """A stack for an object, with masks of one weight for each vertex of the object's own mesh."""
+    names = list(dict.fromkeys(edit.mask for edit in stack if edit.mask))
     masks = mesh_io.group_weights(obj, names) if names else None
     layers, marks = [], []
-    for edit, strength in zip(edits, strengths(obj), strict=True):
+    for edit, strength in zip(stack, strengths(stack), strict=True):
         path = _path(edit)
         mask: MaskRef | None = None
         mark: tuple[Any, ...] = (edit.kind, edit.name, path, library.version(path), edit.mute)

@@ -47,8 +47,10 @@ def status() -> str:
 
 def mark(obj: Any | None) -> None:
     """The shape of this object's stack may have changed; None: a setting that concerns all objects has."""
+    global _error
     active = bpy.context.view_layer.objects.active if obj is None else obj
     uids = {active.session_uid} if active is not None and len(active.omomi.edits) else set()
+    _error = ""
     for uid in uids | (_previewed if obj is None else set()):
         _marked[uid] = next(_numbers)
     if _marked and not bpy.app.background and not bpy.app.timers.is_registered(_tick):
@@ -103,22 +105,22 @@ def pump() -> bool:
         try:
             _task = Task(process.started(), _follow(uid), "opening the scan")
         except OmomiError as failure:
+            _marked.clear()
             _give_up(failure)
             return False
     _task.step()
     if _task.over:
         failures, _task = _task.errors, None
         if failures:
+            # The object whose turn it was; the others have theirs.
+            _marked.pop(next(iter(_marked), 0), None)
             _give_up(failures[0])
-        else:
-            _error = ""
     return _task is not None or bool(_marked)
 
 
 def _give_up(failure: OmomiError) -> None:
     # The same error would come again at once; the next touch of a slider tries anew.
     global _error, _trusted
-    _marked.clear()
     _trusted = ()
     _error = "" if failure.code == ErrorCode.CANCELLED else explain(failure, "Move the slider")
     preview.redraw()
@@ -127,7 +129,7 @@ def _give_up(failure: OmomiError) -> None:
 def _follow(uid: int) -> Work:
     """Show one object until its sliders rest."""
     obj = mesh_io.object_by_uid(uid)
-    if obj is None or edits.is_neutral(obj):
+    if obj is None or edits.is_neutral(obj.omomi.edits):
         _marked.pop(uid, None)
         _show_rest(uid, obj)
     else:
@@ -138,16 +140,16 @@ def _poses(client: Client, uid: int) -> Work:
     global _trusted, _trusted_until
     obj, scene = backend_fit.need(uid), bpy.context.scene
     settings, body = FitSettings.of(scene.omomi), body_of(obj, scene.omomi.result)
-    trusted = (uid, client.pid, edits.structure(obj), body, settings)
+    trusted = (uid, client.pid, edits.structure(obj.omomi.edits), body, settings)
     subject = backend_fit.known(uid)
     if subject is None or subject.stack is None or trusted != _trusted or time.monotonic() > _trusted_until:
         subject = yield from backend_fit.stacked(client, uid, settings, body)
         _trusted = trusted
     while uid in _marked:
         obj, number = backend_fit.need(uid), _marked[uid]
-        if edits.structure(obj) != _trusted[2]:
+        if edits.structure(obj.omomi.edits) != _trusted[2]:
             return
-        strengths, stamp = edits.strengths(obj), edits.stamp(obj)
+        strengths, stamp = edits.strengths(obj.omomi.edits), edits.stamp(obj.omomi.edits)
         vertices = (yield from backend_fit.posed(client, subject, strengths)) if any(strengths) else None
         obj = backend_fit.need(uid)
         if vertices is None:

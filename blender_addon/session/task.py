@@ -22,7 +22,7 @@ class Client(Protocol):
 
 
 class Answer(NamedTuple):
-    """The end of a job: its response, and its newest mesh where it has one."""
+    """The end of a job: its response, and the last mesh before it where there is one."""
 
     job: int
     done: Any
@@ -30,8 +30,8 @@ class Answer(NamedTuple):
 
     @property
     def mesh(self) -> MeshFrame:
-        """The newest mesh. Raises ``PROTOCOL`` where there is none."""
-        if self.frame is None:
+        """The result. Raises ``PROTOCOL`` where there is none: a mesh that is not final is a preview."""
+        if self.frame is None or not self.frame.final:
             raise OmomiError(ErrorCode.PROTOCOL, "The backend process sent no mesh")
         return self.frame
 

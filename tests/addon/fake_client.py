@@ -34,6 +34,7 @@ class FakeClient:
         self._errors = errors
         self._numbers = itertools.count(1)
         self._waiting: list[tuple[str, int, dict[str, Any]]] = []
+        self._events: list[Any] = []
         self._scans: dict[int, dict[str, Any]] = {}
 
     @property
@@ -74,10 +75,28 @@ class FakeClient:
             self.failures.setdefault(kind, []).append(error)
         self.slow.clear()
 
+    def send_mesh(self, rings: int, *, final: bool = False) -> None:
+        """The job that waits for its answer sends a mesh, finer with more rings, at the next poll."""
+        kind, number, fields = self._waiting[-1]
+        assert kind in self.slow
+        scan, body = self._scans[fields["handle"]], sphere(np.zeros(3), np.ones(3), rings)
+        self._events.append(self._frame(number, scan, *body, final=final))
+
+    def send_done(self) -> None:
+        """That job ends, with no other mesh than it has sent."""
+        _, number, _ = self._waiting.pop()
+        self._events.append(self._protocol.Done(number, {}))
+
+    def report_progress(self) -> None:
+        """The job that waits for its answer says at the next poll that it is half done."""
+        for _, number, _ in self._waiting[-1:]:
+            self._events.append(self._protocol.Progress(number, 0.5, "half way"))
+
     def poll(self) -> list[Any]:
         due = [item for item in self._waiting if item[0] not in self.slow]
         self._waiting = [item for item in self._waiting if item[0] in self.slow]
-        return [event for kind, number, fields in due for event in self._answer(kind, number, fields)]
+        events, self._events = self._events, []
+        return events + [event for kind, number, fields in due for event in self._answer(kind, number, fields)]
 
     def _ask(self, kind: str, fields: dict[str, Any]) -> int:
         number = next(self._numbers)
@@ -112,10 +131,10 @@ class FakeClient:
         stats = {"guess": "the family's profile" if profile else ""}
         return [self._frame(number, scan, *scan["fit"]), self._protocol.FitDone(number, stats, {})]
 
-    def _frame(self, number: int, scan: dict[str, Any], vertices: Any, faces: Any) -> Any:
+    def _frame(self, number: int, scan: dict[str, Any], vertices: Any, faces: Any, *, final: bool = True) -> Any:
         sigma = np.linspace(0, 0.1, len(vertices), dtype="<f4")
         faces = np.asarray(faces, "<i4")
-        return self._protocol.MeshFrame(number, 2, True, scan["origin"], vertices.astype("<f4"), faces, sigma)
+        return self._protocol.MeshFrame(number, 2, final, scan["origin"], vertices.astype("<f4"), faces, sigma)
 
     def _stack(self, number: int, handle: int, body: str, layers: Any, masks: Any) -> list[Any]:
         scan = self._scans[handle]
@@ -127,11 +146,15 @@ class FakeClient:
             weight = rows[layer.mask.row] if layer.mask and body == "scan" else np.ones(len(vertices))
             outwards = vertices / np.maximum(np.linalg.norm(vertices, axis=1, keepdims=True), 1e-9)
             moves.append((0.1 * share * weight[:, None] * outwards * (not layer.mute)).astype("<f4"))
-        scan |= {"body": body, "moves": moves}
+        deltas = [layer.edit for layer in layers if "delta" in layer.edit and not layer.mute]
+        scan |= {"body": body, "moves": moves, "deltas": deltas}
         told = [
-            {"name": str(i), "kind": "", "misfit": None, "foretold": [-0.75, 1.5], "warnings": []}
-            for i in range(len(layers))
-        ]
+            {
+                "name": layer.edit, "kind": layer.source, "strength": layer.strength, "misfit": None,
+                "foretold": [-0.75, 1.5], "gear": "delta" if layer.edit in deltas else "movement", "warnings": [],
+            }
+            for layer in layers
+        ]  # fmt: skip
         return [self._protocol.Done(number, {"layers": told})]
 
     def _posed(self, handle: int, strengths: Any) -> Any:
@@ -148,15 +171,21 @@ class FakeClient:
     def _apply(self, number: int, handle: int, strengths: Any, outcome: str) -> list[Any]:
         scan, vertices = self._scans[handle], self._posed(handle, strengths)
         faces = scan[scan["body"]][1]
+        coarse, warnings = [], []
         if outcome == "remeshed":
-            vertices, faces = sphere(np.zeros(3), np.abs(vertices).max(0), 8)
+            radii = np.abs(vertices).max(0)
+            rings = (4, 6) if scan["deltas"] else ()
+            coarse = [self._frame(number, scan, *sphere(np.zeros(3), radii, n), final=False) for n in rings]
+            vertices, faces = sphere(np.zeros(3), radii, 8)
+        else:
+            warnings = [f"{n} makes more than a movement of the surface: it needs a new mesh." for n in scan["deltas"]]
         change = "a tunnel through it closes" if max(map(abs, strengths), default=0) > 1.25 else ""
         report = {
             "moved": 1.0, "largest_move": 0.1, "guessed": 0.5, "folded_faces": 3,
             "topology": {"before": [1, 1, 0], "after": [1, 0 if change else 1, 0], "change": change, "unstable": False},
-            "warnings": ["3 faces were turned over: lower the strength."] if change else [],
+            "warnings": warnings + ["3 faces were turned over: lower the strength."] * bool(change),
         }  # fmt: skip
-        return [self._frame(number, scan, vertices, faces), self._protocol.Done(number, report)]
+        return [*coarse, self._frame(number, scan, vertices, faces), self._protocol.Done(number, report)]
 
     def _sweep(self, number: int, handle: int, strengths: Any, layer: int, low: float, high: float, steps: int) -> Any:
         assert 0 <= layer < len(strengths) and low < high
@@ -217,6 +246,7 @@ class FakeClient:
             file.write(b"learned " + name.encode())
         warnings = ["The examples show no change: this edit does nothing."] if "same" in name else []
         result = {"sha256": "0" * 64, "examples": len(counts) // 4, "disagreement": 0.0, "unexplained": 0.0}
+        result |= {"gear": "delta" if "delta" in name else "movement", "wrong": {"delta": 0.1, "movement": 0.4}}
         return [self._protocol.Done(number, {**result, "warnings": warnings})]
 
     def _transfer(self, number: int, channels: int, layers: int, points: Any, faces: Any, target_points: Any,

@@ -390,6 +390,7 @@ def test_a_copy_of_an_object_has_a_stack_of_its_own(fake: Any, make: Callable[..
     twin = scan.copy()
     twin.data = scan.data.copy()
     bpy.context.scene.collection.objects.link(twin)
+    scan.select_set(False)
     bpy.context.view_layer.objects.active = twin
     twin.omomi.edits[0].strength = -0.5
     apply()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.addon.stand_ins import previews
 
 bpy = pytest.importorskip("bpy")
 
@@ -44,8 +47,7 @@ def test_learning_writes_a_file_that_is_in_the_library_at_once(fake: Any, addon:
     select(pair[0])
     assert bpy.ops.omomi.add_from_library(name="handle fix") == {"FINISHED"}
     edit = pair[0].omomi.edits[0]
-    assert (edit.kind, edit.name, edit.strength) == ("learned", "handle fix", 0)
-    edit.strength = 1.0
+    assert (edit.kind, edit.name) == ("learned", "handle fix")
     bpy.ops.omomi.apply()
     layers = fake.asked("StackRequest")[0]["layers"]
     assert layers[0].path == str(folder / "handle fix.omomi")
@@ -70,6 +72,48 @@ def test_a_name_that_is_no_file_name_is_refused(fake: Any, pair: Any, name: str)
 def test_warnings_of_the_backend_are_reported(pair: Any, capfd: pytest.CaptureFixture[str]) -> None:
     bpy.ops.omomi.learn(name="same")
     assert "show no change" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("delta", "The network makes its new meshes: the examples change the topology, or a movement does worse."),
+        ("push", "It moves the surface and keeps its vertices."),
+    ],
+)
+def test_the_report_says_what_makes_a_new_mesh(pair: Any, capfd: Any, name: str, sentence: str) -> None:
+    bpy.ops.omomi.learn(name=name)
+    assert f"Learned '{name}' from 1 pair. {sentence}" in capfd.readouterr().out
+
+
+def learned(folder: Path, name: str) -> None:
+    """Put an edit of the library on the active object."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.omomi").write_bytes(name.encode())
+    bpy.ops.omomi.add_from_library(name=name)
+
+
+@pytest.mark.parametrize("result", ["NEW", "REPLACE"])
+def test_of_the_meshes_that_the_network_sends_the_final_one_is_the_result(
+    fake: Any, folder: Path, make: Callable[..., Any], result: str
+) -> None:
+    make("owl")
+    learned(folder, "delta")
+    assert bpy.ops.omomi.apply(result=result) == {"FINISHED"}
+    made = bpy.context.view_layer.objects.active
+    assert len(made.data.vertices) == 2 * 8 * 8 + 2 and previews() == []
+
+
+def test_an_edit_that_needs_a_new_mesh_says_so_where_the_result_is_a_shape_key(
+    fake: Any, folder: Path, make: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    scan = make("owl")
+    learned(folder, "delta")
+    assert bpy.ops.omomi.apply() == {"FINISHED"}
+    sentence = "delta makes more than a movement of the surface: it needs a new mesh."
+    assert sentence in scan.omomi.report and sentence in capfd.readouterr().out
+    bpy.ops.omomi.apply(result="NEW")
+    assert sentence not in capfd.readouterr().out
 
 
 def test_what_is_missing_is_said(fake: Any, make: Callable[..., Any], scene: Any) -> None:

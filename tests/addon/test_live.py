@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,15 @@ def test_a_drag_moves_the_shape_key_and_asks_only_for_positions(fake: Any, scan:
     scan.omomi.edits[0].strength = 0.0
     settle()
     assert np.array_equal(key(scan), rest(scan)) and fake.kinds["PoseRequest"] == 4
+
+
+def test_an_edit_of_the_library_shows_what_it_does_at_once(fake: Any, folder: Path, make: Any, settle: Any) -> None:
+    folder.mkdir()
+    (folder / "beak.omomi").write_bytes(b"beak")
+    scan = make("owl")
+    bpy.ops.omomi.add_from_library(name="beak")
+    settle()
+    assert scan.omomi.edits[0].strength == 1 and length(scan) == pytest.approx(0.3, abs=1e-6)
 
 
 def test_one_request_at_a_time_and_the_newest_strength_wins(fake: Any, addon: Any, scan: Any, settle: Any) -> None:

@@ -80,7 +80,7 @@ def test_cancel_leaves_the_scene_as_it_was_and_the_next_fit_works(
 def test_cancelling_a_queue_keeps_what_is_finished(toy: Any, make: Any, start: Any, step_until: Any) -> None:
     objects = [make("first"), make("slow"), make("third")]
     run = start(*objects)
-    step_until(run, lambda: run.objects[0].stats is not None and run.objects[1].frame is not None)
+    step_until(run, lambda: run.objects[0].result is not None and run.objects[1].frame is not None)
     run.cancel()
     assert [obj.name for obj in finish(toy, run)] == ["first.fit"]
 
@@ -159,7 +159,7 @@ def test_deleting_the_scan_after_its_fit_loses_no_other_result(
 ) -> None:
     doomed, slow = make("doomed"), make("slow")
     run = start(doomed, slow)
-    step_until(run, lambda: run.objects[0].stats is not None and run.objects[1].frame is not None)
+    step_until(run, lambda: run.objects[0].result is not None and run.objects[1].frame is not None)
     bpy.data.objects.remove(doomed)
     step_until(run, lambda: run.over)
     assert [obj.name for obj in finish(toy, run)] == ["slow.fit"]

@@ -58,10 +58,10 @@ def test_a_shape_and_an_attribute_of_one_name_are_two_edits(fake: Any, addon: An
     card([{**ELONGATION, "name": "thickness"}])
     scan = make("owl")
     bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=1.0)
-    first = addon.edits.stamp(scan), addon.edits.read(scan).signature
+    first = addon.edits.stamp(scan.omomi.edits), addon.edits.read(scan, scan.omomi.edits).signature
     bpy.ops.omomi.reset_edits(remove=True)
     bpy.ops.omomi.add_edit(kind="shape", name="thickness", strength=1.0)
-    second = addon.edits.stamp(scan), addon.edits.read(scan).signature
+    second = addon.edits.stamp(scan.omomi.edits), addon.edits.read(scan, scan.omomi.edits).signature
     assert first[0] != second[0] and first[1] != second[1]
 
 

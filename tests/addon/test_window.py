@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.addon.stand_ins import Layout, Operator, Window, draw
+from tests.addon.stand_ins import Layout, Operator, Window, draw, previews
 
 bpy = pytest.importorskip("bpy")
 
@@ -177,6 +177,56 @@ def test_what_happens_to_the_scan_in_the_middle_of_apply_is_safe(applying: Any, 
     if how in ("deleted", "edited", "edit mode"):
         assert answer == {"CANCELLED"} and apply.reports[-1][0] == {"ERROR"}
     assert apply.window.timers == []
+
+
+def test_meshes_on_the_way_are_a_preview_that_gives_way_to_the_final_one(applying: Any, fake: Any) -> None:
+    scan, apply = applying
+    scan.location = (10, 0, 0)
+    bpy.context.view_layer.update()
+    bpy.context.scene.omomi.result = "NEW"
+    apply.start()
+    apply.run(lambda _: fake.kinds["ApplyRequest"] == 1)
+    for rings in (3, 5):
+        fake.send_mesh(rings)
+        apply.event("TIMER")
+        (shown,) = previews()
+        assert len(shown.data.vertices) == 2 * rings * rings + 2
+        assert shown.name.startswith("owl") and "owl.edit" not in bpy.data.objects and not scan.hide_get()
+    assert 10 < sum(v.co.x for v in shown.data.vertices) / len(shown.data.vertices) < 11
+    fake.slow.clear()
+    assert apply.run(lambda answer: answer != {"RUNNING_MODAL"}) == {"FINISHED"}
+    assert previews() == [] and len(bpy.data.objects["owl.edit"].data.vertices) == 2 * 8 * 8 + 2
+
+
+@pytest.mark.parametrize("result", ["NEW", "REPLACE"])
+def test_escape_while_meshes_come_leaves_the_scene_as_it_was(
+    applying: Any, fake: Any, addon: Any, result: str
+) -> None:
+    scan, apply = applying
+    mesh = scan.data
+    bpy.context.scene.omomi.result = result
+    apply.start()
+    apply.run(lambda _: fake.kinds["ApplyRequest"] == 1)
+    fake.send_mesh(4)
+    apply.event("TIMER")
+    assert previews()
+    # the final one may have come when the artist gives up
+    fake.send_mesh(8, final=True)
+    apply.event("ESC", "PRESS")
+    assert list(bpy.data.objects) == [scan] and scan.data is mesh and not scan.hide_get() and not moved(scan)
+    assert list(bpy.data.meshes) == [mesh] and scan.omomi.edits[0].strength == 0.5
+    assert apply.window.timers == [] and addon.fits.current() is None
+
+
+def test_a_job_that_ends_without_its_final_mesh_has_no_result(applying: Any, fake: Any) -> None:
+    scan, apply = applying
+    bpy.context.scene.omomi.result = "NEW"
+    apply.start()
+    apply.run(lambda _: fake.kinds["ApplyRequest"] == 1)
+    fake.send_mesh(4)
+    fake.send_done()
+    assert apply.run(lambda answer: answer != {"RUNNING_MODAL"}) == {"CANCELLED"}
+    assert "sent no mesh" in apply.reports[-1][1] and list(bpy.data.objects) == [scan]
 
 
 def test_apply_at_rest_needs_no_backend(applying: Any, fake: Any) -> None:

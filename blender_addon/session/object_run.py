@@ -1,0 +1,112 @@
+"""A run over several objects, one after the other, with one bar. Where one fails, the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backend.errors import ErrorCode, OmomiError
+from ..backend.protocol.messages import MeshFrame, Progress
+from ..scene import mesh_io, preview
+from .task import Client, Task, Work
+
+
+@dataclass
+class RunObject:
+    """One object of a run. Nothing here refers to Blender's data, which undo, deletion or loading a file may free."""
+
+    uid: int  # its session_uid
+    name: str
+    offset: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))  # of its world matrix, for previews
+    frame: MeshFrame | None = None  # the newest, and a preview only
+    result: Any = None  # what the work on it returned, once that is complete
+
+
+class ObjectRun(Task):
+    """Does the same with every object. Call `step` until ``over``, then `commit`.
+
+    A subclass supplies ``_one(item, obj)``, the `Work` on one object, and ``_place(item, obj)``, which puts its result
+    in the scene and returns the object that shows it. Both may raise OmomiError, which is noted in ``errors``.
+    """
+
+    def __init__(self, client: Client, objects: Iterable[Any], text: str, *, stream: bool) -> None:
+        """text: what it does first; stream: show previews."""
+        self.objects = [RunObject(obj.session_uid, obj.name) for obj in objects]
+        self._number = 0
+        self._stream = stream
+        super().__init__(client, self._all(), text, on_frame=self._show, keys={str(item.uid) for item in self.objects})
+
+    def step(self) -> None:
+        item = None if self.over or self._job is None else self.objects[self._number]
+        if item is not None and mesh_io.object_by_uid(item.uid) is None:
+            self._withdraw(_deleted(item))
+        else:
+            super().step()
+
+    def abandon(self) -> None:
+        super().abandon()
+        self.objects.clear()
+
+    def commit(self) -> list[Any]:
+        """Put what is complete, also of a cancelled run, in the scene, remove the previews and return the objects that
+        show the results."""
+        preview.remove_all_but(())
+        shown = []
+        for item in self.objects:
+            if item.result is not None:
+                try:
+                    shown.append(self._place(item, _found(item)))
+                except OmomiError as error:
+                    self._note(item, error)
+        return shown
+
+    def _one(self, item: RunObject, obj: Any) -> Work:
+        raise NotImplementedError
+
+    def _place(self, item: RunObject, obj: Any) -> Any:
+        raise NotImplementedError
+
+    def _all(self) -> Work:
+        for number, item in enumerate(self.objects):
+            self._number = number
+            try:
+                obj = _found(item)
+                item.offset = np.array(obj.matrix_world, np.float64)[:3, 3]
+                item.result = yield from self._one(item, obj)
+            except OmomiError as error:
+                self._note(item, error)
+                preview.remove(str(item.uid))
+
+    def _note(self, item: RunObject, error: OmomiError) -> None:
+        if len(self.objects) > 1 and not error.message.startswith(f"{item.name} "):
+            error.message = f"{item.name}: {error.message}"
+        self.errors.append(error)
+
+    def _show(self, frame: MeshFrame) -> None:
+        item = self.objects[self._number]
+        item.frame = frame
+        if self._stream:
+            preview.show(str(item.uid), item.name, frame.world() + item.offset, frame.faces)
+
+    def _report(self, event: Progress) -> None:
+        before = self.fraction
+        super()._report(event)
+        if (count := len(self.objects)) > 1:
+            # The bar does not go back, however many jobs an object takes.
+            self.fraction = max(before, (self._number + event.fraction) / count)
+            self.text = f"{self.objects[self._number].name} ({self._number + 1} of {count}): {event.text}"
+
+
+def _found(item: RunObject) -> Any:
+    obj = mesh_io.object_by_uid(item.uid)
+    if obj is None:
+        raise _deleted(item)
+    return obj
+
+
+def _deleted(item: RunObject) -> OmomiError:
+    return OmomiError(ErrorCode.CANCELLED, f"{item.name} was deleted in the meantime")
