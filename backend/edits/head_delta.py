@@ -100,7 +100,7 @@ class LearnedLevel:
         """Of the centres."""
         return KDTree(self.delta.centres)
 
-    def values(self, places: NDArray) -> NDArray[np.float64]:
+    def values(self, places: NDArray) -> NDArray[np.float32]:
         """The gated, normalised kernels (n, E)."""
         return gated_kernels(places, self.delta.centres, self.delta.radius)
 
@@ -129,7 +129,7 @@ class LearnedDelta:
 def gated_kernels(places: NDArray, centres: NDArray, radius: float) -> NDArray[np.float32]:
     """What the graph delta multiplies with its weights (n, E); see `training.atom.HeadDelta`."""
     # single precision, as in the graph, takes half the time
-    height = kernel(np.asarray(places, np.float32), np.asarray(centres, np.float32), np.float32(radius))
+    height = kernel(np.asarray(places, np.float32), np.asarray(centres, np.float32), radius)
     low, high = GATE
     share = np.clip((height.max(axis=1, initial=0.0) - low) / (high - low), 0, 1)
     gate = share * share * (3 - 2 * share)
@@ -208,7 +208,7 @@ def _learn_level(
         wanted = (placement.scale * (after - before)).astype(np.float32)
         parts.append((both, wanted, (both.T @ both).astype(np.float64), (both.T @ wanted).astype(np.float64)))
         found.append((points, before, after))
-    normal, right = sum(part[2] for part in parts), sum(part[3] for part in parts)
+    normal, right = (np.sum([part[place] for part in parts], axis=0) for place in (2, 3))
     solution, penalised = _ridge(normal, right)
     left = np.concatenate([wanted - both @ solution for both, wanted, _, _ in parts])
     weights = np.stack([solution[:count] / TRUNCATION, solution[count:]], axis=1)

@@ -104,7 +104,7 @@ class LearnedMovement:
         """Moves (n, 3) at points (n, 3), none of them longer than those of the inducing points around: at a sharp edge,
         where the bumps of all its sides add up, it would be."""
         tree, length = self._seen
-        _, around = tree.query(points, range(1, min(AROUND, len(length)) + 1), workers=-1)
+        _, around = tree.query(points, list(range(1, min(AROUND, len(length)) + 1)), workers=-1)  # type: ignore[arg-type]
         most = length[np.asarray(around)].max(axis=1)
         longest = np.linalg.norm(moves, axis=1)
         return moves * np.minimum(1.0, most / np.maximum(longest, 1e-30))[:, None]

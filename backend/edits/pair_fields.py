@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class FieldPair:
         least = max(LEAST_CHANGE, NOISE_FACTOR * noise)
         large = difference > least
         large &= uniform_filter(large.astype(np.float32), 3) > CHANGED_AROUND
-        groups, count = label(large)  # type: ignore[misc]
+        groups, count = cast(tuple[np.ndarray, int], label(large))
         peak = np.asarray(maximum(difference, groups, np.arange(count + 1)))
         kept = peak > max(LEAST_PEAK, 2 * least)
         kept[0] = False

@@ -103,8 +103,8 @@ def _parts(points: int, centres: int) -> Iterator[slice]:
     return (slice(start, start + rows) for start in range(0, points, rows))
 
 
-def kernel(points: NDArray, centres: NDArray, radius: float) -> NDArray[np.float64]:
-    """Gaussians (n, m) of the distances between points (n, 3) and centres (m, 3)."""
+def kernel(points: NDArray, centres: NDArray, radius: float) -> NDArray:
+    """Gaussians (n, m) of the distances between points (n, 3) and centres (m, 3), in their precision."""
     square = (points**2).sum(1)[:, None] + (centres**2).sum(1)[None] - 2 * (points @ centres.T)
     return np.exp(np.maximum(square, 0) / (-2 * radius**2))
 

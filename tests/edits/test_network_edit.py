@@ -46,7 +46,7 @@ def sampled(hole: bool, count: int = 12_000, seed: int = 0) -> RawScan:
     points, normals = [], []
     for middle, size in boxes:
         box = trimesh.creation.box(size)
-        found, faces = trimesh.sample.sample_surface(box, count, seed=int(rng.integers(1 << 30)))
+        found, faces = trimesh.sample.sample_surface(box, count, seed=int(rng.integers(1 << 30)))[:2]
         points.append(np.asarray(found) + middle)
         normals.append(box.face_normals[faces])
     if hole:
@@ -71,6 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, engine: OnnxEngine) -> Path
     folder = tmp_path_factory.mktemp("drill")
     for name, hole in (("before", False), ("after", True)):
         scan = sampled(hole)
+        assert scan.normals is not None
         np.savez(folder / f"{name}.npz", points=scan.points, normals=scan.normals)
     pair = ["--before", str(folder / "before.npz"), "--after", str(folder / "after.npz")]
     assert main(["learn", *pair, "-o", str(folder / "drill.omomi")], lambda device, threads: engine) == 0
