@@ -100,8 +100,8 @@ def engine(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         pytest.skip("the zip holds no libraries for this Python")
     monkeypatch.setattr(addon.preferences, "library_folder", lambda: tmp_path / "library")
     # threads that wait for work in vain cost other suites their time
-    command = addon.process.command()
-    monkeypatch.setattr(addon.process, "command", lambda: [*command, "--threads", "1"])
+    command = addon.process.command
+    monkeypatch.setattr(addon.process, "command", lambda: [*command(), "--threads", "1"])
     return addon
 
 
