@@ -94,7 +94,8 @@ def bars(card: Card, name: str) -> str:
         if bar.bench == name
     ]
     cases = f"A row for every case: not measured on this version; run `{command}`."
-    return "\n\n".join([f"Model `{card.hash}`.", table(["measure", "to reach", "measured", ""], rows), cases])
+    found = table(["measure", "to reach", "measured", ""], rows)
+    return "\n\n".join(["From the card, measured on an earlier version.", found, cases])
 
 
 def calibration(card: Card, _: str) -> str:

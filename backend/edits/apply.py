@@ -59,7 +59,7 @@ def apply_stack(
     mesh.
     """
     stack = session.stack
-    if outcome is Outcome.REMESHED and model is not None and stack.deltas(strengths):
+    if outcome is Outcome.REMESHED and model is not None and _by_network(session, strengths):
         return _applied_by_network(session, strengths, model, on_progress, on_frame, cancel)
     mesh = stack.mesh
     edited, topology = _edited(stack, strengths, on_progress)
@@ -68,14 +68,14 @@ def apply_stack(
     if outcome is Outcome.CARRIED:
         # what the preview showed, to the bit
         vertices, faces = stack.moved(strengths), mesh.faces
-        names = [layer.layer.edit for layer, _, _ in stack.deltas(strengths)]
-        warnings += [f"{name} makes more than a movement of the surface: it needs a new mesh." for name in names]
     else:
         on_progress(0.6, "making the new mesh")
         moved = mesh.vertices + edited.move
         made, faces = remesh(moved, mesh.faces, remesh_resolution(session.fitted.level))
         sigma = nearest_values(moved, mesh.faces, sigma, made)
         vertices = session.fitted.scan.frame.to_world(made)
+    names = [layer.layer.edit for layer, _, _ in stack.deltas(strengths)]
+    warnings += [f"{name} makes more than a movement of the surface: it needs a new mesh of the fit." for name in names]
     summary = {
         "moved": edited.moved,
         "largest_move": edited.largest / stack.scale,
@@ -85,6 +85,13 @@ def apply_stack(
         "warnings": warnings,
     }
     return AppliedStack(vertices, faces, sigma / stack.scale, summary)
+
+
+def _by_network(session: EditSession, strengths: Sequence[float]) -> bool:
+    """Whether the network makes a new mesh at strengths: of a fit, not of the scan's own mesh."""
+    fit = session.fitted.fit
+    fitted = fit is not None and fit.field is not None and session.stack.mesh is session.fitted.mesh(EditTarget.FIT)
+    return fitted and bool(session.stack.deltas(strengths))
 
 
 def _applied_by_network(
@@ -157,7 +164,7 @@ def check_stack(
     scan, stack, mesh = session.fitted.scan, session.stack, session.stack.mesh
     edited, topology = _edited(stack, strengths, on_progress)
     vertices, faces = mesh.vertices + edited.move, mesh.faces
-    if model is not None and session.fitted.fit is not None and stack.deltas(strengths):
+    if model is not None and _by_network(session, strengths):
         made, _ = _made_by_network(session, strengths, model, on_progress)
         vertices, faces = made.vertices, made.faces
         topology = _topology_change(session.fitted.mesh(EditTarget.FIT), made)

@@ -156,7 +156,8 @@ def centred_on_change(pairs: Sequence[FieldPair], placements: Sequence[Placement
     """Placements under which the changes of all examples have one centroid, the mean of theirs: registration misses a
     place by a few hundredths, which would smear what they show."""
     finest = len(pairs[0].before) - 1
-    changed = [way(pair.changed(finest)) for pair, way in zip(pairs, placements, strict=True)]
+    # exact, as the lattice of a placement that is shifted would be made for nothing
+    changed = [way.exact(_some(pair.changed(finest))) for pair, way in zip(pairs, placements, strict=True)]
     centroids = [each.mean(axis=0) for each in changed if len(each)]
     if len(centroids) < len(pairs):
         return list(placements)

@@ -53,9 +53,12 @@ class FieldPair:
 
     @property
     def topology(self) -> tuple[Betti, Betti]:
-        """Of the solids before and after."""
-        before, after = (betti_of_occupancy(means[-1] < 0, CRUMB) for means in (self.before, self.after))
-        return before, after
+        """Of the solids before and after, which differ only where both fits are known."""
+        before, after = (means[-1] < 0 for means in (self.before, self.after))
+        differ = np.flatnonzero(before != after)
+        unknown = differ[~self.known(voxel_centres(differ, len(before)))]
+        after.reshape(-1)[unknown] = before.reshape(-1)[unknown]
+        return betti_of_occupancy(before, CRUMB), betti_of_occupancy(after, CRUMB)
 
     def changed(self, number: int) -> NDArray[np.float64]:
         """Centres (k, 3) of the voxels of a level that differ by more than noise does, in the fits' cube."""
@@ -99,7 +102,12 @@ def pair_fields(
     def means(points: NDArray, normals: NDArray) -> tuple[NDArray[np.float32], ...]:
         seen = ScanEvidence((points / room).astype(np.float32), normals.astype(np.float32), before.noise / room, 0.0)
         levels = recursion(seen, DEEPEST_DELTA, model, cancel, lambda *_: None, within=within)
-        return tuple(dense_mean(level) for level in levels)
+        found = [dense_mean(level) for level in levels]
+        while len(found) <= DEEPEST_DELTA:
+            # no surface is left in the region: the sides of the level above are all there is
+            side = np.copysign(np.float32(TRUNCATION), found[-1])
+            found.append(side.repeat(2, axis=0).repeat(2, axis=1).repeat(2, axis=2))
+        return tuple(found)
 
     here = means(before.points, before.normals)
     return FieldPair(here, means(there, back.directions(after.normals)), tree, room)

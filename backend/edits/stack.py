@@ -299,7 +299,10 @@ class EditSession:
             applied = apply_learned(edit.movement, scan)
             delta = None
             if edit.gear is Gear.DELTA and edit.delta is not None:
-                delta = PlacedDelta(edit.delta, Placement.of(applied.alignment))
+                placement = Placement.of(applied.alignment)
+                # its lattice is made here, so that the first release of a slider need not wait for it
+                placement(np.zeros((1, 3)))
+                delta = PlacedDelta(edit.delta, placement)
             return FittedEdit(applied, SEEN, applied.alignment.misfit, tuple(doubts(edit)), delta=delta)
 
         return self._kept(stored.sha256, learned)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,12 +27,8 @@ class RunObject:
     result: Any = None  # what the work on it returned, once that is complete
 
 
-class ObjectRun(Task):
-    """Does the same with every object. Call `step` until ``over``, then `commit`.
-
-    A subclass supplies ``_one(item, obj)``, the `Work` on one object, and ``_place(item, obj)``, which puts its result
-    in the scene and returns the object that shows it. Both may raise OmomiError, which is noted in ``errors``.
-    """
+class ObjectRun(Task, ABC):
+    """Does the same with every object. Call `step` until ``over``, then `commit`. What fails is noted in ``errors``."""
 
     def __init__(self, client: Client, objects: Iterable[Any], text: str, *, stream: bool) -> None:
         """text: what it does first; stream: show previews."""
@@ -64,11 +61,13 @@ class ObjectRun(Task):
                     self._note(item, error)
         return shown
 
+    @abstractmethod
     def _one(self, item: RunObject, obj: Any) -> Work:
-        raise NotImplementedError
+        """The work on one object; it returns what `_place` needs. Raises OmomiError."""
 
+    @abstractmethod
     def _place(self, item: RunObject, obj: Any) -> Any:
-        raise NotImplementedError
+        """Put the result of an object in the scene and return the object that shows it. Raises OmomiError."""
 
     def _all(self) -> Work:
         for number, item in enumerate(self.objects):

@@ -178,7 +178,8 @@ class FakeClient:
             coarse = [self._frame(number, scan, *sphere(np.zeros(3), radii, n), final=False) for n in rings]
             vertices, faces = sphere(np.zeros(3), radii, 8)
         else:
-            warnings = [f"{n} makes more than a movement of the surface: it needs a new mesh." for n in scan["deltas"]]
+            more = "makes more than a movement of the surface: it needs a new mesh of the fit."
+            warnings = [f"{name} {more}" for name in scan["deltas"]]
         change = "a tunnel through it closes" if max(map(abs, strengths), default=0) > 1.25 else ""
         report = {
             "moved": 1.0, "largest_move": 0.1, "guessed": 0.5, "folded_faces": 3,

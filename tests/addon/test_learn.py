@@ -110,7 +110,7 @@ def test_an_edit_that_needs_a_new_mesh_says_so_where_the_result_is_a_shape_key(
     scan = make("owl")
     learned(folder, "delta")
     assert bpy.ops.omomi.apply() == {"FINISHED"}
-    sentence = "delta makes more than a movement of the surface: it needs a new mesh."
+    sentence = "delta makes more than a movement of the surface: it needs a new mesh of the fit."
     assert sentence in scan.omomi.report and sentence in capfd.readouterr().out
     bpy.ops.omomi.apply(result="NEW")
     assert sentence not in capfd.readouterr().out

@@ -183,6 +183,13 @@ def test_examples_that_contradict_one_another_are_told_of_with_the_share() -> No
     assert f"{min(1.0, edit.wrong[Gear.DELTA]):.0%}" in told and "contradict" in told
 
 
+def test_topologies_of_a_pair_differ_only_where_both_fits_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = pair(plate, drilled)
+    assert [betti.b1 for betti in shown.topology] == [0, 1]
+    monkeypatch.setattr("backend.edits.pair_fields.AROUND", 0.01)
+    assert [betti.b1 for betti in shown.topology] == [0, 0]
+
+
 def test_a_pair_without_a_change_leaves_a_movement() -> None:
     change = change_of(plate)
     movement = learn([change], [HERE.similarity])

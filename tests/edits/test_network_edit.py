@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,6 +14,9 @@ pytest.importorskip("onnxruntime")
 
 from backend.cli.main import main
 from backend.edits.apply import apply_stack, check_stack
+from backend.edits.fitted_scan import FittedScan
+from backend.edits.gear import Gear
+from backend.edits.learn import learn_from
 from backend.edits.network_edit import MaskedEdit
 from backend.edits.stack import EditSession
 from backend.edits.sweep import sweep_stack
@@ -134,6 +137,28 @@ def test_a_check_looks_at_the_new_mesh_and_a_sweep_says_that_it_cannot(
     with pytest.raises(OmomiError) as caught:
         sweep_stack(session, [1.0], 0, 0.0, 1.0, 2, ignore)
     assert caught.value.code is ErrorCode.BAD_OPTION and "drill" in caught.value.message
+
+
+def test_a_part_that_is_taken_away_whole_leaves_levels_without_a_surface(engine: OnnxEngine) -> None:
+    ball, part = trimesh.creation.icosphere(4), trimesh.creation.icosphere(3)
+    points, normals = np.asarray(ball.vertices), np.asarray(ball.vertex_normals)
+    both = np.concatenate([points, 0.3 * np.asarray(part.vertices) + [2.0, 0, 0]])
+    facing = np.concatenate([normals, np.asarray(part.vertex_normals)]).astype(np.float32)
+    before = RawScan(both, None, facing, None, "two")
+    after = RawScan(points, None, normals.astype(np.float32), None, "one")
+    edit, said = learn_from([(before, after)], ["two"], engine.model, ignore)
+    assert edit.gear is Gear.DELTA and said["wrong"]["delta"] < 0.2
+
+
+def test_a_new_mesh_of_the_scans_own_mesh_is_that_of_the_movement(folder: Path, engine: OnnxEngine) -> None:
+    knob = trimesh.creation.box((0.4, 0.3, 0.5)).apply_translation([-0.7, 0.45, 0.4])
+    solid = cast(trimesh.Trimesh, trimesh.util.concatenate([trimesh.creation.box((2.0, 1.4, 0.5)), knob]))
+    solid = solid.subdivide().subdivide().subdivide().subdivide()
+    raw = RawScan(np.asarray(solid.vertices), np.asarray(solid.faces, np.int32), None, None, "own")
+    own = EditSession(FittedScan(raw, engine.prepare(raw)))
+    own.lay(EditTarget.SCAN, [Layer("drill", 1.0, path=str(folder / "drill.omomi"))], None, ignore)
+    made = apply_stack(own, [1.0], Outcome.REMESHED, engine.model, ignore)
+    assert len(made.faces) and any("new mesh of the fit" in text for text in made.summary["warnings"])
 
 
 def test_a_mask_beside_the_hole_leaves_the_solid_whole(session: EditSession, folder: Path, engine: OnnxEngine) -> None:
