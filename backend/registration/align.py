@@ -21,6 +21,8 @@ RIVAL_MISFIT = 1.3
 """Poses whose misfit before the warp is below this many times the best one's get a warp."""
 MISFIT_POINTS, MOST_MISFIT = 2000, 0.5
 """Points at which a misfit is measured, and the distance (sizes) of a point without a counterpart."""
+BACK_ROUNDS = 8
+"""Of the fixed point that inverts a warp; each takes away some two thirds of the error."""
 REACH, LEAST_REACH = 4.0, 0.03
 """Matches beyond this many times the median distance lose weight, and none nearer than the second (sizes)."""
 
@@ -36,6 +38,13 @@ class Alignment:
     def bend(self, points: NDArray, normals: NDArray) -> Surface:
         """Where points (n, 3) of the scan with unit normals (n, 3) lie on the reference."""
         return Surface(*self.warp.bent(self.similarity.points(points), self.similarity.directions(normals)))
+
+    def back(self, points: NDArray) -> NDArray[np.float64]:
+        """Canonical points (n, 3) of the scan that lie at points (n, 3) of the reference."""
+        before = points
+        for _ in range(BACK_ROUNDS if self.warp.layers else 0):
+            before = points - self.warp.displacement(before)
+        return self.similarity.inverse().points(before)
 
 
 def alignments(surface: Surface, reference: Surface, *, adapt: bool = True) -> list[Alignment]:

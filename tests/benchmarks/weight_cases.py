@@ -58,11 +58,12 @@ class Edited:
         return blocks.transpose(0, 3, 1, 4, 2, 5).reshape((resolution,) * 3)
 
 
-def edited_member(edit: str, seed: int, elsewhere: bool = False) -> Edited:
-    """A member of the family of an edit of EDITS; everything random follows the arguments. elsewhere: the part is not
-    where it is on the others, for an edit of ELSEWHERE."""
+def edited_member(edit: str, seed: int, elsewhere: bool = False, example: bool = False) -> Edited:
+    """A member of the family of an edit of EDITS or REPEATED; everything random follows the arguments. elsewhere: the
+    part is not where it is on the others, for an edit of ELSEWHERE; example: only the first of the parts is edited, for
+    an edit of REPEATED."""
     rng = np.random.default_rng([seed, int(elsewhere), *edit.encode()])
-    solids = EDITS[edit](rng, elsewhere)
+    solids = REPEATED[edit](rng, example) if edit in REPEATED else EDITS[edit](rng, elsewhere)
     turn = Rotation.random(rng=rng).as_matrix()
     scale, offset = float(10 ** rng.uniform(-1, 2)), rng.normal(size=3)
     # no two scans of a member have the same grid
@@ -237,3 +238,52 @@ EDITS: dict[str, Callable[[np.random.Generator, bool], Solids]] = {
 }
 ELSEWHERE = ("bore", "cut boss", "fill")
 """Edits of a part that the scan shows before, wherever it is."""
+
+
+def _bolted(rng: np.random.Generator, example: bool) -> Solids:
+    """A plate with a knob in a corner and 3 to 5 bolts anywhere, which are bored through."""
+    depth, thick = _about(rng, 0.5, 0.12)
+    knob = np.array([0.12 - PLATE, depth - 0.12])
+    bolts: list[np.ndarray] = []
+    count = int(rng.integers(3, 6))
+    while len(bolts) < count:
+        place = rng.uniform(-1, 1, 2) * (PLATE - 0.2, depth - 0.2)
+        if all(np.linalg.norm(place - other) > 0.36 for other in (knob, *bolts)):
+            bolts.append(place)
+
+    def plain(p: np.ndarray) -> np.ndarray:
+        solid = np.minimum(
+            _box(p, (0, 0, 0), (PLATE, depth, thick), 0.03), _box(p, (*knob, thick + 0.12), (0.1, 0.1, 0.16))
+        )
+        for x, y in bolts:
+            solid = filleted(solid, _cylinder(p, (x, y, thick + 0.08), 0.12, 0.14), 0.03)
+        return solid
+
+    def bored(p: np.ndarray) -> np.ndarray:
+        solid = plain(p)
+        for x, y in bolts[:1] if example else bolts:
+            solid = _without(solid, np.hypot(p[:, 0] - x, p[:, 1] - y) - 0.06)
+        return solid
+
+    return plain, bored
+
+
+def _footed(rng: np.random.Generator, example: bool) -> Solids:
+    """A stool with a round foot on each of its four legs."""
+    width, depth, legs = _about(rng, 0.45, 0.45, 0.07)
+
+    def plain(p: np.ndarray) -> np.ndarray:
+        seat = np.minimum(_box(p, (0, 0, 0.2), (width, depth, 0.07)), _box(p, (0, depth - 0.1, 0.3), (0.1, 0.06, 0.16)))
+        leg = np.stack([np.abs(p[:, 0]) - width + legs, np.abs(p[:, 1]) - depth + legs, p[:, 2]], axis=1)
+        return filleted(seat, _box(leg, (0, 0, -0.25), (legs, legs, 0.45)), 0.03)
+
+    def footed(p: np.ndarray) -> np.ndarray:
+        signs = ((1, 1),) if example else ((1, 1), (1, -1), (-1, 1), (-1, -1))
+        feet = [np.linalg.norm(p - (x * (width - legs), y * (depth - legs), -0.66), axis=1) for x, y in signs]
+        return filleted(plain(p), np.min(feet, axis=0) - 0.14, 0.02)
+
+    return plain, footed
+
+
+REPEATED: dict[str, Callable[[np.random.Generator, bool], Solids]] = {"bolts": _bolted, "feet": _footed}
+"""Edits of a part that occurs several times; an example shows one of them."""

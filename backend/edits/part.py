@@ -1,0 +1,266 @@
+"""The part of a scan that an edit changes, and where it sits on another one.
+
+The registration of whole scans follows a part that sits elsewhere only as far as a smooth warp does. So the surface
+around the change is registered once more by itself: the distances near it must agree with those of the fit. Its starts
+are the turns that take the principal axes to themselves, at places that face the right way; Gauss-Newton steps refine
+the best. A part that occurs several times is found as often.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+from scipy.spatial import KDTree
+from scipy.spatial.transform import Rotation
+
+from ..field.bricks import TRUNCATION, Level
+from ..registration.align import Alignment, refined
+from ..registration.icp import Surface, axis_turns
+from ..registration.similarity import Similarity
+from ..registration.warp import Warp
+from .pair_fields import dense_mean
+
+AROUND, REACH = 0.08, 2.0
+"""The surface up to AROUND beyond REACH radii of the change belongs to the part (canonical)."""
+OFF = 0.06
+"""Distances are compared up to here from the surface (canonical)."""
+DISTINCT, LEAST_DISTINCT = 0.12, 0.08
+"""Least share of the surface that must face along any axis for a part to be told from its surroundings: of what the
+change touches, or all of the part, and at least of all of it. Plates and skins have .05, knobs, handles and tails .13
+to .33 on procedural members that no benchmark reports (seeds 100 to 112)."""
+SAMPLES, SOME, FEW = 600, 200, 120
+"""Places at which distances are compared: in the end, while the starts are refined, and when they are chosen."""
+SPOTS, FACING = 2500, 0.6
+"""Places of the scan that starts are tried at, and the least cosine between its normal and that of the part."""
+CHOSEN, CHOSEN_OF, APART, TURNED = 40, 1500, 0.06, np.radians(60)
+"""Starts that are refined, the best of so many, and how far apart they are (canonical, radians)."""
+ROUNDS = 12
+ROBUST = 0.015
+"""Distance (canonical) at which a sample has half its weight."""
+LARGEST = 0.08
+"""A sample that is farther off counts as this much (canonical)."""
+WORST = 0.95
+"""The misfit of a place is this quantile of its samples': a wrong place agrees in most of them too."""
+ALIKE = 1.4
+"""Places up to so many times the misfit of the best one show the part too: true ones had 1.23 at most, false ones 1.56
+at least (seeds 110 to 112)."""
+MOVED = 0.7
+"""A part has moved where that makes the misfit this many times smaller than registration of the whole does: parts in
+place reach .77 to .88, parts elsewhere .15 to .65 (seeds 110 to 112)."""
+MOST_PLACES = 16
+LOCAL = 0.2
+"""The warp of a part that has moved is fitted to the surface up to here from the change (canonical)."""
+
+
+@dataclass(frozen=True)
+class DistanceGrid:
+    """Signed distances of a level of a fit."""
+
+    means: NDArray[np.float32]  # (n, n, n), voxels
+
+    @classmethod
+    def of(cls, level: Level) -> DistanceGrid:
+        return cls(dense_mean(level))
+
+    @property
+    def voxel(self) -> float:
+        """Canonical size."""
+        return 2 / len(self.means)
+
+    @property
+    def far(self) -> float:
+        """Canonical distance up to which distances are known."""
+        return 0.97 * TRUNCATION * self.voxel
+
+    def at(self, points: NDArray) -> NDArray[np.float32]:
+        """Distances (...), canonical, at points (..., 3)."""
+        return self._sampled(self.means, points) * np.float32(self.voxel)
+
+    def slope(self, points: NDArray) -> NDArray[np.float32]:
+        """Derivatives (..., 3) at points (..., 3)."""
+        return np.stack([self._sampled(part, points) for part in self._slopes], axis=-1)
+
+    @cached_property
+    def _slopes(self) -> list[NDArray[np.float32]]:
+        return np.gradient(self.means)
+
+    def _sampled(self, grid: NDArray, points: NDArray) -> NDArray[np.float32]:
+        at = (points.reshape(-1, 3).T + 1) / self.voxel - 0.5
+        return map_coordinates(grid, at, np.float32, order=1, mode="nearest").reshape(points.shape[:-1])
+
+    def nearest(self, points: NDArray) -> NDArray[np.float32]:
+        """As `at`, of the nearest voxel: fast."""
+        count = len(self.means)
+        x, y, z = np.moveaxis(((points + 1) / self.voxel).astype(np.int32).clip(0, count - 1), -1, 0)
+        return self.means.reshape(-1)[(x * count + y) * count + z] * np.float32(self.voxel)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The surface around a change, in the edit's frame."""
+
+    reference: Surface  # all of the first example
+    centres: NDArray[np.float64]  # (m, 3) of the change
+    reach: float  # from the centres, up to which the surface belongs to the part
+
+    @classmethod
+    def of(cls, reference: Surface, centres: NDArray, radius: float) -> Part | None:
+        """None where the surface cannot be told from its surroundings, such as a plate that is drilled.
+
+        centres (m, 3) and radius: of what the edit changes."""
+        part = cls(reference, np.asarray(centres, np.float64), REACH * radius + AROUND)
+        whole, touched = (_least_facing(reference.normals[part._within(far)]) for far in (part.reach, radius))
+        return part if whole >= LEAST_DISTINCT and max(whole, touched) >= DISTINCT else None
+
+    def _within(self, far: float) -> NDArray[np.bool_]:
+        distance, _ = KDTree(self.centres).query(self.reference.points, distance_upper_bound=far, workers=-1)
+        return np.isfinite(distance)
+
+    @cached_property
+    def samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Places (n, 3) around the surface of the part, and its signed distance (n,) there."""
+        rng = np.random.default_rng(0)
+        chosen = rng.choice(np.flatnonzero(self._within(self.reach)), SAMPLES)
+        off = rng.uniform(-OFF, OFF, (SAMPLES, 1))
+        places = self.reference.points[chosen] + off * self.reference.normals[chosen]
+        distance, nearest = KDTree(self.reference.points).query(places, workers=-1)
+        inside = ((places - self.reference.points[nearest]) * self.reference.normals[nearest]).sum(axis=1) < 0
+        return places, np.where(inside, -distance, distance)
+
+    @cached_property
+    def middle(self) -> NDArray[np.float64]:
+        """(3,), of the change."""
+        return self.centres.mean(axis=0)
+
+    @cached_property
+    def extent(self) -> float:
+        """Root mean square distance of the change from its middle."""
+        return float(np.sqrt(((self.centres - self.middle) ** 2).sum(axis=1).mean()))
+
+    def misfit(self, alignment: Alignment, grid: DistanceGrid) -> float:
+        """How far (canonical) distances on a scan are from those of the part where an alignment says that it is."""
+        places, wanted = self.samples
+        off = grid.at(alignment.back(places)) - (wanted / alignment.similarity.scale).clip(-grid.far, grid.far)
+        return _misfit(off)
+
+    def warped(self, alignment: Alignment, surface: Surface) -> Alignment:
+        """A rigid alignment with a warp of the surroundings of the part alone; surface: of the scan."""
+        there = alignment.similarity.points(surface.points)
+        tree = KDTree(self.centres)
+        near, own = (
+            np.isfinite(tree.query(points, distance_upper_bound=LOCAL, workers=-1)[0])
+            for points in (there, self.reference.points)
+        )
+        few = Surface(surface.points[near], surface.normals[near])
+        return refined(alignment, few, Surface(self.reference.points[own], self.reference.normals[own]))
+
+
+def part_alignments(part: Part, grid: DistanceGrid, surface: Surface, whole: Alignment) -> list[Alignment]:
+    """Where the part is on a scan: one alignment for each place. The first is ``whole`` where the part is in place.
+
+    grid: of the scan's fit; surface: of the scan, canonical; whole: of the scan with the reference.
+    """
+    (best, misfit), *others = _rigid_alignments(part, grid, surface, whole.similarity)
+    moved = part.warped(best, surface)
+    found = [moved if part.misfit(moved, grid) < MOVED * part.misfit(whole, grid) else whole]
+    apart = max(APART, part.extent / whole.similarity.scale)
+    middles = [one.back(part.middle[None])[0] for one in found]
+    for other, its_misfit in ((best, misfit), *others):
+        middle = other.back(part.middle[None])[0]
+        alike = its_misfit <= ALIKE * misfit and len(found) < MOST_PLACES
+        if alike and np.linalg.norm(np.array(middles) - middle, axis=1).min() > apart:
+            middles.append(middle)
+            found.append(part.warped(other, surface))
+    return found
+
+
+def _rigid_alignments(
+    part: Part, grid: DistanceGrid, surface: Surface, near: Similarity
+) -> list[tuple[Alignment, float]]:
+    """Alignments of the part without a warp, best first, and their misfits; near: of the scans."""
+    places, wanted = part.samples
+    scale = 1 / near.scale
+    wanted = (wanted * scale).clip(-grid.far, grid.far)
+    # in the canonical frame of the scan but for the turn and the shift, and around the middle of the samples
+    middle = places.mean(axis=0)
+    arms = scale * (places - middle)
+    turns, shifts = _starts(part, surface, near, middle)
+    misfit = np.abs(grid.nearest(_moved(arms[:FEW], turns, shifts)) - wanted[:FEW]).clip(0, ROBUST).mean(axis=1)
+    chosen = _distinct(turns, shifts, np.argsort(misfit)[:CHOSEN_OF])
+    turns, shifts = turns[chosen], shifts[chosen]
+    for count, rounds in ((SOME, ROUNDS), (SAMPLES, 3)):
+        for _ in range(rounds):
+            turns, shifts = _refined(arms[:count], wanted[:count], turns, shifts, grid)
+    off = grid.at(_moved(arms, turns, shifts)) - wanted
+    found = []
+    for turn, shift, own in zip(turns, shifts, off, strict=True):
+        back = Similarity(turn, scale, shift - scale * (turn @ middle))
+        found.append((Alignment(back.inverse(), Warp(), 0.0), _misfit(own)))
+    return sorted(found, key=lambda one: one[1])
+
+
+def _starts(part: Part, surface: Surface, near: Similarity, middle: NDArray) -> tuple[NDArray, NDArray]:
+    """Turns (k, 3, 3) and places (k, 3) on the scan of the middle of the samples: the point of the surface next to it
+    comes to lie on points of the scan that face its way."""
+    reference, spots = part.reference, surface.thinned(SPOTS)
+    anchor = int(np.argmin(((reference.points - middle) ** 2).sum(axis=1)))
+    centred = reference.points - reference.points.mean(axis=0)
+    turns, shifts = [], []
+    for own in axis_turns(centred, centred):
+        turn = near.rotation.T @ own
+        there = spots.points[spots.normals @ (turn @ reference.normals[anchor]) > FACING]
+        turns.append(np.broadcast_to(turn, (len(there), 3, 3)))
+        shifts.append(there + turn @ (middle - reference.points[anchor]) / near.scale)
+    return np.concatenate(turns), np.concatenate(shifts)
+
+
+def _moved(arms: NDArray, turns: NDArray, shifts: NDArray) -> NDArray:
+    """Points (k, n, 3) of arms (n, 3) in each pose."""
+    return arms @ turns.transpose(0, 2, 1) + shifts[:, None]
+
+
+def _distinct(turns: NDArray, shifts: NDArray, order: NDArray) -> list[int]:
+    """The first CHOSEN of ``order`` whose poses differ."""
+    chosen: list[int] = []
+    for number in order:
+        near = np.linalg.norm(shifts[chosen] - shifts[number], axis=1) < APART
+        cosines = (np.einsum("kij,ij->k", turns[chosen], turns[number]) - 1) / 2
+        if not (near & (cosines > np.cos(TURNED))).any():
+            chosen.append(int(number))
+            if len(chosen) == CHOSEN:
+                break
+    return chosen
+
+
+def _refined(
+    arms: NDArray, wanted: NDArray, turns: NDArray, shifts: NDArray, grid: DistanceGrid
+) -> tuple[NDArray, NDArray]:
+    """Poses (k) after one step of Gauss and Newton with Cauchy weights."""
+    turned = arms @ turns.transpose(0, 2, 1)
+    points = turned + shifts[:, None]
+    off, slope = grid.at(points) - wanted, grid.slope(points)
+    weight = (np.abs(wanted) < grid.far) / (1 + (off / ROBUST) ** 2)
+    size = np.sqrt((arms**2).sum(axis=1).mean())
+    # by a turn (in lengths at the size of the part) and a shift
+    derivative = np.concatenate([np.cross(turned, slope) / size, slope], axis=2)
+    weighted = derivative * weight[:, :, None]
+    normal = weighted.transpose(0, 2, 1) @ derivative
+    damping = 1e-3 * np.trace(normal, axis1=1, axis2=2) / 6
+    normal += (damping + 1e-12)[:, None, None] * np.eye(6)
+    step = -np.linalg.solve(normal, (weighted.transpose(0, 2, 1) @ off[:, :, None]))[:, :, 0]
+    turn = Rotation.from_rotvec(step[:, :3] / size).as_matrix()
+    return turn @ turns, shifts + step[:, 3:]
+
+
+def _misfit(off: NDArray) -> float:
+    """Of distances (n,) that are off."""
+    return float(np.quantile(np.abs(off).clip(0, LARGEST), WORST))
+
+
+def _least_facing(normals: NDArray) -> float:
+    """The least share of a surface with these normals (n, 3) that faces along an axis, 0 .. 1/3."""
+    return float(np.linalg.eigvalsh(normals.T @ normals)[0]) / max(len(normals), 1)
