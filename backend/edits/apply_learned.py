@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
+from scipy.spatial.transform import Rotation
 
 from ..errors import ErrorCode, OmomiError, refuse
-from ..registration.align import Alignment, alignments, refined
-from ..registration.icp import Surface
-from ..registration.similarity import Similarity
+from ..registration.align import TARGETS, Alignment, alignments, refined
+from ..registration.icp import NORMAL_REACH, Matcher, Surface, icp, misfit
+from ..registration.similarity import Similarity, best_sliding
 from ..registration.warp import Warp
 from ..scan.prepare import PreparedScan
+from .gear import LearnedEdit
 from .learned import FADE, LearnedMovement, learn
 from .pair_difference import Change, surface_of
+from .part import DistanceGrid, part_alignments
 
 POINTS = 20_000
 UNLIKE = 0.14
@@ -29,6 +32,12 @@ RIVAL_CHANGE = 0.5
 """Rivals only matter when the edit would do something else under them, by this share of its size."""
 SAME_PLACE = 0.1
 """Changes as far apart as this (sizes) may lie at one place of members of other proportions."""
+POSE_POINTS = 1500
+"""Points of the scan that are registered anew for a place that an artist gives."""
+LIKE_FACING = 0.3
+"""Least cosine between the normals of such a place and of where the edit belongs."""
+NEAR_PLACE = 0.2
+"""Distance (sizes) of such a place from where registration puts the edit up to which the warp is trusted."""
 PROBES, PROBE_REACH = 5000, 0.1
 """Points of the scan whose way to the reference is known beforehand, and how far (sizes) one speaks for others."""
 
@@ -116,24 +125,77 @@ def _contradiction(change: Change, pose: Alignment, shown: LearnedMovement) -> f
     return float(np.linalg.norm(shown.displacement(bent.points, bent.normals) - moves))
 
 
-def apply_learned(edit: LearnedMovement, scan: PreparedScan, *, adapt: bool = True) -> AppliedEdit:
-    """Find where ``edit`` belongs on ``scan``.
+def apply_learned(
+    edit: LearnedEdit,
+    scan: PreparedScan,
+    *,
+    adapt: bool = True,
+    grid: DistanceGrid | None = None,
+    at: NDArray | None = None,
+) -> list[AppliedEdit]:
+    """The movement of ``edit`` where it belongs on ``scan``: one for every place of the part that it changes.
 
-    Raises OmomiError: NOT_REGISTERED when the scan does not look like the examples; AMBIGUOUS_POSE when it fits them in
-    several poses under which the edit would differ.
+    grid: distances of the scan's fit, without which parts are not looked for; at (3,), canonical: the artist's own
+    place for the edit. Raises OmomiError: NOT_REGISTERED when the
+    scan does not look like the examples; AMBIGUOUS_POSE when it fits them in several poses under which the edit would
+    differ, and neither a part nor a place decides.
     """
-    surface = surface_of(scan, POINTS)
+    surface, reference, part = surface_of(scan, POINTS), edit.movement.reference, edit.part
     probes = surface.thinned(PROBES)
-    found = alignments(surface, edit.reference, adapt=adapt)
-    best, *others = (AppliedEdit(edit, one, probes) for one in found)
-    if best.alignment.misfit > UNLIKE:
+    found = alignments(surface, reference, adapt=adapt)
+    if found[0].misfit > UNLIKE:
         raise OmomiError(ErrorCode.NOT_REGISTERED, f"{scan.name} does not look like the examples of this edit.")
-    few = surface.thinned(2000)
-    rivals = [one for one in others if one.alignment.misfit < RIVAL * best.alignment.misfit]
-    here = best.displacement(few.points, few.normals) if rivals else np.zeros_like(few.points)
-    for other in rivals:
-        there = other.displacement(few.points, few.normals)
-        if np.linalg.norm(there - here) > RIVAL_CHANGE * np.linalg.norm(here):
-            sentence = f"{scan.name} fits the examples in more than one pose: turn it the way the first example stands."
-            raise OmomiError(ErrorCode.AMBIGUOUS_POSE, sentence)
-    return AppliedEdit(edit, refined(best.alignment, surface, edit.reference), probes) if adapt else best
+    likely = [one for one in found if one.misfit < RIVAL * found[0].misfit] or found[:1]
+    if at is not None and not edit.changes_nothing:
+        chosen = [_alignment_at(at, likely, surface, edit)]
+    elif part is not None and grid is not None:
+        wholes = [refined(one, surface, reference) for one in likely]
+        chosen = part_alignments(part, grid, surface, min(wholes, key=lambda one: part.misfit(one, grid)))
+    else:
+        few, best = surface.thinned(2000), AppliedEdit(edit.movement, likely[0], probes)
+        here = best.displacement(few.points, few.normals) if likely[1:] else np.zeros_like(few.points)
+        for other in likely[1:]:
+            there = AppliedEdit(edit.movement, other, probes).displacement(few.points, few.normals)
+            if np.linalg.norm(there - here) > RIVAL_CHANGE * np.linalg.norm(here):
+                raise OmomiError(
+                    ErrorCode.AMBIGUOUS_POSE,
+                    f"{scan.name} fits the examples in more than one pose: place the edit on it, or turn it the way "
+                    "the first example stands.",
+                )
+        chosen = [refined(likely[0], surface, reference) if adapt else likely[0]]
+    return [AppliedEdit(edit.movement, one, probes) for one in chosen]
+
+
+def _alignment_at(at: NDArray, poses: Sequence[Alignment], surface: Surface, edit: LearnedEdit) -> Alignment:
+    """The alignment that brings a canonical place (3,) of a scan to the middle of an edit.
+
+    poses: of the scan on the reference. Of those that fit about as well, turned or not, the one that brings the place
+    nearest before any shift: where a shape could turn freely, the place decides the angle.
+    """
+    reference, nearest = edit.movement.reference, int(np.argmin(((surface.points - at) ** 2).sum(axis=1)))
+    place, facing = surface.points[nearest], surface.normals[nearest]
+    middle, centre = edit.places.mean(axis=0), reference.points.mean(axis=0)
+    matcher, few = Matcher(reference.thinned(TARGETS), NORMAL_REACH * reference.size), surface.thinned(POSE_POINTS)
+
+    def target(pose: Similarity) -> NDArray[np.float64]:
+        """The place (3,) of the reference next to the middle of the edit that faces the way of the scan's place."""
+        like = reference.normals @ pose.directions(facing[None])[0] > LIKE_FACING
+        points = reference.points[like] if like.any() else reference.points
+        return points[int(np.argmin(((points - middle) ** 2).sum(axis=1)))]
+
+    tried = []
+    for one in poses:
+        pose = one.similarity
+        turn = Rotation.align_vectors(target(pose)[None] - centre, pose.points(place[None]) - centre)[0].as_matrix()
+        turned = Similarity(turn, 1.0, centre - turn @ centre).after(pose)
+        tried += [pose, icp(few, matcher, turned, pose.scale, best_sliding)[0]]
+    errors = [misfit(surface, reference, pose) for pose in tried]
+    likely = [pose for pose, error in zip(tried, errors, strict=True) if error <= RIVAL * min(errors)]
+    away = [float(np.linalg.norm(target(pose) - pose.points(place[None])[0])) for pose in likely]
+    pose, there = likely[int(np.argmin(away))], target(likely[int(np.argmin(away))])
+    found = Alignment(pose, Warp(), poses[0].misfit)
+    if min(away) < NEAR_PLACE * reference.size:
+        # the warp knows the proportions; far from where registration says it would stretch what lies between
+        found = refined(found, surface, reference)
+    shift = pose.points(found.back(there[None]))[0] - pose.points(place[None])[0]
+    return replace(found, similarity=replace(pose, shift=pose.shift + shift))

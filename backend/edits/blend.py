@@ -183,9 +183,7 @@ def sweep_blend(blend: Blend, steps: int, title: str, on_progress: OnProgress) -
             {"share": turn.strength, "change": describe(turn.before, turn.after)} for turn in found.transitions
         ],
         "unstable": found.strengths[found.unstable].tolist(),
-        "rows": [
-            {"share": share, **found.at(row)._asdict()} for row, share in enumerate(found.strengths.tolist())
-        ],
+        "rows": [{"share": share, **found.at(row)._asdict()} for row, share in enumerate(found.strengths.tolist())],
         "picture": picture.decode(),
     }
 

@@ -160,5 +160,3 @@ class _Stage:
         grid = BrickGrid.from_dense(values[None], kept)
         found = extract(grid, sides=BrickMap.of(grid.coords, sides, 0))
         return (found.vertices.astype(np.float64) + self.low + 0.5) * (2 / self.resolution) - 1, found.faces
-
-

@@ -88,5 +88,3 @@ def combine(parts: Sequence[Displacement], strengths: Sequence[float], vertices:
         float((doubt[moved] > 0.5 * length[moved]).mean()) if moved.any() else 0.0,
         int(((before * after).sum(axis=1) < 0).sum()),
     )
-
-

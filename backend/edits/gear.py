@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from .head_delta import LearnedDelta, LevelRows, Placement, centred_on_change, l
 from .learned import LearnedMovement, learn
 from .pair_difference import Change
 from .pair_fields import FieldPair
+from .part import Part
 
 
 class Gear(StrEnum):
@@ -39,7 +41,20 @@ class LearnedEdit:
 
     @property
     def changes_nothing(self) -> bool:
-        return self.movement.changes_nothing and (self.delta is None or self.delta.reach is None)
+        return len(self.places) == 0
+
+    @property
+    def places(self) -> NDArray[np.float64]:
+        """(m, 3), of the change."""
+        if self.delta is not None and self.delta.reach is not None:
+            level = [level for level in self.delta.levels if level is not None][-1]
+            return level.delta.centres.astype(np.float64)
+        return self.movement.codes[:, :3]
+
+    @cached_property
+    def part(self) -> Part | None:
+        """What it changes; None where that cannot be told from its surroundings."""
+        return Part.of(self.movement.reference, self.places)
 
 
 def choose_gear(

@@ -13,8 +13,10 @@ from ..registration.align import refined
 from ..scan.prepare import PreparedScan, prepare
 from .apply_learned import learn_movement
 from .gear import Gear, LearnedEdit, choose_gear
+from .learned import learn
 from .pair_difference import Change, pair_difference
 from .pair_fields import pair_fields
+from .part import example_alignments
 
 MOST_EXAMPLES = 5
 CONTRADICTING = 0.5
@@ -57,7 +59,11 @@ def learn_from(
         on_progress((steps - 1) / steps, "learning")
         reference = changes[0].surface
         fine = [refined(pose, change.surface, reference) for pose, change in zip(poses[1:], changes[1:], strict=True)]
-        edit = choose_gear(movement, changes, [*poses[:1], *fine], fields)
+        whole = [*poses[:1], *fine]
+        poses = example_alignments(changes, fields, whole)
+        if any(pose is not other for pose, other in zip(poses, whole, strict=True)):
+            movement = learn(changes, [pose.similarity for pose in poses])
+        edit = choose_gear(movement, changes, poses, fields)
     on_progress(1.0, "done")
     summary = {
         "examples": movement.examples,

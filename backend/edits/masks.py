@@ -295,5 +295,3 @@ def _unit(vectors: ArrayLike) -> NDArray[np.float64]:
     array = np.nan_to_num(np.asarray(vectors, np.float64), posinf=0.0, neginf=0.0)
     length = np.linalg.norm(array, axis=1, keepdims=True)
     return array / np.where(length > 0, length, 1)
-
-

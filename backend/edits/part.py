@@ -8,7 +8,8 @@ the best. A part that occurs several times is found as often.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,16 +23,20 @@ from ..registration.align import Alignment, refined
 from ..registration.icp import Surface, axis_turns
 from ..registration.similarity import Similarity
 from ..registration.warp import Warp
-from .pair_fields import dense_mean
+from .pair_difference import Change
+from .pair_fields import FieldPair, dense_mean
 
-AROUND, REACH = 0.08, 2.0
-"""The surface up to AROUND beyond REACH radii of the change belongs to the part (canonical)."""
+CLOSE, AROUND = 0.06, 0.15
+"""The surface up to AROUND from the change belongs to the part, and that up to CLOSE decides whether there is one
+(canonical)."""
+LARGEST_PART = 0.5
+"""Share of the surface beyond which a part is no part: registration of the whole finds it."""
 OFF = 0.06
 """Distances are compared up to here from the surface (canonical)."""
-DISTINCT, LEAST_DISTINCT = 0.12, 0.08
-"""Least share of the surface that must face along any axis for a part to be told from its surroundings: of what the
-change touches, or all of the part, and at least of all of it. Plates and skins have .05, knobs, handles and tails .13
-to .33 on procedural members that no benchmark reports (seeds 100 to 112)."""
+LEAST_GRIP = 0.09
+"""Least `grip` of the surface close to the change for a part: skins, plates and backrests that are drilled or get
+something put on have .01 to .05; knobs, bolts, handles, tails, feet and holes .13 to .28. On procedural members that no
+benchmark reports (seed 100)."""
 SAMPLES, SOME, FEW = 600, 200, 120
 """Places at which distances are compared: in the end, while the starts are refined, and when they are chosen."""
 SPOTS, FACING = 2500, 0.6
@@ -104,29 +109,34 @@ class Part:
     """The surface around a change, in the edit's frame."""
 
     reference: Surface  # all of the first example
-    centres: NDArray[np.float64]  # (m, 3) of the change
-    reach: float  # from the centres, up to which the surface belongs to the part
+    places: NDArray[np.float64]  # (m, 3) of the change
 
     @classmethod
-    def of(cls, reference: Surface, centres: NDArray, radius: float) -> Part | None:
-        """None where the surface cannot be told from its surroundings, such as a plate that is drilled.
+    def of(cls, reference: Surface, places: NDArray) -> Part | None:
+        """None where the surface cannot be told from its surroundings, such as a plate that is drilled, and where
+        nothing changes. places (m, 3): of the change."""
+        part = cls(reference, np.asarray(places, np.float64))
+        if not len(places) or len(part.surface.points) > LARGEST_PART * len(reference.points):
+            return None
+        return part if _grip(part._within(reference, CLOSE), part.middle) >= LEAST_GRIP else None
 
-        centres (m, 3) and radius: of what the edit changes."""
-        part = cls(reference, np.asarray(centres, np.float64), REACH * radius + AROUND)
-        whole, touched = (_least_facing(reference.normals[part._within(far)]) for far in (part.reach, radius))
-        return part if whole >= LEAST_DISTINCT and max(whole, touched) >= DISTINCT else None
+    def _within(self, surface: Surface, far: float) -> Surface:
+        """What of a surface lies within ``far`` of the change."""
+        distance, _ = KDTree(self.places).query(surface.points, distance_upper_bound=far, workers=-1)
+        near = np.isfinite(distance)
+        return Surface(surface.points[near], surface.normals[near])
 
-    def _within(self, far: float) -> NDArray[np.bool_]:
-        distance, _ = KDTree(self.centres).query(self.reference.points, distance_upper_bound=far, workers=-1)
-        return np.isfinite(distance)
+    @cached_property
+    def surface(self) -> Surface:
+        return self._within(self.reference, AROUND)
 
     @cached_property
     def samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Places (n, 3) around the surface of the part, and its signed distance (n,) there."""
         rng = np.random.default_rng(0)
-        chosen = rng.choice(np.flatnonzero(self._within(self.reach)), SAMPLES)
+        chosen = rng.choice(len(self.surface.points), SAMPLES)
         off = rng.uniform(-OFF, OFF, (SAMPLES, 1))
-        places = self.reference.points[chosen] + off * self.reference.normals[chosen]
+        places = self.surface.points[chosen] + off * self.surface.normals[chosen]
         distance, nearest = KDTree(self.reference.points).query(places, workers=-1)
         inside = ((places - self.reference.points[nearest]) * self.reference.normals[nearest]).sum(axis=1) < 0
         return places, np.where(inside, -distance, distance)
@@ -134,12 +144,12 @@ class Part:
     @cached_property
     def middle(self) -> NDArray[np.float64]:
         """(3,), of the change."""
-        return self.centres.mean(axis=0)
+        return self.places.mean(axis=0)
 
     @cached_property
     def extent(self) -> float:
         """Root mean square distance of the change from its middle."""
-        return float(np.sqrt(((self.centres - self.middle) ** 2).sum(axis=1).mean()))
+        return float(np.sqrt(((self.places - self.middle) ** 2).sum(axis=1).mean()))
 
     def misfit(self, alignment: Alignment, grid: DistanceGrid) -> float:
         """How far (canonical) distances on a scan are from those of the part where an alignment says that it is."""
@@ -150,13 +160,10 @@ class Part:
     def warped(self, alignment: Alignment, surface: Surface) -> Alignment:
         """A rigid alignment with a warp of the surroundings of the part alone; surface: of the scan."""
         there = alignment.similarity.points(surface.points)
-        tree = KDTree(self.centres)
-        near, own = (
-            np.isfinite(tree.query(points, distance_upper_bound=LOCAL, workers=-1)[0])
-            for points in (there, self.reference.points)
-        )
+        distance, _ = KDTree(self.places).query(there, distance_upper_bound=LOCAL, workers=-1)
+        near = np.isfinite(distance)
         few = Surface(surface.points[near], surface.normals[near])
-        return refined(alignment, few, Surface(self.reference.points[own], self.reference.normals[own]))
+        return refined(alignment, few, self._within(self.reference, LOCAL))
 
 
 def part_alignments(part: Part, grid: DistanceGrid, surface: Surface, whole: Alignment) -> list[Alignment]:
@@ -175,6 +182,34 @@ def part_alignments(part: Part, grid: DistanceGrid, surface: Surface, whole: Ali
         if alike and np.linalg.norm(np.array(middles) - middle, axis=1).min() > apart:
             middles.append(middle)
             found.append(part.warped(other, surface))
+    return found
+
+
+def example_alignments(
+    changes: Sequence[Change], pairs: Sequence[FieldPair | None], wholes: Sequence[Alignment]
+) -> list[Alignment]:
+    """Alignments of examples with the first one, by the part that changes: it may sit elsewhere, or be one of several.
+
+    pairs: None for an example that changes nothing; wholes: of the whole scans. Where the part cannot be told from its
+    surroundings, these are the alignments.
+    """
+    first = pairs[0]
+    shown = np.zeros((0, 3)) if first is None else first.room * first.changed(len(first.before) - 1)
+    part = Part.of(changes[0].surface, shown)
+    found = list(wholes[:1])
+    for change, pair, whole in zip(changes[1:], pairs[1:], wholes[1:], strict=True):
+        if part is None or pair is None:
+            found.append(whole)
+            continue
+        cube = Similarity(np.eye(3), pair.room, np.zeros(3))
+        inside = Alignment(whole.similarity.after(cube), whole.warp, whole.misfit)
+        surface = change.surface.moved(cube.inverse())
+        places = part_alignments(part, DistanceGrid(pair.before[min(1, len(pair.before) - 1)]), surface, inside)
+        centre = change.places.mean(axis=0) / pair.room
+        nearest = min(places, key=lambda one: float(np.linalg.norm(one.back(part.middle[None])[0] - centre)))
+        found.append(
+            whole if nearest is inside else replace(nearest, similarity=nearest.similarity.after(cube.inverse()))
+        )
     return found
 
 
@@ -261,6 +296,16 @@ def _misfit(off: NDArray) -> float:
     return float(np.quantile(np.abs(off).clip(0, LARGEST), WORST))
 
 
-def _least_facing(normals: NDArray) -> float:
-    """The least share of a surface with these normals (n, 3) that faces along an axis, 0 .. 1/3."""
-    return float(np.linalg.eigvalsh(normals.T @ normals)[0]) / max(len(normals), 1)
+def _grip(surface: Surface, middle: NDArray) -> float:
+    """How firmly a surface holds a place (3,) of it, 0 .. 1/3: the mean square distance from its planes after a unit
+    shift of the place along the axis on which it slides best, whatever turn goes with the shift (slippage analysis;
+    Gelfand and Guibas 2004). A plane, a cylinder and a sphere have none."""
+    if not len(surface.points):
+        return 0.0
+    arms = surface.points - middle
+    arms /= max(float(np.sqrt((arms**2).sum(axis=1).mean())), 1e-12)
+    derivative = np.concatenate([np.cross(arms, surface.normals), surface.normals], axis=1)
+    normal = derivative.T @ derivative / len(derivative)
+    turns, both, shifts = normal[:3, :3], normal[:3, 3:], normal[3:, 3:]
+    left = shifts - both.T @ np.linalg.solve(turns + 1e-3 * np.eye(3), both)
+    return float(np.linalg.eigvalsh(left)[0])

@@ -30,6 +30,7 @@ from backend.edits.apply import check_topology
 from backend.edits.apply_learned import apply_learned
 from backend.edits.displacement import MOVED, Edited
 from backend.edits.fitted_scan import EditableMesh
+from backend.edits.gear import LearnedEdit
 from backend.edits.learn import learn_from
 from backend.edits.learned import LearnedMovement
 from backend.errors import OmomiError
@@ -72,7 +73,7 @@ def edited(edit: LearnedMovement, scan: Path, after: Path, result: Path) -> dict
     assert raw.faces is not None
     centre, scale = prepared.frame.centre, prepared.frame.scale
     vertices = (raw.points - centre) * scale
-    change = apply_movement(apply_learned(edit, prepared), 1.0, vertices, raw.faces)
+    change = apply_movement(apply_learned(LearnedEdit(edit), prepared)[0], 1.0, vertices, raw.faces)
     save_mesh(result, raw.points + change.move / scale, raw.faces)
     seconds = time.perf_counter() - started
     topology = check_topology(EditableMesh(vertices, raw.faces, np.zeros(len(vertices))), change.move)

@@ -72,7 +72,7 @@ def moved_by(edit: LearnedMovement, mesh: trimesh.Trimesh, strength: float = 1.0
     """Displacement in the mesh's own units."""
     scan = scan_of(mesh.vertices, mesh.faces)
     vertices = (np.asarray(mesh.vertices) - scan.frame.centre) * scan.frame.scale
-    return apply_movement(apply_learned(edit, scan), strength, vertices, mesh.faces).move / scan.frame.scale
+    return apply_movement(apply_learned(LearnedEdit(edit), scan)[0], strength, vertices, mesh.faces).move / scan.frame.scale
 
 
 rotations = st.integers(0, 2**32 - 1).map(
@@ -202,7 +202,7 @@ def test_edits_add_in_any_order(edit: LearnedMovement) -> None:
     mesh = blob(3)
     scan = scan_of(mesh.vertices, mesh.faces)
     vertices = (np.asarray(mesh.vertices) - scan.frame.centre) * scan.frame.scale
-    placed = apply_learned(edit, scan)
+    placed = apply_learned(LearnedEdit(edit), scan)[0]
     part = displacement_of(placed, vertices, normals_of(vertices, mesh.faces))
     forth, back = (combine([part, part], some, vertices, mesh.faces).move for some in ([0.5, -0.2], [-0.2, 0.5]))
     assert np.allclose(forth, back, atol=1e-15)
@@ -257,7 +257,7 @@ def test_both_walls_of_a_thin_plate_may_move_apart() -> None:
     edit = learn_movement([pair_difference(scan, scan_of(after, plate.faces))])[0]
     vertices = (points - scan.frame.centre) * scan.frame.scale
     move = (
-        apply_movement(apply_learned(edit, scan, adapt=False), 1.0, vertices, plate.faces).move[:, 2] / scan.frame.scale
+        apply_movement(apply_learned(LearnedEdit(edit), scan, adapt=False)[0], 1.0, vertices, plate.faces).move[:, 2] / scan.frame.scale
     )
     middle = near > 0.8
     for side in (1, -1):
