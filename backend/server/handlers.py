@@ -87,7 +87,7 @@ def _fit(request: FitRequest, context: JobContext) -> FitDone:
 def _stack(request: StackRequest, context: JobContext) -> Done:
     session = context.fits.take(request.handle)
     target = _chosen(EditTarget, request.body)
-    stack = session.lay(target, request.layers, request.masks, context.report)
+    stack = session.lay(target, request.layers, request.masks, context.report, context.engine.model)
     context.fits.trim()
     return Done(request.id, {"layers": jsonable([layer.summary for layer in stack.layers])})
 
