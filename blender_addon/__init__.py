@@ -11,7 +11,7 @@ from bpy.app.handlers import persistent
 
 from . import operators
 from .session import backend_fit, fits, live, process
-from .ui import panels, preferences, properties, widgets
+from .ui import keymap, panels, preferences, properties, widgets
 
 CLASSES = (
     *properties.CLASSES,
@@ -60,6 +60,7 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     properties.add_to_blender()
+    keymap.add_to_blender()
     for handlers, function in _handlers():
         handlers.append(function)
     atexit.register(process.close)
@@ -72,6 +73,7 @@ def unregister() -> None:
     atexit.unregister(process.close)
     for handlers, function in _handlers():
         handlers.remove(function)
+    keymap.remove_from_blender()
     properties.remove_from_blender()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

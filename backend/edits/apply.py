@@ -17,6 +17,7 @@ from ..geometry.measure import measure
 from ..geometry.moving_solid import read_solid
 from ..geometry.nearest import nearest_on_mesh
 from ..geometry.topology import topology_change
+from ..protocol.names import NEW_MESH_NEEDED
 from ..protocol.requests import EditTarget, Outcome
 from .displacement import Edited, combine, displacement_of, masked
 from .fitted_scan import EditableMesh, OnProgress
@@ -75,7 +76,7 @@ def apply_stack(
         sigma = nearest_values(moved, mesh.faces, sigma, made)
         vertices = session.fitted.scan.frame.to_world(made)
     names = [layer.layer.edit for layer, _, _ in stack.deltas(strengths)]
-    warnings += [f"{name} makes more than a movement of the surface: it needs a new mesh of the fit." for name in names]
+    warnings += [NEW_MESH_NEEDED.format(name=name) for name in names]
     summary = {
         "moved": edited.moved,
         "largest_move": edited.largest / stack.scale,
