@@ -99,6 +99,16 @@ class ApplyRequest:
 
 
 @dataclass(frozen=True)
+class RemeshRequest:
+    """The new mesh that an ``ApplyRequest`` has the network make, without a look at what the edits did, which may take
+    longer: what a slider at rest shows. Mesh frames coarse to fine and a final one, then ``Done``."""
+
+    id: int
+    handle: int
+    strengths: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class SweepRequest:
     """The topology while the strength of one layer goes from low to high and the others stay.
 
@@ -239,6 +249,6 @@ class AuditRequest:
 
 
 Request: TypeAlias = (
-    FitRequest | StackRequest | PoseRequest | ApplyRequest | SweepRequest | CheckRequest | SolveRequest | BlendRequest
-    | LearnRequest | TransferRequest | AlignRequest | SampleRequest | AuditRequest
+    FitRequest | StackRequest | PoseRequest | ApplyRequest | RemeshRequest | SweepRequest | CheckRequest
+    | SolveRequest | BlendRequest | LearnRequest | TransferRequest | AlignRequest | SampleRequest | AuditRequest
 )  # fmt: skip

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame
-from ..backend.protocol.requests import ApplyRequest, EditTarget, Outcome
+from ..backend.protocol.requests import EditTarget, RemeshRequest
 from ..scene import mesh_io, preview, shape_key
 from ..text import Refusal, explain
 from . import backend_fit, edits, fits, process
@@ -280,8 +280,7 @@ def _made_mesh(client: Client, uid: int) -> Work:
     # A scan that the backend has lost is fitted again first, and nobody wants to see that.
     yield from backend_fit.stacked(client, uid, settings, EditTarget.FIT)
     _made.add(uid)
-    outcome = str(Outcome.REMESHED)
-    yield from backend_fit.asked(client, uid, settings, EditTarget.FIT, ApplyRequest, outcome=outcome)
+    yield from backend_fit.asked(client, uid, settings, EditTarget.FIT, RemeshRequest)
 
 
 def _show(uid: int, obj: Any, subject: backend_fit.BackendFit, vertices: Any, stamp: str) -> None:

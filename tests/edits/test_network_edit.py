@@ -13,7 +13,7 @@ import trimesh
 pytest.importorskip("onnxruntime")
 
 from backend.cli.main import main
-from backend.edits.apply import apply_stack, check_stack
+from backend.edits.apply import apply_stack, check_stack, new_mesh
 from backend.edits.fitted_scan import FittedScan
 from backend.edits.gear import Gear
 from backend.edits.learn import learn_from
@@ -146,6 +146,17 @@ def test_a_slider_shows_what_the_network_makes_to_first_order(
 
     assert apart(session.fitted.to_canonical(stack.pose([0.25]))) <= 0.3 < apart(mesh.vertices)
     assert stack.pose([0.0]).tobytes() == stack.world.astype(np.float32).tobytes()
+
+
+def test_a_slider_at_rest_shows_what_apply_makes(session: EditSession, folder: Path, engine: OnnxEngine) -> None:
+    frames: list[FittedMesh] = []
+    applied = apply_stack(laid(session, folder), [1.0], Outcome.REMESHED, engine.model, ignore)
+    vertices, faces, sigma = new_mesh(session, [1.0], engine.model, ignore, frames.append)
+    assert np.array_equal(vertices, applied.vertices) and np.array_equal(faces, applied.faces)
+    assert np.array_equal(sigma, applied.sigma) and [frame.level for frame in frames] == [0]
+    with pytest.raises(OmomiError) as caught:
+        new_mesh(session, [0.0], engine.model, ignore)
+    assert caught.value.code is ErrorCode.BAD_OPTION
 
 
 def test_a_result_with_the_same_vertices_is_the_movement_to_the_bit(
