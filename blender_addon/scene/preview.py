@@ -19,6 +19,8 @@ NAME = "Omomi Preview"
 MARK = "omomi_preview"
 # Of the faces, so that only positions are written while they stay.
 SHOWN = "omomi_preview_faces"
+# On an object that is veiled: its own display type. Undo and files bring back both or neither.
+VEILED = "omomi_display_type"
 
 
 def show(key: str, name: str, vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> None:
@@ -39,8 +41,31 @@ def remove(key: str) -> None:
 
 
 def remove_all_but(keys: Collection[str]) -> None:
-    """Remove every preview that is not marked with one of ``keys``, and the collection with the last."""
+    """Remove every preview that is not marked with one of ``keys``, and the collection with the last. No object but
+    those with these uids stays veiled."""
     remove_objects([obj for obj in bpy.data.objects if MARK in obj and obj[MARK] not in keys], MARK)
+    unveil_all_but(keys)
+
+
+def veil(obj: Any) -> None:
+    """Draw no more than the box of an object: its surface would be seen through the holes of its preview. It stays
+    selected and active."""
+    if VEILED not in obj and obj.library is None:
+        obj[VEILED] = obj.display_type
+        obj.display_type = "BOUNDS"
+
+
+def unveil_all_but(keys: Collection[str]) -> None:
+    """Draw all objects as before, but for those with these uids."""
+    for obj in [obj for obj in bpy.data.objects if VEILED in obj and str(obj.session_uid) not in keys]:
+        unveil(obj)
+
+
+def unveil(obj: Any) -> None:
+    """Draw an object as before."""
+    if VEILED in obj:
+        obj.display_type = obj[VEILED]
+        del obj[VEILED]
 
 
 def remove_objects(objects: list[Any], mark: str) -> None:

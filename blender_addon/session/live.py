@@ -159,7 +159,7 @@ def pump() -> bool:
     """Do one step, without blocking. Returns whether anything is left to do."""
     global _task
     if not _marked:
-        _forget_deleted()
+        _look_after_previews()
     if fits.current() is not None:
         # A run has the backend for itself; what is still marked comes after it.
         _drop_task()
@@ -213,14 +213,20 @@ def _drop_task() -> None:
             _due.setdefault(dropped.uid, time.monotonic())
 
 
-def _forget_deleted() -> None:
-    """Let go of what undo or the artist has deleted."""
+def _look_after_previews() -> None:
+    """Let go of objects that undo or the artist has deleted, and veil those whose new mesh is shown, but for what is
+    painted or sculpted."""
     for uid in {*_previewed, *_due}:
-        if mesh_io.object_by_uid(uid) is None:
+        obj = mesh_io.object_by_uid(uid)
+        if obj is None:
             if _task is not None and _task.uid == uid:
                 _drop_task()
             _due.pop(uid, None)
             _remove_preview(uid)
+        elif uid in _made and obj.mode == "OBJECT":
+            preview.veil(obj)
+        else:
+            preview.unveil(obj)
 
 
 def _give_up(failure: OmomiError) -> None:
@@ -302,6 +308,7 @@ def _show_posed(uid: int) -> None:
     _made.discard(uid)
     obj = mesh_io.object_by_uid(uid)
     if obj is not None and uid in _previewed:
+        preview.unveil(obj)
         preview.show(str(uid), obj.name, *_previewed[uid])
 
 

@@ -6,6 +6,7 @@ The fake backend makes new meshes coarse to fine of edits with "delta" in their 
 from __future__ import annotations
 
 import importlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -73,7 +74,13 @@ def shown() -> int:
 
 
 def untouched(scan: Any) -> bool:
-    return len(scan.data.vertices) == 8 and scan.data.shape_keys is None and not scan.hide_get()
+    return len(scan.data.vertices) == 8 and scan.data.shape_keys is None and not scan.hide_get() and not veiled(scan)
+
+
+def veiled(scan: Any) -> bool:
+    """Whether only the box of the scan is drawn, as a hole in its preview would show its surface."""
+    assert ("omomi_display_type" in scan) == (scan.display_type == "BOUNDS")
+    return scan.display_type == "BOUNDS"
 
 
 def test_a_drag_asks_for_positions_and_its_end_for_the_new_mesh(
@@ -87,7 +94,7 @@ def test_a_drag_asks_for_positions_and_its_end_for_the_new_mesh(
     assert fake.kinds["RemeshRequest"] == 0 and addon.live.pump()
     clock.seconds += addon.live.REST_SECONDS / 2 + 0.01
     pump()
-    assert shown() == FINE and untouched(drill) and not addon.live.pump()
+    assert shown() == FINE and veiled(drill) and not addon.live.pump()
     (asked,) = fake.asked("RemeshRequest")
     assert np.allclose(asked["strengths"], 0.3)
     assert fake.kinds["StackRequest"] == 1
@@ -108,7 +115,7 @@ def test_meshes_come_coarse_to_fine_and_the_next_touch_shows_the_sliders_again(
     job = fake.requests[-1][1]
     drill.omomi.edits[0].strength = 0.7
     pump()
-    assert fake.cancelled == [job] and shown() == POSED
+    assert fake.cancelled == [job] and shown() == POSED and untouched(drill)
     fake.slow.clear()
     clock.seconds += 1
     settle()
@@ -124,7 +131,7 @@ def test_escape_shows_the_sliders_again_until_the_next_touch(
     begin(fake, clock, pump, drill)
     assert "omomi.back_to_preview" in draw("OMOMI_PT_edits").operators()
     assert bpy.ops.omomi.back_to_preview() == {"FINISHED"}
-    assert shown() == POSED and fake.cancelled == [fake.requests[-1][1]]
+    assert shown() == POSED and fake.cancelled == [fake.requests[-1][1]] and untouched(drill)
     fake.slow.clear()
     clock.seconds += 10
     pump()
@@ -147,6 +154,25 @@ def test_escape_is_bound_once(addon: Any, scene: Any) -> None:
     assert bound() == []
     bpy.ops.preferences.addon_enable(module=addon.name)
     assert bound() == ["ESC"]
+
+
+def test_what_is_painted_is_drawn_as_ever(fake: Any, drill: Any, clock: Any, pump: Any) -> None:
+    begin(fake, clock, pump, drill)
+    assert veiled(drill) and drill.select_get() and bpy.context.active_object == drill
+    bpy.ops.object.mode_set(mode="WEIGHT_PAINT")
+    pump()
+    assert untouched(drill)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    pump()
+    assert veiled(drill)
+
+
+def test_the_artists_own_display_type_comes_back(fake: Any, addon: Any, drill: Any, clock: Any, pump: Any) -> None:
+    drill.display_type = "WIRE"
+    begin(fake, clock, pump, drill)
+    assert veiled(drill)
+    addon.live.stop()
+    assert drill.display_type == "WIRE" and previews() == [] and untouched(drill)
 
 
 def test_previews_add_no_undo_step_and_apply_adds_one(
@@ -180,7 +206,9 @@ def test_undo_while_meshes_come_takes_them_back(
     begin(fake, clock, pump, drill)
     bpy.ops.ed.undo_push(message="more")
     job = fake.requests[-1][1]
-    bpy.ops.ed.undo()
+    for step in (bpy.ops.ed.undo, bpy.ops.ed.redo, bpy.ops.ed.undo):
+        step()
+        assert untouched(bpy.data.objects["owl"]) and previews() == []
     pump()
     owl = bpy.data.objects["owl"]
     assert job in fake.cancelled and shown() == POSED and owl.omomi.edits[0].strength == 0.25
@@ -213,8 +241,16 @@ def test_a_file_that_is_saved_while_meshes_come_opens_with_the_scan_alone(
     fake: Any, addon: Any, drill: Any, clock: Any, pump: Any, tmp_path: Path
 ) -> None:
     begin(fake, clock, pump, drill)
+    assert veiled(drill)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
-    assert shown() == COARSE
+    assert shown() == COARSE and untouched(drill)
+    pump()
+    assert veiled(drill)
+    # As it is for one who opens the file without Omomi.
+    shutil.copy(tmp_path / "saved.blend", tmp_path / "copy.blend")
+    with bpy.data.libraries.load(str(tmp_path / "copy.blend")) as (_, loaded):
+        loaded.objects = ["owl"]
+    assert untouched(loaded.objects[0])
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "saved.blend"))
     (owl,) = bpy.data.objects
     assert untouched(owl) and owl.visible_get() and owl.omomi.edits[0].strength == 0.5
