@@ -40,10 +40,10 @@ def is_file_name(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and not name_flaw(value)
 
 
-DELTA = "delta"
-"""The gear of an edit whose new mesh the network makes."""
+DELTA, MOVEMENT = "delta", "movement"
+"""Gears of an edit: the network makes its new mesh, or it moves the surface."""
 NEW_MESH_NEEDED = "{name} makes more than a movement of the surface: it needs a new mesh of the fit."
-"""What there is to say where such an edit moves vertices alone."""
+"""What there is to say where a delta moves vertices alone."""
 
 
 class Attribute(NamedTuple):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.fit_options import FitOptions
 from ..backend.protocol.messages import MeshFrame
-from ..backend.protocol.names import DELTA
+from ..backend.protocol.names import MOVEMENT
 from ..backend.protocol.requests import EditTarget, FitRequest, PoseRequest, StackRequest
 from ..scene import mesh_io
 from ..text import Refusal
@@ -79,7 +79,8 @@ class BackendFit:
 
     def by_network(self, strengths: Sequence[float]) -> bool:
         """Whether the network makes the new mesh of the stack at these strengths."""
-        return any(strength and said.get("gear") == DELTA for strength, said in zip(strengths, self.told, strict=False))
+        gears = (said.get("gear", MOVEMENT) for said in self.told)
+        return any(strength and gear != MOVEMENT for strength, gear in zip(strengths, gears, strict=False))
 
     @property
     def faces(self) -> NDArray[np.int32]:
