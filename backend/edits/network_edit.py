@@ -59,7 +59,7 @@ def first_order(
     The edited surface is where mu + alpha (gain mu + bias) is 0. The fitted one has mu = 0 and the slope 1 along its
     normal, so it moves by -alpha bias voxels.
     """
-    bias = edit.at(number, mesh.vertices, model, cancel or CancelToken())[:, 1]
+    bias = edit.at(number, mesh.vertices, model, cancel or CancelToken())[:, 1].astype(np.float64)
     return (-voxel_size(number) * bias[:, None]) * mesh.normals
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 from numpy.typing import NDArray
 
 from . import mesh_io
@@ -25,14 +26,22 @@ VEILED = "omomi_display_type"
 
 def show(key: str, name: str, vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> None:
     """Make the preview marked ``key`` show this mesh (world frame, world units)."""
-    found: Any = next((obj for obj in bpy.data.objects if obj.get(MARK) == key), None)
-    obj = found or _new(key, name)
+    obj: Any = _found(key) or _new(key, name)
+    carry(key, np.eye(4))
     mesh = obj.data
     if len(mesh.vertices) == len(vertices) and len(mesh.polygons) == len(faces) and obj.get(SHOWN) == _digest(faces):
         mesh_io.move_vertices(mesh, vertices.astype(np.float32))
     else:
         mesh_io.fill_mesh(mesh, vertices.astype(np.float32), faces)
         obj[SHOWN] = _digest(faces)
+
+
+def carry(key: str, matrix: NDArray[np.float64]) -> None:
+    """Place the preview marked ``key``: matrix (4, 4) from where it was shown."""
+    obj = _found(key)
+    # Blender keeps place, turn and scale in f32, and would draw anew for the last bit.
+    if obj is not None and not np.allclose(np.array(obj.matrix_basis), matrix, 1e-6, 1e-7):
+        obj.matrix_basis = Matrix(matrix.tolist())
 
 
 def remove(key: str) -> None:
@@ -100,6 +109,10 @@ def redraw() -> None:
     """Have all 3D views drawn again."""
     for area in view_areas():
         area.tag_redraw()
+
+
+def _found(key: str) -> Any | None:
+    return next((obj for obj in bpy.data.objects if obj.get(MARK) == key), None)
 
 
 def _digest(faces: NDArray[np.int32]) -> str:

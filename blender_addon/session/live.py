@@ -36,11 +36,12 @@ REST_SECONDS = 0.4
 WATCH_SECONDS = 0.25
 
 
-class PosedMesh(NamedTuple):
-    """What a preview shows of the sliders."""
+class ShownMesh(NamedTuple):
+    """What a preview shows."""
 
     vertices: NDArray[np.float64]  # (n, 3) world
     faces: NDArray[np.int32]  # (m, 3)
+    matrix: NDArray[np.float64]  # (4, 4): where the object was in the world
 
 
 class LiveTask(Task):
@@ -58,9 +59,10 @@ _numbers = itertools.count(1)
 _marked: dict[int, int] = {}
 # When the new mesh of an object is to be begun.
 _due: dict[int, float] = {}
-_previewed: dict[int, PosedMesh] = {}
-# Objects whose preview shows the new mesh, or what comes on the way to it.
-_made: set[int] = set()
+# What previews show of the sliders.
+_previewed: dict[int, ShownMesh] = {}
+# Objects whose preview shows the new mesh, or what comes on the way to it, once there is something.
+_made: dict[int, ShownMesh | None] = {}
 _trusted: tuple[Any, ...] = ()
 _trusted_until = 0.0
 _task: LiveTask | None = None
@@ -214,8 +216,8 @@ def _drop_task() -> None:
 
 
 def _look_after_previews() -> None:
-    """Let go of objects that undo or the artist has deleted, and veil those whose new mesh is shown, but for what is
-    painted or sculpted."""
+    """Let go of objects that undo or the artist has deleted, have previews go along with the others, and veil those
+    whose new mesh is shown, but for what is painted or sculpted."""
     for uid in {*_previewed, *_due}:
         obj = mesh_io.object_by_uid(uid)
         if obj is None:
@@ -223,7 +225,11 @@ def _look_after_previews() -> None:
                 _drop_task()
             _due.pop(uid, None)
             _remove_preview(uid)
-        elif uid in _made and obj.mode == "OBJECT":
+            continue
+        made = _made.get(uid)
+        if (shown := made or _previewed.get(uid)) is not None:
+            preview.carry(str(uid), _matrix(obj) @ np.linalg.inv(shown.matrix))
+        if made is not None and obj.mode == "OBJECT":
             preview.veil(obj)
         else:
             preview.unveil(obj)
@@ -282,10 +288,10 @@ def _make(uid: int) -> Work:
 
 def _made_mesh(client: Client, uid: int) -> Work:
     settings = FitSettings.of(bpy.context.scene.omomi)
-    _made.discard(uid)
+    _made.pop(uid, None)
     # A scan that the backend has lost is fitted again first, and nobody wants to see that.
     yield from backend_fit.stacked(client, uid, settings, EditTarget.FIT)
-    _made.add(uid)
+    _made[uid] = None
     yield from backend_fit.asked(client, uid, settings, EditTarget.FIT, RemeshRequest)
 
 
@@ -297,26 +303,30 @@ def _show(uid: int, obj: Any, subject: backend_fit.BackendFit, vertices: Any, st
         shape_key.write(obj, vertices - subject.rest, subject.linear, stamp)
         _remove_preview(uid)
     else:
-        place = np.asarray(subject.frame.origin) + _offset(obj)
-        _previewed[uid] = PosedMesh(vertices + place, subject.faces)
+        matrix = _matrix(obj)
+        place = np.asarray(subject.frame.origin) + matrix[:3, 3]
+        _previewed[uid] = ShownMesh(vertices + place, subject.faces, matrix)
         _show_posed(uid)
     preview.redraw()
 
 
 def _show_posed(uid: int) -> None:
     """Show what the sliders say, as it was last answered."""
-    _made.discard(uid)
+    _made.pop(uid, None)
     obj = mesh_io.object_by_uid(uid)
     if obj is not None and uid in _previewed:
         preview.unveil(obj)
-        preview.show(str(uid), obj.name, *_previewed[uid])
+        vertices, faces, _ = _previewed[uid]
+        preview.show(str(uid), obj.name, vertices, faces)
 
 
 def _show_made(uid: int, frame: MeshFrame) -> None:
     """Show the new mesh of an object, or one on the way to it."""
     obj = mesh_io.object_by_uid(uid)
     if obj is not None and uid in _made:
-        preview.show(str(uid), obj.name, frame.world() + _offset(obj), frame.faces)
+        matrix = _matrix(obj)
+        vertices, faces, _ = _made[uid] = ShownMesh(frame.world() + matrix[:3, 3], frame.faces, matrix)
+        preview.show(str(uid), obj.name, vertices, faces)
         preview.redraw()
 
 
@@ -328,10 +338,10 @@ def _show_rest(uid: int, obj: Any | None) -> None:
 
 
 def _remove_preview(uid: int) -> None:
-    _made.discard(uid)
+    _made.pop(uid, None)
     if _previewed.pop(uid, None) is not None:
         preview.remove(str(uid))
 
 
-def _offset(obj: Any) -> NDArray[np.float64]:
-    return np.array(obj.matrix_world, np.float64)[:3, 3]
+def _matrix(obj: Any) -> NDArray[np.float64]:
+    return np.array(obj.matrix_world, np.float64)

@@ -144,6 +144,32 @@ def test_escape_shows_the_sliders_again_until_the_next_touch(
     assert bpy.ops.omomi.back_to_preview() == {"FINISHED"} and shown() == POSED and untouched(drill)
 
 
+def test_a_preview_goes_along_with_its_object(
+    fake: Any, addon: Any, drill: Any, clock: Any, pump: Any, settle: Any, world: Any
+) -> None:
+    drill.location = (1, 2, 3)
+    bpy.context.view_layer.update()
+    drill.omomi.edits[0].strength = 0.5
+    pump()
+    posed = world(previews()[0])
+    clock.seconds += 1
+    settle()
+    made = world(previews()[0])
+    drill.location, drill.rotation_euler = (4, 2, 3), (0, 0, np.pi / 2)
+    bpy.context.view_layer.update()
+    pump()
+    turned = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    for mesh, back in ((made, True), (posed, False)):
+        assert np.allclose(world(previews()[0]), (mesh - (1, 2, 3)) @ turned.T + (4, 2, 3), atol=1e-5)
+        if back:
+            addon.live.back_to_sliders()
+            pump()
+    # What is turned is another scan: the next touch fits it, and shows it where it is.
+    drill.omomi.edits[0].strength = 0.6
+    pump()
+    assert fake.kinds["FitRequest"] == 2 and np.allclose(previews()[0].matrix_basis, np.eye(4))
+
+
 def test_escape_is_bound_once(addon: Any, scene: Any) -> None:
     def bound() -> list[str]:
         keymaps = bpy.context.window_manager.keyconfigs.addon.keymaps
