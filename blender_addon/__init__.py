@@ -10,8 +10,9 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import operators
+from .scene import preview
 from .session import backend_fit, fits, live, process
-from .ui import panels, preferences, properties, widgets
+from .ui import keymap, panels, preferences, properties, widgets
 
 CLASSES = (
     *properties.CLASSES,
@@ -35,6 +36,12 @@ def _on_load(*_: Any) -> None:
 
 
 @persistent
+def _on_save(*_: Any) -> None:
+    # What is veiled for a preview is so in the window alone, where it is veiled again a moment later.
+    preview.unveil_all_but(())
+
+
+@persistent
 def _on_history(*_: Any) -> None:
     fits.sweep_previews()
     live.after_history()
@@ -48,7 +55,7 @@ def _on_exit(*_: Any) -> None:
 def _handlers() -> list[tuple[list[Any], Callable[..., None]]]:
     handlers: Any = bpy.app.handlers
     pairs = [(handlers.load_pre, _on_load_pre)]
-    pairs.append((handlers.load_post, _on_load))
+    pairs += [(handlers.load_post, _on_load), (handlers.save_pre, _on_save)]
     pairs += [(handlers.undo_post, _on_history), (handlers.redo_post, _on_history)]
     # From 5.1 on; before, only atexit tells.
     if hasattr(handlers, "exit_pre"):
@@ -60,6 +67,7 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     properties.add_to_blender()
+    keymap.add_to_blender()
     for handlers, function in _handlers():
         handlers.append(function)
     atexit.register(process.close)
@@ -72,6 +80,7 @@ def unregister() -> None:
     atexit.unregister(process.close)
     for handlers, function in _handlers():
         handlers.remove(function)
+    keymap.remove_from_blender()
     properties.remove_from_blender()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, refuse
 from ..field.bricks import voxel_size
 from ..field.fit import FittedMesh, ignore
 from ..field.onnx_model import CancelToken, Model
@@ -17,6 +17,7 @@ from ..geometry.measure import measure
 from ..geometry.moving_solid import read_solid
 from ..geometry.nearest import nearest_on_mesh
 from ..geometry.topology import topology_change
+from ..protocol.names import NEW_MESH_NEEDED
 from ..protocol.requests import EditTarget, Outcome
 from .displacement import Edited, combine, displacement_of, masked
 from .fitted_scan import EditableMesh, OnProgress
@@ -75,7 +76,7 @@ def apply_stack(
         sigma = nearest_values(moved, mesh.faces, sigma, made)
         vertices = session.fitted.scan.frame.to_world(made)
     names = [layer.layer.edit for layer, _, _ in stack.deltas(strengths)]
-    warnings += [f"{name} makes more than a movement of the surface: it needs a new mesh of the fit." for name in names]
+    warnings += [NEW_MESH_NEEDED.format(name=name) for name in names]
     summary = {
         "moved": edited.moved,
         "largest_move": edited.largest / stack.scale,
@@ -85,6 +86,22 @@ def apply_stack(
         "warnings": warnings,
     }
     return AppliedStack(vertices, faces, sigma / stack.scale, summary)
+
+
+def new_mesh(
+    session: EditSession,
+    strengths: Sequence[float],
+    model: Model | None,
+    on_progress: OnProgress,
+    on_frame: Callable[[FittedMesh], None] = ignore,
+    cancel: CancelToken | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float64]]:
+    """Vertices (n, 3), faces (m, 3) and sigma (n,), world units, of the mesh that `apply_stack` has the network make,
+    without a look at what the edits did. Raises OmomiError: BAD_OPTION where it makes none; else as `apply_stack`."""
+    if model is None or not _by_network(session, strengths):
+        refuse("the network makes no new mesh of these edits")
+    made, _ = _made_by_network(session, strengths, model, on_progress, on_frame, cancel)
+    return session.fitted.scan.frame.to_world(made.vertices), made.faces, made.sigma / session.stack.scale
 
 
 def _by_network(session: EditSession, strengths: Sequence[float]) -> bool:

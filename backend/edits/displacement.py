@@ -61,18 +61,18 @@ def masked(whole: Displacement, mask: Mask, vertices: NDArray, normals: NDArray)
     return Displacement(share[:, None] * whole.move, share * whole.doubt)
 
 
-def total(parts: Sequence[Displacement], strengths: Sequence[float], count: int) -> NDArray[np.float64]:
-    """Sum (count, 3) of displacements at their strengths; exactly zero far from every edit."""
-    move = np.zeros((count, 3))
-    for part, strength in zip(parts, strengths, strict=True):
+def total(moves: Sequence[NDArray], strengths: Sequence[float], count: int) -> NDArray[np.float64]:
+    """Sum (count, 3) of moves (count, 3) at their strengths; exactly zero far from every edit."""
+    whole = np.zeros((count, 3))
+    for move, strength in zip(moves, strengths, strict=True):
         if strength != 0:
-            move += strength * part.move
-    return move
+            whole += strength * move
+    return whole
 
 
 def combine(parts: Sequence[Displacement], strengths: Sequence[float], vertices: NDArray, faces: NDArray) -> Edited:
     """What displacements at their strengths together do to canonical vertices (n, 3) of a mesh with faces (m, 3)."""
-    move, variance = total(parts, strengths, len(vertices)), np.zeros(len(vertices))
+    move, variance = total([part.move for part in parts], strengths, len(vertices)), np.zeros(len(vertices))
     for part, strength in zip(parts, strengths, strict=True):
         if strength != 0:
             variance += (strength * part.doubt) ** 2

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
-from ..field.bricks import BRICK
+from ..field.bricks import BRICK, voxel_size
 from ..field.fit import FittedMesh, ignore, in_world, scan_surface
 from ..field.onnx_model import CancelToken, Model
 from ..field.weight_delta import EditedLevel, FieldEdit, edited_levels
@@ -48,6 +48,19 @@ class MaskedEdit:
 
     def _weights(self, points: NDArray) -> NDArray[np.float32]:
         return self.weights[np.asarray(self.tree.query(points, workers=-1)[1])]
+
+
+def first_order(
+    edit: FieldEdit, number: int, mesh: EditableMesh, model: Model, cancel: CancelToken | None = None
+) -> NDArray[np.float64]:
+    """Displacement (n, 3), canonical, at strength 1 of the vertices of a fit's mesh: what an edit of level ``number``
+    does to first order in its strength.
+
+    The edited surface is where mu + alpha (gain mu + bias) is 0. The fitted one has mu = 0 and the slope 1 along its
+    normal, so it moves by -alpha bias voxels.
+    """
+    bias = edit.at(number, mesh.vertices, model, cancel or CancelToken())[:, 1].astype(np.float64)
+    return (-voxel_size(number) * bias[:, None]) * mesh.normals
 
 
 def edited_mesh(

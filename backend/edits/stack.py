@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError, refuse
 from ..field.bricks import voxel_size
+from ..field.onnx_model import Model
 from ..field.weight_delta import FieldEdit
 from ..prior import shape_prior
 from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, ROW, SHAPE, Layer
@@ -28,6 +29,7 @@ from .gear import Gear
 from .head_delta import PlacedDelta, Placement
 from .learn import doubts
 from .masks import BoxMask, Mask, PaintedMask, SphereMask
+from .network_edit import first_order
 from .shape_sliders import PLAUSIBLE, range_of, shape_edit
 
 SEEN = (-1.0, 2.0)
@@ -65,6 +67,7 @@ class FittedEdit:
     strict: bool = False  # whether other strengths are brought back to those that were seen
     delta: FieldEdit | None = None  # what makes a new mesh, where that is the network and not the movement
     whole: dict[EditTarget, Displacement] = field(default_factory=dict)  # without a mask, by the mesh that it moves
+    ahead: list[Displacement] = field(default_factory=list)  # what `preview` shows without a mask, once it is known
 
     def within(self, strength: float) -> float:
         """The strength that it acts with."""
@@ -77,6 +80,17 @@ class FittedEdit:
         whole = self.whole[target]
         return whole if mask is None else masked(whole, mask, mesh.vertices, mesh.normals)
 
+    def preview(self, number: int, mesh: EditableMesh, mask: Mask | None, model: Model) -> NDArray[np.float64] | None:
+        """What a slider shows (n, 3) on the mesh of a fit at level ``number`` until the network has made the new mesh;
+        None where no network does."""
+        if self.delta is None:
+            return None
+        if not self.ahead:
+            move = first_order(self.delta, number, mesh, model)
+            self.ahead.append(Displacement(move, np.broadcast_to(0.0, len(move))))
+        whole = self.ahead[0]
+        return (whole if mask is None else masked(whole, mask, mesh.vertices, mesh.normals)).move
+
 
 @dataclass(frozen=True)
 class EvaluatedLayer:
@@ -87,6 +101,7 @@ class EvaluatedLayer:
     displacement: Displacement
     margin: tuple[float, float] | None = None  # strengths between which no walls should meet; None without an inside
     region: Mask | None = None
+    preview: NDArray[np.float64] | None = None  # (n, 3) canonical, at strength 1; None where it is the displacement
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -129,17 +144,22 @@ class Stack:
     def moved(self, strengths: Sequence[float]) -> NDArray[np.float64]:
         """The vertices f64 (n, 3) at strengths (k,), world units; at strength 0 the mesh's own, bit for bit. Raises as
         `strengths`."""
+        return self._moved([part.move for part in self.displacements], strengths)
+
+    def pose(self, strengths: Sequence[float]) -> NDArray[np.float32]:
+        """A step of a slider: the same, f32 and from the origin, but for edits whose new mesh the network makes. These
+        move as that mesh will, to first order."""
+        moves = [part.displacement.move if part.preview is None else part.preview for part in self.layers]
+        return (self._moved(moves, strengths) - self.origin).astype(np.float32)
+
+    def _moved(self, moves: Sequence[NDArray], strengths: Sequence[float]) -> NDArray[np.float64]:
         acting = self.strengths(strengths)
         if not any(acting):
             return self.world
-        move = total(self.displacements, acting, len(self.world))
+        move = total(moves, acting, len(self.world))
         move /= self.scale
         move += self.world
         return move
-
-    def pose(self, strengths: Sequence[float]) -> NDArray[np.float32]:
-        """The same, f32 and from the origin: a step of a slider."""
-        return (self.moved(strengths) - self.origin).astype(np.float32)
 
     def edited(self, strengths: Sequence[float]) -> Edited:
         """What the layers together do at strengths (k,). Raises as `strengths`."""
@@ -219,11 +239,13 @@ class EditSession:
         layers: Sequence[Layer],
         masks: NDArray[np.float32] | None,
         on_progress: OnProgress,
+        model: Model | None = None,
     ) -> Stack:
         """Put edits on the scan in place of those that it has, which stay where any of the new ones cannot be used.
 
         masks f32: end to end, each with one weight 0 .. 1 for every point of the scan as it was given; a layer's mask
-        of the kind "row" says which. on_progress may raise.
+        of the kind "row" says which. on_progress may raise. model: for what sliders show of edits that the network
+        makes; not needed where nobody drags one.
 
         Each edit is registered and evaluated once, whatever strengths and masks it is used with. Raises OmomiError:
         BAD_OPTION; those of `stored_edit`, `apply_learned`, `shape_edit` and `FittedScan.mesh`.
@@ -235,7 +257,7 @@ class EditSession:
         found: list[EvaluatedLayer] = []
         for number, (layer, region) in enumerate(zip(layers, regions, strict=True)):
             on_progress(number / len(layers), f"placing {layer.edit}")
-            found.append(self._evaluated(layer, region, target, mesh, found, regions))
+            found.append(self._evaluated(layer, region, target, mesh, found, regions, model))
         for key in list(self.edits)[: max(0, len(self.edits) - max(MOST_FITTED, len(layers)))]:
             del self.edits[key]
         self._stack = self._of(target, found)
@@ -261,6 +283,7 @@ class EditSession:
         mesh: EditableMesh,
         before: Sequence[EvaluatedLayer],
         regions: Sequence[Mask | None],
+        model: Model | None,
     ) -> EvaluatedLayer:
         if layer.mute:
             nothing = np.broadcast_to(0.0, mesh.vertices.shape)
@@ -275,7 +298,10 @@ class EditSession:
         if mesh.closed:
             ends = min(low, layer.strength), max(high, layer.strength)
             margin = collision_margin(mesh.vertices, mesh.normals, part.move, *ends).margin
-        return EvaluatedLayer(layer, fitted, part, margin, region)
+        preview = None
+        if model is not None and target is EditTarget.FIT:
+            preview = fitted.preview(self.fitted.level, mesh, region, model)
+        return EvaluatedLayer(layer, fitted, part, margin, region, preview)
 
     def _fitted_edit(
         self, layer: Layer, before: Sequence[EvaluatedLayer], regions: Sequence[Mask | None]
@@ -321,8 +347,8 @@ class EditSession:
             for found, region in zip(layers, regions, strict=False)
             if found.fitted is not None
         ]
-        parts, strengths = [part for part, _ in acting], [strength for _, strength in acting]
-        return mesh.vertices + total(parts, strengths, len(mesh.vertices))
+        moves, strengths = [part.move for part, _ in acting], [strength for _, strength in acting]
+        return mesh.vertices + total(moves, strengths, len(mesh.vertices))
 
     def _regions(self, layers: Sequence[Layer], masks: NDArray[np.float32] | None) -> list[Mask | None]:
         """The mask of every layer. Raises OmomiError(BAD_OPTION)."""

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import ErrorCode, OmomiError
 from .requests import Request, array_field
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 
 _LONGEST_TEXT = 20_000
 """Characters: a failure, traceback included, stays well inside the bound of a head."""

@@ -40,6 +40,12 @@ def is_file_name(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and not name_flaw(value)
 
 
+DELTA, MOVEMENT = "delta", "movement"
+"""Gears of an edit: the network makes its new mesh, or it moves the surface."""
+NEW_MESH_NEEDED = "{name} makes more than a movement of the surface: it needs a new mesh of the fit."
+"""What there is to say where a delta moves vertices alone."""
+
+
 class Attribute(NamedTuple):
     """A built-in edit that acts on any scan."""
 

@@ -71,8 +71,9 @@ class StackRequest:
 class PoseRequest:
     """Where the body's vertices are at these strengths: a step of a slider.
 
-    ``Done`` with ``vertices``: at strength 0 the body's own, bit for bit. A newer request for the same handle ends one
-    that still waits with CANCELLED.
+    ``Done`` with ``vertices``: at strength 0 the body's own, bit for bit. Where the network makes the new mesh of a
+    fit, they move as that will, to first order. A newer request for the same handle ends one that still waits with
+    CANCELLED.
     """
 
     id: int
@@ -83,7 +84,8 @@ class PoseRequest:
 @dataclass(frozen=True)
 class ApplyRequest:
     """The result at these strengths: a final ``MeshFrame``, when carried with the vertices of a ``PoseRequest`` bit for
-    bit, then ``Done``. Where the network makes the new mesh, frames coarse to fine come before the final one.
+    bit (but for edits of a fit that the network makes), then ``Done``. Where the network makes the new mesh, frames
+    coarse to fine come before the final one.
 
     ``Done``: {"moved", "largest_move", "guessed", "folded_faces", "topology": {"before", "after", "change",
     "unstable"}, "warnings"}; moved: share of the vertices, guessed: share of those; largest_move in world units;
@@ -94,6 +96,16 @@ class ApplyRequest:
     handle: int
     strengths: tuple[float, ...]
     outcome: str  # an `Outcome`
+
+
+@dataclass(frozen=True)
+class RemeshRequest:
+    """The new mesh that an ``ApplyRequest`` has the network make, without a look at what the edits did, which may take
+    longer: what a slider at rest shows. Mesh frames coarse to fine and a final one, then ``Done``."""
+
+    id: int
+    handle: int
+    strengths: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -237,6 +249,6 @@ class AuditRequest:
 
 
 Request: TypeAlias = (
-    FitRequest | StackRequest | PoseRequest | ApplyRequest | SweepRequest | CheckRequest | SolveRequest | BlendRequest
-    | LearnRequest | TransferRequest | AlignRequest | SampleRequest | AuditRequest
+    FitRequest | StackRequest | PoseRequest | ApplyRequest | RemeshRequest | SweepRequest | CheckRequest
+    | SolveRequest | BlendRequest | LearnRequest | TransferRequest | AlignRequest | SampleRequest | AuditRequest
 )  # fmt: skip

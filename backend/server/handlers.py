@@ -27,6 +27,7 @@ from ..protocol.requests import (
     LearnRequest,
     Outcome,
     PoseRequest,
+    RemeshRequest,
     SampleRequest,
     SolveRequest,
     StackRequest,
@@ -87,7 +88,7 @@ def _fit(request: FitRequest, context: JobContext) -> FitDone:
 def _stack(request: StackRequest, context: JobContext) -> Done:
     session = context.fits.take(request.handle)
     target = _chosen(EditTarget, request.body)
-    stack = session.lay(target, request.layers, request.masks, context.report)
+    stack = session.lay(target, request.layers, request.masks, context.report, context.engine.model)
     context.fits.trim()
     return Done(request.id, {"layers": jsonable([layer.summary for layer in stack.layers])})
 
@@ -106,6 +107,17 @@ def _apply(request: ApplyRequest, context: JobContext) -> Done:
     context.job.raise_if_cancelled()
     _send(context, session, applied.vertices, applied.faces, applied.sigma)
     return Done(request.id, jsonable(applied.summary))
+
+
+def _remesh(request: RemeshRequest, context: JobContext) -> Done:
+    from ..edits.apply import new_mesh
+
+    session = context.fits.take(request.handle)
+    listening = context.report, _unfinished(context), context.job.token
+    made = new_mesh(session, request.strengths, context.engine.model, *listening)
+    context.job.raise_if_cancelled()
+    _send(context, session, *made)
+    return Done(request.id, {})
 
 
 def _sweep(request: SweepRequest, context: JobContext) -> Done:
@@ -245,6 +257,7 @@ _HANDLERS: dict[type, Callable[[Any, JobContext], FitDone | Done]] = {
     StackRequest: _stack,
     PoseRequest: _pose,
     ApplyRequest: _apply,
+    RemeshRequest: _remesh,
     SweepRequest: _sweep,
     SolveRequest: _solve,
     CheckRequest: _check,

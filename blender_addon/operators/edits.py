@@ -216,7 +216,25 @@ class OMOMI_OT_apply(EditOperator, RunOperator, bpy.types.Operator):
         return {"FINISHED"} if shown else {"CANCELLED"}
 
 
-CLASSES = (OMOMI_OT_add_edit, OMOMI_OT_remove_edit, OMOMI_OT_move_edit, OMOMI_OT_reset_edits, OMOMI_OT_apply)
+class OMOMI_OT_back_to_preview(bpy.types.Operator):
+    """Show the quick preview of the sliders again in place of the new mesh, which Apply still makes"""
+
+    bl_idname = "omomi.back_to_preview"
+    bl_label = "Back to Preview (Esc)"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return live.shows_new_mesh()
+
+    def execute(self, context: Any) -> Any:
+        live.back_to_sliders()
+        return {"FINISHED"}
+
+
+CLASSES = (
+    OMOMI_OT_add_edit, OMOMI_OT_remove_edit, OMOMI_OT_move_edit, OMOMI_OT_reset_edits, OMOMI_OT_apply,
+    OMOMI_OT_back_to_preview,
+)  # fmt: skip
 
 
 def prepare(obj: Any, scene: Any) -> None:

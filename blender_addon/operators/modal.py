@@ -3,6 +3,8 @@ mode and from scripts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import bpy
@@ -71,6 +73,7 @@ class RunOperator(PolledOperator):
 
     _timer: Any = None
     _run: Task | None = None
+    _paused: Mapping[int, bool] = MappingProxyType({})
 
     def invoke(self, context: Any, event: Any) -> Any:
         if bpy.app.background or self.wait:
@@ -137,9 +140,10 @@ class RunOperator(PolledOperator):
             return outcome
         try:
             client: Any = process.started()
-            live.stop()
+            self._paused = live.pause()
             self._run = self._make(context, client, stream)
         except OmomiError as error:
+            live.resume(self._paused)
             self.report({"ERROR"}, explain(error))
             return {"CANCELLED"}
         fits.set_current(self._run)
@@ -154,6 +158,7 @@ class RunOperator(PolledOperator):
         outcome = self._done(context, run)
         if run.errors:
             self.report({"ERROR"}, "\n".join(explain(error, f"Press {self.bl_label}") for error in run.errors))
+        live.resume(self._paused)
         return outcome
 
     def _stop_timer(self, context: Any) -> None:

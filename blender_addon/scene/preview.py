@@ -11,6 +11,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 from numpy.typing import NDArray
 
 from . import mesh_io
@@ -19,12 +20,14 @@ NAME = "Omomi Preview"
 MARK = "omomi_preview"
 # Of the faces, so that only positions are written while they stay.
 SHOWN = "omomi_preview_faces"
+# On an object that is veiled: its own display type. Undo and files bring back both or neither.
+VEILED = "omomi_display_type"
 
 
 def show(key: str, name: str, vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> None:
     """Make the preview marked ``key`` show this mesh (world frame, world units)."""
-    found: Any = next((obj for obj in bpy.data.objects if obj.get(MARK) == key), None)
-    obj = found or _new(key, name)
+    obj: Any = _found(key) or _new(key, name)
+    carry(key, np.eye(4))
     mesh = obj.data
     if len(mesh.vertices) == len(vertices) and len(mesh.polygons) == len(faces) and obj.get(SHOWN) == _digest(faces):
         mesh_io.move_vertices(mesh, vertices.astype(np.float32))
@@ -33,14 +36,45 @@ def show(key: str, name: str, vertices: NDArray[np.floating], faces: NDArray[np.
         obj[SHOWN] = _digest(faces)
 
 
+def carry(key: str, matrix: NDArray[np.float64]) -> None:
+    """Place the preview marked ``key``: matrix (4, 4) from where it was shown."""
+    obj = _found(key)
+    # Blender keeps place, turn and scale in f32, and would draw anew for the last bit.
+    if obj is not None and not np.allclose(np.array(obj.matrix_basis), matrix, 1e-6, 1e-7):
+        obj.matrix_basis = Matrix(matrix.tolist())
+
+
 def remove(key: str) -> None:
     """Remove the preview marked ``key``."""
     remove_all_but({obj[MARK] for obj in bpy.data.objects if MARK in obj} - {key})
 
 
 def remove_all_but(keys: Collection[str]) -> None:
-    """Remove every preview that is not marked with one of ``keys``, and the collection with the last."""
+    """Remove every preview that is not marked with one of ``keys``, and the collection with the last. No object but
+    those with these uids stays veiled."""
     remove_objects([obj for obj in bpy.data.objects if MARK in obj and obj[MARK] not in keys], MARK)
+    unveil_all_but(keys)
+
+
+def veil(obj: Any) -> None:
+    """Draw no more than the box of an object: its surface would be seen through the holes of its preview. It stays
+    selected and active."""
+    if VEILED not in obj and obj.library is None:
+        obj[VEILED] = obj.display_type
+        obj.display_type = "BOUNDS"
+
+
+def unveil_all_but(keys: Collection[str]) -> None:
+    """Draw all objects as before, but for those with these uids."""
+    for obj in [obj for obj in bpy.data.objects if VEILED in obj and str(obj.session_uid) not in keys]:
+        unveil(obj)
+
+
+def unveil(obj: Any) -> None:
+    """Draw an object as before."""
+    if VEILED in obj:
+        obj.display_type = obj[VEILED]
+        del obj[VEILED]
 
 
 def remove_objects(objects: list[Any], mark: str) -> None:
@@ -75,6 +109,10 @@ def redraw() -> None:
     """Have all 3D views drawn again."""
     for area in view_areas():
         area.tag_redraw()
+
+
+def _found(key: str) -> Any | None:
+    return next((obj for obj in bpy.data.objects if obj.get(MARK) == key), None)
 
 
 def _digest(faces: NDArray[np.int32]) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.fit_options import FitOptions
 from ..backend.protocol.messages import MeshFrame
+from ..backend.protocol.names import MOVEMENT
 from ..backend.protocol.requests import EditTarget, FitRequest, PoseRequest, StackRequest
 from ..scene import mesh_io
 from ..text import Refusal
@@ -75,6 +76,11 @@ class BackendFit:
     def body(self) -> EditTarget:
         """The mesh whose vertices the edits move."""
         return EditTarget.FIT if self.stack is None else self.stack[0]
+
+    def by_network(self, strengths: Sequence[float]) -> bool:
+        """Whether the network makes the new mesh of the stack at these strengths."""
+        gears = (said.get("gear", MOVEMENT) for said in self.told)
+        return any(strength and gear != MOVEMENT for strength, gear in zip(strengths, gears, strict=False))
 
     @property
     def faces(self) -> NDArray[np.int32]:
@@ -172,6 +178,7 @@ def note(obj: Any, fit: BackendFit) -> None:
     for edit, said in zip(obj.omomi.edits, fit.told, strict=False):
         edit.note = " ".join(said.get("warnings", ()))
         edit.foretold = said.get("foretold") or (0.0, 0.0)
+        edit.gear = said.get("gear", "")
 
 
 def asked(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.errors import OmomiError
-from ..backend.protocol.names import ATTRIBUTES, MOST_SLIDERS, PLAUSIBLE, card_members, card_sliders
+from ..backend.protocol.names import ATTRIBUTES, DELTA, MOST_SLIDERS, PLAUSIBLE, card_members, card_sliders
 from ..backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef
 from ..scene import mesh_io
 from ..text import Refusal
@@ -208,6 +208,11 @@ def outside(edit: Any) -> bool:
     """Whether the topology changes at this strength, as measured or as expected."""
     low, high = _safe_range(edit)
     return not edit.mute and (edit.safe or low < high) and not low <= edit.strength <= high
+
+
+def makes_new_mesh(edit: Any) -> bool:
+    """Whether the edit acts, and the network makes the whole of it."""
+    return edit.gear == DELTA and not edit.mute and edit.strength != 0
 
 
 def safe_text(edit: Any) -> str:

@@ -1,21 +1,26 @@
-"""The live preview: the shape of the edits while their sliders are dragged.
+"""The live preview: the shape of the edits while their sliders are dragged, and the new mesh once these rest.
 
 A change of a property only marks its object. In the window a timer asks the backend where the vertices are, one request
 at a time and with the newest strengths, and writes them into the shape key of the edits or, where there is none, into a
-preview. Undo and redo bring back strengths and shape key together; what had not arrived is computed again.
+preview. Where the network makes the result, the preview then shows the new mesh, coarse to fine, until the next touch.
+Nothing but previews and shape keys is written, and no undo step is made. Undo and redo bring back strengths and shape
+key together; what had not arrived is computed again.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import bpy
 import numpy as np
+from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
-from ..backend.protocol.requests import EditTarget
+from ..backend.protocol.messages import MeshFrame
+from ..backend.protocol.requests import EditTarget, RemeshRequest
 from ..scene import mesh_io, preview, shape_key
 from ..text import Refusal, explain
 from . import backend_fit, edits, fits, process
@@ -25,13 +30,42 @@ from .task import Client, Task, Work
 TICK_SECONDS = 1 / 60
 # For so long after a step of a slider the next one does not look again whether scan and masks have changed.
 TRUST_SECONDS = 0.7
+# Sliders rest when they have not moved for so long; shorter, and the new mesh would be begun within a drag.
+REST_SECONDS = 0.4
+# How often to look whether the object of a preview is still there.
+WATCH_SECONDS = 0.25
+
+
+class ShownMesh(NamedTuple):
+    """What a preview shows."""
+
+    vertices: NDArray[np.float64]  # (n, 3) world
+    faces: NDArray[np.int32]  # (m, 3)
+    matrix: NDArray[np.float64]  # (4, 4): where the object was in the world
+
+
+class LiveTask(Task):
+    """Work on one object: to follow its sliders, or to make its new mesh."""
+
+    def __init__(
+        self, uid: int, work: Work, on_frame: Callable[[MeshFrame], None] | None = None, *, makes: bool
+    ) -> None:
+        self.uid = uid
+        self.makes = makes
+        super().__init__(process.started(), work, "opening the scan", on_frame=on_frame)
+
 
 _numbers = itertools.count(1)
 _marked: dict[int, int] = {}
-_previewed: set[int] = set()
+# When the new mesh of an object is to be begun.
+_due: dict[int, float] = {}
+# What previews show of the sliders.
+_previewed: dict[int, ShownMesh] = {}
+# Objects whose preview shows the new mesh, or what comes on the way to it, once there is something.
+_made: dict[int, ShownMesh | None] = {}
 _trusted: tuple[Any, ...] = ()
 _trusted_until = 0.0
-_task: Task | None = None
+_task: LiveTask | None = None
 _error = ""
 
 
@@ -49,33 +83,50 @@ def mark(obj: Any | None) -> None:
     """The shape of this object's stack may have changed; None: a setting that concerns all objects has."""
     global _error
     active = bpy.context.view_layer.objects.active if obj is None else obj
-    uids = {active.session_uid} if active is not None and len(active.omomi.edits) else set()
+    uids = set(_previewed) if obj is None else set()
+    if active is not None and (len(active.omomi.edits) or active.session_uid in _previewed):
+        uids.add(active.session_uid)
     _error = ""
-    for uid in uids | (_previewed if obj is None else set()):
+    for uid in uids:
         _marked[uid] = next(_numbers)
+        _due[uid] = time.monotonic() + REST_SECONDS
     if _marked and not bpy.app.background and not bpy.app.timers.is_registered(_tick):
         bpy.app.timers.register(_tick, first_interval=0.0)
 
 
 def stop() -> None:
     """Send no more requests and remove the previews. The shape keys stay as they are."""
-    global _task, _error, _trusted
-    _marked.clear()
-    _previewed.clear()
-    if _task is not None:
-        _task.abandon()
-    _task, _error, _trusted = None, "", ()
+    global _error, _trusted
+    _drop_task()
+    for known in (_marked, _due, _previewed, _made):
+        known.clear()
+    _error, _trusted = "", ()
     fits.sweep_previews()
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
+
+
+def pause() -> dict[int, bool]:
+    """`stop`, for a run that needs the backend for itself. Returns what `resume` needs."""
+    objects = {uid: mesh_io.object_by_uid(uid) for uid in (*_marked, *_previewed)}
+    stop()
+    return {uid: obj.visible_get() for uid, obj in objects.items() if obj is not None}
+
+
+def resume(paused: Mapping[int, bool]) -> None:
+    """Show again what sliders say, but for objects that the run has hidden, as it does where there is a result."""
+    for uid, visible in paused.items():
+        obj = mesh_io.object_by_uid(uid)
+        if obj is not None and obj.visible_get() == visible:
+            mark(obj)
 
 
 def after_history() -> None:
     """Undo or redo happened: mark the objects whose preview or shape key does not match their strengths."""
     objects: Any = bpy.data.objects
     for obj in objects:
-        if obj.type == "MESH" and len(obj.omomi.edits):
-            stale = shape_key.find(obj) is not None and not shape_key.shows(obj)
+        if obj.type == "MESH":
+            stale = len(obj.omomi.edits) and shape_key.find(obj) is not None and not shape_key.shows(obj)
             if stale or obj.session_uid in _previewed:
                 mark(obj)
 
@@ -85,37 +136,103 @@ def body_of(obj: Any, result: str) -> EditTarget:
     return EditTarget.SCAN if result == "SHAPE_KEY" and len(obj.data.polygons) else EditTarget.FIT
 
 
+def shows_new_mesh() -> bool:
+    """Whether a new mesh is made or shown in place of the sliders' own preview."""
+    return bool(_made) or (_task is not None and _task.makes)
+
+
+def back_to_sliders() -> None:
+    """Show what the sliders say in place of new meshes, and make none before the next touch."""
+    if _task is not None and _task.makes:
+        _drop_task()
+    _due.clear()
+    for uid in list(_made):
+        _show_posed(uid)
+    preview.redraw()
+
+
 def _tick() -> float | None:
-    return TICK_SECONDS if pump() else None
+    if pump():
+        return TICK_SECONDS
+    return WATCH_SECONDS if _previewed else None
 
 
 def pump() -> bool:
     """Do one step, without blocking. Returns whether anything is left to do."""
-    global _task, _error
+    global _task
+    if not _marked:
+        _look_after_previews()
     if fits.current() is not None:
         # A run has the backend for itself; what is still marked comes after it.
-        if _task is not None:
-            _task.abandon()
-        _task = None
-        return bool(_marked)
+        _drop_task()
+        return bool(_marked or _due)
+    if _task is not None and _task.makes and _marked:
+        # The new mesh would be that of strengths that are gone, or keep another object's slider waiting.
+        _drop_task()
     if _task is None:
-        if not _marked:
-            return False
-        uid = next(iter(_marked))
         try:
-            _task = Task(process.started(), _follow(uid), "opening the scan")
+            _task = _next()
         except OmomiError as failure:
             _marked.clear()
+            _due.clear()
             _give_up(failure)
             return False
+    if _task is None:
+        return bool(_due)
     _task.step()
     if _task.over:
-        failures, _task = _task.errors, None
-        if failures:
+        ended, _task = _task, None
+        if ended.errors:
             # The object whose turn it was; the others have theirs.
-            _marked.pop(next(iter(_marked), 0), None)
-            _give_up(failures[0])
-    return _task is not None or bool(_marked)
+            _marked.pop(ended.uid, None)
+            _due.pop(ended.uid, None)
+            _give_up(ended.errors[0])
+            if ended.uid in _made:
+                _show_posed(ended.uid)
+    return _task is not None or bool(_marked or _due)
+
+
+def _next() -> LiveTask | None:
+    """The next task. Raises OmomiError where the backend cannot be started."""
+    if _marked:
+        uid = next(iter(_marked))
+        return LiveTask(uid, _follow(uid), makes=False)
+    now = time.monotonic()
+    uid = next((uid for uid, begin in _due.items() if begin <= now), 0)
+    if not uid:
+        return None
+    del _due[uid]
+    return LiveTask(uid, _make(uid), lambda frame: _show_made(uid, frame), makes=True)
+
+
+def _drop_task() -> None:
+    global _task
+    dropped, _task = _task, None
+    if dropped is not None:
+        dropped.abandon()
+        if dropped.makes:
+            # Made again, unless its own slider has moved and says when.
+            _due.setdefault(dropped.uid, time.monotonic())
+
+
+def _look_after_previews() -> None:
+    """Let go of objects that undo or the artist has deleted, have previews go along with the others, and veil those
+    whose new mesh is shown, but for what is painted or sculpted."""
+    for uid in {*_previewed, *_due}:
+        obj = mesh_io.object_by_uid(uid)
+        if obj is None:
+            if _task is not None and _task.uid == uid:
+                _drop_task()
+            _due.pop(uid, None)
+            _remove_preview(uid)
+            continue
+        made = _made.get(uid)
+        if (shown := made or _previewed.get(uid)) is not None:
+            preview.carry(str(uid), _matrix(obj) @ np.linalg.inv(shown.matrix))
+        if made is not None and obj.mode == "OBJECT":
+            preview.veil(obj)
+        else:
+            preview.unveil(obj)
 
 
 def _give_up(failure: OmomiError) -> None:
@@ -131,6 +248,7 @@ def _follow(uid: int) -> Work:
     obj = mesh_io.object_by_uid(uid)
     if obj is None or edits.is_neutral(obj.omomi.edits):
         _marked.pop(uid, None)
+        _due.pop(uid, None)
         _show_rest(uid, obj)
     else:
         yield from backend_fit.retried(uid, lambda: _poses(process.started(), uid))
@@ -158,7 +276,23 @@ def _poses(client: Client, uid: int) -> Work:
             _show(uid, obj, subject, vertices, stamp)
         if _marked.get(uid) == number:
             del _marked[uid]
+            if bpy.context.scene.omomi.result == "SHAPE_KEY" or not subject.by_network(strengths):
+                _due.pop(uid, None)
         _trusted_until = time.monotonic() + TRUST_SECONDS
+
+
+def _make(uid: int) -> Work:
+    """Ask for the new mesh of one object, as Apply does; its frames are shown as they come."""
+    yield from backend_fit.retried(uid, lambda: _made_mesh(process.started(), uid))
+
+
+def _made_mesh(client: Client, uid: int) -> Work:
+    settings = FitSettings.of(bpy.context.scene.omomi)
+    _made.pop(uid, None)
+    # A scan that the backend has lost is fitted again first, and nobody wants to see that.
+    yield from backend_fit.stacked(client, uid, settings, EditTarget.FIT)
+    _made[uid] = None
+    yield from backend_fit.asked(client, uid, settings, EditTarget.FIT, RemeshRequest)
 
 
 def _show(uid: int, obj: Any, subject: backend_fit.BackendFit, vertices: Any, stamp: str) -> None:
@@ -167,17 +301,47 @@ def _show(uid: int, obj: Any, subject: backend_fit.BackendFit, vertices: Any, st
     in_key = subject.body is EditTarget.SCAN and shape_key.find(obj) is not None and shape_key.why_not(obj) is None
     if in_key and len(vertices) == len(obj.data.vertices):
         shape_key.write(obj, vertices - subject.rest, subject.linear, stamp)
+        _remove_preview(uid)
     else:
-        place = np.asarray(subject.frame.origin) + np.array(obj.matrix_world, np.float64)[:3, 3]
-        preview.show(str(uid), obj.name, vertices + place, subject.faces)
-        _previewed.add(uid)
+        matrix = _matrix(obj)
+        place = np.asarray(subject.frame.origin) + matrix[:3, 3]
+        _previewed[uid] = ShownMesh(vertices + place, subject.faces, matrix)
+        _show_posed(uid)
     preview.redraw()
+
+
+def _show_posed(uid: int) -> None:
+    """Show what the sliders say, as it was last answered."""
+    _made.pop(uid, None)
+    obj = mesh_io.object_by_uid(uid)
+    if obj is not None and uid in _previewed:
+        preview.unveil(obj)
+        vertices, faces, _ = _previewed[uid]
+        preview.show(str(uid), obj.name, vertices, faces)
+
+
+def _show_made(uid: int, frame: MeshFrame) -> None:
+    """Show the new mesh of an object, or one on the way to it."""
+    obj = mesh_io.object_by_uid(uid)
+    if obj is not None and uid in _made:
+        matrix = _matrix(obj)
+        vertices, faces, _ = _made[uid] = ShownMesh(frame.world() + matrix[:3, 3], frame.faces, matrix)
+        preview.show(str(uid), obj.name, vertices, faces)
+        preview.redraw()
 
 
 def _show_rest(uid: int, obj: Any | None) -> None:
     if obj is not None and shape_key.find(obj) is not None and not shape_key.shows(obj):
         shape_key.reset(obj)
-    if uid in _previewed:
-        _previewed.discard(uid)
-        preview.remove(str(uid))
+    _remove_preview(uid)
     preview.redraw()
+
+
+def _remove_preview(uid: int) -> None:
+    _made.pop(uid, None)
+    if _previewed.pop(uid, None) is not None:
+        preview.remove(str(uid))
+
+
+def _matrix(obj: Any) -> NDArray[np.float64]:
+    return np.array(obj.matrix_world, np.float64)

@@ -6,6 +6,7 @@ from typing import Any
 
 import bpy
 
+from ..backend.protocol.names import NEW_MESH_NEEDED
 from ..scene import completions, fit_provenance, mesh_io
 from ..session import edits, fits, library, live, process
 from . import preferences
@@ -85,6 +86,8 @@ class OMOMI_PT_edits(Sidebar, bpy.types.Panel):
             _draw_edit(self.layout, context, obj, group.edits[group.active])
         lines(self.layout, live.error(), "ERROR")
         lines(self.layout, live.status(), "TIME")
+        if live.shows_new_mesh():
+            self.layout.operator("omomi.back_to_preview", icon="LOOP_BACK")
         row = self.layout.row(align=True)
         row.operator("omomi.apply", icon="CHECKMARK")
         row.operator("omomi.reset_edits", icon="LOOP_BACK")
@@ -197,6 +200,8 @@ def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     row.operator("omomi.sweep", text="", icon="VIEWZOOM")
     lines(layout, edit.transitions, "NONE")
     lines(layout, edit.note, "ERROR")
+    if context.scene.omomi.result == "SHAPE_KEY" and edits.makes_new_mesh(edit):
+        lines(layout, NEW_MESH_NEEDED.format(name=edit.name), "INFO")
     row = layout.row(align=True)
     row.prop(context.scene.omomi, "measure", text="")
     row.prop(context.scene.omomi, "value", text="")

@@ -148,8 +148,9 @@ class OmomiLayer(bpy.types.PropertyGroup):
         "reach": FloatVectorProperty(size=2),
         # Lines: what happens at the ends of the measured interval.
         "transitions": StringProperty(),
-        # What the backend says of the edit on this object.
+        # What the backend says of the edit on this object, and which gear makes its new mesh; empty where unknown.
         "note": StringProperty(),
+        "gear": StringProperty(),
     }  # fmt: skip
 
 

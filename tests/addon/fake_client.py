@@ -188,6 +188,11 @@ class FakeClient:
         }  # fmt: skip
         return [*coarse, self._frame(number, scan, vertices, faces), self._protocol.Done(number, report)]
 
+    def _remesh(self, number: int, handle: int, strengths: Any) -> list[Any]:
+        assert self._scans[handle]["deltas"] and self._scans[handle]["body"] == "fit"
+        *meshes, _ = self._apply(number, handle, strengths, "remeshed")
+        return [*meshes, self._protocol.Done(number, {})]
+
     def _sweep(self, number: int, handle: int, strengths: Any, layer: int, low: float, high: float, steps: int) -> Any:
         assert 0 <= layer < len(strengths) and low < high
         changes = [{"strength": 1.25, "change": "a tunnel through it closes"}]

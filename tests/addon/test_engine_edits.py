@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.addon.stand_ins import key, rest
+from tests.addon.stand_ins import key, previews, rest
+from tests.benchmarks.weight_cases import edited_member
 
 bpy = pytest.importorskip("bpy")
 
@@ -164,6 +165,59 @@ def test_an_edit_learned_from_a_pair_acts_on_another_object(engine: Any, make: A
     moved = np.linalg.norm(key(other) - rest(other), axis=1)
     tip = rest(other)[:, 0].argmax()
     assert moved[tip] == pytest.approx(0.15, abs=0.06) and moved[rest(other)[:, 0] < -0.3].max() < 0.02
+
+
+@pytest.fixture
+def drilled(engine: Any, make: Any) -> Any:
+    """A plate with an edit that drills it, learned from one other pair of plates; the result is a new mesh."""
+    bpy.context.scene.omomi.level = "1"
+    pair, other = (edited_member("drill", seed) for seed in (0, 3))
+    made = [make(name, scan.points, scan.faces) for name, scan in (("before", pair.before), ("after", pair.after))]
+    bpy.ops.omomi.add_pair()
+    assert bpy.ops.omomi.learn(name="drill") == {"FINISHED"}
+    for obj in made:
+        obj.select_set(False)
+    bpy.context.scene.omomi.result = "NEW"
+    plate = make("plate", other.before.points, other.before.faces)
+    assert bpy.ops.omomi.add_from_library(name="drill") == {"FINISHED"}
+    return plate
+
+
+def tunnels(mesh: Any) -> float:
+    return 1 - (len(mesh.vertices) - len(mesh.edges) + len(mesh.polygons)) / 2
+
+
+def test_at_rest_the_network_drills_the_preview_and_apply_the_result(engine: Any, drilled: Any, settle: Any) -> None:
+    settle()
+    (preview,) = previews()
+    assert tunnels(preview.data) == 1 and engine.live.error() == "" and drilled.data.shape_keys is None
+    # Touched again, it is solid at once, and its new mesh is that of the new strength.
+    drilled.omomi.edits[0].strength = 0.1
+    while engine.live._marked:
+        engine.live.pump()
+    assert tunnels(preview.data) == 0
+    settle()
+    assert tunnels(previews()[0].data) == 0
+    drilled.omomi.edits[0].strength = 1.0
+    assert bpy.ops.omomi.apply() == {"FINISHED"}
+    made = bpy.data.objects["plate.edit"]
+    assert tunnels(made.data) == 1 and engine.mesh_io.open_loops(made.data) == 0 and previews() == []
+    assert len(drilled.data.vertices) and tunnels(drilled.data) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_backend_killed_while_it_drills_leaves_the_scan_and_is_replaced(
+    engine: Any, drilled: Any, settle: Any
+) -> None:
+    before = rest_of(drilled)
+    while not engine.live.shows_new_mesh():
+        engine.live.pump()
+    os.kill(engine.process.running().pid, signal.SIGKILL)
+    settle()
+    assert "Move the slider to try again" in engine.live.error() and np.array_equal(rest_of(drilled), before)
+    drilled.omomi.edits[0].strength = 0.9
+    settle()
+    assert engine.live.error() == "" and tunnels(previews()[0].data) == 1
 
 
 def test_a_broken_file_is_named_and_muting_it_is_the_way_out(engine: Any, make: Any) -> None:

@@ -11,6 +11,9 @@ change, which is where the true solids before and after differ:
 - beside: wrong within .1 of it, less what the plain fit has wrong there;
 - drift: changed farther away.
 
+preview: the median distance (voxels), at a quarter of the strength, of the surface that a delta makes anew from what a
+slider in motion shows.
+
 It needs no scans and nothing beside the backend's own packages.
 """
 
@@ -26,7 +29,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from backend.edits.apply import apply_stack
+from backend.edits.apply import apply_stack, new_mesh
 from backend.edits.edit_file import save_edit
 from backend.edits.fitted_scan import FittedScan
 from backend.edits.gear import Gear
@@ -35,7 +38,9 @@ from backend.edits.pair_fields import CRUMB
 from backend.edits.stack import EditSession
 from backend.engine import OnnxEngine, fit_scan
 from backend.errors import OmomiError
+from backend.field.bricks import voxel_size
 from backend.field.fit import FittedMesh, ignore
+from backend.geometry.nearest import nearest_on_mesh
 from backend.geometry.topology import betti_of_occupancy
 from backend.geometry.winding_number import winding_grid
 from backend.protocol.fit_options import FitOptions
@@ -52,6 +57,9 @@ BETTI = 0.95
 DRIFT, LARGEST_DRIFT = 0.02, 0.1
 LEARN_SECONDS, FIRST_FRAME_SECONDS, APPLY_SECONDS = 4.0, 0.3, 2.0
 LEVEL, RESOLUTION = 2, 128
+PREVIEW_VOXELS, PREVIEW_STRENGTH = 0.3, 0.25
+MADE_ANEW = 0.1
+"""Voxels that a place of the new mesh lies off the fit's surface."""
 BESIDE = 0.1
 """Canonical distance up to which a place is beside the wanted change."""
 EXAMPLES, MEMBERS, QUICK_MEMBERS = 3, 20, 3
@@ -108,7 +116,7 @@ def applied(engine: OnnxEngine, fitted: FittedScan, path: Path) -> tuple[dict, n
     # nothing that an earlier edit has found out about the scan
     session = EditSession(replace(fitted))
     started = time.perf_counter()
-    stack = session.lay(EditTarget.FIT, [Layer(path.stem, 1.0, path=str(path))], None, ignore)
+    stack = session.lay(EditTarget.FIT, [Layer(path.stem, 1.0, path=str(path))], None, ignore, engine.model)
     frames: list[float] = []
 
     def frame(_: FittedMesh) -> None:
@@ -117,15 +125,27 @@ def applied(engine: OnnxEngine, fitted: FittedScan, path: Path) -> tuple[dict, n
     before, laid, processor = engine.model.runs.total(), time.perf_counter(), time.process_time()
     made = apply_stack(session, [1.0], Outcome.REMESHED, engine.model, ignore, frame)
     ended, processor = time.perf_counter(), time.process_time() - processor
+    gear = stack.layers[0].summary["gear"]
     row = {
-        "gear": stack.layers[0].summary["gear"],
+        "gear": gear,
         "lay_seconds": laid - started,
         "first_frame": frames[0] - laid if frames else None,
         "seconds": ended - laid,
         "processor_seconds": processor,
         "runs": engine.model.runs.total() - before,
     }
+    row["preview"] = preview_distance(engine, session) if gear == Gear.DELTA else None
     return row, enclosed(fitted, made.vertices, made.faces)
+
+
+def preview_distance(engine: OnnxEngine, session: EditSession) -> float:
+    """See ``preview`` above; of the one delta on a fit."""
+    stack, strengths = session.stack, [PREVIEW_STRENGTH]
+    vertices = session.fitted.to_canonical(new_mesh(session, strengths, engine.model, ignore)[0])
+    shown = session.fitted.to_canonical(stack.pose(strengths))
+    voxel, faces = voxel_size(session.fitted.level), stack.mesh.faces
+    anew = nearest_on_mesh(stack.mesh.vertices, faces, vertices).distance > MADE_ANEW * voxel
+    return float(np.median(nearest_on_mesh(shown, faces, vertices[anew]).distance)) / voxel if anew.any() else 0.0
 
 
 def rows_of(engine: OnnxEngine, member: Edited, paths: Sequence[Path]) -> list[dict]:
@@ -195,6 +215,8 @@ def bars(rows: Sequence[dict]) -> list[Bar]:
     frames = [row["first_frame"] for row in done if row["first_frame"] is not None]
     found.append(_median("first frame, median (s)", frames, FIRST_FRAME_SECONDS))
     found.append(_median("new mesh, median (s)", [row["seconds"] for row in done], APPLY_SECONDS))
+    previews = [row["preview"] for row in done if row.get("preview") is not None]
+    found.append(_median(f"preview at strength {PREVIEW_STRENGTH}, median (voxels)", previews, PREVIEW_VOXELS))
     ran = [float(row["runs"] > 0) for row in done if row["gear"] == Gear.DELTA]
     return [*found, Bar("deltas: the network runs", mean(ran), 1.0, False, len(ran))]
 

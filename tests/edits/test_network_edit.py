@@ -13,7 +13,7 @@ import trimesh
 pytest.importorskip("onnxruntime")
 
 from backend.cli.main import main
-from backend.edits.apply import apply_stack, check_stack
+from backend.edits.apply import apply_stack, check_stack, new_mesh
 from backend.edits.fitted_scan import FittedScan
 from backend.edits.gear import Gear
 from backend.edits.learn import learn_from
@@ -22,10 +22,12 @@ from backend.edits.stack import EditSession
 from backend.edits.sweep import sweep_stack
 from backend.engine import OnnxEngine, fit_scan
 from backend.errors import ErrorCode, OmomiError
+from backend.field.bricks import voxel_size
 from backend.field.fit import FittedMesh
 from backend.field.onnx_model import CancelToken
 from backend.formats.mesh_files import load_scan
 from backend.formats.raw_scan import RawScan
+from backend.geometry.nearest import nearest_on_mesh
 from backend.geometry.topology import betti_of_mesh
 from backend.protocol.fit_options import FitOptions
 from backend.protocol.recipe import Layer, MaskRef
@@ -126,6 +128,52 @@ def test_a_result_with_the_same_vertices_says_that_it_needs_a_new_mesh(
     kept = apply_stack(laid(session, folder), [1.0], Outcome.CARRIED, engine.model, ignore)
     assert len(kept.vertices) == len(session.stack.mesh.vertices)
     assert any("needs a new mesh" in text for text in kept.summary["warnings"])
+
+
+def test_a_slider_shows_what_the_network_makes_to_first_order(
+    session: EditSession, folder: Path, engine: OnnxEngine
+) -> None:
+    layer = Layer("drill", 1.0, path=str(folder / "drill.omomi"))
+    stack = session.lay(EditTarget.FIT, [layer], None, ignore, engine.model)
+    mesh, voxel = stack.mesh, voxel_size(session.fitted.level)
+    made = apply_stack(session, [0.25], Outcome.REMESHED, engine.model, ignore)
+    vertices = session.fitted.to_canonical(made.vertices)
+
+    def apart(shown: np.ndarray) -> float:
+        """Median distance (voxels) of the changed surface from what is shown (n, 3), canonical."""
+        changed = nearest_on_mesh(mesh.vertices, mesh.faces, vertices).distance > 0.1 * voxel
+        return float(np.median(nearest_on_mesh(shown, mesh.faces, vertices[changed]).distance)) / voxel
+
+    assert apart(session.fitted.to_canonical(stack.pose([0.25]))) <= 0.3 < apart(mesh.vertices)
+    assert stack.pose([0.0]).tobytes() == stack.world.astype(np.float32).tobytes()
+
+
+def test_a_slider_at_rest_shows_what_apply_makes(session: EditSession, folder: Path, engine: OnnxEngine) -> None:
+    frames: list[FittedMesh] = []
+    applied = apply_stack(laid(session, folder), [1.0], Outcome.REMESHED, engine.model, ignore)
+    vertices, faces, sigma = new_mesh(session, [1.0], engine.model, ignore, frames.append)
+    assert np.array_equal(vertices, applied.vertices) and np.array_equal(faces, applied.faces)
+    assert np.array_equal(sigma, applied.sigma) and [frame.level for frame in frames] == [0]
+    with pytest.raises(OmomiError) as caught:
+        new_mesh(session, [0.0], engine.model, ignore)
+    assert caught.value.code is ErrorCode.BAD_OPTION
+
+
+def test_a_result_with_the_same_vertices_is_the_movement_to_the_bit(
+    session: EditSession, folder: Path, engine: OnnxEngine
+) -> None:
+    plain = laid(session, folder).stack.moved([0.5])
+    layer = Layer("drill", 1.0, path=str(folder / "drill.omomi"))
+    stack = session.lay(EditTarget.FIT, [layer], None, ignore, engine.model)
+    kept = apply_stack(session, [0.5], Outcome.CARRIED, engine.model, ignore)
+    assert kept.vertices.tobytes() == stack.moved([0.5]).tobytes() == plain.tobytes()
+
+
+def test_a_mask_holds_back_what_a_slider_shows(session: EditSession, folder: Path, engine: OnnxEngine) -> None:
+    mask = MaskRef("sphere", centre=(-0.8, 0.0, 0.0), radius=0.1, falloff=0.05)
+    layer = Layer("drill", 1.0, path=str(folder / "drill.omomi"), mask=mask)
+    stack = session.lay(EditTarget.FIT, [layer], None, ignore, engine.model)
+    assert np.abs(stack.pose([1.0]) - stack.pose([0.0])).max() < 1e-3
 
 
 def test_a_check_looks_at_the_new_mesh_and_a_sweep_says_that_it_cannot(

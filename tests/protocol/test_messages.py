@@ -41,6 +41,7 @@ from backend.protocol.requests import (
     FitRequest,
     LearnRequest,
     PoseRequest,
+    RemeshRequest,
     Request,
     SampleRequest,
     SolveRequest,
@@ -73,6 +74,7 @@ MESSAGES: list[Message] = [
     StackRequest(4, 1, "fit", ()),
     PoseRequest(5, 1, (0.5, -1e9, 0.0)),
     ApplyRequest(6, 1, (), "carried"),
+    RemeshRequest(6, 1, (0.5,)),
     SweepRequest(7, 1, (0.25,), 0, -1.0, 2.0, 24),
     CheckRequest(8, 1, (1.0,), ""),
     SolveRequest(9, 1, (1.0,), 0, "thickness", 2.5),
@@ -245,7 +247,7 @@ def test_names_on_the_wire_stay() -> None:
     sent = {head.get("method") or head["result"]["method"] for head in heads if "error" not in head}
     assert sent == {
         "align", "apply", "audit", "blend", "cancel", "check", "done", "fit", "forget", "frame", "hello", "learn",
-        "ping", "pong", "pose", "progress", "sample", "shutdown", "solve", "stack", "sweep", "transfer",
+        "ping", "pong", "pose", "progress", "remesh", "sample", "shutdown", "solve", "stack", "sweep", "transfer",
     }  # fmt: skip
 
 
