@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -36,6 +36,8 @@ POSE_POINTS = 1500
 """Points of the scan that are registered anew for a place that an artist gives."""
 LIKE_FACING = 0.3
 """Least cosine between the normals of such a place and of where the edit belongs."""
+FARTHEST_PLACE = 0.2
+"""Canonical distance from the surface of a place that an artist gives."""
 NEAR_PLACE = 0.2
 """Distance (sizes) of such a place from where registration puts the edit up to which the warp is trusted."""
 PROBES, PROBE_REACH = 5000, 0.1
@@ -49,6 +51,8 @@ class AppliedEdit:
     edit: LearnedMovement
     alignment: Alignment
     probes: Surface
+    place: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))  # (3,) canonical, of the change
+    moved: bool = False  # whether the part is not where registration of the whole scan says
 
     def displacement(self, points: NDArray, normals: NDArray) -> NDArray[np.float64]:
         """Displacement (n, 3), canonical units of the scan, at strength 1; points (n, 3), unit normals (n, 3)."""
@@ -145,12 +149,14 @@ def apply_learned(
     found = alignments(surface, reference, adapt=adapt)
     if found[0].misfit > UNLIKE:
         raise OmomiError(ErrorCode.NOT_REGISTERED, f"{scan.name} does not look like the examples of this edit.")
+    whole: Alignment | None = None
     likely = [one for one in found if one.misfit < RIVAL * found[0].misfit] or found[:1]
     if at is not None and not edit.changes_nothing:
         chosen = [_alignment_at(at, likely, surface, edit)]
     elif part is not None and grid is not None:
         wholes = [refined(one, surface, reference) for one in likely]
-        chosen = part_alignments(part, grid, surface, min(wholes, key=lambda one: part.misfit(one, grid)))
+        whole = min(wholes, key=lambda one: part.misfit(one, grid))
+        chosen = part_alignments(part, grid, surface, whole)
     else:
         few, best = surface.thinned(2000), AppliedEdit(edit.movement, likely[0], probes)
         here = best.displacement(few.points, few.normals) if likely[1:] else np.zeros_like(few.points)
@@ -163,7 +169,19 @@ def apply_learned(
                     "the first example stands.",
                 )
         chosen = [refined(likely[0], surface, reference) if adapt else likely[0]]
-    return [AppliedEdit(edit.movement, one, probes) for one in chosen]
+    middle = edit.places.mean(axis=0, keepdims=True) if len(edit.places) else np.zeros((1, 3))
+    return [
+        AppliedEdit(edit.movement, one, probes, one.back(middle)[0], whole is not None and one is not whole)
+        for one in chosen
+    ]
+
+
+def said_of_places(found: Sequence[AppliedEdit], chosen: int) -> list[str]:
+    """What an artist should know of the places of an edit, of which ``chosen`` are used."""
+    if len(found) > 1:
+        acts = "on all of them" if chosen == len(found) else f"on {chosen} of them"
+        return [f"The part that it changes is at {len(found)} places of this scan: it acts {acts}."]
+    return ["The part that it changes is elsewhere on this scan: it acts there."] if found[0].moved else []
 
 
 def _alignment_at(at: NDArray, poses: Sequence[Alignment], surface: Surface, edit: LearnedEdit) -> Alignment:
@@ -174,6 +192,8 @@ def _alignment_at(at: NDArray, poses: Sequence[Alignment], surface: Surface, edi
     """
     reference, nearest = edit.movement.reference, int(np.argmin(((surface.points - at) ** 2).sum(axis=1)))
     place, facing = surface.points[nearest], surface.normals[nearest]
+    if np.linalg.norm(place - at) > FARTHEST_PLACE:
+        refuse("the place that was given for it is not at the surface of the scan")
     middle, centre = edit.places.mean(axis=0), reference.points.mean(axis=0)
     matcher, few = Matcher(reference.thinned(TARGETS), NORMAL_REACH * reference.size), surface.thinned(POSE_POINTS)
 

@@ -26,6 +26,21 @@ class Movement(Protocol):
 
 
 @dataclass(frozen=True)
+class SummedMovement:
+    """Movements that do not know of each other, such as one edit in several places."""
+
+    movements: tuple[Movement, ...]
+
+    def evaluate(self, points: NDArray, normals: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        move, variance = np.zeros((len(points), 3)), np.zeros(len(points))
+        for movement in self.movements:
+            own, doubt = movement.evaluate(points, normals)
+            move += own
+            variance += doubt**2
+        return move, np.sqrt(variance)
+
+
+@dataclass(frozen=True)
 class Displacement:
     """One edit at strength 1 on the vertices of a mesh, canonical. A slider multiplies it."""
 

@@ -14,22 +14,23 @@ from numpy.typing import NDArray
 from ..errors import ErrorCode, OmomiError, refuse
 from ..field.bricks import voxel_size
 from ..field.onnx_model import Model
-from ..field.weight_delta import FieldEdit
+from ..field.weight_delta import FieldEdit, SummedEdit
 from ..prior import shape_prior
-from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, ROW, SHAPE, Layer
+from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, ROW, SHAPE, Layer, Point
 from ..protocol.requests import EditTarget
-from .apply_learned import apply_learned
+from .apply_learned import AppliedEdit, apply_learned, said_of_places
 from .attributes import attribute, attribute_range
 from .blend import Blend, blend
 from .collision_margin import collision_margin
-from .displacement import Displacement, Edited, Movement, combine, displacement_of, masked, total
+from .displacement import Displacement, Edited, Movement, SummedMovement, combine, displacement_of, masked, total
 from .edit_file import StoredEdit, load_edit
 from .fitted_scan import EditableMesh, FittedScan, OnProgress
-from .gear import Gear
+from .gear import Gear, LearnedEdit
 from .head_delta import PlacedDelta, Placement
 from .learn import doubts
 from .masks import BoxMask, Mask, PaintedMask, SphereMask
 from .network_edit import first_order
+from .part import DistanceGrid
 from .shape_sliders import PLAUSIBLE, range_of, shape_edit
 
 SEEN = (-1.0, 2.0)
@@ -66,6 +67,7 @@ class FittedEdit:
     warnings: tuple[str, ...] = ()  # what an artist should know of it
     strict: bool = False  # whether other strengths are brought back to those that were seen
     delta: FieldEdit | None = None  # what makes a new mesh, where that is the network and not the movement
+    places: tuple[Point, ...] = ()  # world units, of the part that it changes, whether it acts there or not
     whole: dict[EditTarget, Displacement] = field(default_factory=dict)  # without a mask, by the mesh that it moves
     ahead: list[Displacement] = field(default_factory=list)  # what `preview` shows without a mask, once it is known
 
@@ -106,7 +108,7 @@ class EvaluatedLayer:
     @property
     def summary(self) -> dict[str, Any]:
         """What an artist is told: {"name", "kind", "strength", "misfit", "foretold", "gear": "delta", or
-        "movement" where the network has no part in it, "warnings"}."""
+        "movement" where the network has no part in it, "places": of the part that it changes, "warnings"}."""
         layer, fitted = self.layer, self.fitted
         return {
             "name": layer.edit,
@@ -115,6 +117,7 @@ class EvaluatedLayer:
             "misfit": fitted and fitted.misfit,
             "foretold": self.margin,
             "gear": "movement" if fitted is None or fitted.delta is None else "delta",
+            "places": [] if fitted is None else [list(place) for place in fitted.places],
             "warnings": self.warnings(layer.strength),
         }
 
@@ -223,6 +226,7 @@ class EditSession:
     fitted: FittedScan
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)  # world units, from which its meshes travel
     edits: dict[str, FittedEdit] = field(default_factory=dict)  # by what they are read from, least recently used first
+    placed: dict[str, list[AppliedEdit]] = field(default_factory=dict)  # learned edits in all their places, likewise
     _stack: Stack | None = None
     _blend: tuple[FittedScan, bool, Blend] | None = None
 
@@ -258,8 +262,9 @@ class EditSession:
         for number, (layer, region) in enumerate(zip(layers, regions, strict=True)):
             on_progress(number / len(layers), f"placing {layer.edit}")
             found.append(self._evaluated(layer, region, target, mesh, found, regions, model))
-        for key in list(self.edits)[: max(0, len(self.edits) - max(MOST_FITTED, len(layers)))]:
-            del self.edits[key]
+        for kept in (self.edits, self.placed):
+            for key in list(kept)[: max(0, len(kept) - max(MOST_FITTED, len(layers)))]:
+                del kept[key]
         self._stack = self._of(target, found)
         return self._stack
 
@@ -320,18 +325,34 @@ class EditSession:
             return self._kept(layer.edit, lambda: FittedEdit(attribute(layer.edit, scan, fit), edit_range(layer)))
         stored = stored_edit(layer)
 
-        def learned() -> FittedEdit:
-            edit = stored.edit
-            applied = apply_learned(edit.movement, scan)
-            delta = None
-            if edit.gear is Gear.DELTA and edit.delta is not None:
-                placement = Placement.of(applied.alignment)
-                # its lattice is made here, so that the first release of a slider need not wait for it
-                placement(np.zeros((1, 3)))
-                delta = PlacedDelta(edit.delta, placement)
-            return FittedEdit(applied, SEEN, applied.alignment.misfit, tuple(doubts(edit)), delta=delta)
+        at = None if layer.at is None else tuple(map(float, layer.at))
+        key = f"{stored.sha256}:{at}"
+        applied = self.placed[key] = self.placed.pop(key, None) or self._applied(stored.edit, at)
+        without = set(layer.without or ())
+        chosen = [one for number, one in enumerate(applied) if number not in without]
 
-        return self._kept(stored.sha256, learned)
+        def learned() -> FittedEdit:
+            edit, delta = stored.edit, None
+            if edit.gear is Gear.DELTA and edit.delta is not None:
+                delta = SummedEdit(tuple(PlacedDelta(edit.delta, Placement.of(one.alignment)) for one in chosen))
+                # their lattices are made here, so that the first release of a slider need not wait for them
+                delta.touches(np.zeros((1, 3)), 0.0)
+            places = tuple(tuple(map(float, scan.frame.to_world(one.place[None])[0])) for one in applied)
+            said = *doubts(edit), *said_of_places(applied, len(chosen))
+            return FittedEdit(
+                SummedMovement(tuple(chosen)), SEEN, applied[0].alignment.misfit, said, False, delta, places
+            )
+
+        return self._kept(f"{key}:{sorted(without)}", learned)
+
+    def _applied(self, edit: LearnedEdit, at: Point | None) -> list[AppliedEdit]:
+        """An edit in its places; at: world units."""
+        scan, fit = self.fitted.scan, self.fitted.fit
+        levels = () if fit is None or fit.field is None else fit.field.levels[:2]
+        grid = DistanceGrid.of(levels[-1]) if levels else None
+        return apply_learned(
+            edit, scan, grid=grid, at=None if at is None else self.fitted.to_canonical(np.array([at]))[0]
+        )
 
     def _kept(self, key: str, make: Callable[[], FittedEdit]) -> FittedEdit:
         # moved to the end: the least recently used are the first to go

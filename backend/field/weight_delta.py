@@ -65,6 +65,31 @@ class FieldEdit(Protocol):
 
 
 @dataclass(frozen=True)
+class SummedEdit:
+    """Edits of the field that do not know of each other, such as one edit in several places."""
+
+    edits: tuple[FieldEdit, ...]
+
+    def touches(self, centres: np.ndarray, reach: float) -> np.ndarray:
+        found = np.zeros(len(centres), bool)
+        for edit in self.edits:
+            found |= edit.touches(centres, reach)
+        return found
+
+    def at(self, number: int, points: np.ndarray, model: Model, cancel: CancelToken) -> np.ndarray:
+        found = np.zeros((len(points), 2), np.float32)
+        for edit in self.edits:
+            found += edit.at(number, points, model, cancel)
+        return found
+
+    def deviation(self, number: int, points: np.ndarray) -> np.ndarray:
+        variance = np.zeros(len(points))
+        for edit in self.edits:
+            variance += edit.deviation(number, points) ** 2
+        return np.sqrt(variance)
+
+
+@dataclass(frozen=True)
 class EditedLevel:
     """A level of a fit, and what edits make of it."""
 

@@ -86,6 +86,8 @@ class Layer:
     mask: MaskRef | None = None  # None: everywhere
     kind: str | None = None  # SHAPE for a slider of the model's shape code, None for an attribute or a file
     path: str = ""  # of the edit's file in a request; the files of a recipe lie beside it
+    at: Point | None = None  # world units: where a learned edit belongs on this scan; None: where Omomi finds its place
+    without: tuple[int, ...] | None = None  # numbers of places of a learned edit that are left alone; None: none
 
     def __post_init__(self) -> None:
         _file_name("the name of an edit", self.edit)
@@ -97,6 +99,12 @@ class Layer:
             refuse("mask must be a mask or absent")
         if self.kind is not None and (self.kind != SHAPE or self.sha256 or self.path):
             refuse(f"kind must be {SHAPE}, of an edit that has no file, or absent")
+        if (self.at is not None or self.without is not None) and self.source != "learned":
+            refuse("only an edit that was learned from examples has places")
+        if self.at is not None:
+            _settle(self, at=_point("at", self.at))
+        if self.without is not None:
+            _settle(self, without=_places(self.without))
         _settle(self, strength=_number("strength", self.strength), mute=_flag("mute", self.mute))
 
     @property
@@ -251,6 +259,12 @@ def _point(what: str, value: Any) -> Point:
         refuse(f"{what} must be three numbers")
     x, y, z = (_number(what, item) for item in value)
     return x, y, z
+
+
+def _places(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple) or len(value) > MOST_ENTRIES:
+        refuse(f"without must be a list of at most {MOST_ENTRIES} numbers")
+    return tuple(_integer("the number of a place", item) for item in value)
 
 
 def _label(what: str, value: Any) -> str:

@@ -54,7 +54,10 @@ def main() -> int:
         before = member("mug", seed).before
         scan = scan_of(before)
         vertices = (np.asarray(before.vertices) - scan.frame.centre) * scan.frame.scale
-        move = apply_movement(apply_learned(LearnedEdit(edit), scan)[0], 1.0, vertices, before.faces).move / scan.frame.scale
+        move = (
+            apply_movement(apply_learned(LearnedEdit(edit), scan)[0], 1.0, vertices, before.faces).move
+            / scan.frame.scale
+        )
         shown += [before, trimesh.Trimesh(before.vertices + move, before.faces, process=False)]
     above = row([mesh for pair in examples for mesh in (pair.before, pair.after)], EXAMPLE_WORDS)
     save([above, row(shown, OTHER_WORDS)], options.output)

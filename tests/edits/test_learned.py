@@ -72,7 +72,10 @@ def moved_by(edit: LearnedMovement, mesh: trimesh.Trimesh, strength: float = 1.0
     """Displacement in the mesh's own units."""
     scan = scan_of(mesh.vertices, mesh.faces)
     vertices = (np.asarray(mesh.vertices) - scan.frame.centre) * scan.frame.scale
-    return apply_movement(apply_learned(LearnedEdit(edit), scan)[0], strength, vertices, mesh.faces).move / scan.frame.scale
+    return (
+        apply_movement(apply_learned(LearnedEdit(edit), scan)[0], strength, vertices, mesh.faces).move
+        / scan.frame.scale
+    )
 
 
 rotations = st.integers(0, 2**32 - 1).map(
@@ -257,7 +260,8 @@ def test_both_walls_of_a_thin_plate_may_move_apart() -> None:
     edit = learn_movement([pair_difference(scan, scan_of(after, plate.faces))])[0]
     vertices = (points - scan.frame.centre) * scan.frame.scale
     move = (
-        apply_movement(apply_learned(LearnedEdit(edit), scan, adapt=False)[0], 1.0, vertices, plate.faces).move[:, 2] / scan.frame.scale
+        apply_movement(apply_learned(LearnedEdit(edit), scan, adapt=False)[0], 1.0, vertices, plate.faces).move[:, 2]
+        / scan.frame.scale
     )
     middle = near > 0.8
     for side in (1, -1):
