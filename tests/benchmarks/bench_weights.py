@@ -11,6 +11,8 @@ change, which is where the true solids before and after differ:
 - beside: wrong within .1 of it, less what the plain fit has wrong there;
 - drift: changed farther away.
 
+Where a member has several parts, the examples show one of them, and the truth is the edit on all.
+
 preview: the median distance (voxels), at a quarter of the strength, of the surface that a delta makes anew from what a
 slider in motion shows.
 
@@ -27,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, label
 
 from backend.edits.apply import apply_stack, new_mesh
 from backend.edits.edit_file import save_edit
@@ -48,7 +50,7 @@ from backend.protocol.recipe import Layer
 from backend.protocol.requests import EditTarget, Outcome
 from tests.benchmarks.bars import Bar, Journal, mean, number, say, table, verdict, write_report
 from tests.benchmarks.cases import ROOT
-from tests.benchmarks.weight_cases import EDITS, ELSEWHERE, Edited, edited_member
+from tests.benchmarks.weight_cases import EDITS, ELSEWHERE, REPEATED, Edited, edited_member
 
 MEDIAN, SPREAD, SINGLE_MEDIAN = 0.1, 0.3, 0.2
 """Of E_in from three examples, its 90th percentile, and the median from one."""
@@ -60,6 +62,9 @@ LEVEL, RESOLUTION = 2, 128
 PREVIEW_VOXELS, PREVIEW_STRENGTH = 0.3, 0.25
 MADE_ANEW = 0.1
 """Voxels that a place of the new mesh lies off the fit's surface."""
+FOUND = 0.9
+MADE = 0.5
+"""Share of a wanted change that may be wrong where it counts as made."""
 BESIDE = 0.1
 """Canonical distance up to which a place is beside the wanted change."""
 EXAMPLES, MEMBERS, QUICK_MEMBERS = 3, 20, 3
@@ -79,10 +84,15 @@ def figures(result: np.ndarray, plain: np.ndarray, truth: tuple[np.ndarray, np.n
         return float(voxels.sum()) / volume
 
     wrong = result ^ after
+    parts, count = label(want)
+    sizes, missed = (np.bincount(parts[chosen], minlength=count + 1)[1:] for chosen in (want, want & wrong))
+    large = sizes > CRUMB
     return {
         "E_in": share(wrong & want),
         "beside": share(wrong & near) - share((plain ^ after) & near),
         "drift": share((result ^ plain) & far),
+        "parts": int(large.sum()),
+        "made": int((missed[large] < MADE * sizes[large]).sum()),
         "betti": list(betti_of_occupancy(result, CRUMB)),
         "betti_truth": list(betti_of_occupancy(after, CRUMB)),
     }
@@ -96,7 +106,7 @@ def enclosed(fitted: FittedScan, vertices: np.ndarray, faces: np.ndarray) -> np.
 
 def learned(engine: OnnxEngine, edit: str, k: int, path: Path) -> dict:
     """Learn an edit from k members and write it to a file. Returns what there is to say about it, and the seconds."""
-    members = [edited_member(edit, seed) for seed in range(k)]
+    members = [edited_member(edit, seed, example=True) for seed in range(k)]
     pairs = [(member.before, member.after) for member in members]
     row: dict = {"part": "learning", "edit": edit, "k": k}
     started, processor = time.perf_counter(), time.process_time()
@@ -128,6 +138,7 @@ def applied(engine: OnnxEngine, fitted: FittedScan, path: Path) -> tuple[dict, n
     gear = stack.layers[0].summary["gear"]
     row = {
         "gear": gear,
+        "places": len(stack.layers[0].summary["places"]),
         "lay_seconds": laid - started,
         "first_frame": frames[0] - laid if frames else None,
         "seconds": ended - laid,
@@ -168,7 +179,7 @@ def rows_of(engine: OnnxEngine, member: Edited, paths: Sequence[Path]) -> list[d
 
 def measure(engine: OnnxEngine, options: argparse.Namespace, journal: Journal) -> None:
     """Add the rows that are missing."""
-    for edit in options.edits or EDITS:
+    for edit in options.edits or (*EDITS, *REPEATED):
         for elsewhere in (False, True) if edit in ELSEWHERE else (False,):
             for seed in range(EXAMPLES, EXAMPLES + options.members):
                 case = {"part": "edits", "edit": edit, "elsewhere": elsewhere, "member": seed}
@@ -201,6 +212,10 @@ def bars(rows: Sequence[dict]) -> list[Bar]:
             found += _spread(f"{edit} elsewhere", [row["E_in"] for row in away], (MEDIAN, SPREAD))
             drift = [row["drift"] for row in away]
             found.append(_median(f"{edit} elsewhere: drift, median", drift, ELSEWHERE_DRIFT))
+    several = [row for row in usual if row["edit"] in REPEATED and row["k"] == EXAMPLES]
+    if several:
+        right = [float(row["made"] == row["parts"] == row.get("places")) for row in several]
+        found.append(Bar("several parts: all are found, none invented", mean(right), FOUND, False, len(right)))
     usual = [row for row in usual if row["k"] == EXAMPLES]
     right = [float(row["betti"] == row["betti_truth"]) for row in usual]
     drift = [row["drift"] for row in usual]
@@ -253,6 +268,7 @@ def edit_table(rows: Sequence[dict]) -> str:
                 number(float(np.median([row["beside"] for row in chosen]))),
                 f"{number(float(np.median(drift)))}, {number(max(drift))}",
                 f"{sum(row['betti'] == row['betti_truth'] for row in chosen)} of {len(chosen)}",
+                f"{sum(row['made'] for row in chosen)} of {sum(row['parts'] for row in chosen)}",
                 str(len(chosen) - len(done)),
                 number(mean([row["runs"] for row in done])),
                 number(known.get("seconds")),
@@ -261,13 +277,13 @@ def edit_table(rows: Sequence[dict]) -> str:
             ]
         )
     head = ["edit", "k", "gear", "median E_in", "90th percentile", "beside", "drift: median, worst", "Betti right"]
-    return table([*head, "refused", "runs", "learning (s)", "first frame (s)", "new mesh (s)"], shown)
+    return table([*head, "parts", "refused", "runs", "learning (s)", "first frame (s)", "new mesh (s)"], shown)
 
 
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Options of the command line. A run of fewer members than MEMBERS counts as quick."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--edits", nargs="+", choices=EDITS, help="all of them if not given")
+    parser.add_argument("--edits", nargs="+", choices=(*EDITS, *REPEATED), help="all of them if not given")
     parser.add_argument("--shots", nargs="+", type=int, default=[1, EXAMPLES], choices=(1, EXAMPLES))
     parser.add_argument("--members", type=int, default=MEMBERS, help="unseen ones for each edit")
     parser.add_argument("--resume", action="store_true", help="go on where the last run was cut off")

@@ -10,9 +10,9 @@ import pytest
 from backend.scan.prepare import prepare
 from tests.benchmarks.bars import Journal
 from tests.benchmarks.bench_weights import bars, edit_table, figures
-from tests.benchmarks.weight_cases import AWAY, EDITS, ELSEWHERE, PLATE, edited_member
+from tests.benchmarks.weight_cases import AWAY, EDITS, ELSEWHERE, PLATE, REPEATED, edited_member
 
-KINDS = [(edit, away) for edit in EDITS for away in (False, True) if not away or edit in ELSEWHERE]
+KINDS = [(edit, away) for edit in (*EDITS, *REPEATED) for away in (False, True) if not away or edit in ELSEWHERE]
 
 
 @pytest.mark.parametrize(("edit", "elsewhere"), KINDS)
@@ -49,6 +49,17 @@ def test_members_follow_their_number_and_a_part_elsewhere_is_neither_near_nor_lo
         assert AWAY[0] - 0.01 < away < AWAY[1] + 0.01
 
 
+def test_an_example_shows_one_of_several_parts_and_the_truth_all_of_them() -> None:
+    for edit in REPEATED:
+        one, every = (edited_member(edit, 3, example=shown) for shown in (True, False))
+        assert (one.before.points == every.before.points).all()
+        solids = [member.inside(prepare(member.before).frame, 64) for member in (one, every)]
+        shown, wanted = (figures(before, before, (before, after)) for before, after in solids)
+        assert shown["parts"] == 1 and 3 <= wanted["parts"] <= 5 and wanted["made"] == 0
+        before, after = solids[1]
+        assert figures(after, before, (before, after))["made"] == wanted["parts"]
+
+
 def test_figures_of_the_truth_of_nothing_done_and_of_a_change_far_away() -> None:
     axes = np.indices((40, 40, 40))
     before = np.asarray(np.abs(axes - 20).max(axis=0) < 8)
@@ -70,6 +81,7 @@ def test_figures_of_the_truth_of_nothing_done_and_of_a_change_far_away() -> None
 
 def test_a_refusal_counts_as_nothing_done_and_has_no_times() -> None:
     case = {"part": "edits", "edit": "fill", "k": 3, "elsewhere": False, "beside": 0.0, "drift": 0.0}
+    case |= {"parts": 1, "made": 1}
     done = {"E_in": 0.02, "betti": [1, 2, 0], "betti_truth": [1, 2, 0], "gear": "delta"}
     done |= {"seconds": 1.0, "first_frame": 0.2, "runs": 3}
     refused = {"E_in": 1.0, "betti": [1, 3, 0], "betti_truth": [1, 2, 0], "refused": "not alike"}
