@@ -93,6 +93,41 @@ def named(text: str) -> tuple[str, float]:
     return name, real()(value)
 
 
+def placed_at(text: str) -> tuple[str, tuple[float, ...]]:
+    """NAME=X,Y,Z."""
+    name, separator, numbers = text.partition("=")
+    found = tuple(real()(number) for number in numbers.split(","))
+    if not separator or len(found) != 3:
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=X,Y,Z")
+    return name, found
+
+
+def numbered(text: str) -> tuple[str, tuple[int, ...]]:
+    """NAME=N,N: places, counted from 1."""
+    name, separator, numbers = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=N,N")
+    return name, tuple(integer(1, 1000)(number) for number in numbers.split(","))
+
+
+def with_places(
+    layers: Sequence[Layer], at: Mapping[str, tuple[float, ...]], without: Mapping[str, tuple[int, ...]]
+) -> list[Layer]:
+    """Layers whose edits have a place, or leave places out, which are counted from 1; both by the edit's name. Raises
+    OmomiError(BAD_OPTION) where no layer has a name, or its edit was not learned."""
+    unknown = sorted({*at, *without} - {layer.edit for layer in layers})
+    if unknown:
+        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no edit called {unknown[0]:.80} to place.")
+    found = []
+    for layer in layers:
+        if layer.edit in at:
+            layer = replace(layer, at=at[layer.edit])
+        if layer.edit in without:
+            layer = replace(layer, without=tuple(number - 1 for number in without[layer.edit]))
+        found.append(layer)
+    return found
+
+
 def fit_options(arguments: argparse.Namespace, options: FitOptions | None = None) -> FitOptions:
     """How to fit: as ``options`` say, or as usual, at the level that was asked for."""
     from ..protocol.fit_options import FitOptions

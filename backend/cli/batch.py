@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import ErrorCode, OmomiError
 from ..protocol.requests import EditTarget
-from .arguments import MakeEngine, folder, integer, progress, recipe_layers, report, told, write_json
+from .arguments import MakeEngine, folder, integer, progress, recipe_layers, report, told, with_places, write_json
 from .edit import edit_scan
 
 
@@ -29,6 +29,7 @@ class _Task:
     recipe: Path
     recipe_hash: str
     remesh: bool
+    places: dict[str, tuple[float, ...]]  # world units, of edits by their name
     device: str
     threads: int
     site: tuple[str, ...]
@@ -45,6 +46,10 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     batch.add_argument("scans", nargs="+", type=Path, metavar="SCAN")
     batch.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for meshes and batch.json")
     batch.add_argument("--remesh", action="store_true", help="write new meshes, of what the moved ones enclose")
+    batch.add_argument(
+        "--places", type=Path, metavar="PLACES.json",
+        help='where edits belong on scans that are not to be searched: {"SCAN": {"EDIT": [X, Y, Z]}}',
+    )  # fmt: skip
     batch.add_argument("--workers", type=integer(1, 256), default=1, metavar="N", help="processes")
     batch.set_defaults(run=_run, misuse=batch.error)
 
@@ -57,11 +62,15 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     names = [scan.stem for scan in arguments.scans]
     if len(set(names)) < len(names):
         arguments.misuse("two scans have the same name, and results are named after their scans")
+    places = {} if arguments.places is None else read_places(arguments.places)
+    unknown = sorted(set(places) - set(names))
+    if unknown:
+        arguments.misuse(f"{arguments.places.name} places edits on {unknown[0]:.80}, which is none of the scans")
     target = folder(arguments.output)
     site = tuple(arguments.site)
     tasks = [
-        _Task(scan, target / f"{scan.stem}.ply", arguments.recipe, digest, arguments.remesh, arguments.device,
-              arguments.threads, site)
+        _Task(scan, target / f"{scan.stem}.ply", arguments.recipe, digest, arguments.remesh,
+              places.get(scan.stem, {}), arguments.device, arguments.threads, site)
         for scan in arguments.scans
     ]  # fmt: skip
     results = []
@@ -74,6 +83,25 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     write_json(target / "batch.json", summary)
     report(arguments, summary, f"{target}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
     return 1 if counts["failed"] else 0
+
+
+def read_places(path: Path) -> dict[str, dict[str, tuple[float, ...]]]:
+    """Places in world units by scan and edit, of a file {"SCAN": {"EDIT": [X, Y, Z]}}. Raises
+    OmomiError(UNREADABLE_FILE)."""
+    from ..formats.files import FormatError, parse_json, read_bounded, require, unreadable
+    from ..protocol.recipe import LARGEST_FILE, point
+
+    data = read_bounded(path, LARGEST_FILE)
+    try:
+        value = parse_json(data, "it")
+        require(isinstance(value, dict), "it is no object of scans")
+        for scan, edits in value.items():
+            require(isinstance(edits, dict), f"{scan!r:.80} is no object of edits")
+        return {scan: {edit: point(edit, at) for edit, at in edits.items()} for scan, edits in value.items()}
+    except FormatError as flaw:
+        raise unreadable(path.name, flaw) from flaw
+    except OmomiError as error:
+        raise unreadable(path.name, error.message[0].lower() + error.message[1:].rstrip(".")) from error
 
 
 def _results(tasks: list[_Task], workers: int, make_engine: MakeEngine) -> Iterator[dict[str, Any]]:
@@ -100,13 +128,16 @@ def _start(site: tuple[str, ...]) -> None:
 def _result(task: _Task, make_engine: MakeEngine) -> dict[str, Any]:
     """What became of one scan; its state is done, skipped or failed."""
     source = _digest(task.scan)
-    made_from = {"recipe": task.recipe_hash, "scan": source, "remesh": task.remesh}
+    made_from: dict[str, Any] = {"recipe": task.recipe_hash, "scan": source, "remesh": task.remesh}
+    if task.places:
+        made_from["places"] = {name: list(place) for name, place in task.places.items()}
     if _whole(task, made_from):
         return {"scan": str(task.scan), "output": str(task.output), "state": "skipped"}
     try:
         with progress(task.scan.name) as line:
             engine = make_engine(task.device, task.threads)
             options, layers = recipe_layers(task.recipe, None, engine.info().model_hash)
+            layers = with_places(layers, task.places, {})
             masks = None, task.recipe.parent
             found = edit_scan(task.scan, task.output, engine, options, layers, line, EditTarget.FIT, masks, task.remesh)
         write_json(task.record, {**made_from, "output": _digest(task.output)})

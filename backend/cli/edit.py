@@ -14,10 +14,13 @@ from .arguments import (
     edit_target,
     fit_options,
     layers_of,
+    numbered,
     open_session,
+    placed_at,
     progress,
     recipe_layers,
     report,
+    with_places,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +36,14 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     add_source(edit, many=True)
     edit.add_argument("-o", "--output", type=Path, required=True, metavar="OUT")
     edit.add_argument("--remesh", action="store_true", help="write a new mesh of the solid that the moved one encloses")
+    edit.add_argument(
+        "--at", type=placed_at, action="append", default=[], metavar="NAME=X,Y,Z",
+        help="where on SCAN a learned edit belongs, if it is not to find its place by itself",
+    )  # fmt: skip
+    edit.add_argument(
+        "--without", type=numbered, action="append", default=[], metavar="NAME=N,N",
+        help="places of a learned edit that are left alone, of those that a run before has listed",
+    )  # fmt: skip
     edit.add_argument("--recipe", type=Path, metavar="R.json", help="its edits and masks are looked for beside it")
     edit.add_argument("--save-recipe", type=Path, metavar="R.json")
     edit.set_defaults(run=_run, misuse=edit.error)
@@ -55,6 +66,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
             beside = arguments.recipe.parent
         options, more = layers_of(arguments.set, arguments.edit, arguments.mask, options)
         options, layers = fit_options(arguments, options), [*layers, *more]
+        layers = with_places(layers, dict(arguments.at), dict(arguments.without))
         masks = arguments.mask, beside
         summary = edit_scan(
             arguments.scan, arguments.output, engine, options, layers, line, edit_target(arguments), masks,
@@ -64,9 +76,11 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
             entries = tuple(replace(layer, path="") for layer in layers)
             write_recipe(arguments.save_recipe, Recipe(model, options, entries))
             summary["warnings"] += _elsewhere(arguments.save_recipe, layers, arguments.mask)
-    return report(
-        arguments, summary, f"{arguments.output}: {summary['moved']:.1%} of {summary['vertices']} vertices moved"
-    )
+    lines = [f"{arguments.output}: {summary['moved']:.1%} of {summary['vertices']} vertices moved"]
+    for layer in summary["layers"]:
+        for number, place in enumerate(layer["places"] if len(layer["places"]) > 1 else (), start=1):
+            lines.append(f"{layer['name']}, place {number}: {', '.join(f'{along:.4g}' for along in place)}")
+    return report(arguments, summary, *lines)
 
 
 def edit_scan(

@@ -62,7 +62,7 @@ class MaskRef:
         elif self.kind == "file":
             _file_name("the name of a mask", self.name)
         elif self.kind == "box":
-            low, high = _point("low", self.low), _point("high", self.high)
+            low, high = point("low", self.low), point("high", self.high)
             if any(a > b for a, b in zip(low, high, strict=True)):
                 refuse("the low corner of a box must not lie above its high corner")
             _settle(self, low=low, high=high)
@@ -70,7 +70,7 @@ class MaskRef:
             if _integer("the number of a mask", self.row) < 0:
                 refuse("masks are counted from 0")
         else:
-            _settle(self, centre=_point("centre", self.centre), radius=_number("radius", self.radius, 0.0))
+            _settle(self, centre=point("centre", self.centre), radius=_number("radius", self.radius, 0.0))
         _settle(self, falloff=_number("falloff", self.falloff, 0.0))
 
 
@@ -102,7 +102,7 @@ class Layer:
         if (self.at is not None or self.without is not None) and self.source != "learned":
             refuse("only an edit that was learned from examples has places")
         if self.at is not None:
-            _settle(self, at=_point("at", self.at))
+            _settle(self, at=point("at", self.at))
         if self.without is not None:
             _settle(self, without=_places(self.without))
         _settle(self, strength=_number("strength", self.strength), mute=_flag("mute", self.mute))
@@ -254,7 +254,8 @@ def _flag(what: str, value: Any) -> bool:
     return value
 
 
-def _point(what: str, value: Any) -> Point:
+def point(what: str, value: Any) -> Point:
+    """Three numbers; errors call them ``what``. Raises OmomiError(BAD_OPTION)."""
     if not isinstance(value, list | tuple) or len(value) != 3:
         refuse(f"{what} must be three numbers")
     x, y, z = (_number(what, item) for item in value)
