@@ -43,6 +43,8 @@ MOST_ROWS = 6_000
 """Voxels of each example that the ridge sees on a level; of twice as many a third cost .007 of the wanted change."""
 MOST_CHANGED = 20_000
 """Changed voxels of one example that place the centres."""
+MOST_EXACT = 5000
+"""Points that are taken into the edit's frame without the lattice of NODES."""
 NODES = 33
 """Nodes along the canonical cube on which the way into the edit's frame is computed; between them it is interpolated
 linearly, which costs a tenth of a voxel of 128^3."""
@@ -75,16 +77,41 @@ class Placement:
         """The same for points (n, 3) in the canonical cube, with the warp from a lattice."""
         found = self.similarity.points(points) + self.shift
         if self.warp.layers:
-            at = (np.asarray(points, np.float64).T + 1) * ((NODES - 1) / 2)
-            found += np.stack([map_coordinates(part, at, order=1, mode="nearest") for part in self._nodes], axis=1)
+            found += self._lattice.displacement(points)
         return found
 
     @cached_property
-    def _nodes(self) -> NDArray[np.float64]:
-        """Displacement (3, n, n, n) of the warp on the nodes."""
-        line = np.linspace(-1, 1, NODES)
-        nodes = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, 3)
-        return self.warp.displacement(self.similarity.points(nodes)).T.reshape(3, NODES, NODES, NODES)
+    def _lattice(self) -> WarpLattice:
+        return WarpLattice(self)
+
+
+class WarpLattice:
+    """The displacement of a warp on NODES^3 nodes of the canonical cube, each computed when it is first needed."""
+
+    def __init__(self, placement: Placement) -> None:
+        self._placement = placement
+        self._known = np.zeros((NODES,) * 3, bool)
+        self._moves = np.zeros((*self._known.shape, 3))
+
+    def displacement(self, points: NDArray) -> NDArray[np.float64]:
+        """Displacement (n, 3) at points (n, 3), interpolated linearly."""
+        at = ((np.asarray(points, np.float64) + 1) * ((NODES - 1) / 2)).clip(0, NODES - 1)
+        self._compute(np.minimum(at.astype(np.int64), NODES - 2))
+        return np.stack([map_coordinates(part, at.T, order=1) for part in np.moveaxis(self._moves, 3, 0)], axis=1)
+
+    def _compute(self, cells: NDArray) -> None:
+        """All corners of cells (n, 3)."""
+        needed = np.zeros_like(self._known)
+        x, y, z = cells.T
+        needed[x, y, z] = True
+        for axis in range(3):
+            needed |= np.roll(needed, 1, axis)
+        new = np.argwhere(needed & ~self._known)
+        if len(new):
+            x, y, z = new.T
+            nodes = new * (2 / (NODES - 1)) - 1
+            self._moves[x, y, z] = self._placement.warp.displacement(self._placement.similarity.points(nodes))
+            self._known |= needed
 
 
 @dataclass(frozen=True)
@@ -237,9 +264,10 @@ def _rows(
     # where both are truncated nothing is shown
     telling = np.flatnonzero((np.abs(before) < TRUNCATION) | (np.abs(after) < TRUNCATION) | (before != after))
     points = voxel_centres(telling, len(pair.before[number]))
+    known = pair.known(points)
+    telling, points = telling[known], points[known]
     places = placement(points)
     near = np.flatnonzero(np.isfinite(tree.query(places, distance_upper_bound=REACH * radius, workers=-1)[0]))
-    near = near[pair.known(points[near])]
     if len(near) > MOST_ROWS:
         near = np.sort(rng.choice(near, MOST_ROWS, replace=False))
     chosen = telling[near]
@@ -259,7 +287,9 @@ class PlacedDelta:
             return np.zeros(len(centres), bool)
         tree, far = known
         limit = far + reach * self.placement.scale
-        return np.isfinite(tree.query(self.placement(centres), distance_upper_bound=limit, workers=-1)[0])
+        # few and all over the scan, for which the lattice would be made where nobody needs it
+        way = self.placement.exact if len(centres) < MOST_EXACT else self.placement
+        return np.isfinite(tree.query(way(centres), distance_upper_bound=limit, workers=-1)[0])
 
     def at(self, number: int, points: NDArray, model: Model, cancel: CancelToken) -> NDArray[np.float32]:
         found = np.zeros((len(points), 2), np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -46,6 +46,7 @@ class FieldPair:
     after: tuple[NDArray[np.float32], ...]
     places: KDTree
     room: float = 1.0
+    _changed: dict[int, NDArray[np.float64]] = field(default_factory=dict)  # by level, once it is known
 
     def known(self, points: NDArray) -> NDArray[np.bool_]:
         """Whether both fits are known at points (k, 3) of their cube."""
@@ -62,6 +63,8 @@ class FieldPair:
 
     def changed(self, number: int) -> NDArray[np.float64]:
         """Centres (k, 3) of the voxels of a level that differ by more than noise does, in the fits' cube."""
+        if number in self._changed:
+            return self._changed[number]
         before, after = self.before[number], self.after[number]
         difference = np.abs(after.clip(-CERTAIN, CERTAIN) - before.clip(-CERTAIN, CERTAIN))
         band = (np.abs(before) < 2) & (np.abs(after) < 2)
@@ -74,7 +77,8 @@ class FieldPair:
         kept = peak > max(LEAST_PEAK, 2 * least)
         kept[0] = False
         centres = voxel_centres(np.flatnonzero(kept[groups]), len(before))
-        return centres[self.known(centres)]
+        self._changed[number] = centres[self.known(centres)]
+        return self._changed[number]
 
 
 def voxel_centres(voxels: NDArray, resolution: int) -> NDArray[np.float64]:

@@ -335,8 +335,6 @@ class EditSession:
             edit, delta = stored.edit, None
             if edit.gear is Gear.DELTA and edit.delta is not None:
                 delta = SummedEdit(tuple(PlacedDelta(edit.delta, Placement.of(one.alignment)) for one in chosen))
-                # their lattices are made here, so that the first release of a slider need not wait for them
-                delta.touches(np.zeros((1, 3)), 0.0)
             places = tuple(tuple(map(float, scan.frame.to_world(one.place[None])[0])) for one in applied)
             said = *doubts(edit), *said_of_places(applied, len(chosen))
             return FittedEdit(
