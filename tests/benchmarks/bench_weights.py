@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import distance_transform_edt, label
 
-from backend.edits.apply import apply_stack, new_mesh
+from backend.edits.apply import AppliedStack, apply_stack, new_mesh
 from backend.edits.edit_file import save_edit
 from backend.edits.fitted_scan import FittedScan
 from backend.edits.gear import Gear
@@ -63,6 +63,8 @@ PREVIEW_VOXELS, PREVIEW_STRENGTH = 0.3, 0.25
 MADE_ANEW = 0.1
 """Voxels that a place of the new mesh lies off the fit's surface."""
 FOUND = 0.9
+INTERVAL, COVERED = 1.645, (0.85, 0.95)
+"""Standard deviations of a 90 % interval, and the shares that it may cover."""
 MADE = 0.5
 """Share of a wanted change that may be wrong where it counts as made."""
 BESIDE = 0.1
@@ -98,10 +100,12 @@ def figures(result: np.ndarray, plain: np.ndarray, truth: tuple[np.ndarray, np.n
     }
 
 
-def enclosed(fitted: FittedScan, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def enclosed(
+    fitted: FittedScan, vertices: np.ndarray, faces: np.ndarray, cells: int = RESOLUTION
+) -> np.ndarray:
     """Voxels (n, n, n) of the canonical cube in a closed mesh; vertices (n, 3) in world units."""
-    voxels = (fitted.to_canonical(vertices) + 1) * (RESOLUTION / 2) - 0.5
-    return winding_grid(voxels, faces, (RESOLUTION, RESOLUTION, RESOLUTION)) > 0
+    voxels = (fitted.to_canonical(vertices) + 1) * (cells / 2) - 0.5
+    return winding_grid(voxels, faces, (cells, cells, cells)) > 0
 
 
 def learned(engine: OnnxEngine, edit: str, k: int, path: Path) -> dict:
@@ -120,13 +124,17 @@ def learned(engine: OnnxEngine, edit: str, k: int, path: Path) -> dict:
     return row | {name: said[name] for name in ("gear", "wrong", "unexplained", "warnings")}
 
 
-def applied(engine: OnnxEngine, fitted: FittedScan, path: Path) -> tuple[dict, np.ndarray]:
-    """Times (s), gear and runs of the network of an edit, and the voxels (n, n, n) that the result encloses. Raises
+def applied(
+    engine: OnnxEngine, fitted: FittedScan, path: Path, at: np.ndarray | None = None
+) -> tuple[dict, AppliedStack]:
+    """Times (s), gear and runs of the network of an edit, and what it makes; at (3,): its place, world units. Raises
     OmomiError."""
     # nothing that an earlier edit has found out about the scan
     session = EditSession(replace(fitted))
     started = time.perf_counter()
-    stack = session.lay(EditTarget.FIT, [Layer(path.stem, 1.0, path=str(path))], None, ignore, engine.model)
+    place = None if at is None else (float(at[0]), float(at[1]), float(at[2]))
+    layer = Layer(path.stem, 1.0, path=str(path), at=place)
+    stack = session.lay(EditTarget.FIT, [layer], None, ignore, engine.model)
     frames: list[float] = []
 
     def frame(_: FittedMesh) -> None:
@@ -146,7 +154,17 @@ def applied(engine: OnnxEngine, fitted: FittedScan, path: Path) -> tuple[dict, n
         "runs": engine.model.runs.total() - before,
     }
     row["preview"] = preview_distance(engine, session) if gear == Gear.DELTA else None
-    return row, enclosed(fitted, made.vertices, made.faces)
+    return row, made
+
+
+def covered(member: Edited, fitted: FittedScan, made: AppliedStack) -> float | None:
+    """Share of the new surface that lies within its own 90 % interval of the true one; None without any."""
+    assert fitted.fit is not None
+    plain, voxel = fitted.fit.mesh, voxel_size(fitted.level) / fitted.scan.frame.scale
+    new = nearest_on_mesh(plain.vertices, plain.faces, made.vertices).distance > MADE_ANEW * voxel
+    own = (made.vertices[new] - member.offset) / member.scale @ member.turn
+    off = np.abs(member.solids[1](own)) * member.scale
+    return float((off < INTERVAL * made.sigma[new]).mean()) if new.any() else None
 
 
 def preview_distance(engine: OnnxEngine, session: EditSession) -> float:
@@ -169,11 +187,12 @@ def rows_of(engine: OnnxEngine, member: Edited, paths: Sequence[Path]) -> list[d
     rows = []
     for path in paths:
         try:
-            row, result = applied(engine, fitted, path)
+            row, made = applied(engine, fitted, path)
         except OmomiError as error:
             rows.append(figures(plain, plain, truth) | {"E_in": 1.0, "refused": error.message})
         else:
-            rows.append(row | figures(result, plain, truth))
+            result = enclosed(fitted, made.vertices, made.faces)
+            rows.append(row | figures(result, plain, truth) | {"covered": covered(member, fitted, made)})
     return rows
 
 
@@ -232,6 +251,12 @@ def bars(rows: Sequence[dict]) -> list[Bar]:
     found.append(_median("new mesh, median (s)", [row["seconds"] for row in done], APPLY_SECONDS))
     previews = [row["preview"] for row in done if row.get("preview") is not None]
     found.append(_median(f"preview at strength {PREVIEW_STRENGTH}, median (voxels)", previews, PREVIEW_VOXELS))
+    inside = [row["covered"] for row in done if row.get("covered") is not None]
+    share = float(np.median(inside)) if inside else None
+    found += [
+        Bar("the 90 % interval covers at least, median", share, COVERED[0], False, len(inside)),
+        Bar("the 90 % interval covers at most, median", share, COVERED[1], True, len(inside)),
+    ]
     ran = [float(row["runs"] > 0) for row in done if row["gear"] == Gear.DELTA]
     return [*found, Bar("deltas: the network runs", mean(ran), 1.0, False, len(ran))]
 
