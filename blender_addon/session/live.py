@@ -16,6 +16,7 @@ import numpy as np
 
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import EditTarget
+from ..context import context
 from ..scene import mesh_io, preview, shape_key
 from ..text import Refusal, explain
 from . import backend_fit, edits, fits, process
@@ -48,7 +49,7 @@ def status() -> str:
 def mark(obj: Any | None) -> None:
     """The shape of this object's stack may have changed; None: a setting that concerns all objects has."""
     global _error
-    active = bpy.context.view_layer.objects.active if obj is None else obj
+    active = context.view_layer.objects.active if obj is None else obj
     uids = {active.session_uid} if active is not None and len(active.omomi.edits) else set()
     _error = ""
     for uid in uids | (_previewed if obj is None else set()):
@@ -138,7 +139,7 @@ def _follow(uid: int) -> Work:
 
 def _poses(client: Client, uid: int) -> Work:
     global _trusted, _trusted_until
-    obj, scene = backend_fit.need(uid), bpy.context.scene
+    obj, scene = backend_fit.need(uid), context.scene
     settings, body = FitSettings.of(scene.omomi), body_of(obj, scene.omomi.result)
     trusted = (uid, client.pid, edits.structure(obj.omomi.edits), body, settings)
     subject = backend_fit.known(uid)
