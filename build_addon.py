@@ -236,9 +236,11 @@ class Tally:
         """Run one step; its output comes in one piece once it has ended, so that steps do not mix theirs."""
         say(f"{name} ...")
         began = time.monotonic()
+        # without bytecode every process would compile each package that it imports
+        env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **settings}
         try:
             done = subprocess.run(
-                [str(part) for part in command], cwd=ROOT, env={**os.environ, **settings}, text=True, errors="replace",
+                [str(part) for part in command], cwd=ROOT, env=env, text=True, errors="replace",
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=STEP_SECONDS,
             )  # fmt: skip
             code, output = done.returncode, done.stdout
