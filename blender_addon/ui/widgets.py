@@ -93,7 +93,7 @@ def file_rows(
 class OMOMI_UL_edits(bpy.types.UIList):
     def draw_item(
         self, context: Any, layout: Any, data: Any, item: Any, icon: Any, active_data: Any, active_property: Any,
-        index: Any, flt_flag: Any,
+        index: Any = 0, flt_flag: Any = 0,
     ) -> None:  # fmt: skip
         row = layout.row(align=True)
         row.active = not item.mute
