@@ -236,9 +236,11 @@ class Tally:
         """Run one step; its output comes in one piece once it has ended, so that steps do not mix theirs."""
         say(f"{name} ...")
         began = time.monotonic()
+        # without bytecode every process would compile each package that it imports
+        env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **settings}
         try:
             done = subprocess.run(
-                [str(part) for part in command], cwd=ROOT, env={**os.environ, **settings}, text=True, errors="replace",
+                [str(part) for part in command], cwd=ROOT, env=env, text=True, errors="replace",
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=STEP_SECONDS,
             )  # fmt: skip
             code, output = done.returncode, done.stdout
@@ -270,7 +272,7 @@ class Tally:
 
 
 def test(fast: bool, everything: bool, only: Sequence[str]) -> int:
-    """The tests without Blender; beside them ruff, pyright and the installed extension in each Blender."""
+    """The tests without Blender; beside them ruff, pyrefly and the installed extension in each Blender."""
     tally, others = Tally(), () if fast else OTHERS
     with ThreadPoolExecutor(4) as lanes:
         # While these download, the main environment is made and at work.
@@ -300,7 +302,10 @@ def test_add_on(python: Path, tally: Tally, others: Mapping[Blender, Future[Path
     """Build the zip, check what is written, and run the add-on's tests in the main Blender and some in the others."""
     zips = build([own_platform()])
     tally.check("ruff", python, "-m", "ruff", "check", ".")
-    tally.check("pyright", python, "-m", "pyright", "--pythonpath", python, "-p", types_of_everything())
+    # The add-on finds its backend only where both are staged.
+    staged = [path for path in STAGE.rglob("*.py") if STAGE / "backend" not in path.parents]
+    checked = ("--min-severity=warn", "--output-format=min-text", "backend", "tests", "build_addon.py", *staged)
+    tally.check("pyrefly", python, "-m", "pyrefly", "check", *checked)
     for blender in (MAIN, *others):
         name = f"add-on in Blender {blender.bpy}"
         addon = python if blender is MAIN else others[blender].result()
@@ -312,23 +317,6 @@ def test_add_on(python: Path, tally: Tally, others: Mapping[Blender, Future[Path
         # Three suites would write the same cache; what other tests share needs packages that Blender does not have.
         options = ("-p", "no:cacheprovider", "--confcutdir=tests/addon")
         tally.pytest(name, addon, *options, *suites, OMOMI_ZIP=str(zips[0]), OMP_NUM_THREADS="1")
-
-
-def types_of_everything() -> Path:
-    """A pyright configuration for the backend, the tests and the add-on, which finds its backend only where both are
-    staged."""
-    config = BUILD / "pyrightconfig.json"
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pyright"]
-    staged = [STAGE / path.name for path in (ROOT / "blender_addon").iterdir() if path.suffix in ("", ".py")]
-    checked = [ROOT / "backend", ROOT / "tests", ROOT / "build_addon.py", *staged]
-    settings = {
-        **project,
-        "include": sorted(os.path.relpath(path, BUILD) for path in checked),
-        "exclude": ["**/__pycache__"],
-        "executionEnvironments": [{"root": os.path.relpath(root, BUILD)} for root in (STAGE, ROOT)],
-    }
-    config.write_text(json.dumps(settings, indent=2), "utf-8")
-    return config
 
 
 def demo(picture: Path | None) -> int:

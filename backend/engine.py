@@ -121,8 +121,7 @@ class OnnxEngine:
         from .prior.symmetry_completion import fit_with_symmetry
 
         make = fit_with_symmetry if completion is None else partial(fit, completion=completion)
-        return make(raw, self.model, options, on_frame=on_frame, on_progress=on_progress, cancel=cancel)  # type: ignore[arg-type]
-
+        return make(raw, self.model, options, on_frame=on_frame, on_progress=on_progress, cancel=cancel)
 
 
 def prepare_scan(

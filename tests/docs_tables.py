@@ -124,7 +124,7 @@ def disentanglement(card: Card, _: str) -> str:
     rows = []
     for score in card.scores:
         other = on_z.get(score.key)
-        found = [score.ours, score.pca, other and other.ours, other and other.pca]
+        found = [score.ours, score.pca, *((other.ours, other.pca) if other else (None, None))]
         rows.append([score.metric.name, *map(_spread, found)])
     return table([f"{card.seeds} seeds", "codes of one family", "PCA there", "on z", "PCA on z"], rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,16 @@ def codes_of(directions: np.ndarray | None = None, model: str = "") -> Codes:
         x, y, z = (np.cos(k * at) * np.sqrt((2 if k else 1) / COARSE) for k in order)
         columns.append((x[:, None, None] * y[:, None] * z).reshape(-1))
     scale = [STEP * COARSE**1.5 / (1 + sum(k * k for k in order)) for order in orders]
-    ball = trimesh.creation.icosphere(3, radius=0.8)
-    mean = level0_field(ball.vertices, ball.faces).reshape(COARSE, 2, COARSE, 2, COARSE, 2).mean(axis=(1, 3, 5))
     basis = np.stack(columns, axis=1)
     none = np.zeros((0, CODE), np.float32)
-    at_first, along, wide = (np.asarray(part, np.float32) for part in (mean.reshape(-1), basis, scale))
+    at_first, along, wide = (np.asarray(part, np.float32) for part in (_ball().reshape(-1), basis, scale))
     return Codes(at_first, along, wide, none if directions is None else directions, model)
+
+
+@cache
+def _ball() -> np.ndarray:
+    ball = trimesh.creation.icosphere(3, radius=0.8)
+    return level0_field(ball.vertices, ball.faces).reshape(COARSE, 2, COARSE, 2, COARSE, 2).mean(axis=(1, 3, 5))
 
 
 def flow_of() -> FlowPrior:
@@ -60,6 +65,7 @@ def archive_of(codes: np.ndarray, family: list[int], names: tuple[str, ...]) -> 
     return Archive(codes.astype(np.float32), names, kinds, seeds, pictures, places, trained, weights)
 
 
+@cache
 def prior_of() -> ShapePrior:
     """Sliders: "size", whose unit moves the surface outwards by STEP voxels, and "bend"."""
     out, bend = np.zeros(CODE, np.float32), np.zeros(CODE, np.float32)

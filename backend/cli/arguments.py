@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -158,7 +158,8 @@ def layers_of(
     layers = []
     for name, value in settings:
         if name in FIT_OPTIONS:
-            options = replace(options, **{name: value})
+            change: dict[str, Any] = {name: value}
+            options = replace(options, **change)
             continue
         kind = SHAPE if name.startswith(SHAPE_PREFIX) else None
         if kind is None and name not in ATTRIBUTES:
@@ -255,7 +256,7 @@ def open_session(
 
 
 @contextmanager
-def progress(label: str) -> Iterator[ProgressLine]:
+def progress(label: str) -> Generator[ProgressLine]:
     """A line on stderr; what libraries print goes there too, for stdout is for the result."""
     line = ProgressLine(label)
     with redirect_stdout(sys.stderr):
@@ -287,7 +288,7 @@ def told(error: OmomiError) -> dict[str, Any]:
 @contextmanager
 def one_of_many(
     rows: list[dict[str, Any]], label: str, known: Mapping[str, Any], fatal: Callable[[OmomiError], bool]
-) -> Iterator[None]:
+) -> Generator[None]:
     """An error in the block is told and becomes a row of the results, beside what is ``known``, unless it is fatal."""
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from ..errors import ErrorCode, OmomiError
@@ -63,7 +63,7 @@ def _plain(item: Any) -> str:
 
 
 @contextlib.contextmanager
-def disk_errors() -> Iterator[None]:
+def disk_errors() -> Generator[None]:
     """Turns errors of the file system into OmomiError(DISK)."""
     try:
         yield

@@ -37,7 +37,8 @@ def _faces() -> list[tuple[int, int, int, int]]:
             corner = [0, 0, 0]
             corner[axis], corner[(axis + 1) % 3], corner[(axis + 2) % 3] = side, b, c
             loop.append(4 * corner[0] + 2 * corner[1] + corner[2])
-        faces.append(tuple(loop if side else loop[::-1]))
+        a, b, c, d = loop if side else loop[::-1]
+        faces.append((a, b, c, d))
     return faces
 
 

@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +65,7 @@ class CancelToken:
             raise OmomiError(ErrorCode.CANCELLED, "The job was cancelled.")
 
     @contextmanager
-    def running(self, options: onnxruntime.RunOptions) -> Iterator[None]:
+    def running(self, options: onnxruntime.RunOptions) -> Generator[None]:
         """Within this block `cancel` terminates the run that has these options."""
         with self._lock:
             self._run = options

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -52,7 +52,7 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path) -> Generator[Path]:
     """A temporary path beside ``path``: what the block writes there is synced to the disk, then renamed.
 
     Raises OmomiError(DISK). After any error ``path`` holds what it held, and nothing is left beside it.

@@ -18,7 +18,7 @@ MOST_STEPS = 200
 def falloff(share: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 up to ``share`` 0, smoothly down to 0 from 1 on: one less the cubic smoothstep."""
     share = share.clip(0.0, 1.0)
-    return 1 - share * share * (3 - 2 * share)
+    return 1.0 - share * share * (3.0 - 2.0 * share)
 
 
 @dataclass(frozen=True)

@@ -181,20 +181,19 @@ def _euler_of_cubes(packed: np.ndarray) -> int:
     Along z the union is a set of segments over every square, edge and corner of the grid of columns: their numbers add
     up with alternating signs.
     """
-    over_x, over_y = packed[1:] | packed[:-1], packed[:, 1:] | packed[:, :-1]
-    over_corners = over_x[:, 1:] | over_x[:, :-1]
-    return _segments(packed) - _segments(over_x) - _segments(over_y) + _segments(over_corners)
-
-
-def _segments(packed: np.ndarray) -> int:
-    """Number of runs of True along z."""
     before = packed >> 1
     before[..., 1:] |= packed[..., :-1] << 7
-    bits = packed & ~before
-    # of each byte the number of its bits: of pairs, of fours, of all eight
-    bits -= (bits >> 1) & 0x55
-    bits = (bits & 0x33) + ((bits >> 2) & 0x33)
-    return int(((bits + (bits >> 4)) & 0x0F).sum(dtype=np.int64))
+    # what comes before a union is the union of what comes before
+    both = np.stack([packed, before])
+    over_x, over_y = both[:, 1:] | both[:, :-1], both[:, :, 1:] | both[:, :, :-1]
+    over_corners = over_x[:, :, 1:] | over_x[:, :, :-1]
+    return _segments(both) - _segments(over_x) - _segments(over_y) + _segments(over_corners)
+
+
+def _segments(both: np.ndarray) -> int:
+    """Number of runs of True along z; both: what is there, and what is there one voxel before."""
+    here, before = both
+    return int(np.count_nonzero(np.unpackbits(here & ~before)))
 
 
 _Forms = tuple[str, str]

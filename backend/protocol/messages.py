@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
 from .requests import Request, array_field
@@ -77,7 +78,7 @@ class MeshFrame:
     faces: np.ndarray = array_field("<i4", columns=3)
     sigma: np.ndarray = array_field("<f4", columns=None)  # standard deviation along the normal, world units
 
-    def world(self) -> np.ndarray:
+    def world(self) -> NDArray[np.float64]:
         """Vertices f64 (n, 3) in world units."""
         return self.vertices.astype(np.float64) + np.asarray(self.origin)
 

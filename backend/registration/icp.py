@@ -230,7 +230,7 @@ def _match_poses(
     targets, facing = target.points.astype(np.float32), target.normals.astype(np.float32)
     place = oriented_points(targets, facing, SEARCH_NORMAL_REACH)
     own = (place**2).sum(axis=1)
-    for number in range(rounds + 1):
+    while True:
         moved = points @ turns.transpose(0, 2, 1) + shifts[:, None]
         code = np.concatenate([moved, SEARCH_NORMAL_REACH * (normals @ turns.transpose(0, 2, 1))], axis=2)
         # squared distances (s, n, m)
@@ -239,14 +239,14 @@ def _match_poses(
         square += own
         there, back = square.argmin(axis=2), square.argmin(axis=1)
         found = np.concatenate([_picked(square, there, 2), _picked(square, back, 1)], axis=1)
-        if number == rounds:
-            break
+        if rounds == 0:
+            return turns, shifts, np.sqrt(np.minimum(found, FARTHEST_MATCH**2).mean(axis=1))
+        rounds -= 1
         weight = 1 / (1 + found / HALF_WEIGHT_DISTANCE**2)
         weight /= weight.sum(axis=1, keepdims=True)
         from_points = np.concatenate([np.broadcast_to(points, (len(turns), *points.shape)), points[back]], axis=1)
         to_points = np.concatenate([targets[there], np.broadcast_to(targets, (len(turns), *targets.shape))], axis=1)
         turns, shifts = _best_rigid(from_points, to_points, weight[:, :, None])
-    return turns, shifts, np.sqrt(np.minimum(found, FARTHEST_MATCH**2).mean(axis=1))
 
 
 def _picked(square: NDArray, index: NDArray, axis: int) -> NDArray:

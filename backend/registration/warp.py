@@ -105,8 +105,13 @@ def _parts(points: int, centres: int) -> Iterator[slice]:
 
 def kernel(points: NDArray, centres: NDArray, radius: float) -> NDArray:
     """Gaussians (n, m) of the distances between points (n, 3) and centres (m, 3), in their precision."""
-    square = (points**2).sum(1)[:, None] + (centres**2).sum(1)[None] - 2 * (points @ centres.T)
-    return np.exp(np.maximum(square, 0) / (-2 * radius**2))
+    square, product = (points**2).sum(1)[:, None] + (centres**2).sum(1), points @ centres.T
+    product *= 2
+    # in place: the arrays are large
+    square -= product
+    np.maximum(square, 0, out=square)
+    square /= -2 * radius**2
+    return np.exp(square, out=square)
 
 
 def spread_points(points: NDArray, spacing: float) -> NDArray[np.intp]:

@@ -97,7 +97,7 @@ def thumbnail_uri(grey: NDArray[np.uint8], times: int = 2) -> str:
 def png(pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None) -> bytes:
     """The file; pixels (h, w) grey, or rows of the RGBA ``palette`` (n, 4), or (h, w, 3) RGB, or (h, w, 4) RGBA.
     Raises ValueError for other arrays."""
-    kinds = {(): 0 if palette is None else 3, (3,): 2, (4,): 6}
+    kinds: dict[tuple[int, ...], int] = {(): 0 if palette is None else 3, (3,): 2, (4,): 6}
     pixels = np.ascontiguousarray(pixels)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in kinds or 0 in pixels.shape:
         raise ValueError(f"no picture: {pixels.dtype} {pixels.shape}")

@@ -186,7 +186,7 @@ def fitted_normals(
     tree = KDTree(some)
     distance, near = _nearest(tree, some, NEIGHBOURS)
     # Wider neighbourhoods where noise is large against the spacing, so that each is still a sheet.
-    width = max(float(np.median(distance[:, -1])), np.finfo(np.float32).tiny)
+    width = max(float(np.median(distance[:, -1])), float(np.finfo(np.float32).tiny))
     wanted = int(min(NEIGHBOURS * (SHEET * noise / width) ** 2, MOST_NEIGHBOURS))
     normals = _plane_normals(some, near if wanted <= NEIGHBOURS else _nearest(tree, some, wanted)[1])
     if to_sensor is None:

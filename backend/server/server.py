@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -214,7 +215,7 @@ class Server:
     def _respond(self, job: Job) -> Response:
         """Run one job; its response."""
         number = job.request.id
-        context = JobContext(self._engine, self._fits, job, lambda *now: self._report(job, *now), self._outbox.put)
+        context = JobContext(self._engine, self._fits, job, partial(self._report, job), self._outbox.put)
         # The heart beats from here on; a job that is quicker than that says nothing but its response.
         self._progress = Progress(number, 0.0, "starting")
         try:

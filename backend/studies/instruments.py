@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
@@ -32,7 +32,7 @@ class Album:
     @contextmanager
     def figure(
         self, name: str, size: tuple[float, float], layout: Literal["constrained", "compressed"] = "constrained"
-    ) -> Iterator[Figure]:
+    ) -> Generator[Figure]:
         """A figure of ``size`` inches to draw into; it is saved as ``name``.png afterwards."""
         title, caption = self._sheet.figures[name]
         figure = Figure(figsize=size, layout=layout)
@@ -68,7 +68,7 @@ def counted(say: Say, what: str, count: int) -> Iterator[int]:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def one_thread() -> Generator[None]:
     """torch on one thread, and afterwards as before: the nets of the studies are too small to be shared between two.
 
     Also a decorator."""

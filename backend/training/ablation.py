@@ -7,6 +7,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ from .recursion import Features, Recursion
 
 DEPTH = 1
 BATCHES, SIZE = 8, 8  # held-out draws that the errors are taken over
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "energy and scale": {},
     "no energy": {"energy": 0.0},
     "no scale head": {"scale": False},

@@ -192,8 +192,8 @@ def as_prior(velocity: VelocityNetwork, held_out: Tensor) -> FlowPrior:
     network = plain.Velocity(*enter, blocks, *leave)
     nothing = ScoreQuantiles(np.zeros(len(LEVELS), np.float32))
     bare, codes = FlowPrior(state["mean"], state["whitening"], network, nothing, nothing), held_out.cpu().numpy()
-    scores = {"closeness": bare.alignment(codes), "plausibility": bare.score(codes)}
-    return replace(bare, **{name: ScoreQuantiles.of(values) for name, values in scores.items()})
+    closeness, plausibility = ScoreQuantiles.of(bare.alignment(codes)), ScoreQuantiles.of(bare.score(codes))
+    return replace(bare, closeness=closeness, plausibility=plausibility)
 
 
 def export_flow(path: Path, velocity: VelocityNetwork, held_out: Tensor) -> FlowPrior:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,7 +71,7 @@ def train(
             parameter.requires_grad_(False)
     optimiser = torch.optim.AdamW(groups, lr=config.rate, weight_decay=config.weight_decay, betas=(0.9, 0.98))
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
-    progress = {"step": 0, "seconds": 0.0}
+    progress: dict[str, Any] = {"step": 0, "seconds": 0.0}
     if checkpoint.exists():
         progress = load_checkpoint(checkpoint, model, average, optimiser)
     elif origin is not None:

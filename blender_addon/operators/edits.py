@@ -203,7 +203,7 @@ class OMOMI_OT_apply(EditOperator, RunOperator, bpy.types.Operator):
     def _done(self, context: Any, run: Any) -> set[str]:
         # Of several objects, those that are complete have their result, whatever became of the others.
         several, shown = len(run.objects) > 1, run.commit()
-        warnings = []
+        text, warnings = "", []
         for obj in shown:
             text, *lines = obj.omomi.report.splitlines()
             warnings += [f"{obj.name}: {line}" for line in lines] if several else lines

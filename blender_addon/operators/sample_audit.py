@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 import numpy as np
 from bpy.props import BoolProperty, StringProperty
+from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame
@@ -49,7 +50,7 @@ class OMOMI_OT_sample(RunOperator, bpy.types.Operator):
         work = _samples(client, self._seed, count, int(scene.omomi.level), made)
         return Task(client, work, "imagining", count, show if stream else None, (PREVIEW,))
 
-    def _location(self, number: int) -> np.ndarray:
+    def _location(self, number: int) -> NDArray[np.float64]:
         return np.array(self._cursor) + (SPACING * number, 0.0, 0.0)
 
     def _commit(self, context: Any, run: Any) -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import bpy
-
 from ..backend.protocol.messages import MeshFrame
+from ..context import context
 from ..session import backend_fit, edits
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Work
@@ -24,7 +23,7 @@ MARK = "omomi_completions"
 
 def why_not(result: Any) -> str | None:
     """The reason why this fit cannot be given another completion, or None."""
-    if result.name not in bpy.context.scene.objects:
+    if result.name not in context.scene.objects:
         return f"{result.name} was deleted. Undo that, or press Fit again."
     return results.why_not_replace(result)
 
@@ -32,7 +31,7 @@ def why_not(result: Any) -> str | None:
 def of(result: Any) -> list[Any]:
     """The other completions of a fit, in their order. One that the artist moved to another collection is not among
     them."""
-    homes = [child for child in bpy.context.scene.collection.children if MARK in child]
+    homes = [child for child in context.scene.collection.children if MARK in child]
     found = {obj for home in homes for obj in home.objects if obj.type == "MESH" and obj.omomi.completes == result}
     return sorted(found, key=lambda obj: obj.omomi.variation)
 
@@ -65,7 +64,7 @@ def commit(uid: int, original: OriginalScan, frames: list[MeshFrame]) -> list[An
 
 def show(chosen: Any) -> None:
     """Show this one alone of a fit and its completions, and make it active."""
-    result, layer = chosen.omomi.completes or chosen, bpy.context.view_layer.objects
+    result, layer = chosen.omomi.completes or chosen, context.view_layer.objects
     for obj in (result, *of(result)):
         hidden = obj != chosen
         obj.hide_render = hidden

@@ -8,6 +8,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from ..context import context
 from ..session.backend_fit import FitSettings
 from . import mesh_io
 
@@ -48,7 +49,7 @@ def result_of(obj: Any) -> Any | None:
         return group.completes
     if group.origin.scan is not None or group.origin.mesh is not None:
         return obj
-    fits = (other for other in bpy.context.scene.objects if other.type == "MESH" and other.omomi.origin.scan == obj)
+    fits = (other for other in context.scene.objects if other.type == "MESH" and other.omomi.origin.scan == obj)
     return next(fits, None)
 
 
@@ -66,9 +67,9 @@ def read(obj: Any) -> OriginalScan:
                 if name in copy.modifiers:
                     copy.modifiers[name].show_viewport = True
         copy.hide_viewport = False
-        bpy.context.scene.collection.objects.link(copy)
-        bpy.context.view_layer.update()
-        scan = mesh_io.read_scan(copy, bpy.context.evaluated_depsgraph_get())
+        context.scene.collection.objects.link(copy)
+        context.view_layer.update()
+        scan = mesh_io.read_scan(copy, context.evaluated_depsgraph_get())
         return OriginalScan(scan, mesh_io.object_linear(copy), np.array(copy.matrix_world, np.float64)[:3, 3])
     finally:
         bpy.data.objects.remove(copy)

@@ -259,7 +259,7 @@ def departure_colours(deviation: NDArray[np.float32]) -> NDArray[np.float32]:
 def uncertainty_colours(sigma: NDArray[np.float32], size: float) -> NDArray[np.float32]:
     """Linear RGBA f32 (n, 4): blue up to a sigma of 0.1 % of ``size``, the longest side of the result, orange from 3 %
     on, logarithmic between. Both are in world units."""
-    share = np.maximum(np.nan_to_num(sigma, nan=np.inf), 0.0) / max(size, np.finfo(np.float32).tiny)
+    share = np.maximum(np.nan_to_num(sigma, nan=np.inf), 0.0) / max(size, float(np.finfo(np.float32).tiny))
     t = np.log(np.clip(share, SURE, GUESSED) / SURE) / math.log(GUESSED / SURE)
     stops = np.linspace(0.0, 1.0, len(RAMP))
     return np.stack([*(np.interp(t, stops, channel) for channel in RAMP.T), np.ones_like(t)], axis=1).astype(np.float32)

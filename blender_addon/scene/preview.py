@@ -14,6 +14,7 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
+from ..context import context
 from . import mesh_io
 
 NAME = "Omomi Preview"
@@ -90,7 +91,7 @@ def remove_objects(objects: list[Any], mark: str) -> None:
 
 def marked_collection(mark: str, name: str) -> Any:
     """The collection of the scene with this mark; a new one with this name where there is none."""
-    root = bpy.context.scene.collection
+    root = context.scene.collection
     found = next((c for c in root.children if mark in c), None)
     if found is None:
         found = bpy.data.collections.new(name)
@@ -101,7 +102,7 @@ def marked_collection(mark: str, name: str) -> Any:
 
 def view_areas() -> Iterator[Any]:
     """The 3D views of all windows."""
-    for window in bpy.context.window_manager.windows:
+    for window in context.window_manager.windows:
         yield from (area for area in window.screen.areas if area.type == "VIEW_3D")
 
 

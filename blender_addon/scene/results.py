@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.protocol.messages import MeshFrame
+from ..context import context
 from ..session import edits
 from ..session.backend_fit import FitSettings
 from . import fit_provenance, mesh_io
@@ -63,9 +64,9 @@ def new(frame: MeshFrame, name: str, place: tuple[float, float, float]) -> Any:
     """A new object that shows a mesh at this place, selected and active."""
     obj = bpy.data.objects.new(name, _geometry(frame, np.eye(3), name))
     obj.location = place
-    bpy.context.scene.collection.objects.link(obj)
+    context.scene.collection.objects.link(obj)
     obj.select_set(True)
-    bpy.context.view_layer.objects.active = obj
+    context.view_layer.objects.active = obj
     return obj
 
 
@@ -112,7 +113,7 @@ def _replace(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
 
 
 def _add(source: Any, mesh: Any, suffix: str, keep_modifiers: bool, hide: bool) -> Any:
-    result, layer = _bare(source, mesh, keep_modifiers), bpy.context.view_layer
+    result, layer = _bare(source, mesh, keep_modifiers), context.view_layer
     result.name = f"{source.name}.{suffix}"
     for collection in _homes(source):
         collection.objects.link(result)
@@ -143,7 +144,7 @@ def _bare(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
 
 def _homes(source: Any) -> list[Any]:
     """The local collections of this scene that hold the scan, or the scene's own."""
-    scene = bpy.context.scene
+    scene = context.scene
     reachable = [scene.collection, *scene.collection.children_recursive]
     homes = [c for c in reachable if c.library is None and c.override_library is None and source.name in c.objects]
     return homes or [scene.collection]

@@ -123,8 +123,8 @@ def add(obj: Any, kind: str, name: str, path: str = "") -> Any:
 
 def frozen(stack: Edits) -> tuple[Edit, ...]:
     """The stack as it is now, which no slider changes any more."""
-    members = [{name: getattr(edit, name) for name in Edit._fields} for edit in stack]
-    return tuple(Edit(**{**one, "reach": tuple(one["reach"])}) for one in members)
+    members: list[dict[str, Any]] = [{name: getattr(edit, name) for name in Edit._fields} for edit in stack]
+    return tuple(Edit(**(one | {"reach": tuple(one["reach"])})) for one in members)
 
 
 def give(obj: Any, stack: Edits) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame
 from ..backend.protocol.requests import EditTarget, RemeshRequest
+from ..context import context
 from ..scene import mesh_io, preview, shape_key
 from ..text import Refusal, explain
 from . import backend_fit, edits, fits, process
@@ -82,7 +83,7 @@ def status() -> str:
 def mark(obj: Any | None) -> None:
     """The shape of this object's stack may have changed; None: a setting that concerns all objects has."""
     global _error
-    active = bpy.context.view_layer.objects.active if obj is None else obj
+    active = context.view_layer.objects.active if obj is None else obj
     uids = set(_previewed) if obj is None else set()
     if active is not None and (len(active.omomi.edits) or active.session_uid in _previewed):
         uids.add(active.session_uid)
@@ -256,7 +257,7 @@ def _follow(uid: int) -> Work:
 
 def _poses(client: Client, uid: int) -> Work:
     global _trusted, _trusted_until
-    obj, scene = backend_fit.need(uid), bpy.context.scene
+    obj, scene = backend_fit.need(uid), context.scene
     settings, body = FitSettings.of(scene.omomi), body_of(obj, scene.omomi.result)
     trusted = (uid, client.pid, edits.structure(obj.omomi.edits), body, settings)
     subject = backend_fit.known(uid)
@@ -276,7 +277,7 @@ def _poses(client: Client, uid: int) -> Work:
             _show(uid, obj, subject, vertices, stamp)
         if _marked.get(uid) == number:
             del _marked[uid]
-            if bpy.context.scene.omomi.result == "SHAPE_KEY" or not subject.by_network(strengths):
+            if context.scene.omomi.result == "SHAPE_KEY" or not subject.by_network(strengths):
                 _due.pop(uid, None)
         _trusted_until = time.monotonic() + TRUST_SECONDS
 
@@ -287,7 +288,7 @@ def _make(uid: int) -> Work:
 
 
 def _made_mesh(client: Client, uid: int) -> Work:
-    settings = FitSettings.of(bpy.context.scene.omomi)
+    settings = FitSettings.of(context.scene.omomi)
     _made.pop(uid, None)
     # A scan that the backend has lost is fitted again first, and nobody wants to see that.
     yield from backend_fit.stacked(client, uid, settings, EditTarget.FIT)

@@ -9,6 +9,8 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
+from ..context import context
+
 PACKAGE = (__package__ or "").rpartition(".")[0]
 
 DEVICES = [
@@ -63,7 +65,7 @@ class OmomiPreferences(bpy.types.AddonPreferences):
 
 def get() -> Any:
     """The preferences of the enabled extension."""
-    return bpy.context.preferences.addons[PACKAGE].preferences
+    return context.preferences.addons[PACKAGE].preferences
 
 
 def log_path(preferences: Any) -> Path:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import bpy
 
+from ..context import context
 from ..session import edits, library
 from . import preferences
 
@@ -39,7 +40,7 @@ class Sidebar(Drawn):
 class ClosedSidebar(Sidebar):
     """Mix-in of a panel that is closed at first."""
 
-    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+    bl_options: ClassVar[Any] = {"DEFAULT_CLOSED"}
 
 
 def active_mesh(context: Any) -> Any | None:
@@ -91,8 +92,9 @@ def file_rows(
 
 class OMOMI_UL_edits(bpy.types.UIList):
     def draw_item(
-        self, context: Any, layout: Any, data: Any, item: Any, icon: Any, active_data: Any, active_name: Any
-    ) -> None:
+        self, context: Any, layout: Any, data: Any, item: Any, icon: Any, active_data: Any, active_property: Any,
+        index: Any = 0, flt_flag: Any = 0,
+    ) -> None:  # fmt: skip
         row = layout.row(align=True)
         row.active = not item.mute
         row.label(text=item.name, icon=ICONS.get(item.kind, "NONE"))
@@ -134,8 +136,8 @@ CLASSES = (OMOMI_UL_edits, OMOMI_MT_add_edit, OMOMI_MT_presets)
 
 
 def _columns() -> int:
-    region = bpy.context.region
+    region = context.region
     if region is None or region.type != "UI":
         return COLUMNS
-    scale = bpy.context.preferences.system.ui_scale
+    scale = context.preferences.system.ui_scale
     return max(FEWEST, int((region.width / scale - MARGIN) / LETTER))

@@ -181,7 +181,7 @@ class FakeClient:
             more = "makes more than a movement of the surface: it needs a new mesh of the fit."
             warnings = [f"{name} {more}" for name in scan["deltas"]]
         change = "a tunnel through it closes" if max(map(abs, strengths), default=0) > 1.25 else ""
-        report = {
+        report: dict[str, Any] = {
             "moved": 1.0, "largest_move": 0.1, "guessed": 0.5, "folded_faces": 3,
             "topology": {"before": [1, 1, 0], "after": [1, 0 if change else 1, 0], "change": change, "unstable": False},
             "warnings": warnings + ["3 faces were turned over: lower the strength."] * bool(change),
@@ -203,7 +203,8 @@ class FakeClient:
         scan = self._scans[handle]
         points = scan["scan"][0]
         values = np.linspace(0, 0.1, len(points), dtype="<f4")
-        result = {"topology": [1, 1, 0], "measures": {"volume": 2.0, "area": 8.0}, "guessed": 0.04, "family": None}
+        measures = {"volume": 2.0, "area": 8.0}
+        result: dict[str, Any] = {"topology": [1, 1, 0], "measures": measures, "guessed": 0.04, "family": None}
         result["plausibility"] = {"value": 0.83, "nearest": [{"family": "creature", "distance": 0.125}]}
         deviation = None
         if profile:
@@ -219,7 +220,7 @@ class FakeClient:
         Path(path).write_bytes(b"family " + name.encode())
         odd = [{"name": member, "why": "it is like none of the others."} for member in names if "odd" in member]
         members = dict.fromkeys((name for name in names if "odd" not in name), 0.5)
-        result = {"members": members, "left_out": odd, "explained": 0.9}
+        result: dict[str, Any] = {"members": members, "left_out": odd, "explained": 0.9}
         result["warnings"] = [f"{one['name']} is left out: {one['why']}" for one in odd] + [
             "The members differ much."
         ] * bool(odd)

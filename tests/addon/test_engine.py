@@ -110,7 +110,8 @@ def test_the_same_scan_gives_the_same_mesh(engine: Any, make: Callable[..., Any]
         result = bpy.context.view_layer.objects.active
         meshes.append(np.array([v.co for v in result.data.vertices]))
         bpy.ops.object.select_all(action="DESELECT")
-    assert np.array_equal(*meshes)
+    first, second = meshes
+    assert np.array_equal(first, second)
 
 
 def test_an_unusable_device_is_one_sentence(engine: Any, make: Callable[..., Any]) -> None:

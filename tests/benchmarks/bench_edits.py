@@ -9,8 +9,6 @@ linear. `held out` are scans that nobody looked at while the sliders were made.
 Needs the `bench` extra and the folder of scans (OMOMI_SCANS); without them it says so and does nothing.
 """
 
-# The benchmark has an environment of its own; the checks run in the one with Blender.
-# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import argparse

@@ -10,8 +10,6 @@ Needs the `bench` extra, the folder of scans (OMOMI_SCANS) and the scoring tool 
 does nothing.
 """
 
-# The benchmark has an environment of its own; the checks run in the one with Blender.
-# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import argparse
@@ -19,7 +17,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import point_cloud_utils as pcu
@@ -87,7 +84,7 @@ def edited(edit: LearnedMovement, scan: Path, after: Path, result: Path) -> dict
 def within_posterior(places: np.ndarray, change: Edited, scale: float, after: Path) -> list[float]:
     """Shares of the moved vertices, at ``places`` (n, 3) in world units, whose distance to the true surface lies within
     the NOMINAL intervals of the posterior."""
-    truth = cast(trimesh.Trimesh, trimesh.load_mesh(after, process=False))
+    truth = trimesh.load_mesh(after, process=False)
     length = np.linalg.norm(change.move, axis=1)
     moved = length > MOVED * length.max(initial=0.0)
     distance, _, _ = pcu.closest_points_on_mesh(places[moved], np.array(truth.vertices), np.array(truth.faces))

@@ -10,8 +10,6 @@ Needs the `bench` extra, the folder of scans (OMOMI_SCANS) and the scoring tool 
 does nothing.
 """
 
-# The benchmark has an environment of its own; the checks run in the one with Blender.
-# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import argparse
@@ -99,9 +97,7 @@ def pooled_spearman(tool: ScoringTool, options: argparse.Namespace, records: lis
             continue
         _, truth = tool.scan(Case(record["model"], record["condition"]))
         stem = options.out / f"{record['model']}_{record['condition']}_{level}"
-        mesh, surface = (
-            cast(trimesh.Trimesh, trimesh.load_mesh(path, process=False)) for path in (stem.with_suffix(".ply"), truth)
-        )
+        mesh, surface = (trimesh.load_mesh(path, process=False) for path in (stem.with_suffix(".ply"), truth))
         chosen = np.random.default_rng(0).permutation(len(mesh.vertices))[:POOLED]
         vertices = np.asarray(mesh.vertices, np.float64)[chosen]
         distance, _, _ = pcu.closest_points_on_mesh(vertices, np.array(surface.vertices), np.array(surface.faces))
@@ -118,7 +114,7 @@ def timing(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[dict], 
     records, found = [], []
     cases = TIMED[:1] if options.quick else TIMED
     for level in options.levels:
-        rows = []
+        rows: list[dict[str, Any]] = []
         for case in cases:
             scan, _ = tool.scan(case)
             ours = fit_once(options, scan, "--level", str(level), "--repeat", "3", cores=cores)
@@ -176,7 +172,7 @@ def _distances(scan: Path, result: Path) -> dict:
     points = points[np.isfinite(points).all(axis=1)]
     unit = np.ptp(points, axis=0).max()
     chosen = points[np.random.default_rng(0).permutation(len(points))[:RAW_SAMPLES]]
-    mesh = cast(trimesh.Trimesh, trimesh.load_mesh(result, process=False))
+    mesh = trimesh.load_mesh(result, process=False)
     distance, _, _ = pcu.closest_points_on_mesh(chosen, np.array(mesh.vertices, np.float64), np.array(mesh.faces))
     distance = distance / unit
     low, high = np.percentile(distance, [50, 95])

@@ -12,8 +12,6 @@ Needs the `bench` extra, the folder of scans (OMOMI_SCANS) and the scoring tool 
 does nothing.
 """
 
-# The benchmark has an environment of its own; the checks run in the one with Blender.
-# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import argparse
@@ -21,7 +19,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import point_cloud_utils as pcu
@@ -65,9 +62,10 @@ def scans(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[Bar], li
             distance, noise = moved_from_measured(tool, Case(record["model"], "B"), mesh)
             moved[record["model"]] = distance / noise
     for name, values in (("pooled", np.concatenate(list(moved.values()))), ("worst model", None)):
-        value = max(np.quantile(one, 0.99) for one in moved.values()) if values is None else np.quantile(values, 0.99)
+        chosen = list(moved.values()) if values is None else [values]
+        value = max(float(np.quantile(one, 0.99)) for one in chosen)
         title = f"measured surface, three or more views, B: moved by (sd of noise), 99th percentile, {name}"
-        found.append(Bar(title, float(value), MEASURED, True, len(moved)))
+        found.append(Bar(title, value, MEASURED, True, len(moved)))
     sigmas = [record["ours"]["uncertainty"] for record in records if record["ours"]]
     covered = mean([sigma["coverage_90"] for sigma in sigmas])
     auroc = [sigma["AUROC_unseen"] for sigma in sigmas if sigma["AUROC_unseen"] is not None]
@@ -106,7 +104,7 @@ def moved_from_measured(tool: ScoringTool, case: Case, result: Path) -> tuple[np
         from score.scanner import CONDITIONS, scan_model
     finally:
         sys.path.pop(0)
-    model = cast(trimesh.Trimesh, trimesh.load_mesh(tool.scans / "clean" / f"{case.model}.ply", process=False))
+    model = trimesh.load_mesh(tool.scans / "clean" / f"{case.model}.ply", process=False)
     condition = CONDITIONS[case.condition]
     scan = scan_model(model, condition, case.seed)
     points, view = scan.points / scan.unit, scan.view
@@ -118,7 +116,7 @@ def moved_from_measured(tool: ScoringTool, case: Case, result: Path) -> tuple[np
             place, residual = _consensus(points[near])
             if residual <= AGREED * condition.noise:
                 places.append(place)
-    mesh = cast(trimesh.Trimesh, trimesh.load_mesh(result, process=False))
+    mesh = trimesh.load_mesh(result, process=False)
     vertices = np.asarray(mesh.vertices, np.float64) / scan.unit
     distance, _, _ = pcu.closest_points_on_mesh(np.array(places).reshape(-1, 3), vertices, np.array(mesh.faces))
     return distance, condition.noise

@@ -29,7 +29,7 @@ def fit_once(arguments: argparse.Namespace) -> dict:
     if arguments.repeat > 1:
         fit_with_symmetry(raw, model, FitOptions(level=min(arguments.level, 1), symmetry=arguments.symmetry))
     seconds, network, first = [], [], []
-    for _ in range(arguments.repeat):
+    while True:
         started = time.perf_counter()
         frames: list[float] = []
 
@@ -41,6 +41,8 @@ def fit_once(arguments: argparse.Namespace) -> dict:
         seconds.append(time.perf_counter() - started)
         network.append(done.stats.network_seconds)
         first.append(frames[0])
+        if len(first) >= arguments.repeat:
+            break
     if arguments.output:
         save_mesh(arguments.output, done.mesh.vertices, done.mesh.faces, done.mesh.sigma)
     if arguments.sigma:

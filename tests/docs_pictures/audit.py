@@ -5,8 +5,6 @@ python -m tests.docs_pictures.audit [-o tests/docs_pictures/audit.png] [--model 
 Needs the `bench` extra and Chromium or Chrome.
 """
 
-# The benchmark has an environment of its own; the checks run in the one with Blender.
-# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import argparse

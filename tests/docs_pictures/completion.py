@@ -6,8 +6,6 @@ Needs the `bench` and `train` extras. The shapes are procedural, so the picture 
 the colour, the more it is a guess (sigma).
 """
 
-# The benchmark has an environment of its own; the checks run in the one with Blender.
-# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import sys

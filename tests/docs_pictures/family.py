@@ -7,8 +7,6 @@ twelve are scanned from one side only. Completion: the warmer, the more it is a 
 falls short, both by more than members of the family do.
 """
 
-# The benchmark has an environment of its own; the checks run in the one with Blender.
-# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import sys

@@ -5,8 +5,6 @@ python -m tests.docs_pictures.learned [-o tests/docs_pictures/learned.png]
 Needs the `bench` and `train` extras.
 """
 
-# The benchmark has an environment of its own; the checks run in the one with Blender.
-# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import sys

@@ -6,8 +6,6 @@ Needs the `bench` and `train` extras. Left to right: the mug as it is, painted w
 everywhere; the edit within the paint.
 """
 
-# The benchmark has an environment of its own; the checks run in the one with Blender.
-# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import sys

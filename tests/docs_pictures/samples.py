@@ -6,8 +6,6 @@ Needs the `bench` and `train` extras. In the corner of each stands the training 
 far that one is from it, 1 being what is usual between relatives.
 """
 
-# The benchmark has an environment of its own; the checks run in the one with Blender.
-# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import sys

@@ -5,8 +5,6 @@ python -m tests.docs_pictures.shape_sliders [-o tests/docs_pictures/shape_slider
 Needs the `bench` and `train` extras. The scans are of procedural shapes, so the picture is free of anyone's licence.
 """
 
-# The benchmark has an environment of its own; the checks run in the one with Blender.
-# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import sys

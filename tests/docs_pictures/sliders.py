@@ -5,8 +5,6 @@ python -m tests.docs_pictures.sliders [-o tests/docs_pictures/sliders.png]
 Needs the `bench` and `train` extras. The scan is of a procedural shape, so the picture is free of anyone's licence.
 """
 
-# The benchmark has an environment of its own; the checks run in the one with Blender.
-# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import sys

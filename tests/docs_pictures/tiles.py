@@ -3,8 +3,6 @@
 Needs the `bench` and `train` extras.
 """
 
-# The benchmark has an environment of its own; the checks run in the one with Blender.
-# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import argparse

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
@@ -36,7 +37,7 @@ from backend.registration.warp import Bumps, Warp
 MODEL = "0123456789abcdef"
 TOKEN = CancelToken()
 HERE = Alignment(Similarity.identity(), Warp(), 0.0)
-Solid = Callable[[np.ndarray], np.ndarray]
+Solid = Callable[[np.ndarray], NDArray[np.float64]]
 
 
 def plate(points: np.ndarray, half: float = 0.15) -> np.ndarray:

@@ -145,7 +145,8 @@ def test_codes_come_back_from_their_file_and_what_is_none_is_refused(tmp_path: P
     for broken in (b"", data[:-1], data[:1000], data.replace(b"version 1", b"version 2")):
         (tmp_path / FILE).write_bytes(broken)
         assert refusal(load_codes, tmp_path / FILE).code is ErrorCode.UNREADABLE_FILE
-    for wrong in ({"scale": 0 * codes.scale}, {"mean": codes.mean[1:]}, {"mean": codes.mean * 1e9}):
+    wrongs: list[dict[str, Any]] = [{"scale": 0 * codes.scale}, {"mean": codes.mean[1:]}, {"mean": codes.mean * 1e9}]
+    for wrong in wrongs:
         assert refusal(save_codes, tmp_path / FILE, replace(codes, **wrong)).code is ErrorCode.BAD_OPTION
 
 

@@ -250,7 +250,7 @@ def test_the_archive_of_a_bank_leaves_out_what_was_held_out(tmp_path: Path) -> N
             "normals": (127 * points).astype(np.int8),
             "field0": rng.normal(size=(3, 32, 32, 32)).astype(np.float16),
         }
-        np.savez(tmp_path / f"{seed:06d}_{TRAINED[seed % 12]}.npz", **shard)  # type: ignore[arg-type]
+        np.savez(tmp_path / f"{seed:06d}_{TRAINED[seed % 12]}.npz", **shard)
 
     def encode(shard: Mapping[str, np.ndarray]) -> np.ndarray:
         return shard["field0"].reshape(-1, 32**3)[:, :7]

@@ -67,7 +67,7 @@ def test_a_scan_comes_back_bit_for_bit(client: BackendClient, points: np.ndarray
 def test_the_state_follows_the_process(client: BackendClient) -> None:
     assert client.state is State.STOPPED and client.hello is None
     client.start()
-    assert client.state is State.STARTING
+    assert client.state is State.STARTING  # pyrefly: ignore[unnecessary-comparison]
     until(lambda: client.poll() or client.state is State.READY, "a hello")
     hello = client.hello
     assert hello is not None and hello.pid == client.pid and hello.model_hash == "0123456789abcdef"
@@ -154,7 +154,7 @@ def test_a_process_that_always_dies_is_started_three_times_and_then_left(
         assert isinstance(failure, Failure) and failure.code is ErrorCode.BACKEND_START
         assert "no luck" in failure.detail
     client.reset()
-    assert client.state is State.STOPPED
+    assert client.state is State.STOPPED  # pyrefly: ignore[unnecessary-comparison]
     response(client, ask_fit(client, cloud()))
     assert starts.read_text() == "xxxx"
 

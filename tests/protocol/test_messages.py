@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -158,6 +158,7 @@ def arrays(rules: Any) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("kind", [*get_args(Request), Done, Forget])
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_job_and_its_result_arrive_bit_for_bit(kind: Any, data: st.DataObject) -> None:
     fields = dataclasses.fields(kind)
@@ -273,6 +274,7 @@ def test_heads_are_json_rpc(message: Message) -> None:
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_member_lost_or_replaced_is_refused_or_understood_but_never_crashes(
     message: Message, data: st.DataObject

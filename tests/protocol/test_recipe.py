@@ -97,7 +97,7 @@ def test_a_recipe_returns_to_the_last_bit(tmp_path, recipe):
 
 
 def test_numbers_of_numpy_and_whole_numbers_are_kept_as_floats():
-    assert repr(Layer("a", np.float32(0.5)).strength) == "0.5"  # pyright: ignore[reportArgumentType]
+    assert repr(Layer("a", np.float32(0.5)).strength) == "0.5"  # pyrefly: ignore[bad-argument-type]
     assert Recipe(MODEL, FitOptions(fill=1), (Layer("a", 1),)).to_json() == (
         Recipe(MODEL, FitOptions(fill=1.0), (Layer("a", 1.0),)).to_json()
     )
@@ -217,7 +217,7 @@ def test_names_that_are_no_names_of_files_are_refused(name):
         lambda: MaskRef("box"),
         lambda: MaskRef("box", low=(0, 0, 0), high=(1, 1, -1)),
         lambda: MaskRef("box", low=(0, 0, 0), high=(1, 1, np.nan)),
-        lambda: MaskRef("box", low=(0, 0, 0), high=(1, 1)),  # pyright: ignore[reportArgumentType]
+        lambda: MaskRef("box", low=(0, 0, 0), high=(1, 1)),  # pyrefly: ignore[bad-argument-type]
         lambda: MaskRef("box", "name", low=(0, 0, 0), high=(1, 1, 1)),
         lambda: MaskRef("sphere", centre=(0, 0, 0), radius=-1),
         lambda: MaskRef("sphere", centre=(0, 0, 0), radius=True),
@@ -226,21 +226,21 @@ def test_names_that_are_no_names_of_files_are_refused(name):
         lambda: MaskRef("vertex_group", "rim", falloff=np.inf),
         lambda: Layer("a", np.nan),
         lambda: Layer("a", 1e10),
-        lambda: Layer("a", "1"),  # pyright: ignore[reportArgumentType]
+        lambda: Layer("a", "1"),  # pyrefly: ignore[bad-argument-type]
         lambda: Layer("a", 1.0, HASH.upper()),
         lambda: Layer("a", 1.0, HASH[1:]),
         lambda: Layer("a", 1.0, HASH + "\n"),
-        lambda: Layer("a", 1.0, mute=1),  # pyright: ignore[reportArgumentType]
+        lambda: Layer("a", 1.0, mute=1),  # pyrefly: ignore[bad-argument-type]
         lambda: Layer("a", 1.0, path="a\0b"),
         lambda: Layer("a", 1.0, kind="shape", path="a.omomi"),
         lambda: MaskRef("row", row=-1),
         lambda: MaskRef("row"),
         lambda: Recipe(MODEL, entries=(Layer("a", 1.0, mask=MaskRef("row", row=0)),)),
         lambda: Recipe(MODEL, entries=(Layer("a", 1.0, path="a.omomi"),)),
-        lambda: Layer("a", 1.0, mask="rim"),  # pyright: ignore[reportArgumentType]
+        lambda: Layer("a", 1.0, mask="rim"),  # pyrefly: ignore[bad-argument-type]
         lambda: Recipe("shipped"),
         lambda: Recipe(MODEL, version=2),
-        lambda: Recipe(MODEL, FitOptions(level=2.0)),  # pyright: ignore[reportArgumentType]
+        lambda: Recipe(MODEL, FitOptions(level=2.0)),  # pyrefly: ignore[bad-argument-type]
         lambda: Recipe(MODEL, entries=(Layer("a", 1.0),) * (MOST_ENTRIES + 1)),
     ],
 )

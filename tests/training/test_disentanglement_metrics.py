@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 pytest.importorskip("sklearn")
 
@@ -25,7 +26,7 @@ EMPTY = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
 HALF = 1 - math.log(2) / math.log(10)
 
 
-def discrete(seed: int, count: int) -> np.ndarray:
+def discrete(seed: int, count: int) -> NDArray[np.float64]:
     return np.random.default_rng(seed).integers(VALUES, size=(count, FACTORS)).astype(float)
 
 

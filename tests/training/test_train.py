@@ -26,7 +26,7 @@ from backend.training import train as train_module
 from backend.training.atom import AtomConfig
 from backend.training.calibration import true_error
 from backend.training.checkpoint import average_weights
-from backend.training.export import CHECKPOINT
+from backend.training.export import CHECKPOINT, export_graph, graphs
 from backend.training.flow import FlowConfig
 from backend.training.objective import TrainConfig, estimated_noise, rate_at
 from backend.training.recursion import Recursion, attributes
@@ -107,6 +107,13 @@ def test_exported_graphs_agree_with_torch(work: Path) -> None:
     assert np.abs(style - expected.numpy()).max() < 1e-5
     assert np.abs(mean - expected_mean[0].numpy()).max() < 1e-4
     assert np.abs(sd - expected_log_sd[0].exp().numpy()).max() < 1e-4
+
+
+def test_the_bytes_of_a_graph_depend_on_its_weights_alone(work: Path, tmp_path: Path) -> None:
+    model = Recursion()
+    average_weights(work / "model" / CHECKPOINT, model)
+    export_graph(*graphs(model.eval())["phi"], tmp_path / "phi.onnx")
+    assert (tmp_path / "phi.onnx").read_bytes() == (work / "model" / "phi.onnx").read_bytes()
 
 
 def test_exported_files_name_no_source_file(work: Path) -> None:

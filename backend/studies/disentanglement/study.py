@@ -29,7 +29,7 @@ def study(plan: Plan, album: Album, say: Say) -> Result:
     codes = {kind: measures.scores(kind, plan) for kind in ("identity", "useless", "doubled")}
     say("sliders with labels and without")
     # the code of the family's fields are their principal components, as in a profile of a family
-    sliders = experiment(field_components(), ExperimentSize(**plan.experiment), say)
+    sliders = experiment(field_components(members=plan.components), ExperimentSize(**plan.experiment), say)
     draw_scores(album, sliders)
     draw_side_effects(album, sliders)
     say("channels of the shipped model's style")

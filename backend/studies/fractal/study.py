@@ -146,11 +146,11 @@ def compete(train: Tensor, held: Tensor, plan: Plan, say: Say) -> Contest:
         middle = time.process_time()
         networks.teach_raster(raster, train, plan.raster_steps, plan.raster_cells, FLAT_RATE, seed)
         seconds |= {"flat": middle - start, "raster": time.process_time() - middle}
+        sizes |= {"flat": networks.parameters(flat), "raster": networks.parameters(raster)}
         flats.append(networks.bits_of_flat(flat, coarse_held))
         rasters.append(networks.bits_of_raster(raster, held))
         models.append(flat)
         say(f"seed {seed}: flat transformer {flats[-1]:.1f} bits on 8^3, raster network {rasters[-1]:.1f} on 16^3")
-    sizes |= {"flat": networks.parameters(models[0]), "raster": networks.parameters(raster)}
     return Contest(readings, first, flats, rasters, models[0], sizes, seconds)
 
 
@@ -265,8 +265,8 @@ def draw_bits(album: Album, readings: dict[str, list[samples.Reading]], others: 
             axes.barh(list(mean), part, left=left, color=colour, label=f"level {level}: to {2 ** (level + 1)}³")
             left += part
         axes.barh(list(others), list(others.values()), color="#b0a899", label="no levels")
-        for name, total in [*zip(mean, left, strict=True), *others.items()]:
-            axes.text(total, name, f" {total:.4f}", va="center", fontsize=9)
+        for row, total in enumerate([*left, *others.values()]):
+            axes.text(total, row, f" {total:.4f}", va="center", fontsize=9)
         axes.invert_yaxis()
         title = "What the shapes cost, by level: a view of siblings and neighbours saves bits"
         axes.set(title=title, xlabel="held-out negative log likelihood, bits per cell of 16³")
@@ -310,7 +310,7 @@ def _mesh_of_cells(cells: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArr
     quads = []
     for axis in range(3):
         low = np.moveaxis(padded, axis, 0)
-        place = np.stack(np.nonzero(low[1:] != low[:-1]), axis=1).astype(float)
+        place = np.stack(np.nonzero(low[1:] != low[:-1]), axis=1).astype(np.float64)
         order = [*range(1, axis + 1), 0, *range(axis + 1, 3)]
         quads.append((place[:, None] + corners)[:, :, order])
     vertices = np.concatenate(quads).reshape(-1, 3)
