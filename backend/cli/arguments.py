@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..edits.stack import EditSession
     from ..engine import Engine
     from ..protocol.fit_options import FitOptions
-    from ..protocol.recipe import Layer
+    from ..protocol.recipe import Layer, Point
     from ..protocol.requests import EditTarget
 
 MakeEngine: TypeAlias = "Callable[[str, int], Engine]"
@@ -93,13 +93,14 @@ def named(text: str) -> tuple[str, float]:
     return name, real()(value)
 
 
-def placed_at(text: str) -> tuple[str, tuple[float, ...]]:
+def placed_at(text: str) -> tuple[str, Point]:
     """NAME=X,Y,Z."""
     name, separator, numbers = text.partition("=")
-    found = tuple(real()(number) for number in numbers.split(","))
+    found = [real()(number) for number in numbers.split(",")]
     if not separator or len(found) != 3:
         raise argparse.ArgumentTypeError(f"{text} is not NAME=X,Y,Z")
-    return name, found
+    x, y, z = found
+    return name, (x, y, z)
 
 
 def numbered(text: str) -> tuple[str, tuple[int, ...]]:
@@ -111,7 +112,7 @@ def numbered(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def with_places(
-    layers: Sequence[Layer], at: Mapping[str, tuple[float, ...]], without: Mapping[str, tuple[int, ...]]
+    layers: Sequence[Layer], at: Mapping[str, Point], without: Mapping[str, tuple[int, ...]]
 ) -> list[Layer]:
     """Layers whose edits have a place, or leave places out, which are counted from 1; both by the edit's name. Raises
     OmomiError(BAD_OPTION) where no layer has a name, or its edit was not learned."""

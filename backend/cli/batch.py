@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ErrorCode, OmomiError
+from ..protocol.recipe import Point
 from ..protocol.requests import EditTarget
 from .arguments import MakeEngine, folder, integer, progress, recipe_layers, report, told, with_places, write_json
 from .edit import edit_scan
@@ -29,7 +30,7 @@ class _Task:
     recipe: Path
     recipe_hash: str
     remesh: bool
-    places: dict[str, tuple[float, ...]]  # world units, of edits by their name
+    places: dict[str, Point]  # world units, of edits by their name
     device: str
     threads: int
     site: tuple[str, ...]
@@ -62,9 +63,8 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     names = [scan.stem for scan in arguments.scans]
     if len(set(names)) < len(names):
         arguments.misuse("two scans have the same name, and results are named after their scans")
-    places = {} if arguments.places is None else read_places(arguments.places)
-    unknown = sorted(set(places) - set(names))
-    if unknown:
+    places: dict[str, dict[str, Point]] = {} if arguments.places is None else read_places(arguments.places)
+    if unknown := sorted(set(places) - set(names)):
         arguments.misuse(f"{arguments.places.name} places edits on {unknown[0]:.80}, which is none of the scans")
     target = folder(arguments.output)
     site = tuple(arguments.site)
@@ -85,7 +85,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     return 1 if counts["failed"] else 0
 
 
-def read_places(path: Path) -> dict[str, dict[str, tuple[float, ...]]]:
+def read_places(path: Path) -> dict[str, dict[str, Point]]:
     """Places in world units by scan and edit, of a file {"SCAN": {"EDIT": [X, Y, Z]}}. Raises
     OmomiError(UNREADABLE_FILE)."""
     from ..formats.files import FormatError, parse_json, read_bounded, require, unreadable

@@ -41,6 +41,10 @@ PENALTY = 0.02
 """Of the ridge, in mean diagonals of its normal matrix."""
 MOST_ROWS = 6_000
 """Voxels of each example that the ridge sees on a level; of twice as many a third cost .007 of the wanted change."""
+NEW_SURFACE = 1.0
+"""Voxels from the surface after an edit, and of change, within which a distance tells of the new surface."""
+ALONE = 1.0
+"""Standard deviation (voxels) of a new surface that a single example shows."""
 MOST_CHANGED = 20_000
 """Changed voxels of one example that place the centres."""
 MOST_EXACT = 5000
@@ -120,7 +124,7 @@ class LearnedLevel:
 
     delta: LevelDelta
     factor: NDArray[np.float64]  # (E, E), lower Cholesky factor of the bias's normal matrix
-    noise: float  # variance (voxels^2) of one example's difference that the delta leaves
+    noise: float  # variance (voxels^2) of a new surface of one example by what the others show
 
     @cached_property
     def tree(self) -> KDTree:
@@ -238,7 +242,6 @@ def _learn_level(
         found.append((points, before, after))
     normal, right = (np.sum([part[place] for part in parts], axis=0) for place in (2, 3))
     solution, penalised = _ridge(normal, right)
-    left = np.concatenate([wanted - both @ solution for both, wanted, _, _ in parts])
     weights = np.stack([solution[:count] / TRUNCATION, solution[count:]], axis=1)
     delta = LevelDelta(centres.astype(np.float32), float(radius), weights.astype(np.float32))
     factor = np.linalg.cholesky(penalised[count:, count:])
@@ -246,7 +249,20 @@ def _learn_level(
     for (points, before, after), (both, _, own, own_right), placement in zip(found, parts, placements, strict=True):
         others = solution if len(parts) == 1 else _ridge(normal - own, right - own_right)[0]
         rows.append(LevelRows(number, points, before, after, before + both @ others / placement.scale))
-    return LearnedLevel(delta, factor, float((left**2).mean())), rows
+    scales = [placement.scale for placement in placements]
+    return LearnedLevel(delta, factor, _variance(rows, scales)), rows
+
+
+def _variance(rows: Sequence[LevelRows], scales: Sequence[float]) -> float:
+    """Mean square (voxels of the edit's frame) of what examples leave open of the new surface of another one."""
+    off = []
+    for row, scale in zip(rows, scales, strict=True):
+        new = (np.abs(row.after) < NEW_SURFACE) & (np.abs(row.after - row.before) > NEW_SURFACE)
+        off.append(scale * (row.after - row.predicted)[new])
+    every = np.concatenate(off)
+    found = float((every**2).mean()) if len(every) else 0.0
+    # one example says nothing of how another one differs
+    return max(found, ALONE**2) if len(rows) == 1 else found
 
 
 def _ridge(normal: NDArray, right: NDArray) -> tuple[NDArray, NDArray]:

@@ -325,9 +325,8 @@ class EditSession:
             return self._kept(layer.edit, lambda: FittedEdit(attribute(layer.edit, scan, fit), edit_range(layer)))
         stored = stored_edit(layer)
 
-        at = None if layer.at is None else tuple(map(float, layer.at))
-        key = f"{stored.sha256}:{at}"
-        applied = self.placed[key] = self.placed.pop(key, None) or self._applied(stored.edit, at)
+        key = f"{stored.sha256}:{layer.at}"
+        applied = self.placed[key] = self.placed.pop(key, None) or self._applied(stored.edit, layer.at)
         without = set(layer.without or ())
         chosen = [one for number, one in enumerate(applied) if number not in without]
 
@@ -335,7 +334,8 @@ class EditSession:
             edit, delta = stored.edit, None
             if edit.gear is Gear.DELTA and edit.delta is not None:
                 delta = SummedEdit(tuple(PlacedDelta(edit.delta, Placement.of(one.alignment)) for one in chosen))
-            places = tuple(tuple(map(float, scan.frame.to_world(one.place[None])[0])) for one in applied)
+            found = scan.frame.to_world(np.stack([one.place for one in applied])).tolist()
+            places = tuple((x, y, z) for x, y, z in found)
             said = *doubts(edit), *said_of_places(applied, len(chosen))
             return FittedEdit(
                 SummedMovement(tuple(chosen)), SEEN, applied[0].alignment.misfit, said, False, delta, places

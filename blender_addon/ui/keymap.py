@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import bpy
+from ..context import context
 
 _items: list[tuple[Any, Any]] = []
 
 
 def add_to_blender() -> None:
     # None where Blender has no window manager of its own.
-    config: Any = bpy.context.window_manager.keyconfigs.addon
+    config: Any = context.window_manager.keyconfigs.addon
     if config is not None:
         keymap = config.keymaps.new(name="Window", space_type="EMPTY")
         _items.append((keymap, keymap.keymap_items.new("omomi.back_to_preview", "ESC", "PRESS")))

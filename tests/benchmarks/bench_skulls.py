@@ -16,6 +16,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import trimesh
@@ -69,7 +70,8 @@ class Tool:
     def mesh(self) -> trimesh.Trimesh:
         if self.edit != "drill":
             return trimesh.creation.icosphere(5, RADII[self.edit]).apply_translation(self.middle)
-        made = trimesh.creation.cylinder(RADII["drill"], 2 * DEPTH, sections=64).subdivide_to_size(0.008)
+        made = trimesh.creation.cylinder(RADII["drill"], 2 * DEPTH, sections=64)
+        made = cast(trimesh.Trimesh, made.subdivide_to_size(0.008))
         made.apply_transform(trimesh.geometry.align_vectors([0, 0, 1], self.axis))
         return made.apply_translation(self.middle)
 
