@@ -33,6 +33,12 @@ def _on_load_pre(*_: Any) -> None:
 @persistent
 def _on_load(*_: Any) -> None:
     fits.sweep_previews()
+    live.after_load()
+
+
+@persistent
+def _on_update(*_: Any) -> None:
+    live.after_update()
 
 
 @persistent
@@ -56,6 +62,7 @@ def _handlers() -> list[tuple[list[Any], Callable[..., None]]]:
     handlers: Any = bpy.app.handlers
     pairs = [(handlers.load_pre, _on_load_pre)]
     pairs += [(handlers.load_post, _on_load), (handlers.save_pre, _on_save)]
+    pairs.append((handlers.depsgraph_update_post, _on_update))
     pairs += [(handlers.undo_post, _on_history), (handlers.redo_post, _on_history)]
     # From 5.1 on; before, only atexit tells.
     if hasattr(handlers, "exit_pre"):

@@ -63,6 +63,9 @@ _due: dict[int, float] = {}
 _previewed: dict[int, ShownMesh] = {}
 # Objects whose preview shows the new mesh, or what comes on the way to it, once there is something.
 _made: dict[int, ShownMesh | None] = {}
+# Where the artist's own places for the edits of an object are, and when what was moved of them is to be followed.
+_placed: dict[int, tuple[Any, ...]] = {}
+_moved: dict[int, float] = {}
 _trusted: tuple[Any, ...] = ()
 _trusted_until = 0.0
 _task: LiveTask | None = None
@@ -90,15 +93,60 @@ def mark(obj: Any | None) -> None:
     for uid in uids:
         _marked[uid] = next(_numbers)
         _due[uid] = time.monotonic() + REST_SECONDS
-    if _marked and not bpy.app.background and not bpy.app.timers.is_registered(_tick):
+    if active is not None:
+        _watch(active)
+    _wake()
+
+
+def _watch(obj: Any) -> None:
+    _moved.pop(obj.session_uid, None)
+    if found := edits.given_places(obj.omomi.edits):
+        _placed[obj.session_uid] = found
+    else:
+        _placed.pop(obj.session_uid, None)
+
+
+def _wake() -> None:
+    if (_marked or _moved) and not bpy.app.background and not bpy.app.timers.is_registered(_tick):
         bpy.app.timers.register(_tick, first_interval=0.0)
+
+
+def after_load() -> None:
+    """A file is open: know where its places are."""
+    _placed.clear()
+    objects: Any = bpy.data.objects
+    for obj in objects:
+        if obj.type == "MESH":
+            _watch(obj)
+
+
+def after_update() -> None:
+    """Something in the scene has changed. An object whose places have moved, or are deleted, is marked at rest."""
+    for uid, before in _placed.items():
+        obj = mesh_io.object_by_uid(uid)
+        if obj is not None and (found := edits.given_places(obj.omomi.edits)) != before:
+            _placed[uid] = found
+            _moved[uid] = time.monotonic() + REST_SECONDS
+    _wake()
+
+
+def _follow_places() -> None:
+    """Mark the objects whose places rest again."""
+    now = time.monotonic()
+    for uid in [uid for uid, begin in _moved.items() if begin <= now]:
+        del _moved[uid]
+        if (obj := mesh_io.object_by_uid(uid)) is not None:
+            for edit in obj.omomi.edits:
+                if edit.place is not None:
+                    edits.unmeasured(edit)
+            mark(obj)
 
 
 def stop() -> None:
     """Send no more requests and remove the previews. The shape keys stay as they are."""
     global _error, _trusted
     _drop_task()
-    for known in (_marked, _due, _previewed, _made):
+    for known in (_marked, _due, _moved, _previewed, _made):
         known.clear()
     _error, _trusted = "", ()
     fits.sweep_previews()
@@ -123,6 +171,8 @@ def resume(paused: Mapping[int, bool]) -> None:
 
 def after_history() -> None:
     """Undo or redo happened: mark the objects whose preview or shape key does not match their strengths."""
+    global _trusted
+    _trusted = ()
     objects: Any = bpy.data.objects
     for obj in objects:
         if obj.type == "MESH":
@@ -160,12 +210,13 @@ def _tick() -> float | None:
 def pump() -> bool:
     """Do one step, without blocking. Returns whether anything is left to do."""
     global _task
+    _follow_places()
     if not _marked:
         _look_after_previews()
     if fits.current() is not None:
         # A run has the backend for itself; what is still marked comes after it.
         _drop_task()
-        return bool(_marked or _due)
+        return _is_waiting()
     if _task is not None and _task.makes and _marked:
         # The new mesh would be that of strengths that are gone, or keep another object's slider waiting.
         _drop_task()
@@ -173,12 +224,12 @@ def pump() -> bool:
         try:
             _task = _next()
         except OmomiError as failure:
-            _marked.clear()
-            _due.clear()
+            for known in (_marked, _due, _moved):
+                known.clear()
             _give_up(failure)
             return False
     if _task is None:
-        return bool(_due)
+        return _is_waiting()
     _task.step()
     if _task.over:
         ended, _task = _task, None
@@ -189,7 +240,11 @@ def pump() -> bool:
             _give_up(ended.errors[0])
             if ended.uid in _made:
                 _show_posed(ended.uid)
-    return _task is not None or bool(_marked or _due)
+    return _task is not None or _is_waiting()
+
+
+def _is_waiting() -> bool:
+    return bool(_marked or _due or _moved)
 
 
 def _next() -> LiveTask | None:
