@@ -11,7 +11,7 @@ from bpy.app.handlers import persistent
 
 from . import operators
 from .scene import preview
-from .session import backend_fit, fits, live, process
+from .session import backend_fit, fits, live, place_watch, process
 from .ui import keymap, panels, preferences, properties, widgets
 
 CLASSES = (
@@ -33,7 +33,7 @@ def _on_load_pre(*_: Any) -> None:
 @persistent
 def _on_load(*_: Any) -> None:
     fits.sweep_previews()
-    live.after_load()
+    place_watch.note_all()
 
 
 @persistent

@@ -78,7 +78,7 @@ ADVICE: dict[ErrorCode, Advice] = {
     ),
     ErrorCode.AMBIGUOUS_POSE: Advice(
         "The scan fits the examples in more than one pose",
-        "Put the 3D cursor where the edit belongs and press Place at 3D Cursor",
+        "An edit can be placed by hand: press Place at 3D Cursor",
     ),
     ErrorCode.BAD_PLACE: Advice(
         "The place of the edit is not at the surface of the scan", "Move its object there, or press Clear Place"

@@ -77,8 +77,8 @@ def write(edit: Any, found: Sequence[Place]) -> None:
             kept.use = place.use
 
 
-def mark(scan: Any, edit: Any, where: Vector) -> Any:
-    """Put the empty of an edit to a place in the world, and return it. One is made where the edit has none of its
+def mark(scan: Any, edit: Any, where: Any) -> Any:
+    """Put the empty of an edit to a place (3,) in the world, and return it. One is made where the edit has none of its
     own."""
     marker = edit.place
     if not _is_own(marker) or given(scan, marker) is None:

@@ -132,7 +132,7 @@ def frozen(stack: Edits) -> tuple[Edit, ...]:
     """The stack as it is now, which no slider changes any more."""
     found = []
     for edit in stack:
-        shared = {name: getattr(edit, name) for name in _SHARED} | {"reach": tuple(edit.reach)}
+        shared: dict[str, Any] = {name: getattr(edit, name) for name in _SHARED} | {"reach": tuple(edit.reach)}
         known = tuple(places.Place(place.use, tuple(place.location)) for place in edit.places)
         found.append(Edit(**shared, at=edit.at, places=known))
     return tuple(found)
@@ -314,7 +314,7 @@ def remove_all(obj: Any) -> None:
 
 
 def unmeasured(edit: Any) -> None:
-    """Forget what was measured and expected of an edit: it acts elsewhere now."""
+    """Forget what was measured and expected of an edit, for it acts elsewhere now."""
     edit.safe, edit.transitions, edit.foretold = False, "", (0.0, 0.0)
 
 

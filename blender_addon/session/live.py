@@ -23,7 +23,7 @@ from ..backend.protocol.messages import MeshFrame
 from ..backend.protocol.requests import EditTarget, RemeshRequest
 from ..scene import mesh_io, preview, shape_key
 from ..text import Refusal, explain
-from . import backend_fit, edits, fits, process
+from . import backend_fit, edits, fits, place_watch, process
 from .backend_fit import FitSettings
 from .task import Client, Task, Work
 
@@ -63,9 +63,6 @@ _due: dict[int, float] = {}
 _previewed: dict[int, ShownMesh] = {}
 # Objects whose preview shows the new mesh, or what comes on the way to it, once there is something.
 _made: dict[int, ShownMesh | None] = {}
-# Where the artist's own places for the edits of an object are, and when what was moved of them is to be followed.
-_placed: dict[int, tuple[Any, ...]] = {}
-_moved: dict[int, float] = {}
 _trusted: tuple[Any, ...] = ()
 _trusted_until = 0.0
 _task: LiveTask | None = None
@@ -94,60 +91,28 @@ def mark(obj: Any | None) -> None:
         _marked[uid] = next(_numbers)
         _due[uid] = time.monotonic() + REST_SECONDS
     if active is not None:
-        _watch(active)
+        place_watch.note(active)
     _wake()
-
-
-def _watch(obj: Any) -> None:
-    _moved.pop(obj.session_uid, None)
-    if found := edits.given_places(obj.omomi.edits):
-        _placed[obj.session_uid] = found
-    else:
-        _placed.pop(obj.session_uid, None)
 
 
 def _wake() -> None:
-    if (_marked or _moved) and not bpy.app.background and not bpy.app.timers.is_registered(_tick):
+    if _is_waiting() and not bpy.app.background and not bpy.app.timers.is_registered(_tick):
         bpy.app.timers.register(_tick, first_interval=0.0)
 
 
-def after_load() -> None:
-    """A file is open: know where its places are."""
-    _placed.clear()
-    objects: Any = bpy.data.objects
-    for obj in objects:
-        if obj.type == "MESH":
-            _watch(obj)
-
-
 def after_update() -> None:
-    """Something in the scene has changed. An object whose places have moved, or are deleted, is marked at rest."""
-    for uid, before in _placed.items():
-        obj = mesh_io.object_by_uid(uid)
-        if obj is not None and (found := edits.given_places(obj.omomi.edits)) != before:
-            _placed[uid] = found
-            _moved[uid] = time.monotonic() + REST_SECONDS
+    """Something in the scene has changed. An object whose places were moved is marked when these rest."""
+    place_watch.look(REST_SECONDS)
     _wake()
-
-
-def _follow_places() -> None:
-    """Mark the objects whose places rest again."""
-    now = time.monotonic()
-    for uid in [uid for uid, begin in _moved.items() if begin <= now]:
-        del _moved[uid]
-        if (obj := mesh_io.object_by_uid(uid)) is not None:
-            for edit in obj.omomi.edits:
-                if edit.place is not None:
-                    edits.unmeasured(edit)
-            mark(obj)
 
 
 def stop() -> None:
     """Send no more requests and remove the previews. The shape keys stay as they are."""
     global _error, _trusted
     _drop_task()
-    for known in (_marked, _due, _moved, _previewed, _made):
+    for known in (_marked, _due, _previewed, _made):
         known.clear()
+    place_watch.forget_moves()
     _error, _trusted = "", ()
     fits.sweep_previews()
     if bpy.app.timers.is_registered(_tick):
@@ -210,7 +175,11 @@ def _tick() -> float | None:
 def pump() -> bool:
     """Do one step, without blocking. Returns whether anything is left to do."""
     global _task
-    _follow_places()
+    for obj in place_watch.rested():
+        for edit in obj.omomi.edits:
+            if edit.place is not None:
+                edits.unmeasured(edit)
+        mark(obj)
     if not _marked:
         _look_after_previews()
     if fits.current() is not None:
@@ -224,8 +193,9 @@ def pump() -> bool:
         try:
             _task = _next()
         except OmomiError as failure:
-            for known in (_marked, _due, _moved):
-                known.clear()
+            _marked.clear()
+            _due.clear()
+            place_watch.forget_moves()
             _give_up(failure)
             return False
     if _task is None:
@@ -244,7 +214,7 @@ def pump() -> bool:
 
 
 def _is_waiting() -> bool:
-    return bool(_marked or _due or _moved)
+    return bool(_marked or _due) or place_watch.is_moving()
 
 
 def _next() -> LiveTask | None:

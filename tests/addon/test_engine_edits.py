@@ -213,7 +213,7 @@ def test_an_edit_acts_on_the_legs_that_are_ticked_or_on_the_one_that_is_placed(e
     bpy.ops.omomi.cursor_to_place(number=3)
     assert bpy.ops.omomi.place_at_cursor() == {"FINISHED"} and pushed() == [False, False, True, False]
     edit.place.location.x += 100
-    with pytest.raises(RuntimeError, match="not at the surface of the scan. Move its object there"):
+    with pytest.raises(RuntimeError, match="Move its object there, or press Clear Place"):
         bpy.ops.omomi.apply()
 
 
