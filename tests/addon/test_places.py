@@ -69,6 +69,15 @@ def at_cursor(where: Any) -> Any:
     return edit_of(bpy.context.active_object).place
 
 
+def select(obj: Any, *numbers: int) -> None:
+    """Select these vertices of the active object alone, and leave Edit Mode."""
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.mesh.select_all(action="DESELECT")
+    bpy.ops.object.mode_set(mode="OBJECT")
+    for number in numbers:
+        obj.data.vertices[number].select = True
+
+
 # What is found.
 
 
@@ -228,12 +237,11 @@ def test_the_choice_is_kept_while_the_edit_is_placed(fake: Any, scan: Any, settl
 def test_a_selected_vertex_places_the_edit(fake: Any, scan: Any, settle: Any) -> None:
     with pytest.raises(RuntimeError, match="Select a vertex in Edit Mode first"):
         bpy.ops.omomi.place_at_vertex()
+    select(scan)
     bpy.ops.object.mode_set(mode="EDIT")
-    bpy.ops.mesh.select_all(action="DESELECT")
     with pytest.raises(RuntimeError, match="No vertex is selected"):
         bpy.ops.omomi.place_at_vertex()
-    bpy.ops.object.mode_set(mode="OBJECT")
-    scan.data.vertices[3].select = True
+    select(scan, 3)
     bpy.ops.object.mode_set(mode="EDIT")
     assert bpy.ops.omomi.place_at_vertex() == {"FINISHED"}
     settle()
@@ -252,6 +260,20 @@ def test_each_way_is_one_undo_step(fake: Any, scan: Any, settle: Any) -> None:
         step()
         settle()
         assert moved(owl()) == expected and ("legs on owl" in bpy.data.objects) == (expected == [5])
+
+
+def test_placing_at_a_vertex_and_leaving_edit_mode_are_one_undo_step(fake: Any, scan: Any, settle: Any) -> None:
+    select(scan, 3)
+    bpy.ops.ed.undo_push(message="found")
+    bpy.ops.object.mode_set("EXEC_DEFAULT", True, mode="EDIT")
+    assert bpy.ops.omomi.place_at_vertex("EXEC_DEFAULT", True) == {"FINISHED"}
+    settle()
+    assert moved(owl()) == [3]
+    bpy.ops.ed.undo()
+    assert owl().mode == "EDIT" and edit_of(owl()).place is None and len(bpy.data.objects) == 1
+    bpy.ops.ed.redo()
+    settle()
+    assert owl().mode == "OBJECT" and edit_of(owl()).place.name == "legs on owl" and moved(owl()) == [3]
 
 
 def test_an_object_of_the_artist_is_followed_when_it_rests_and_never_removed(fake: Any, scan: Any, settle: Any) -> None:
@@ -322,6 +344,13 @@ def test_a_place_far_from_the_scan_is_one_sentence_and_the_way_back_is_open(
     bpy.context.view_layer.update()
     settle()
     assert addon.live.error() == "" and moved(scan) == [5]
+
+
+def test_a_scan_that_fits_in_several_poses_is_told_of_the_button(fake: Any, addon: Any, scan: Any) -> None:
+    fake.failures["StackRequest"] = [addon.errors.OmomiError("ambiguous_pose", "owl fits in several poses.")]
+    edit_of(scan).places[1].use = False
+    with pytest.raises(RuntimeError, match=bpy.ops.omomi.place_at_cursor.get_rna_type().name):
+        bpy.ops.omomi.apply()
 
 
 def test_a_copy_of_a_scan_gets_an_empty_of_its_own(fake: Any, scan: Any, settle: Any) -> None:
