@@ -183,6 +183,8 @@ def _laid(client: Client, fit: BackendFit, body: EditTarget, wanted: edits.Stack
         StackRequest, handle=fit.handle, body=str(body), layers=wanted.layers, masks=wanted.masks
     )
     fit.told = answer.done.result.get("layers", ())
+    if len(fit.told) != len(wanted.layers):
+        raise OmomiError(ErrorCode.PROTOCOL, "The backend process did not say what became of each edit")
 
 
 def note(obj: Any, fit: BackendFit) -> None:
