@@ -31,6 +31,7 @@ class ErrorCode(StrEnum):
     NO_SURFACE = "no_surface"
     NOT_REGISTERED = "not_registered"
     AMBIGUOUS_POSE = "ambiguous_pose"
+    BAD_PLACE = "bad_place"
     UNKNOWN_SCAN = "unknown_scan"
     NO_SOLUTION = "no_solution"
     INTERNAL = "internal"

@@ -11,7 +11,7 @@ from bpy.app.handlers import persistent
 
 from . import operators
 from .scene import preview
-from .session import backend_fit, fits, live, process
+from .session import backend_fit, fits, live, place_watch, process
 from .ui import keymap, panels, preferences, properties, widgets
 
 CLASSES = (
@@ -33,6 +33,12 @@ def _on_load_pre(*_: Any) -> None:
 @persistent
 def _on_load(*_: Any) -> None:
     fits.sweep_previews()
+    place_watch.note_all()
+
+
+@persistent
+def _on_update(*_: Any) -> None:
+    live.after_update()
 
 
 @persistent
@@ -56,6 +62,7 @@ def _handlers() -> list[tuple[list[Any], Callable[..., None]]]:
     handlers: Any = bpy.app.handlers
     pairs = [(handlers.load_pre, _on_load_pre)]
     pairs += [(handlers.load_post, _on_load), (handlers.save_pre, _on_save)]
+    pairs.append((handlers.depsgraph_update_post, _on_update))
     pairs += [(handlers.undo_post, _on_history), (handlers.redo_post, _on_history)]
     # From 5.1 on; before, only atexit tells.
     if hasattr(handlers, "exit_pre"):

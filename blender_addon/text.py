@@ -77,7 +77,11 @@ ADVICE: dict[ErrorCode, Advice] = {
         "The scan does not look like the examples", "Use it on scans of the same kind of object"
     ),
     ErrorCode.AMBIGUOUS_POSE: Advice(
-        "The scan fits the examples in more than one pose", "Turn it the way the first example stands"
+        "The scan fits the examples in more than one pose",
+        "An edit can be placed by hand: press Place at 3D Cursor",
+    ),
+    ErrorCode.BAD_PLACE: Advice(
+        "The place of the edit is not at the surface of the scan", "Move its object there, or press Clear Place"
     ),
     ErrorCode.UNKNOWN_SCAN: Advice("The backend process no longer holds this scan", "Press Fit to open it again"),
     ErrorCode.NO_SOLUTION: Advice(

@@ -65,7 +65,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         arguments.misuse("two scans have the same name, and results are named after their scans")
     places: dict[str, dict[str, Point]] = {} if arguments.places is None else read_places(arguments.places)
     if unknown := sorted(set(places) - set(names)):
-        arguments.misuse(f"{arguments.places.name} places edits on {unknown[0]:.80}, which is none of the scans")
+        arguments.misuse(f"{arguments.places} places edits on {unknown[0]:.80}, which is none of the scans")
     target = folder(arguments.output)
     site = tuple(arguments.site)
     tasks = [

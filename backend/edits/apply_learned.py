@@ -140,9 +140,9 @@ def apply_learned(
     """The movement of ``edit`` where it belongs on ``scan``: one for every place of the part that it changes.
 
     grid: distances of the scan's fit, without which parts are not looked for; at (3,), canonical: the artist's own
-    place for the edit. Raises OmomiError: NOT_REGISTERED when the
-    scan does not look like the examples; AMBIGUOUS_POSE when it fits them in several poses under which the edit would
-    differ, and neither a part nor a place decides.
+    place for the edit. Raises OmomiError: NOT_REGISTERED when the scan does not look like the examples; AMBIGUOUS_POSE
+    when it fits them in several poses under which the edit would differ, and neither a part nor a place decides;
+    BAD_PLACE when the artist's own is far from the scan.
     """
     surface, reference, part = surface_of(scan, POINTS), edit.movement.reference, edit.part
     probes = surface.thinned(PROBES)
@@ -193,7 +193,7 @@ def _alignment_at(at: NDArray, poses: Sequence[Alignment], surface: Surface, edi
     reference, nearest = edit.movement.reference, int(np.argmin(((surface.points - at) ** 2).sum(axis=1)))
     place, facing = surface.points[nearest], surface.normals[nearest]
     if np.linalg.norm(place - at) > FARTHEST_PLACE:
-        refuse("the place that was given for it is not at the surface of the scan")
+        refuse("the place that was given for it is not at the surface of the scan", ErrorCode.BAD_PLACE)
     middle, centre = edit.places.mean(axis=0), reference.points.mean(axis=0)
     matcher, few = Matcher(reference.thinned(TARGETS), NORMAL_REACH * reference.size), surface.thinned(POSE_POINTS)
 

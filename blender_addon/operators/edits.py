@@ -28,17 +28,23 @@ def why_not_editable(obj: Any) -> str:
 
 
 class EditOperator(PolledOperator):
-    """Mix-in of an operator on the active object. ``wants``: what there must be: "object", "edit" (an active one)."""
+    """Mix-in of an operator on the active object. ``wants``: what there must be: "object", "edit" (an active one),
+    "learned" (an active edit that was learned)."""
 
     wants = "edit"
 
     @classmethod
     def why_not(cls, context: Any) -> str:
-        obj = context.active_object
-        reason = why_not_editable(obj)
-        if not reason and cls.wants == "edit" and obj.omomi.active >= len(obj.omomi.edits):
-            reason = "Add an edit first"
-        return reason
+        return why_not_editable(context.active_object) or cls.why_not_wanted(context.active_object.omomi)
+
+    @classmethod
+    def why_not_wanted(cls, group: Any) -> str:
+        """The reason why the stack of an object has not what there must be, or an empty text."""
+        if cls.wants != "object" and group.active >= len(group.edits):
+            return "Add an edit first"
+        if cls.wants == "learned" and group.edits[group.active].kind != "learned":
+            return "Choose an edit that was learned from examples"
+        return ""
 
 
 def targets(context: Any) -> list[Any]:
@@ -151,8 +157,7 @@ class OMOMI_OT_reset_edits(EditOperator, bpy.types.Operator):
         for obj in [obj for obj in targets(context) if not why_not_editable(obj)]:
             edits.settle(obj)
             if self.remove:
-                obj.omomi.edits.clear()
-                obj.omomi.active = 0
+                edits.remove_all(obj)
             settle(obj)
             if self.remove and shape_key.find(obj) is not None:
                 shape_key.remove(obj)

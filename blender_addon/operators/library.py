@@ -70,7 +70,7 @@ class OMOMI_OT_load_preset(EditOperator, FileOperator, bpy.types.Operator):
         paths = [_file(layer, folder) for layer in layers]
         obj = context.active_object
         if not self.append:
-            obj.omomi.edits.clear()
+            edits.remove_all(obj)
         for layer, path in zip(layers, paths, strict=True):
             edit = edits.add(obj, layer.source, layer.edit, path)
             edit.mask = (layer.mask.name or "") if layer.mask else ""

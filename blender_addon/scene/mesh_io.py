@@ -287,3 +287,11 @@ def open_loops(mesh: Any) -> int:
 def object_by_uid(uid: int) -> Any | None:
     """The object with this ``session_uid``, which survives undo and renaming, or None if it was deleted."""
     return next((obj for obj in bpy.data.objects if obj.session_uid == uid), None)
+
+
+def homes(obj: Any) -> list[Any]:
+    """The local collections of this scene that hold an object, or the scene's own."""
+    scene = bpy.context.scene
+    reachable = [scene.collection, *scene.collection.children_recursive]
+    found = [c for c in reachable if c.library is None and c.override_library is None and obj.name in c.objects]
+    return found or [scene.collection]

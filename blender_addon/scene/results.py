@@ -115,7 +115,7 @@ def _replace(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
 def _add(source: Any, mesh: Any, suffix: str, keep_modifiers: bool, hide: bool) -> Any:
     result, layer = _bare(source, mesh, keep_modifiers), context.view_layer
     result.name = f"{source.name}.{suffix}"
-    for collection in _homes(source):
+    for collection in mesh_io.homes(source):
         collection.objects.link(result)
     if hide and layer.objects.get(source.name) is source:
         source.select_set(False)
@@ -140,11 +140,3 @@ def _bare(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
     copy.omomi.completes = None
     fit_provenance.clear(copy)
     return copy
-
-
-def _homes(source: Any) -> list[Any]:
-    """The local collections of this scene that hold the scan, or the scene's own."""
-    scene = context.scene
-    reachable = [scene.collection, *scene.collection.children_recursive]
-    homes = [c for c in reachable if c.library is None and c.override_library is None and source.name in c.objects]
-    return homes or [scene.collection]

@@ -45,6 +45,8 @@ class ApplyRun(ObjectRun):
         """active: the object that has the stack; stream: show previews of new meshes."""
         self._active = active.session_uid
         self._stack = edits.frozen(active.omomi.edits)
+        objects = list(objects)
+        self._stacks = {obj.session_uid: edits.owned(obj, self._stack) for obj in objects}
         self._settings = settings
         self._result = result
         super().__init__(client, objects, "opening the scan", stream=stream and result != "SHAPE_KEY")
@@ -55,7 +57,7 @@ class ApplyRun(ObjectRun):
 
     def _edited(self, uid: int) -> Work:
         """`EditResult` for an object. Raises OmomiError."""
-        client, settings, stack = self._client, self._settings, self._stack
+        client, settings, stack = self._client, self._settings, self._stacks[uid]
         in_key = self._result == "SHAPE_KEY"
         body, outcome = (EditTarget.SCAN, Outcome.CARRIED) if in_key else (EditTarget.FIT, Outcome.REMESHED)
         asked = yield from backend_fit.asked(client, uid, settings, body, ApplyRequest, stack, outcome=str(outcome))

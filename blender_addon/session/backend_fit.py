@@ -19,7 +19,7 @@ from ..backend.protocol.fit_options import FitOptions
 from ..backend.protocol.messages import MeshFrame
 from ..backend.protocol.names import MOVEMENT
 from ..backend.protocol.requests import EditTarget, FitRequest, PoseRequest, StackRequest
-from ..scene import mesh_io
+from ..scene import mesh_io, places
 from ..text import Refusal
 from ..ui import preferences
 from . import edits, library
@@ -158,24 +158,43 @@ def stacked(
     obj = need(uid)
     if body is EditTarget.SCAN and not len(obj.data.polygons):
         raise Refusal(f"{obj.name} has no faces, so it can have no shape key. Choose New mesh as the result.")
-    wanted = edits.read(obj, obj.omomi.edits if stack is None else stack)
+    acting = edits.frozen(obj.omomi.edits if stack is None else stack)
+    wanted = edits.read(obj, acting)
     if fit.stack != (body, wanted.signature):
         fit.stack = fit.rest = None
-        answer = yield client.request(
-            StackRequest, handle=fit.handle, body=str(body), layers=wanted.layers, masks=wanted.masks
-        )
-        fit.told = answer.done.result.get("layers", ())
-        obj = need(uid)
-        if stack is None or edits.structure(obj.omomi.edits) == edits.structure(stack):
-            note(obj, fit)
+        yield from _laid(client, fit, body, wanted)
+        # What was left out may have another number now, or be gone.
+        again = edits.read(need(uid), edits.found_places(acting, fit.told, fit.linear))
+        if again.signature != wanted.signature:
+            wanted = again
+            yield from _laid(client, fit, body, wanted)
         fit.rest = yield from posed(client, fit, (0.0,) * len(wanted.layers))
         fit.stack = body, wanted.signature
+    obj = need(uid)
+    # Also where the backend has the stack already: undo may have brought back an edit of which nothing was known yet.
+    if edits.structure(obj.omomi.edits) == edits.structure(acting):
+        note(obj, fit)
     return fit
+
+
+def _laid(client: Client, fit: BackendFit, body: EditTarget, wanted: edits.StackSnapshot) -> Work:
+    """Send a stack. Raises OmomiError."""
+    answer = yield client.request(
+        StackRequest, handle=fit.handle, body=str(body), layers=wanted.layers, masks=wanted.masks
+    )
+    fit.told = answer.done.result.get("layers", ())
+    if len(fit.told) != len(wanted.layers):
+        raise OmomiError(ErrorCode.PROTOCOL, "The backend process did not say what became of each edit")
 
 
 def note(obj: Any, fit: BackendFit) -> None:
     """Write what the backend said of its edits to those of the object."""
-    for edit, said in zip(obj.omomi.edits, fit.told, strict=False):
+    own = obj.omomi.edits
+    if len(own) != len(fit.told):
+        return
+    for edit, found in zip(own, edits.found_places(own, fit.told, fit.linear), strict=True):
+        places.write(edit, found.places)
+    for edit, said in zip(own, fit.told, strict=True):
         edit.note = " ".join(said.get("warnings", ()))
         edit.foretold = said.get("foretold") or (0.0, 0.0)
         edit.gear = said.get("gear", "")

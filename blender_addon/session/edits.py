@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 
 from ..backend.errors import OmomiError
 from ..backend.protocol.names import ATTRIBUTES, DELTA, MOST_SLIDERS, PLAUSIBLE, card_members, card_sliders
-from ..backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef
-from ..scene import mesh_io
+from ..backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef, Point
+from ..scene import mesh_io, places
 from ..text import Refusal
 from . import library
 
@@ -54,6 +55,12 @@ class Edit(NamedTuple):
     mute: bool
     reach: tuple[float, float]
     strength: float
+    at: Point | None  # the artist's own place, as of `places.given`
+    places: tuple[places.Place, ...]  # that were found
+
+
+# What objects have in common that share a stack. Places are of one scan: each object has its own.
+_SHARED = Edit._fields[:-2]
 
 
 Edits: TypeAlias = Any
@@ -123,25 +130,59 @@ def add(obj: Any, kind: str, name: str, path: str = "") -> Any:
 
 def frozen(stack: Edits) -> tuple[Edit, ...]:
     """The stack as it is now, which no slider changes any more."""
-    members: list[dict[str, Any]] = [{name: getattr(edit, name) for name in Edit._fields} for edit in stack]
-    return tuple(Edit(**(one | {"reach": tuple(one["reach"])})) for one in members)
+    found = []
+    for edit in stack:
+        shared: dict[str, Any] = {name: getattr(edit, name) for name in _SHARED} | {"reach": tuple(edit.reach)}
+        known = tuple(places.Place(place.use, tuple(place.location)) for place in edit.places)
+        found.append(Edit(**shared, at=edit.at, places=known))
+    return tuple(found)
 
 
 def give(obj: Any, stack: Edits) -> None:
-    """Put a stack on an object in place of its own. Where only strengths differ, what was measured of the edits
-    stays."""
+    """Put a stack on an object in place of its own. Of the edits that it has already, the places stay, and what was
+    measured."""
     own = obj.omomi.edits
-    if structure(own) != structure(stack):
-        own.clear()
-        for edit in stack:
-            made = own.add()
-            for name in Edit._fields:
-                setattr(made, name, getattr(edit, name))
-        obj.omomi.active = min(obj.omomi.active, max(len(own) - 1, 0))
-    for made, edit in zip(own, stack, strict=True):
-        # A strength that is written is one that has to be shown.
-        if made.strength != edit.strength:
-            made.strength = edit.strength
+    for number, edit in enumerate(stack):
+        same = next((n for n in range(number, len(own)) if _is_same(own[n], edit)), len(own))
+        if same == len(own):
+            own.add()
+        own.move(same, number)
+        for name in _SHARED:
+            value = getattr(edit, name)
+            # A member that is written is one that has to be shown.
+            if name == "reach" or getattr(own[number], name) != value:
+                setattr(own[number], name, value)
+    while len(own) > len(stack):
+        places.clear(own[-1])
+        own.remove(len(own) - 1)
+    obj.omomi.active = min(obj.omomi.active, max(len(own) - 1, 0))
+
+
+def owned(obj: Any, stack: Edits) -> tuple[Edit, ...]:
+    """A stack as an object will have it, with the places of its own edits."""
+    left, found = list(frozen(obj.omomi.edits)), []
+    for edit in frozen(stack):
+        same = next((one for one in left if _is_same(one, edit)), None)
+        if same is not None:
+            left.remove(same)
+        at, known = (None, ()) if same is None else (same.at, same.places)
+        found.append(edit._replace(at=at, places=known))
+    return tuple(found)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two edits of two stacks are one edit."""
+    return (one.kind, one.name, one.path) == (other.kind, other.name, other.path)
+
+
+def found_places(stack: Edits, told: Sequence[Mapping[str, Any]], linear: NDArray[np.float64]) -> tuple[Edit, ...]:
+    """The stack with the places that the backend has found; told and linear: as of a `BackendFit`. The backend looks
+    for none of an edit that is muted, or that the artist has placed."""
+    return tuple(
+        edit if edit.mute or edit.at is not None
+        else edit._replace(places=places.chosen_again(edit.places, said.get("places") or (), linear))
+        for edit, said in zip(frozen(stack), told, strict=True)
+    )  # fmt: skip
 
 
 def strengths(stack: Edits) -> tuple[float, ...]:
@@ -157,15 +198,28 @@ def is_neutral(stack: Edits) -> bool:
 def stamp(stack: Edits) -> str:
     """A text that is equal for stacks that give the object the same shape bit for bit."""
     return "|".join(
-        f"{'shape:' * (edit.kind == 'shape')}{edit.path or edit.name}={strength.hex()}@{edit.mask}"
+        f"{'shape:' * (edit.kind == 'shape')}{edit.path or edit.name}={strength.hex()}@{edit.mask}{_place_stamp(edit)}"
         for edit, strength in zip(stack, strengths(stack), strict=True)
         if strength
     )
 
 
+def _place_stamp(edit: Any) -> str:
+    at, left = edit.at, places.without(edit)
+    return f" at {at}" if at is not None else f" without {left}" if left else ""
+
+
 def structure(stack: Edits) -> tuple[Any, ...]:
     """The stack without its strengths: while it stays equal, a ``PoseRequest`` is enough to follow the stack."""
-    return tuple((edit.kind, edit.name, edit.path, edit.mask, edit.mute) for edit in stack)
+    return tuple(
+        (edit.kind, edit.name, edit.path, edit.mask, edit.mute, edit.at, places.without(edit)) for edit in stack
+    )
+
+
+def given_places(stack: Edits) -> tuple[Point | None, ...]:
+    """The artist's own place of each edit; empty where there is none."""
+    found = tuple(edit.at for edit in stack)
+    return found if any(at is not None for at in found) else ()
 
 
 def read(obj: Any, stack: Edits) -> StackSnapshot:
@@ -176,19 +230,20 @@ def read(obj: Any, stack: Edits) -> StackSnapshot:
     for edit, strength in zip(stack, strengths(stack), strict=True):
         path = _path(edit)
         mask: MaskRef | None = None
-        mark: tuple[Any, ...] = (edit.kind, edit.name, path, library.version(path), edit.mute)
+        at, left = edit.at, places.without(edit) or None
+        mark: tuple[Any, ...] = (edit.kind, edit.name, path, library.version(path), edit.mute, at, left)
         if edit.mask and masks is not None:
             mask = MaskRef(ROW, row=names.index(edit.mask))
             mark += (zlib.crc32(masks[mask.row].tobytes()),)
         name = Path(path).stem if path else edit.name
-        layers.append(Layer(name, strength, mute=edit.mute, mask=mask, kind=_kind(edit), path=path))
+        layers.append(Layer(name, strength, "", edit.mute, mask, _kind(edit), path, at, left))
         marks.append(mark)
     return StackSnapshot(tuple(layers), None if masks is None else masks.reshape(-1), tuple(marks))
 
 
 def preset_layer(edit: Any) -> Layer:
-    """An edit as a preset keeps it. Raises OmomiError: UNREADABLE_FILE where its file is gone, BAD_OPTION where its
-    name or its mask cannot stand in a recipe."""
+    """An edit as a preset keeps it: without its places, which are of one scan. Raises OmomiError: UNREADABLE_FILE where
+    its file is gone, BAD_OPTION where its name or its mask cannot stand in a recipe."""
     sha256 = library.digest(Path(_path(edit))) if edit.kind == "learned" else ""
     mask = MaskRef("vertex_group", name=edit.mask) if edit.mask else None
     return Layer(edit.name, edit.strength, sha256, edit.mute, mask, _kind(edit))
@@ -248,8 +303,19 @@ def move(obj: Any, step: int) -> None:
 def remove(obj: Any) -> None:
     """Take the active edit out of the stack."""
     group = obj.omomi
+    places.clear(group.edits[group.active])
     group.edits.remove(group.active)
     group.active = max(min(group.active, len(group.edits) - 1), 0)
+
+
+def remove_all(obj: Any) -> None:
+    """Empty the stack."""
+    give(obj, ())
+
+
+def unmeasured(edit: Any) -> None:
+    """Forget what was measured and expected of an edit, for it acts elsewhere now."""
+    edit.safe, edit.transitions, edit.foretold = False, "", (0.0, 0.0)
 
 
 def settle(obj: Any) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ..backend.errors import ErrorCode, OmomiError
@@ -131,8 +132,9 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def read_preset(path: Path) -> tuple[Layer, ...]:
-    """The edits of a recipe, which may come from anywhere. Raises OmomiError(UNREADABLE_FILE)."""
-    layers = read_recipe(path).entries
+    """The edits of a recipe, which may come from anywhere, but for their places: these are of the scan that the recipe
+    was saved with. Raises OmomiError(UNREADABLE_FILE)."""
+    layers = tuple(replace(layer, at=None, without=None) for layer in read_recipe(path).entries)
     flaw = "" if layers else "it has no edits"
     for layer in layers:
         if abs(layer.strength) > LARGEST_STRENGTH:

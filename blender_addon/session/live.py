@@ -24,7 +24,7 @@ from ..backend.protocol.requests import EditTarget, RemeshRequest
 from ..context import context
 from ..scene import mesh_io, preview, shape_key
 from ..text import Refusal, explain
-from . import backend_fit, edits, fits, process
+from . import backend_fit, edits, fits, place_watch, process
 from .backend_fit import FitSettings
 from .task import Client, Task, Work
 
@@ -91,8 +91,20 @@ def mark(obj: Any | None) -> None:
     for uid in uids:
         _marked[uid] = next(_numbers)
         _due[uid] = time.monotonic() + REST_SECONDS
-    if _marked and not bpy.app.background and not bpy.app.timers.is_registered(_tick):
+    if active is not None:
+        place_watch.note(active)
+    _wake()
+
+
+def _wake() -> None:
+    if _is_waiting() and not bpy.app.background and not bpy.app.timers.is_registered(_tick):
         bpy.app.timers.register(_tick, first_interval=0.0)
+
+
+def after_update() -> None:
+    """Something in the scene has changed. An object whose places were moved is marked when these rest."""
+    place_watch.look(REST_SECONDS)
+    _wake()
 
 
 def stop() -> None:
@@ -101,6 +113,7 @@ def stop() -> None:
     _drop_task()
     for known in (_marked, _due, _previewed, _made):
         known.clear()
+    place_watch.forget_moves()
     _error, _trusted = "", ()
     fits.sweep_previews()
     if bpy.app.timers.is_registered(_tick):
@@ -124,6 +137,8 @@ def resume(paused: Mapping[int, bool]) -> None:
 
 def after_history() -> None:
     """Undo or redo happened: mark the objects whose preview or shape key does not match their strengths."""
+    global _trusted
+    _trusted = ()
     objects: Any = bpy.data.objects
     for obj in objects:
         if obj.type == "MESH":
@@ -161,12 +176,17 @@ def _tick() -> float | None:
 def pump() -> bool:
     """Do one step, without blocking. Returns whether anything is left to do."""
     global _task
+    for obj in place_watch.rested():
+        for edit in obj.omomi.edits:
+            if edit.place is not None:
+                edits.unmeasured(edit)
+        mark(obj)
     if not _marked:
         _look_after_previews()
     if fits.current() is not None:
         # A run has the backend for itself; what is still marked comes after it.
         _drop_task()
-        return bool(_marked or _due)
+        return _is_waiting()
     if _task is not None and _task.makes and _marked:
         # The new mesh would be that of strengths that are gone, or keep another object's slider waiting.
         _drop_task()
@@ -176,10 +196,11 @@ def pump() -> bool:
         except OmomiError as failure:
             _marked.clear()
             _due.clear()
+            place_watch.forget_moves()
             _give_up(failure)
             return False
     if _task is None:
-        return bool(_due)
+        return _is_waiting()
     _task.step()
     if _task.over:
         ended, _task = _task, None
@@ -190,7 +211,11 @@ def pump() -> bool:
             _give_up(ended.errors[0])
             if ended.uid in _made:
                 _show_posed(ended.uid)
-    return _task is not None or bool(_marked or _due)
+    return _task is not None or _is_waiting()
+
+
+def _is_waiting() -> bool:
+    return bool(_marked or _due) or place_watch.is_moving()
 
 
 def _next() -> LiveTask | None:

@@ -194,6 +194,8 @@ def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     column.use_property_decorate = False
     column.prop(edit, "strength", slider=True)
     column.prop_search(edit, "mask", obj, "vertex_groups", text="Mask")
+    if edit.kind == "learned":
+        _draw_place(column, edit)
     row = layout.row(align=True)
     row.alert = edits.outside(edit)
     row.label(text=edits.safe_text(edit), icon="ERROR" if edits.outside(edit) else "CHECKMARK" if edit.safe else "NONE")
@@ -206,6 +208,25 @@ def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     row.prop(context.scene.omomi, "measure", text="")
     row.prop(context.scene.omomi, "value", text="")
     row.operator("omomi.solve")
+
+
+def _draw_place(column: Any, edit: Any) -> None:
+    """The artist's own place of a learned edit; without one, the places that Omomi has found."""
+    column.prop(edit, "place")
+    column.operator("omomi.place_at_cursor", icon="PIVOT_CURSOR")
+    column.operator("omomi.place_at_vertex", icon="VERTEXSEL")
+    if edit.place is not None:
+        column.operator("omomi.clear_place", icon="X")
+    if edit.at is not None:
+        return
+    if edit.place is not None:
+        lines(column, f"{edit.place.name} is deleted, so Omomi finds the place by itself", "INFO")
+    if len(edit.places) > 1:
+        for number, place in enumerate(edit.places, 1):
+            row = column.row(align=True)
+            row.use_property_split = False
+            row.prop(place, "use", text=f"Place {number}")
+            row.operator("omomi.cursor_to_place", text="", icon="PIVOT_CURSOR").number = number
 
 
 def _missing(family: str) -> bool:

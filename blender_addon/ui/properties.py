@@ -16,7 +16,9 @@ from bpy.props import (
     StringProperty,
 )
 
-from ..session import library, live
+from ..backend.protocol.recipe import Point
+from ..scene import places
+from ..session import edits, library, live
 from . import preferences
 
 LEVELS = [
@@ -114,14 +116,35 @@ def _touched(group: Any, context: Any) -> None:
     live.mark(owner if isinstance(owner, bpy.types.Object) else None)
 
 
-def _masked(edit: Any, context: Any) -> None:
+def _moved(edit: Any, context: Any) -> None:
     # The interval was measured for the edit where it acted before.
-    edit.safe, edit.transitions, edit.foretold = False, "", (0.0, 0.0)
+    edits.unmeasured(edit)
     _touched(edit, context)
+
+
+def _chosen(place: Any, context: Any) -> None:
+    path, _, _ = place.path_from_id().rpartition(".places")
+    _moved(place.id_data.path_resolve(path), context)
+
+
+def _is_other(edit: Any, obj: Any) -> bool:
+    return obj != edit.id_data
 
 
 def _is_mesh(settings: Any, obj: Any) -> bool:
     return obj.type == "MESH"
+
+
+class OmomiPlace(bpy.types.PropertyGroup):
+    """A place of the part that a learned edit changes."""
+
+    __annotations__ = {
+        "use": BoolProperty(
+            name="Use", description="Whether the edit acts at this place", default=True, update=_chosen
+        ),
+        # In the local frame of the scan.
+        "location": FloatVectorProperty(size=3),
+    }
 
 
 class OmomiLayer(bpy.types.PropertyGroup):
@@ -137,8 +160,16 @@ class OmomiLayer(bpy.types.PropertyGroup):
         "mute": BoolProperty(name="Mute", description="Leave this edit out", update=_touched),
         "mask": StringProperty(
             name="Mask", description="Vertex group that says where the edit acts; empty for everywhere",
-            update=_masked,
+            update=_moved,
         ),
+        "place": PointerProperty(
+            name="Place",
+            description="An object, such as an Empty, that says where a learned edit belongs on this scan. Without one "
+            "Omomi finds the place",
+            type=bpy.types.Object, poll=_is_other, update=_moved,
+        ),
+        # Of the part that a learned edit changes on this scan, as Omomi has found them.
+        "places": CollectionProperty(type=OmomiPlace),
         # Whether the interval in which the topology stays was measured; and that interval.
         "safe": BoolProperty(),
         "safe_low": FloatProperty(),
@@ -152,6 +183,12 @@ class OmomiLayer(bpy.types.PropertyGroup):
         "note": StringProperty(),
         "gear": StringProperty(),
     }  # fmt: skip
+
+    @property
+    def at(self) -> Point | None:
+        """Where ``place`` is, as of `places.given`."""
+        edit: Any = self
+        return places.given(edit.id_data, edit.place)
 
 
 class OmomiOrigin(bpy.types.PropertyGroup):
@@ -212,7 +249,7 @@ class OmomiSettings(bpy.types.PropertyGroup):
     }
 
 
-CLASSES = (OmomiLayer, OmomiOrigin, OmomiObject, OmomiPair, OmomiSettings)
+CLASSES = (OmomiPlace, OmomiLayer, OmomiOrigin, OmomiObject, OmomiPair, OmomiSettings)
 
 
 def add_to_blender() -> None:

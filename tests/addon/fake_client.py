@@ -1,6 +1,7 @@
 """A client whose backend is a few lines of numpy in the same process, so that a test decides what it answers and when.
 
-An edit moves vertices outwards from the middle of the body, by its own share of 0.1 at strength 1 times its mask.
+An edit moves vertices outwards from the middle of the body, by its own share of 0.1 at strength 1 times its mask. A
+learned edit with "legs" in its name moves those next to its places: four vertices of the scan.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ SHARES = {"thickness": 1.0, "smoothness": -0.5, "detail": 0.25, "sharpness": 2.0
 
 class FakeClient:
     """Answers at the next `poll`. ``failures``: kind of request -> errors to answer with, one each; ``slow``: kinds
-    that get no answer until taken out; ``requests``: everything that was asked for, as (kind, number, fields)."""
+    that get no answer until taken out; ``requests``: everything that was asked for, as (kind, number, fields);
+    ``legs``: the numbers of these vertices, in the order in which they are found."""
 
     def __init__(self, protocol: Any, errors: Any) -> None:
         self.pid = 1
@@ -30,6 +32,7 @@ class FakeClient:
         self.requests: list[tuple[str, int, dict[str, Any]]] = []
         self.cancelled: list[int] = []
         self.forgotten: list[int] = []
+        self.legs = [0, 2, 4, 6]
         self._protocol = protocol
         self._errors = errors
         self._numbers = itertools.count(1)
@@ -123,7 +126,7 @@ class FakeClient:
         radii = (high - low) / 2 * (1 + options.variation / 10)
         body, body_faces = sphere(np.zeros(3), radii, 6 + options.variation)
         scan = {
-            "origin": tuple(origin.tolist()), "count": len(points),
+            "origin": tuple(origin.tolist()), "count": len(points), "radii": (high - low) / 2,
             "fit": (body.astype("<f4"), body_faces), "scan": ((points - origin).astype("<f4"), faces),
         }  # fmt: skip
         self._scans[number] = scan
@@ -140,11 +143,20 @@ class FakeClient:
         scan = self._scans[handle]
         vertices, _ = scan[body]
         rows = np.zeros((0, scan["count"])) if masks is None else masks.reshape(-1, scan["count"])
-        moves = []
+        moves, found = [], []
         for layer in layers:
+            if layer.at is not None and (np.abs(np.array(layer.at) - scan["origin"]) > 1.5 * scan["radii"]).any():
+                sentence = f"{layer.edit}: The place that was given for it is not at the surface of the scan."
+                return [self._protocol.Failure.of(number, self._errors.OmomiError("bad_place", sentence))]
+            places = self._places(scan, layer)
+            found.append((places + scan["origin"]).tolist())
             share = {"attribute": SHARES.get(layer.edit, 0.0), "shape": 1.5, "learned": 3.0}[layer.source]
             weight = rows[layer.mask.row] if layer.mask and body == "scan" else np.ones(len(vertices))
             outwards = vertices / np.maximum(np.linalg.norm(vertices, axis=1, keepdims=True), 1e-9)
+            if len(places):
+                nearest = np.linalg.norm(vertices[:, None] - places, axis=2)
+                left = [*(layer.without or ())]
+                weight = weight * ((nearest.min(1) < 0.1) & ~np.isin(nearest.argmin(1), left))
             moves.append((0.1 * share * weight[:, None] * outwards * (not layer.mute)).astype("<f4"))
         deltas = [layer.edit for layer in layers if "delta" in layer.edit and not layer.mute]
         scan |= {"body": body, "moves": moves, "deltas": deltas}
@@ -152,10 +164,19 @@ class FakeClient:
             {
                 "name": layer.edit, "kind": layer.source, "strength": layer.strength, "misfit": None,
                 "foretold": [-0.75, 1.5], "gear": "delta" if layer.edit in deltas else "movement", "warnings": [],
+                "places": places,
             }
-            for layer in layers
+            for layer, places in zip(layers, found, strict=True)
         ]  # fmt: skip
         return [self._protocol.Done(number, {"layers": told})]
+
+    def _places(self, scan: dict[str, Any], layer: Any) -> Any:
+        """Where an edit acts (n, 3), from the origin of the scan."""
+        if layer.at is not None:
+            return np.array([layer.at]) - scan["origin"]
+        if layer.source == "learned" and "legs" in layer.edit and not layer.mute:
+            return scan["scan"][0][self.legs].astype(float)
+        return np.zeros((0, 3))
 
     def _posed(self, handle: int, strengths: Any) -> Any:
         scan = self._scans[handle]

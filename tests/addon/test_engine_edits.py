@@ -183,6 +183,40 @@ def drilled(engine: Any, make: Any) -> Any:
     return plate
 
 
+def test_an_edit_acts_on_the_legs_that_are_ticked_or_on_the_one_that_is_placed(engine: Any, make: Any) -> None:
+    """Learned on one leg of a stool; the other stool is moved, turned and scaled as an object."""
+    bpy.context.scene.omomi.level = "1"
+    pair, other = edited_member("feet", 0, example=True), edited_member("feet", 3)
+    made = [make(name, scan.points, scan.faces) for name, scan in (("before", pair.before), ("after", pair.after))]
+    bpy.ops.omomi.add_pair()
+    assert bpy.ops.omomi.learn(name="foot") == {"FINISHED"}
+    for obj in made:
+        obj.select_set(False)
+    stool = make("stool", other.before.points, other.before.faces)
+    stool.location, stool.rotation_euler, stool.scale = (10, 20, 30), (0.3, 0.2, 0.1), (2, 2, 2)
+    assert bpy.ops.omomi.add_from_library(name="foot") == {"FINISHED"}
+    edit, size = stool.omomi.edits[0], other.scale
+
+    def pushed() -> list[bool]:
+        """Whether the edit acts at each of its places, as they were found."""
+        assert bpy.ops.omomi.apply() == {"FINISHED"}
+        move = np.linalg.norm(key(stool) - rest(stool), axis=1)
+        near = [np.linalg.norm(rest(stool) - foot, axis=1) < 0.2 * size for foot in feet]
+        return [bool(move[one].max() > 0.02 * size) for one in near]
+
+    assert bpy.ops.omomi.find_places() == {"FINISHED"}
+    feet = np.array([place.location for place in edit.places])
+    shown = (feet - other.offset) @ other.turn / other.scale
+    assert len(feet) == 4 and np.abs(np.abs(shown[:, :2]) - 0.36).max() < 0.03 and np.ptp(shown[:, 2]) < 0.02
+    edit.places[1].use = False
+    assert pushed() == [True, False, True, True]
+    bpy.ops.omomi.cursor_to_place(number=3)
+    assert bpy.ops.omomi.place_at_cursor() == {"FINISHED"} and pushed() == [False, False, True, False]
+    edit.place.location.x += 100
+    with pytest.raises(RuntimeError, match="Move its object there, or press Clear Place"):
+        bpy.ops.omomi.apply()
+
+
 def tunnels(mesh: Any) -> float:
     return 1 - (len(mesh.vertices) - len(mesh.edges) + len(mesh.polygons)) / 2
 

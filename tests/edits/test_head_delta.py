@@ -150,13 +150,20 @@ def test_the_lattice_of_a_placement_follows_its_warp() -> None:
 
 
 def test_doubt_is_small_where_examples_agree_and_nothing_is_said_out_of_reach() -> None:
-    delta, _ = learn_delta([pair(plate, drilled)], [Placement(Similarity.identity())])
+    delta, _ = learn_delta([pair(plate, drilled)] * 2, [Placement(Similarity.identity())] * 2)
     level = delta.levels[1]
     assert level is not None
     placed = PlacedDelta(delta, Placement(Similarity.identity()))
     far = level.delta.centres.max(axis=0, keepdims=True) + (1 + REACH) * level.delta.radius
     assert placed.deviation(1, far).tolist() == [0.0] and not placed.touches(far, 0.0).any()
-    assert 0 < placed.deviation(1, level.delta.centres).max() < 2 / 64
+    agreed = placed.deviation(1, level.delta.centres).max()
+    assert 0 < agreed < 2 / 64
+    # one example does not say how others differ, and examples that differ do
+    alone, _ = learn_delta([pair(plate, drilled)], [Placement(Similarity.identity())])
+    other = pair(plate, lambda points: drilled(points, x=0.25))
+    apart, _ = learn_delta([pair(plate, drilled), other], [Placement(Similarity.identity())] * 2)
+    for delta in (alone, apart):
+        assert PlacedDelta(delta, Placement(Similarity.identity())).deviation(1, level.delta.centres).max() > agreed
 
 
 def change_of(solid: Solid) -> Change:
