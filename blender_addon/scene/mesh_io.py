@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
+from ..context import context
 from ..text import Refusal
 
 SIGMA = "omomi_sigma"
@@ -291,7 +292,7 @@ def object_by_uid(uid: int) -> Any | None:
 
 def homes(obj: Any) -> list[Any]:
     """The local collections of this scene that hold an object, or the scene's own."""
-    scene = bpy.context.scene
+    scene = context.scene
     reachable = [scene.collection, *scene.collection.children_recursive]
     found = [c for c in reachable if c.library is None and c.override_library is None and obj.name in c.objects]
     return found or [scene.collection]

@@ -15,6 +15,7 @@ from mathutils import Matrix, Vector
 from numpy.typing import NDArray
 
 from ..backend.protocol.recipe import Point
+from ..context import context
 from . import mesh_io
 
 # On an empty that Omomi has made. What the artist has made is neither moved nor removed.
@@ -38,7 +39,7 @@ def without(edit: Any) -> tuple[int, ...]:
 def given(scan: Any, marker: Any | None) -> Point | None:
     """Where an object that marks a place is, as the backend has positions of this scan; None without one, and for one
     that is deleted: Blender keeps it in the file as long as an edit refers to it."""
-    if marker is None or bpy.context.scene.objects.get(marker.name) != marker:
+    if marker is None or context.scene.objects.get(marker.name) != marker:
         return None
     there, here = (np.array(obj.matrix_world, np.float64)[:3, 3] for obj in (marker, scan))
     x, y, z = (there - here).tolist()
@@ -90,7 +91,7 @@ def mark(scan: Any, edit: Any, where: Any) -> Any:
         mesh_io.homes(scan)[0].objects.link(marker)
     marker.matrix_world = Matrix.Translation(where)
     # Written last, and with the matrix up to date, for it is read at once.
-    bpy.context.view_layer.update()
+    context.view_layer.update()
     edit.place = marker
     return marker
 
