@@ -239,3 +239,26 @@ def test_the_command_line_writes_the_new_mesh_without_being_asked(
     mesh = load_scan(folder / "new.ply")
     assert mesh.faces is not None and betti_of_mesh(mesh.points, mesh.faces) == (1, 1, 0)
     assert said["layers"][0]["gear"] == "delta"
+
+
+def test_a_drill_backwards_leaves_a_hole_open_and_says_so(folder: Path, engine: OnnxEngine) -> None:
+    holed = EditSession(fit_scan(engine, sampled(True, seed=3), FitOptions(level=1), ignore))
+    made = apply_stack(laid(holed, folder, -1.0), [-1.0], Outcome.REMESHED, engine.model, ignore)
+    assert betti_of_mesh(made.vertices, made.faces) == (1, 1, 0)
+    assert any("undoes no hole" in text for text in made.summary["warnings"])
+
+
+def test_a_strength_far_beyond_the_examples_is_told_and_leaves_one_closed_solid(
+    session: EditSession, folder: Path, engine: OnnxEngine
+) -> None:
+    made = apply_stack(laid(session, folder, 3.0), [3.0], Outcome.REMESHED, engine.model, ignore)
+    assert betti_of_mesh(made.vertices, made.faces) == (1, 1, 0)
+    assert any("far outside" in text for text in made.summary["warnings"])
+
+
+@pytest.mark.parametrize("points", [np.zeros((0, 3)), np.full((5, 3), np.nan), np.zeros((400, 3))])
+def test_an_after_without_a_surface_is_refused_in_one_sentence(points: np.ndarray, engine: OnnxEngine) -> None:
+    after = RawScan(points, None, None, None, "nothing")
+    with pytest.raises(OmomiError, match="nothing") as caught:
+        learn_from([(sampled(False), after)], ["plate"], engine.model, ignore)
+    assert caught.value.code is not ErrorCode.INTERNAL and caught.value.message.count(".") <= 2
