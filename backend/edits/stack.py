@@ -132,7 +132,7 @@ class EvaluatedLayer:
         low, high = self.fitted.seen
         far = [] if low <= strength <= high else [f"{self.layer.edit}: {strength:.3g} is far outside of what was seen."]
         if strength < 0 and self.fitted.delta is not None and self.layer.source == "learned":
-            far.append(f"{self.layer.edit}: below 0 it does the opposite to this surface, which undoes no hole or part.")
+            far.append(f"{self.layer.edit}: below 0 it does the opposite to the surface, which undoes no hole or part.")
         return [*self.fitted.warnings, *far]
 
 
