@@ -26,6 +26,8 @@ at a low one. Chosen on the valid scans."""
 FACING = 0.5
 """Least cosine between the normals of a neighbourhood's middle and of its points: others lie on another wall, or behind
 an edge. Chosen on the valid scans; noise as large as the spacing turns normals by less."""
+USABLE = 0.1
+"""Least share of the neighbourhoods with enough points that face alike; of fewer a quantile says little."""
 PLACES = 32
 """Places over the scan around which the sampled points lie; they bound the work for scans of any size."""
 _QUADRIC = 6
@@ -62,9 +64,10 @@ def noise_sd(
         if facing is not None:
             weight[np.einsum("sj,skj->sk", facing[chosen], facing[index]) < FACING] = 0.0
         freedom = weight.sum(axis=1) - _QUADRIC
-        usable = (radius <= widest) & (freedom >= _QUADRIC)
-        if not usable.any():
-            # more points face alike in a wider one
+        narrow = radius <= widest
+        usable = narrow & (freedom >= _QUADRIC)
+        if not usable.any() or usable.sum() < USABLE * narrow.sum():
+            # in a wider one more points face alike
             continue
         freedom = freedom[usable]
         variance = _residual(local[index[usable]], weight[usable]) / freedom
