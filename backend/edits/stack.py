@@ -18,7 +18,7 @@ from ..prior import shape_prior
 from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, ROW, SHAPE, Layer
 from ..protocol.requests import EditTarget
 from .apply_learned import apply_learned
-from .attributes import attribute, attribute_range
+from .attributes import STEPS, attribute, attribute_range
 from .blend import Blend, blend
 from .collision_margin import collision_margin
 from .displacement import Displacement, Edited, Movement, combine, displacement_of, masked, total
@@ -64,6 +64,7 @@ class FittedEdit:
     warnings: tuple[str, ...] = ()  # what an artist should know of it
     strict: bool = False  # whether other strengths are brought back to those that were seen
     delta: FieldEdit | None = None  # what makes a new mesh, where that is the network and not the movement
+    step: FieldEdit | None = None  # what makes a new mesh as the movement would, and joins and opens walls that meet
     whole: dict[EditTarget, Displacement] = field(default_factory=dict)  # without a mask, by the mesh that it moves
 
     def within(self, strength: float) -> float:
@@ -99,7 +100,7 @@ class EvaluatedLayer:
             "strength": self.strength(layer.strength),
             "misfit": fitted and fitted.misfit,
             "foretold": self.margin,
-            "gear": "movement" if fitted is None or fitted.delta is None else "delta",
+            "gear": "movement" if fitted is None or (fitted.delta is None and fitted.step is None) else "delta",
             "warnings": self.warnings(layer.strength),
         }
 
@@ -170,12 +171,20 @@ class Stack:
             if value != 0 and layer.fitted is not None and layer.fitted.delta is not None
         ]
 
+    def steps(self, strengths: Sequence[float]) -> list[tuple[EvaluatedLayer, FieldEdit, float]]:
+        """Those that act and have a step: the layer, its step, its strength. Raises as `strengths`."""
+        return [
+            (layer, layer.fitted.step, value)
+            for layer, value in zip(self.layers, self.strengths(strengths), strict=True)
+            if value != 0 and layer.fitted is not None and layer.fitted.step is not None
+        ]
+
     def movements(self, strengths: Sequence[float]) -> list[tuple[EvaluatedLayer, Movement, float]]:
         """The other layers that act: the layer, its movement, its strength. Raises as `strengths`."""
         return [
             (layer, layer.fitted.movement, value)
             for layer, value in zip(self.layers, self.strengths(strengths), strict=True)
-            if value != 0 and layer.fitted is not None and layer.fitted.delta is None
+            if value != 0 and layer.fitted is not None and layer.fitted.delta is None and layer.fitted.step is None
         ]
 
     def layer(self, number: int) -> tuple[Layer, FittedEdit]:
@@ -291,7 +300,12 @@ class EditSession:
 
             return self._kept(f"shape:{layer.edit}:{start}", shape)
         if layer.source == "attribute":
-            return self._kept(layer.edit, lambda: FittedEdit(attribute(layer.edit, scan, fit), edit_range(layer)))
+
+            def built_in() -> FittedEdit:
+                made = attribute(layer.edit, scan, fit)
+                return FittedEdit(made, edit_range(layer), step=STEPS.get(layer.edit))
+
+            return self._kept(layer.edit, built_in)
         stored = stored_edit(layer)
 
         def learned() -> FittedEdit:
