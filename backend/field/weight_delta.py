@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
@@ -245,7 +245,7 @@ def _measured(level: Level) -> np.ndarray:
     far = np.abs(mean) > KNOWN[0]
     if far.all():
         return level.grid.values[:, 0]
-    away, nearest = distance_transform_edt(far, return_indices=True)
+    away, nearest = cast(tuple[np.ndarray, np.ndarray], distance_transform_edt(far, return_indices=True))
     mean = np.where(far, mean[tuple(nearest)] + np.sign(mean) * away, mean).astype(np.float32)
     split = split_blocks(mean[None, None])[0, :, :, :, 0]
     return split[tuple(level.grid.coords.T)]
