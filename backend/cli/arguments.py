@@ -178,7 +178,8 @@ def layers_of(
 def recipe_layers(path: Path, mask: Path | None, model: str) -> tuple[FitOptions, list[Layer]]:
     """The fit's options and the edits of a recipe; files of edits are looked for beside it. mask: for edits that have
     none. Raises OmomiError where one of them is unknown."""
-    from ..edits.stack import edit_range, stored_edit
+    from ..edits.edit_file import stored_edit
+    from ..edits.stack import edit_range
     from ..protocol.names import EDIT
     from ..protocol.recipe import MaskRef, check_model, read_recipe
 

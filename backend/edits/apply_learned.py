@@ -38,6 +38,8 @@ LIKE_FACING = 0.3
 """Least cosine between the normals of such a place and of where the edit belongs."""
 FARTHEST_PLACE = 0.2
 """Canonical distance from the surface of a place that an artist gives."""
+ALONG = 0.25
+"""Weight of the distance along that direction, beside the distance across it."""
 NEAR_PLACE = 0.2
 """Distance (sizes) of such a place from where registration puts the edit up to which the warp is trusted."""
 PROBES, PROBE_REACH = 5000, 0.1
@@ -198,10 +200,14 @@ def _alignment_at(at: NDArray, poses: Sequence[Alignment], surface: Surface, edi
     matcher, few = Matcher(reference.thinned(TARGETS), NORMAL_REACH * reference.size), surface.thinned(POSE_POINTS)
 
     def target(pose: Similarity) -> NDArray[np.float64]:
-        """The place (3,) of the reference next to the middle of the edit that faces the way of the scan's place."""
-        like = reference.normals @ pose.directions(facing[None])[0] > LIKE_FACING
+        """The place (3,) of the reference above or below the middle of the edit, seen the way that the scan's place
+        faces."""
+        way = pose.directions(facing[None])[0]
+        like = reference.normals @ way > LIKE_FACING
         points = reference.points[like] if like.any() else reference.points
-        return points[int(np.argmin(((points - middle) ** 2).sum(axis=1)))]
+        along = (points - middle) @ way
+        across = np.linalg.norm(points - middle - along[:, None] * way, axis=1)
+        return points[int(np.argmin(across + ALONG * np.abs(along)))]
 
     tried = []
     for one in poses:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from ..errors import ErrorCode, OmomiError, refuse
 from ..field.bricks import voxel_size
 from ..field.fit import Fit
+from ..field.onnx_model import CancelToken, Model
+from ..field.weight_delta import FLOOR, LevelDelta
 from ..geometry.nearest import nearest_on_mesh
 from ..geometry.normals import unit
 from ..geometry.smoothing import SmoothedMesh, falloff
@@ -30,6 +32,9 @@ FACING = 0.5
 NEAR = 2.0
 """What is farther than this from the fitted surface (voxels, or three times the scan's noise) moves less, and not at
 all at twice that."""
+
+EVERYWHERE = 1e4
+"""Canonical radius of a kernel that does not fall off in the cube: by less than 2e-8."""
 
 LEAST_FOLDED, FOLDED = 0.004, 0.12
 """Variance of the normals across an edge that is surely one, at least and at most; a fold by 40 degrees has the larger,
@@ -104,6 +109,29 @@ class SurfaceMovement:
             beside = np.einsum("na,na->n", points - foot, facing)
             height -= falloff(2 * nearest.distance / self.reach - 1) * beside
         return (falloff(nearest.distance / self.reach - 1) * height)[:, None] * facing, doubt
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A step of the head's bias everywhere: at strength 1 the solid grows by ``distance``, canonical. A `FieldEdit`."""
+
+    distance: float
+
+    def touches(self, centres: NDArray, reach: float) -> NDArray[np.bool_]:
+        return np.ones(len(centres), bool)
+
+    def at(self, number: int, points: NDArray, model: Model, cancel: CancelToken) -> NDArray[np.float32]:
+        # one kernel so wide that it is 1 all over the cube; the graph divides by it and FLOOR
+        bias = -self.distance / voxel_size(number) * (1 + FLOOR)
+        weights = np.array([[0, bias]], np.float32)
+        return LevelDelta(np.zeros((1, 3), np.float32), EVERYWHERE, weights).at(points, model, cancel)
+
+    def deviation(self, number: int, points: NDArray) -> NDArray[np.float64]:
+        return np.zeros(len(points))
+
+
+STEPS: dict[str, Growth] = {"thickness": Growth(PERCENT)}
+"""Of the head's bias, by the name of the attribute: what its movement does as long as no walls meet."""
 
 
 def _thickness(surface: SmoothedMesh, facing: NDArray) -> NDArray[np.float64]:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import ErrorCode, OmomiError
 from ..field.weight_delta import DEEPEST_DELTA, LevelDelta
 from ..formats.files import FormatError, read_bounded, require, unreadable, write_whole
 from ..formats.tables import LARGEST_FILE, pack, table, unpack
+from ..protocol.recipe import Layer
 from ..registration.icp import Surface
 from .gear import Gear, LearnedEdit
 from .head_delta import MOST_CENTRES as MOST_DELTA_CENTRES
@@ -134,3 +136,13 @@ def _number(metadata: Mapping[str, str], name: str) -> float:
         raise FormatError(f"it has no number {name}") from error
     require(0 <= value <= _LARGEST, f"its {name} is out of range")
     return value
+
+
+def stored_edit(layer: Layer) -> StoredEdit:
+    """The learned edit of a layer, read from its file. Raises OmomiError(UNREADABLE_FILE), also where it is not the
+    file that the layer was made with."""
+    stored = load_edit(Path(layer.path))
+    if layer.sha256 and stored.sha256 != layer.sha256:
+        name = Path(layer.path).name
+        raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{name} is not the edit that the recipe was made with.")
+    return stored

@@ -10,15 +10,21 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
-from ..field.bricks import BRICK, voxel_size
+from ..field.bricks import voxel_size
 from ..field.fit import FittedMesh, ignore, in_world, scan_surface
 from ..field.onnx_model import CancelToken, Model
-from ..field.weight_delta import EditedLevel, FieldEdit, edited_levels
+from ..field.weight_delta import EditedLevel, FieldEdit, edited_levels, step_at, voxels_at
+from ..protocol.requests import EditTarget
 from .fitted_scan import EditableMesh, FittedScan
 from .masks import Mask
+from .remesh import nearest_values
 
 CHANGED = 0.5
 """Voxels by which a distance must differ for an edit to have made the surface there."""
+BESIDE = 2.0
+"""Voxels by which a voxel at the surface may lie farther from the fit's than a step moves it: one for either side."""
+MOST_GROWN = 50_000
+"""Voxels at a grown surface that are looked at: `kept_faces` has some 20,000 cells along the surface of a solid."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +75,10 @@ def edited_mesh(
     model: Model,
     on_frame: Callable[[FittedMesh], None] = ignore,
     cancel: CancelToken | None = None,
+    steps: Sequence[tuple[FieldEdit, float]] = (),
 ) -> EditableMesh:
-    """The surface, canonical, of a fit with edits at their strengths. on_frame: gets the mesh of each level but the
-    last.
+    """The surface, canonical, of a fit with edits and then steps at their strengths, see `edited_levels`. on_frame:
+    gets the mesh of each level but the last.
 
     Raises OmomiError: BAD_OPTION where only a mesh is at hand; NO_SURFACE where nothing is left; CANCELLED.
     """
@@ -80,11 +87,15 @@ def edited_mesh(
         raise OmomiError(ErrorCode.BAD_OPTION, f"{scan.name} is not fitted.")
     field, levels = fit.field, []
     surface, number = None, 0
-    for edited in edited_levels(field.levels, field.evidence, edits, model, cancel):
+    for edited in edited_levels(field.levels, field.evidence, edits, model, cancel, steps):
         levels.append(edited.edited)
         number = edited.plain.number
-        made = _made(edited)
-        surface = scan_surface(levels, scan, field.evidence.completion, model, field.largest_only, made)
+        made = [] if field.largest_only else [_made(edited)]
+        if steps:
+            # a thin part that vanishes leaves several pieces of a fit that had one
+            made.append(_grown(edited, fitted.mesh(EditTarget.FIT), steps, model, cancel))
+        more = np.concatenate(made) if made else None
+        surface = scan_surface(levels, scan, field.evidence.completion, model, field.largest_only, more)
         cancel.raise_if_cancelled()
         mesh = in_world(surface, scan, number, final=False)
         if mesh is not None and edited.plain.number < field.levels[-1].number:
@@ -92,6 +103,10 @@ def edited_mesh(
     if surface is None:
         raise OmomiError(ErrorCode.NO_SURFACE, "Nothing is left of the solid after this edit.")
     positions, faces, sigma = surface
+    if steps:
+        # distances from the surface are no surer than the surface
+        before = fitted.mesh(EditTarget.FIT)
+        sigma = np.maximum(sigma, nearest_values(before.vertices, before.faces, before.sigma, positions))
     variance = sigma.astype(np.float64) ** 2
     for edit, strength in edits:
         variance += (strength * edit.deviation(number, positions)) ** 2
@@ -102,5 +117,16 @@ def _made(level: EditedLevel) -> NDArray[np.float32]:
     """Canonical places (k, 3) at the surface that edits made on a level."""
     plain, edited = (each.grid.values[level.touched, 0] for each in (level.plain, level.edited))
     brick, *inner = np.nonzero((np.abs(edited - plain) > CHANGED) & (np.abs(edited) < 1))
-    voxels = level.plain.grid.coords[level.touched[brick]] * BRICK + np.stack(inner, axis=1)
-    return ((voxels + 0.5) * level.plain.voxel - 1).astype(np.float32)
+    return voxels_at(level.plain, level.touched[brick], *inner).astype(np.float32)
+
+
+def _grown(
+    level: EditedLevel, fit: EditableMesh, steps: Sequence[tuple[FieldEdit, float]], model: Model, cancel: CancelToken
+) -> NDArray[np.float32]:
+    """Canonical places (k, 3) at the surface of a level that steps moved away from the fit's."""
+    grown = level.edited
+    near = np.nonzero(np.abs(grown.grid.values[:, 0]) < 1)
+    places = voxels_at(grown, *near)[:: 1 + len(near[0]) // MOST_GROWN]
+    far = (np.abs(step_at(steps, grown.number, places, model, cancel)) + BESIDE) * grown.voxel
+    distance, _ = KDTree(fit.vertices).query(places, distance_upper_bound=far.max(initial=0.0), workers=-1)
+    return places[distance < far].astype(np.float32)

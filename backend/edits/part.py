@@ -53,6 +53,9 @@ WORST = 0.95
 ALIKE = 1.4
 """Places up to so many times the misfit of the best one show the part too: true ones had 1.23 at most, false ones 1.56
 at least (seeds 110 to 112)."""
+LARGEST_MISFIT = 0.02
+"""Misfit (canonical) above which a second place is none, where nothing on the scan is quite like the part: of true ones
+it was .016 at most (seeds 110 to 112)."""
 MOVED = 0.7
 """A part has moved where that makes the misfit this many times smaller than registration of the whole does: parts in
 place reach .77 to .88, parts elsewhere .15 to .65 (seeds 110 to 112)."""
@@ -178,7 +181,7 @@ def part_alignments(part: Part, grid: DistanceGrid, surface: Surface, whole: Ali
     middles = [one.back(part.middle[None])[0] for one in found]
     for other, its_misfit in ((best, misfit), *others):
         middle = other.back(part.middle[None])[0]
-        alike = its_misfit <= ALIKE * misfit and len(found) < MOST_PLACES
+        alike = its_misfit <= min(ALIKE * misfit, LARGEST_MISFIT) and len(found) < MOST_PLACES
         if alike and np.linalg.norm(np.array(middles) - middle, axis=1).min() > apart:
             middles.append(middle)
             found.append(part.warped(other, surface))

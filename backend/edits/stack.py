@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,11 @@ from ..prior import shape_prior
 from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, ROW, SHAPE, Layer, Point
 from ..protocol.requests import EditTarget
 from .apply_learned import AppliedEdit, apply_learned, said_of_places
-from .attributes import attribute, attribute_range
+from .attributes import STEPS, attribute, attribute_range
 from .blend import Blend, blend
 from .collision_margin import collision_margin
 from .displacement import Displacement, Edited, Movement, SummedMovement, combine, displacement_of, masked, total
-from .edit_file import StoredEdit, load_edit
+from .edit_file import stored_edit
 from .fitted_scan import EditableMesh, FittedScan, OnProgress
 from .gear import Gear, LearnedEdit
 from .head_delta import PlacedDelta, Placement
@@ -47,16 +46,6 @@ def edit_range(layer: Layer) -> tuple[float, float]:
     return SEEN if layer.source == "learned" else attribute_range(layer.edit)
 
 
-def stored_edit(layer: Layer) -> StoredEdit:
-    """The learned edit of a layer, read from its file. Raises OmomiError(UNREADABLE_FILE), also where it is not the
-    file that the layer was made with."""
-    stored = load_edit(Path(layer.path))
-    if layer.sha256 and stored.sha256 != layer.sha256:
-        name = Path(layer.path).name
-        raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{name} is not the edit that the recipe was made with.")
-    return stored
-
-
 @dataclass(frozen=True)
 class FittedEdit:
     """An edit where it belongs on a scan."""
@@ -68,6 +57,7 @@ class FittedEdit:
     strict: bool = False  # whether other strengths are brought back to those that were seen
     delta: FieldEdit | None = None  # what makes a new mesh, where that is the network and not the movement
     places: tuple[Point, ...] = ()  # world units, of the part that it changes, whether it acts there or not
+    step: FieldEdit | None = None  # what makes a new mesh as the movement would, and joins and opens walls that meet
     whole: dict[EditTarget, Displacement] = field(default_factory=dict)  # without a mask, by the mesh that it moves
     ahead: list[Displacement] = field(default_factory=list)  # what `preview` shows without a mask, once it is known
 
@@ -116,7 +106,7 @@ class EvaluatedLayer:
             "strength": self.strength(layer.strength),
             "misfit": fitted and fitted.misfit,
             "foretold": self.margin,
-            "gear": "movement" if fitted is None or fitted.delta is None else "delta",
+            "gear": "movement" if fitted is None or (fitted.delta is None and fitted.step is None) else "delta",
             "places": [] if fitted is None else [list(place) for place in fitted.places],
             "warnings": self.warnings(layer.strength),
         }
@@ -195,12 +185,20 @@ class Stack:
             if value != 0 and layer.fitted is not None and layer.fitted.delta is not None
         ]
 
+    def steps(self, strengths: Sequence[float]) -> list[tuple[EvaluatedLayer, FieldEdit, float]]:
+        """Those that act and have a step: the layer, its step, its strength. Raises as `strengths`."""
+        return [
+            (layer, layer.fitted.step, value)
+            for layer, value in zip(self.layers, self.strengths(strengths), strict=True)
+            if value != 0 and layer.fitted is not None and layer.fitted.step is not None
+        ]
+
     def movements(self, strengths: Sequence[float]) -> list[tuple[EvaluatedLayer, Movement, float]]:
         """The other layers that act: the layer, its movement, its strength. Raises as `strengths`."""
         return [
             (layer, layer.fitted.movement, value)
             for layer, value in zip(self.layers, self.strengths(strengths), strict=True)
-            if value != 0 and layer.fitted is not None and layer.fitted.delta is None
+            if value != 0 and layer.fitted is not None and layer.fitted.delta is None and layer.fitted.step is None
         ]
 
     def layer(self, number: int) -> tuple[Layer, FittedEdit]:
@@ -324,7 +322,12 @@ class EditSession:
 
             return self._kept(f"shape:{layer.edit}:{start}", shape)
         if layer.source == "attribute":
-            return self._kept(layer.edit, lambda: FittedEdit(attribute(layer.edit, scan, fit), edit_range(layer)))
+
+            def built_in() -> FittedEdit:
+                made = attribute(layer.edit, scan, fit)
+                return FittedEdit(made, edit_range(layer), step=STEPS.get(layer.edit))
+
+            return self._kept(layer.edit, built_in)
         stored = stored_edit(layer)
 
         key = f"{stored.sha256}:{layer.at}"

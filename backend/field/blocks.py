@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 
-from .bricks import ABSENT_LOG_SCALE, BLOCK, BLOCK_BRICKS, BRICK, OUTSIDE, TRUNCATION, BrickGrid, BrickMap
+from .bricks import ABSENT_LOG_SCALE, BLOCK, BLOCK_BRICKS, BRICK, OUTSIDE, TRUNCATION, BrickGrid, BrickMap, along_axes
 
 STRIDE = BLOCK_BRICKS - 1
 """Bricks from one block to the next."""
@@ -100,9 +100,9 @@ def gather_parent(grid: BrickGrid, bricks: BrickMap, blocks: np.ndarray) -> np.n
     first = blocks * (BRICK // 2) - 1
     voxel = first[:, :, None] + np.arange(PARENT, dtype=np.int32)
     brick, inner = voxel >> 3, voxel & (BRICK - 1)
-    corner = np.stack(np.broadcast_arrays(*_along_axes(brick)), axis=-1)
+    corner = np.stack(np.broadcast_arrays(*along_axes(brick)), axis=-1)
     index = bricks.find(corner)
-    x, y, z = _along_axes(inner)
+    x, y, z = along_axes(inner)
     flat = (x * BRICK + y) * BRICK + z
     values = grid.values.reshape(len(grid.coords), 2, BRICK**3)
     known = np.maximum(index, 0)
@@ -111,11 +111,6 @@ def gather_parent(grid: BrickGrid, bricks: BrickMap, blocks: np.ndarray) -> np.n
     return np.stack(
         [np.where(index >= 0, mean, absent), np.where(index >= 0, log_scale, np.float32(ABSENT_LOG_SCALE))], axis=1
     ).astype(np.float32)
-
-
-def _along_axes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(b, 3, n) -> three arrays that broadcast to (b, n, n, n)."""
-    return values[:, 0, :, None, None], values[:, 1, None, :, None], values[:, 2, None, None, :]
 
 
 def blend_weights() -> np.ndarray:

@@ -109,6 +109,32 @@ def sample(grid: BrickGrid, bricks: BrickMap, positions: np.ndarray, channel: in
     return total
 
 
+def upsampled(grid: BrickGrid, bricks: BrickMap, coords: np.ndarray) -> np.ndarray:
+    """Means f32 (k, 8, 8, 8) of a level on bricks of the next one with coordinates i32 (k, 3): what `sample` gives at
+    the centres of their voxels, many times as fast."""
+    half = BRICK // 2
+    # a child's brick lies within six voxels of its parent along each axis
+    brick, inner = np.divmod(coords[:, :, None] * half + np.arange(-1, half + 1), BRICK)
+    index = bricks.find(np.stack(np.broadcast_arrays(*along_axes(brick)), axis=-1))
+    stored = grid.values[np.maximum(index, 0), 0, *along_axes(inner)]
+    side = np.where(index == INSIDE, -np.float32(TRUNCATION), np.float32(TRUNCATION))
+    parent = np.where(index >= 0, stored, side)
+    lower = (np.arange(BRICK) + 1) // 2
+    share = np.where(np.arange(BRICK) % 2, 0.25, 0.75)
+    total = np.zeros((len(coords), BRICK, BRICK, BRICK), np.float32)
+    for corner in itertools.product((0, 1), repeat=3):
+        x, y, z = (lower + end for end in corner)
+        a, b, c = (share if end else 1 - share for end in corner)
+        weight = (a[:, None, None] * b[:, None] * c).astype(np.float32)
+        total += weight * parent[:, x[:, None, None], y[:, None], z]
+    return total
+
+
+def along_axes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(k, 3, n) -> three arrays that broadcast to (k, n, n, n)."""
+    return values[:, 0, :, None, None], values[:, 1, None, :, None], values[:, 2, None, None, :]
+
+
 @dataclass(frozen=True)
 class Level:
     """The field at one level of the recursion."""

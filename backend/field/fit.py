@@ -189,10 +189,12 @@ def scan_surface(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """The surface of the last of ``levels``, as `level_surface` returns it, with all that makes its sigma larger.
 
-    more: points f32 (k, 3), canonical, that support pieces beside the scan's and its completion's.
+    more: points f32 (k, 3), canonical, that support pieces beside the scan's and its completion's; with
+    ``largest_only`` the pieces that these alone support stay beside the largest.
     """
-    known = [scan.points, *([] if added is None else [added.prior.points]), *([] if more is None else [more])]
-    surface = level_surface(levels, np.concatenate(known), model, largest_only)
+    known = [] if largest_only and more is not None else [scan.points, *([] if added is None else [added.prior.points])]
+    known += [] if more is None else [more]
+    surface = level_surface(levels, np.concatenate(known), model, largest_only and more is None)
     if surface is None:
         return None
     positions, faces, sigma = surface

@@ -6,7 +6,7 @@ above or with many scan points. The recursion stops at the requested level, or w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ from .bricks import (
 from .completion_prior import CompletionPoints
 from .evidence import add_splat, gather_evidence, splat
 from .onnx_model import CODED_LEVELS, CancelToken, Model
-from .uncertainty import Variation
+from .uncertainty import Variation, unknown_share
 
 REFINE_DISTANCE = 1.0
 """Voxels. A brick is refined where the field of the level above comes this close to the surface."""
@@ -40,6 +40,10 @@ the centre, and the two fields are averaged: the network's own errors differ bet
 evaluation costs more than it gains."""
 BATCH = 8
 """Blocks in one run of the network. Larger batches are no faster on the CPU, and a fit can be cancelled between two."""
+
+
+Inputs = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Of blocks, as the atom takes them: evidence, parent and position."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,11 @@ class ScanEvidence:
             add_splat(sums, added.points, added.normals, resolution(number), bricks, added.weight)
         return sums
 
-    def attributes(self, number: int) -> tuple[float, float, int]:
-        """What `Model.style` is told beside the code."""
-        return self.noise / voxel_size(number), self.filling, number
+    def styles(self, number: int, code: np.ndarray, model: Model, cancel: CancelToken) -> list[np.ndarray]:
+        """Styles f32 (1, S) of a level: without hole filling, and then with it where there is any."""
+        noise = self.noise / voxel_size(number)
+        fillings = (0.0, self.filling) if self.filling else (0.0,)
+        return [model.style(noise, filling, number, code, cancel) for filling in fillings]
 
 
 def recursion(
@@ -106,32 +112,64 @@ def recursion(
         sums = scan.sums(number, bricks)
         if code is None:
             code, reflected_code = _encode(model, sums, bricks, mirrors and deepest < CODED_LEVELS, variation, cancel)
-        style = model.style(*scan.attributes(number), code, cancel)
+        styles, turned, uncoded = scan.styles(number, code, model, cancel), (), ()
+        if mirrors and number == deepest <= DEEPEST_MIRRORED:
+            turned = styles if reflected_code is None else scan.styles(number, reflected_code, model, cancel)
+        if number == 0 and encoded:
+            # The code moves the mean. The scale comes from a run with the zero code, because a code makes it too small
+            # where nothing was measured and ranks the errors worse where everything was.
+            uncoded = scan.styles(number, np.zeros_like(code), model, cancel)
+        atom = _LevelAtom(model, cancel, styles, turned, uncoded)
         average = BlockAverage(len(coords), 2)
         for start in range(0, len(blocks), BATCH):
             batch = blocks[start : start + BATCH]
             index = bricks.find(bricks_of(batch))
             evidence = gather_evidence(sums, index)
             parent = model.seed(evidence, cancel) if level is None else gather_parent(level.grid, level.bricks, batch)
-            position = _position(batch, number)
-            styles = np.repeat(style, len(batch), axis=0)
-            field = model.field(evidence, parent, position, styles, cancel)
-            if mirrors and number == deepest <= DEEPEST_MIRRORED:
-                if reflected_code is not None:
-                    reflected_style = model.style(*scan.attributes(number), reflected_code, cancel)
-                    styles = np.repeat(reflected_style, len(batch), axis=0)
-                other = model.field(*reflected(evidence, parent, position), styles, cancel)
-                field = (field + other[:, :, ::-1, ::-1, ::-1]) / 2
-            if number == 0 and encoded:
-                # The code moves the mean. The scale comes from a run with the zero code, because a code makes it too
-                # small where nothing was measured and ranks the errors worse where everything was.
-                uncoded = model.style(*scan.attributes(number), np.zeros_like(code), cancel)
-                field[:, 1] = model.field(evidence, parent, position, uncoded, cancel)[:, 1]
-            average.add(field, index)
+            average.add(atom((evidence, parent, _position(batch, number))), index)
             on_blocks(number, start + len(batch), len(blocks))
         grid = BrickGrid(coords, average.mean())
         level = Level(number, grid if variation is None else variation.field(grid, number), bricks, blocks, code)
         yield level
+
+
+@dataclass(frozen=True)
+class _LevelAtom:
+    """The atom on one level. Each member has a style f32 (1, S) without hole filling, and one with it where there is
+    any."""
+
+    model: Model
+    cancel: CancelToken
+    styles: Sequence[np.ndarray]
+    turned: Sequence[np.ndarray] = ()  # of the reflected scan, whose field is averaged in
+    uncoded: Sequence[np.ndarray] = ()  # of the zero code, which gives the scale
+
+    def __call__(self, inputs: Inputs) -> np.ndarray:
+        """The field f32 (b, 2, 32, 32, 32) of blocks: where it is known without hole filling, elsewhere with it.
+
+        Hole filling was learned as another quantile of the distance: by itself it moves what was measured, too.
+        """
+        field = self._said(inputs, 0)
+        if len(self.styles) > 1:
+            unknown = unknown_share(np.exp(field[:, 1:]))
+            rows = np.flatnonzero(unknown.any(axis=(1, 2, 3, 4)))
+            if len(rows):
+                evidence, parent, position = inputs
+                wanted = self._said((evidence[rows], parent[rows], position[rows]), 1)
+                field[rows] += unknown[rows] * (wanted - field[rows])
+        return field
+
+    def _said(self, inputs: Inputs, way: int) -> np.ndarray:
+        field = self._run(inputs, self.styles[way])
+        if self.turned:
+            other = self._run(reflected(*inputs), self.turned[way])
+            field = (field + other[:, :, ::-1, ::-1, ::-1]) / 2
+        if self.uncoded:
+            field[:, 1] = self._run(inputs, self.uncoded[way])[:, 1]
+        return field
+
+    def _run(self, inputs: Inputs, style: np.ndarray) -> np.ndarray:
+        return self.model.field(*inputs, np.repeat(style, len(inputs[0]), axis=0), self.cancel)
 
 
 def _encode(
@@ -243,14 +281,12 @@ def extended(
     coords = distinct(bricks_of(blocks))
     bricks = BrickMap.of(coords, np.where(level.bricks.index >= 0, OUTSIDE, level.bricks.index), level.bricks.margin)
     sums, average = scan.sums(level.number, bricks), BlockAverage(len(coords), 2)
-    style = model.style(*scan.attributes(level.number), level.code, cancel)
+    atom = _LevelAtom(model, cancel, scan.styles(level.number, level.code, model, cancel))
     for start in range(0, len(blocks), BATCH):
         batch = blocks[start : start + BATCH]
         index = bricks.find(bricks_of(batch))
         parent = gather_parent(above.grid, above.bricks, batch)
-        styles = np.repeat(style, len(batch), axis=0)
-        field = model.field(gather_evidence(sums, index), parent, _position(batch, level.number), styles, cancel)
-        average.add(field, index)
+        average.add(atom((gather_evidence(sums, index), parent, _position(batch, level.number))), index)
     new = level.bricks.find(coords) < 0
     every = np.concatenate([level.grid.coords, coords[new]])
     order = np.lexsort(every.T[::-1])

@@ -1,8 +1,9 @@
 """The noise of a scan: the standard deviation of its points along the normal, measured from the points themselves.
 
 A quadric is fitted to small neighbourhoods of sampled points; its residual is the noise. The quadric absorbs curvature,
-and a quantile below the median of many neighbourhoods ignores edges, corners and crossing sheets. A neighbourhood is a
-sheet only if it is wide against the noise, so the estimate starts with narrow ones and widens them where necessary.
+and a low quantile of many neighbourhoods ignores edges, corners and crossing sheets. A neighbourhood is a sheet only if
+it is wide against the noise, so the estimate starts with narrow ones and widens them where necessary. Noise makes wider
+neighbourhoods flatter, for it does not grow with them; thin walls and pores do, so the flattest ones count.
 """
 
 from __future__ import annotations
@@ -12,14 +13,21 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.special import gammaincinv
 
+from ..geometry.normals import unit
 from .outliers import Occupancy, in_blocks
 
 SCALES = ((24, 1000), (96, 300), (384, 150))
 """(points in a neighbourhood, neighbourhoods), from narrow to wide."""
 SHEET = 4.5
 """A neighbourhood is a sheet when its radius is at least this many sd of the scatter."""
-QUANTILE = 0.4
-"""Quantile of the variances of the neighbourhoods."""
+QUANTILE = 0.2
+"""Quantile of the variances of the neighbourhoods. Even noise gives the same estimate at any quantile; shape shows less
+at a low one. Chosen on the valid scans."""
+FACING = 0.5
+"""Least cosine between the normals of a neighbourhood's middle and of its points: others lie on another wall, or behind
+an edge. Chosen on the valid scans; noise as large as the spacing turns normals by less."""
+USABLE = 0.1
+"""Least share of the neighbourhoods with enough points that face alike; of fewer a quantile says little."""
 PLACES = 32
 """Places over the scan around which the sampled points lie; they bound the work for scans of any size."""
 _QUADRIC = 6
@@ -36,35 +44,40 @@ def noise_sd(
     """Standard deviation of the noise along the normal, in the units of ``points`` (n, 3).
 
     measured: (n,), True for points of the scanner, False for points sampled on faces.
-    normals: (n, 3); where known, points that face away are left out: they lie on the other side of a thin wall.
+    normals: (n, 3), of any length; where known, points that face elsewhere are left out, see FACING.
     widest: neighbourhoods of larger radius are left out, because they show shape, not noise; 0.0 where none is left.
     """
     patch, seeds = _around_places(cells, measured)
     if len(patch) <= 2 * _QUADRIC:
         return 0.0
     local = points[patch].astype(np.float64)
-    facing = None if normals is None else normals[patch]
+    facing = None if normals is None else unit(normals[patch])[0]
     tree = KDTree(local)
-    estimate = 0.0
+    estimate, flattest = 0.0, 0.0
     for neighbours, count in SCALES:
         if neighbours > len(local):
             break
         chosen = seeds[:: max(1, len(seeds) // count)]
-        distance, index = (np.asarray(found) for found in tree.query(local[chosen], k=neighbours))
+        distance, index = (np.asarray(each) for each in tree.query(local[chosen], k=neighbours))
         radius = distance[:, -1]
         weight = np.ones(index.shape)
         if facing is not None:
-            weight[np.einsum("sj,skj->sk", facing[chosen], facing[index]) < 0] = 0.0
+            weight[np.einsum("sj,skj->sk", facing[chosen], facing[index]) < FACING] = 0.0
         freedom = weight.sum(axis=1) - _QUADRIC
-        usable = (radius <= widest) & (freedom >= _QUADRIC)
-        if not usable.any():
-            break
+        narrow = radius <= widest
+        usable = narrow & (freedom >= _QUADRIC)
+        if not usable.any() or usable.sum() < USABLE * narrow.sum():
+            # in a wider one more points face alike
+            continue
         freedom = freedom[usable]
         variance = _residual(local[index[usable]], weight[usable]) / freedom
         # The chosen quantile of a variance over its expectation is that of chi squared over its degrees of freedom.
         expected = 2 * gammaincinv(freedom / 2, QUANTILE) / freedom
-        estimate = float(np.sqrt(np.quantile(variance / expected, QUANTILE)))
-        if np.median(radius[usable]) >= SHEET * estimate:
+        found = float(np.sqrt(np.quantile(variance / expected, QUANTILE)))
+        flat = float(np.median(radius[usable])) / max(found, float(np.finfo(float).tiny))
+        if flat > flattest:
+            estimate, flattest = found, flat
+        if flat >= SHEET:
             break
     return estimate
 

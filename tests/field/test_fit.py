@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 
 from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import FittedMesh, compacted, fit, kept_faces
@@ -73,6 +74,19 @@ def test_sigma_is_larger_where_nothing_was_measured(model: Model) -> None:
     assert unseen.any()
     assert np.median(mesh.sigma[unseen]) > 2 * np.median(mesh.sigma[~unseen])
     assert (mesh.sigma > 0).all() and np.isfinite(mesh.sigma).all()
+
+
+def test_fill_moves_the_lid_of_a_hole_and_not_what_was_measured(model: Model) -> None:
+    plain, less, more = (fit(sphere_scan(hole=True), model, FitOptions(level=2, fill=fill)).mesh for fill in (0, -1, 1))
+    voxel = np.ptp(plain.vertices, axis=0).max() * 2 / 1.6 / 128
+    lids = []
+    for mesh in (plain, less, more):
+        lid = (np.linalg.norm(mesh.vertices[:, :2], axis=1) < 0.3) & (mesh.vertices[:, 2] > 0)
+        lids.append(mesh.vertices[lid, 2].mean())
+        measured = mesh.vertices[mesh.vertices[:, 2] < 0]
+        away = KDTree(plain.vertices).query(measured)[0]
+        assert np.quantile(away, 0.99) < 0.1 * voxel
+    assert lids[1] < lids[0] - voxel / 2 and lids[2] > lids[0] + voxel / 2
 
 
 def test_an_offset_of_ten_to_the_twelfth_costs_no_detail(model: Model) -> None:

@@ -7,8 +7,19 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 
+from backend.edits.attributes import Growth
 from backend.errors import OmomiError
-from backend.field.bricks import Level, voxel_size
+from backend.field.bricks import (
+    INSIDE,
+    OUTSIDE,
+    TRUNCATION,
+    BrickGrid,
+    BrickMap,
+    Level,
+    sample,
+    upsampled,
+    voxel_size,
+)
 from backend.field.fit import Fit, fit
 from backend.field.isosurface import extract
 from backend.field.onnx_model import WHOLE, CancelToken, Model, load_model
@@ -70,9 +81,11 @@ def surface(level: Level) -> tuple[np.ndarray, np.ndarray]:
     return (found.vertices + 0.5) * level.voxel - 1, found.faces
 
 
-def edited(ball: Fit, model: Model, *edits: tuple[Drill, float]) -> list[Level]:
+def edited(ball: Fit, model: Model, *edits: tuple[Drill, float], grown: float = 0.0) -> list[Level]:
     assert ball.field is not None
-    return [each.edited for each in edited_levels(ball.field.levels, ball.field.evidence, edits, model, TOKEN)]
+    steps = [(Growth(1.0), grown)]
+    found = edited_levels(ball.field.levels, ball.field.evidence, edits, model, TOKEN, steps)
+    return [each.edited for each in found]
 
 
 def test_the_graph_delta_is_a_gated_mean_over_its_centres(model: Model) -> None:
@@ -116,7 +129,7 @@ def test_gain_and_bias_of_the_atom_make_the_edited_mean_and_zeros_change_no_bit(
 def test_strength_0_and_no_edit_leave_every_bit_and_run_nothing(ball: Fit, model: Model) -> None:
     assert ball.field is not None
     runs = sum(model.runs.values())
-    for levels in (edited(ball, model), edited(ball, model, (Drill(0.3), 0.0))):
+    for levels in (edited(ball, model), edited(ball, model, (Drill(0.3), 0.0)), edited(ball, model, grown=0.0)):
         for plain, found in zip(ball.field.levels, levels, strict=True):
             assert np.array_equal(found.grid.values, plain.grid.values)
             assert np.array_equal(found.grid.coords, plain.grid.coords)
@@ -154,6 +167,39 @@ def test_edits_add_up_in_any_order(ball: Fit, model: Model) -> None:
     assert np.array_equal(there.grid.coords, back.grid.coords)
     assert np.allclose(there.grid.values, back.grid.values, atol=1e-5)
     assert betti_of_mesh(*surface(there)) == Betti(2, 1, 0)
+
+
+@pytest.mark.parametrize("grown", [-0.5, -0.3, -0.02, 0.02, 0.12])
+def test_a_step_moves_the_surface_as_far_as_it_says_on_every_level(ball: Fit, model: Model, grown: float) -> None:
+    """Up to 16 voxels of the finest level, where the mean reaches three."""
+    runs = model.runs["delta"]
+    for found in edited(ball, model, grown=grown):
+        vertices, faces = surface(found)
+        assert betti_of_mesh(vertices, faces) == Betti(1, 0, 0)
+        wrong = np.abs(np.linalg.norm(vertices, axis=1) - 0.8 - grown) / found.voxel
+        assert wrong.mean() < 0.75 and wrong.max() < 2
+    assert model.runs["delta"] > runs
+
+
+def test_a_step_acts_on_what_the_other_edits_made(ball: Fit, model: Model) -> None:
+    *_, finest = edited(ball, model, (Drill(0.4), 1.0), grown=0.1)
+    vertices, faces = surface(finest)
+    assert betti_of_mesh(vertices, faces) == Betti(1, 1, 0)
+    assert np.linalg.norm(vertices[:, :2], axis=1).min() == pytest.approx(0.3, abs=finest.voxel)
+    *_, finest = edited(ball, model, (Drill(0.1), 1.0), grown=0.12)
+    assert betti_of_mesh(*surface(finest)) == Betti(1, 0, 0)
+
+
+def test_upsampled_means_are_sampled_ones_to_the_bit() -> None:
+    rng = np.random.default_rng(4)
+    coords = np.unique(rng.integers(0, 6, (80, 3)), axis=0).astype(np.int32)
+    grid = BrickGrid(coords, rng.normal(size=(len(coords), 2, 8, 8, 8)).astype(np.float32))
+    bricks = BrickMap.of(coords, rng.choice([INSIDE, OUTSIDE], (10, 10, 10)).astype(np.int32), 2)
+    wanted = np.unique(rng.integers(0, 12, (60, 3)), axis=0).astype(np.int32)
+    inner = np.stack(np.meshgrid(*[np.arange(8) + 0.5] * 3, indexing="ij"), axis=-1)
+    places = ((wanted[:, None, None, None] * 8 + inner).reshape(-1, 3) / 2 - 0.5).astype(np.float32)
+    found = upsampled(grid, bricks, wanted)
+    assert np.array_equal(found.ravel(), sample(grid, bricks, places, 0, TRUNCATION))
 
 
 def test_a_cancelled_edit_stops(ball: Fit, model: Model) -> None:

@@ -63,6 +63,37 @@ def test_the_two_sides_of_a_thin_wall_are_no_noise_when_normals_tell_them_apart(
     assert told < 1e-4
 
 
+def crossing_walls(count: int, cell: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points (count, 3) of walls a fifth of a cell thick that cut a unit cube into cells, and normals."""
+    rng, row = np.random.default_rng(seed), np.arange(count)
+    points, axis, side = rng.random((count, 3)) - 0.5, rng.integers(0, 3, count), rng.choice([-1.0, 1.0], count)
+    points[row, axis] = cell * (rng.integers(0, round(1 / cell) + 1, count) + 0.1 * side) - 0.5
+    normals = np.zeros((count, 3))
+    normals[row, axis] = side
+    return points, normals
+
+
+@pytest.mark.parametrize("cell", [0.125, 0.25])
+@pytest.mark.parametrize("sd", [0.0015, 0.003, 0.006])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_pores_between_thin_walls_are_no_noise(cell, sd, seed):
+    """Wide neighbourhoods hold several walls, so that widening never finds a sheet."""
+    points, normals = crossing_walls(20_000, cell, seed)
+    noisy = (points + normals * np.random.default_rng(seed + 9).normal(size=(20_000, 1)) * sd).astype(np.float32)
+    found = noise_sd(noisy, occupancy(noisy), np.ones(20_000, bool), normals.astype(np.float32))
+    assert found == pytest.approx(sd, rel=0.5)
+
+
+def test_noise_beyond_the_thickness_of_a_wall_is_found_within_a_third():
+    """Of two sheets on one another whose normals are told: neither too little nor the distance of the walls."""
+    points, normals = plane(8000)
+    points[::2, 2] += 0.01
+    normals[1::2] *= -1
+    noisy = (points + normals * np.random.default_rng(1).normal(size=(8000, 1)) * 0.02).astype(np.float32)
+    found = noise_sd(noisy, occupancy(noisy), np.ones(8000, bool), normals.astype(np.float32))
+    assert found == pytest.approx(0.02, rel=0.33)
+
+
 def test_points_sampled_on_faces_do_not_hide_the_noise_of_the_vertices():
     points, faces = globe(60, 120)
     sd = 0.004
