@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ErrorCode, OmomiError, refuse
+from ..errors import OmomiError, refuse
 from ..field.bricks import voxel_size
 from ..field.onnx_model import Model
 from ..field.weight_delta import FieldEdit, SummedEdit
