@@ -37,25 +37,30 @@ LEAST_GRIP = 0.09
 """Least `grip` of the surface close to the change for a part: skins, plates and backrests that are drilled or get
 something put on have .01 to .05; knobs, bolts, handles, tails, feet and holes .13 to .28. On procedural members that no
 benchmark reports (seed 100)."""
-SAMPLES, SOME, FEW = 600, 200, 120
-"""Places at which distances are compared: in the end, while the starts are refined, and when they are chosen."""
+SAMPLES, SOME, FEW = 600, 300, 120
+"""Places at which distances are compared: in the end, among the refined starts, and before."""
 SPOTS, FACING = 2500, 0.6
 """Places of the scan that starts are tried at, and the least cosine between its normal and that of the part."""
-CHOSEN, CHOSEN_OF, APART, TURNED = 40, 1500, 0.06, np.radians(60)
+CHOSEN, CHOSEN_OF, APART, TURNED = 160, 6000, 0.06, np.radians(60)
 """Starts that are refined, the best of so many, and how far apart they are (canonical, radians)."""
-ROUNDS = 12
+LEFT = 32
+"""Of these, those that are refined to the end."""
+ROUNDS, LAST_ROUNDS = 6, 8
+"""Steps of refinement of all starts, and of those that are left."""
 ROBUST = 0.015
 """Distance (canonical) at which a sample has half its weight."""
+COARSE = 0.05
+"""A sample of a start that is farther off counts as this much (canonical): starts lie half a leg beside one."""
 LARGEST = 0.08
 """A sample that is farther off counts as this much (canonical)."""
 WORST = 0.95
 """The misfit of a place is this quantile of its samples': a wrong place agrees in most of them too."""
-ALIKE = 1.4
-"""Places up to so many times the misfit of the best one show the part too: true ones had 1.23 at most, false ones 1.56
-at least (seeds 110 to 112)."""
-LARGEST_MISFIT = 0.02
-"""Misfit (canonical) above which a second place is none, where nothing on the scan is quite like the part: of true ones
-it was .016 at most (seeds 110 to 112)."""
+SMALL = 0.016
+"""Distances (canonical) that are off by less do not tell places apart: proportions differ by as much."""
+ALIKE, SURELY_ALIKE, HARDLY_ALIKE = 2.2, 0.0005, 0.002
+"""Places with up to so many times the excess of the best one show the part too; those below the second all do, and
+those above the third never do (canonical distance beyond SMALL, in the mean). Feet, bolts and knobs had 1.7 times at
+most, other places 2.9 times at least (seeds 110 to 116)."""
 MOVED = 0.7
 """A part has moved where that makes the misfit this many times smaller than registration of the whole does: parts in
 place reach .77 to .88, parts elsewhere .15 to .65 (seeds 110 to 112)."""
@@ -158,7 +163,7 @@ class Part:
         """How far (canonical) distances on a scan are from those of the part where an alignment says that it is."""
         places, wanted = self.samples
         off = grid.at(alignment.back(places)) - (wanted / alignment.similarity.scale).clip(-grid.far, grid.far)
-        return _misfit(off)
+        return float(np.quantile(np.abs(off).clip(0, LARGEST), WORST))
 
     def warped(self, alignment: Alignment, surface: Surface) -> Alignment:
         """A rigid alignment with a warp of the surroundings of the part alone; surface: of the scan."""
@@ -174,14 +179,15 @@ def part_alignments(part: Part, grid: DistanceGrid, surface: Surface, whole: Ali
 
     grid: of the scan's fit; surface: of the scan, canonical; whole: of the scan with the reference.
     """
-    (best, misfit), *others = _rigid_alignments(part, grid, surface, whole.similarity)
+    (best, least), *others = _rigid_alignments(part, grid, surface, whole.similarity)
+    limit = min(max(ALIKE * least, SURELY_ALIKE), HARDLY_ALIKE)
     moved = part.warped(best, surface)
     found = [moved if part.misfit(moved, grid) < MOVED * part.misfit(whole, grid) else whole]
     apart = max(APART, part.extent / whole.similarity.scale)
     middles = [one.back(part.middle[None])[0] for one in found]
-    for other, its_misfit in ((best, misfit), *others):
+    for other, excess in ((best, least), *others):
         middle = other.back(part.middle[None])[0]
-        alike = its_misfit <= min(ALIKE * misfit, LARGEST_MISFIT) and len(found) < MOST_PLACES
+        alike = excess <= limit and len(found) < MOST_PLACES
         if alike and np.linalg.norm(np.array(middles) - middle, axis=1).min() > apart:
             middles.append(middle)
             found.append(part.warped(other, surface))
@@ -219,7 +225,8 @@ def example_alignments(
 def _rigid_alignments(
     part: Part, grid: DistanceGrid, surface: Surface, near: Similarity
 ) -> list[tuple[Alignment, float]]:
-    """Alignments of the part without a warp, best first, and their misfits; near: of the scans."""
+    """Alignments of the part without a warp, best first, and how far their distances are off beyond SMALL, in the mean
+    (canonical); near: of the scans."""
     places, wanted = part.samples
     scale = 1 / near.scale
     wanted = (wanted * scale).clip(-grid.far, grid.far)
@@ -227,17 +234,22 @@ def _rigid_alignments(
     middle = places.mean(axis=0)
     arms = scale * (places - middle)
     turns, shifts = _starts(part, surface, near, middle)
-    misfit = np.abs(grid.nearest(_moved(arms[:FEW], turns, shifts)) - wanted[:FEW]).clip(0, ROBUST).mean(axis=1)
-    chosen = _distinct(turns, shifts, np.argsort(misfit)[:CHOSEN_OF])
+    misfit = np.abs(grid.nearest(_moved(arms[:FEW], turns, shifts)) - wanted[:FEW]).clip(0, COARSE).mean(axis=1)
+    chosen = _distinct(turns, shifts, np.argsort(misfit)[:CHOSEN_OF], CHOSEN)
     turns, shifts = turns[chosen], shifts[chosen]
-    for count, rounds in ((SOME, ROUNDS), (SAMPLES, 3)):
-        for _ in range(rounds):
-            turns, shifts = _refined(arms[:count], wanted[:count], turns, shifts, grid)
-    off = grid.at(_moved(arms, turns, shifts)) - wanted
+    for _ in range(ROUNDS):
+        turns, shifts = _refined(arms[:FEW], wanted[:FEW], turns, shifts, grid)
+    misfit = np.abs(grid.at(_moved(arms[:SOME], turns, shifts)) - wanted[:SOME]).clip(0, COARSE).mean(axis=1)
+    chosen = _distinct(turns, shifts, np.argsort(misfit), LEFT)
+    turns, shifts = turns[chosen], shifts[chosen]
+    for _ in range(LAST_ROUNDS):
+        turns, shifts = _refined(arms, wanted, turns, shifts, grid)
+    off = np.abs(grid.at(_moved(arms, turns, shifts)) - wanted).clip(0, LARGEST)
+    excess = np.maximum(off - SMALL, 0).mean(axis=1)
     found = []
-    for turn, shift, own in zip(turns, shifts, off, strict=True):
+    for turn, shift, own in zip(turns, shifts, excess.tolist(), strict=True):
         back = Similarity(turn, scale, shift - scale * (turn @ middle))
-        found.append((Alignment(back.inverse(), Warp(), 0.0), _misfit(own)))
+        found.append((Alignment(back.inverse(), Warp(), 0.0), own))
     return sorted(found, key=lambda one: one[1])
 
 
@@ -261,15 +273,15 @@ def _moved(arms: NDArray, turns: NDArray, shifts: NDArray) -> NDArray:
     return arms @ turns.transpose(0, 2, 1) + shifts[:, None]
 
 
-def _distinct(turns: NDArray, shifts: NDArray, order: NDArray) -> list[int]:
-    """The first CHOSEN of ``order`` whose poses differ."""
+def _distinct(turns: NDArray, shifts: NDArray, order: NDArray, most: int) -> list[int]:
+    """The first ``most`` of ``order`` whose poses differ."""
     chosen: list[int] = []
     for number in order:
         near = np.linalg.norm(shifts[chosen] - shifts[number], axis=1) < APART
         cosines = (np.einsum("kij,ij->k", turns[chosen], turns[number]) - 1) / 2
         if not (near & (cosines > np.cos(TURNED))).any():
             chosen.append(int(number))
-            if len(chosen) == CHOSEN:
+            if len(chosen) == most:
                 break
     return chosen
 
@@ -292,11 +304,6 @@ def _refined(
     step = -np.linalg.solve(normal, (weighted.transpose(0, 2, 1) @ off[:, :, None]))[:, :, 0]
     turn = Rotation.from_rotvec(step[:, :3] / size).as_matrix()
     return turn @ turns, shifts + step[:, 3:]
-
-
-def _misfit(off: NDArray) -> float:
-    """Of distances (n,) that are off."""
-    return float(np.quantile(np.abs(off).clip(0, LARGEST), WORST))
 
 
 def _grip(surface: Surface, middle: NDArray) -> float:
