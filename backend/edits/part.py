@@ -57,7 +57,7 @@ WORST = 0.95
 """The misfit of a place is this quantile of its samples': a wrong place agrees in most of them too."""
 SMALL = 0.016
 """Distances (canonical) that are off by less do not tell places apart: proportions differ by as much."""
-ALIKE, SURELY_ALIKE, HARDLY_ALIKE = 2.2, 0.0005, 0.002
+ALIKE, SURELY_ALIKE, HARDLY_ALIKE = 2.2, 0.0008, 0.002
 """Places with up to so many times the excess of the best one show the part too; those below the second all do, and
 those above the third never do (canonical distance beyond SMALL, in the mean). Feet, bolts and knobs had 1.7 times at
 most, other places 2.9 times at least (seeds 110 to 116)."""

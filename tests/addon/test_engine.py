@@ -55,8 +55,9 @@ def test_fill_decides_how_far_the_unseen_bottom_bulges(engine: Any, make: Callab
         volumes.append(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
         bpy.ops.object.select_all(action="DESELECT")
     ball = 4 / 3 * np.pi
-    assert 0 < volumes[0] < 0.96 * ball
-    assert volumes[1] > 1.01 * ball
+    # the lid is a twentieth of the ball, and what was measured stays where it is
+    assert 0.95 * ball < volumes[0] < ball < volumes[1]
+    assert volumes[1] > volumes[0] + 0.01 * ball
 
 
 def test_what_a_fit_guessed_is_still_a_guess_when_the_fit_is_checked(engine: Any, make: Callable[..., Any]) -> None:

@@ -249,7 +249,7 @@ def test_what_cannot_be_stacked_is_refused_and_the_old_stack_stays(
     for strengths in ([], [0.5, 0.5], [1e12]):
         assert session.refusal(PoseRequest, handle=handle, strengths=strengths).code is bad
     assert session.refusal(ApplyRequest, handle=handle, strengths=[0.5], outcome="eaten").code is bad
-    session.do(StackRequest, handle=handle, body="fit", layers=[edit])
+    session.do(StackRequest, handle=handle, body="fit", layers=[Layer("smoothness", 0.5)])
     assert session.refusal(RemeshRequest, handle=handle, strengths=[0.5]).code is bad
     assert session.refusal(SweepRequest, handle=handle, strengths=[0.5], layer=1, low=0, high=1, steps=2).code is bad
 
