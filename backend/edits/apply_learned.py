@@ -111,8 +111,18 @@ def learn_movement(changes: Sequence[Change]) -> tuple[LearnedMovement, list[Ali
         if len(likely) > 1:
             shown = learn(changes[:1], [first.similarity])
             likely.sort(key=lambda pose: (_apart(change, pose, changes[0]), _contradiction(change, pose, shown)))
-        chosen.append(likely[0])
+        chosen.append(_turned(change, likely, changes[0]))
     return learn(changes, [pose.similarity for pose in chosen]), chosen
+
+
+def _turned(change: Change, poses: Sequence[Alignment], first: Change) -> Alignment:
+    """The first of the poses of an example, or the one that a shape which turns freely is brought to by its change."""
+    if _apart(change, poses[0], first) == 0:
+        return poses[0]
+    centre = change.places.mean(axis=0)
+    nearest = int(np.argmin(((change.surface.points - centre) ** 2).sum(axis=1)))
+    pose, _ = _pose_at(nearest, poses, change.surface, first.surface, first.places.mean(axis=0))
+    return Alignment(pose, Warp(), poses[0].misfit)
 
 
 def _apart(change: Change, pose: Alignment, first: Change) -> int:
@@ -187,22 +197,35 @@ def said_of_places(found: Sequence[AppliedEdit], chosen: int) -> list[str]:
 
 
 def _alignment_at(at: NDArray, poses: Sequence[Alignment], surface: Surface, edit: LearnedEdit) -> Alignment:
-    """The alignment that brings a canonical place (3,) of a scan to the middle of an edit.
-
-    poses: of the scan on the reference. Of those that fit about as well, turned or not, the one that brings the place
-    nearest before any shift: where a shape could turn freely, the place decides the angle.
-    """
+    """The alignment that brings a canonical place (3,) of a scan to the middle of an edit; poses: see `_pose_at`."""
     reference, nearest = edit.movement.reference, int(np.argmin(((surface.points - at) ** 2).sum(axis=1)))
-    place, facing = surface.points[nearest], surface.normals[nearest]
+    place = surface.points[nearest]
     if np.linalg.norm(place - at) > FARTHEST_PLACE:
         refuse("the place that was given for it is not at the surface of the scan", ErrorCode.BAD_PLACE)
-    middle, centre = edit.places.mean(axis=0), reference.points.mean(axis=0)
+    pose, there = _pose_at(nearest, poses, surface, reference, edit.places.mean(axis=0))
+    found = Alignment(pose, Warp(), poses[0].misfit)
+    if np.linalg.norm(there - pose.points(place[None])[0]) < NEAR_PLACE * reference.size:
+        # the warp knows the proportions; far from where registration says it would stretch what lies between
+        found = refined(found, surface, reference)
+    shift = pose.points(found.back(there[None]))[0] - pose.points(place[None])[0]
+    return replace(found, similarity=replace(pose, shift=pose.shift + shift))
+
+
+def _pose_at(
+    number: int, poses: Sequence[Alignment], surface: Surface, reference: Surface, middle: NDArray
+) -> tuple[Similarity, NDArray[np.float64]]:
+    """The pose of a scan on the reference that brings a point of its surface nearest to the middle (3,) of an edit, and
+    the place (3,) of the reference where the point belongs.
+
+    number: of the point; poses: those that fit about as well. Each is tried as it is, and turned until the point comes
+    to lie there: where a shape could turn freely, the point decides the angle.
+    """
+    place, facing, centre = surface.points[[number]], surface.normals[[number]], reference.points.mean(axis=0)
     matcher, few = Matcher(reference.thinned(TARGETS), NORMAL_REACH * reference.size), surface.thinned(POSE_POINTS)
 
     def target(pose: Similarity) -> NDArray[np.float64]:
-        """The place (3,) of the reference above or below the middle of the edit, seen the way that the scan's place
-        faces."""
-        way = pose.directions(facing[None])[0]
+        """The place of the reference above or below the middle of the edit, seen the way that the point faces."""
+        way = pose.directions(facing)[0]
         like = reference.normals @ way > LIKE_FACING
         points = reference.points[like] if like.any() else reference.points
         along = (points - middle) @ way
@@ -212,16 +235,12 @@ def _alignment_at(at: NDArray, poses: Sequence[Alignment], surface: Surface, edi
     tried = []
     for one in poses:
         pose = one.similarity
-        turn = Rotation.align_vectors(target(pose)[None] - centre, pose.points(place[None]) - centre)[0].as_matrix()
+        turn = Rotation.align_vectors(target(pose)[None] - centre, pose.points(place) - centre)[0].as_matrix()
         turned = Similarity(turn, 1.0, centre - turn @ centre).after(pose)
         tried += [pose, icp(few, matcher, turned, pose.scale, best_sliding)[0]]
     errors = [misfit(surface, reference, pose) for pose in tried]
     likely = [pose for pose, error in zip(tried, errors, strict=True) if error <= RIVAL * min(errors)]
-    away = [float(np.linalg.norm(target(pose) - pose.points(place[None])[0])) for pose in likely]
-    pose, there = likely[int(np.argmin(away))], target(likely[int(np.argmin(away))])
-    found = Alignment(pose, Warp(), poses[0].misfit)
-    if min(away) < NEAR_PLACE * reference.size:
-        # the warp knows the proportions; far from where registration says it would stretch what lies between
-        found = refined(found, surface, reference)
-    shift = pose.points(found.back(there[None]))[0] - pose.points(place[None])[0]
-    return replace(found, similarity=replace(pose, shift=pose.shift + shift))
+    targets = [target(pose) for pose in likely]
+    away = [np.linalg.norm(there - pose.points(place)[0]) for pose, there in zip(likely, targets, strict=True)]
+    best = int(np.argmin(away))
+    return likely[best], targets[best]

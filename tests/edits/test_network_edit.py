@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ pytest.importorskip("onnxruntime")
 
 from backend.cli.main import main
 from backend.edits.apply import apply_stack, check_stack, new_mesh
+from backend.edits.edit_file import save_edit
 from backend.edits.fitted_scan import FittedScan
 from backend.edits.gear import Gear
 from backend.edits.learn import learn_from
@@ -34,6 +36,7 @@ from backend.geometry.topology import betti_of_mesh
 from backend.protocol.fit_options import FitOptions
 from backend.protocol.recipe import Layer, MaskRef
 from backend.protocol.requests import EditTarget, Outcome
+from tests.benchmarks.weight_cases import edited_member
 
 
 def ignore(*_: object) -> None:
@@ -264,6 +267,27 @@ def test_an_after_without_a_surface_is_refused_in_one_sentence(points: np.ndarra
     with pytest.raises(OmomiError, match="nothing") as caught:
         learn_from([(sampled(False), after)], ["plate"], engine.model, ignore)
     assert caught.value.code is not ErrorCode.INTERNAL and caught.value.message.count(".") <= 2
+
+
+def test_a_handle_is_put_on_a_mug_that_turns_freely_where_one_place_says(tmp_path: Path, engine: OnnxEngine) -> None:
+    mugs = [edited_member("cut handle", seed) for seed in (100, 101, 110)]
+    edit, _ = learn_from([(mug.after, mug.before) for mug in mugs[:2]], ["a", "b"], engine.model, ignore)
+    save_edit(tmp_path / "handle.omomi", edit, engine.model.hash)
+    other = mugs[2]
+    session = EditSession(fit_scan(engine, other.after, FitOptions(level=1), ignore))
+    layer = Layer("handle", 1.0, path=str(tmp_path / "handle.omomi"))
+    with pytest.raises(OmomiError, match="place the edit on it") as caught:
+        session.lay(EditTarget.FIT, [layer], None, ignore)
+    assert caught.value.code is ErrorCode.AMBIGUOUS_POSE
+    for angle in (0.0, 2.0):
+        wall = np.array([0.5 * np.cos(angle), 0.5 * np.sin(angle), 0.0])
+        x, y, z = (other.offset + other.scale * other.turn @ wall).tolist()
+        session.lay(EditTarget.FIT, [replace(layer, at=(x, y, z))], None, ignore)
+        made = apply_stack(session, [1.0], Outcome.REMESHED, engine.model, ignore)
+        assert betti_of_mesh(made.vertices, made.faces) == (1, 1, 0)
+        own = (made.vertices - other.offset) / other.scale @ other.turn
+        handle = own[np.linalg.norm(own[:, :2], axis=1) > 0.62].mean(axis=0)
+        assert np.arctan2(handle[1], handle[0]) == pytest.approx(angle, abs=0.15)
 
 
 # Thickness
