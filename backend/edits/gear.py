@@ -62,19 +62,23 @@ def choose_gear(
     changes: Sequence[Change],
     poses: Sequence[Alignment],
     pairs: Sequence[FieldPair | None],
+    wholes: Sequence[Alignment],
 ) -> LearnedEdit:
     """The edit with the gear that serves examples best.
 
     movement: as learned from all changes; poses: of each before scan on the first one; pairs: None for an example that
-    changes nothing. ``wrong`` is the share of the wanted change that a gear has wrong on an example, by what the others
-    show, and of a single example on itself. Where the topology of an example changes, a movement is out of question.
+    changes nothing; wholes: the poses that another scan will be found by. ``wrong`` is the share of the wanted change
+    that a gear has wrong on an example, by what the others show, and of a single example on itself. Where the topology
+    of an example changes, a movement is out of question.
     """
     known = [(*row[:2], row[2]) for row in zip(changes, poses, pairs, strict=True) if row[2] is not None]
     fields = [pair for _, _, pair in known]
     placements = [Placement.of(pose, pair.room) for _, pose, pair in known]
     if not fields:
         return LearnedEdit(movement)
-    delta, rows = learn_delta(fields, centred_on_change(fields, placements))
+    expected = [Placement.of(whole, pair.room) for whole, pair in zip(wholes, pairs, strict=True) if pair is not None]
+    placements, spread = centred_on_change(fields, placements, expected)
+    delta, rows = learn_delta(fields, placements, spread)
     if not rows:
         return LearnedEdit(movement)
     moved = [

@@ -168,9 +168,11 @@ def gated_kernels(places: NDArray, centres: NDArray, radius: float) -> NDArray[n
     return height
 
 
-def learn_delta(pairs: Sequence[FieldPair], placements: Sequence[Placement]) -> tuple[LearnedDelta, list[LevelRows]]:
+def learn_delta(
+    pairs: Sequence[FieldPair], placements: Sequence[Placement], spread: float = 0.0
+) -> tuple[LearnedDelta, list[LevelRows]]:
     """The delta that pairs show, each with the way into the edit's frame; and the examples of the finest level that
-    shows a change, each with what the others predict of it."""
+    shows a change, each with what the others predict of it. spread: see `centred_on_change`."""
     levels: list[LearnedLevel | None] = []
     rows: list[LevelRows] = []
     for number in range(len(pairs[0].before)):
@@ -179,21 +181,33 @@ def learn_delta(pairs: Sequence[FieldPair], placements: Sequence[Placement]) -> 
         level = None
         if len(support):
             level, rows = _learn_level(number, pairs, placements, support)
+            level = replace(level, noise=level.noise + (spread / voxel_size(number)) ** 2)
         levels.append(level)
     return LearnedDelta(tuple(levels)), rows
 
 
-def centred_on_change(pairs: Sequence[FieldPair], placements: Sequence[Placement]) -> list[Placement]:
-    """Placements under which the changes of all examples have one centroid, the mean of theirs: registration misses a
-    place by a few hundredths, which would smear what they show."""
+def centred_on_change(
+    pairs: Sequence[FieldPair], placements: Sequence[Placement], expected: Sequence[Placement]
+) -> tuple[list[Placement], float]:
+    """Placements under which the changes of all examples have one centroid: registration misses a place by a few
+    hundredths, which would smear what they show.
+
+    expected: placements as another scan will have. The centroid is the mean of those under them; their standard
+    deviation per axis (edit's frame) comes with it.
+    """
     finest = len(pairs[0].before) - 1
+    changed = [_some(pair.changed(finest)) for pair in pairs]
+    if not all(map(len, changed)):
+        return list(placements), 0.0
     # exact, as the lattice of a placement that is shifted would be made for nothing
-    changed = [way.exact(_some(pair.changed(finest))) for pair, way in zip(pairs, placements, strict=True)]
-    centroids = [each.mean(axis=0) for each in changed if len(each)]
-    if len(centroids) < len(pairs):
-        return list(placements)
-    middle = np.mean(centroids, axis=0)
-    return [replace(way, shift=middle - own) for way, own in zip(placements, centroids, strict=True)]
+    own, there = (
+        np.array([way.exact(each).mean(axis=0) for way, each in zip(ways, changed, strict=True)])
+        for ways in (placements, expected)
+    )
+    middle, count = there.mean(axis=0), len(pairs)
+    # how far the mean itself is off adds to how far another scan is
+    spread = float(np.sqrt(((there - middle) ** 2).mean() * (count + 1) / max(count - 1, 1)))
+    return [replace(way, shift=middle - one) for way, one in zip(placements, own, strict=True)], spread
 
 
 @dataclass(frozen=True)

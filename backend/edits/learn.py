@@ -60,10 +60,11 @@ def learn_from(
         reference = changes[0].surface
         fine = [refined(pose, change.surface, reference) for pose, change in zip(poses[1:], changes[1:], strict=True)]
         whole = [*poses[:1], *fine]
-        poses = example_alignments(changes, fields, whole)
+        poses, on_skin = example_alignments(fields, whole)
         if any(pose is not other for pose, other in zip(poses, whole, strict=True)):
             movement = learn(changes, [pose.similarity for pose in poses])
-        edit = choose_gear(movement, changes, poses, fields)
+        # on skin, registration of the whole is all there is to place the edit with
+        edit = choose_gear(movement, changes, poses, fields, whole if on_skin else poses)
     on_progress(1.0, "done")
     summary = {
         "examples": movement.examples,

@@ -15,8 +15,9 @@ from ..field.onnx_model import CancelToken, Model
 from ..field.recursion import ScanEvidence, recursion
 from ..field.weight_delta import DEEPEST_DELTA
 from ..geometry.topology import Betti, betti_of_occupancy
+from ..registration.icp import Surface
 from ..scan.prepare import PreparedScan
-from .pair_difference import Change
+from .pair_difference import POINTS, Change
 
 AROUND = 0.12
 """Canonical distance from the change up to which both scans are fitted."""
@@ -46,6 +47,7 @@ class FieldPair:
     after: tuple[NDArray[np.float32], ...]
     places: KDTree
     room: float = 1.0
+    surfaces: tuple[Surface, Surface] | None = None  # before and after, in the fits' cube
     _changed: dict[int, NDArray[np.float64]] = field(default_factory=dict)  # by level, once it is known
 
     def known(self, points: NDArray) -> NDArray[np.bool_]:
@@ -114,7 +116,13 @@ def pair_fields(
         return tuple(found)
 
     here = means(before.points, before.normals)
-    return FieldPair(here, means(there, back.directions(after.normals)), tree, room)
+    turned = back.directions(after.normals.astype(np.float64))
+    surfaces = (
+        Surface(before.points.astype(np.float64) / room, before.normals.astype(np.float64)),
+        Surface(there / room, turned),
+    )
+    found = surfaces[0].thinned(POINTS), surfaces[1].thinned(POINTS)
+    return FieldPair(here, means(there, turned), tree, room, found)
 
 
 def dense_mean(level: Level) -> NDArray[np.float32]:

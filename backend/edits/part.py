@@ -23,7 +23,6 @@ from ..registration.align import Alignment, refined
 from ..registration.icp import Surface, axis_turns
 from ..registration.similarity import Similarity
 from ..registration.warp import Warp
-from .pair_difference import Change
 from .pair_fields import FieldPair, dense_mean
 
 CLOSE, AROUND = 0.06, 0.15
@@ -194,32 +193,41 @@ def part_alignments(part: Part, grid: DistanceGrid, surface: Surface, whole: Ali
     return found
 
 
-def example_alignments(
-    changes: Sequence[Change], pairs: Sequence[FieldPair | None], wholes: Sequence[Alignment]
-) -> list[Alignment]:
+def example_alignments(pairs: Sequence[FieldPair | None], wholes: Sequence[Alignment]) -> tuple[list[Alignment], bool]:
     """Alignments of examples with the first one, by the part that changes: it may sit elsewhere, or be one of several.
+    And whether that is a part of the scans after, such as a drilled hole, where those before are plain skin.
 
-    pairs: None for an example that changes nothing; wholes: of the whole scans. Where the part cannot be told from its
-    surroundings, these are the alignments.
+    pairs: None for an example that changes nothing; wholes: of the whole scans, which are the alignments where neither
+    side has a part.
     """
     first = pairs[0]
-    shown = np.zeros((0, 3)) if first is None else first.room * first.changed(len(first.before) - 1)
-    part = Part.of(changes[0].surface, shown)
-    found = list(wholes[:1])
-    for change, pair, whole in zip(changes[1:], pairs[1:], wholes[1:], strict=True):
-        if part is None or pair is None:
-            found.append(whole)
-            continue
-        cube = Similarity(np.eye(3), pair.room, np.zeros(3))
-        inside = Alignment(whole.similarity.after(cube), whole.warp, whole.misfit)
-        surface = change.surface.moved(cube.inverse())
-        places = part_alignments(part, DistanceGrid(pair.before[min(1, len(pair.before) - 1)]), surface, inside)
-        centre = change.places.mean(axis=0) / pair.room
-        nearest = min(places, key=lambda one: float(np.linalg.norm(one.back(part.middle[None])[0] - centre)))
-        found.append(
-            whole if nearest is inside else replace(nearest, similarity=nearest.similarity.after(cube.inverse()))
-        )
-    return found
+    if first is None or first.surfaces is None:
+        return list(wholes), False
+    cube = Similarity(np.eye(3), first.room, np.zeros(3))
+    shown = first.room * first.changed(len(first.before) - 1)
+    for side, surface in enumerate(first.surfaces):
+        part = Part.of(surface.moved(cube), shown)
+        if part is not None:
+            others = zip(pairs[1:], wholes[1:], strict=True)
+            found = [_example_alignment(part, pair, whole, side) for pair, whole in others]
+            return [wholes[0], *found], side == 1
+    return list(wholes), False
+
+
+def _example_alignment(part: Part, pair: FieldPair | None, whole: Alignment, side: int) -> Alignment:
+    """That of one example; side: 0 for the scan before, 1 for the one after."""
+    if pair is None or pair.surfaces is None:
+        return whole
+    cube = Similarity(np.eye(3), pair.room, np.zeros(3))
+    inside = replace(whole, similarity=whole.similarity.after(cube))
+    means = (pair.before, pair.after)[side]
+    places = part_alignments(part, DistanceGrid(means[min(1, len(means) - 1)]), pair.surfaces[side], inside)
+    changed = pair.changed(len(pair.before) - 1)
+    centre = changed.mean(axis=0) if len(changed) else np.zeros(3)
+    nearest = min(places, key=lambda one: float(np.linalg.norm(one.back(part.middle[None])[0] - centre)))
+    if nearest is inside:
+        return whole
+    return replace(nearest, similarity=nearest.similarity.after(cube.inverse()))
 
 
 def _rigid_alignments(

@@ -135,7 +135,8 @@ def test_a_delta_follows_a_pose_with_its_distances(scale: float) -> None:
 def test_examples_that_miss_each_other_are_brought_together_by_their_change() -> None:
     pairs = [pair(plate, drilled), pair(plate, lambda points: drilled(points, x=0.3))]
     ways = [Placement(Similarity.identity())] * 2
-    centred = centred_on_change(pairs, ways)
+    centred, spread = centred_on_change(pairs, ways, ways)
+    assert spread == pytest.approx(0.05, rel=0.1)
     assert [way.shift[0] for way in centred] == pytest.approx([0.05, -0.05], abs=0.005)
     smeared, sharp = (learn_delta(pairs, each)[1] for each in (ways, centred))
     assert sharp[0].wrong(sharp[0].predicted) < 0.6 * smeared[0].wrong(smeared[0].predicted)
@@ -178,7 +179,7 @@ def change_of(solid: Solid) -> Change:
 
 def test_where_the_topology_changes_the_gear_is_a_delta() -> None:
     change = change_of(drilled)
-    edit = choose_gear(learn([change], [HERE.similarity]), [change], [HERE], [pair(plate, drilled)])
+    edit = choose_gear(learn([change], [HERE.similarity]), [change], [HERE], [pair(plate, drilled)], [HERE])
     assert edit.gear is Gear.DELTA and edit.wrong[Gear.DELTA] < 0.1 < edit.wrong[Gear.MOVEMENT]
     assert not doubts(edit)
 
@@ -186,7 +187,7 @@ def test_where_the_topology_changes_the_gear_is_a_delta() -> None:
 def test_examples_that_contradict_one_another_are_told_of_with_the_share() -> None:
     changes = [change_of(drilled)] * 2
     pairs = [pair(plate, drilled), pair(plate, lambda points: drilled(points, radius=0.08))]
-    edit = choose_gear(learn(changes, [HERE.similarity] * 2), changes, [HERE] * 2, pairs)
+    edit = choose_gear(learn(changes, [HERE.similarity] * 2), changes, [HERE] * 2, pairs, [HERE] * 2)
     (told,) = doubts(edit)
     assert f"{min(1.0, edit.wrong[Gear.DELTA]):.0%}" in told and "contradict" in told
 
@@ -201,8 +202,8 @@ def test_topologies_of_a_pair_differ_only_where_both_fits_are_known(monkeypatch:
 def test_a_pair_without_a_change_leaves_a_movement() -> None:
     change = change_of(plate)
     movement = learn([change], [HERE.similarity])
-    assert choose_gear(movement, [change], [HERE], [None]) == LearnedEdit(movement)
-    assert choose_gear(movement, [change], [HERE], [pair(plate, plate)]).gear is Gear.MOVEMENT
+    assert choose_gear(movement, [change], [HERE], [None], [HERE]) == LearnedEdit(movement)
+    assert choose_gear(movement, [change], [HERE], [pair(plate, plate)], [HERE]).gear is Gear.MOVEMENT
 
 
 @pytest.fixture(scope="module")
