@@ -56,10 +56,13 @@ WORST = 0.95
 """The misfit of a place is this quantile of its samples': a wrong place agrees in most of them too."""
 SMALL = 0.016
 """Distances (canonical) that are off by less do not tell places apart: proportions differ by as much."""
-ALIKE, SURELY_ALIKE, HARDLY_ALIKE = 2.2, 0.0008, 0.002
+FADE = 0.12
+"""Distance (canonical) from the change at which samples have no say any more about whether places look alike; up to
+CLOSE they have all. What stands around one of several parts differs."""
+ALIKE, SURELY_ALIKE, HARDLY_ALIKE = 2.4, 0.0006, 0.0025
 """Places with up to so many times the excess of the best one show the part too; those below the second all do, and
-those above the third never do (canonical distance beyond SMALL, in the mean). Feet, bolts and knobs had 1.7 times at
-most, other places 2.9 times at least (seeds 110 to 116)."""
+those above the third never do (canonical distance beyond SMALL, in the mean). Feet, bolts, knobs and holes had 2.4
+times and .0014 at most, other places 3.3 times and .0013 at least (seeds 110 to 115)."""
 MOVED = 0.7
 """A part has moved where that makes the misfit this many times smaller than registration of the whole does: parts in
 place reach .77 to .88, parts elsewhere .15 to .65 (seeds 110 to 112)."""
@@ -147,6 +150,13 @@ class Part:
         distance, nearest = KDTree(self.reference.points).query(places, workers=-1)
         inside = ((places - self.reference.points[nearest]) * self.reference.normals[nearest]).sum(axis=1) < 0
         return places, np.where(inside, -distance, distance)
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """Of the samples (n,), 1 close to the change and 0 from FADE on; their mean is 1."""
+        distance, _ = KDTree(self.places).query(self.samples[0], workers=-1)
+        found = ((FADE - distance) / (FADE - CLOSE)).clip(0, 1)
+        return found / max(float(found.mean()), 1e-12)
 
     @cached_property
     def middle(self) -> NDArray[np.float64]:
@@ -253,7 +263,7 @@ def _rigid_alignments(
     for _ in range(LAST_ROUNDS):
         turns, shifts = _refined(arms, wanted, turns, shifts, grid)
     off = np.abs(grid.at(_moved(arms, turns, shifts)) - wanted).clip(0, LARGEST)
-    excess = np.maximum(off - SMALL, 0).mean(axis=1)
+    excess = (np.maximum(off - SMALL, 0) * part.weights).mean(axis=1)
     found = []
     for turn, shift, own in zip(turns, shifts, excess.tolist(), strict=True):
         back = Similarity(turn, scale, shift - scale * (turn @ middle))
