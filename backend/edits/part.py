@@ -67,6 +67,8 @@ MOVED = 0.7
 """A part has moved where that makes the misfit this many times smaller than registration of the whole does: parts in
 place reach .77 to .88, parts elsewhere .15 to .65 (seeds 110 to 112)."""
 MOST_PLACES = 16
+FEWEST = 50
+"""Points of a scan around a place below which there is nothing to fit a warp to."""
 LOCAL = 0.2
 """The warp of a part that has moved is fitted to the surface up to here from the change (canonical)."""
 
@@ -179,6 +181,8 @@ class Part:
         there = alignment.similarity.points(surface.points)
         distance, _ = KDTree(self.places).query(there, distance_upper_bound=LOCAL, workers=-1)
         near = np.isfinite(distance)
+        if np.count_nonzero(near) < FEWEST:
+            return alignment
         few = Surface(surface.points[near], surface.normals[near])
         return refined(alignment, few, self._within(self.reference, LOCAL))
 
@@ -188,13 +192,16 @@ def part_alignments(part: Part, grid: DistanceGrid, surface: Surface, whole: Ali
 
     grid: of the scan's fit; surface: of the scan, canonical; whole: of the scan with the reference.
     """
-    (best, least), *others = _rigid_alignments(part, grid, surface, whole.similarity)
+    rigid = _rigid_alignments(part, grid, surface, whole.similarity)
+    if not rigid:
+        return [whole]
+    best, least = rigid[0]
     limit = min(max(ALIKE * least, SURELY_ALIKE), HARDLY_ALIKE)
     moved = part.warped(best, surface)
     found = [moved if part.misfit(moved, grid) < MOVED * part.misfit(whole, grid) else whole]
     apart = max(APART, part.extent / whole.similarity.scale)
     middles = [one.back(part.middle[None])[0] for one in found]
-    for other, excess in ((best, least), *others):
+    for other, excess in rigid:
         middle = other.back(part.middle[None])[0]
         alike = excess <= limit and len(found) < MOST_PLACES
         if alike and np.linalg.norm(np.array(middles) - middle, axis=1).min() > apart:
@@ -252,6 +259,9 @@ def _rigid_alignments(
     middle = places.mean(axis=0)
     arms = scale * (places - middle)
     turns, shifts = _starts(part, surface, near, middle)
+    if not len(turns):
+        # nothing of the scan faces the way that the part does
+        return []
     misfit = np.abs(grid.nearest(_moved(arms[:FEW], turns, shifts)) - wanted[:FEW]).clip(0, COARSE).mean(axis=1)
     chosen = _distinct(turns, shifts, np.argsort(misfit)[:CHOSEN_OF], CHOSEN)
     turns, shifts = turns[chosen], shifts[chosen]

@@ -138,3 +138,14 @@ def test_distances_of_a_grid_are_those_of_the_solid_and_slope_outwards() -> None
     assert np.quantile(np.abs(grid.at(skin.points)), 0.9) < 0.1 * grid.voxel
     assert np.median((grid.slope(skin.points) * skin.normals).sum(axis=1)) == pytest.approx(1.0, abs=0.05)
     assert grid.nearest(skin.points[:9].reshape(3, 3, 3)).shape == (3, 3)
+
+
+def test_where_nothing_is_left_to_look_at_the_alignment_of_the_whole_stays(part: Part) -> None:
+    grid, skin = fields()
+    nothing = Surface(np.zeros((0, 3)), np.zeros((0, 3)))
+    assert part_alignments(part, grid, nothing, IDENTITY) == [IDENTITY]
+    assert part.warped(IDENTITY, nothing) is IDENTITY
+    # a sheet that faces one way
+    up = skin.normals[:, 2] > 0.99
+    sheet = Surface(skin.points[up], skin.normals[up])
+    assert IDENTITY in part_alignments(part, grid, sheet, IDENTITY)
