@@ -46,7 +46,7 @@ def main() -> int:
     """Run from the command line."""
     options = arguments(__doc__, "learned.png").parse_args()
     examples = [member("mug", seed) for seed in EXAMPLES]
-    edit = learn_movement([pair_difference(scan_of(pair.before), scan_of(pair.after)) for pair in examples])[0]
+    edit = learn_movement([pair_difference(scan_of(pair.before), scan_of(pair.after)) for pair in examples])
     shown = []
     for seed in OTHERS:
         before = member("mug", seed).before
