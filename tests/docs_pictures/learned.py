@@ -45,7 +45,7 @@ def row(meshes: list[trimesh.Trimesh], words: list[str], view: tuple[float, ...]
     """Pictures of meshes, with words below."""
     drawn = []
     for mesh, word in zip(meshes, words, strict=True):
-        half = 0.42 * float(np.linalg.norm(np.ptp(mesh.bounds, axis=0)))
+        half = 0.52 * float(np.linalg.norm(np.ptp(mesh.bounds, axis=0)))
         drawn.append(with_words(tile(mesh, view, SIZE, half, middle=middle_of(mesh)), word))
     return drawn
 
