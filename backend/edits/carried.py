@@ -22,7 +22,7 @@ of spheres with holes."""
 
 
 def carried(raw: RawScan, scan: PreparedScan, mesh: FittedMesh) -> SurfaceAttributes | None:
-    """Attributes of a mesh that a fit made of a scan, by the nearest points of the scan; None where it carries nothing."""
+    """Attributes of a mesh that a fit made of a scan, by the nearest points of it; None where it carries nothing."""
     given = raw.attributes
     if given is None or not given:
         return None

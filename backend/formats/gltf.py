@@ -24,7 +24,9 @@ _PACKED = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
 _NO_COLOUR = 255
 
 
-def read_gltf(data: bytes, trimesh: ModuleType) -> tuple[NDArray[np.float64], NDArray[np.int64], SurfaceAttributes | None]:
+def read_gltf(
+    data: bytes, trimesh: ModuleType
+) -> tuple[NDArray[np.float64], NDArray[np.int64], SurfaceAttributes | None]:
     """Points (n, 3) and faces (m, 3) of all meshes of a file where its scene puts them, and what they carry. Raises
     FormatError; trimesh raises what it likes for damaged files."""
     packed = data[:4] == b"glTF"

@@ -16,8 +16,11 @@ from ..geometry.surface_attributes import SurfaceAttributes
 from ..geometry.triangulation import triangulate
 from .files import FormatError, require
 from .ply import as_bytes
+from .ply_elements import numbers_of
 
-_CURVED = (b"curv", b"curv2", b"surf", b"cstype")
+_WORDS = (b"v", b"vt", b"vn", b"f", b"usemtl", b"mtllib", b"cstype")
+_SHORT = {b"v ": 0, b"vt": 1, b"vn": 2, b"f ": 3, b"": 8, b"# ": 8, b"g ": 8, b"s ": 8, b"o ": 8}
+"""What nearly all lines begin with, and the number of the word; 8 for one that is not looked at."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,10 @@ class Obj:
 def read_obj(data: bytes) -> Obj:
     """Read an OBJ file. Indices below 0 count back from the line that they stand in. Raises FormatError."""
     lines = _lines(data)
-    words = [line.split(None, 1)[0] if line.strip() else b"" for line in lines]
-    kind = np.array([_KINDS.get(word, 0) for word in words], np.int8)
-    rows = {word: np.flatnonzero(kind == number) for word, number in _KINDS.items()}
-    points = _numbers(lines, rows[b"v"], 3)
-    require(len(points), "it has no points")
-    texture = _numbers(lines, rows[b"vt"], 1) if len(rows[b"vt"]) else None
+    rows = _rows(lines)
+    require(len(rows[b"v"]), "it has no points")
+    points = _numbers(lines, rows, b"v", 3)
+    texture = _numbers(lines, rows, b"vt", 1) if len(rows[b"vt"]) else None
     corners, on_texture, sizes = _faces(lines, rows)
     vertices = points[:, :3]
     faces = uvs = materials = None
@@ -59,15 +60,11 @@ def read_obj(data: bytes) -> Obj:
         materials, names = _materials(lines, rows, np.maximum(sizes - 2, 0))
     normals = None
     if faces is None and len(rows[b"vn"]) == len(points):
-        normals = _numbers(lines, rows[b"vn"], 3)[:, :3]
+        normals = _numbers(lines, rows, b"vn", 3)[:, :3]
     library = _named(lines[rows[b"mtllib"][0]]) if len(rows[b"mtllib"]) else ""
     carried = SurfaceAttributes(_colours(points), uvs, materials, names, library)
-    curved = sum(word in _CURVED for word in words)
-    notes = ("Its curved surfaces are not read: only its polygons are.",) if curved else ()
+    notes = ("Its curved surfaces are not read: only its polygons are.",) if len(rows[b"cstype"]) else ()
     return Obj(vertices, faces, normals, carried if carried else None, notes)
-
-
-_KINDS = {b"v": 1, b"vt": 2, b"vn": 3, b"f": 4, b"fo": 4, b"usemtl": 5, b"mtllib": 6}
 
 
 def _lines(data: bytes) -> list[bytes]:
@@ -76,17 +73,40 @@ def _lines(data: bytes) -> list[bytes]:
     return re.sub(rb"\\\r?\n", b" ", data).splitlines() if b"\\" in data else data.splitlines()
 
 
-def _numbers(lines: Sequence[bytes], rows: NDArray, least: int) -> NDArray[np.float64]:
-    """Table of the numbers behind the first words of lines, as many columns as the shortest of them has."""
-    tokens = [lines[row].split(b"#", 1)[0].split()[1:] for row in rows.tolist()]
-    width = min(map(len, tokens), default=least)
+def _rows(lines: Sequence[bytes]) -> dict[bytes, NDArray[np.intp]]:
+    """Numbers of the lines that begin with each word."""
+    number = np.fromiter((_SHORT.get(line[:2], 9) for line in lines), np.int8, len(lines))
+    words = {word: place for place, word in enumerate((*_WORDS, b"fo"))}
+    for row in np.flatnonzero(number == 9).tolist():
+        begun = lines[row].split(None, 1)[:1]
+        number[row] = words.get(begun[0], 8) if begun else 8
+    # the old word for a face
+    number[number == len(_WORDS)] = _WORDS.index(b"f")
+    return {word: np.flatnonzero(number == place) for place, word in enumerate(_WORDS)}
+
+
+def _joined(lines: Sequence[bytes], rows: NDArray) -> bytes:
+    """Lines one after another, without what stands behind a #."""
+    text = b"\n".join([lines[row] for row in rows.tolist()])
+    return re.sub(rb"#[^\n]*", b"", text) if b"#" in text else text
+
+
+def _parsed(text: bytes, word: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Numbers of lines that begin with a word, and how many each line has."""
+    found = numbers_of(text.replace(word, b" nan "))
+    begins = np.flatnonzero(np.isnan(found))
+    sizes = np.diff(begins, append=len(found)) - 1
+    require(len(begins) == text.count(b"\n") + 1, "it holds something that is no number")
+    return np.delete(found, begins), sizes
+
+
+def _numbers(lines: Sequence[bytes], rows: dict[bytes, NDArray], word: bytes, least: int) -> NDArray[np.float64]:
+    """Table of the numbers in the lines that begin with a word, as many columns as the shortest of them has."""
+    numbers, sizes = _parsed(_joined(lines, rows[word]), word)
+    width = int(sizes.min())
     require(width >= least, "one of its lines has too few numbers")
-    if max(map(len, tokens), default=width) > width:
-        tokens = [row[:width] for row in tokens]
-    try:
-        return np.array([float(number) for row in tokens for number in row], np.float64).reshape(-1, width)
-    except ValueError as error:
-        raise FormatError("it holds something that is no number") from error
+    first = np.cumsum(sizes) - sizes
+    return numbers[first[:, None] + np.arange(width)]
 
 
 def _faces(lines: Sequence[bytes], rows: dict[bytes, NDArray]) -> tuple[NDArray, NDArray, NDArray]:
@@ -94,37 +114,43 @@ def _faces(lines: Sequence[bytes], rows: dict[bytes, NDArray]) -> tuple[NDArray,
     at = rows[b"f"]
     if not len(at):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
-    corners = [lines[row].split(b"#", 1)[0].split()[1:] for row in at.tolist()]
-    sizes = np.array([len(row) for row in corners], np.int64)
-    tokens = [corner for row in corners for corner in row]
-    place, texture = _indices(tokens)
+    place, texture, sizes = _indices(_joined(lines, at).replace(b"fo", b"f"))
     require((place != 0).all(), "one of its faces refers to point 0, and OBJ counts from 1")
     line = np.repeat(at, sizes)
     return _absolute(place, line, rows[b"v"]), _absolute(texture, line, rows[b"vt"]), sizes
 
 
-def _indices(tokens: list[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first and second number of corners such as 7, 7/3, 7//2 and 7/3/2; 0 where there is none."""
-    joined = b" ".join(tokens)
-    slashes, double = joined.count(b"/"), joined.count(b"//")
-    try:
-        if not slashes:
-            place = _whole(tokens)
-            return place, np.zeros_like(place)
-        alike = slashes % len(tokens) == 0 and len({token.count(b"/") for token in tokens}) == 1
-        if alike and double in (0, len(tokens)):
-            table = _whole(re.sub(rb"/+", b" ", joined).split())
-            if len(table) % len(tokens) == 0:
-                table = table.reshape(len(tokens), -1)
-                return table[:, 0], np.zeros_like(table[:, 0]) if double else table[:, 1]
-        parts = [(token + b"/").split(b"/") for token in tokens]
-        return _whole([part[0] for part in parts]), _whole([part[1] or b"0" for part in parts])
-    except (ValueError, OverflowError, IndexError) as error:
-        raise FormatError("one of its faces has a corner that is no number") from error
+def _indices(text: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The first and second number of corners such as 7, 7/3, 7//2 and 7/3/2, 0 where there is none, and how many
+    corners each line has."""
+    slashes = _slashes(text)
+    most = int(slashes.max(initial=0))
+    if (most and (slashes != most).any()) or text.count(b"//") not in (0, len(slashes)):
+        # corners of several kinds: all get three numbers
+        text = re.sub(rb"([^\s/]+)(?:/([^\s/]*))?(?:/[^\s/]*)*", _completed, text)
+        most = 1
+    elif b"//" in text:
+        text, most = text.replace(b"//", b" 0/"), 2
+    numbers, sizes = _parsed(text.replace(b"/", b" "), b"f")
+    require((sizes % (most + 1) == 0).all(), "one of its faces has a corner that is no number")
+    require((np.abs(numbers) < 1 << 53).all(), "one of its faces has a corner that is no number")
+    whole = numbers.astype(np.int64)
+    require((whole == numbers).all(), "one of its faces has a corner that is no number")
+    table = whole.reshape(-1, most + 1)
+    return table[:, 0], table[:, 1] if most else np.zeros_like(table[:, 0]), sizes // (most + 1)
 
 
-def _whole(numbers: list[bytes]) -> NDArray[np.int64]:
-    return np.array(list(map(int, numbers)), np.int64)
+def _completed(corner: re.Match[bytes]) -> bytes:
+    return corner[0] if corner[0] == b"f" else corner[1] + b"/" + (corner[2] or b"0")
+
+
+def _slashes(text: bytes) -> NDArray[np.int64]:
+    """How many slashes each corner has; a face has one word more, of none."""
+    raw = np.frombuffer(text, np.uint8)
+    # blanks, and the word of the line
+    blank = (raw <= 32) | (raw == ord("f"))
+    begins = np.flatnonzero(~blank & np.concatenate([[True], blank[:-1]]))
+    return np.add.reduceat((raw == ord("/")).astype(np.int64), begins) if len(begins) else np.zeros(0, np.int64)
 
 
 def _absolute(index: NDArray[np.int64], line: NDArray, defined: NDArray) -> NDArray[np.int64]:

@@ -60,7 +60,7 @@ def read_ply(data: bytes) -> Ply:
     )
     return Ply(
         vertices,
-        None if triangles is None else corners[triangles],
+        None if triangles is None else corners.reshape(-1, 3) if np.all(sizes == 3) else corners[triangles],
         _table(numbers, _NORMALS) if set(_NORMALS) <= numbers.keys() else None,
         numbers["sigma"].astype(np.float64) if "sigma" in numbers else None,
         attributes if attributes else None,

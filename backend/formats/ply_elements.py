@@ -24,6 +24,8 @@ TYPES = {
 }  # fmt: skip
 LONGEST_HEADER = 1 << 16
 MOST_PROPERTIES = 1024
+RUN = 64
+"""Rows with lists of one length in a row, from which on the reader looks for more of them at once."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class ElementReader:
         self._order = ">" if "big" in header.encoding else "<"
         if self._ascii:
             # every number is an item of its own
-            self._items: NDArray = _numbers(data[header.start :])
+            self._items: NDArray = numbers_of(data[header.start :])
             self._at = 0
         else:
             self._items, self._data = np.frombuffer(data, np.uint8), data
@@ -232,7 +234,18 @@ class ElementReader:
         ends: list[list[int]] = [[] for _ in plan]
         rows, at, end = [], self._at, len(self._items)
         one_byte = not self._ascii and all(kind == "u1" for _, kind, _, _ in plan)
-        for _ in range(element.count):
+        single = one_byte and len(plan) == 1
+        alike, last = 0, -1
+        while len(rows) < element.count:
+            if single and alike >= RUN:
+                # most rows are like the one before: as many as are follow at once
+                width = at - rows[-1]
+                counts = self._items[rows[-1] + plan[0][0] : end : width][1 : element.count - len(rows) + 1]
+                more = int((counts != last).argmax()) if (counts != last).any() else len(counts)
+                rows += range(at, at + more * width, width)
+                ends[0] += range(ends[0][-1] + width, ends[0][-1] + width + more * width, width)
+                at, alike = at + more * width, 0
+                continue
             rows.append(at)
             for (before, kind, width, step), behind in zip(plan, ends, strict=True):
                 at += before
@@ -242,6 +255,7 @@ class ElementReader:
                     size = self._count_at(at, kind)
                 at += width + size * step
                 behind.append(at)
+                alike, last = alike + 1 if size == last else 0, size
             at += fixed
             if at > end:
                 raise FormatError("it ends in the middle")
@@ -271,7 +285,8 @@ class ElementReader:
         return self._items[places[:, None] + np.arange(np.dtype(kind).itemsize)].view(self._order + kind)[:, 0]
 
 
-def _numbers(text: bytes) -> NDArray[np.float64]:
+def numbers_of(text: bytes) -> NDArray[np.float64]:
+    """The numbers of a text with blanks or line ends between them. Raises FormatError."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)
         try:

@@ -1,4 +1,4 @@
-"""Triangles of polygons: fans of convex ones, ears of the others.
+"""Triangles of polygons: fans where these cover them, as they do convex ones, and ears elsewhere.
 
 Ear clipping: G. H. Meisters, Polygons Have Ears (1975). Of the ears, the best shaped is cut first. Polygons of about
 the same size are cut together, one ear each at a time.
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_WORK = 1e8
-"""Sum of the squared sizes of polygons that are not convex: about a minute. Larger ones are no faces of a mesh."""
+"""Sum of the squared sizes of polygons that no fan covers: about a minute. Larger ones are no faces of a mesh."""
 FLAT = 1e-12
 """Twice the area of a triangle that counts as none, in squared sizes of its polygon."""
 SAME = 1e-9
 """Corners nearer to each other than this, in sizes of their polygon, are one place: bridges to holes have such."""
 BENT = 1e-7
-"""A corner turns inwards when its turn exceeds this share of twice the polygon's area."""
+"""A triangle is turned over when its area against the polygon exceeds this share of the polygon's own."""
 LOOKS = 8
 """So often all corners are looked at again where no ear is known; then the widest corner is cut."""
 
@@ -28,7 +28,7 @@ def triangulate(points: NDArray, corners: NDArray, sizes: NDArray) -> NDArray[np
     gives n - 2 triangles that cover it once, wound as it is; one that crosses itself gives as many that do not. Less
     than three corners give none. Where corners name points that are not there, all polygons are cut as fans.
 
-    Raises ValueError where polygons that are not convex have too many corners.
+    Raises ValueError where polygons that no fan covers have too many corners.
     """
     sizes = np.asarray(sizes, np.int64)
     if np.all(sizes == 3):
@@ -57,18 +57,21 @@ def triangulate(points: NDArray, corners: NDArray, sizes: NDArray) -> NDArray[np
 
 
 def _concave(points: NDArray, corners: NDArray, first: NDArray, sizes: NDArray) -> NDArray[np.intp]:
-    """Numbers of the polygons with a corner that turns inwards."""
+    """Numbers of the polygons whose fan around the first corner has a triangle that is turned over."""
     found = []
     for size in np.unique(sizes[sizes > 3]):
         rows = np.flatnonzero(sizes == size)
-        # at most some 100 MB at a time
-        for part in np.array_split(rows, 1 + len(rows) * int(size) // (1 << 21)):
-            places = points[corners[first[part][:, None] + np.arange(size)]]
-            side = places - np.roll(places, 1, axis=1)
-            normal = _newell(places)
-            turn = (np.cross(side, np.roll(side, -1, axis=1)) * normal[:, None]).sum(axis=2)
-            square = (normal * normal).sum(axis=1)
-            found.append(part[(turn < -BENT * square[:, None]).any(axis=1)])
+        # parts that stay in the processor's cache
+        for part in np.array_split(rows, 1 + len(rows) * int(size) // (1 << 16)):
+            places = points.take(corners[first[part][:, None] + np.arange(size)], axis=0)
+            x, y, z = (places[:, 1:, axis] - places[:, :1, axis] for axis in range(3))
+            normals = [
+                p[:, :-1] * q[:, 1:] - q[:, :-1] * p[:, 1:] for p, q in ((y, z), (z, x), (x, y))
+            ]  # of the fan's triangles
+            whole = [normal.sum(axis=1, keepdims=True) for normal in normals]
+            turn = sum(one * all_ for one, all_ in zip(normals, whole, strict=True))
+            square = sum(all_ * all_ for all_ in whole)
+            found.append(part[(turn < -BENT * square).any(axis=1)])
     return np.concatenate(found) if found else np.zeros(0, np.intp)
 
 
