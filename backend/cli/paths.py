@@ -6,7 +6,7 @@ import glob
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..errors import ErrorCode, OmomiError, refuse
+from ..errors import ErrorCode, OmomiError
 from ..formats.files import SCAN_SUFFIXES
 
 
@@ -42,7 +42,10 @@ def spare_inputs(outputs: Iterable[Path], inputs: Iterable[Path | None]) -> None
         file = _file(path)
         if file in read:
             same = "" if path == read[file] else f" (it is {read[file]})"
-            refuse(f"{path}{same} is one of the inputs, and would be written over: choose another name for the output")
+            sentence = (
+                f"{path}{same} is one of the inputs, and would be written over: choose another name for the output."
+            )
+            raise OmomiError(ErrorCode.BAD_OPTION, sentence)
 
 
 def _file(path: Path) -> tuple[int, int] | None:

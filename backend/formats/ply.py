@@ -97,11 +97,9 @@ def _polygons(
     if named or len(whole) == 1:
         polygon = lists[(named or whole)[0]]
         corners, sizes = polygon.values, np.asarray(polygon.sizes, np.int64)
-        if corners.dtype.kind == "f":
+        if corners.dtype.kind == "f" or corners.dtype.itemsize == 8:
             with np.errstate(invalid="ignore"):
                 corners = corners.astype(np.int64)
-        elif corners.dtype == np.uint64:
-            corners = corners.astype(np.int64)
         try:
             return corners, sizes, triangulate(vertices, corners, sizes) if len(sizes) else None
         except ValueError as error:

@@ -62,9 +62,9 @@ class Lists(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """All rows of an element by the names of its properties."""
+    """All rows of an element by the names of its properties; of the file's own types, in text of the widest such."""
 
-    numbers: dict[str, NDArray]  # (count,), of the file's own type
+    numbers: dict[str, NDArray]  # (count,)
     lists: dict[str, Lists]
 
 
@@ -197,10 +197,11 @@ class ElementReader:
             for one in element.properties:
                 if one.count_type:
                     size = next(left)
-                    lists[one.name] = Lists(rows[:, at], rows[:, at + 1 : at + 1 + size].reshape(-1))
+                    values = rows[:, at + 1 : at + 1 + size].reshape(-1)
+                    lists[one.name] = Lists(rows[:, at], _as_declared(values, one.type))
                     at += size
                 else:
-                    numbers[one.name] = rows[:, at]
+                    numbers[one.name] = _as_declared(rows[:, at], one.type)
                 at += 1
             return Columns(numbers, lists)
         fields: list[tuple] = []
@@ -281,8 +282,14 @@ class ElementReader:
 
     def _take(self, places: NDArray[np.int64], kind: str) -> NDArray:
         if self._ascii:
-            return self._items[places]
+            return _as_declared(self._items[places], kind)
         return self._items[places[:, None] + np.arange(np.dtype(kind).itemsize)].view(self._order + kind)[:, 0]
+
+
+def _as_declared(numbers: NDArray[np.float64], kind: str) -> NDArray:
+    """Numbers of a text, whole ones where the header says so."""
+    with np.errstate(invalid="ignore"):
+        return numbers if kind.startswith("f") else numbers.astype(np.int64)
 
 
 def numbers_of(text: bytes) -> NDArray[np.float64]:
