@@ -20,6 +20,9 @@ FAR = 2.0
 """Voxels from the scan beyond which a surface is invented: noise and rounding move it by one at most. Chosen on scans
 of spheres with holes."""
 
+MENTIONED = 5e-4
+"""Share of invented faces that is said; less is 0.0 % in print."""
+
 
 def carried(raw: RawScan, scan: PreparedScan, mesh: FittedMesh) -> SurfaceAttributes | None:
     """Attributes of a mesh that a fit made of a scan, by the nearest points of it; None where it carries nothing."""
@@ -60,7 +63,7 @@ def carried_by_edit(
 def invented_note(attributes: SurfaceAttributes | None) -> list[str]:
     """A sentence where attributes stand on a surface that the scan does not cover."""
     invented = None if attributes is None else attributes.invented
-    if invented is None or not invented.any():
+    if invented is None or invented.sum() < max(1, MENTIONED * len(invented)):
         return []
     share = f"{invented.mean():.1%} of the faces lie beyond the scan"
     return [f"{share}: they take the colours of its border, and are marked as invented."]

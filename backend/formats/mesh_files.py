@@ -78,7 +78,8 @@ def load_scan(path: Path) -> RawScan:
     except FormatError as flaw:
         raise unreadable(path.name, flaw) from flaw
     except Exception as error:  # readers fail in any way on damaged files; each means the same here
-        sentence = f"{path.name} is not a complete {suffix[1:].upper()} file: {error}."
+        reason = str(error).strip().split("\n")[0].rstrip(". ") or type(error).__name__
+        sentence = f"{path.name} is not a complete {suffix[1:].upper()} file: {reason}."
         raise OmomiError(ErrorCode.UNREADABLE_FILE, sentence, detail=repr(error)) from error
     if len(scan.points) == 0:
         raise OmomiError(ErrorCode.EMPTY_SCAN, f"{path.name} has no points.")

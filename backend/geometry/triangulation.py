@@ -65,13 +65,13 @@ def _concave(points: NDArray, corners: NDArray, first: NDArray, sizes: NDArray) 
         for part in np.array_split(rows, 1 + len(rows) * int(size) // (1 << 16)):
             places = points.take(corners[first[part][:, None] + np.arange(size)], axis=0)
             x, y, z = (places[:, 1:, axis] - places[:, :1, axis] for axis in range(3))
-            normals = [
-                p[:, :-1] * q[:, 1:] - q[:, :-1] * p[:, 1:] for p, q in ((y, z), (z, x), (x, y))
-            ]  # of the fan's triangles
-            whole = [normal.sum(axis=1, keepdims=True) for normal in normals]
-            turn = sum(one * all_ for one, all_ in zip(normals, whole, strict=True))
-            square = sum(all_ * all_ for all_ in whole)
-            found.append(part[(turn < -BENT * square).any(axis=1)])
+            # places without a finite size are damaged, and any triangles do for them
+            with np.errstate(over="ignore", invalid="ignore"):
+                turned = [p[:, :-1] * q[:, 1:] - q[:, :-1] * p[:, 1:] for p, q in ((y, z), (z, x), (x, y))]
+                whole = [normal.sum(axis=1, keepdims=True) for normal in turned]
+                along = np.sum([one * every for one, every in zip(turned, whole, strict=True)], axis=0)
+                square = np.sum([every * every for every in whole], axis=0)
+            found.append(part[(along < -BENT * square).any(axis=1)])
     return np.concatenate(found) if found else np.zeros(0, np.intp)
 
 

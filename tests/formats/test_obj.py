@@ -12,7 +12,7 @@ from backend.formats.files import FormatError
 from backend.formats.mesh_files import load_scan, save_mesh
 from backend.formats.obj import moved_obj, read_obj
 from backend.geometry.surface_attributes import SurfaceAttributes
-from tests.scan_shapes import cube
+from tests.scan_shapes import cube, equal
 
 SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"
 
@@ -94,7 +94,7 @@ def test_a_moved_file_differs_in_coordinates_only() -> None:
     text += "vt 0 0\r\ng left\r\ns 1\r\nusemtl skin\r\nf 1/1 2/1 3/1 4/1\r\nl 1 2\r\n"
     points = np.arange(12.0).reshape(4, 3) / 8
     moved = moved_obj(text.encode(), points).decode()
-    assert np.array_equal(read_obj(moved.encode()).vertices, points)
+    assert equal(read_obj(moved.encode()).vertices, points)
     assert "  v  0.0 0.125 0.25   1 0 0 # red\r\n" in moved
     assert moved_obj(moved.encode(), points) == moved.encode()
     kept = [line for line in text.split("\r\n") if line.split()[:1] != ["v"]]
@@ -117,9 +117,9 @@ def test_what_a_mesh_carries_is_written_and_read_again(tmp_path: Path) -> None:
     scan = load_scan(tmp_path / "cube.obj")
     found = scan.attributes
     assert found is not None and found.uvs is not None and given.uvs is not None
-    assert np.array_equal(scan.faces, triangles) and np.array_equal(scan.points, points)
-    assert np.array_equal(found.colours, given.colours) and np.allclose(found.uvs, given.uvs, atol=1e-6)
-    assert np.array_equal(found.materials, given.materials) and found.material_names == given.material_names
+    assert equal(scan.faces, triangles) and equal(scan.points, points)
+    assert equal(found.colours, given.colours) and np.allclose(found.uvs, given.uvs, atol=1e-6)
+    assert equal(found.materials, given.materials) and found.material_names == given.material_names
     assert found.library == "a.mtl"
 
 

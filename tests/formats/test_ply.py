@@ -14,7 +14,7 @@ from backend.formats.files import FormatError
 from backend.formats.mesh_files import load_scan, save_mesh
 from backend.formats.ply import moved_ply, read_ply, write_ply
 from backend.geometry.surface_attributes import SurfaceAttributes
-from tests.scan_shapes import cube, volume
+from tests.scan_shapes import cube, equal, volume
 
 POINTS, FACES = cube()
 XYZ = "property float x\nproperty float y\nproperty float z\n"
@@ -34,7 +34,7 @@ def rows(*parts: NDArray) -> bytes:
 def same_cube(data: bytes) -> None:
     ply = read_ply(data)
     assert ply.faces is not None
-    assert np.allclose(ply.vertices, POINTS) and np.array_equal(np.sort(ply.faces), np.sort(FACES))
+    assert np.allclose(ply.vertices, POINTS) and equal(np.sort(ply.faces), np.sort(FACES))
     assert volume(ply.vertices, ply.faces) == pytest.approx(1)
 
 
@@ -66,7 +66,7 @@ def test_texture_coordinates_of_corners_are_read_with_their_triangles() -> None:
     same_cube(data)
     attributes = read_ply(data).attributes
     assert attributes is not None and attributes.uvs is not None
-    assert np.array_equal(attributes.uvs.reshape(12, 6), uvs)
+    assert equal(attributes.uvs.reshape(12, 6), uvs)
 
 
 def ascii_cube(end: str = "\n", index: str = "vertex_indices", axes: str = XYZ) -> str:
@@ -88,7 +88,7 @@ def test_any_line_end_mark_and_name_of_the_corners_is_read(end: str, mark: bytes
 def test_what_follows_a_header_of_any_line_end_may_begin_with_a_byte_like_one(end: str) -> None:
     points = np.frombuffer(b"\n\r\n\x00" * 24, "<f4").reshape(8, 3)
     text = header("binary_little_endian", XYZ, "property list uchar int vertex_indices\n", 0).replace("\n", end)
-    assert np.array_equal(read_ply(text.encode() + points.tobytes()).vertices, points)
+    assert equal(read_ply(text.encode() + points.tobytes()).vertices, points)
 
 
 def test_long_and_bool_types_are_read() -> None:
@@ -184,9 +184,9 @@ def test_all_that_a_mesh_carries_is_written_and_read_again(tmp_path: Path) -> No
     scan = load_scan(tmp_path / "cube.ply")
     found = scan.attributes
     assert found is not None and scan.sigma is not None
-    assert np.array_equal(found.colours, given.colours) and np.array_equal(found.uvs, given.uvs)
-    assert np.array_equal(found.materials, given.materials) and found.material_names == given.material_names
-    assert np.array_equal(found.values["rest"], given.values["rest"])
+    assert equal(found.colours, given.colours) and equal(found.uvs, given.uvs)
+    assert equal(found.materials, given.materials) and found.material_names == given.material_names
+    assert equal(found.values["rest"], given.values["rest"])
 
 
 @pytest.mark.parametrize("form", ["ascii", "binary_little_endian", "binary_big_endian"])
@@ -211,7 +211,7 @@ def test_a_moved_file_differs_in_coordinates_and_normals_only(form: str, lists: 
     normals = np.tile([0.0, 0.6, 0.8], (8, 1))
     moved = moved_ply(data, POINTS * 2 + 0.25, normals)
     ply, before = read_ply(moved), read_ply(data)
-    assert np.array_equal(ply.vertices, POINTS * 2 + 0.25) and ply.normals is not None
+    assert equal(ply.vertices, POINTS * 2 + 0.25) and ply.normals is not None
     assert np.allclose(ply.normals, normals)
     # and back again it is the file that it was
     assert before.normals is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from backend.errors import ErrorCode, OmomiError
 from backend.formats.mesh_files import load_scan
 from backend.formats.raw_scan import RawScan
-from tests.scan_shapes import cube, volume
+from tests.scan_shapes import cube, equal, volume
 
 TABLE = np.random.default_rng(0).normal(size=(20, 3)).round(3)
 NORMALS = TABLE / np.linalg.norm(TABLE, axis=1, keepdims=True)
@@ -39,13 +40,13 @@ def test_further_columns_are_normals_colours_or_one_number(tmp_path: Path) -> No
     one = np.arange(20.0)[:, None]
     both = loaded(tmp_path / "a.xyz", lines(TABLE, NORMALS, COLOURS))
     assert both.normals is not None and np.allclose(both.normals, NORMALS, atol=1e-5)
-    assert both.attributes is not None and np.array_equal(both.attributes.colours, COLOURS)
+    assert both.attributes is not None and equal(both.attributes.colours, COLOURS)
     scanner = loaded(tmp_path / "a.pts", "20\n" + lines(TABLE, one, COLOURS))
-    assert scanner.attributes is not None and np.array_equal(scanner.attributes.colours, COLOURS)
-    assert np.array_equal(scanner.attributes.values["intensity"], one[:, 0]) and scanner.normals is None
+    assert scanner.attributes is not None and equal(scanner.attributes.colours, COLOURS)
+    assert equal(scanner.attributes.values["intensity"], one[:, 0]) and scanner.normals is None
     # nearly black colours are colours, not fractions
     dark = loaded(tmp_path / "b.xyz", lines(TABLE, COLOURS % 3))
-    assert dark.attributes is not None and np.array_equal(dark.attributes.colours, COLOURS % 3)
+    assert dark.attributes is not None and equal(dark.attributes.colours, COLOURS % 3)
 
 
 def test_off_has_colours_and_concave_polygons(tmp_path: Path) -> None:
@@ -82,12 +83,28 @@ def test_pcd_has_colours_in_the_bits_of_a_float_and_leaves_out_what_was_not_seen
         assert caught.value.code is ErrorCode.UNREADABLE_FILE
 
 
+@pytest.mark.parametrize("suffix", [".las", ".laz"])
+def test_a_survey_keeps_its_place_colours_and_classes(tmp_path: Path, suffix: str) -> None:
+    laspy = pytest.importorskip("laspy")
+    points, shades = TABLE + [512_345, 4_501_234, 800], np.random.default_rng(2).integers(0, 1 << 16, (20, 3))
+    header = laspy.LasHeader(point_format=3, version="1.2")
+    header.offsets, header.scales = points.min(axis=0), [1e-3] * 3
+    las = laspy.LasData(header)
+    las.x, las.y, las.z = points.T
+    las.red, las.green, las.blue = shades.T.astype(np.uint16)
+    las.write(tmp_path / f"a{suffix}")
+    scan = load_scan(tmp_path / f"a{suffix}")
+    assert np.abs(scan.points - points).max() < 1e-3 and scan.attributes is not None
+    assert scan.attributes.colours is not None and np.abs(scan.attributes.colours - shades / 257).max() < 1
+    assert {"intensity", "classification"} <= scan.attributes.values.keys()
+
+
 @pytest.mark.parametrize("suffix", [".las", ".laz", ".e57"])
 def test_a_format_of_a_package_that_is_missing_names_the_extra(
     tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for package in ("laspy", "pye57"):
-        monkeypatch.setitem(__import__("sys").modules, package, None)
+        monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(OmomiError, match=r"omomi\[formats\]") as caught:
         loaded(tmp_path / f"a{suffix}", b"anything")
     assert caught.value.code is ErrorCode.BAD_OPTION
