@@ -15,11 +15,11 @@ def turned(flat: NDArray, seed: int = 1) -> NDArray[np.float64]:
     return np.column_stack([flat, np.zeros(len(flat))]) @ across.T * 7 + [512_345, 4_501_234, 800]
 
 
-def areas(flat: NDArray[np.float64], triangles: NDArray) -> NDArray[np.float64]:
+def areas(flat: NDArray, triangles: NDArray) -> NDArray:
     """Signed areas of triangles of a plane polygon."""
-    a, b, c = (np.asarray(flat[triangles[:, k]], np.float64) for k in range(3))
-    first, second = b - a, c - a
-    return 0.5 * (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0])
+    a, b, c = (flat[triangles[:, k]] for k in range(3))
+    sides = np.stack([b - a, c - a], axis=1)
+    return np.linalg.det(sides) / 2
 
 
 def outline(kind: str) -> NDArray[np.float64]:
