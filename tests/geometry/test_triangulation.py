@@ -22,7 +22,7 @@ def areas(flat: NDArray, triangles: NDArray) -> NDArray:
     return np.linalg.det(sides) / 2
 
 
-def outline(kind: str) -> NDArray[np.float64]:
+def outline(kind: str) -> NDArray:
     t = np.linspace(0, 2 * np.pi, 96, endpoint=False)
     round_ = np.stack([np.cos(t), np.sin(t)], axis=1)
     rng = np.random.default_rng(0)
