@@ -93,14 +93,21 @@ def named(text: str) -> tuple[str, float]:
     return name, real()(value)
 
 
+def place(text: str) -> Point:
+    """X,Y,Z."""
+    found = [real()(number) for number in text.split(",")]
+    if len(found) != 3:
+        raise argparse.ArgumentTypeError(f"{text} is not X,Y,Z")
+    x, y, z = found
+    return x, y, z
+
+
 def placed_at(text: str) -> tuple[str, Point]:
     """NAME=X,Y,Z."""
     name, separator, numbers = text.partition("=")
-    found = [real()(number) for number in numbers.split(",")]
-    if not separator or len(found) != 3:
+    if not separator:
         raise argparse.ArgumentTypeError(f"{text} is not NAME=X,Y,Z")
-    x, y, z = found
-    return name, (x, y, z)
+    return name, place(numbers)
 
 
 def numbered(text: str) -> tuple[str, tuple[int, ...]]:

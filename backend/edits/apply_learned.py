@@ -96,10 +96,14 @@ class AppliedEdit:
         return KDTree(self.probes.points), idle, reach
 
 
-def learn_movement(changes: Sequence[Change]) -> tuple[LearnedMovement, list[Alignment]]:
-    """The movement that examples show, and the pose of each on the first one. An example that lies on it in several
-    poses takes the pose in which it shows the same change. Raises OmomiError(NOT_REGISTERED) for one that does not look
-    like the first."""
+def learn_movement(changes: Sequence[Change]) -> LearnedMovement:
+    """The movement that examples show. Raises OmomiError as `example_poses`."""
+    return learn(changes, [pose.similarity for pose in example_poses(changes)])
+
+
+def example_poses(changes: Sequence[Change]) -> list[Alignment]:
+    """The pose of each example on the first one. One that lies on it in several poses takes the pose in which it shows
+    the same change. Raises OmomiError(NOT_REGISTERED) for one that does not look like the first."""
     reference, first = changes[0].surface, Alignment(Similarity.identity(), Warp(), 0.0)
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda change: alignments(change.surface, reference), changes[1:]))
@@ -112,7 +116,7 @@ def learn_movement(changes: Sequence[Change]) -> tuple[LearnedMovement, list[Ali
             shown = learn(changes[:1], [first.similarity])
             likely.sort(key=lambda pose: (_apart(change, pose, changes[0]), _contradiction(change, pose, shown)))
         chosen.append(_turned(change, likely, changes[0]))
-    return learn(changes, [pose.similarity for pose in chosen]), chosen
+    return chosen
 
 
 def _turned(change: Change, poses: Sequence[Alignment], first: Change) -> Alignment:
@@ -121,7 +125,8 @@ def _turned(change: Change, poses: Sequence[Alignment], first: Change) -> Alignm
         return poses[0]
     centre = change.places.mean(axis=0)
     nearest = int(np.argmin(((change.surface.points - centre) ** 2).sum(axis=1)))
-    pose, _ = _pose_at(nearest, poses, change.surface, first.surface, first.places.mean(axis=0))
+    place, facing = change.surface.points[nearest], change.surface.normals[nearest]
+    pose, _ = _pose_at(place, facing, poses, change.surface, first.surface, first.places.mean(axis=0))
     return Alignment(pose, Warp(), poses[0].misfit)
 
 
@@ -163,13 +168,16 @@ def apply_learned(
         raise OmomiError(ErrorCode.NOT_REGISTERED, f"{scan.name} does not look like the examples of this edit.")
     whole: Alignment | None = None
     likely = [one for one in found if one.misfit < RIVAL * found[0].misfit] or found[:1]
-    if at is not None and not edit.changes_nothing:
-        chosen = [_alignment_at(at, likely, surface, edit)]
-    elif part is not None and grid is not None:
+    chosen: list[Alignment] = []
+    if part is not None and grid is not None and (at is None or edit.anchor is None):
         wholes = [refined(one, surface, reference) for one in likely]
         whole = min(wholes, key=lambda one: part.misfit(one, grid))
         chosen = part_alignments(part, grid, surface, whole)
-    else:
+        if at is not None:
+            chosen = [one for one in chosen if part.holds(one, at)][:1]
+    if at is not None and not edit.changes_nothing:
+        chosen = chosen or [_alignment_at(at, likely, surface, edit)]
+    elif not chosen:
         few, best = surface.thinned(2000), AppliedEdit(edit.movement, likely[0], probes)
         here = best.displacement(few.points, few.normals) if likely[1:] else np.zeros_like(few.points)
         for other in likely[1:]:
@@ -196,13 +204,23 @@ def said_of_places(found: Sequence[AppliedEdit], chosen: int) -> list[str]:
     return ["The part that it changes is elsewhere on this scan: it acts there."] if found[0].moved else []
 
 
+def place_on(surface: Surface, at: NDArray) -> tuple[NDArray[np.float64], int]:
+    """A place (3,) moved onto a surface, straight in the direction that the nearest of its points faces; and that
+    point's number. The point itself would be off by half the spacing of the points."""
+    nearest = int(np.argmin(((surface.points - at) ** 2).sum(axis=1)))
+    facing = surface.normals[nearest]
+    return at - ((at - surface.points[nearest]) @ facing) * facing, nearest
+
+
 def _alignment_at(at: NDArray, poses: Sequence[Alignment], surface: Surface, edit: LearnedEdit) -> Alignment:
-    """The alignment that brings a canonical place (3,) of a scan to the middle of an edit; poses: see `_pose_at`."""
-    reference, nearest = edit.movement.reference, int(np.argmin(((surface.points - at) ** 2).sum(axis=1)))
-    place = surface.points[nearest]
-    if np.linalg.norm(place - at) > FARTHEST_PLACE:
+    """The alignment that brings a canonical place (3,) of a scan to the anchor of an edit, or its middle; poses: see
+    `_pose_at`."""
+    reference = edit.movement.reference
+    place, nearest = place_on(surface, at)
+    if np.linalg.norm(surface.points[nearest] - at) > FARTHEST_PLACE:
         refuse("the place that was given for it is not at the surface of the scan", ErrorCode.BAD_PLACE)
-    pose, there = _pose_at(nearest, poses, surface, reference, edit.places.mean(axis=0))
+    middle = edit.places.mean(axis=0) if edit.anchor is None else edit.anchor
+    pose, there = _pose_at(place, surface.normals[nearest], poses, surface, reference, middle, edit.anchor is not None)
     found = Alignment(pose, Warp(), poses[0].misfit)
     if np.linalg.norm(there - pose.points(place[None])[0]) < NEAR_PLACE * reference.size:
         # the warp knows the proportions; far from where registration says it would stretch what lies between
@@ -212,19 +230,28 @@ def _alignment_at(at: NDArray, poses: Sequence[Alignment], surface: Surface, edi
 
 
 def _pose_at(
-    number: int, poses: Sequence[Alignment], surface: Surface, reference: Surface, middle: NDArray
+    place: NDArray,
+    facing: NDArray,
+    poses: Sequence[Alignment],
+    surface: Surface,
+    reference: Surface,
+    middle: NDArray,
+    marked: bool = False,
 ) -> tuple[Similarity, NDArray[np.float64]]:
-    """The pose of a scan on the reference that brings a point of its surface nearest to the middle (3,) of an edit, and
-    the place (3,) of the reference where the point belongs.
+    """The pose of a scan on the reference that brings a place (3,) of its surface nearest to the middle (3,) of an
+    edit, and the place (3,) of the reference where it belongs.
 
-    number: of the point; poses: those that fit about as well. Each is tried as it is, and turned until the point comes
-    to lie there: where a shape could turn freely, the point decides the angle.
+    facing (3,): the normal there; marked: whether it belongs at the middle itself; poses: those that fit about as well.
+    Each is tried as it is, and turned until the place comes to lie there: where a shape could turn freely, the place
+    decides the angle.
     """
-    place, facing, centre = surface.points[[number]], surface.normals[[number]], reference.points.mean(axis=0)
+    place, facing, centre = place[None], facing[None], reference.points.mean(axis=0)
     matcher, few = Matcher(reference.thinned(TARGETS), NORMAL_REACH * reference.size), surface.thinned(POSE_POINTS)
 
     def target(pose: Similarity) -> NDArray[np.float64]:
         """The place of the reference above or below the middle of the edit, seen the way that the point faces."""
+        if marked:
+            return middle
         way = pose.directions(facing)[0]
         like = reference.normals @ way > LIKE_FACING
         points = reference.points[like] if like.any() else reference.points

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,8 @@ def save_edit(path: Path, edit: LearnedEdit, model_hash: str, examples: str = ""
         "gains": movement.gains,
         "factor": movement.factor,
     }
+    if edit.anchor is not None:
+        arrays["anchor"] = edit.anchor[None]
     numbers = {name: float(getattr(movement, name)) for name in _NUMBERS}
     numbers |= {f"wrong.{gear}": share for gear, share in edit.wrong.items()}
     for number, level in enumerate(() if edit.delta is None else edit.delta.levels):
@@ -105,13 +107,17 @@ def _with_delta(edit: LearnedEdit, arrays: Mapping[str, np.ndarray], metadata: M
     gear, levels = metadata.get("gear"), metadata.get("levels", "")
     require(gear in tuple(Gear), "it does not say how it makes a new mesh")
     require(levels in map(str, range(DEEPEST_DELTA + 2)), "it does not say how many levels it has")
+    if "anchor" in arrays:
+        anchor = _rows(arrays, "anchor", 3)
+        require(len(anchor) == 1, "its anchor is not one place")
+        edit = replace(edit, anchor=anchor[0])
     if levels == "0":
         require(gear == Gear.MOVEMENT, "it has no delta")
         return edit
     stored = [f"{number}.centres" in arrays for number in range(int(levels))]
     found = [_level(arrays, metadata, number) if known else None for number, known in enumerate(stored)]
     wrong = {one.value: _number(metadata, f"wrong.{one}") for one in Gear}
-    return LearnedEdit(edit.movement, LearnedDelta(tuple(found)), Gear(gear), wrong)
+    return replace(edit, delta=LearnedDelta(tuple(found)), gear=Gear(gear), wrong=wrong)
 
 
 def _level(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str], number: int) -> LearnedLevel:

@@ -38,6 +38,7 @@ class LearnedEdit:
     delta: LearnedDelta | None = None  # of the network's head; None where the examples were not fitted
     gear: Gear = Gear.MOVEMENT  # what makes a new mesh
     wrong: Mapping[str, float] = field(default_factory=dict)  # by gear, see `choose_gear`
+    anchor: NDArray[np.float64] | None = None  # (3,), the place that is put where an artist gives one; None: its middle
 
     @property
     def changes_nothing(self) -> bool:
@@ -58,29 +59,32 @@ class LearnedEdit:
 
 
 def choose_gear(
-    movement: LearnedMovement,
     changes: Sequence[Change],
     poses: Sequence[Alignment],
     pairs: Sequence[FieldPair | None],
     wholes: Sequence[Alignment],
+    marks: Sequence[NDArray | None] = (),
 ) -> LearnedEdit:
     """The edit with the gear that serves examples best.
 
-    movement: as learned from all changes; poses: of each before scan on the first one; pairs: None for an example that
+    poses: of each before scan on the first one; pairs: None for an example that
     changes nothing; wholes: the poses that another scan will be found by. ``wrong`` is the share of the wanted change
     that a gear has wrong on an example, by what the others show, and of a single example on itself. Where the topology
-    of an example changes, a movement is out of question.
+    of an example changes, a movement is out of question. marks: canonical places (3,) that were marked on the examples.
     """
+    marks = marks or [None] * len(pairs)
+    movement = learn(changes, [pose.similarity for pose in poses])
+    plain = LearnedEdit(movement, anchor=anchor_of(marks, [Placement.of(pose) for pose in poses]))
     known = [(*row[:2], row[2]) for row in zip(changes, poses, pairs, strict=True) if row[2] is not None]
     fields = [pair for _, _, pair in known]
     placements = [Placement.of(pose, pair.room) for _, pose, pair in known]
     if not fields:
-        return LearnedEdit(movement)
+        return plain
     expected = [Placement.of(whole, pair.room) for whole, pair in zip(wholes, pairs, strict=True) if pair is not None]
     placements, spread = centred_on_change(fields, placements, expected)
     delta, rows = learn_delta(fields, placements, spread)
     if not rows:
-        return LearnedEdit(movement)
+        return plain
     moved = [
         each.wrong(_moved(_without(known, number), pair, placement, each))
         for number, (pair, placement, each) in enumerate(zip(fields, placements, rows, strict=True))
@@ -91,7 +95,18 @@ def choose_gear(
     }
     topology = any(before != after for before, after in (pair.topology for pair in fields))
     gear = Gear.DELTA if topology or wrong[Gear.DELTA] < wrong[Gear.MOVEMENT] else Gear.MOVEMENT
-    return LearnedEdit(movement, delta, gear, wrong)
+    shown = [
+        None if mark is None else mark / pair.room
+        for mark, pair in zip(marks, pairs, strict=True)
+        if pair is not None
+    ]
+    return LearnedEdit(movement, delta, gear, wrong, anchor_of(shown, placements))
+
+
+def anchor_of(marks: Sequence[NDArray | None], placements: Sequence[Placement]) -> NDArray[np.float64] | None:
+    """The mean of marked places (3,) of examples in the edit's frame; None where nothing is marked."""
+    there = [way.exact(mark[None])[0] for mark, way in zip(marks, placements, strict=True) if mark is not None]
+    return np.mean(there, axis=0) if there else None
 
 
 def _without(known: Sequence[tuple[Change, Alignment, FieldPair]], number: int) -> LearnedMovement:

@@ -27,7 +27,7 @@ from ..field.onnx_model import CancelToken, Model
 from ..field.weight_delta import FLOOR, GATE, REACH, LevelDelta
 from ..registration.align import Alignment
 from ..registration.similarity import Similarity
-from ..registration.warp import Warp, kernel
+from ..registration.warp import Warp, gram, kernel
 from .pair_fields import FieldPair, voxel_centres
 
 RADIUS = 1.75
@@ -41,6 +41,9 @@ PENALTY = 0.02
 """Of the ridge, in mean diagonals of its normal matrix."""
 MOST_ROWS = 6_000
 """Voxels of each example that the ridge sees on a level; of twice as many a third cost .007 of the wanted change."""
+NEGLIGIBLE = np.float32(1e-9)
+"""Heights below this count as 0: products of two are below what single precision holds at full speed, and made the
+normal matrix thirty times as slow."""
 NEW_SURFACE = 1.0
 """Voxels from the surface after an edit, and of change, within which a distance tells of the new surface."""
 ALONE = 1.0
@@ -165,6 +168,7 @@ def gated_kernels(places: NDArray, centres: NDArray, radius: float) -> NDArray[n
     share = np.clip((height.max(axis=1, initial=0.0) - low) / (high - low), 0, 1)
     gate = share * share * (3 - 2 * share)
     height *= (gate / (height.sum(axis=1) + np.float32(FLOOR)))[:, None]
+    height[height < NEGLIGIBLE] = 0
     return height
 
 
@@ -252,7 +256,7 @@ def _learn_level(
         mean = (placement.scale / TRUNCATION * before).astype(np.float32)
         both = np.concatenate([values * mean[:, None], values], axis=1)
         wanted = (placement.scale * (after - before)).astype(np.float32)
-        parts.append((both, wanted, (both.T @ both).astype(np.float64), (both.T @ wanted).astype(np.float64)))
+        parts.append((both, wanted, gram(both).astype(np.float64), (both.T @ wanted).astype(np.float64)))
         found.append((points, before, after))
     normal, right = (np.sum([part[place] for part in parts], axis=0) for place in (2, 3))
     solution, penalised = _ridge(normal, right)

@@ -6,13 +6,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..errors import refuse
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ErrorCode, refuse
 from ..field.onnx_model import CancelToken, Model
 from ..formats.raw_scan import RawScan
 from ..registration.align import refined
+from ..registration.icp import Surface
 from ..scan.prepare import PreparedScan, prepare
-from .apply_learned import learn_movement
-from .gear import Gear, LearnedEdit, choose_gear
+from .apply_learned import FARTHEST_PLACE, example_poses, place_on
+from .gear import Gear, LearnedEdit, anchor_of, choose_gear
+from .head_delta import Placement
 from .learned import learn
 from .pair_difference import Change, pair_difference
 from .pair_fields import pair_fields
@@ -30,13 +35,16 @@ def learn_from(
     model: Model | None,
     on_progress: Callable[[float, str], None],
     cancel: CancelToken | None = None,
+    marks: Sequence[NDArray | None] = (),
 ) -> tuple[LearnedEdit, dict[str, Any]]:
     """The edit that pairs of before and after show, and what there is to say about it: {"examples", "changed_share" of
     the surface in each pair, "disagreement", "unexplained", "gear", "wrong": see `choose_gear`, "warnings"}.
 
     names: of the pairs, for progress; model: fits the examples, None for a movement alone; on_progress: a share 0 .. 1
-    and words, and it may raise. Raises OmomiError: BAD_OPTION for no pair or more than MOST_EXAMPLES; CANCELLED; those
-    of `prepare`, `pair_difference` and `learn_movement`.
+    and words, and it may raise; marks: the place (3,) of the edit on each mesh before, world units, None or missing
+    where it was not marked: a place that an artist gives the edit on another scan is the same place there. Raises
+    OmomiError: BAD_OPTION for no pair or more than MOST_EXAMPLES; BAD_PLACE for a mark far from its mesh; CANCELLED;
+    those of `prepare`, `pair_difference` and `example_poses`.
     """
     if not 1 <= len(pairs) <= MOST_EXAMPLES:
         refuse(f"an edit is learned from 1 to {MOST_EXAMPLES} examples")
@@ -49,9 +57,13 @@ def learn_from(
             scans.append(scan)
             changes.append(change)
             on_progress(number / steps, f"compared {name}")
-    movement, poses = learn_movement(changes)
-    edit = LearnedEdit(movement)
-    if model is not None:
+    marked = [*marks, *[None] * (len(pairs) - len(marks))]
+    known = [_mark(before, mark, name) for (before, _), mark, name in zip(scans, marked, names, strict=True)]
+    poses = example_poses(changes)
+    if model is None:
+        movement = learn(changes, [pose.similarity for pose in poses])
+        edit = LearnedEdit(movement, anchor=anchor_of(known, [Placement.of(pose) for pose in poses]))
+    else:
         fields = []
         for number, ((before, after), change, name) in enumerate(zip(scans, changes, names, strict=True)):
             on_progress((len(pairs) + number) / steps, f"fitting {name}")
@@ -61,15 +73,13 @@ def learn_from(
         fine = [refined(pose, change.surface, reference) for pose, change in zip(poses[1:], changes[1:], strict=True)]
         whole = [*poses[:1], *fine]
         poses, on_skin = example_alignments(fields, whole)
-        if any(pose is not other for pose, other in zip(poses, whole, strict=True)):
-            movement = learn(changes, [pose.similarity for pose in poses])
         # on skin, registration of the whole is all there is to place the edit with
-        edit = choose_gear(movement, changes, poses, fields, whole if on_skin else poses)
+        edit = choose_gear(changes, poses, fields, whole if on_skin else poses, known)
     on_progress(1.0, "done")
     summary = {
-        "examples": movement.examples,
+        "examples": edit.movement.examples,
         "changed_share": [float(change.changed.mean()) for change in changes],
-        "disagreement": movement.disagreement,
+        "disagreement": edit.movement.disagreement,
         "unexplained": unexplained(edit),
         "gear": edit.gear.value,
         "wrong": dict(edit.wrong),
@@ -81,6 +91,19 @@ def learn_from(
 def _compared(pair: tuple[RawScan, RawScan]) -> tuple[tuple[PreparedScan, PreparedScan], Change]:
     before, after = map(prepare, pair)
     return (before, after), pair_difference(before, after)
+
+
+def _mark(scan: PreparedScan, mark: NDArray | None, name: str) -> NDArray[np.float64] | None:
+    """A marked place (3,) of a scan, canonical, at its surface."""
+    if mark is None:
+        return None
+    surface = Surface(scan.points.astype(np.float64), scan.normals.astype(np.float64))
+    there = scan.frame.to_canonical(np.asarray(mark, np.float64)).astype(np.float64)
+    place, nearest = place_on(surface, there)
+    # written so that NaN fails too
+    if not np.linalg.norm(surface.points[nearest] - there) <= FARTHEST_PLACE:
+        refuse(f"the place that is marked on {name} is not at its surface", ErrorCode.BAD_PLACE)
+    return place
 
 
 def unexplained(edit: LearnedEdit) -> float:

@@ -21,7 +21,7 @@ from scipy.spatial import KDTree
 from ..geometry.smoothing import falloff
 from ..registration.icp import Surface, oriented_points
 from ..registration.similarity import Similarity
-from ..registration.warp import kernel, spread_points
+from ..registration.warp import gram, kernel, spread_points
 from .pair_difference import Change
 
 RADIUS = 0.08
@@ -156,7 +156,7 @@ def learn(changes: Sequence[Change], into_first: Sequence[Similarity]) -> Learne
     size = float(np.sqrt((move[moving] ** 2).sum(axis=1).mean()))
     bumps = kernel(code[near], codes, radius)
     per_centre = len(near) / len(codes)
-    normal = bumps.T @ bumps / per_centre + NOISE**2 * kernel(codes, codes, radius)
+    normal = gram(bumps) / per_centre + NOISE**2 * kernel(codes, codes, radius)
     # enough for the factor to be exact in the single precision of a file
     normal[np.diag_indices_from(normal)] += 1e-6 * np.trace(normal) / len(normal)
     factor = cholesky(normal, lower=True, check_finite=False)

@@ -176,6 +176,11 @@ class Part:
         off = grid.at(alignment.back(places)) - (wanted / alignment.similarity.scale).clip(-grid.far, grid.far)
         return float(np.quantile(np.abs(off).clip(0, LARGEST), WORST))
 
+    def holds(self, alignment: Alignment, place: NDArray) -> bool:
+        """Whether a canonical place (3,) of a scan is on the part where an alignment says that it is."""
+        there = alignment.warp(alignment.similarity.points(np.asarray(place, np.float64)[None]))
+        return bool(KDTree(self.places).query(there)[0][0] <= CLOSE)
+
     def warped(self, alignment: Alignment, surface: Surface) -> Alignment:
         """A rigid alignment with a warp of the surroundings of the part alone; surface: of the scan."""
         there = alignment.similarity.points(surface.points)

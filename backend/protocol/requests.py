@@ -188,6 +188,8 @@ class LearnRequest:
     counts: tuple[int, ...]  # points and faces of each mesh
     points: np.ndarray = array_field("<f4", "<f8", columns=3)  # of the meshes end to end, world units
     faces: np.ndarray = array_field("<i4", columns=3)  # end to end; indices into the mesh's own points
+    # where the edit is on each mesh before, world units; a row of NaN where nobody marked it
+    marks: np.ndarray | None = array_field("<f8", columns=3, optional=True)
 
 
 @dataclass(frozen=True, eq=False)

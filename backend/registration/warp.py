@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, get_blas_funcs
 
 from .icp import Matcher, Surface
 
@@ -114,6 +114,15 @@ def kernel(points: NDArray, centres: NDArray, radius: float) -> NDArray:
     return np.exp(square, out=square)
 
 
+def gram(values: NDArray) -> NDArray:
+    """``values.T @ values`` (m, m) of values (n, m), in their precision: half of a product, by the library that knows
+    the processor."""
+    (syrk,) = get_blas_funcs(("syrk",), (values,))
+    # the rows of an array in C order are the columns of its transpose in Fortran's
+    found = syrk(1.0, np.ascontiguousarray(values).T)
+    return np.triu(found) + np.triu(found, 1).T
+
+
 def spread_points(points: NDArray, spacing: float) -> NDArray[np.intp]:
     """Indices of points (n, 3) of which about one is left in every cube of side ``spacing``."""
     _, first = np.unique(np.floor(points / spacing).astype(np.int64), axis=0, return_index=True)
@@ -131,7 +140,7 @@ class Ridge:
     def of(cls, values: NDArray, penalty: NDArray) -> Ridge:
         """values (n, m): the kernel at the points; penalty (m, m): the kernel among the centres, times the variance of
         a point's noise over the variance of the displacement."""
-        normal = values.T @ values + penalty
+        normal = gram(values) + penalty
         normal[np.diag_indices_from(normal)] += 1e-9 * np.trace(normal) / len(normal)
         return cls(values, cho_factor(normal, overwrite_a=True, check_finite=False))
 
@@ -198,8 +207,8 @@ def _sliding(values: NDArray, penalty: NDArray) -> Solver:
         wanted = match.targets - before
         across = (values[:, :, None] * match.normals[:, None, :]).reshape(count, 3 * bumps)
         root = np.sqrt(weight)[:, None]
-        held = SLIDE**2 * (values.T @ (weight[:, None] * values)) + penalty
-        normal = (across * root).T @ (across * root) + np.kron(held, np.eye(3))
+        held = SLIDE**2 * gram(root * values) + penalty
+        normal = gram(across * root) + np.kron(held, np.eye(3))
         right = across.T @ (weight * (wanted * match.normals).sum(axis=1))
         right = right.reshape(bumps, 3) + SLIDE**2 * (values.T @ (weight[:, None] * wanted))
         normal[np.diag_indices_from(normal)] += 1e-9 * np.trace(normal) / len(normal)

@@ -183,7 +183,11 @@ def _learn(request: LearnRequest, context: JobContext) -> Done:
         refuse("pairs are counted by the points and faces of each mesh, before and after")
     pairs = list(zip(meshes[::2], meshes[1::2], strict=True))
     names = [f"example {number + 1}" for number in range(len(pairs))]
-    edit, summary = learn_from(pairs, names, context.engine.model, context.report, context.job.token)
+    rows = [] if request.marks is None else list(request.marks)
+    if len(rows) > len(pairs):
+        refuse("there are more marked places than pairs")
+    marks = [None if np.isnan(row).all() else row for row in rows]
+    edit, summary = learn_from(pairs, names, context.engine.model, context.report, context.job.token, marks)
     stored = save_edit(path, edit, context.engine.info().model_hash, request.name)
     return Done(request.id, jsonable({"sha256": stored.sha256, **summary}))
 

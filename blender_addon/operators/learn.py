@@ -10,7 +10,7 @@ import numpy as np
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from ..backend.protocol.requests import AlignRequest, LearnRequest
-from ..scene import mesh_io
+from ..scene import mesh_io, places
 from ..session import library
 from ..session.backend_fit import profile_path
 from ..session.task import Client, Task, Work
@@ -85,7 +85,8 @@ class OMOMI_OT_learn(RunOperator, bpy.types.Operator):
         self._name = library.check_name(self.name or context.scene.omomi.learn_name)
         path = library.room_for(preferences.library_folder(), self._name, library.EDIT, overwrite=self.overwrite)
         meshes = _meshes(context, _examples(context), "Choose a mesh with faces")
-        work = _learned(client, LearnRequest, meshes, name=self._name, path=str(path))
+        marks = _marks(context.scene.omomi.pairs)
+        work = _learned(client, LearnRequest, meshes, name=self._name, path=str(path), marks=marks)
         return Task(client, work, "reading the pairs")
 
     def _commit(self, context: Any, run: Any) -> None:
@@ -163,6 +164,13 @@ def _examples(context: Any) -> Iterator[Any]:
             if obj is None or obj.name not in context.scene.objects:
                 raise Refusal(f"The mesh {which} of pair {number} was deleted. Remove the pair, or choose another.")
             yield obj
+
+
+def _marks(pairs: Iterable[Any]) -> np.ndarray | None:
+    """Where the edit is on each mesh before (k, 3), as the backend has its positions, NaN where nothing marks it; None
+    where no pair is marked."""
+    found = [places.given(pair.before, pair.mark) for pair in pairs]
+    return np.array([(np.nan,) * 3 if mark is None else mark for mark in found]) if any(found) else None
 
 
 def _meshes(context: Any, objects: Iterable[Any], instead: str) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -104,6 +104,7 @@ class OMOMI_PT_learn(ClosedSidebar, bpy.types.Panel):
             row.prop(pair, "before", text="")
             row.label(text="", icon="FORWARD")
             row.prop(pair, "after", text="")
+            row.prop(pair, "mark", text="", icon="EMPTY_AXIS")
             row.operator("omomi.remove_pair", text="", icon="X").index = number
         self.layout.operator("omomi.add_pair", icon="ADD")
         self.layout.prop(settings, "learn_name")

@@ -225,6 +225,12 @@ class OmomiPair(bpy.types.PropertyGroup):
     __annotations__ = {
         "before": PointerProperty(name="Before", type=bpy.types.Object, poll=_is_mesh),
         "after": PointerProperty(name="After", type=bpy.types.Object, poll=_is_mesh),
+        "mark": PointerProperty(
+            name="Mark",
+            description="An object, such as an empty, where the edit is on the mesh before. A place that you give the "
+            "edit on another scan is the same place there",
+            type=bpy.types.Object,
+        ),
     }
 
 

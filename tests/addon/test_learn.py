@@ -53,6 +53,21 @@ def test_learning_writes_a_file_that_is_in_the_library_at_once(fake: Any, addon:
     assert layers[0].path == str(folder / "handle fix.omomi")
 
 
+def test_an_object_marks_where_the_edit_is_on_the_mesh_before(fake: Any, make: Callable[..., Any], pair: Any) -> None:
+    assert bpy.ops.omomi.learn(name="plain") == {"FINISHED"}
+    assert fake.requests[-1][2].get("marks") is None
+    mark = bpy.data.objects.new("here", None)
+    bpy.context.scene.collection.objects.link(mark)
+    pair[0].location, mark.location = (1, 0, 0), (1.5, 0.25, 0)
+    bpy.context.view_layer.update()
+    bpy.context.scene.omomi.pairs[0].mark = mark
+    select(make("cup"), make("cup.fixed"))
+    bpy.ops.omomi.add_pair()
+    assert bpy.ops.omomi.learn(name="marked") == {"FINISHED"}
+    first, second = fake.requests[-1][2]["marks"]
+    assert first.tolist() == [0.5, 0.25, 0] and np.isnan(second).all()
+
+
 def test_the_name_comes_from_the_scene_and_a_second_of_that_name_is_refused(addon: Any, pair: Any) -> None:
     bpy.context.scene.omomi.learn_name = "取っ手"
     bpy.ops.omomi.learn()

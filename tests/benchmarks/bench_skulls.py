@@ -1,10 +1,11 @@
 """Edits by example that the network makes, on real skulls: a drilled hole, a boss, a removed process.
 
-omomi bench skulls [--edits drill boss cut] [--members N] [--level 2] [--resume] [--quick]
+omomi bench skulls [--edits drill boss cut] [--members N] [--level 2] [--unmarked] [--resume] [--quick]
 
-Three specimens show the edit at one landmark, with noise, in a pose and scale of their own. The edit is then applied to
-the fits of others, without help and with one click on the landmark. The truth is the other specimen's own fit with the
-tool applied, since two fits of one skull differ by more than the edit. Figures are those of `bench weights`.
+Three specimens show the edit at one landmark, with noise, in a pose and scale of their own, and the landmark is marked
+on them. The edit is then applied to the fits of others, without help and with one click on the landmark. The truth is
+the other specimen's own fit with the tool applied, since two fits of one skull differ by more than the edit. Figures
+are those of `bench weights`.
 
 It needs the folder of scans (OMOMI_SCANS); without it it says so and does nothing.
 """
@@ -167,7 +168,9 @@ def measure(engine: OnnxEngine, options: argparse.Namespace, folder: Path, journ
             (skull.before(), skull.after(skull.tool(edit, landmark), fitted, inside))
             for skull, fitted, inside in examples
         ]
-        found, said = learn_from(pairs, [skull.name for skull, _, _ in examples], engine.model, ignore)
+        marks = [skull.to_world(skull.landmarks[[landmark]])[0] for skull, _, _ in examples]
+        names = [skull.name for skull, _, _ in examples]
+        found, said = learn_from(pairs, names, engine.model, ignore, marks=[] if options.unmarked else marks)
         say(f"{edit} at landmark {landmark}: {said['gear']}, wrong {said['wrong']}, {said['warnings']}")
         save_edit(paths[edit, landmark], found, engine.model.hash)
     for skull in skulls[EXAMPLES:]:
@@ -228,6 +231,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--members", type=int, default=MEMBERS, help="unseen specimens")
     parser.add_argument("--level", type=int, default=2, choices=(2, 3), help="of the fits that are edited")
     parser.add_argument("--seed", type=int, default=0, help="of the order of specimens: the first three are examples")
+    parser.add_argument("--unmarked", action="store_true", help="the landmark is not marked on the examples")
     parser.add_argument("--resume", action="store_true", help="go on where the last run was cut off")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "skulls")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_MEMBERS} specimens")

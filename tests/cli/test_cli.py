@@ -132,6 +132,8 @@ def test_several_scans_go_to_a_folder_and_a_bad_one_does_not_stop_the_others(
         ["blend", "a.ply", "-o", "d"],
         ["batch", "r.json", "-o", "d"],
         ["learn", "--before", "a.ply", "-o", "e.omomi"],
+        ["learn", "--before", "a.ply", "--after", "b.ply", "--at", "1,2", "-o", "e.omomi"],
+        ["learn", "--before", "a.ply", "--after", "b.ply", "--at", "1,2,3", "--at", "1,2,3", "-o", "e.omomi"],
         ["measure"],
         ["serve", "--threads", "-1"],
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
 from backend.edits.edit_file import load_edit, save_edit
-from backend.edits.gear import Gear, LearnedEdit, choose_gear
+from backend.edits.gear import Gear, LearnedEdit, anchor_of, choose_gear
 from backend.edits.head_delta import (
     LearnedDelta,
     PlacedDelta,
@@ -179,7 +180,7 @@ def change_of(solid: Solid) -> Change:
 
 def test_where_the_topology_changes_the_gear_is_a_delta() -> None:
     change = change_of(drilled)
-    edit = choose_gear(learn([change], [HERE.similarity]), [change], [HERE], [pair(plate, drilled)], [HERE])
+    edit = choose_gear([change], [HERE], [pair(plate, drilled)], [HERE])
     assert edit.gear is Gear.DELTA and edit.wrong[Gear.DELTA] < 0.1 < edit.wrong[Gear.MOVEMENT]
     assert not doubts(edit)
 
@@ -187,7 +188,7 @@ def test_where_the_topology_changes_the_gear_is_a_delta() -> None:
 def test_examples_that_contradict_one_another_are_told_of_with_the_share() -> None:
     changes = [change_of(drilled)] * 2
     pairs = [pair(plate, drilled), pair(plate, lambda points: drilled(points, radius=0.08))]
-    edit = choose_gear(learn(changes, [HERE.similarity] * 2), changes, [HERE] * 2, pairs, [HERE] * 2)
+    edit = choose_gear(changes, [HERE] * 2, pairs, [HERE] * 2)
     (told,) = doubts(edit)
     assert f"{min(1.0, edit.wrong[Gear.DELTA]):.0%}" in told and "contradict" in told
 
@@ -201,9 +202,8 @@ def test_topologies_of_a_pair_differ_only_where_both_fits_are_known(monkeypatch:
 
 def test_a_pair_without_a_change_leaves_a_movement() -> None:
     change = change_of(plate)
-    movement = learn([change], [HERE.similarity])
-    assert choose_gear(movement, [change], [HERE], [None], [HERE]) == LearnedEdit(movement)
-    assert choose_gear(movement, [change], [HERE], [pair(plate, plate)], [HERE]).gear is Gear.MOVEMENT
+    assert choose_gear([change], [HERE], [None], [HERE]).delta is None
+    assert choose_gear([change], [HERE], [pair(plate, plate)], [HERE]).gear is Gear.MOVEMENT
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +229,23 @@ def test_a_delta_survives_its_file_and_equal_edits_make_equal_files(learned: Lea
         places = level.delta.centres[:20].astype(np.float64)
         assert np.allclose(stored.deviation(places), level.deviation(places), rtol=1e-2)
     assert save_edit(tmp_path / "c.omomi", read, MODEL).sha256 == one.sha256
+    assert read.anchor is None
+
+
+def test_an_anchor_survives_its_file(learned: LearnedEdit, tmp_path: Path) -> None:
+    for edit in (learned, LearnedEdit(learned.movement)):
+        save_edit(tmp_path / "a.omomi", replace(edit, anchor=np.array([0.25, -0.5, 0.125])), MODEL)
+        read = load_edit(tmp_path / "a.omomi").edit
+        assert read.anchor is not None and read.anchor.tolist() == [0.25, -0.5, 0.125]
+
+
+def test_the_anchor_is_the_mean_of_the_places_that_were_marked_in_the_frame_of_the_edit() -> None:
+    shift = np.array([0.5, 0, 0])
+    here = Placement(Similarity.identity())
+    ways = [here, Placement(Similarity(np.eye(3), 2.0, shift)), here]
+    found = anchor_of([np.array([1.0, 0, 0]), np.array([0, 0.5, 0]), None], ways)
+    assert found is not None and np.allclose(found, [0.75, 0.5, 0])
+    assert anchor_of([None, None, None], ways) is None
 
 
 @pytest.mark.parametrize(
@@ -244,6 +261,8 @@ def test_a_delta_survives_its_file_and_equal_edits_make_equal_files(learned: Lea
         ({}, {"1.weights": np.zeros((3, 2), np.float32)}),
         ({}, {"1.centres": np.zeros((4, 3), np.float32)}),
         ({}, {"1.factor": np.zeros((2, 2), np.float32)}),
+        ({}, {"anchor": np.zeros((2, 3), np.float32)}),
+        ({}, {"anchor": np.full((1, 3), 1e9, np.float32)}),
     ],
 )
 def test_a_damaged_delta_is_refused(

@@ -65,7 +65,7 @@ def example(seed: int, height: float = 0.15) -> Change:
 
 @pytest.fixture(scope="module")
 def edit() -> LearnedMovement:
-    return learn_movement([example(seed) for seed in range(2)])[0]
+    return learn_movement([example(seed) for seed in range(2)])
 
 
 def moved_by(edit: LearnedMovement, mesh: trimesh.Trimesh, strength: float = 1.0) -> np.ndarray:
@@ -167,7 +167,7 @@ def test_a_pair_may_differ_in_pose_scale_and_meshing() -> None:
 def test_identical_pairs_make_an_edit_that_moves_nothing() -> None:
     mesh = blob()
     scan = scan_of(mesh.vertices, mesh.faces)
-    nothing = learn_movement([pair_difference(scan, scan)])[0]
+    nothing = learn_movement([pair_difference(scan, scan)])
     assert nothing.changes_nothing
     assert not moved_by(nothing, mesh).any()
 
@@ -213,7 +213,7 @@ def test_edits_add_in_any_order(edit: LearnedMovement) -> None:
 
 
 def test_contradicting_examples_raise_the_doubt(edit: LearnedMovement) -> None:
-    torn = learn_movement([example(0), example(1, -0.15)])[0]
+    torn = learn_movement([example(0), example(1, -0.15)])
     points, normals = edit.codes[:, :3], edit.codes[:, 3:] / edit.radius
     assert torn.disagreement > 3 * edit.disagreement
     assert torn.predict(points, normals)[1].mean() > 2 * edit.predict(points, normals)[1].mean()
@@ -225,7 +225,7 @@ def test_an_example_that_lies_in_several_poses_takes_the_one_that_shows_the_same
     after, half_turn = pushed(before), np.array([-1.0, -1.0, 1.0])
     first = pair_difference(scan_of(before.vertices, ball.faces), scan_of(after, ball.faces))
     second = pair_difference(scan_of(before.vertices * half_turn, ball.faces), scan_of(after * half_turn, ball.faces))
-    assert learn_movement([first, second])[0].disagreement < 2 * learn_movement([first])[0].disagreement + 0.1
+    assert learn_movement([first, second]).disagreement < 2 * learn_movement([first]).disagreement + 0.1
 
 
 def test_no_place_moves_farther_than_what_the_examples_show_around_it(edit: LearnedMovement) -> None:
@@ -257,7 +257,7 @@ def test_both_walls_of_a_thin_plate_may_move_apart() -> None:
     near = np.exp(-0.5 * ((points[:, 0] - 0.3) ** 2 + points[:, 1] ** 2) / 0.2**2)
     after = points + 0.05 * (near * np.sign(points[:, 2]))[:, None] * [0, 0, 1]
     scan = scan_of(points, plate.faces)
-    edit = learn_movement([pair_difference(scan, scan_of(after, plate.faces))])[0]
+    edit = learn_movement([pair_difference(scan, scan_of(after, plate.faces))])
     vertices = (points - scan.frame.centre) * scan.frame.scale
     move = (
         apply_movement(apply_learned(LearnedEdit(edit), scan, adapt=False)[0], 1.0, vertices, plate.faces).move[:, 2]

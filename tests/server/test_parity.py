@@ -250,13 +250,15 @@ def test_a_blend_is_the_same_at_every_share(both: Both) -> None:
 
 def test_an_edit_is_learned_the_same_to_the_byte(both: Both) -> None:
     write_pair()
-    found = both.cli("learn", "--before", "before.ply", "--after", "after.ply", "-o", "bump.omomi")
     before, after = load_scan(Path("before.ply")), load_scan(Path("after.ply"))
+    marked = "--at=" + ",".join(map(repr, before.points[0].tolist()))
+    found = both.cli("learn", "--before", "before.ply", "--after", "after.ply", "-o", "bump.omomi", marked)
     assert before.faces is not None and after.faces is not None
     counts = (len(before.points), len(before.faces), len(after.points), len(after.faces))
     answer = both.ask(
         LearnRequest, name="before", path="other.omomi", counts=counts,
         points=np.concatenate([before.points, after.points]), faces=np.concatenate([before.faces, after.faces]),
+        marks=before.points[:1],
     )  # fmt: skip
     assert isinstance(answer, Done)
     same(found, answer.result)

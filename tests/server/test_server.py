@@ -317,6 +317,7 @@ def test_a_transfer_carries_values_and_says_where_faces_come_from(server: Conver
         LearnRequest(1, "a", "a.omomi", (4, 4, 4), cloud(4), TETRAHEDRON),
         LearnRequest(1, "a", "a.omomi", (4, 4, 4, 4), cloud(4), TETRAHEDRON),
         LearnRequest(1, "a", "a.omomi", (8, 4, -4, 0), cloud(4), TETRAHEDRON),
+        LearnRequest(1, "a", "a.omomi", (4, 4, 4, 4), cloud(8), np.tile(TETRAHEDRON, (2, 1)), np.zeros((2, 3))),
         LearnRequest(1, "a", "a.omomi", (1 << 62, 4, 1 << 62, 0), cloud(4), TETRAHEDRON),
         LearnRequest(1, "a", "a.omomi", (), cloud(4), TETRAHEDRON),
         LearnRequest(1, "a", "a.exe", (2, 2, 2, 2), cloud(4), TETRAHEDRON),
