@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,3 +65,8 @@ def volume(points: NDArray, faces: NDArray) -> float:
     """Signed volume of a triangle mesh."""
     a, b, c = points[faces].transpose(1, 0, 2)
     return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
+
+
+def equal(first: Any, second: Any) -> bool:
+    """Whether two arrays, either of which may be absent, are there and the same."""
+    return first is not None and second is not None and np.array_equal(first, second)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ErrorCode, OmomiError
-from ..formats.files import MESH_SUFFIXES
 from ..protocol.names import PROFILE
 from .arguments import MakeEngine, progress, report
+from .paths import scans_of, spare_inputs
 
 
 def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
@@ -29,7 +29,8 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         arguments.misuse(f"NAME must end in {PROFILE}")
     if not arguments.family.is_dir():
         raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{arguments.family} is not a folder of scans.")
-    paths = sorted(path for path in arguments.family.iterdir() if path.suffix.lower() in MESH_SUFFIXES)
+    paths = scans_of([arguments.family])
+    spare_inputs([arguments.output], paths)
     started = time.perf_counter()
     with progress(arguments.output.stem) as line:
         scans = [(path.stem, lambda path=path: load_scan(path)) for path in paths]

@@ -314,13 +314,14 @@ def first_error(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def report(arguments: argparse.Namespace, summary: Mapping[str, Any], *lines: str) -> int:
-    """Print a result: as one object, or in lines, with its warnings on stderr. The exit code is 0."""
+    """Print a result: as one object, or in lines, with its warnings, and its notes on files, on stderr. The exit code
+    is 0."""
     from ..protocol.codec import jsonable
 
     if arguments.json:
         print_json(jsonable(summary))
     else:
         print("\n".join(lines))
-        for warning in summary.get("warnings", ()):
-            print(warning, file=sys.stderr)
+        for sentence in (*summary.get("warnings", ()), *summary.get("notes", ())):
+            print(sentence, file=sys.stderr)
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .arguments import MakeEngine, add_level, fit_options, folder, progress, report
+from .paths import scans_of, spare_inputs
 
 if TYPE_CHECKING:
     from ..prior.archive import Archive
@@ -33,24 +34,26 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     from ..report.card import read_card
     from ..report.scans import look
 
+    scans = scans_of(arguments.scans)
+    spare_inputs([arguments.output], [*scans, arguments.against, MODEL_FOLDER / "card.json"])
     card = read_card(MODEL_FOLDER / "card.json")
     against = None if arguments.against is None else read_card(arguments.against)
     prior = installed_prior()
     archive = None if prior is None else prior.archive
     looks = []
-    if arguments.scans:
+    if scans:
         engine = make_engine(arguments.device, arguments.threads)
-        for path in arguments.scans:
+        for path in scans:
             with progress(path.name) as line:
                 fitted = fit_scan(engine, load_scan(path), fit_options(arguments), line.show)
                 looks.append(look(fitted, prior, arguments.quick, line.show))
     page = audit_page(card, archive, looks, against)
     folder(arguments.output.parent)
     write_whole(arguments.output, page)
-    scans = [_told(path, seen, archive) for path, seen in zip(arguments.scans, looks, strict=True)]
+    told = [_told(path, seen, archive) for path, seen in zip(scans, looks, strict=True)]
     missed = [f"{bar.bench}: {bar.name}" for bar in card.bars if bar.passed is False]
-    summary = {"output": str(arguments.output), "model": card.hash, "scans": scans, "missed": missed}
-    lines = [f"{scan['scan']}: {scan['verdict']}" for scan in scans]
+    summary = {"output": str(arguments.output), "model": card.hash, "scans": told, "missed": missed}
+    lines = [f"{scan['scan']}: {scan['verdict']}" for scan in told]
     bars = f"{len(missed)} of {len(card.bars)} bars missed" if card.bars else "no benchmark was run on this model"
     return report(arguments, summary, *lines, f"{arguments.output}: {bars}")
 

@@ -19,6 +19,7 @@ from ..protocol.recipe import Point
 from ..protocol.requests import EditTarget
 from .arguments import MakeEngine, folder, integer, progress, recipe_layers, report, told, with_places, write_json
 from .edit import edit_scan
+from .paths import scans_of, spare_inputs
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,23 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
 
     read_recipe(arguments.recipe)
     digest = _digest(arguments.recipe) or ""
-    names = [scan.stem for scan in arguments.scans]
+    scans = scans_of(arguments.scans)
+    names = [scan.stem for scan in scans]
     if len(set(names)) < len(names):
         arguments.misuse("two scans have the same name, and results are named after their scans")
     places: dict[str, dict[str, Point]] = {} if arguments.places is None else read_places(arguments.places)
     if unknown := sorted(set(places) - set(names)):
         arguments.misuse(f"{arguments.places} places edits on {unknown[0]:.80}, which is none of the scans")
-    target = folder(arguments.output)
+    meshes = [arguments.output / f"{name}.ply" for name in names]
+    records = [path.with_suffix(".done.json") for path in meshes]
+    written = [*meshes, *records, arguments.output / "batch.json"]
+    spare_inputs(written, [*scans, arguments.recipe, arguments.places])
+    folder(arguments.output)
     site = tuple(arguments.site)
     tasks = [
-        _Task(scan, target / f"{scan.stem}.ply", arguments.recipe, digest, arguments.remesh,
-              places.get(scan.stem, {}), arguments.device, arguments.threads, site)
-        for scan in arguments.scans
+        _Task(scan, mesh, arguments.recipe, digest, arguments.remesh, places.get(scan.stem, {}), arguments.device,
+              arguments.threads, site)
+        for scan, mesh in zip(scans, meshes, strict=True)
     ]  # fmt: skip
     results = []
     for task, result in zip(tasks, _results(tasks, arguments.workers, make_engine), strict=True):
@@ -80,8 +86,9 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         print(f"{task.scan}: {result['state']}{reason}", file=sys.stderr)
     counts = {state: sum(result["state"] == state for result in results) for state in ("done", "skipped", "failed")}
     summary: dict[str, Any] = {"recipe": str(arguments.recipe), **counts, "results": results}
-    write_json(target / "batch.json", summary)
-    report(arguments, summary, f"{target}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    write_json(arguments.output / "batch.json", summary)
+    said = ", ".join(f"{count} {state}" for state, count in counts.items())
+    report(arguments, summary, f"{arguments.output}: {said}")
     return 1 if counts["failed"] else 0
 
 

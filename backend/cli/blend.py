@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .arguments import MakeEngine, add_level, fit_options, folder, integer, progress, report, write_json
+from .paths import spare_inputs
 
 if TYPE_CHECKING:
     from ..edits.fitted_scan import FittedScan
@@ -33,6 +34,10 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     from ..formats.files import write_whole
     from ..formats.mesh_files import load_scan, save_mesh
 
+    digits = len(str(arguments.steps))
+    names = [f"blend-{number:0{digits}}.ply" for number in range(arguments.steps + 1)]
+    written = [arguments.output / name for name in (*names, "phase.svg", "blend.json")]
+    spare_inputs(written, [arguments.first, arguments.second])
     engine, options = make_engine(arguments.device, arguments.threads), fit_options(arguments)
 
     def fitted(path: Path) -> FittedScan:
@@ -45,10 +50,9 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         title = f"From {arguments.first.stem} to {arguments.second.stem}"
         swept = sweep_blend(found, arguments.steps, title, line.show)
         target, outputs = folder(arguments.output), []
-        digits = len(str(arguments.steps))
         for number, share in enumerate(np.linspace(0, 1, arguments.steps + 1).tolist()):
             line.show(number / arguments.steps, f"writing {share:.2f}")
-            path = target / f"blend-{number:0{digits}}.ply"
+            path = target / names[number]
             save_mesh(path, *found.world(share))
             outputs.append({"share": share, "output": str(path)})
         picture = swept.pop("picture")

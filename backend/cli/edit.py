@@ -22,8 +22,11 @@ from .arguments import (
     report,
     with_places,
 )
+from .paths import spare_inputs
 
 if TYPE_CHECKING:
+    from ..edits.apply import AppliedStack
+    from ..edits.stack import EditSession
     from ..engine import Engine
     from ..protocol.fit_options import FitOptions
     from ..protocol.recipe import Layer
@@ -50,6 +53,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
+    from ..formats.files import offset_path
     from ..formats.mesh_files import check_output
     from ..protocol.fit_options import FitOptions
     from ..protocol.recipe import Recipe, write_recipe
@@ -57,6 +61,9 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     if not (arguments.edit or arguments.set or arguments.recipe):
         arguments.misuse("give at least one --set or --edit, or a --recipe")
     check_output(arguments.output)
+    written = [arguments.output, offset_path(arguments.output), arguments.save_recipe]
+    read = [arguments.scan, arguments.mask, arguments.recipe, *(path for path, _ in arguments.edit)]
+    spare_inputs([path for path in written if path is not None], read)
     with progress(arguments.scan.name) as line:
         engine = make_engine(arguments.device, arguments.threads)
         model = engine.info().model_hash
@@ -98,14 +105,13 @@ def edit_scan(
     `with_masks`; remesh: write a new mesh of the solid that the moved one encloses, as deltas of the network always do.
     Raises OmomiError."""
     from ..edits.apply import apply_stack
-    from ..formats.mesh_files import save_mesh
     from ..protocol.requests import EditTarget, Outcome
 
     session = open_session(scan, engine, options, layers, line, target, *masks)
     strengths = [layer.strength for layer in layers]
     new = remesh or (target is EditTarget.FIT and session.stack.deltas(strengths))
     applied = apply_stack(session, strengths, Outcome.REMESHED if new else Outcome.CARRIED, engine.model, line.show)
-    save_mesh(output, applied.vertices, applied.faces, applied.sigma)
+    notes = save_edited(session, strengths, applied, scan, output, own=target is EditTarget.SCAN and not new)
     return {
         "scan": str(scan),
         "output": str(output),
@@ -113,7 +119,24 @@ def edit_scan(
         "faces": len(applied.faces),
         "layers": [layer.summary for layer in session.stack.layers],
         **applied.summary,
+        "notes": notes,
     }
+
+
+def save_edited(
+    session: EditSession, strengths: Sequence[float], applied: AppliedStack, scan: Path, output: Path, own: bool
+) -> list[str]:
+    """Write what edits made of a scan, with what the scan carries; own: as the scan's own file with other coordinates.
+    Returns sentences on what the file does not hold. Raises OmomiError."""
+    from ..edits.carried import carried_by_edit, invented_note
+    from ..formats.mesh_files import save_mesh, save_moved
+
+    raw = session.fitted.raw
+    if own:
+        return [*raw.notes, *save_moved(output, scan, raw, applied.vertices, applied.sigma)]
+    attributes = carried_by_edit(session, strengths, applied.vertices, applied.faces)
+    notes = save_mesh(output, applied.vertices, applied.faces, applied.sigma, attributes)
+    return [*raw.notes, *invented_note(attributes), *notes]
 
 
 def _elsewhere(recipe: Path, layers: Sequence[Layer], mask: Path | None) -> list[str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..formats.files import MESH_SUFFIXES
+from ..formats.files import MESH_SUFFIXES, offset_path
 from .arguments import MakeEngine, add_level, first_error, fit_options, folder, integer, one_of_many, progress, real
 from .output import disk_errors, print_json
+from .paths import names_many, scans_of, spare_inputs
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -21,7 +25,8 @@ MOST_VARIATIONS = 99
 
 def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     fit = verbs.add_parser("fit", parents=parents, help="fit scans and write closed meshes")
-    fit.add_argument("scans", nargs="+", type=Path, metavar="SCAN", help="PLY, OBJ, STL, GLB or NPZ")
+    scans = "PLY, OBJ, STL, GLB, NPZ or points; a folder or a pattern names many"
+    fit.add_argument("scans", nargs="+", type=Path, metavar="SCAN", help=scans)
     fit.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="a file, or a folder for several")
     add_level(fit)
     fit.add_argument("--denoise", type=real(-2, 2), metavar="-2..2", help="smooth more or less than estimated")
@@ -37,13 +42,15 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
-    outputs = _outputs(arguments)
+    scans = scans_of(arguments.scans)
+    outputs = _outputs(arguments, scans)
+    spare_inputs(_written(arguments, outputs), [*scans, arguments.profile])
     given = {name: getattr(arguments, name) for name in ("denoise", "fill") if getattr(arguments, name) is not None}
     pieces = {"keep_islands": not arguments.largest_only, "symmetry": not arguments.no_symmetry}
     options = replace(fit_options(arguments), **pieces, **given)
     engine = make_engine(arguments.device, arguments.threads)
     results: list[dict[str, Any]] = []
-    for scan, output in zip(arguments.scans, outputs, strict=True):
+    for scan, output in zip(scans, outputs, strict=True):
         written = [_numbered(output, number) for number in range(arguments.variations + 1)]
         with one_of_many(results, str(scan), {"scan": str(scan)}, lambda error: len(outputs) == 1):
             found = _fit(engine, scan, written, options, arguments.frames, arguments.profile)
@@ -51,6 +58,8 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
             for result in [] if arguments.json else found:
                 name, vertices, faces, level = (result[key] for key in ("output", "vertices", "faces", "level"))
                 print(f"{name}: {vertices} vertices, {faces} faces, level {level}")
+                for note in result["notes"]:
+                    print(note, file=sys.stderr)
     failed = first_error(results)
     if arguments.json:
         info = engine.info()
@@ -58,10 +67,10 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     return 1 if failed else 0
 
 
-def _outputs(arguments: argparse.Namespace) -> list[Path]:
+def _outputs(arguments: argparse.Namespace, scans: list[Path]) -> list[Path]:
     """Where each scan's mesh goes; ends the program with 2 when that makes no sense."""
-    scans, output = arguments.scans, arguments.output
-    if len(scans) == 1:
+    output = arguments.output
+    if len(scans) == 1 and (output.suffix.lower() in MESH_SUFFIXES or not names_many(arguments.scans[0])):
         if output.suffix.lower() not in MESH_SUFFIXES:
             arguments.misuse(f"OUT must end in one of {', '.join(MESH_SUFFIXES)}")
         return [output]
@@ -79,6 +88,24 @@ def _outputs(arguments: argparse.Namespace) -> list[Path]:
     return outputs
 
 
+def _written(arguments: argparse.Namespace, outputs: list[Path]) -> Iterator[Path]:
+    """All meshes that may be written."""
+    level = fit_options(arguments).level
+    for output in outputs:
+        for number in range(arguments.variations + 1):
+            own = _numbered(output, number)
+            yield own
+            yield offset_path(own)
+            if arguments.frames is not None:
+                # level 0 may come a second time
+                every = product(range(level + 2), range(level + 1))
+                yield from (_frame(arguments.frames, own, frame, of) for frame, of in every)
+
+
+def _frame(folder: Path, output: Path, number: int, level: int) -> Path:
+    return folder / f"{output.stem}-{number}-level{level}.ply"
+
+
 def _numbered(path: Path, number: int) -> Path:
     """NAME-1.ply beside NAME.ply, which has the number 0."""
     return path.with_stem(f"{path.stem}-{number}") if number else path
@@ -88,6 +115,7 @@ def _fit(
     engine: Engine, scan: Path, outputs: list[Path], options: FitOptions, frames: Path | None, profile: Path | None
 ) -> list[dict[str, Any]]:
     """Fit a scan and write it: the most likely completion first, then others, as many as there are outputs."""
+    from ..edits.carried import carried, invented_note
     from ..engine import prepare_scan
     from ..formats.mesh_files import check_output, load_scan, save_mesh
     from ..protocol.codec import jsonable
@@ -97,29 +125,34 @@ def _fit(
     for target in (outputs[0].parent, *([] if frames is None else [frames])):
         folder(target)
     with disk_errors(), progress(scan.name) as line:
-        prepared, prior = prepare_scan(engine, load_scan(scan), profile, line.show)
+        raw = load_scan(scan)
+        prepared, prior = prepare_scan(engine, raw, profile, line.show)
         for number, output in enumerate(outputs):
-            written: list[str] = []
+            written: list[Path] = []
 
-            def on_frame(mesh: FittedMesh, name: str = output.stem, written: list[str] = written) -> None:
+            def on_frame(mesh: FittedMesh, output: Path = output, written: list[Path] = written) -> None:
                 if frames is not None:
-                    path = frames / f"{name}-{len(written)}-level{mesh.level}.ply"
-                    save_mesh(path, mesh.vertices, mesh.faces, mesh.sigma)
-                    written.append(str(path))
+                    written.append(_frame(frames, output, len(written), mesh.level))
+                    save_mesh(written[-1], mesh.vertices, mesh.faces, mesh.sigma)
 
             fit = engine.fit(prepared, replace(options, variation=number), on_frame, line.show, engine.token(), prior)
             mesh = fit.mesh
-            save_mesh(output, mesh.vertices, mesh.faces, mesh.sigma)
+            attributes = carried(raw, prepared, mesh)
+            notes = save_mesh(output, mesh.vertices, mesh.faces, mesh.sigma, attributes)
+            if written and attributes is not None:
+                # the last frame is the result
+                save_mesh(written[-1], mesh.vertices, mesh.faces, mesh.sigma, attributes)
             results.append(
                 {
                     "scan": str(scan),
                     "output": str(output),
-                    "frames": written,
+                    "frames": [str(path) for path in written],
                     "vertices": len(mesh.vertices),
                     "faces": len(mesh.faces),
                     "level": mesh.level,
                     "stats": jsonable(fit.stats),
                     "report": jsonable(fit.report),
+                    "notes": [*raw.notes, *invented_note(attributes), *notes],
                 }
             )
     return results

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .arguments import MakeEngine, place, progress, report
+from .paths import spare_inputs
 
 GEARS = {
     "delta": "the network makes its new meshes",
@@ -42,6 +43,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         arguments.misuse(f"at most {MOST_EXAMPLES} examples")
     if arguments.output.suffix.lower() != EDIT:
         arguments.misuse(f"NAME must end in {EDIT}")
+    spare_inputs([arguments.output], [*arguments.before, *arguments.after])
     with progress(arguments.output.stem) as line:
         engine = make_engine(arguments.device, arguments.threads)
         model = engine.info().model_hash

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .arguments import MakeEngine, add_level, first_error, fit_options, one_of_many, progress, report
+from .paths import scans_of
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -29,8 +30,9 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     shipped_prior()
     engine = make_engine(arguments.device, arguments.threads)
     rows: list[dict[str, Any]] = []
-    for path in arguments.scans:
-        with one_of_many(rows, str(path), {"scan": str(path)}, lambda error: len(arguments.scans) == 1):
+    scans = scans_of(arguments.scans)
+    for path in scans:
+        with one_of_many(rows, str(path), {"scan": str(path)}, lambda error: len(scans) == 1):
             rows.append({"scan": str(path), **_scored(path, engine, arguments)})
     failed = first_error(rows)
     summary = {"model": engine.info().model_hash, "results": rows, **failed}

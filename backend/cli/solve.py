@@ -7,7 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..formats.files import offset_path
 from .arguments import MakeEngine, add_source, named, progress, report
+from .edit import save_edited
+from .paths import spare_inputs
 from .sweep import add_range, one_edit
 
 
@@ -24,18 +27,20 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     from ..edits.apply import apply_stack
     from ..edits.solve import MEASURES, solve_stack
-    from ..formats.mesh_files import check_output, save_mesh
+    from ..formats.mesh_files import check_output
     from ..protocol.requests import Outcome
 
     measure, value = arguments.until
     if measure not in MEASURES:
         arguments.misuse(f"there is no measure {measure}: there are {', '.join(MEASURES)}")
     check_output(arguments.output)
+    spare_inputs([arguments.output, offset_path(arguments.output)], [arguments.scan, arguments.mask, arguments.edit])
     with progress(arguments.scan.name) as line:
         session, low, high = one_edit(arguments, make_engine, line)
         solution = solve_stack(session, [0.0], 0, measure, value, line.show, low, high)
         applied = apply_stack(session, [solution.strength], Outcome.CARRIED, None, line.show)
-        save_mesh(arguments.output, applied.vertices, applied.faces, applied.sigma)
+        strengths, own = [solution.strength], arguments.keep_topology
+        notes = save_edited(session, strengths, applied, arguments.scan, arguments.output, own)
     summary = {
         "scan": str(arguments.scan),
         "output": str(arguments.output),
@@ -43,6 +48,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         "measure": measure,
         "wanted": value,
         **asdict(solution),
+        "notes": notes,
     }
     return report(
         arguments,

@@ -20,6 +20,7 @@ from .arguments import (
     report,
     write_json,
 )
+from .paths import spare_inputs
 
 if TYPE_CHECKING:
     from ..edits.stack import EditSession
@@ -70,6 +71,8 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     from ..edits.sweep import sweep_stack
     from ..formats.files import write_whole
 
+    written = [arguments.output / name for name in ("phase.svg", "sweep.json")]
+    spare_inputs(written, [arguments.scan, arguments.mask, arguments.edit])
     with progress(arguments.scan.name) as line:
         session, low, high = one_edit(arguments, make_engine, line)
         swept = sweep_stack(

@@ -14,10 +14,17 @@ from ..errors import ErrorCode, OmomiError
 
 MESH_SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".npz")
 """Of the meshes that Omomi reads and writes."""
+SCAN_SUFFIXES = (*MESH_SUFFIXES, ".gltf", ".off", ".xyz", ".asc", ".pts", ".pcd", ".las", ".laz", ".e57")
+"""Of the scans that it reads; the last three with the packages of the extra ``formats``."""
 
 
 class FormatError(ValueError):
     """What is wrong with the contents of a file, worded as the end of a sentence without its full stop."""
+
+
+def offset_path(path: Path) -> Path:
+    """Where the place of a mesh stands whose file cannot hold it, beside the mesh."""
+    return path.with_suffix(".offset.json")
 
 
 def require(holds: object, flaw: str) -> None:

@@ -3,9 +3,11 @@ reason. What is written stands whole or not at all."""
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -13,8 +15,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ErrorCode, OmomiError
-from .files import MESH_SUFFIXES, unreadable, whole_file
-from .ply import read_ply, write_ply
+from ..geometry.surface_attributes import SurfaceAttributes
+from .files import (
+    MESH_SUFFIXES,
+    SCAN_SUFFIXES,
+    FormatError,
+    offset_path,
+    read_bounded,
+    unreadable,
+    whole_file,
+    write_whole,
+)
+from .gltf import flattened, read_gltf, write_glb
+from .obj import moved_obj, read_obj, write_obj
+from .ply import moved_ply, read_ply, write_ply
+from .point_files import read_e57, read_las, read_off, read_pcd, read_points
 from .raw_scan import RawScan
 
 LARGEST_FILE = 2 << 30
@@ -22,25 +37,28 @@ LARGEST_FILE = 2 << 30
 LARGEST_UNPACKED = 4 << 30
 """Bytes of the arrays of an NPZ file, which may be compressed."""
 MOST_POINTS = 50_000_000
-_PRECISION = 1e-4
+PRECISION = 1e-4
 """Coordinates are written in double precision where single would move them by more than this share of the mesh."""
 
 
 def load_scan(path: Path) -> RawScan:
-    """Read a PLY, OBJ, STL, GLB or NPZ file, as the suffix says.
+    """Read a scan, as the suffix says: PLY, OBJ, STL, GLB, glTF, OFF, NPZ, points as text (XYZ, ASC, PTS) or PCD, and
+    LAS, LAZ or E57 with the packages of the extra ``formats``.
 
-    Polygons become triangles; several meshes become one, each where its scene puts it. Vertex normals are kept from
-    PLY and NPZ only: the other formats split vertices to hold them. So is the ``sigma`` that a fit has written.
-    NPZ holds ``points`` (n, 3), and if wanted ``normals`` (n, 3), ``faces`` (m, 3), ``to_sensor`` (n, 3) and ``sigma``
-    (n,); or range views in one frame: ``V0`` (n, 3), ``F0`` (m, 3), ``dir0`` (3,) towards the sensor, ``V1``, ...
+    Polygons become triangles; several meshes become one, each where its scene puts it. Points are those of the file in
+    its order, except that GLB and STL have points of their own on either side of a seam. Vertex normals are kept from
+    PLY, NPZ and files of points: the other formats split vertices to hold them. So is the ``sigma`` that a fit has
+    written. NPZ holds ``points`` (n, 3), and if wanted ``normals`` (n, 3), ``faces`` (m, 3), ``to_sensor`` (n, 3) and
+    ``sigma`` (n,); or range views in one frame: ``V0`` (n, 3), ``F0`` (m, 3), ``dir0`` (3,) towards the sensor, ``V1``,
+    ... Nothing that a file names is opened.
 
     Raises OmomiError: UNREADABLE_FILE (absent, unknown suffix, damaged), NOT_A_MESH (no mesh in it), EMPTY_SCAN,
     TOO_LARGE, BAD_OPTION (a package that is not installed).
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in MESH_SUFFIXES:
-        known = ", ".join(MESH_SUFFIXES)
+    if suffix not in _READERS:
+        known = ", ".join(SCAN_SUFFIXES)
         raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{path.name} has no suffix that Omomi reads ({known}).")
     try:
         size = os.stat(path).st_size
@@ -48,7 +66,7 @@ def load_scan(path: Path) -> RawScan:
             raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{path.name} is not a file.")
         if size > LARGEST_FILE:
             raise OmomiError(ErrorCode.TOO_LARGE, f"{path.name} is larger than {LARGEST_FILE >> 30} GB.")
-        scan = {".ply": _load_ply, ".npz": _load_npz}.get(suffix, _load_with_trimesh)(path)
+        scan = _READERS[suffix](path)
     except OmomiError:
         raise
     except FileNotFoundError as error:
@@ -57,8 +75,11 @@ def load_scan(path: Path) -> RawScan:
         raise unreadable(path.name, error.strerror or error) from error
     except MemoryError as error:
         raise OmomiError(ErrorCode.TOO_LARGE, f"{path.name} does not fit into memory.") from error
+    except FormatError as flaw:
+        raise unreadable(path.name, flaw) from flaw
     except Exception as error:  # readers fail in any way on damaged files; each means the same here
-        sentence = f"{path.name} is not a complete {suffix[1:].upper()} file: {error}."
+        reason = str(error).strip().split("\n")[0].rstrip(". ") or type(error).__name__
+        sentence = f"{path.name} is not a complete {suffix[1:].upper()} file: {reason}."
         raise OmomiError(ErrorCode.UNREADABLE_FILE, sentence, detail=repr(error)) from error
     if len(scan.points) == 0:
         raise OmomiError(ErrorCode.EMPTY_SCAN, f"{path.name} has no points.")
@@ -70,7 +91,32 @@ def load_scan(path: Path) -> RawScan:
 def _load_ply(path: Path) -> RawScan:
     ply = read_ply(path.read_bytes())
     faces = ply.faces if ply.faces is not None and len(ply.faces) else None
-    return RawScan(ply.vertices, faces, ply.normals, name=path.stem, sigma=ply.sigma)
+    attributes = ply.attributes
+    if faces is None and attributes is not None:
+        attributes = replace(attributes, uvs=None, materials=None, material_names=())
+    return RawScan(
+        ply.vertices, faces, ply.normals, name=path.stem, sigma=ply.sigma, attributes=attributes, notes=ply.notes
+    )
+
+
+def _load_obj(path: Path) -> RawScan:
+    obj = read_obj(path.read_bytes())
+    return RawScan(obj.vertices, obj.faces, obj.normals, name=path.stem, attributes=obj.attributes, notes=obj.notes)
+
+
+def _load_gltf(path: Path) -> RawScan:
+    trimesh = _trimesh(path)
+    points, faces, attributes = read_gltf(path.read_bytes(), trimesh)
+    return RawScan(points, faces if len(faces) else None, name=path.stem, attributes=attributes)
+
+
+def _load_stl(path: Path) -> RawScan:
+    trimesh = _trimesh(path)
+    with path.open("rb") as stream:
+        # Reading from a stream leaves trimesh no folder, so a file cannot make it open others.
+        scene = trimesh.load_scene(stream, file_type="stl", process=False)
+    points, faces, _ = flattened(scene)
+    return RawScan(points, faces if len(faces) else None, name=path.stem)
 
 
 def _load_npz(path: Path) -> RawScan:
@@ -99,47 +145,31 @@ def _joined_views(arrays: Mapping[str, np.ndarray], name: str) -> RawScan:
 
 
 def _trimesh(path: Path) -> ModuleType:
-    """The package that reads OBJ, STL and GLB and writes the last two; the extension comes without it.
+    """The package that reads STL and GLB and writes the first; the extension comes without it.
 
     Raises OmomiError(BAD_OPTION) where it is not installed.
     """
     try:
         import trimesh  # takes most of a second
     except ImportError as error:
-        sentence = f"{path.name} needs the Python package trimesh: install it, or use a PLY or NPZ file."
+        sentence = f"{path.name} needs the Python package trimesh: install it, or use a PLY, OBJ or NPZ file."
         raise OmomiError(ErrorCode.BAD_OPTION, sentence) from error
     return trimesh
 
 
-def _load_with_trimesh(path: Path) -> RawScan:
-    trimesh = _trimesh(path)
-    with path.open("rb") as stream:
-        # Reading from a stream leaves trimesh no folder, so a file cannot make it open others.
-        scene = trimesh.load_scene(stream, file_type=path.suffix[1:].lower(), process=False, skip_materials=True)
-    points, faces = _flattened(scene)
-    if not points:
-        raise OmomiError(ErrorCode.NOT_A_MESH, f"{path.name} holds no mesh and no points.")
-    every_face = np.concatenate(faces)
-    return RawScan(np.concatenate(points), every_face if len(every_face) else None, name=path.stem)
-
-
-def _flattened(scene) -> tuple[list[NDArray[np.float64]], list[NDArray]]:
-    """Points and faces of all meshes and point clouds of a scene, in world coordinates, faces counted on."""
-    points, faces, start = [], [], 0
-    for node in sorted(scene.graph.nodes_geometry):
-        transform, name = scene.graph[node]
-        geometry = scene.geometry[name]
-        corners = getattr(geometry, "faces", None)
-        if corners is None and type(geometry).__name__ != "PointCloud":
-            continue
-        local = np.asarray(geometry.vertices, np.float64)
-        points.append(local @ transform[:3, :3].T + transform[:3, 3])
-        triangles = np.zeros((0, 3), np.int64) if corners is None else np.asarray(corners, np.int64)
-        # A mirrored copy would turn its faces inside out.
-        triangles = triangles[:, ::-1] if np.linalg.det(transform[:3, :3]) < 0 else triangles
-        faces.append(triangles + start)
-        start += len(local)
-    return points, faces
+_READERS: dict[str, Callable[[Path], RawScan]] = {
+    ".ply": _load_ply,
+    ".obj": _load_obj,
+    ".stl": _load_stl,
+    ".glb": _load_gltf,
+    ".gltf": _load_gltf,
+    ".npz": _load_npz,
+    ".off": lambda path: read_off(path.read_bytes(), path.stem),
+    **dict.fromkeys((".xyz", ".asc", ".pts"), lambda path: read_points(path.read_bytes(), path.stem)),
+    ".pcd": lambda path: read_pcd(path.read_bytes(), path.stem),
+    **dict.fromkeys((".las", ".laz"), read_las),
+    ".e57": read_e57,
+}
 
 
 def check_output(path: Path) -> None:
@@ -148,47 +178,104 @@ def check_output(path: Path) -> None:
     if path.suffix.lower() not in MESH_SUFFIXES:
         known = ", ".join(MESH_SUFFIXES)
         raise OmomiError(ErrorCode.BAD_OPTION, f"{path.name} has no suffix that Omomi writes ({known}).")
-    if path.suffix.lower() in (".stl", ".glb"):
+    if path.suffix.lower() == ".stl":
         _trimesh(path)
 
 
-def save_mesh(path: Path, vertices: ArrayLike, faces: ArrayLike, sigma: ArrayLike | None = None) -> None:
-    """Write a mesh as the suffix says: .ply (binary), .obj, .stl, .glb or .npz.
+def save_mesh(
+    path: Path,
+    vertices: ArrayLike,
+    faces: ArrayLike,
+    sigma: ArrayLike | None = None,
+    attributes: SurfaceAttributes | None = None,
+) -> list[str]:
+    """Write a mesh as the suffix says: .ply (binary), .obj, .stl, .glb or .npz. Returns sentences on what the file does
+    not hold as it was given.
 
     vertices: (n, 3), world units; faces: (m, 3); sigma: (n,) uncertainty, world units, kept by PLY (vertex property)
-    and NPZ.
+    and NPZ; attributes: of this mesh; PLY keeps all of them, OBJ and GLB colours, texture coordinates and materials.
+    An STL file of a mesh far from the origin is written about the origin, with `offset_path` beside it, {"offset":
+    [x, y, z]}: its single precision would move the points by more than PRECISION.
     Raises OmomiError: BAD_OPTION as `check_output`, DISK (cannot write there; what was at ``path`` is untouched).
     """
     path = Path(path)
     check_output(path)
     points, triangles = np.asarray(vertices, np.float64).reshape(-1, 3), np.asarray(faces, np.int32).reshape(-1, 3)
     error_bars = None if sigma is None else np.asarray(sigma, np.float32).reshape(len(points))
+    suffix, notes = path.suffix.lower(), []
+    if attributes is not None:
+        attributes.check(len(points), len(triangles))
+    if suffix == ".stl" and needs_double(points):
+        offset = np.round((points.min(axis=0) + points.max(axis=0)) / 2)
+        points = points - offset
+        beside = offset_path(path)
+        write_whole(beside, (json.dumps({"offset": offset.tolist()}) + "\n").encode())
+        notes.append(
+            f"The mesh lies far from the origin, where STL is too coarse: {path.name} stands about the origin, and "
+            f"{beside.name} holds what to add to it ({', '.join(f'{along:.0f}' for along in offset)})."
+        )
+    if attributes and suffix in (".stl", ".npz"):
+        notes.append(f"{path.name} holds no colours, texture coordinates or materials: PLY, OBJ and GLB do.")
     with whole_file(path) as temporary, temporary.open("xb") as stream:
-        if path.suffix.lower() == ".npz":
+        if suffix == ".npz":
             extra = {} if error_bars is None else {"sigma": error_bars}
             np.savez(stream, points=points, faces=triangles, **extra)
         else:
-            stream.write(_encoded(path, points, triangles, error_bars))
+            stream.write(_encoded(path, points, triangles, error_bars, attributes))
+    return notes
 
 
 def _encoded(
-    path: Path, points: NDArray[np.float64], faces: NDArray[np.int32], sigma: NDArray[np.float32] | None
+    path: Path,
+    points: NDArray[np.float64],
+    faces: NDArray[np.int32],
+    sigma: NDArray[np.float32] | None,
+    attributes: SurfaceAttributes | None,
 ) -> bytes:
-    suffix = path.suffix.lower()
-    if suffix == ".ply":
-        extra = {} if sigma is None else {"sigma": sigma}
-        return write_ply(points if _needs_double(points) else points.astype(np.float32), faces, extra)
-    if suffix == ".obj":
-        lines = [f"v {x!r} {y!r} {z!r}" for x, y, z in points.tolist()]
-        lines += [f"f {a} {b} {c}" for a, b, c in (faces + 1).tolist()]
-        return ("\n".join(lines) + "\n").encode("ascii")
-    return _trimesh(path).Trimesh(points, faces, process=False).export(file_type=suffix[1:])
+    match path.suffix.lower():
+        case ".ply":
+            extra = {} if sigma is None else {"sigma": sigma}
+            stored = points if needs_double(points) else points.astype(np.float32)
+            return write_ply(stored, faces, extra, attributes)
+        case ".obj":
+            return write_obj(points, faces, attributes)
+        case ".glb":
+            return write_glb(points, faces, attributes)
+    return _trimesh(path).Trimesh(points, faces, process=False).export(file_type="stl")
 
 
-def _needs_double(points: NDArray[np.float64]) -> bool:
+def needs_double(points: NDArray[np.float64]) -> bool:
+    """Whether single precision would move points (n, 3) by more than PRECISION."""
     if len(points) == 0:
         return False
     moved = np.abs(points.astype(np.float32).astype(np.float64) - points).max()
-    return not bool(moved <= _PRECISION * np.ptp(points, axis=0).max())
+    return not bool(moved <= PRECISION * np.ptp(points, axis=0).max())
 
 
+def save_moved(path: Path, source: Path, scan: RawScan, vertices: NDArray, sigma: ArrayLike | None) -> list[str]:
+    """Write a scan with its points moved to (n, 3), as the file that it came from: PLY and OBJ stay as they are, line
+    by line, but for coordinates (and a PLY file's normals). Returns sentences, and raises OmomiError, as `save_mesh`.
+
+    source: the scan's file; sigma: (n,), for files that are written anew.
+    """
+    path, source = Path(path), Path(source)
+    check_output(path)
+    suffix = path.suffix.lower()
+    faces = np.zeros((0, 3), np.int32) if scan.faces is None else scan.faces
+    if suffix != source.suffix.lower() or suffix not in (".ply", ".obj"):
+        notes = save_mesh(path, vertices, faces, sigma, scan.attributes)
+        kept = ".ply and .obj files that come from such files"
+        return [*notes, f"{path.name} is written anew, in triangles: polygons, groups and lines stay in {kept}."]
+    data = read_bounded(source, LARGEST_FILE)
+    try:
+        if suffix == ".ply":
+            # loads scipy, which reading does without
+            from ..geometry.normals import normals_of
+
+            moved = moved_ply(data, vertices, normals_of(vertices - vertices.mean(axis=0), faces))
+        else:
+            moved = moved_obj(data, vertices)
+    except FormatError as flaw:
+        raise unreadable(source.name, flaw) from flaw
+    write_whole(path, moved)
+    return []

@@ -1,26 +1,30 @@
-"""PLY files, ASCII and binary, with triangles, quads and larger polygons mixed as Blender writes them.
-
-The header is checked against the length of the file before anything is allocated.
-Format: G. Turk, The PLY Polygon File Format (1994).
-"""
+"""PLY files: the mesh in them, with triangles and larger polygons mixed as Blender writes them, and all it carries."""
 
 from __future__ import annotations
 
-import warnings
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry.surface_attributes import SurfaceAttributes
+from ..geometry.triangulation import triangulate
 from .files import FormatError, require
+from .ply_elements import Columns, Element, ElementReader, Header, read_header
 
-_TYPES = {
-    "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4",
-    "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
-    "float": "f4", "double": "f8", "float32": "f4", "float64": "f8",
-}  # fmt: skip
-_LONGEST_HEADER = 1 << 16
+_COLOURS = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
+_UVS = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
+_NORMALS = ("nx", "ny", "nz")
+_SPLAT = ("f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "rot_0")
+"""Properties that tell a file of Gaussian splats."""
+_BAND_0 = 0.28209479177387814
+"""The constant spherical harmonic, 1 / (2 sqrt(pi))."""
+FAINTEST = 0.1
+"""Opacity below which a splat is haze around the surface rather than the surface. Chosen on splats of spheres."""
+MOST_VALUES = 64
+"""Numbers that a vertex may carry by name beside those that are known."""
 
 
 @dataclass(frozen=True)
@@ -28,216 +32,256 @@ class Ply:
     """What a PLY file holds of a mesh."""
 
     vertices: NDArray  # (n, 3) float64
-    faces: NDArray | None  # (m, 3) int64, polygons as fans; indices unchecked
+    faces: NDArray | None  # (m, 3), triangles of its polygons; indices unchecked; None where there are none
     normals: NDArray | None  # (n, 3) float64
     sigma: NDArray | None = None  # (n,) float64, as `mesh_files.save_mesh` writes it
-
-
-@dataclass(frozen=True)
-class _Property:
-    name: str
-    type: str
-    count_type: str | None  # of a list
-
-
-@dataclass(frozen=True)
-class _Element:
-    name: str
-    count: int
-    properties: tuple[_Property, ...]
-
-    def names(self) -> list[str]:
-        return [p.name for p in self.properties]
-
-    @property
-    def lists(self) -> list[int]:
-        """Which of its properties are lists."""
-        return [i for i, p in enumerate(self.properties) if p.count_type]
+    attributes: SurfaceAttributes | None = None
+    notes: tuple[str, ...] = ()  # sentences on what was left out
 
 
 def read_ply(data: bytes) -> Ply:
-    """Read the vertices and faces of a PLY file; other elements and properties are skipped. Raises FormatError."""
-    encoding, elements, start = _header(data)
-    order = "<" if "little" in encoding else ">"
-    body = _AsciiBody(data[start:]) if encoding == "ascii" else _BinaryBody(data, start, order)
-    vertices = faces = normals = sigma = None
-    for element in elements:
-        if element.name == "vertex":
-            columns = body.table(element)
-            require({"x", "y", "z"} <= columns.keys(), "its vertices have no x, y and z")
-            vertices = np.stack([columns[axis] for axis in "xyz"], axis=1)
-            if {"nx", "ny", "nz"} <= columns.keys():
-                normals = np.stack([columns[axis] for axis in ("nx", "ny", "nz")], axis=1)
-            sigma = columns.get("sigma")
-        elif element.name == "face":
-            faces = body.polygons(element)
-        elif vertices is not None and faces is not None:
-            break
-        else:
-            body.skip(element)
-    if vertices is None:
+    """Read the mesh of a PLY file: its vertices, its faces or triangle strips, and what they carry. Lists that are not
+    the corners of faces and elements that are no part of a mesh are stepped over. Raises FormatError."""
+    header = read_header(data)
+    found = _wanted(header, data)
+    if "vertex" not in found:
         raise FormatError("it has no vertices")
-    return Ply(vertices, faces, normals, sigma)
+    numbers = found["vertex"].numbers
+    require({"x", "y", "z"} <= numbers.keys(), "its vertices have no x, y and z")
+    if set(_SPLAT) <= numbers.keys() and "face" not in found:
+        return _splats(numbers)
+    vertices = _table(numbers, "xyz")
+    corners, sizes, triangles = _polygons(found, vertices)
+    attributes = SurfaceAttributes(
+        _colours(numbers),
+        _uvs(found, corners, triangles),
+        *_materials(found, header, sizes, triangles),
+        values=_values(numbers),
+    )
+    return Ply(
+        vertices,
+        None if triangles is None else corners.reshape(-1, 3) if np.all(sizes == 3) else corners[triangles],
+        _table(numbers, _NORMALS) if set(_NORMALS) <= numbers.keys() else None,
+        numbers["sigma"].astype(np.float64) if "sigma" in numbers else None,
+        attributes if attributes else None,
+        _left_out(found),
+    )
 
 
-def _header(data: bytes) -> tuple[str, list[_Element], int]:
-    end = data.find(b"end_header", 0, _LONGEST_HEADER)
-    require(data[:4].strip() == b"ply" and end >= 0, "it has no PLY header")
-    newline = data.find(b"\n", end)
-    require(newline >= 0, "it ends with its header")
-    encoding, elements = "", []
-    try:
-        for line in data[:end].decode("ascii", "replace").splitlines()[1:]:
-            match line.split():
-                case ["format", encoding, _]:
-                    pass
-                case ["element", name, count]:
-                    elements.append((name, int(count), []))
-                case ["property", "list", count_type, kind, name]:
-                    elements[-1][2].append(_Property(name, _TYPES[kind], _TYPES[count_type]))
-                case ["property", kind, name]:
-                    elements[-1][2].append(_Property(name, _TYPES[kind], None))
-    except (KeyError, ValueError, IndexError) as error:
-        raise FormatError(f"its header is damaged ({error})") from error
-    known = encoding in ("ascii", "binary_little_endian", "binary_big_endian")
-    require(known, "its header names no known format")
-    made = [_Element(name, count, tuple(properties)) for name, count, properties in elements]
-    require(all(element.count >= 0 for element in made), "its header is damaged")
-    return encoding, made, newline + 1
+def _wanted(header: Header, data: bytes) -> dict[str, Columns]:
+    """The elements of a mesh. What follows them is not read."""
+    body, found = ElementReader(header, data), {}
+    wanted = {one.name for one in header.elements} & {"vertex", "face", "tristrips"}
+    for element in header.elements:
+        if wanted <= found.keys():
+            break
+        columns = body.read(element)
+        found.setdefault(element.name, columns)
+    return {name: found[name] for name in wanted}
 
 
-class _BinaryBody:
-    def __init__(self, data: bytes, start: int, order: str) -> None:
-        self._data, self._at, self._order = data, start, order
-
-    def table(self, element: _Element) -> dict[str, NDArray[np.float64]]:
-        require(not element.lists, f"its {element.name} element holds lists")
-        record = np.dtype([(f"{i}", self._order + p.type) for i, p in enumerate(element.properties)])
-        start = self._at
-        self._at += record.itemsize * element.count
-        require(self._at <= len(self._data), "it ends in the middle")
-        rows = np.frombuffer(self._data, record, element.count, start)
-        return {name: rows[f"{i}"].astype(np.float64) for i, name in enumerate(element.names())}
-
-    def polygons(self, element: _Element) -> NDArray[np.int64]:
-        before, polygon, after = _split(element)
-        if element.count == 0:
-            return np.zeros((0, 3), np.int64)
-        head = np.dtype([(f"{i}", self._order + p.type) for i, p in enumerate(before)])
-        tail = sum(np.dtype(p.type).itemsize for p in after)
-        count_type, kind = np.dtype(self._order + str(polygon.count_type)), np.dtype(self._order + polygon.type)
-        start = self._at + head.itemsize
-        require(start + count_type.itemsize <= len(self._data), "it ends in the middle")
-        first = int(np.frombuffer(self._data, count_type, 1, start)[0])
-        record = np.dtype(
-            [("head", f"V{head.itemsize}"), ("n", count_type), ("i", kind, (first,)), ("tail", f"V{tail}")]
-        )
-        if self._at + record.itemsize * element.count <= len(self._data):
-            rows = np.frombuffer(self._data, record, element.count, self._at)
-            if np.all(rows["n"] == first):
-                self._at += record.itemsize * element.count
-                return _fans([rows["i"].astype(np.int64)])
-        return self._mixed(element.count, head.itemsize, count_type, kind, tail)
-
-    def _mixed(self, count: int, head: int, count_type: np.dtype, kind: np.dtype, tail: int) -> NDArray[np.int64]:
-        """Polygons of different sizes: the start of one follows from the sizes of all before it."""
-        starts, sizes = np.empty(count, np.int64), np.empty(count, np.int64)
-        at, data, width, step = self._at + head, self._data, count_type.itemsize, kind.itemsize
-        order = "little" if self._order == "<" else "big"
-        end = len(data) - width
-        for row in range(count):
-            if at > end:
-                raise FormatError("it ends in the middle")
-            size = int.from_bytes(data[at : at + width], order)
-            starts[row], sizes[row] = at + width, size
-            at += width + size * step + tail + head
-        self._at = at - head
-        require(self._at <= len(data), "it ends in the middle")
-        raw = np.frombuffer(data, np.uint8)
-        polygons = []
-        for size in np.unique(sizes):
-            bytes_at = starts[sizes == size][:, None] + np.arange(size * step)
-            polygons.append(raw[bytes_at].view(kind).astype(np.int64))
-        return _fans(polygons)
-
-    def skip(self, element: _Element) -> None:
-        require(not element.lists, f"its {element.name} element comes before the faces and holds lists")
-        self.table(element)
+def _table(numbers: Mapping[str, NDArray], names: Sequence[str]) -> NDArray[np.float64]:
+    table = np.empty((len(numbers[names[0]]), len(names)))
+    for column, name in enumerate(names):
+        table[:, column] = numbers[name]
+    return table
 
 
-class _AsciiBody:
-    def __init__(self, text: bytes) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", DeprecationWarning)
-            try:
-                self._numbers = np.fromstring(text.decode("ascii", "replace"), sep=" ")
-            except (ValueError, DeprecationWarning) as error:
-                raise FormatError("it holds something that is no number") from error
-        self._at = 0
-
-    def table(self, element: _Element) -> dict[str, NDArray[np.float64]]:
-        require(not element.lists, f"its {element.name} element holds lists")
-        start, width = self._at, len(element.properties)
-        self._at += element.count * width
-        require(self._at <= len(self._numbers), "it ends in the middle")
-        rows = self._numbers[start : self._at].reshape(element.count, width)
-        return dict(zip(element.names(), rows.T, strict=True))
-
-    skip = table
-
-    def polygons(self, element: _Element) -> NDArray[np.int64]:
-        before, _, after = _split(element)
-        numbers, at = self._numbers, self._at
-        starts, sizes = np.empty(element.count, np.int64), np.empty(element.count, np.int64)
-        for row in range(element.count):
-            at += len(before)
-            if at >= len(numbers):
-                raise FormatError("it ends in the middle")
-            size = numbers[at]
-            if not (0 <= size <= len(numbers)):
-                raise FormatError("its faces are damaged")
-            starts[row], sizes[row] = at + 1, size
-            at += 1 + int(size) + len(after)
-        require(at <= len(numbers), "it ends in the middle")
-        self._at = at
-        return _fans([numbers[starts[sizes == n][:, None] + np.arange(n)].astype(np.int64) for n in np.unique(sizes)])
-
-def _split(element: _Element) -> tuple[tuple[_Property, ...], _Property, tuple[_Property, ...]]:
-    """The properties before the list of corners, that list, and those after it."""
-    corners = [i for i in element.lists if element.properties[i].name in ("vertex_indices", "vertex_index")]
-    require(corners and len(element.lists) == 1, "its faces are not one list of corners each")
-    at = corners[0]
-    return element.properties[:at], element.properties[at], element.properties[at + 1 :]
+def _polygons(
+    found: Mapping[str, Columns], vertices: NDArray
+) -> tuple[NDArray, NDArray[np.int64], NDArray[np.int64] | None]:
+    """Corners (c,) of all polygons, the polygons' sizes (p,) and triangles (t, 3) of places in the corners."""
+    lists = found["face"].lists if "face" in found else {}
+    named = [name for name in lists if name.startswith("vert")]
+    whole = [name for name in lists if lists[name].values.dtype.kind in "iu"]
+    if named or len(whole) == 1:
+        polygon = lists[(named or whole)[0]]
+        corners, sizes = polygon.values, np.asarray(polygon.sizes, np.int64)
+        if corners.dtype.kind == "f" or corners.dtype.itemsize == 8:
+            with np.errstate(invalid="ignore"):
+                corners = corners.astype(np.int64)
+        try:
+            return corners, sizes, triangulate(vertices, corners, sizes) if len(sizes) else None
+        except ValueError as error:
+            raise FormatError(error) from error
+    require(not lists, "its faces are not one list of corners each")
+    if "tristrips" in found:
+        strips = next(iter(found["tristrips"].lists.values()), None)
+        if strips is not None:
+            triangles = _strip_triangles(strips.values.astype(np.int64), np.asarray(strips.sizes, np.int64))
+            return triangles.reshape(-1), np.full(len(triangles), 3), np.arange(triangles.size).reshape(-1, 3)
+    return np.zeros(0, np.int64), np.zeros(0, np.int64), None
 
 
-def _fans(polygons: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Triangles (m, 3) of polygons, given as tables (p, size) by size. Points and lines give none."""
-    triangles = [
-        np.stack([table[:, 0], table[:, i], table[:, j]], axis=1)
-        for table in polygons
-        for i, j in pairwise(range(1, table.shape[1]))
-    ]
-    return np.concatenate(triangles) if triangles else np.zeros((0, 3), np.int64)
+def _strip_triangles(values: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Triangles (t, 3) of strips, one after another, that end with their list or at -1; every other one is turned."""
+    begins = np.zeros(len(values), bool)
+    begins[(np.cumsum(sizes) - sizes)[sizes > 0]] = True
+    begins[1:] |= values[:-1] < 0
+    place = np.arange(len(values))
+    step = place - np.maximum.accumulate(np.where(begins, place, 0))
+    last = place[2:][(step[2:] >= 2) & (values[2:] >= 0)]
+    turned = step[last] % 2 == 1
+    a, b, c = values[last - 2], values[last - 1], values[last]
+    return np.stack([np.where(turned, b, a), np.where(turned, a, b), c], axis=1)
 
 
-def write_ply(vertices: NDArray, faces: NDArray[np.int32], extra: dict[str, NDArray[np.float32]]) -> bytes:
+def _colours(numbers: Mapping[str, NDArray]) -> NDArray[np.uint8] | None:
+    """Colours (n, 3 or 4) of 0 to 255, whatever the file counts them in."""
+    for names in _COLOURS:
+        if set(names) <= numbers.keys():
+            names = (*names, *(name for name in ("alpha", "diffuse_alpha", "a") if name in numbers))[:4]
+            return as_bytes(np.stack([numbers[name] for name in names], axis=1))
+    return None
+
+
+def as_bytes(colours: NDArray) -> NDArray[np.uint8]:
+    """Colours in bytes: fractions count to 1 and 16 bits to 65535, unless they are bytes in another type."""
+    if colours.dtype == np.uint8:
+        return colours
+    finite = np.nan_to_num(colours.astype(np.float64), posinf=0, neginf=0)
+    most = finite.max(initial=0)
+    unit = 255.0 if colours.dtype.kind == "f" and most <= 1 else 255 / 65535 if most > 255 else 1.0
+    return np.clip(np.rint(finite * unit), 0, 255).astype(np.uint8)
+
+
+def _uvs(found: Mapping[str, Columns], corners: NDArray, triangles: NDArray | None) -> NDArray[np.float32] | None:
+    """Texture coordinates (t, 3, 2) of corners: of the faces' own lists, else of the vertices."""
+    if triangles is None or not len(triangles):
+        return None
+    own = found["face"].lists.get("texcoord") if "face" in found else None
+    if own is not None and len(own.values) == 2 * len(corners):
+        return own.values.reshape(-1, 2)[triangles].astype(np.float32)
+    numbers = found["vertex"].numbers
+    for names in _UVS:
+        if set(names) <= numbers.keys():
+            table = _table(numbers, names)
+            inside = corners.min() >= 0 and corners.max() < len(table)
+            return table[corners[triangles]].astype(np.float32) if inside else None
+    return None
+
+
+def _materials(
+    found: Mapping[str, Columns], header: Header, sizes: NDArray, triangles: NDArray | None
+) -> tuple[NDArray[np.int32] | None, tuple[str, ...]]:
+    """Materials (t,) of triangles, and their names: those of the texture files, where the file says them."""
+    numbers = found["face"].numbers if "face" in found else {}
+    name = next((name for name in ("texnumber", "material_index", "material_indices") if name in numbers), None)
+    if name is None or triangles is None or len(numbers[name]) != len(sizes):
+        return None, ()
+    number = np.nan_to_num(numbers[name].astype(np.float64)).clip(0, 1 << 30).astype(np.int64)
+    used, rows = np.unique(number, return_inverse=True)
+    lines = [re.match(r"comment\s+(?:TextureFile|Material)\s+(.+)", line) for line in header.comments]
+    said = [line[1] for line in lines if line]
+    names = tuple(said[row] if row < len(said) else f"material{row}" for row in used.tolist())
+    return np.repeat(rows.reshape(-1), np.maximum(sizes - 2, 0)).astype(np.int32), names
+
+
+def _values(numbers: Mapping[str, NDArray]) -> dict[str, NDArray[np.float32]]:
+    """What else the vertices carry."""
+    known = {*"xyz", *_NORMALS, "sigma", "alpha", "diffuse_alpha", *(n for names in _COLOURS + _UVS for n in names)}
+    names = [name for name in numbers if name not in known and name.isprintable()][:MOST_VALUES]
+    with np.errstate(over="ignore"):
+        return {name: numbers[name].astype(np.float32) for name in names}
+
+
+def _left_out(found: Mapping[str, Columns]) -> tuple[str, ...]:
+    if "face" in found and {"red", "green", "blue"} <= found["face"].numbers.keys():
+        return ("Its faces have colours, which are not kept: only those of vertices are.",)
+    return ()
+
+
+def _splats(numbers: Mapping[str, NDArray]) -> Ply:
+    """Gaussian splats as coloured points, without those that are nearly transparent (Kerbl et al., 3D Gaussian
+    Splatting, 2023: opacity is a logit, colour the lowest band of spherical harmonics)."""
+    with np.errstate(over="ignore"):
+        opacity = 1 / (1 + np.exp(-numbers["opacity"].astype(np.float64)))
+    kept = opacity >= FAINTEST
+    colours = 0.5 + _BAND_0 * _table(numbers, _SPLAT[:3])[kept]
+    faint = f"{(~kept).sum():,} of {len(kept):,} that are less than {FAINTEST:.0%} opaque"
+    note = f"It holds Gaussian splats: their middles are read as points, without {faint}."
+    colours = np.clip(np.rint(np.nan_to_num(colours) * 255), 0, 255).astype(np.uint8)
+    return Ply(_table(numbers, "xyz")[kept], None, None, None, SurfaceAttributes(colours), (note,))
+
+
+def write_ply(
+    vertices: NDArray,
+    faces: NDArray[np.int32],
+    extra: Mapping[str, NDArray],
+    attributes: SurfaceAttributes | None = None,
+) -> bytes:
     """A binary little-endian PLY file.
 
-    vertices: (n, 3) float32 or float64; faces: (m, 3); extra: named (n,) vertex properties.
+    vertices: (n, 3) float32 or float64; faces: (m, 3); extra: named (n,) vertex properties, written as float;
+    attributes: of this mesh.
     """
+    carried = SurfaceAttributes() if attributes is None else attributes
     kind = "f8" if vertices.dtype == np.float64 else "f4"
-    columns = [("x", kind), ("y", kind), ("z", kind), *((name, "f4") for name in extra)]
-    rows = np.empty(len(vertices), [(name, "<" + t) for name, t in columns])
-    for axis, name in enumerate("xyz"):
-        rows[name] = vertices[:, axis]
-    for name, values in extra.items():
+    extra = {**carried.values, **extra}
+    points: list[tuple[str, str, NDArray]] = [(name, kind, vertices[:, axis]) for axis, name in enumerate("xyz")]
+    points += [(name, "f4", values) for name, values in extra.items()]
+    if carried.colours is not None:
+        channels = ("red", "green", "blue", "alpha")
+        points += [(name, "u1", column) for name, column in zip(channels, carried.colours.T, strict=False)]
+    fields: list[tuple] = [("count", "u1"), ("corners", "<i4", (3,))]
+    columns: dict[str, object] = {"count": 3, "corners": faces}
+    lines = ["property list uchar int vertex_indices"]
+    if carried.uvs is not None:
+        fields += [("pairs", "u1"), ("texcoord", "<f4", (6,))]
+        columns |= {"pairs": 6, "texcoord": carried.uvs.reshape(-1, 6)}
+        lines.append("property list uchar float texcoord")
+    if carried.materials is not None:
+        fields.append(("texnumber", "<i4"))
+        columns["texnumber"] = carried.materials
+        lines.append("property int texnumber")
+    if carried.invented is not None:
+        fields.append(("invented", "u1"))
+        columns["invented"] = carried.invented
+        lines.append("property uchar invented")
+    rows = np.empty(len(vertices), [(name, "<" + t) for name, t, _ in points])
+    for name, _, values in points:
         rows[name] = values
-    polygons = np.empty(len(faces), [("n", "u1"), ("i", "<i4", (3,))])
-    polygons["n"], polygons["i"] = 3, faces
-    words = {"f4": "float", "f8": "double"}
+    polygons = np.empty(len(faces), fields)
+    for name, values in columns.items():
+        polygons[name] = values
+    words = {"f4": "float", "f8": "double", "u1": "uchar"}
     header = [
-        "ply", "format binary_little_endian 1.0", f"element vertex {len(rows)}",
-        *(f"property {words[t]} {name}" for name, t in columns),
-        f"element face {len(polygons)}", "property list uchar int vertex_indices", "end_header", "",
+        "ply", "format binary_little_endian 1.0",
+        *(f"comment Material {name}" for name in carried.material_names),
+        f"element vertex {len(rows)}", *(f"property {words[t]} {name}" for name, t, _ in points),
+        f"element face {len(polygons)}", *lines, "end_header", "",
     ]  # fmt: skip
-    return "\n".join(header).encode("ascii") + rows.tobytes() + polygons.tobytes()
+    return "\n".join(header).encode("utf-8") + rows.tobytes() + polygons.tobytes()
+
+
+def moved_ply(data: bytes, vertices: NDArray, normals: NDArray) -> bytes:
+    """The PLY file ``data`` with its vertices at (n, 3) and, where it has normals, with these (n, 3); all else as it
+    is, byte for byte. Raises FormatError."""
+    header = read_header(data)
+    body = ElementReader(header, data)
+    columns = {**dict(zip("xyz", vertices.T, strict=True)), **dict(zip(_NORMALS, normals.T, strict=True))}
+    vertex = _skipped_to_vertices(header, body)
+    require(vertex.count == len(vertices), "it has another number of vertices")
+    places = body.places(vertex, tuple(columns))
+    if header.encoding == "ascii":
+        parts = re.split(rb"(\s+)", data[header.start :])
+        begin = 0 if parts[0] else 2
+        for name, at in places.items():
+            for place, value in zip(at.tolist(), columns[name].tolist(), strict=True):
+                parts[begin + 2 * place] = repr(value).encode("ascii")
+        return data[: header.start] + b"".join(parts)
+    types = {one.name: one.type for one in vertex.properties}
+    moved = np.frombuffer(data, np.uint8).copy()
+    for name, at in places.items():
+        kind = np.dtype((">" if "big" in header.encoding else "<") + types[name])
+        raw = np.ascontiguousarray(columns[name].astype(kind)).view(np.uint8).reshape(-1, kind.itemsize)
+        moved[at[:, None] + np.arange(kind.itemsize)] = raw
+    return moved.tobytes()
+
+
+def _skipped_to_vertices(header: Header, body: ElementReader) -> Element:
+    for element in header.elements:
+        if element.name == "vertex":
+            return element
+        body.read(element)
+    raise FormatError("it has no vertices")

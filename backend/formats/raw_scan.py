@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
+from ..geometry.surface_attributes import SurfaceAttributes
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class RawScan:
     sigma: NDArray | None = None
     """(n,) float32, one standard deviation of the surface at each point, world units, where it is known, as for a mesh
     that a fit made; NaN at points where it is not."""
+    attributes: SurfaceAttributes | None = None  # of these points and faces, as the file has them
+    notes: tuple[str, ...] = ()  # sentences on what the reader left out of it
 
     def __post_init__(self) -> None:
         points = self._table("points", self.points, np.float64)
@@ -41,12 +44,16 @@ class RawScan:
             # what is beyond single precision is as good as unknown
             with np.errstate(over="ignore"):
                 object.__setattr__(self, "sigma", np.ascontiguousarray(sigma, np.float32))
-        if self.faces is None:
-            return
-        faces = np.asarray(self.faces)
-        if faces.size and (faces.min() < 0 or faces.max() >= len(points)):
-            raise OmomiError(ErrorCode.NOT_A_MESH, f"{self.name} has faces that refer to points it does not have.")
-        self._table("faces", faces, np.int32)
+        if self.faces is not None:
+            faces = np.asarray(self.faces)
+            if faces.size and (faces.min() < 0 or faces.max() >= len(points)):
+                raise OmomiError(ErrorCode.NOT_A_MESH, f"{self.name} has faces that refer to points it does not have.")
+            self._table("faces", faces, np.int32)
+        if self.attributes is not None:
+            try:
+                self.attributes.check(len(points), 0 if self.faces is None else len(self.faces))
+            except ValueError as error:
+                raise OmomiError(ErrorCode.NOT_A_MESH, f"{self.name} has {error}.") from error
 
     def _table(self, field: str, value: object, dtype: type) -> NDArray | None:
         """Store ``value`` as an (n, 3) array of ``dtype``."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
 from .nearest import Nearest, closest_on_triangles, nearest_on_mesh
 from .normals import unit_normals
+from .surface_attributes import SurfaceAttributes
 
+NEIGHBOURS = 6
+"""Bare points whose mean a place of the new mesh takes: they are noisy, and the mesh runs through their middle."""
+GAP = 4.0
+"""A place farther from bare points than this many times their spacing has no point of its own."""
 STRETCH = 3.0
 """UVs that change this many times faster over a face than over the faces that they come from have crossed a seam."""
 
@@ -107,6 +113,25 @@ class Transfer:
         found[astray] = _mixed(uvs[home], _on_plane(triangles[home], places[astray], own[astray]))
         return found.reshape(-1, 3, 2).astype(np.float32)
 
+    def attributes(self, given: SurfaceAttributes, reach: float) -> SurfaceAttributes:
+        """Attributes of the target from those of the source. Where the target is farther than ``reach`` from the source
+        it is marked as invented: the nearest point is on the source's border then, so it takes the border's colour.
+        """
+        colours = None if given.colours is None else _as_colours(self.vertex_values(given.colours))
+        invented = np.zeros(len(self.faces), bool)
+        if len(self.faces):
+            invented = (self._vertices.distance > reach)[self.faces].all(axis=1)
+            if given.invented is not None:
+                invented |= self.face_values(given.invented)
+        return replace(
+            given,
+            colours=colours,
+            uvs=None if given.uvs is None else self.corner_uvs(given.uvs),
+            materials=None if given.materials is None else self.face_values(given.materials),
+            values={name: self.vertex_values(value[:, None])[:, 0] for name, value in given.values.items()},
+            invented=invented,
+        )
+
     def _matching(self, values: NDArray, count: int, kind: str) -> NDArray:
         if len(values) != count:
             raise ValueError(f"{len(values)} values for {count} {kind}")
@@ -132,6 +157,37 @@ class Transfer:
         corner = self.faces.reshape(-1)
         sums = [np.bincount(corner, axis, minlength=len(self.vertices)) for axis in of_faces.T]
         return np.stack(sums, axis=1).astype(np.float64)
+
+
+def point_attributes(
+    given: SurfaceAttributes, points: NDArray, vertices: NDArray, faces: NDArray, reach: float
+) -> SurfaceAttributes:
+    """Attributes of a mesh, vertices (w, 3) and faces (k, 3), from those of bare points (n, 3): at each vertex the mean
+    of the nearest ones, nearer ones counting more. As `Transfer.attributes` it marks what is farther than ``reach`` and
+    than the points are from each other; points that are not finite count for nothing."""
+    known = np.flatnonzero(np.isfinite(points).all(axis=1))
+    tree = KDTree(points[known])
+    count = min(NEIGHBOURS, len(known))
+    distance, row = tree.query(vertices, k=[*range(1, count + 1)])
+    some = points[known[:: max(1, len(known) // 1000)]]
+    spacing = float(np.median(tree.query(some, k=[min(2, len(known))])[0]))
+    share = 1 / (distance + 0.5 * spacing + 1e-300)
+    share /= share.sum(axis=1, keepdims=True)
+
+    def mean(values: NDArray) -> NDArray[np.float32]:
+        table = values.reshape(len(values), -1).astype(np.float64)[known[row]]
+        return np.einsum("nk,nka->na", share, table).astype(np.float32)
+
+    far = distance[:, 0] > max(reach, GAP * spacing)
+    return SurfaceAttributes(
+        None if given.colours is None else _as_colours(mean(given.colours)),
+        values={name: mean(value)[:, 0] for name, value in given.values.items()},
+        invented=far[faces].all(axis=1),
+    )
+
+
+def _as_colours(values: NDArray) -> NDArray[np.uint8]:
+    return np.clip(np.rint(np.nan_to_num(values)), 0, 255).astype(np.uint8)
 
 
 def label_charts(faces: NDArray, uvs: NDArray) -> NDArray[np.intp]:

@@ -13,6 +13,8 @@ from .normals import unit_normals
 
 FAN = 8
 """Children of a node of the tree of boxes."""
+NEAREST = 16
+"""Triangles that are tried before the tree of boxes: about those around a corner and around its neighbours."""
 CHUNK = 1 << 14
 """Queries that go down the tree together."""
 MOST_PAIRS = 1 << 16
@@ -98,7 +100,8 @@ def closest_on_triangles(corners: NDArray, points: NDArray) -> tuple[NDArray[np.
         w = (square[:, 0] * last - mixed * second) / area
         (inside,) = np.nonzero((area > 0) & (v >= 0) & (w >= 0) & (v + w <= 1))
     v, w = v[inside], w[inside]
-    foot = np.stack([1 - v - w, v, w], axis=1)
+    # rounding may bring the first below 0 where the sum of the others is 1
+    foot = np.stack([np.maximum(1 - v - w, 0), v, w], axis=1)
     height = _distance(corners[inside], points[inside], foot)
     nearer = height < distance[inside]
     barycentric[inside[nearer]], distance[inside[nearer]] = foot[nearer], height[nearer]
@@ -131,6 +134,8 @@ class _Tree:
     normals: NDArray[np.float64]  # (m, 3), or (m, 0) where direction does not count
     penalty: float  # added to the distance of a triangle that is turned away
     centres: KDTree  # of the triangles, with their normals: its answer bounds the search
+    places: KDTree  # of the triangles' centres alone
+    radius: NDArray[np.float64]  # (m,), from a triangle's centre to its farthest corner
     levels: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
     """From the root down to the triangles: the lowest and highest corners (g, FAN, d + 3) of the boxes around places
     and normals of each group's children."""
@@ -138,7 +143,10 @@ class _Tree:
 
     @classmethod
     def of(cls, corners: NDArray, normals: NDArray, penalty: float) -> _Tree:
-        centres = KDTree(np.concatenate([corners.mean(axis=1), penalty * normals], axis=1))
+        middles = corners.mean(axis=1)
+        centres = KDTree(np.concatenate([middles, penalty * normals], axis=1))
+        places = KDTree(middles) if normals.shape[1] else centres
+        radius = np.linalg.norm(corners - middles[:, None], axis=2).max(axis=1)
         order = np.asarray(centres.indices)  # neighbours stand together in the leaves
         low = np.concatenate([corners.min(axis=1), normals], axis=1)[order]
         high = np.concatenate([corners.max(axis=1), normals], axis=1)[order]
@@ -147,15 +155,34 @@ class _Tree:
             low, high = _grouped(low, ABSENT), _grouped(high, -ABSENT)
             levels.append((low, high))
             if len(low) == 1:
-                return cls(corners, normals, penalty, centres, tuple(reversed(levels)), order)
+                return cls(corners, normals, penalty, centres, places, radius, tuple(reversed(levels)), order)
             low, high = low.min(axis=1), high.max(axis=1)
 
     def nearest(self, points: NDArray, facing: NDArray) -> Nearest:
         """Nearest triangles to points (n, d); facing: (n, 3) or (n, 0)."""
         # Any triangle's cost bounds the search; boxes that are farther hold nothing better.
-        face = self.centres.query(np.concatenate([points, self.penalty * facing], axis=1))[1]
+        count = min(NEAREST, len(self.corners))
+        apart, near = self.places.query(points, k=[*range(1, count + 1)])
+        face = np.array(near[:, 0])
         barycentric, distance, cost = self._cost(points, facing, face)
-        stack = [(0, np.arange(len(points)), np.zeros(len(points), np.intp))]
+
+        def tried(rows: NDArray, some: NDArray) -> None:
+            """Keeps one triangle for each of some queries where it is better."""
+            b, d, c = self._cost(points[rows], facing[rows], some)
+            better = c < cost[rows]
+            rows = rows[better]
+            face[rows], barycentric[rows], distance[rows], cost[rows] = some[better], b[better], d[better], c[better]
+
+        for place, some in zip(apart.T[1:], near.T[1:], strict=True):
+            rows = np.flatnonzero(place - self.radius[some] < cost)
+            tried(rows, some[rows])
+        # only where a triangle beyond these may be better, which on a mesh of even faces is seldom
+        reached = apart[:, -1] - self.radius.max() < cost
+        open_ = np.flatnonzero(reached) if count < len(self.corners) else np.zeros(0, np.intp)
+        if facing.shape[1] and len(open_):
+            both = np.concatenate([points[open_], self.penalty * facing[open_]], axis=1)
+            tried(open_, np.asarray(self.centres.query(both)[1]))
+        stack = [(0, open_, np.zeros(len(open_), np.intp))]
         while stack:
             depth, query, node = stack.pop()
             if depth == len(self.levels):

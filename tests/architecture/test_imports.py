@@ -31,7 +31,8 @@ LAYERS = (
 BESIDE = {
     # What the add-on imports stays free of everything but the standard library and numpy.
     "protocol": {"formats"},
-    "formats": set[str](),
+    # Readers divide polygons into triangles.
+    "formats": {"geometry"},
     "geometry": set[str](),
     "registration": {"geometry"},
     # A request asks for the page of the audit.

@@ -1,0 +1,180 @@
+"""Files of points: text (XYZ, ASC, PTS), PCD, and OFF, which has polygons too; LAS, LAZ and E57 by packages."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ErrorCode, OmomiError
+from ..geometry.surface_attributes import SurfaceAttributes
+from ..geometry.triangulation import triangulate
+from .files import FormatError, require
+from .ply import as_bytes
+from .raw_scan import RawScan
+
+_NUMBER = rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf)"
+_ROW = re.compile(rb"\s*(?:%s)(?:[\s,;]+(?:%s))+[\s,;]*" % (_NUMBER, _NUMBER), re.IGNORECASE)
+MOST_TITLES = 1000
+"""Lines at the start that may be something else than numbers."""
+UNIT = 0.02
+"""Three columns are normals where their lengths differ from 1 by less than this: files have three digits or more."""
+
+
+def read_points(data: bytes, name: str) -> RawScan:
+    """A table of numbers, a point in each line: x y z, then, if wanted, one number, and then colours or normals.
+
+    Lines at the start that are no such table, such as PTS's count and titles, are stepped over. Raises FormatError.
+    """
+    lines = [line for line in data.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip()]
+    first = next((row for row, line in enumerate(lines[:MOST_TITLES]) if _ROW.fullmatch(line)), None)
+    if first is None:
+        raise FormatError("it has no line of numbers")
+    lines = lines[first:]
+    width = len(re.split(rb"[\s,;]+", lines[0].strip(b" \t,;")))
+    require(width >= 3, "its lines have less than three numbers")
+    # one line alone may hold a count, as between the parts of a PTS file
+    text = b"\n".join(line for line in lines if len(line.split()) != 1 or b"," in line or b";" in line)
+    text = text.replace(b",", b" ").replace(b";", b" ")
+    try:
+        table = np.loadtxt(io.BytesIO(text), np.float64, comments=("#", "//"), ndmin=2)
+    except ValueError as error:
+        raise FormatError("its lines are not all of as many numbers") from error
+    colours, normals, values = None, None, {}
+    rest = table[:, 3:]
+    if width in (4, 7, 10):
+        values["intensity"] = rest[:, 0].astype(np.float32)
+        rest = rest[:, 1:]
+    for three in (rest[:, start : start + 3] for start in range(0, rest.shape[1] - 2, 3)):
+        if normals is None and len(three) and np.all(np.abs(np.linalg.norm(three, axis=1) - 1) < UNIT):
+            normals = three
+        elif colours is None and three.min() >= 0 and three.max() <= 65535:
+            colours = as_bytes(three if three.max() <= 1 else three.astype(np.int64))
+    carried = SurfaceAttributes(colours, values=values)
+    return RawScan(table[:, :3], None, normals, name=name, attributes=carried if carried else None)
+
+
+def read_off(data: bytes, name: str) -> RawScan:
+    """Object File Format: vertices with or without colours, and polygons. Raises FormatError."""
+    lines = [line.split(b"#", 1)[0].split() for line in data.removeprefix(b"\xef\xbb\xbf").splitlines()]
+    lines = [line for line in lines if line]
+    kind = lines[0][0] if lines else b""
+    require(re.fullmatch(rb"(ST)?C?N?OFF", kind), "it does not begin with OFF")
+    counts = lines[0][1:] or lines.pop(1)
+    try:
+        points, polygons = int(counts[0]), int(counts[1])
+        require(min(points, polygons) >= 0 and 1 + points + polygons <= len(lines), "it ends in the middle")
+        table = np.array([[float(number) for number in line] for line in lines[1 : 1 + points]]).reshape(points, -1)
+        rows = lines[1 + points : 1 + points + polygons]
+        sizes = np.array([int(line[0]) for line in rows], np.int64)
+        require(all(len(line) > size >= 0 for line, size in zip(rows, sizes.tolist(), strict=True)), "it is damaged")
+        corners = np.array([int(n) for row, k in zip(rows, sizes, strict=True) for n in row[1 : 1 + k]], np.int64)
+        triangles = triangulate(table[:, :3], corners, sizes)
+    except (ValueError, IndexError) as error:
+        raise FormatError(str(error) if isinstance(error, FormatError) else "it is damaged") from error
+    require(table.shape[1] >= 3, "its vertices have less than three numbers")
+    shades = table[:, 3 + 3 * (b"N" in kind) :]
+    colours = as_bytes(shades[:, :4]) if b"C" in kind and shades.shape[1] >= 3 else None
+    carried = None if colours is None else SurfaceAttributes(colours)
+    return RawScan(table[:, :3], corners[triangles] if len(triangles) else None, name=name, attributes=carried)
+
+
+def read_pcd(data: bytes, name: str) -> RawScan:
+    """Point Cloud Data, version 0.7, ASCII or binary. Raises FormatError."""
+    found = re.search(rb"^DATA[ \t]+(\w+)[ \t]*\r?\n", data[: 1 << 16], re.MULTILINE)
+    if found is None:
+        raise FormatError("it has no PCD header")
+    words = [line.split() for line in data[: found.start()].decode("ascii", "replace").splitlines()]
+    head = {line[0]: line[1:] for line in words if line}
+    try:
+        names, kinds = head["FIELDS"], head["TYPE"]
+        sizes, counts = ([int(number) for number in head[key]] for key in ("SIZE", "COUNT"))
+        points = int(head["POINTS"][0])
+        record = np.dtype(
+            [(f"{n}", f"<{k.lower()}{s}", (c,)) for n, (k, s, c) in enumerate(zip(kinds, sizes, counts, strict=True))]
+        )
+        require(len(names) == len(kinds) and {"x", "y", "z"} <= set(names) and points >= 0, "its header is damaged")
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        raise FormatError("its header is damaged") from error
+    body = data[found.end() :]
+    if found[1] == b"ascii":
+        lines = [line.split() for line in body.splitlines() if line.strip()][:points]
+        require(len(lines) == points, "it ends in the middle")
+        first = np.cumsum([0, *counts[:-1]])
+        try:
+            columns = {
+                field: np.array([float(line[at]) for line in lines]) for field, at in zip(names, first, strict=True)
+            }
+        except (ValueError, IndexError) as error:
+            raise FormatError("it holds something that is no number") from error
+    else:
+        require(found[1] == b"binary", "its points are compressed: save it as ascii or binary")
+        require(record.itemsize * points <= len(body), "it ends in the middle")
+        rows = np.frombuffer(body, record, points)
+        columns = {field: rows[f"{row}"][:, 0] for row, field in enumerate(names)}
+    table = np.stack([columns[axis].astype(np.float64) for axis in "xyz"], axis=1)
+    # where a camera saw nothing, an organised cloud holds NaN
+    seen = np.isfinite(table).all(axis=1)
+    turned = [columns[f"normal_{axis}"] for axis in "xyz"] if "normal_x" in columns else None
+    normals = None if turned is None else np.stack(turned, axis=1)[seen]
+    known = {"x", "y", "z", "rgb", "rgba", "normal_x", "normal_y", "normal_z", "_"}
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = {key: column[seen].astype(np.float32) for key, column in columns.items() if key not in known}
+    shade = columns.get("rgb", columns.get("rgba"))
+    colours = None
+    if shade is not None:
+        # three bytes in the bits of a float or of a whole number
+        # in an ASCII file a whole number may be written as one
+        whole = shade.dtype.kind in "iu" or bool(np.all(shade == np.floor(shade)) and shade.max(initial=0) >= 1)
+        bits = shade.astype(np.uint32) if whole else shade.astype(np.float32).view(np.uint32)
+        colours = np.stack([bits >> shift & 255 for shift in (16, 8, 0)], axis=1).astype(np.uint8)[seen]
+    carried = SurfaceAttributes(colours, values=values)
+    return RawScan(table[seen], None, normals, name=name, attributes=carried if carried else None)
+
+
+def read_las(path: Path) -> RawScan:
+    """LAS and LAZ, by laspy. Raises OmomiError(BAD_OPTION) where it is not installed."""
+    try:
+        import laspy
+    except ImportError as error:
+        raise _needs(path, "laspy") from error
+    las = laspy.read(path)
+    table = np.stack([np.asarray(las[axis], np.float64) for axis in "xyz"], axis=1)
+    given = set(las.point_format.dimension_names)
+    colours = None
+    if {"red", "green", "blue"} <= given:
+        colours = as_bytes(np.stack([np.asarray(las[name]) for name in ("red", "green", "blue")], axis=1))
+    kept = [name for name in ("intensity", "classification") if name in given]
+    values = {name: np.asarray(las[name]).astype(np.float32) for name in kept}
+    return RawScan(table, name=path.stem, attributes=SurfaceAttributes(colours, values=values))
+
+
+def read_e57(path: Path) -> RawScan:
+    """E57, by pye57: all its scans in their common frame. Raises OmomiError(BAD_OPTION) where it is not installed."""
+    try:
+        import pye57
+    except ImportError as error:
+        raise _needs(path, "pye57") from error
+    points, shades = [], []
+    file = pye57.E57(str(path))
+    for number in range(file.scan_count):
+        fields = file.get_header(number).point_fields
+        colourful = "colorRed" in fields
+        scan = file.read_scan(number, colors=colourful, ignore_missing_fields=True)
+        points.append(np.stack([scan[f"cartesian{axis}"] for axis in "XYZ"], axis=1))
+        names: Sequence[str] = ("colorRed", "colorGreen", "colorBlue")
+        shades.append(np.stack([scan[name] for name in names], axis=1) if colourful else None)
+    require(points, "it holds no points")
+    whole: list[NDArray] = [table for table in shades if table is not None]
+    colours = as_bytes(np.concatenate(whole)) if len(whole) == len(shades) else None
+    carried = None if colours is None else SurfaceAttributes(colours)
+    return RawScan(np.concatenate(points), name=path.stem, attributes=carried)
+
+
+def _needs(path: Path, package: str) -> OmomiError:
+    sentence = f"{path.name} needs the Python package {package}: install omomi[formats], or save it as PLY."
+    return OmomiError(ErrorCode.BAD_OPTION, sentence)
