@@ -36,7 +36,7 @@ SIZE = 280
 VIEW, BEHIND = (-0.9, -0.6, 0.6), (0.9, 0.6, 0.6)
 
 
-def upright(member: Edited, vertices: NDArray, faces: NDArray) -> trimesh.Trimesh:
+def upright(member: Edited, vertices: NDArray, faces: NDArray | None) -> trimesh.Trimesh:
     """A mesh of a member, which lies in the world in a pose and scale of its own, as the family stands."""
     return trimesh.Trimesh((vertices - member.offset) / member.scale @ member.turn, faces, process=False)
 
