@@ -76,7 +76,11 @@ def add_source(verb: argparse.ArgumentParser, *, many: bool = False) -> None:
 
 
 def add_level(verb: argparse.ArgumentParser) -> None:
+    from ..protocol.fit_options import KINDS
+
     verb.add_argument("--level", type=integer(0, 5), metavar="0..5", help="resolution 32 * 2^level")
+    what = "what the scan is; auto finds out and says it"
+    verb.add_argument("--as", dest="kind", choices=KINDS, help=what)
 
 
 def weighted(text: str) -> tuple[Path, float]:
@@ -130,11 +134,11 @@ def with_places(
 
 
 def fit_options(arguments: argparse.Namespace, options: FitOptions | None = None) -> FitOptions:
-    """How to fit: as ``options`` say, or as usual, at the level that was asked for."""
+    """How to fit: as ``options`` say, or as usual, at the level and as the kind that were asked for."""
     from ..protocol.fit_options import FitOptions
 
-    options = options or FitOptions()
-    return options if arguments.level is None else replace(options, level=arguments.level)
+    asked = {name: getattr(arguments, name) for name in ("level", "kind") if getattr(arguments, name) is not None}
+    return replace(options or FitOptions(), **asked)
 
 
 def edit_target(arguments: argparse.Namespace) -> EditTarget:
@@ -251,7 +255,7 @@ def open_session(
     if target is EditTarget.FIT or any(layer.source != "learned" for layer in layers):
         fitted = fit_scan(engine, raw, options, line.show)
     else:
-        fitted = FittedScan(raw, engine.prepare(raw), level=options.level)
+        fitted = FittedScan(raw, engine.prepare(raw, options.kind), level=options.level)
     session = EditSession(fitted)
     session.lay(target, placed, masks, line.show)
     return session

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,11 +53,22 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
             for result in [] if arguments.json else found:
                 name, vertices, faces, level = (result[key] for key in ("output", "vertices", "faces", "level"))
                 print(f"{name}: {vertices} vertices, {faces} faces, level {level}")
+            for sentence in _said(found[0], options.kind):
+                print(f"{scan.name} {sentence}", file=sys.stderr)
     failed = first_error(results)
     if arguments.json:
         info = engine.info()
         print_json({"device": info.device, "model": info.model_hash, "results": results, **failed})
     return 1 if failed else 0
+
+
+def _said(result: Mapping[str, Any], kind: str) -> list[str]:
+    """What the scan was read as, and what an artist should know of the result, a sentence each."""
+    report = result["report"]
+    if "kind" not in report:
+        return []
+    others = " --as scan, solid or sheet overrules." if kind == "auto" else ""
+    return [f"was read as a {report['kind']}: {report['reason']}.{others}", *report["notes"]]
 
 
 def _outputs(arguments: argparse.Namespace) -> list[Path]:
@@ -97,7 +110,7 @@ def _fit(
     for target in (outputs[0].parent, *([] if frames is None else [frames])):
         folder(target)
     with disk_errors(), progress(scan.name) as line:
-        prepared, prior = prepare_scan(engine, load_scan(scan), profile, line.show)
+        prepared, prior = prepare_scan(engine, load_scan(scan), options.kind, profile, line.show)
         for number, output in enumerate(outputs):
             written: list[str] = []
 
