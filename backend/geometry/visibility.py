@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 VIEWS = 26
 """Directions to look from: a Fibonacci lattice on the sphere."""
-PIXELS = 64
+PIXELS = 48
 """Pixels along a view. Some 20,000 samples leave none of the pixels of a surface empty."""
 SLACK = 2.5 / PIXELS
 """Depth, in radii of the samples, within which a sample behind another one is still seen: the slope within a pixel."""
@@ -31,7 +31,7 @@ def views_of_sides(points: NDArray, normals: NDArray) -> tuple[NDArray[np.int32]
     """
     middle = (points.max(axis=0) + points.min(axis=0)) / 2
     moved = np.asarray(points - middle, np.float64)
-    moved /= max(float(np.sqrt((moved**2).sum(axis=1).max())), np.finfo(np.float64).tiny)
+    moved /= max(float(np.sqrt((moved**2).sum(axis=1).max())), 1e-300)
     front, back = np.zeros(len(points), np.int32), np.zeros(len(points), np.int32)
     for view in view_directions():
         across = np.cross(view, [0.3, 0.4, 1.0])

@@ -82,7 +82,7 @@ def winding_at(vertices: NDArray, faces: NDArray, places: NDArray) -> NDArray[np
         return found
     low, high = places[:, :2].min(axis=0), places[:, :2].max(axis=0)
     side = max(1, int(np.sqrt(len(places))))
-    cell = max(float((high - low).max()) / side, np.finfo(np.float64).tiny)
+    cell = max(float((high - low).max()) / side, 1e-300)
     corners, faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int64).reshape(-1, 3)
     # faces entirely below all places cross no ray
     faces = faces[corners[:, 2][faces].max(axis=1) >= places[:, 2].min()]
@@ -90,12 +90,10 @@ def winding_at(vertices: NDArray, faces: NDArray, places: NDArray) -> NDArray[np
     order = np.argsort(column[:, 0] * (side + 1) + column[:, 1], kind="stable")
     count = np.bincount(column[:, 0] * (side + 1) + column[:, 1], minlength=(side + 1) ** 2)
     first = np.cumsum(count) - count
-    boxes = []
-    for axis in range(2):
-        along = np.floor((corners[:, axis] - low[axis]) / cell)[faces]
-        start, stop = np.clip(along.min(axis=1), 0, None), np.clip(along.max(axis=1), None, side)
-        boxes += [start.astype(np.int64), np.maximum(stop - start + 1, 0).astype(np.int64)]
-    for owner, x, y in face_columns(*boxes, MOST_CROSSINGS >> 2):
+    along = np.floor((corners[:, :2] - low) / cell)[faces]
+    start, stop = np.maximum(along.min(axis=1), 0), np.minimum(along.max(axis=1), side)
+    start, wide = start.astype(np.int64), np.maximum(stop - start + 1, 0).astype(np.int64)
+    for owner, x, y in face_columns(start[:, 0], wide[:, 0], start[:, 1], wide[:, 1], MOST_CROSSINGS >> 2):
         held = count[x * (side + 1) + y]
         pair = np.repeat(np.arange(len(owner)), held)
         within = np.arange(len(pair)) - np.repeat(np.cumsum(held) - held, held)

@@ -23,9 +23,9 @@ LEAST_AREA, FEWEST = 0.003, 8
 groups of up to five such faces; chosen on `scans/valid`, where two scans have holes that were closed."""
 PLANE = 0.99
 """Length of the mean normal of a patch from which on it is flat, as a face of a constructed part."""
-BASE = 0.02
-"""A patch is the base that a thing stands on where next to nothing lies this far, in sizes of the scan, beyond the
-patch's mean plane; it is kept."""
+BASE, EVEN = 0.02, 0.03
+"""A patch is the base that a thing stands on, and kept, where next to nothing lies this far beyond its mean plane, in
+sizes of the scan, and its corners are off that plane by less than the second, the standard deviation in extents."""
 FEWEST_FINE = 1000
 """Fewer other faces are no scan's."""
 SPREAD = 8.0
@@ -56,12 +56,15 @@ def closing_faces(points: NDArray[np.float32], mesh: OrientedMesh) -> ClosingFac
     corners = mesh.faces
     if len(corners) < FEWEST_FINE:
         return None
-    edges = np.stack([points[corners[:, k]] - points[corners[:, (k + 1) % 3]] for k in range(3)], axis=1)
-    length = np.sqrt((edges.astype(np.float64) ** 2).sum(axis=2))
-    low, middle, longest = np.sort(length, axis=1).T
-    spacing = np.full(len(points), np.inf)
-    np.minimum.at(spacing, corners.ravel(), np.repeat(middle, 3))
-    ratio = longest / np.maximum(spacing[corners].max(axis=1), np.finfo(float).tiny)
+    a, b, c = (points.take(corners[:, k], axis=0) for k in range(3))
+    one, two, three = (np.sqrt(np.einsum("ij,ij->i", along, along)) for along in (b - a, c - b, a - c))
+    longest = np.maximum(np.maximum(one, two), three)
+    middle = np.maximum(np.minimum(one, two), np.minimum(np.maximum(one, two), three))
+    spacing = np.full(len(points), np.inf, np.float32)
+    for k in range(3):
+        np.minimum.at(spacing, corners[:, k], middle)
+    first, second, third = (spacing.take(corners[:, k]) for k in range(3))
+    ratio = longest / np.maximum(np.maximum(np.maximum(first, second), third), np.float32(1e-30))
     long = ratio > LONG
     if not long.any():
         return None
@@ -94,15 +97,17 @@ def _over_holes(
     covers = np.bincount(patch, area[long], patches)
     normals = mesh.normals[long].astype(np.float64)
     mean = np.stack([np.bincount(patch, normals[:, axis], patches) for axis in range(3)], axis=1)
-    flat = np.linalg.norm(mean, axis=1) / np.maximum(covers, np.finfo(float).tiny)
+    flat = np.linalg.norm(mean, axis=1) / np.maximum(covers, 1e-300)
     large = (np.bincount(patch, minlength=patches) >= FEWEST) & (covers >= LEAST_AREA * area.sum()) & (flat < PLANE)
     middle = points[mesh.faces[long]].mean(axis=1, dtype=np.float64)
     some = points[:: max(1, len(points) // 20_000)].astype(np.float64)
     for which in np.flatnonzero(large):
         members = patch == which
         centre = np.average(middle[members], axis=0, weights=area[number[members]])
-        beyond = (some - centre) @ (mean[which] / max(np.linalg.norm(mean[which]), np.finfo(float).tiny))
-        large[which] = np.quantile(beyond, 0.99) > BASE
+        out = mean[which] / max(float(np.linalg.norm(mean[which])), 1e-300)
+        corners = points[np.unique(mesh.faces[number[members]])].astype(np.float64)
+        uneven = np.std(corners @ out) / max(float(np.ptp(corners, axis=0).max()), 1e-300)
+        large[which] = uneven > EVEN or np.quantile((some - centre) @ out, 0.99) > BASE
     found = np.zeros(len(long), bool)
     found[number[large[patch]]] = True
     return found

@@ -33,6 +33,7 @@ class OrientedMesh:
     closed: NDArray[np.bool_]  # (p,), whether a piece has no border
     border: NDArray[np.int32]  # (b, 2), ends of the edges with one face, the lower index first
     open_loops: int  # connected boundaries; loops that touch count as one
+    seams: bool  # whether more than two faces meet at an edge
 
     @property
     def pieces(self) -> int:
@@ -82,14 +83,14 @@ def orient_faces(
     closed = np.ones(pieces, bool)
     closed[piece_of_point[border[:, 0]]] = False
     normals = face_normals(points, faces)
-    flip = _inside_out(points, faces, normals, piece, closed)
+    flip = inside_out(points, faces, normals, piece, closed)
     if to_sensor is not None:
         facing = np.einsum("ij,ij->i", normals, to_sensor.take(faces[:, 0], axis=0))
         flip |= ~closed & (np.bincount(piece, weights=facing, minlength=pieces) < 0)
     if flip.any():
         reverse = flip[piece]
         faces, normals = _reversed(faces, reverse), np.where(reverse[:, None], -normals, normals)
-    return OrientedMesh(faces, normals, piece, closed, border, count_groups(border))
+    return OrientedMesh(faces, normals, piece, closed, border, count_groups(border), bool((edges.uses > 2).any()))
 
 
 def _edges(count: int, faces: NDArray[np.int32]) -> _EdgeUses:
@@ -154,7 +155,7 @@ def _volumes(
     return moment - np.einsum("ij,ij->i", area, middle)
 
 
-def _inside_out(
+def inside_out(
     points: NDArray[np.float32],
     faces: NDArray[np.int32],
     normals: NDArray[np.float32],

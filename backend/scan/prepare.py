@@ -103,6 +103,9 @@ def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> Pr
     scan = clean(raw)
     shell = None if scan.faces is None else orient_faces(scan.points, scan.faces, scan.to_sensor)
     found = found_kind(scan, shell, kind)
+    in_pieces = 0 if shell is None else shell.pieces
+    if found.parts is not None and found.kind is not Kind.SCAN:
+        shell = found.parts
     shell, oriented, inner = _surface(scan, shell, found)
     excess = max(0, len(oriented.points) - max_points)
     if excess:
@@ -118,9 +121,9 @@ def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> Pr
     # Bare points may have wide neighbourhoods only; those of a mesh show only that it is coarse.
     widest = np.inf if shell is None else WIDEST_NEIGHBOURHOOD
     noise = noise_sd(oriented.points, cells, oriented.measured & keep, oriented.normals, widest)
-    pieces = _pieces(cells, keep) if shell is None else shell.pieces
+    pieces = _pieces(cells, keep) if shell is None else in_pieces
     dropped = len(keep) - int(keep.sum())
-    if found.overlaps and shell is not None and oriented.normals is not None:
+    if found.covered and shell is not None and oriented.normals is not None:
         # the noise is that of all points, for a scan is as noisy inside as outside
         hidden = covered(scan.points, shell, oriented.points, unit(oriented.normals)[0]) & keep
         inner += int(hidden.sum())

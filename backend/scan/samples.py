@@ -12,7 +12,7 @@ from ..geometry.visibility import views_of_sides
 from .orientation import OrientedMesh
 
 SAMPLES = 20_000
-"""Samples of a surface: about five in every pixel of a view that it fills."""
+"""Samples of a surface: about ten in every pixel of a view that it fills."""
 
 
 @dataclass(frozen=True)
@@ -42,4 +42,5 @@ class Samples:
 
     @property
     def seen(self) -> NDArray[np.bool_]:
-        return (self.front > 0) | (self.back > 0)
+        """Whether a sample is seen; from one view alone it may show through a gap between others."""
+        return self.front + self.back > 1

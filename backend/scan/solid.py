@@ -57,8 +57,9 @@ def covered(vertices: NDArray, mesh: OrientedMesh, points: NDArray, normals: NDA
 
 def overlapping_parts(
     vertices: NDArray, mesh: OrientedMesh, points: NDArray, normals: NDArray, face: NDArray
-) -> tuple[int, bool]:
-    """How many closed parts overlap or lie inside others, and whether open pieces lie inside.
+) -> tuple[int, bool, float]:
+    """How many closed parts overlap or lie inside others, whether open pieces lie inside, and the share of all samples
+    that the union covers.
 
     points, normals (p, 3) and face (p,) of samples. A coarse grid looks first, because most meshes do not overlap.
     """
@@ -74,11 +75,11 @@ def overlapping_parts(
         suspected &= grid[x, y, z] > 0
     found = np.flatnonzero(suspected)
     if len(found) < FEWEST_COVERED * len(points):
-        return 0, False
+        return 0, False, 0.0
     found = found[covered(vertices, mesh, points[found], normals[found])]
     if len(found) < FEWEST_COVERED * len(points):
-        return 0, False
+        return 0, False, 0.0
     count = np.bincount(mesh.piece[face], minlength=mesh.pieces)
     inner = np.bincount(mesh.piece[face[found]], minlength=mesh.pieces)
     parts = (inner >= np.maximum(1, PART_COVERED * count)) & (inner > 0)
-    return int((parts & mesh.closed).sum()), bool((parts & ~mesh.closed).any())
+    return int((parts & mesh.closed).sum()), bool((parts & ~mesh.closed).any()), len(found) / len(points)

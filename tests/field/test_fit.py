@@ -11,8 +11,8 @@ from scipy.spatial import KDTree
 
 from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import FittedMesh, compacted, fit
-from backend.field.pieces import kept_faces
 from backend.field.onnx_model import CancelToken, Model, load_model
+from backend.field.pieces import kept_faces
 from backend.formats.raw_scan import RawScan
 from backend.geometry.measure import measure
 from backend.protocol.fit_options import FitOptions
