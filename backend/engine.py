@@ -127,7 +127,8 @@ class OnnxEngine:
 def prepare_scan(
     engine: Engine, raw: RawScan, kind: str, profile: Path | None, on_progress: OnProgress
 ) -> tuple[PreparedScan, CompletionPrior | None]:
-    """A scan, read as one of `fit_options.KINDS`, as fits take it; with the file of a family's profile also what the family has where nothing was seen.
+    """A scan, read as one of `fit_options.KINDS`, as fits take it; with the file of a family's profile also what the
+    family has where nothing was seen.
 
     Raises OmomiError as `Engine.prepare` and `member_of` do.
     """

@@ -73,7 +73,7 @@ def box(size: tuple[float, float, float], at: tuple[float, float, float] = (0, 0
             faces = grid(lambda x, y: 0 * x, count)[1]
             sides.append((points, faces if end > 0 else faces[:, ::-1]))
     points, faces = joined(*sides)
-    key, first, inverse = np.unique(np.round(points, 6), axis=0, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(np.round(points, 6), axis=0, return_index=True, return_inverse=True)
     return points[first] * np.array(size) + np.array(at), inverse.reshape(-1)[faces]
 
 
@@ -95,7 +95,7 @@ def tube(radius: float = 0.3, height: float = 1.0, count: int = 48) -> Mesh:
         return np.stack([radius * np.cos(x), radius * np.sin(x), height * y], axis=-1)
 
     points, faces = grid(shape, count, count // 2, 2 * np.pi)
-    key, first, inverse = np.unique(np.round(points, 9), axis=0, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(np.round(points, 9), axis=0, return_index=True, return_inverse=True)
     return points[first], inverse.reshape(-1)[faces]
 
 

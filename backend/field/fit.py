@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -68,6 +69,15 @@ class Fit:
     field: FittedField | None = None  # what edits of the network need; None where only a mesh is at hand
 
 
+class LevelSurface(NamedTuple):
+    """The surface of a level, canonical."""
+
+    vertices: np.ndarray  # f32 (n, 3)
+    faces: np.ndarray  # i32 (m, 3)
+    sigma: np.ndarray  # f32 (n,)
+    dropped: int  # pieces that were left out, see `kept_faces`
+
+
 Completer = Callable[[PreparedScan, Level], CompletionPrior | None]
 """From a scan and the field of its level 0 to the surface that nobody measured."""
 
@@ -114,6 +124,7 @@ def fit(
     levels: list[Level] = []
     rows: list[dict[str, float]] = []
     mesh: FittedMesh | None = None
+    found: LevelSurface | None = None
     source = ""
     for level, added in _completed_levels(levels_with, prepared, completion):
         # level 0 may come a second time
@@ -127,7 +138,8 @@ def fit(
         if mesh is not None:
             on_frame(mesh)
     if mesh is None or not mesh.final:
-        raise OmomiError(ErrorCode.NO_SURFACE, f"No surface was found in {prepared.name}.")
+        said = said_of_loss(1.0, prepared.thickness, options.level) if prepared.thickness else ()
+        raise OmomiError(ErrorCode.NO_SURFACE, " ".join([f"No surface was found in {prepared.name}.", *said]))
     on_progress(1.0, "done")
     stats = FitStats(
         seconds=time.perf_counter() - started,
@@ -139,14 +151,15 @@ def fit(
     )
     assert evidence is not None, "a mesh comes of levels"
     field = FittedField(tuple(levels), evidence, not options.keep_islands)
-    return Fit(mesh, stats, _final_report(prepared, mesh), levels[-1].code, field)
+    report = _final_report(prepared, mesh, 0 if found is None else found.dropped)
+    return Fit(mesh, stats, report, levels[-1].code, field)
 
 
-def _final_report(scan: PreparedScan, mesh: FittedMesh) -> CleanReport:
+def _final_report(scan: PreparedScan, mesh: FittedMesh, dropped: int) -> CleanReport:
     """What was dropped on the way from the raw scan to its surface."""
     lost = lost_share(scan.frame.to_canonical(mesh.vertices), scan.points, voxel_size(mesh.level))
     said = said_of_loss(lost, scan.thickness, mesh.level)
-    return replace(scan.report, lost_share=lost, notes=(*scan.report.notes, *said))
+    return replace(scan.report, dropped_pieces=dropped, lost_share=lost, notes=(*scan.report.notes, *said))
 
 
 def level_progress(on_progress: Callable[[float, str], None], deepest: int) -> Callable[[int, int, int], None]:
@@ -189,7 +202,7 @@ def scan_surface(
     model: Model,
     largest_only: bool,
     more: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+) -> LevelSurface | None:
     """The surface of the last of ``levels``, as `level_surface` returns it, with all that makes its sigma larger.
 
     more: points f32 (k, 3), canonical, that support pieces beside the scan's and its completion's; with
@@ -202,7 +215,7 @@ def scan_surface(
     surface = level_surface(levels, np.concatenate(known), model, largest_only and more is None, least)
     if surface is None:
         return None
-    positions, faces, sigma = surface
+    positions, faces, sigma, dropped = surface
     if scan.sheet is not None:
         positions, faces, sigma = scan.sheet.cut(positions, faces, sigma, levels[-1].voxel)
         if not len(faces):
@@ -211,23 +224,23 @@ def scan_surface(
         sigma = np.maximum(sigma, added.sigma(positions))
     if scan.input_sigma is not None:
         sigma = np.hypot(sigma, scan.input_sigma.at(positions))
-    return positions, faces, sigma
+    return LevelSurface(positions, faces, sigma, dropped)
 
 
 def in_world(
-    surface: tuple[np.ndarray, np.ndarray, np.ndarray] | None, scan: PreparedScan, level: int, final: bool
+    surface: LevelSurface | None, scan: PreparedScan, level: int, final: bool
 ) -> FittedMesh | None:
     """The mesh of a canonical surface of a scan; None where there is none."""
     if surface is None:
         return None
-    positions, faces, sigma = surface
+    positions, faces, sigma, _ = surface
     return FittedMesh(scan.frame.to_world(positions), faces, sigma / np.float32(scan.frame.scale), level, final)
 
 
 def level_surface(
     levels: Sequence[Level], points: np.ndarray, model: Model, largest_only: bool, least: float = LEAST_VOLUME
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Vertices f32 (n, 3), faces i32 (m, 3) and sigma f32 (n,) of the last of ``levels``, canonical.
+) -> LevelSurface | None:
+    """The surface of the last of ``levels``.
 
     levels: coarse to fine, from level 0 on. points f32 (p, 3), canonical: they and ``least`` decide which pieces stay,
     see `kept_faces`. None where the field has no inside, as thin walls may have none on coarse levels.
@@ -237,9 +250,11 @@ def level_surface(
     if len(surface.faces) == 0:
         return None
     positions = (surface.vertices + np.float32(0.5)) * np.float32(level.voxel) - np.float32(1)
-    used, faces = compacted(positions, kept_faces(positions, surface.faces, points, largest_only, least))
+    kept, dropped = kept_faces(positions, surface.faces, points, largest_only, least)
+    used, faces = compacted(positions, kept)
     factors = model.card.get("sigma_factors", [1.0])
-    return positions[used], faces, vertex_sigma(positions[used], surface.values[used, 0], levels, factors)
+    sigma = vertex_sigma(positions[used], surface.values[used, 0], levels, factors)
+    return LevelSurface(positions[used], faces, sigma, dropped)
 
 
 def compacted(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

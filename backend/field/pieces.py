@@ -15,7 +15,7 @@ SUPPORTED_SHARE = 0.5
 """A piece stays when at least this share of its vertices is supported."""
 LEAST_VOLUME = 1e-3
 """Supported pieces smaller than this share of the largest are crumbs of noise."""
-LOST, LOST_POINTS, LOST_SHARE = 2.0, 20_000, 0.01
+LOST, LOST_POINTS, LOST_SHARE = 2.0, 5_000, 0.01
 """A point of the scan is lost where no vertex is within so many voxels; so many points are looked at; a larger share of
 them is said."""
 HELD = 1.5
@@ -24,8 +24,8 @@ HELD = 1.5
 
 def kept_faces(
     vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, largest_only: bool, least: float = LEAST_VOLUME
-) -> np.ndarray:
-    """Faces i32 (k, 3) of the pieces that stay; vertices and scan points canonical, f32 (n, 3).
+) -> tuple[np.ndarray, int]:
+    """Faces i32 (k, 3) of the pieces that stay, and how many pieces go; vertices and scan points canonical, f32 (n, 3).
 
     Pieces are closed. Outer pieces and the walls of cavities stay when the scan has points there, and no piece stays
     without, however large; the one with most points always stays. Pieces below the share ``least`` of the volume of the
@@ -33,7 +33,7 @@ def kept_faces(
     """
     labels, count = label_faces(faces)
     if count <= 1:
-        return faces
+        return faces, 0
     volume = signed_volumes(vertices, faces, labels, count)
     supported = _supported(vertices, points)[faces[:, 0]] if len(points) else np.zeros(len(faces), bool)
     hits = np.bincount(labels, supported, minlength=count)
@@ -42,9 +42,9 @@ def kept_faces(
     keep[np.lexsort((volume, np.where(volume > 0, hits, -1)))[-1]] = True
     largest = int(np.argmax(np.where(keep, volume, -np.inf)))
     if largest_only:
-        return faces[labels == largest]
+        keep = np.arange(count) == largest
     keep &= np.abs(volume) >= least * volume[largest]
-    return faces[keep[labels]]
+    return faces[keep[labels]], count - int(keep.sum())
 
 
 def lost_share(vertices: np.ndarray, points: np.ndarray, voxel: float) -> float:

@@ -171,7 +171,9 @@ def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> Pr
     elif found.kind is Kind.SHEET:
         sheet = Sheet(points, normals, SheetBorder.none())
     sigma = InputSigma.of(raw, frame)
-    return PreparedScan(points, normals, noise, frame, report, raw.name, sigma, interior, sheet, found.thickness * factor)
+    return PreparedScan(
+        points, normals, noise, frame, report, raw.name, sigma, interior, sheet, found.thickness * factor
+    )
 
 
 def _surface(

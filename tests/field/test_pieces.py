@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from backend.errors import ErrorCode, OmomiError
 from backend.field.bricks import BRICK, voxel_size
 from backend.field.fit import Fit, fit
 from backend.field.onnx_model import Model, load_model
@@ -34,13 +35,13 @@ def parts(*radii: float) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
 
 def test_a_large_piece_without_evidence_goes() -> None:
     vertices, faces, (_, second, third) = parts(0.28, 0.1, 0.12)
-    kept = kept_faces(vertices, faces, np.concatenate([second, third]), False)
+    kept = kept_faces(vertices, faces, np.concatenate([second, third]), False)[0]
     assert label_faces(kept)[1] == 2 and kept.min() >= len(vertices) // 3
 
 
 def test_the_largest_alone_is_the_largest_of_those_with_evidence() -> None:
     vertices, faces, (_, second, third) = parts(0.28, 0.1, 0.12)
-    kept = kept_faces(vertices, faces, np.concatenate([second, third]), True)
+    kept = kept_faces(vertices, faces, np.concatenate([second, third]), True)[0]
     assert label_faces(kept)[1] == 1 and kept.min() >= 2 * (len(vertices) // 3)
 
 
@@ -48,14 +49,14 @@ def test_the_piece_with_most_points_stays_even_where_most_of_it_is_unseen() -> N
     vertices, faces, (first, _, _) = parts(0.28, 0.1, 0.12)
     seen = first[first[:, 0] < -0.8]
     assert 0 < len(seen) < 0.3 * len(first)
-    assert label_faces(kept_faces(vertices, faces, seen, False))[1] == 1
+    assert label_faces(kept_faces(vertices, faces, seen, False)[0])[1] == 1
 
 
 def test_crumbs_of_a_scan_go_and_small_parts_of_a_solid_stay() -> None:
     vertices, faces, points = parts(0.28, 0.02, 0.02)
     known = np.concatenate(points)
-    assert label_faces(kept_faces(vertices, faces, known, False))[1] == 1
-    assert label_faces(kept_faces(vertices, faces, known, False, 0.0))[1] == 3
+    assert label_faces(kept_faces(vertices, faces, known, False)[0])[1] == 1
+    assert label_faces(kept_faces(vertices, faces, known, False, 0.0)[0])[1] == 3
 
 
 def test_the_interior_decides_only_far_from_points_and_only_where_the_field_is_wrong() -> None:
@@ -122,9 +123,15 @@ def test_a_fit_given_again_is_fitted_again(model: Model) -> None:
 
 
 def test_what_is_thinner_than_a_voxel_is_counted_and_a_finer_level_named(model: Model) -> None:
-    found = fitted(kinds.solids()["a thin plate"], model, level=1).report
+    found = fitted(kinds.solids()["a thin leaf"], model, level=2).report
     assert found.lost_share > 0.1
-    assert any("thinner than a voxel of level 1" in note and "Level" in note for note in found.notes)
+    assert any("thinner than a voxel of level 2. Level 4 keeps it." in note for note in found.notes)
+
+
+def test_where_nothing_is_left_the_error_names_a_finer_level(model: Model) -> None:
+    with pytest.raises(OmomiError) as caught:
+        fitted(kinds.solids()["a thin plate"], model, level=1)
+    assert caught.value.code == ErrorCode.NO_SURFACE and "Level 3 keeps it" in caught.value.message
 
 
 def test_the_share_that_is_lost_is_that_of_points_without_a_surface() -> None:

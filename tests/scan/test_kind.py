@@ -36,7 +36,7 @@ def test_part_of_the_outside_of_a_solid_is_a_scan(name: str) -> None:
 
 def test_bare_points_are_a_scan_unless_the_artist_says_otherwise() -> None:
     points = kinds.grid(kinds.hills, 60)[0]
-    normals = np.tile(np.float32([0, 0, 1]), (len(points), 1))
+    normals = np.tile(np.array([0, 0, 1], np.float32), (len(points), 1))
     assert prepare(RawScan(points, None, normals)).report.kind == "scan"
     assert prepare(RawScan(points, None, normals), "sheet").sheet is not None
 
