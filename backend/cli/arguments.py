@@ -64,7 +64,7 @@ def add_source(verb: argparse.ArgumentParser, *, many: bool = False) -> None:
     verb.add_argument("scan", type=Path, metavar="SCAN")
     verb.add_argument("--mask", type=Path, metavar="FILE.npy", help="a weight 0..1 for every vertex of SCAN")
     verb.add_argument("--keep-topology", action="store_true", help="take SCAN's own vertices, not those of its fit")
-    add_level(verb)
+    add_fit(verb)
     if many:
         known = "an attribute, shape:SLIDER, fill or denoise"
         verb.add_argument("--set", type=named, action="append", default=[], metavar="NAME=VALUE", help=known)
@@ -76,9 +76,14 @@ def add_source(verb: argparse.ArgumentParser, *, many: bool = False) -> None:
 
 
 def add_level(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--level", type=integer(0, 5), metavar="0..5", help="resolution 32 * 2^level")
+
+
+def add_fit(verb: argparse.ArgumentParser) -> None:
+    """The options of every verb that fits scans."""
     from ..protocol.fit_options import KINDS
 
-    verb.add_argument("--level", type=integer(0, 5), metavar="0..5", help="resolution 32 * 2^level")
+    add_level(verb)
     what = "what the scan is; auto finds out and says it"
     verb.add_argument("--as", dest="kind", choices=KINDS, help=what)
 
@@ -137,7 +142,8 @@ def fit_options(arguments: argparse.Namespace, options: FitOptions | None = None
     """How to fit: as ``options`` say, or as usual, at the level and as the kind that were asked for."""
     from ..protocol.fit_options import FitOptions
 
-    asked = {name: getattr(arguments, name) for name in ("level", "kind") if getattr(arguments, name) is not None}
+    asked = {name: getattr(arguments, name, None) for name in ("level", "kind")}
+    asked = {name: value for name, value in asked.items() if value is not None}
     return replace(options or FitOptions(), **asked)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..formats.files import MESH_SUFFIXES
-from .arguments import MakeEngine, add_level, first_error, fit_options, folder, integer, one_of_many, progress, real
+from .arguments import MakeEngine, add_fit, first_error, fit_options, folder, integer, one_of_many, progress, real
 from .output import disk_errors, print_json
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     fit = verbs.add_parser("fit", parents=parents, help="fit scans and write closed meshes")
     fit.add_argument("scans", nargs="+", type=Path, metavar="SCAN", help="PLY, OBJ, STL, GLB or NPZ")
     fit.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="a file, or a folder for several")
-    add_level(fit)
+    add_fit(fit)
     fit.add_argument("--denoise", type=real(-2, 2), metavar="-2..2", help="smooth more or less than estimated")
     fit.add_argument("--fill", type=real(-1, 1), metavar="-1..1", help="close holes more or less willingly")
     fit.add_argument("--largest-only", action="store_true", help="keep the largest piece only")
