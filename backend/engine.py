@@ -46,8 +46,8 @@ class Engine(Protocol):
         """Make ready (load the model) and say what runs. Raises OmomiError."""
         ...
 
-    def prepare(self, raw: RawScan) -> PreparedScan:
-        """A scan as ``fit`` and the edits take it. Raises OmomiError."""
+    def prepare(self, raw: RawScan, kind: str = "auto") -> PreparedScan:
+        """A scan as ``fit`` and the edits take it, read as one of `fit_options.KINDS`. Raises OmomiError."""
         ...
 
     def token(self) -> CancelToken:
@@ -103,10 +103,10 @@ class OnnxEngine:
 
         return CancelToken()
 
-    def prepare(self, raw: RawScan) -> PreparedScan:
+    def prepare(self, raw: RawScan, kind: str = "auto") -> PreparedScan:
         from .scan.prepare import prepare
 
-        return prepare(raw)
+        return prepare(raw, kind)
 
     def fit(
         self,
@@ -125,13 +125,14 @@ class OnnxEngine:
 
 
 def prepare_scan(
-    engine: Engine, raw: RawScan, profile: Path | None, on_progress: OnProgress
+    engine: Engine, raw: RawScan, kind: str, profile: Path | None, on_progress: OnProgress
 ) -> tuple[PreparedScan, CompletionPrior | None]:
-    """A scan as fits take it; with the file of a family's profile also what the family has where nothing was seen.
+    """A scan, read as one of `fit_options.KINDS`, as fits take it; with the file of a family's profile also what the
+    family has where nothing was seen.
 
     Raises OmomiError as `Engine.prepare` and `member_of` do.
     """
-    scan = engine.prepare(raw)
+    scan = engine.prepare(raw, kind)
     if profile is None:
         return scan, None
     # slow to import, and most fits have no profile
@@ -154,6 +155,6 @@ def fit_scan(
     """Prepare and fit a scan, see `prepare_scan` and `Engine.fit`."""
     from .edits.fitted_scan import FittedScan
 
-    scan, prior = prepare_scan(engine, raw, profile, on_progress)
+    scan, prior = prepare_scan(engine, raw, options.kind, profile, on_progress)
     fit = engine.fit(scan, options, on_frame, on_progress, cancel or engine.token(), prior)
     return FittedScan(raw, scan, fit, options.level)

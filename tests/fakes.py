@@ -48,8 +48,8 @@ class MeshEngine:
     def token(self) -> CancelToken:
         return CancelToken()
 
-    def prepare(self, raw: RawScan) -> PreparedScan:
-        return prepare(raw)
+    def prepare(self, raw: RawScan, kind: str = "auto") -> PreparedScan:
+        return prepare(raw, kind)
 
     def fit(
         self,

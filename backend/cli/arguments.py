@@ -64,7 +64,7 @@ def add_source(verb: argparse.ArgumentParser, *, many: bool = False) -> None:
     verb.add_argument("scan", type=Path, metavar="SCAN")
     verb.add_argument("--mask", type=Path, metavar="FILE.npy", help="a weight 0..1 for every vertex of SCAN")
     verb.add_argument("--keep-topology", action="store_true", help="take SCAN's own vertices, not those of its fit")
-    add_level(verb)
+    add_fit(verb)
     if many:
         known = "an attribute, shape:SLIDER, fill or denoise"
         verb.add_argument("--set", type=named, action="append", default=[], metavar="NAME=VALUE", help=known)
@@ -77,6 +77,15 @@ def add_source(verb: argparse.ArgumentParser, *, many: bool = False) -> None:
 
 def add_level(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--level", type=integer(0, 5), metavar="0..5", help="resolution 32 * 2^level")
+
+
+def add_fit(verb: argparse.ArgumentParser) -> None:
+    """The options of every verb that fits scans."""
+    from ..protocol.fit_options import KINDS
+
+    add_level(verb)
+    what = "what the scan is; auto finds out and says it"
+    verb.add_argument("--as", dest="kind", choices=KINDS, help=what)
 
 
 def weighted(text: str) -> tuple[Path, float]:
@@ -137,11 +146,12 @@ def with_places(
 
 
 def fit_options(arguments: argparse.Namespace, options: FitOptions | None = None) -> FitOptions:
-    """How to fit: as ``options`` say, or as usual, at the level that was asked for."""
+    """How to fit: as ``options`` say, or as usual, at the level and as the kind that were asked for."""
     from ..protocol.fit_options import FitOptions
 
-    options = options or FitOptions()
-    return options if arguments.level is None else replace(options, level=arguments.level)
+    asked = {name: getattr(arguments, name, None) for name in ("level", "kind")}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    return replace(options or FitOptions(), **asked)
 
 
 def edit_target(arguments: argparse.Namespace) -> EditTarget:
@@ -258,7 +268,7 @@ def open_session(
     if target is EditTarget.FIT or any(layer.source != "learned" for layer in layers):
         fitted = fit_scan(engine, raw, options, line.show)
     else:
-        fitted = FittedScan(raw, engine.prepare(raw), level=options.level)
+        fitted = FittedScan(raw, engine.prepare(raw, options.kind), level=options.level)
     session = EditSession(fitted)
     session.lay(target, placed, masks, line.show)
     return session

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import MakeEngine, add_level, fit_options, folder, progress, report
+from .arguments import MakeEngine, add_fit, fit_options, folder, progress, report
 from .paths import scans_of, spare_inputs
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     audit.add_argument("scans", nargs="*", type=Path, metavar="SCAN", help="where these lie, and how far sliders reach")
     audit.add_argument("--against", type=Path, metavar="CARD.json", help="of an older model: what has changed since")
     audit.add_argument("--quick", action="store_true", help="foretell how far sliders reach instead of trying")
-    add_level(audit)
+    add_fit(audit)
     audit.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="report.html")
     audit.set_defaults(run=_run, misuse=audit.error)
 

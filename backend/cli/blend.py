@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import MakeEngine, add_level, fit_options, folder, integer, progress, report, write_json
+from .arguments import MakeEngine, add_fit, fit_options, folder, integer, progress, report, write_json
 from .paths import spare_inputs
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     blend.add_argument("second", type=Path, metavar="B")
     blend.add_argument("--steps", type=integer(1, 1000), default=8, metavar="N", help="N + 1 meshes")
     blend.add_argument("--guarded", action="store_true", help="take a path that keeps the topology, where there is one")
-    add_level(blend)
+    add_fit(blend)
     blend.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="for the meshes, blend.json and phase.svg"
     )

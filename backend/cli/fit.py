@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..formats.files import MESH_SUFFIXES, offset_path
-from .arguments import MakeEngine, add_level, first_error, fit_options, folder, integer, one_of_many, progress, real
+from .arguments import MakeEngine, add_fit, first_error, fit_options, folder, integer, one_of_many, progress, real
 from .output import disk_errors, print_json
 from .paths import names_many, scans_of, spare_inputs
 
@@ -28,7 +28,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     scans = "PLY, OBJ, STL, GLB, NPZ or points; a folder or a pattern names many"
     fit.add_argument("scans", nargs="+", type=Path, metavar="SCAN", help=scans)
     fit.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="a file, or a folder for several")
-    add_level(fit)
+    add_fit(fit)
     fit.add_argument("--denoise", type=real(-2, 2), metavar="-2..2", help="smooth more or less than estimated")
     fit.add_argument("--fill", type=real(-1, 1), metavar="-1..1", help="close holes more or less willingly")
     fit.add_argument("--largest-only", action="store_true", help="keep the largest piece only")
@@ -58,13 +58,23 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
             for result in [] if arguments.json else found:
                 name, vertices, faces, level = (result[key] for key in ("output", "vertices", "faces", "level"))
                 print(f"{name}: {vertices} vertices, {faces} faces, level {level}")
-                for note in result["notes"]:
-                    print(note, file=sys.stderr)
+            for sentence in [*_said(found[0], options.kind), *found[0]["notes"]]:
+                print(sentence, file=sys.stderr)
     failed = first_error(results)
     if arguments.json:
         info = engine.info()
         print_json({"device": info.device, "model": info.model_hash, "results": results, **failed})
     return 1 if failed else 0
+
+
+def _said(result: Mapping[str, Any], kind: str) -> list[str]:
+    """What the scan was read as, and what an artist should know of the result, a sentence each."""
+    report = result["report"]
+    if "kind" not in report:
+        return []
+    others = " --as scan, solid or sheet overrules." if kind == "auto" else ""
+    read = f"was read as a {report['kind']}: {report['reason']}.{others}"
+    return [f"{Path(result['scan']).name} {sentence}" for sentence in (read, *report["notes"])]
 
 
 def _outputs(arguments: argparse.Namespace, scans: list[Path]) -> list[Path]:
@@ -126,7 +136,7 @@ def _fit(
         folder(target)
     with disk_errors(), progress(scan.name) as line:
         raw = load_scan(scan)
-        prepared, prior = prepare_scan(engine, raw, profile, line.show)
+        prepared, prior = prepare_scan(engine, raw, options.kind, profile, line.show)
         for number, output in enumerate(outputs):
             written: list[Path] = []
 

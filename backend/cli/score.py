@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import MakeEngine, add_level, first_error, fit_options, one_of_many, progress, report
+from .arguments import MakeEngine, add_fit, first_error, fit_options, one_of_many, progress, report
 from .paths import scans_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     score = verbs.add_parser("score", parents=parents, help="how plausible scans are, and what they are most like")
     score.add_argument("scans", nargs="+", type=Path, metavar="SCAN")
     score.add_argument("--profile", type=Path, metavar="FILE", help="of a family: how typical they are of it, too")
-    add_level(score)
+    add_fit(score)
     score.set_defaults(run=_run, misuse=score.error)
 
 

@@ -5,36 +5,32 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import ErrorCode, OmomiError
 from ..formats.raw_scan import RawScan
-from ..geometry.topology import label_faces, signed_volumes
 from ..protocol.fit_options import FitOptions
 from ..scan.clean import CleanReport
+from ..scan.kind import Kind
 from ..scan.prepare import PreparedScan, prepare
-from .bricks import Level
+from .bricks import Level, voxel_size
 from .completion_prior import CompletionPoints, CompletionPrior
 from .isosurface import extract
 from .onnx_model import CancelToken, Model
+from .pieces import LEAST_VOLUME, kept_faces, lost_share, said_of_loss
 from .recursion import ScanEvidence, recursion
 from .uncertainty import Variation, vertex_sigma
 
 LEVEL_GROWTH = 4.0
 """Blocks of a level over those of the level above, about: the surface is four times as large in voxels."""
-SUPPORT_RESOLUTION = 64
-"""Cells along [-1, 1] of the grid on which a vertex near a scan point counts as supported."""
-SUPPORTED_SHARE = 0.5
-"""A piece stays when at least this share of its vertices is supported."""
-LEAST_VOLUME = 1e-3
-"""Supported pieces smaller than this share of the largest are crumbs of noise."""
 
 
 @dataclass(frozen=True)
 class FittedMesh:
-    """The surface of one level, closed, in world units."""
+    """The surface of one level, in world units: closed, unless the scan is a sheet."""
 
     vertices: np.ndarray  # f64 (n, 3)
     faces: np.ndarray  # i32 (m, 3), normals outwards
@@ -73,6 +69,15 @@ class Fit:
     field: FittedField | None = None  # what edits of the network need; None where only a mesh is at hand
 
 
+class LevelSurface(NamedTuple):
+    """The surface of a level, canonical."""
+
+    vertices: np.ndarray  # f32 (n, 3)
+    faces: np.ndarray  # i32 (m, 3)
+    sigma: np.ndarray  # f32 (n,)
+    dropped: int  # pieces that were left out, see `kept_faces`
+
+
 Completer = Callable[[PreparedScan, Level], CompletionPrior | None]
 """From a scan and the field of its level 0 to the surface that nobody measured."""
 
@@ -101,23 +106,25 @@ def fit(
     options, cancel = options or FitOptions(), cancel or CancelToken()
     started, network_before = time.perf_counter(), model.seconds
     on_progress(0.0, "reading the scan")
-    prepared = scan if isinstance(scan, PreparedScan) else prepare(scan)
+    prepared = scan if isinstance(scan, PreparedScan) else prepare(scan, options.kind)
     cancel.raise_if_cancelled()
     on_blocks = level_progress(on_progress, options.level)
     noise = prepared.noise * 2.0**options.denoise
     variation = Variation(options.variation) if options.variation else None
-    if callable(completion) and options.level == 0:
+    if callable(completion) and (options.level == 0 or prepared.report.kind != Kind.SCAN):
+        # a solid or a sheet is all there
         completion = None
 
     def levels_with(added: CompletionPoints | None) -> Iterator[Level]:
         nonlocal evidence
-        evidence = ScanEvidence(prepared.points, prepared.normals, noise, options.fill, added)
+        evidence = ScanEvidence(prepared.points, prepared.normals, noise, options.fill, added, prepared.interior)
         return recursion(evidence, options.level, model, cancel, on_blocks, variation=variation)
 
     evidence: ScanEvidence | None = None
     levels: list[Level] = []
     rows: list[dict[str, float]] = []
     mesh: FittedMesh | None = None
+    found: LevelSurface | None = None
     source = ""
     for level, added in _completed_levels(levels_with, prepared, completion):
         # level 0 may come a second time
@@ -131,7 +138,8 @@ def fit(
         if mesh is not None:
             on_frame(mesh)
     if mesh is None or not mesh.final:
-        raise OmomiError(ErrorCode.NO_SURFACE, f"No surface was found in {prepared.name}.")
+        said = said_of_loss(1.0, prepared.thickness, options.level) if prepared.thickness else ()
+        raise OmomiError(ErrorCode.NO_SURFACE, " ".join([f"No surface was found in {prepared.name}.", *said]))
     on_progress(1.0, "done")
     stats = FitStats(
         seconds=time.perf_counter() - started,
@@ -143,7 +151,15 @@ def fit(
     )
     assert evidence is not None, "a mesh comes of levels"
     field = FittedField(tuple(levels), evidence, not options.keep_islands)
-    return Fit(mesh, stats, prepared.report, levels[-1].code, field)
+    report = _final_report(prepared, mesh, 0 if found is None else found.dropped)
+    return Fit(mesh, stats, report, levels[-1].code, field)
+
+
+def _final_report(scan: PreparedScan, mesh: FittedMesh, dropped: int) -> CleanReport:
+    """What was dropped on the way from the raw scan to its surface."""
+    lost = lost_share(scan.frame.to_canonical(mesh.vertices), scan.points, voxel_size(mesh.level))
+    said = said_of_loss(lost, scan.thickness, mesh.level)
+    return replace(scan.report, dropped_pieces=dropped, lost_share=lost, notes=(*scan.report.notes, *said))
 
 
 def level_progress(on_progress: Callable[[float, str], None], deepest: int) -> Callable[[int, int, int], None]:
@@ -186,7 +202,7 @@ def scan_surface(
     model: Model,
     largest_only: bool,
     more: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+) -> LevelSurface | None:
     """The surface of the last of ``levels``, as `level_surface` returns it, with all that makes its sigma larger.
 
     more: points f32 (k, 3), canonical, that support pieces beside the scan's and its completion's; with
@@ -194,66 +210,51 @@ def scan_surface(
     """
     known = [] if largest_only and more is not None else [scan.points, *([] if added is None else [added.prior.points])]
     known += [] if more is None else [more]
-    surface = level_surface(levels, np.concatenate(known), model, largest_only and more is None)
+    # the parts of a solid are no crumbs of noise, however small
+    least = LEAST_VOLUME if scan.interior is None else 0.0
+    surface = level_surface(levels, np.concatenate(known), model, largest_only and more is None, least)
     if surface is None:
         return None
-    positions, faces, sigma = surface
+    positions, faces, sigma, dropped = surface
+    if scan.sheet is not None:
+        positions, faces, sigma = scan.sheet.cut(positions, faces, sigma, levels[-1].voxel)
+        if not len(faces):
+            return None
     if added is not None:
         sigma = np.maximum(sigma, added.sigma(positions))
     if scan.input_sigma is not None:
         sigma = np.hypot(sigma, scan.input_sigma.at(positions))
-    return positions, faces, sigma
+    return LevelSurface(positions, faces, sigma, dropped)
 
 
 def in_world(
-    surface: tuple[np.ndarray, np.ndarray, np.ndarray] | None, scan: PreparedScan, level: int, final: bool
+    surface: LevelSurface | None, scan: PreparedScan, level: int, final: bool
 ) -> FittedMesh | None:
     """The mesh of a canonical surface of a scan; None where there is none."""
     if surface is None:
         return None
-    positions, faces, sigma = surface
+    positions, faces, sigma, _ = surface
     return FittedMesh(scan.frame.to_world(positions), faces, sigma / np.float32(scan.frame.scale), level, final)
 
 
 def level_surface(
-    levels: Sequence[Level], points: np.ndarray, model: Model, largest_only: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Vertices f32 (n, 3), faces i32 (m, 3) and sigma f32 (n,) of the last of ``levels``, canonical.
+    levels: Sequence[Level], points: np.ndarray, model: Model, largest_only: bool, least: float = LEAST_VOLUME
+) -> LevelSurface | None:
+    """The surface of the last of ``levels``.
 
-    levels: coarse to fine, from level 0 on. points f32 (p, 3), canonical: they decide which pieces stay, see
-    `kept_faces`. None where the field has no inside, as thin walls may have none on coarse levels.
+    levels: coarse to fine, from level 0 on. points f32 (p, 3), canonical: they and ``least`` decide which pieces stay,
+    see `kept_faces`. None where the field has no inside, as thin walls may have none on coarse levels.
     """
     level = levels[-1]
     surface = extract(level.grid, sides=level.bricks)
     if len(surface.faces) == 0:
         return None
     positions = (surface.vertices + np.float32(0.5)) * np.float32(level.voxel) - np.float32(1)
-    used, faces = compacted(positions, kept_faces(positions, surface.faces, points, largest_only))
+    kept, dropped = kept_faces(positions, surface.faces, points, largest_only, least)
+    used, faces = compacted(positions, kept)
     factors = model.card.get("sigma_factors", [1.0])
-    return positions[used], faces, vertex_sigma(positions[used], surface.values[used, 0], levels, factors)
-
-
-def kept_faces(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, largest_only: bool) -> np.ndarray:
-    """Faces i32 (k, 3) of the pieces that stay; vertices and scan points canonical, f32 (n, 3).
-
-    Pieces are closed. The largest outer piece always stays; other outer pieces and the walls of cavities stay when the
-    scan has points there. A cavity goes with the piece around it only if nothing supports it.
-    """
-    labels, count = label_faces(faces)
-    if count <= 1:
-        return faces
-    volume = signed_volumes(vertices, faces, labels, count)
-    largest = int(np.argmax(volume))
-    keep = np.zeros(count, bool)
-    keep[largest] = True
-    if not largest_only:
-        others = np.flatnonzero(labels != largest)
-        corner = faces[others, 0]
-        supported = _supported(vertices[corner], points)
-        total = np.bincount(labels[others], minlength=count)
-        share = np.bincount(labels[others], supported, minlength=count) / np.maximum(total, 1)
-        keep |= (share >= SUPPORTED_SHARE) & (np.abs(volume) >= LEAST_VOLUME * volume[largest])
-    return faces[keep[labels]]
+    sigma = vertex_sigma(positions[used], surface.values[used, 0], levels, factors)
+    return LevelSurface(positions[used], faces, sigma, dropped)
 
 
 def compacted(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -262,22 +263,6 @@ def compacted(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.n
     used[faces] = True
     number = np.cumsum(used) - 1
     return np.flatnonzero(used), number[faces].astype(np.int32)
-
-
-def _supported(vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Whether each vertex (n, 3) has a scan point in its cell or in one of the 26 around it."""
-    cells = np.zeros((SUPPORT_RESOLUTION + 4,) * 3, bool)
-    at = _cells(points)
-    for offset in np.ndindex(3, 3, 3):
-        x, y, z = (at + np.array(offset) - 1).T
-        cells[x, y, z] = True
-    x, y, z = _cells(vertices).T
-    return cells[x, y, z]
-
-
-def _cells(positions: np.ndarray) -> np.ndarray:
-    cell = np.floor((positions + 1) * (SUPPORT_RESOLUTION / 2)).astype(np.int32)
-    return np.clip(cell, 0, SUPPORT_RESOLUTION - 1) + 2
 
 
 def peak_bytes() -> int:

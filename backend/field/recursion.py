@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy.spatial import KDTree
 
+from ..scan.solid import CELL_RADIUS, Interior
 from .blocks import BlockAverage, bricks_of, cover, cover_on_lattice, distinct, gather_parent
 from .bricks import (
     BLOCK,
@@ -38,6 +41,8 @@ DEEPEST_MIRRORED = 2
 """If the recursion ends at this level or above, the last level is evaluated twice, the second time reflected through
 the centre, and the two fields are averaged: the network's own errors differ between them. On finer levels the second
 evaluation costs more than it gains."""
+FAR = 2.0
+"""Voxels from any point beyond which the interior of a solid decides the side."""
 BATCH = 8
 """Blocks in one run of the network. Larger batches are no faster on the CPU, and a fit can be cancelled between two."""
 
@@ -55,6 +60,7 @@ class ScanEvidence:
     noise: float  # standard deviation of the points along their normals, canonical
     filling: float  # -1 .. 1, hole filling
     completion: CompletionPoints | None = None  # surface where the scan has none; it counts as thin evidence
+    interior: Interior | None = None  # of a solid: which side is inside where no point is near
 
     def known(self, number: int) -> np.ndarray:
         """Points f32 (k, 3) of the scan and of its completion that count on a level."""
@@ -68,6 +74,27 @@ class ScanEvidence:
             added = self.completion.at(voxel_size(number))
             add_splat(sums, added.points, added.normals, resolution(number), bricks, added.weight)
         return sums
+
+    @cached_property
+    def _tree(self) -> KDTree:
+        return KDTree(self.points)
+
+    def sided(self, mean: np.ndarray, coords: np.ndarray, number: int) -> np.ndarray:
+        """Field f32 (m, 2, 8, 8, 8) of bricks with coordinates (m, 3), moved to the side where the interior of a solid
+        says that it is, where no point is near: an inside needs evidence on its border."""
+        if self.interior is None:
+            return mean
+        voxel = voxel_size(number)
+        inner = np.arange(BRICK) + 0.5
+        places = [(coords[:, axis, None] * BRICK + inner) * voxel - 1 for axis in range(3)]
+        inside = self.interior.on_bricks(*places)
+        wrong = np.argwhere((mean[:, 0] < 0) != inside)
+        brick, *voxels = wrong.T
+        place = np.stack([places[axis][brick, voxels[axis]] for axis in range(3)], axis=1)
+        far = ~np.isfinite(self._tree.query(place, distance_upper_bound=max(FAR * voxel, CELL_RADIUS))[0])
+        at = (brick[far], 0, *(along[far] for along in voxels))
+        mean[at] = np.where(inside[brick, *voxels][far], -1.0, 1.0)
+        return mean
 
     def styles(self, number: int, code: np.ndarray, model: Model, cancel: CancelToken) -> list[np.ndarray]:
         """Styles f32 (1, S) of a level: without hole filling, and then with it where there is any."""
@@ -128,7 +155,7 @@ def recursion(
             parent = model.seed(evidence, cancel) if level is None else gather_parent(level.grid, level.bricks, batch)
             average.add(atom((evidence, parent, _position(batch, number))), index)
             on_blocks(number, start + len(batch), len(blocks))
-        grid = BrickGrid(coords, average.mean())
+        grid = BrickGrid(coords, scan.sided(average.mean(), coords, number))
         level = Level(number, grid if variation is None else variation.field(grid, number), bricks, blocks, code)
         yield level
 
@@ -289,8 +316,9 @@ def extended(
         average.add(atom((gather_evidence(sums, index), parent, _position(batch, level.number))), index)
     new = level.bricks.find(coords) < 0
     every = np.concatenate([level.grid.coords, coords[new]])
+    found = scan.sided(average.mean()[new], coords[new], level.number)
     order = np.lexsort(every.T[::-1])
-    values = np.concatenate([level.grid.values, average.mean()[new]])[order]
+    values = np.concatenate([level.grid.values, found])[order]
     bricks = BrickMap.of(every[order], level.bricks.index, level.bricks.margin)
     joined = np.concatenate([level.blocks, blocks])
     return Level(level.number, BrickGrid(every[order], values), bricks, joined, level.code)

@@ -11,6 +11,8 @@ from ..errors import refuse
 
 DEEPEST_LEVEL = 5
 MOST_VARIATIONS = 9999
+KINDS = ("auto", "scan", "solid", "sheet")
+"""What a scan can be read as; auto finds out. See `scan.kind`."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,16 @@ class FitOptions:
     keep_islands: bool = True  # every piece that the scan supports, not only the largest
     variation: int = 0  # 0 .. MOST_VARIATIONS: which completion of what nobody saw; 0 is the most likely one
     symmetry: bool = True  # complete by the scan's own mirror symmetry; only `prior.symmetry_completion` looks for it
+    kind: str = "auto"  # one of KINDS
 
     def __post_init__(self) -> None:
         ranges = {"level": (0, DEEPEST_LEVEL), "denoise": (-2, 2), "fill": (-1, 1), "variation": (0, MOST_VARIATIONS)}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if field.type == "str":
+                if value not in KINDS:
+                    refuse(f"a scan is read as {', '.join(KINDS[:-1])} or {KINDS[-1]}, not as {value!r:.20}")
+                continue
             if field.type == "bool":
                 if not isinstance(value, bool):
                     refuse(f"the {field.name} is either on or off")

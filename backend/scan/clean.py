@@ -31,6 +31,13 @@ class CleanReport:
     normals_from: str = ""  # 'given', 'faces', 'sensor' or 'propagated'
     decimated: int = 0  # points left out to respect the limit
     added_samples: int = 0  # points put on faces that are large against the scan
+    kind: str = ""  # what the scan was read as, see `scan.kind`
+    reason: str = ""  # why, in words
+    closing_faces: int = 0  # faces that a program put over holes; they count as no measurements
+    dropped_inner: int = 0  # points inside the union of the closed parts, or on the hidden side of a thin shell
+    dropped_pieces: int = 0  # pieces of the surface that nothing measured supports
+    lost_share: float = 0.0  # of the scan's points, those that have no surface near them in the result
+    notes: tuple[str, ...] = ()  # what an artist should know of the result, a sentence each
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,26 @@ class OrientedMesh:
 
     faces: NDArray[np.int32]  # (m, 3), consistently wound where the mesh allows it
     normals: NDArray[np.float32]  # (m, 3), of length twice the area
-    pieces: int  # connected by shared points
+    piece: NDArray[np.int32]  # (m,), of each face; pieces are connected by shared points
+    closed: NDArray[np.bool_]  # (p,), whether a piece has no border
+    border: NDArray[np.int32]  # (b, 2), ends of the edges with one face, the lower index first
     open_loops: int  # connected boundaries; loops that touch count as one
+    seams: bool  # whether more than two faces meet at an edge
+
+    @property
+    def pieces(self) -> int:
+        return len(self.closed)
+
+    def without(self, which: NDArray[np.bool_]) -> OrientedMesh:
+        """Without the faces that ``which`` (m,) selects; pieces, borders and loops stay those of the whole."""
+        kept = ~which
+        return replace(self, faces=self.faces[kept], normals=self.normals[kept], piece=self.piece[kept])
+
+    def turned(self, which: NDArray[np.bool_]) -> OrientedMesh:
+        """With the faces of the pieces reversed that ``which`` (p,) selects."""
+        reverse = which[self.piece]
+        normals = np.where(reverse[:, None], -self.normals, self.normals)
+        return replace(self, faces=_reversed(self.faces, reverse), normals=normals)
 
 
 @dataclass(frozen=True)
@@ -61,18 +79,18 @@ def orient_faces(
     piece = piece_of_point.take(faces[:, 0])
 
     boundary = edges.uses == 1
-    low, high = edges.low[boundary], edges.high[boundary]
+    border = np.stack([edges.low[boundary], edges.high[boundary]], axis=1)
     closed = np.ones(pieces, bool)
-    closed[piece_of_point[low]] = False
+    closed[piece_of_point[border[:, 0]]] = False
     normals = face_normals(points, faces)
-    flip = _inside_out(points, faces, normals, piece, closed)
+    flip = inside_out(points, faces, normals, piece, closed)
     if to_sensor is not None:
         facing = np.einsum("ij,ij->i", normals, to_sensor.take(faces[:, 0], axis=0))
         flip |= ~closed & (np.bincount(piece, weights=facing, minlength=pieces) < 0)
     if flip.any():
         reverse = flip[piece]
         faces, normals = _reversed(faces, reverse), np.where(reverse[:, None], -normals, normals)
-    return OrientedMesh(faces, normals, pieces, count_groups(np.stack([low, high], axis=1)))
+    return OrientedMesh(faces, normals, piece, closed, border, count_groups(border), bool((edges.uses > 2).any()))
 
 
 def _edges(count: int, faces: NDArray[np.int32]) -> _EdgeUses:
@@ -137,7 +155,7 @@ def _volumes(
     return moment - np.einsum("ij,ij->i", area, middle)
 
 
-def _inside_out(
+def inside_out(
     points: NDArray[np.float32],
     faces: NDArray[np.int32],
     normals: NDArray[np.float32],

@@ -11,11 +11,15 @@ from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
 from ..formats.raw_scan import RawScan
-from .clean import CleanReport, clean
+from ..geometry.normals import unit, vertex_normals
+from .clean import CleanReport, CleanScan, clean
+from .kind import FoundKind, Kind, found_kind
 from .noise import noise_sd
-from .orientation import fitted_normals, orient_faces, repaired
+from .orientation import OrientedMesh, fitted_normals, orient_faces, repaired
 from .outliers import Occupancy, box, clusters, near_core, occupancy, outliers
-from .surface_points import from_mesh, from_points
+from .sheet import Sheet, SheetBorder, outer_side
+from .solid import Interior, closed_faces, covered
+from .surface_points import OrientedPoints, from_mesh, from_points
 
 FEWEST_POINTS = 32
 FLATTEST = 1e-4
@@ -83,18 +87,26 @@ class PreparedScan:
     report: CleanReport
     name: str
     input_sigma: InputSigma | None = None  # None where the scan has none
+    interior: Interior | None = None  # of a solid
+    sheet: Sheet | None = None  # what of the fitted surface stays, of a sheet
+    thickness: float = 0.0  # mean thickness of the closed parts of a solid, canonical; 0 without any
 
 
-def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:
+def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> PreparedScan:
     """Clean, orient and frame a scan. The same scan gives the same bits.
 
-    max_points: more points than this are thinned, by a fixed random choice.
+    kind: one of `protocol.fit_options.KINDS`, what the scan is read as. max_points: more points than this are thinned,
+    by a fixed random choice.
     Raises OmomiError: EMPTY_SCAN, BAD_COORDINATES (no finite point), TOO_FEW_POINTS (fewer than 32 usable),
     FLAT_SCAN (all on one plane or line).
     """
     scan = clean(raw)
     shell = None if scan.faces is None else orient_faces(scan.points, scan.faces, scan.to_sensor)
-    oriented = from_points(scan) if shell is None else from_mesh(scan, shell)
+    found = found_kind(scan, shell, kind)
+    in_pieces = 0 if shell is None else shell.pieces
+    if found.parts is not None and found.kind is not Kind.SCAN:
+        shell = found.parts
+    shell, oriented, inner = _surface(scan, shell, found)
     excess = max(0, len(oriented.points) - max_points)
     if excess:
         # A random choice, as a stride would beat against the rows of a scanner. The seed fixes PCG64's stream.
@@ -103,13 +115,20 @@ def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:
     _require_enough(len(oriented.points), raw.name)
 
     cells = occupancy(oriented.points)
-    keep = ~outliers(cells) & near_core(oriented.points)
+    keep = near_core(oriented.points)
+    if found.kind is not Kind.SOLID:  # whose parts are no outliers, however small
+        keep &= ~outliers(cells)
     # Bare points may have wide neighbourhoods only; those of a mesh show only that it is coarse.
     widest = np.inf if shell is None else WIDEST_NEIGHBOURHOOD
     noise = noise_sd(oriented.points, cells, oriented.measured & keep, oriented.normals, widest)
-    pieces = _pieces(cells, keep) if shell is None else shell.pieces
+    pieces = _pieces(cells, keep) if shell is None else in_pieces
     dropped = len(keep) - int(keep.sum())
-    if dropped:
+    if found.covered and shell is not None and oriented.normals is not None:
+        # the noise is that of all points, for a scan is as noisy inside as outside
+        hidden = covered(scan.points, shell, oriented.points, unit(oriented.normals)[0]) & keep
+        inner += int(hidden.sum())
+        keep &= ~hidden
+    if not keep.all():
         oriented = oriented.take(keep)
     _require_enough(len(oriented.points), raw.name)
     _refuse_flat(oriented.points, raw.name)
@@ -135,8 +154,50 @@ def prepare(raw: RawScan, max_points: int = 5_000_000) -> PreparedScan:
         normals_from=oriented.normals_from,
         decimated=excess,
         added_samples=int((~oriented.measured).sum()),
+        kind=found.kind.value,
+        reason=found.reason,
+        dropped_inner=inner,
+        closing_faces=0 if found.closing is None else int(found.closing.faces.sum()),
+        notes=() if found.closing is None else (found.closing.sentence,),
     )
-    return PreparedScan(points, normals, noise, frame, report, raw.name, InputSigma.of(raw, frame))
+    interior = sheet = None
+    if shell is not None and found.kind is not Kind.SCAN:
+        corners = (scan.points - middle) * np.float32(factor)
+        if found.kind is Kind.SHEET:
+            of_vertex = unit(vertex_normals(len(corners), shell.faces, shell.normals))[0]
+            sheet = Sheet(points, normals, SheetBorder.of(corners, shell.faces, of_vertex))
+        elif shell.closed.any():
+            interior = Interior.of(corners, closed_faces(shell))
+    elif found.kind is Kind.SHEET:
+        sheet = Sheet(points, normals, SheetBorder.none())
+    sigma = InputSigma.of(raw, frame)
+    return PreparedScan(
+        points, normals, noise, frame, report, raw.name, sigma, interior, sheet, found.thickness * factor
+    )
+
+
+def _surface(
+    scan: CleanScan, shell: OrientedMesh | None, found: FoundKind
+) -> tuple[OrientedMesh | None, OrientedPoints, int]:
+    """The faces of a scan that count as measured, turned as they are seen; points that represent them; and the number
+    of points left out on the inside of a shell."""
+    if shell is None:
+        return None, from_points(scan), 0
+    if found.faces_in is not None and found.faces_in.any():
+        scan, shell = replace(scan, normals=None), shell.turned(found.faces_in)
+    if found.closing is not None:
+        shell = shell.without(found.closing.faces)
+    oriented = from_mesh(scan, shell)
+    used = np.zeros(len(scan.points), bool)
+    used[shell.faces] = True
+    if found.closing is not None:
+        oriented = oriented.take(np.append(used, np.ones(len(oriented.points) - len(used), bool)))
+    inner = 0
+    if found.shell is not None and oriented.normals is not None:
+        outer = outer_side(oriented.points, unit(oriented.normals)[0], found.shell, found.thickness)
+        oriented, shell = oriented.take(outer), shell.without(~outer[: len(scan.points)][shell.faces].all(axis=1))
+        inner = len(outer) - int(outer.sum())
+    return shell, oriented, inner
 
 
 def frame_of_box(low: NDArray, high: NDArray) -> Frame:

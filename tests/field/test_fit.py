@@ -10,8 +10,9 @@ import pytest
 from scipy.spatial import KDTree
 
 from backend.errors import ErrorCode, OmomiError
-from backend.field.fit import FittedMesh, compacted, fit, kept_faces
+from backend.field.fit import FittedMesh, compacted, fit
 from backend.field.onnx_model import CancelToken, Model, load_model
+from backend.field.pieces import kept_faces
 from backend.formats.raw_scan import RawScan
 from backend.geometry.measure import measure
 from backend.protocol.fit_options import FitOptions
@@ -164,9 +165,9 @@ def test_pieces_without_scan_points_go_and_supported_ones_stay() -> None:
     vertices = np.concatenate([part[0] for part in parts])
     faces = np.concatenate([part[1] + 8 * number for number, part in enumerate(parts)]).astype(np.int32)
     points = np.concatenate([parts[0][0], parts[2][0]])
-    assert len(kept_faces(vertices, faces, points, False)) == 24
-    assert len(kept_faces(vertices, faces, points, True)) == 12
-    used, renumbered = compacted(vertices, kept_faces(vertices, faces, points, False))
+    assert len(kept_faces(vertices, faces, points, False)[0]) == 24
+    assert len(kept_faces(vertices, faces, points, True)[0]) == 12
+    used, renumbered = compacted(vertices, kept_faces(vertices, faces, points, False)[0])
     assert np.array_equal(vertices[used], np.concatenate([parts[0][0], parts[2][0]]))
     assert renumbered.max() == 15
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.geometry.topology import betti_of_occupancy
-from backend.geometry.winding_number import tangled_share, winding_grid
+from backend.geometry.winding_number import tangled_share, winding_at, winding_grid
+from tests.scan_shapes import cube, globe
 
 
 def grid_of(mesh: trimesh.Trimesh, size: int = 48) -> np.ndarray:
@@ -110,3 +111,23 @@ def test_a_solid_is_not_tangled_and_what_overlaps_or_is_inside_out_is() -> None:
     one.invert()
     assert tangled_share(grid_of(one)) == 1
     assert tangled_share(np.zeros((4, 4, 4), np.int16)) == 0
+
+
+def test_the_winding_number_at_places_is_the_number_of_bodies_around_them() -> None:
+    points, faces = globe(32, 64)
+    both = np.concatenate([points, 0.5 * points + [0.3, 0, 0], 0.5 * points - [0.3, 0, 0]])
+    shells = np.concatenate([faces, faces + len(points), faces[:, ::-1] + 2 * len(points)])
+    places = np.random.default_rng(0).uniform(-0.7, 0.7, (20_000, 3))
+    far, near, turned = (np.linalg.norm(places - [x, 0, 0], axis=1) for x in (0, 0.3, -0.3))
+    wanted = (far < 0.5).astype(int) + (near < 0.25) - (turned < 0.25)
+    sure = (np.abs(far - 0.5) > 0.003) & (np.abs(near - 0.25) > 0.003) & (np.abs(turned - 0.25) > 0.003)
+    assert np.array_equal(winding_at(both, shells, places)[sure], wanted[sure])
+
+
+def test_places_may_lie_on_the_lines_of_the_mesh_or_be_none() -> None:
+    """Rays then go through edges and corners."""
+    points, faces = cube()
+    inside = np.array([[0.5, 0.5, 0.5], [0.25, 0.25, 0.1], [1e-9, 0.5, 0.5]])
+    assert winding_at(points, faces, inside).tolist() == [1, 1, 1]
+    assert winding_at(points, faces, inside + [0, 0, 2]).tolist() == [0, 0, 0]
+    assert len(winding_at(points, faces, np.zeros((0, 3)))) == 0

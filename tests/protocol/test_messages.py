@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from backend.errors import ErrorCode, OmomiError
 from backend.protocol.codec import MOST_ITEMS, from_packet, job_of, jsonable, to_packet
-from backend.protocol.fit_options import FitOptions
+from backend.protocol.fit_options import KINDS, FitOptions
 from backend.protocol.framing import Decoder, Packet, encode
 from backend.protocol.mailbox import Mailbox
 from backend.protocol.messages import (
@@ -135,6 +135,7 @@ MEMBERS["FitOptions"] = st.builds(
     st.booleans(),
     st.integers(0, 9999),
     st.booleans(),
+    st.sampled_from(KINDS),
 )
 MEMBERS["tuple[str, ...]"] = st.lists(MEMBERS["str"], max_size=9).map(tuple)
 MASKS = st.builds(lambda row, falloff: MaskRef("row", row=row, falloff=falloff), st.integers(0, 9), st.floats(0, 1e9))

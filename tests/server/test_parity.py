@@ -130,10 +130,10 @@ def write_pair() -> None:
 
 
 def test_a_fit_is_the_same_mesh_and_the_same_report(both: Both) -> None:
-    found = both.cli("fit", "blob.ply", "-o", "a.npz", "--level", 1, "--fill", 0.5)["results"][0]
-    handle = both.fit(level=1, fill=0.5)
+    found = both.cli("fit", "blob.ply", "-o", "a.npz", "--level", 1, "--fill", 0.5, "--as", "solid")["results"][0]
+    handle = both.fit(level=1, fill=0.5, kind="solid")
     assert_same_mesh("a.npz", both.frames[-1])
-    assert both.engine.options == FitOptions(level=1, fill=0.5)
+    assert both.engine.options == FitOptions(level=1, fill=0.5, kind="solid")
     assert found["level"] == both.fits.take(handle).fitted.fit.mesh.level  # type: ignore[union-attr]
 
 

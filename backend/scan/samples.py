@@ -1,0 +1,46 @@
+"""Even samples of the surface of a mesh, looked at from all around."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry.normals import unit
+from ..geometry.visibility import views_of_sides
+from .orientation import OrientedMesh
+
+SAMPLES = 20_000
+"""Samples of a surface: about ten in every pixel of a view that it fills."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Even samples of the surface of a mesh, as seen from all around."""
+
+    points: NDArray[np.float64]  # (n, 3)
+    normals: NDArray[np.float64]  # (n, 3), unit
+    face: NDArray[np.intp]  # (n,)
+    front: NDArray[np.int32]  # (n,), views that see the front
+    back: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, points: NDArray[np.float32], mesh: OrientedMesh) -> Samples:
+        """Deterministic: one sample in each of SAMPLES equal parts of the area."""
+        area = np.cumsum(np.linalg.norm(mesh.normals.astype(np.float64), axis=1))
+        rng = np.random.Generator(np.random.PCG64(0))
+        at = (np.arange(SAMPLES) + rng.random(SAMPLES)) * (area[-1] / SAMPLES)
+        face = np.minimum(np.searchsorted(area, at), len(area) - 1)
+        share = np.sqrt(rng.random(SAMPLES))
+        other = rng.random(SAMPLES) * share
+        weights = np.stack([1 - share, share - other, other], axis=1)
+        corners = points[mesh.faces[face]].astype(np.float64)
+        found = (weights[:, :, None] * corners).sum(axis=1)
+        normals = unit(mesh.normals[face])[0].astype(np.float64)
+        return cls(found, normals, face, *views_of_sides(found, normals))
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Whether a sample is seen; from one view alone it may show through a gap between others."""
+        return self.front + self.back > 1
