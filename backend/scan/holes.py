@@ -41,6 +41,7 @@ class Hole:
     why: str  # a clause: why it is an opening; "" for a hole
     loop: NDArray[np.int64]  # (n,) vertices of the mesh, in the order in which faces that fill it run
     places: NDArray[np.int64]  # (n,) the same in the welded mesh
+    corners: NDArray[np.int64]  # (n, 2) corners 3 * face + k of the mesh's faces at the start and the end of each edge
     perimeter: float
     radius: float  # root mean square distance from the centre
     share: float  # radius over the longest side of the mesh
@@ -82,29 +83,35 @@ def find_holes(points: NDArray, faces: NDArray) -> MeshHoles:
     side = float(np.ptp(mesh.vertices[mesh.faces.reshape(-1)], axis=0).max())
     around = FacesAround.of(mesh.faces, len(mesh.vertices))
     loops, loose = mesh.loops()
-    sources = _sources(mesh, np.asarray(faces, np.int64).reshape(-1, 3), loops)
-    found = [_described(mesh, around, loop, source, side) for loop, source in zip(loops, sources, strict=True)]
+    vertex = np.asarray(faces, np.int64).reshape(-1)
+    found = [
+        _described(mesh, around, loop, side) | {"loop": vertex[corners[:, 0]], "corners": corners}
+        for loop, corners in zip(loops, _corners(mesh, loops), strict=True)
+    ]
     found.sort(key=lambda hole: (not hole["is_hole"], -hole["perimeter"], hole["loop"].min()))
     holes = tuple(Hole(number=number, **hole) for number, hole in enumerate(found, 1))
     return MeshHoles(holes, mesh, around, side, loose)
 
 
-def _sources(mesh: WeldedMesh, faces: NDArray, loops: list[NDArray]) -> list[NDArray[np.int64]]:
-    """The mesh's own vertices of each loop: of those at one place the one of the face whose border edge ends there."""
+def _corners(mesh: WeldedMesh, loops: list[NDArray]) -> list[NDArray[np.int64]]:
+    """The corners (n, 2) of the mesh's faces at the start and the end of each edge of each loop."""
     if not loops:
         return []
     size = len(mesh.vertices)
-    corners = faces[mesh.source]
-    corners = np.where(mesh.turned[:, None], corners[:, ::-1], corners)
     # in a fill an edge runs against the face beside it
     key = mesh.faces[:, [1, 2, 0]].reshape(-1) * size + mesh.faces.reshape(-1)
     order = np.argsort(key, kind="stable")
-    vertex = corners[:, [1, 2, 0]].reshape(-1)[order]
     key = key[order]
-    return [vertex[np.searchsorted(key, loop * size + np.roll(loop, -1))] for loop in loops]
+    found = []
+    for loop in loops:
+        face, end = np.divmod(order[np.searchsorted(key, loop * size + np.roll(loop, -1))], 3)
+        corner = np.stack([(end + 1) % 3, end], axis=1)
+        corner = np.where(mesh.turned[face][:, None], 2 - corner, corner)
+        found.append(3 * mesh.source[face][:, None] + corner)
+    return found
 
 
-def _described(mesh: WeldedMesh, around: FacesAround, places: NDArray, loop: NDArray, side: float) -> dict:
+def _described(mesh: WeldedMesh, around: FacesAround, places: NDArray, side: float) -> dict:
     points = mesh.vertices[places]
     count, centre = len(points), points.mean(axis=0)
     lengths = np.linalg.norm(np.roll(points, -1, axis=0) - points, axis=1)
@@ -128,7 +135,6 @@ def _described(mesh: WeldedMesh, around: FacesAround, places: NDArray, loop: NDA
     return {
         "is_hole": not why,
         "why": why,
-        "loop": loop,
         "places": places,
         "perimeter": float(lengths.sum()),
         "radius": radius,
@@ -141,13 +147,11 @@ def _described(mesh: WeldedMesh, around: FacesAround, places: NDArray, loop: NDA
 
 
 def _why_open(tangent: float, share: float) -> str:
-    if share > LARGEST:
-        return "it is as large as the outer border of a view"
     if tangent <= OUTER:
         return "it is the outer border of a piece"
     if tangent < TANGENT:
         return "the surface does not run on into it, as at the mouth of a vessel or the end of a tube"
-    return ""
+    return "it is as large as the outer border of a view" if share > LARGEST else ""
 
 
 def _beside_edges(
