@@ -16,8 +16,8 @@ from .errors import ErrorCode, OmomiError
 
 if TYPE_CHECKING:
     from .edits.fitted_scan import FittedScan, OnProgress
-    from .field.completion_prior import CompletionPrior
     from .edits.patch import Patch
+    from .field.completion_prior import CompletionPrior
     from .field.fit import Fit, FittedMesh
     from .field.onnx_model import CancelToken, Model
     from .formats.raw_scan import RawScan

@@ -23,7 +23,9 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     patch.add_argument("-o", "--output", type=Path, metavar="OUT")
     patch.add_argument("--holes", type=_numbers, metavar="all|N,N", help="all holes, or these of --list, openings too")
     patch.add_argument("--smaller", type=real(0, LARGEST), metavar="RADIUS", help="only holes of a smaller radius")
-    patch.add_argument("--close", type=Close, choices=tuple(Close), default=Close.AUTO, help="what a hole is closed with")
+    patch.add_argument(
+        "--close", type=Close, choices=tuple(Close), default=Close.AUTO, help="what a hole is closed with"
+    )
     patch.add_argument("--list", action="store_true", help="print the holes and write nothing")
     patch.set_defaults(run=_run, misuse=patch.error)
 
@@ -69,8 +71,8 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
     """Lines of the holes: what an artist needs to tell one from the other."""
     if not rows:
         return ["no holes: the mesh has no border"]
-    head = f"{'':>6} {'kind':8} {'edges':>6} {'perimeter':>10} {'radius':>10} {'of side':>8} {'flat':>6}  {'centre':30} why"
-    return [head, *map(_line, rows)]
+    lengths = f"{'edges':>6} {'perimeter':>10} {'radius':>10} {'of side':>8} {'flat':>6}"
+    return [f"{'':>6} {'kind':8} {lengths}  {'centre':30} why", *map(_line, rows)]
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -197,7 +197,9 @@ def patch(
     if prior.why_not:
         warnings.append(f"The mesh could not be fitted, so its holes are closed smoothly: {prior.why_not}")
     if found.loose_edges:
-        warnings.append(f"{found.loose_edges} border edges belong to no loop, as where three faces meet; they are left.")
+        warnings.append(
+            f"{found.loose_edges} border edges belong to no loop, as where three faces meet; they are left."
+        )
     return Patch(
         found,
         tuple(closed),

@@ -29,7 +29,7 @@ def vertex_values(points: NDArray, patch: Patch, values: NDArray) -> NDArray[np.
 
 
 def face_sources(points: NDArray, patch: Patch) -> NDArray[np.int64]:
-    """For each new face (j,) of a patch the face of the mesh at the nearest border edge: for materials, smooth flags."""
+    """The face of the mesh at the border edge nearest to each new face (j,): for materials and smooth flags."""
     parts = [one.hole.corners[_nearest_edges(points, one), 0] // 3 for one in patch.closed]
     return np.concatenate([np.zeros(0, np.int64), *parts])
 

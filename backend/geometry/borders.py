@@ -1,4 +1,4 @@
-"""The borders of a triangle mesh of any quality: vertices at one place are one, faces are wound alike, loops are simple."""
+"""Borders of a triangle mesh of any quality: vertices at one place are one, faces wound alike, loops simple."""
 
 from __future__ import annotations
 

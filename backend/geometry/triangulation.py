@@ -7,8 +7,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .normals import face_normals
-
 MOST_EXACT = 160
 """Edges of a loop that the cubic table still takes in a fraction of a second; longer ones are divided."""
 COARSE = 120
@@ -83,7 +81,7 @@ def refine(
     """Vertices and faces with interior edges split to the length that ``size`` wants at places (k, 3), and flipped.
 
     The border stays, and the vertices given come first; those from ``fixed`` on, none where it is None, may move. Not
-    more than ``most`` vertices are added, about. taken: pairs (t, 2) of vertices that no interior edge may join, because
+    more than ``most`` vertices are added, about. taken: pairs (t, 2) of vertices that no interior edge may join, since
     a face elsewhere does: such edges are split, however short they are.
     """
     given = len(vertices)
@@ -124,8 +122,10 @@ def inner_edges(faces: NDArray) -> tuple[NDArray, NDArray, NDArray]:
 
 
 def flip(vertices: NDArray, faces: NDArray, known: NDArray) -> int:
-    """Flip edges of ``faces``, in place, whose opposite angles add up to more than 180 degrees; how many. known: keys of
-    edges that may not be made."""
+    """Flip edges of ``faces``, in place, whose opposite angles add up to more than 180 degrees; how many.
+
+    known: keys of edges that may not be made.
+    """
     ends, sides, opposite = inner_edges(faces)
     if not len(ends):
         return 0

@@ -122,7 +122,10 @@ class Counterpart:
     def moves(self, points: NDArray, normals: NDArray, reach: float) -> tuple[NDArray, NDArray[np.bool_]]:
         """As of `scan.hole_fill.SurfaceNear`; where the part has a hole itself, there is no place."""
         vertices = self.source.vertices
-        over, facing = self.plane.points(points) @ self.turn.T + self.shift, self.plane.directions(normals) @ self.turn.T
+        over, facing = (
+            self.plane.points(points) @ self.turn.T + self.shift,
+            self.plane.directions(normals) @ self.turn.T,
+        )
         at = self.source.search.nearest(over, facing)
         corner = self.source.faces[at.face]
         foot = np.einsum("nk,nka->na", at.barycentric, vertices[corner])

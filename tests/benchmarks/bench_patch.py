@@ -2,9 +2,9 @@
 
 omomi bench patch [--folder clean] [--procedural] [--batches N] [--resume] [--quick]
 
-Balls of .05 to .25 of the longest side cut holes wherever they fall: on flat, curved, ridged and thin places, and through
-limbs. Every method closes the same holes of the same mesh. The error is the mean distance between the fill and the
-cut-out part, both ways, in thousandths of the longest side, and at least a tenth of one. ``membrane`` is the thin plate
+Balls of .05 to .25 of the longest side cut holes wherever they fall: on flat, curved, ridged and thin places, and
+through limbs. Every method closes the same holes of the same mesh. The error is the mean distance between the fill and
+the cut-out part, both ways, in thousandths of the longest side, and at least a tenth of one. ``membrane`` is the thin plate
 alone. The peer is MeshLab's close-holes where the package pymeshlab can be imported, else the refined triangulation of
 least weight.
 
@@ -227,6 +227,7 @@ def bars(rows: list[dict]) -> list[Bar]:
 
 def patch_table(rows: list[dict]) -> str:
     """Errors by how much the surface runs on into a hole, by its size, and by the way it was closed."""
+    methods = "ours", "membrane", "peer"
     groups = [("all", rows), ("holes", [r for r in rows if r["is_hole"]])]
     groups += [("openings and cut limbs", [r for r in rows if not r["is_hole"]])]
     for low, high in ((-1, 0.5), (0.5, 0.85), (0.85, 1.01)):
@@ -236,10 +237,10 @@ def patch_table(rows: list[dict]) -> str:
     groups += [(f"closed by {way}", [r for r in rows if r["way"] == way]) for way in sorted({r["way"] for r in rows})]
     groups += [(shape, [r for r in rows if r["shape"] == shape]) for shape in sorted({r["shape"] for r in rows})]
     shown = [
-        [title, str(len(chosen)), *(number(geometric_mean([r[k] for r in chosen])) for k in ("ours", "membrane", "peer"))]
+        [title, str(len(chosen)), *(number(geometric_mean([r[k] for r in chosen])) for k in methods)]
         for title, chosen in groups
     ]
-    return table(["holes (error in thousandths of the side)", "cases", "ours", "membrane", "peer"], shown)
+    return table(["holes (error in thousandths of the side)", "cases", *methods], shown)
 
 
 def main(words: list[str] | None = None) -> int:

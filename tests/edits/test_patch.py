@@ -1,5 +1,5 @@
-"""A patch closes holes and leaves the mesh bit for bit; its faces meet the border, are well shaped, and carry on what the
-mesh carries."""
+"""A patch closes holes and leaves the mesh bit for bit; its faces meet the border, are well shaped, and carry on what
+the mesh carries."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_smooth_and_a_model_fill_follow_the_ball_and_a_flat_one_does_not() -> 
 def test_new_triangles_are_as_large_as_those_around_and_well_shaped() -> None:
     raw = ball_with_holes()
     made = patched(raw)
-    points, faces = whole(raw, made)
+    points = whole(raw, made)[0]
     assert raw.faces is not None
     edges = [
         np.linalg.norm(points[table] - points[np.roll(table, -1, axis=1)], axis=2).mean()
