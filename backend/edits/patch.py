@@ -234,7 +234,7 @@ def _closed(hole: Hole, found: MeshHoles, close: Close, prior: _Prior) -> Closed
     held = len(fill.vertices) - int(fill.free.sum())
     way, said = FillWay.FACES, ""
     if fill.free.any():
-        fewest = np.inf
+        made, fewest = fill, np.inf
         for name, other in _ways(fill, hole, close, prior):
             other = other.unfolded()
             folds = other.folds()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -67,7 +69,7 @@ def _minimum(
     """Values (n, c) of least x' E x - 2 x' load, those that are not free as they are."""
     found = np.array(values, np.float64)
     if free.any():
-        rows = sparse.csr_matrix(energy)[free]
+        rows: Any = sparse.csr_matrix(energy)[free]
         right = -(rows[:, ~free] @ found[~free]) + (0.0 if load is None else load[free])
         found[free] = splu(sparse.csc_matrix(rows[:, free])).solve(right)
     return found

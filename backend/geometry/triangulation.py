@@ -129,8 +129,8 @@ def flip(vertices: NDArray, faces: NDArray, known: NDArray) -> int:
     ends, sides, opposite = inner_edges(faces)
     if not len(ends):
         return 0
-    angles = sum(_angle(vertices[corner], vertices[ends[:, 0]], vertices[ends[:, 1]]) for corner in opposite.T)
-    excess = angles - np.pi
+    one, two = (_angle(vertices[corner], vertices[ends[:, 0]], vertices[ends[:, 1]]) for corner in opposite.T)
+    excess = one + two - np.pi
     chosen = np.flatnonzero(excess > 1e-3)
     # an edge that is there already would be doubled
     existing = np.concatenate([known, edge_keys(faces.reshape(-1), faces[:, [1, 2, 0]].reshape(-1))])

@@ -4,8 +4,8 @@ omomi bench patch [--folder clean] [--procedural] [--batches N] [--resume] [--qu
 
 Balls of .05 to .25 of the longest side cut holes wherever they fall: on flat, curved, ridged and thin places, and
 through limbs. Every method closes the same holes of the same mesh. The error is the mean distance between the fill and
-the cut-out part, both ways, in thousandths of the longest side, and at least a tenth of one. ``membrane`` is the thin plate
-alone. The peer is MeshLab's close-holes where the package pymeshlab can be imported, else the refined triangulation of
+the cut-out part, both ways, in thousandths of the longest side, and at least a tenth of one. ``membrane`` is the thin
+plate alone. The peer is MeshLab's close-holes where the package pymeshlab can be imported, else the refined triangulation of
 least weight.
 
 Without the folder of scans (OMOMI_SCANS), or with --procedural, it cuts procedural shapes.
@@ -68,6 +68,11 @@ class CutHole:
     radius: float  # of the ball, longest sides
     vertices: NDArray[np.float64]  # (k, 3), of the part
     faces: NDArray[np.int64]  # (j, 3)
+
+
+def _raw(name: str, mesh: object) -> RawScan:
+    assert isinstance(mesh, trimesh.Trimesh)
+    return RawScan(np.asarray(mesh.vertices), np.asarray(mesh.faces), name=name)
 
 
 def _bent(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
@@ -134,7 +139,7 @@ def _sampled(vertices: NDArray, faces: NDArray) -> NDArray[np.float64]:
 
 def meshlab() -> ModuleType | None:
     try:
-        import pymeshlab
+        import pymeshlab  # pyrefly: ignore
     except ImportError:
         return None
     return pymeshlab
@@ -178,7 +183,7 @@ def measure(engine: OnnxEngine, options: argparse.Namespace, shapes: dict[str, R
 
 def _rows(
     engine: OnnxEngine, raw: RawScan, cut: list[CutHole], side: float, name: str, batch: int
-) -> Iterator[dict[str, object]]:
+) -> Iterator[dict]:
     started = time.perf_counter()
     looked = patch_mesh(engine, raw, Close.AUTO, ignore, numbers=())
     holes = {frozenset(hole.loop.tolist()): hole for hole in looked.found.holes}
@@ -260,7 +265,7 @@ def main(words: list[str] | None = None) -> int:
         shapes = {path.stem: load_scan(path) for path in sorted((scans / options.folder).glob("*.ply"))}
     else:
         made = {name: make() for name, make in PROCEDURAL.items()}
-        shapes = {name: RawScan(np.asarray(m.vertices), np.asarray(m.faces), name=name) for name, m in made.items()}
+        shapes = {name: _raw(name, mesh) for name, mesh in made.items()}
     options.out.mkdir(parents=True, exist_ok=True)
     journal = Journal(options.out / "rows.json", options.resume)
     measure(OnnxEngine("cpu"), options, shapes, journal)

@@ -3,6 +3,8 @@ the mesh carries."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import trimesh
@@ -35,7 +37,7 @@ def engine() -> MeshEngine:
     return MeshEngine(ball=trimesh.creation.icosphere(5, 1.02))
 
 
-def patched(raw: RawScan, close: Close = Close.AUTO, **chosen: object) -> Patch:
+def patched(raw: RawScan, close: Close = Close.AUTO, **chosen: Any) -> Patch:
     return patch_mesh(engine(), raw, close, ignore, **chosen)
 
 

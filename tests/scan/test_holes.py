@@ -15,6 +15,12 @@ def ball(level: int = 4) -> trimesh.Trimesh:
     return trimesh.creation.icosphere(level)
 
 
+def fine(mesh: trimesh.Trimesh, edge: float) -> trimesh.Trimesh:
+    found = mesh.subdivide_to_size(edge)
+    assert isinstance(found, trimesh.Trimesh)
+    return found
+
+
 def without(mesh: trimesh.Trimesh, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(mesh.vertices), np.asarray(mesh.faces)[~gone]
 
@@ -25,7 +31,7 @@ def kinds(found: MeshHoles) -> list[bool]:
 
 def mug() -> tuple[np.ndarray, np.ndarray]:
     """A cup with a mouth above, and a lost patch in its wall."""
-    outer = trimesh.creation.cylinder(0.5, 1.0, sections=64).subdivide_to_size(0.06)
+    outer = fine(trimesh.creation.cylinder(0.5, 1.0, sections=64), 0.06)
     centre = outer.triangles_center
     lid = (centre[:, 2] > 0.499) & (np.linalg.norm(centre[:, :2], axis=1) < 0.499)
     patch = np.linalg.norm(centre - [0.5, 0, 0], axis=1) < 0.15
@@ -42,7 +48,7 @@ def test_the_mouth_of_a_mug_is_an_opening_and_a_lost_patch_a_hole() -> None:
 
 
 def test_the_ends_of_a_tube_and_the_border_of_a_terrain_are_openings() -> None:
-    tube = trimesh.creation.cylinder(0.3, 2.0, sections=48).subdivide_to_size(0.1)
+    tube = fine(trimesh.creation.cylinder(0.3, 2.0, sections=48), 0.1)
     ends = np.abs(tube.triangles_center[:, 2]) > 0.999
     tube.merge_vertices()
     assert kinds(find_holes(*without(tube, ends))) == [False, False]

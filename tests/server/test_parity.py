@@ -308,6 +308,7 @@ def test_a_patched_mesh_is_the_same_both_ways(both: Both) -> None:
     summary = both.cli("patch", "blob.ply", "-o", "patched.npz")
     fields = {"name": "blob", "close": "auto", "smaller": 0.0, "points": scan.points, "faces": scan.faces}
     done = both.ask(PatchRequest, numbers=(), look=False, **fields)
+    assert isinstance(done, Done)
     same(summary, done.result)
     (frame,) = both.frames
     with np.load("patched.npz") as mesh:
@@ -315,4 +316,6 @@ def test_a_patched_mesh_is_the_same_both_ways(both: Both) -> None:
         added = mesh["points"][len(scan.points) :]
         assert (added - frame.origin).astype("<f4").tobytes() == frame.vertices.tobytes()
         assert mesh["faces"][len(scan.faces) :].astype("<i4").tobytes() == frame.faces.tobytes()
-    same(both.cli("patch", "blob.ply", "--list"), both.ask(PatchRequest, numbers=(), look=True, **fields).result)
+    looked = both.ask(PatchRequest, numbers=(), look=True, **fields)
+    assert isinstance(looked, Done)
+    same(both.cli("patch", "blob.ply", "--list"), looked.result)
