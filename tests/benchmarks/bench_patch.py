@@ -5,8 +5,8 @@ omomi bench patch [--folder clean] [--procedural] [--batches N] [--resume] [--qu
 Balls of .05 to .25 of the longest side cut holes wherever they fall: on flat, curved, ridged and thin places, and
 through limbs. Every method closes the same holes of the same mesh. The error is the mean distance between the fill and
 the cut-out part, both ways, in thousandths of the longest side, and at least a tenth of one. ``membrane`` is the thin
-plate alone. The peer is MeshLab's close-holes where the package pymeshlab can be imported, else the refined triangulation of
-least weight.
+plate alone. The peer is MeshLab's close-holes where the package pymeshlab can be imported, else the refined
+triangulation of least weight.
 
 Without the folder of scans (OMOMI_SCANS), or with --procedural, it cuts procedural shapes.
 """
