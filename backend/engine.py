@@ -6,7 +6,7 @@ Importing this module is cheap; scipy and onnxruntime load with the model.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,13 @@ from .errors import ErrorCode, OmomiError
 
 if TYPE_CHECKING:
     from .edits.fitted_scan import FittedScan, OnProgress
+    from .edits.patch import Patch
     from .field.completion_prior import CompletionPrior
     from .field.fit import Fit, FittedMesh
     from .field.onnx_model import CancelToken, Model
     from .formats.raw_scan import RawScan
     from .protocol.fit_options import FitOptions
+    from .protocol.requests import Close
     from .scan.prepare import PreparedScan
 
 
@@ -158,3 +160,24 @@ def fit_scan(
     scan, prior = prepare_scan(engine, raw, options.kind, profile, on_progress)
     fit = engine.fit(scan, options, on_frame, on_progress, cancel or engine.token(), prior)
     return FittedScan(raw, scan, fit, options.level)
+
+
+def patch_mesh(
+    engine: Engine,
+    raw: RawScan,
+    close: Close,
+    on_progress: OnProgress,
+    *,
+    numbers: Sequence[int] | None = None,
+    smaller: float | None = None,
+    cancel: CancelToken | None = None,
+) -> Patch:
+    """Close holes of a mesh, see `edits.patch.patch`; it is fitted only where a hole needs it."""
+    from .edits.patch import patch
+    from .protocol.fit_options import FitOptions
+
+    def fit() -> tuple[PreparedScan, Fit]:
+        scan = engine.prepare(raw)
+        return scan, engine.fit(scan, FitOptions(), lambda mesh: None, on_progress, cancel or engine.token())
+
+    return patch(raw, fit, numbers=numbers, smaller=smaller, close=close, on_progress=on_progress)

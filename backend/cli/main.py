@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import ErrorCode, OmomiError
-from . import align, audit, batch, blend, doctor, edit, fit, learn, measure, sample, score, solve, sweep
+from . import align, audit, batch, blend, doctor, edit, fit, learn, measure, patch, sample, score, solve, sweep
 from .arguments import MakeEngine, integer, told
 from .output import print_json
 
 if TYPE_CHECKING:
     from ..engine import Engine
 
-VERBS = (doctor, fit, learn, edit, sweep, blend, solve, batch, sample, score, align, audit, measure)
+VERBS = (doctor, fit, patch, learn, edit, sweep, blend, solve, batch, sample, score, align, audit, measure)
 
 # Verbs of the developer, with parsers of their own; an installed extension does not have these modules.
 _ELSEWHERE = {

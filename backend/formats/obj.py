@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry.polygons import triangulate
 from ..geometry.surface_attributes import SurfaceAttributes
-from ..geometry.triangulation import triangulate
 from .files import FormatError, require
 from .ply import as_bytes
 from .ply_elements import numbers_of

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry.polygons import triangulate
 from ..geometry.surface_attributes import SurfaceAttributes
-from ..geometry.triangulation import triangulate
 from .files import FormatError, require
 from .ply_elements import Columns, Element, ElementReader, Header, read_header
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
+from ..geometry.polygons import triangulate
 from ..geometry.surface_attributes import SurfaceAttributes
-from ..geometry.triangulation import triangulate
 from .files import FormatError, require
 from .ply import as_bytes
 from .raw_scan import RawScan

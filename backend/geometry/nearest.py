@@ -49,28 +49,69 @@ def nearest_on_mesh(
 
     Raises ValueError for points that are not finite, and where no face is left for a query.
     """
-    points = np.asarray(points, np.float64).reshape(-1, 3)
+    points = _finite(points)
+    if len(points) == 0:
+        return _NONE
+    if labels is None:
+        return NearestSearch.of(vertices, faces, facing=normals is not None).nearest(points, normals)
+    kept, corners = _finite_faces(vertices, faces)
+    turns = np.zeros((len(corners), 0)) if normals is None else unit_normals(corners)[0]
+    penalty = _penalty(corners)
+    corners, points = _lift(corners, points, labels[0][kept], labels[1])
+    return NearestSearch(kept, _Tree.of(corners, turns, penalty)).nearest(points, normals)
+
+
+@dataclass(frozen=True)
+class NearestSearch:
+    """A mesh prepared for many searches, see `nearest_on_mesh`."""
+
+    kept: NDArray[np.intp]  # (k,), faces that count
+    tree: _Tree
+
+    @classmethod
+    def of(cls, vertices: NDArray, faces: NDArray, facing: bool) -> NearestSearch:
+        """facing: whether searches have normals. Raises ValueError for a mesh without finite faces."""
+        kept, corners = _finite_faces(vertices, faces)
+        turns = unit_normals(corners)[0] if facing else np.zeros((len(corners), 0))
+        return cls(kept, _Tree.of(corners, turns, _penalty(corners)))
+
+    def nearest(self, points: NDArray, normals: NDArray | None = None) -> Nearest:
+        """Raises ValueError for points (n, 3) that are not finite."""
+        points = _finite(points)
+        if len(points) == 0:
+            return _NONE
+        facing = np.zeros((len(points), 0)) if normals is None else np.asarray(normals, np.float64)
+        parts = [
+            self.tree.nearest(points[start : start + CHUNK], facing[start : start + CHUNK])
+            for start in range(0, len(points), CHUNK)
+        ]
+        face, barycentric, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return Nearest(self.kept[face], barycentric, distance)
+
+
+_NONE = Nearest(np.zeros(0, np.intp), np.zeros((0, 3)), np.zeros(0))
+
+
+def _finite(points: NDArray) -> NDArray[np.float64]:
+    points = np.asarray(points, np.float64)
+    points = points.reshape(-1, points.shape[-1] if points.ndim == 2 and points.size else 3)
     if not np.isfinite(points).all():
         raise ValueError("the points are not finite")
-    if len(points) == 0:
-        return Nearest(np.zeros(0, np.intp), np.zeros((0, 3)), np.zeros(0))
+    return points
+
+
+def _finite_faces(vertices: NDArray, faces: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Numbers (k,) of the faces whose corners are finite, and these (k, 3, 3). Raises ValueError where none is."""
     corners = np.asarray(vertices, np.float64)[np.asarray(faces).reshape(-1, 3)]
     (kept,) = np.nonzero(np.isfinite(corners).all(axis=(1, 2)))
-    corners = corners[kept]
     if len(kept) == 0:
         raise ValueError("the mesh has no faces")
-    penalty = TURNED * float(np.linalg.norm(np.ptp(corners.reshape(-1, 3), axis=0)))
-    turns = np.zeros((len(corners), 0)) if normals is None else unit_normals(corners)[0]
-    facing = np.zeros((len(points), 0)) if normals is None else np.asarray(normals, np.float64)
-    if labels is not None:
-        corners, points = _lift(corners, points, labels[0][kept], labels[1])
-    tree = _Tree.of(corners, turns, penalty)
-    parts = [
-        tree.nearest(points[start : start + CHUNK], facing[start : start + CHUNK])
-        for start in range(0, len(points), CHUNK)
-    ]
-    face, barycentric, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Nearest(kept[face], barycentric, distance)
+    return kept, corners[kept]
+
+
+def _penalty(corners: NDArray) -> float:
+    """What a face that is turned away counts as farther, for triangles (m, 3, 3)."""
+    return TURNED * float(np.linalg.norm(np.ptp(corners.reshape(-1, 3), axis=0)))
 
 
 def closest_on_triangles(corners: NDArray, points: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

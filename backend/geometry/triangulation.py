@@ -1,161 +1,197 @@
-"""Triangles of polygons: fans where these cover them, as they do convex ones, and ears elsewhere.
-
-Ear clipping: G. H. Meisters, Polygons Have Ears (1975). Of the ears, the best shaped is cut first. Polygons of about
-the same size are cut together, one ear each at a time.
-"""
+"""Triangulations of closed loops in space: of least weight, then refined to a wanted length of edges."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_WORK = 1e8
-"""Sum of the squared sizes of polygons that no fan covers: about a minute. Larger ones are no faces of a mesh."""
-FLAT = 1e-12
-"""Twice the area of a triangle that counts as none, in squared sizes of its polygon."""
-SAME = 1e-9
-"""Corners nearer to each other than this, in sizes of their polygon, are one place: bridges to holes have such."""
-BENT = 1e-7
-"""A triangle is turned over when its area against the polygon exceeds this share of the polygon's own."""
-LOOKS = 8
-"""So often all corners are looked at again where no ear is known; then the widest corner is cut."""
+MOST_EXACT = 160
+"""Edges of a loop that the cubic table still takes in a fraction of a second; longer ones are divided."""
+COARSE = 120
+"""Edges of a divided loop, about."""
+TOO_LONG = 4 / 3
+"""An edge is split where it is longer than this many wanted lengths: its halves are then not too short."""
+MOST_ROUNDS = 40
+"""Of splitting; each halves the longest edges."""
+FLIPS = 6
+"""Passes of flips after each round of splitting."""
 
 
-def triangulate(points: NDArray, corners: NDArray, sizes: NDArray) -> NDArray[np.int64]:
-    """Triangles i64 (t, 3) of polygons, as places in the list of all corners, polygon by polygon.
+def triangulate_loop(points: NDArray, normals: NDArray | None = None) -> NDArray[np.int64]:
+    """Triangles (n - 2, 3) that fill a closed loop of points (n, 3), wound as the loop runs.
 
-    points: (n, 3); corners: (c,) numbers of points, of one polygon after another; sizes: (p,). A polygon of n corners
-    gives n - 2 triangles that cover it once, wound as it is; one that crosses itself gives as many that do not. Less
-    than three corners give none. Where corners name points that are not there, all polygons are cut as fans.
-
-    Raises ValueError where polygons that no fan covers have too many corners.
+    normals: (n, 3) of the surface around the loop, which the triangles should not turn away from. The least weight is
+    that of Liepa, "Filling holes in meshes" (2003), with the turn as a factor of the area. The table is cubic: a long
+    loop is divided into a coarse loop and the runs of vertices between its corners.
     """
-    sizes = np.asarray(sizes, np.int64)
-    if np.all(sizes == 3):
-        return np.arange(3 * len(sizes)).reshape(-1, 3)
-    counts = np.maximum(sizes - 2, 0)
-    first = np.cumsum(sizes) - sizes
-    start = np.cumsum(counts) - counts
-    step = np.arange(counts.sum()) - np.repeat(start, counts)
-    base = np.repeat(first, counts)
-    found = np.stack([base, base + step + 1, base + step + 2], axis=1)
-    if not len(corners) or corners.min() < 0 or corners.max() >= len(points):
-        return found
-    concave = _concave(points, corners, first, sizes)
-    if (sizes[concave].astype(float) ** 2).sum() > MOST_WORK:
-        raise ValueError("its polygons have too many corners to be divided into triangles")
-    classes = np.ceil(np.log2(np.maximum(sizes[concave], 1)))
-    for size in np.unique(classes):
-        # the largest first: those that are done are the last rows then
-        rows = concave[classes == size]
-        rows = rows[np.argsort(-sizes[rows], kind="stable")]
-        local = _ears(_flattened(points, corners, first[rows], sizes[rows]), sizes[rows])
-        kept = np.arange(local.shape[1]) < counts[rows][:, None]
-        places = (start[rows][:, None] + np.arange(local.shape[1]))[kept]
-        found[places] = (local + first[rows][:, None, None])[kept]
-    return found
+    points = np.asarray(points, np.float64)
+    count = len(points)
+    if count <= MOST_EXACT:
+        return _least_weight(points, normals)
+    stride = -(-count // COARSE)
+    corner = np.arange(0, count, stride)
+    coarse = corner[_least_weight(points[corner], None if normals is None else normals[corner])]
+    parts = [coarse]
+    for first, last in zip(corner, [*corner[1:], count], strict=True):
+        run = np.arange(first, last + 1) % count
+        if len(run) > 2:
+            parts.append(run[triangulate_loop(points[run], None if normals is None else normals[run])])
+    return np.concatenate(parts)
 
 
-def _concave(points: NDArray, corners: NDArray, first: NDArray, sizes: NDArray) -> NDArray[np.intp]:
-    """Numbers of the polygons whose fan around the first corner has a triangle that is turned over."""
-    found = []
-    for size in np.unique(sizes[sizes > 3]):
-        rows = np.flatnonzero(sizes == size)
-        # parts that stay in the processor's cache
-        for part in np.array_split(rows, 1 + len(rows) * int(size) // (1 << 16)):
-            places = points.take(corners[first[part][:, None] + np.arange(size)], axis=0)
-            x, y, z = (places[:, 1:, axis] - places[:, :1, axis] for axis in range(3))
-            # places without a finite size are damaged, and any triangles do for them
-            with np.errstate(over="ignore", invalid="ignore"):
-                turned = [p[:, :-1] * q[:, 1:] - q[:, :-1] * p[:, 1:] for p, q in ((y, z), (z, x), (x, y))]
-                whole = [normal.sum(axis=1, keepdims=True) for normal in turned]
-                along = np.sum([one * every for one, every in zip(turned, whole, strict=True)], axis=0)
-                square = np.sum([every * every for every in whole], axis=0)
-            found.append(part[(along < -BENT * square).any(axis=1)])
-    return np.concatenate(found) if found else np.zeros(0, np.intp)
+def _least_weight(points: NDArray, normals: NDArray | None) -> NDArray[np.int64]:
+    count = len(points)
+    weight, middle = np.full((count, count), np.inf), np.full((count, count), -1)
+    first = np.arange(count - 1)
+    weight[first, first + 1] = 0
+    for gap in range(2, count):
+        first = np.arange(count - gap)
+        last = first + gap
+        between = first[:, None] + np.arange(1, gap)
+        cross = np.cross(points[between] - points[first][:, None], points[last][:, None] - points[first][:, None])
+        area = np.sqrt(np.einsum("nka,nka->nk", cross, cross))
+        total = weight[first[:, None], between] + weight[between, last[:, None]] + area
+        if normals is not None:
+            around = normals[between] + normals[first][:, None] + normals[last][:, None]
+            size = np.sqrt(np.einsum("nka,nka->nk", around, around))
+            total += area - np.einsum("nka,nka->nk", cross, around) / np.maximum(size, 1e-30)
+        best = total.argmin(axis=1)
+        weight[first, last] = total[np.arange(len(first)), best]
+        middle[first, last] = best + first + 1
+    triangles, spans = [], [(0, count - 1)]
+    while spans:
+        start, end = spans.pop()
+        if end - start >= 2:
+            cut = int(middle[start, end])
+            triangles.append((start, cut, end))
+            spans += [(start, cut), (cut, end)]
+    return np.array(triangles, np.int64).reshape(-1, 3)
 
 
-def _newell(places: NDArray) -> NDArray[np.float64]:
-    """Normals (p, 3), twice the area long, of polygons (p, k, 3); corners at the end may be repeated."""
-    centred = places - places.mean(axis=1, keepdims=True)
-    return np.cross(centred, np.roll(centred, -1, axis=1)).sum(axis=1)
+def refine(
+    vertices: NDArray,
+    faces: NDArray,
+    size: Callable[[NDArray], NDArray],
+    most: int,
+    fixed: int | None = None,
+    taken: NDArray | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Vertices and faces with interior edges split to the length that ``size`` wants at places (k, 3), and flipped.
 
-
-def _flattened(points: NDArray, corners: NDArray, first: NDArray, sizes: NDArray) -> NDArray[np.float64]:
-    """Corners (p, k, 2) of polygons on planes of their own, counter-clockwise, of size 1; the last one is repeated."""
-    within = np.minimum(np.arange(sizes.max()), sizes[:, None] - 1)
-    places = points[corners[first[:, None] + within]].astype(np.float64)
-    places = places - places.mean(axis=1, keepdims=True)
-    normal = _newell(places)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-300)
-    # any direction across the normal
-    helper = np.eye(3)[np.abs(normal).argmin(axis=1)]
-    across = np.cross(helper, normal)
-    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-300)
-    axes = np.stack([across, np.cross(normal, across)], axis=2)
-    flat = places @ axes
-    return flat / np.maximum(np.ptp(flat, axis=1).max(axis=1), 1e-300)[:, None, None]
-
-
-def _ears(flat: NDArray, sizes: NDArray) -> NDArray[np.int64]:
-    """Triangles (p, k - 2, 3), local corners, of polygons (p, k, 2) of falling sizes (p,); rows end earlier for those
-    of less than k corners."""
-    count, most = flat.shape[:2]
-    number = np.arange(most)
-    alive = number < sizes[:, None]
-    before = np.where(number == 0, sizes[:, None] - 1, number - 1)
-    after = np.where(number == sizes[:, None] - 1, 0, number + 1)
-    worth = np.full((count, most), -np.inf)
-
-    def look(rows: NDArray, corner: NDArray) -> None:
-        """Values the ears at one corner (r,) of each of the rows (r,) of polygons."""
-        a, b, c = flat[rows, before[rows, corner]], flat[rows, corner], flat[rows, after[rows, corner]]
-        worth[rows, corner] = _worth(a, b, c, flat[rows], alive[rows])
-
-    every = np.arange(count)
-    for corner in range(most):
-        rows = every[alive[:, corner]]
-        look(rows, np.full(len(rows), corner))
-    found = np.zeros((count, most - 2, 3), np.int64)
-    looks = LOOKS
-    for cut in range(most - 2):
-        # the rows of polygons that are not cut up yet
-        rows = every[: np.searchsorted(-sizes, -(cut + 2), side="left")]
-        best = worth[rows].argmax(axis=1)
-        stuck = rows[worth[rows, best] < 0]
-        if len(stuck) and looks:
-            # what was cut away may have stood in the way
-            looks -= 1
-            for corner in range(most):
-                some = stuck[alive[stuck, corner]]
-                look(some, np.full(len(some), corner))
-            best = worth[rows].argmax(axis=1)
-        ahead, behind = before[rows, best], after[rows, best]
-        found[rows, cut] = np.stack([ahead, best, behind], axis=1)
-        after[rows, ahead], before[rows, behind] = behind, ahead
-        alive[rows, best], worth[rows, best] = False, -np.inf
-        look(rows, ahead)
-        look(rows, behind)
-    return found
-
-
-def _worth(a: NDArray, b: NDArray, c: NDArray, corners: NDArray, alive: NDArray) -> NDArray[np.float64]:
-    """How well shaped (r,) the triangles a, b, c (r, 2) are, from 0 to 1; below 0 for no ear, less for narrower ones.
-
-    A triangle is an ear of its polygon, corners (r, k, 2) where they are alive (r, k), when it turns left and no corner
-    lies in it.
+    The border stays, and the vertices given come first; those from ``fixed`` on, none where it is None, may move. Not
+    more than ``most`` vertices are added, about. taken: pairs (t, 2) of vertices that no interior edge may join, since
+    a face elsewhere does: such edges are split, however short they are.
     """
-    area = _turn(a, b, c)
-    longest = np.maximum(((b - a) ** 2).sum(axis=1), ((c - b) ** 2).sum(axis=1))
-    longest = np.maximum(longest, ((a - c) ** 2).sum(axis=1))
-    shape = np.where(area > FLAT, area / np.maximum(longest, FLAT), 0)
-    within = alive.copy()
-    for start, end in ((a, b), (b, c), (c, a)):
-        within &= _turn(start[:, None], end[:, None], corners) >= -FLAT
-        within &= np.abs(corners - start[:, None]).max(axis=2) > SAME
-    return np.where(within.any(axis=1) | (area < -FLAT), area.clip(-4, 4) - 8, shape)
+    given = len(vertices)
+    fixed = given if fixed is None else fixed
+    vertices, faces = np.array(vertices, np.float64), np.array(faces, np.int64)
+    known = np.zeros(0, np.int64) if taken is None else np.unique(edge_keys(*np.asarray(taken, np.int64).T))
+    for number in range(MOST_ROUNDS):
+        ends, sides, opposite = inner_edges(faces)
+        if not len(ends):
+            break
+        length = np.linalg.norm(vertices[ends[:, 0]] - vertices[ends[:, 1]], axis=1)
+        excess = length / size(vertices[ends].mean(axis=1))
+        excess[np.isin(edge_keys(*ends.T), known)] += 1e6
+        room = given + most - len(vertices)
+        chosen = _independent(np.where(excess > TOO_LONG, excess, -np.inf), sides, len(faces))[: max(room, 0)]
+        if len(chosen):
+            vertices, faces = _split(vertices, faces, ends[chosen], sides[chosen], opposite[chosen])
+        flips = [flip(vertices, faces, known) for _ in range(FLIPS)]
+        if number % 3 == 2:
+            vertices[fixed:] = relaxed(vertices, faces)[fixed:]
+        if not len(chosen) and not sum(flips):
+            break
+    return vertices, faces
 
 
-def _turn(a: NDArray, b: NDArray, c: NDArray) -> NDArray[np.float64]:
-    """Twice the signed area of triangles in the plane: above 0 where a, b, c turn left."""
-    return (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])
+def inner_edges(faces: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """Ends (e, 2), the two faces (e, 2) and the corners opposite (e, 2) of the edges between two faces (m, 3)."""
+    start, end, other = faces.reshape(-1), faces[:, [1, 2, 0]].reshape(-1), faces[:, [2, 0, 1]].reshape(-1)
+    key = edge_keys(start, end)
+    order = np.argsort(key, kind="stable")
+    twin = np.flatnonzero(key[order][1:] == key[order][:-1])
+    one, two = order[twin], order[twin + 1]
+    return (
+        np.stack([start[one], end[one]], axis=1),
+        np.stack([one // 3, two // 3], axis=1),
+        np.stack([other[one], other[two]], axis=1),
+    )
+
+
+def flip(vertices: NDArray, faces: NDArray, known: NDArray) -> int:
+    """Flip edges of ``faces``, in place, whose opposite angles add up to more than 180 degrees; how many.
+
+    known: keys of edges that may not be made.
+    """
+    ends, sides, opposite = inner_edges(faces)
+    if not len(ends):
+        return 0
+    one, two = (_angle(vertices[corner], vertices[ends[:, 0]], vertices[ends[:, 1]]) for corner in opposite.T)
+    excess = one + two - np.pi
+    chosen = np.flatnonzero(excess > 1e-3)
+    # an edge that is there already would be doubled
+    existing = np.concatenate([known, edge_keys(faces.reshape(-1), faces[:, [1, 2, 0]].reshape(-1))])
+    chosen = chosen[~np.isin(edge_keys(*opposite[chosen].T), existing)]
+    # nor may the two new faces fold
+    (a, b), (c, d) = (vertices[table[chosen]].transpose(1, 0, 2) for table in (ends, opposite))
+    unfolded = np.einsum("na,na->n", np.cross(d - c, b - c), np.cross(c - d, a - d)) > 0
+    score = np.full(len(ends), -np.inf)
+    score[chosen[unfolded]] = excess[chosen[unfolded]]
+    chosen = _independent(score, sides, len(faces))
+    # two flips can make one edge
+    chosen = chosen[np.unique(edge_keys(*opposite[chosen].T), return_index=True)[1]]
+    (a, b), (c, d) = ends[chosen].T, opposite[chosen].T
+    faces[sides[chosen, 0]] = np.stack([a, d, c], axis=1)
+    faces[sides[chosen, 1]] = np.stack([d, b, c], axis=1)
+    return len(chosen)
+
+
+def edge_keys(one: NDArray, two: NDArray) -> NDArray[np.int64]:
+    """A number for each undirected edge."""
+    return (np.minimum(one, two).astype(np.int64) << 32) + np.maximum(one, two)
+
+
+def _angle(corner: NDArray, one: NDArray, two: NDArray) -> NDArray[np.float64]:
+    a, b = one - corner, two - corner
+    length = np.sqrt(np.einsum("na,na->n", a, a) * np.einsum("na,na->n", b, b))
+    return np.arccos(np.clip(np.einsum("na,na->n", a, b) / np.maximum(length, 1e-300), -1, 1))
+
+
+def _independent(score: NDArray, sides: NDArray, count: int) -> NDArray[np.intp]:
+    """Edges (k,) with a finite score, best first, of which none shares a face with a better one; ties go by number."""
+    rank = np.empty(len(score), np.intp)
+    rank[np.argsort(-score, kind="stable")] = np.arange(len(score))
+    best = np.full(count, len(score))
+    np.minimum.at(best, sides.reshape(-1), np.repeat(rank, 2))
+    chosen = np.flatnonzero((rank <= best[sides].min(axis=1)) & np.isfinite(score))
+    return chosen[np.argsort(rank[chosen])]
+
+
+def _split(
+    vertices: NDArray, faces: NDArray, ends: NDArray, sides: NDArray, opposite: NDArray
+) -> tuple[NDArray, NDArray]:
+    new = len(vertices) + np.arange(len(ends))
+    kept = np.ones(len(faces), bool)
+    kept[sides.reshape(-1)] = False
+    (a, b), (c, d) = ends.T, opposite.T
+    made = [np.stack(corners, axis=1) for corners in ((a, new, c), (new, b, c), (b, new, d), (new, a, d))]
+    return np.concatenate([vertices, vertices[ends].mean(axis=1)]), np.concatenate([faces[kept], *made])
+
+
+def relaxed(vertices: NDArray, faces: NDArray) -> NDArray[np.float64]:
+    """Vertices half way to the mean of those around."""
+    one, two = faces.reshape(-1), faces[:, [1, 2, 0]].reshape(-1)
+    row, column = np.concatenate([one, two]), np.concatenate([two, one])
+    number = np.maximum(np.bincount(row, minlength=len(vertices)), 1)[:, None]
+    sums = np.stack([np.bincount(row, vertices[column, axis], len(vertices)) for axis in range(3)], axis=1)
+    return (vertices + sums / number) / 2
+
+
+def smallest_angles(vertices: NDArray, faces: NDArray) -> NDArray[np.float64]:
+    """The smallest angle (m,) of each face, degrees."""
+    corners = vertices[faces]
+    found = [_angle(corners[:, k], corners[:, (k + 1) % 3], corners[:, (k + 2) % 3]) for k in range(3)]
+    return np.degrees(np.min(found, axis=0))

@@ -27,6 +27,15 @@ class Outcome(StrEnum):
     REMESHED = "remeshed"
 
 
+class Close(StrEnum):
+    """What a hole is closed with: the best for each, a plane or nearly, a smooth membrane, or the fitted surface."""
+
+    AUTO = "auto"
+    FLAT = "flat"
+    SMOOTH = "smooth"
+    MODEL = "model"
+
+
 def array_field(*dtypes: str, columns: int | None, optional: bool = False) -> Any:
     """A field that holds an array (n, columns), or (n,) without columns, of one of the dtypes."""
     metadata = {"dtypes": dtypes, "columns": columns, "optional": optional}
@@ -240,6 +249,26 @@ class SampleRequest:
     level: int
 
 
+@dataclass(frozen=True, eq=False)
+class PatchRequest:
+    """Close holes of a mesh and leave the rest as it is; without a fit of its own that stays.
+
+    ``Done``: {"holes": [{"number", "is_hole", "why", "edges", "perimeter", "radius", "share", "planarity", "tangent",
+    "centre", "normal", "closed": "" or "faces", "flat", "smooth", "model" or "mirror", "said"}], "new_vertices",
+    "new_faces", "warnings"}; before it, unless ``look`` is set, a final ``MeshFrame`` of the new vertices and faces
+    alone, to be appended: the faces refer to the mesh's points first. Its sigma is empty of meaning: zeros.
+    """
+
+    id: int
+    name: str
+    numbers: tuple[int, ...]  # of the holes to close; empty for all
+    smaller: float  # only holes of a smaller radius, world units; 0 for any
+    close: str  # a `Close`
+    look: bool  # only say which holes there are
+    points: np.ndarray = array_field("<f4", "<f8", columns=3)  # world units
+    faces: np.ndarray = array_field("<i4", columns=3)
+
+
 @dataclass(frozen=True)
 class AuditRequest:
     """Write the page that says what the model knows and can do. ``Done``: {"path"}."""
@@ -252,5 +281,6 @@ class AuditRequest:
 
 Request: TypeAlias = (
     FitRequest | StackRequest | PoseRequest | ApplyRequest | RemeshRequest | SweepRequest | CheckRequest
-    | SolveRequest | BlendRequest | LearnRequest | TransferRequest | AlignRequest | SampleRequest | AuditRequest
+    | SolveRequest | BlendRequest | LearnRequest | TransferRequest | AlignRequest | SampleRequest | PatchRequest
+    | AuditRequest
 )  # fmt: skip

@@ -22,10 +22,12 @@ from ..protocol.requests import (
     AuditRequest,
     BlendRequest,
     CheckRequest,
+    Close,
     EditTarget,
     FitRequest,
     LearnRequest,
     Outcome,
+    PatchRequest,
     PoseRequest,
     RemeshRequest,
     SampleRequest,
@@ -215,6 +217,24 @@ def _transfer(request: TransferRequest, context: JobContext) -> Done:
     )
 
 
+def _patch(request: PatchRequest, context: JobContext) -> Done:
+    from ..engine import patch_mesh
+    from ..field.fit import FittedMesh
+    from ..formats.raw_scan import RawScan
+
+    job = context.job
+    raw = RawScan(request.points.astype(np.float64), request.faces, name=request.name or "The mesh")
+    close = _chosen(Close, request.close)
+    numbers = () if request.look else request.numbers or None
+    chosen = {"numbers": numbers, "smaller": request.smaller or None, "cancel": job.token}
+    made = patch_mesh(context.engine, raw, close, context.report, **chosen)
+    job.raise_if_cancelled()
+    if not request.look:
+        mesh = FittedMesh(made.vertices, made.faces, np.zeros(len(made.vertices), np.float32), 0, True)
+        context.send(job.frame(mesh, final=True))
+    return Done(request.id, jsonable(made.summary()))
+
+
 def _align(request: AlignRequest, context: JobContext) -> Done:
     from ..edits.family import align_family
     from ..prior.profile.profile import save_profile
@@ -270,6 +290,7 @@ _HANDLERS: dict[type, Callable[[Any, JobContext], FitDone | Done]] = {
     TransferRequest: _transfer,
     AlignRequest: _align,
     SampleRequest: _sample,
+    PatchRequest: _patch,
     AuditRequest: _audit,
 }
 

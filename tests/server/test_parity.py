@@ -26,6 +26,7 @@ from backend.protocol.requests import (
     CheckRequest,
     FitRequest,
     LearnRequest,
+    PatchRequest,
     SampleRequest,
     SolveRequest,
     StackRequest,
@@ -300,3 +301,23 @@ def test_the_audit_of_a_scan_is_the_same_page(both: Both) -> None:
     both.cli("audit", "blob.ply", "--quick", "-o", "cli.html")
     both.ask(AuditRequest, handle=both.fit(), path="server.html", against="")
     assert Path("cli.html").read_bytes() == Path("server.html").read_bytes()
+
+
+def test_a_patched_mesh_is_the_same_both_ways(both: Both) -> None:
+    gone = BLOB.triangles_center[:, 0] > np.quantile(BLOB.triangles_center[:, 0], 0.97)
+    trimesh.Trimesh(BLOB.vertices, BLOB.faces[~gone], process=False).export("blob.ply", vertex_normal=False)
+    scan = load_scan(Path("blob.ply"))
+    summary = both.cli("patch", "blob.ply", "-o", "patched.npz")
+    fields = {"name": "blob", "close": "auto", "smaller": 0.0, "points": scan.points, "faces": scan.faces}
+    done = both.ask(PatchRequest, numbers=(), look=False, **fields)
+    assert isinstance(done, Done)
+    same(summary, done.result)
+    (frame,) = both.frames
+    with np.load("patched.npz") as mesh:
+        assert mesh["points"][: len(scan.points)].tobytes() == scan.points.tobytes()
+        added = mesh["points"][len(scan.points) :]
+        assert (added - frame.origin).astype("<f4").tobytes() == frame.vertices.tobytes()
+        assert mesh["faces"][len(scan.faces) :].astype("<i4").tobytes() == frame.faces.tobytes()
+    looked = both.ask(PatchRequest, numbers=(), look=True, **fields)
+    assert isinstance(looked, Done)
+    same(both.cli("patch", "blob.ply", "--list"), looked.result)

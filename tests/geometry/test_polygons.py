@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from backend.geometry.triangulation import triangulate
+from backend.geometry.polygons import triangulate
 
 
 def turned(flat: NDArray, seed: int = 1) -> NDArray[np.float64]:

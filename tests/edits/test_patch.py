@@ -1,0 +1,209 @@
+"""A patch closes holes and leaves the mesh bit for bit; its faces meet the border, are well shaped, and carry on what
+the mesh carries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+
+from backend.edits.patch import FillWay, Patch
+from backend.edits.patch_values import corner_values, face_sources, vertex_values
+from backend.engine import patch_mesh
+from backend.errors import ErrorCode, OmomiError
+from backend.field.fit import ignore
+from backend.formats.raw_scan import RawScan
+from backend.geometry.normals import face_normals
+from backend.geometry.topology import edge_report
+from backend.geometry.triangulation import smallest_angles
+from backend.protocol.requests import Close
+from tests.fakes import MeshEngine
+from tests.scan.test_holes import mug
+
+
+def ball_with_holes(level: int = 5) -> RawScan:
+    """A ball, radius 1, with a large, a middle-sized and a triangular hole."""
+    mesh = trimesh.creation.icosphere(level)
+    x, y, z = mesh.triangles_center.T
+    gone = (z > 0.93) | (x > 0.97)
+    gone[np.argmin(y)] = True
+    return RawScan(np.asarray(mesh.vertices), np.asarray(mesh.faces)[~gone], name="ball")
+
+
+def engine() -> MeshEngine:
+    """Its fit of "ball" is a larger ball: the offset at the border has to come off."""
+    return MeshEngine(ball=trimesh.creation.icosphere(5, 1.02))
+
+
+def patched(raw: RawScan, close: Close = Close.AUTO, **chosen: Any) -> Patch:
+    return patch_mesh(engine(), raw, close, ignore, **chosen)
+
+
+def whole(raw: RawScan, made: Patch) -> tuple[np.ndarray, np.ndarray]:
+    assert raw.faces is not None
+    return np.concatenate([raw.points, made.vertices]), np.concatenate([raw.faces, made.faces])
+
+
+@pytest.mark.parametrize("close", list(Close))
+def test_all_holes_closed_make_the_mesh_watertight_and_wound_alike(close: Close) -> None:
+    raw = ball_with_holes()
+    made = patched(raw, close)
+    _, faces = whole(raw, made)
+    report = edge_report(faces)
+    assert report.watertight and report.winding_consistent and not made.warnings
+    assert len(np.unique(np.sort(faces, axis=1), axis=0)) == len(faces)
+    assert set(made.of_hole) == {1, 2, 3}
+
+
+def test_the_mesh_stays_bit_for_bit_and_the_patch_is_appended() -> None:
+    raw = ball_with_holes()
+    before = raw.points.tobytes(), raw.faces.tobytes()  # type: ignore[union-attr]
+    made = patched(raw)
+    points, faces = whole(raw, made)
+    assert (raw.points.tobytes(), raw.faces.tobytes()) == before  # type: ignore[union-attr]
+    assert points[: len(raw.points)].tobytes() == before[0]
+    # the new faces use the border's own vertices: none of the new ones lies on one of them
+    assert made.faces.min() >= 0 and made.faces.max() < len(points)
+    assert len(np.unique(points[np.unique(faces)], axis=0)) == len(np.unique(faces))
+
+
+def test_a_smooth_and_a_model_fill_follow_the_ball_and_a_flat_one_does_not() -> None:
+    raw = ball_with_holes()
+    errors = {}
+    for close in Close:
+        radius = np.linalg.norm(patched(raw, close).vertices, axis=1)
+        errors[close] = np.abs(radius - 1).max()
+    assert errors[Close.SMOOTH] < 3e-3 and errors[Close.AUTO] < 4e-3
+    assert errors[Close.MODEL] < 6e-3 < 0.03 < errors[Close.FLAT]
+
+
+def test_new_triangles_are_as_large_as_those_around_and_well_shaped() -> None:
+    raw = ball_with_holes()
+    made = patched(raw)
+    points = whole(raw, made)[0]
+    assert raw.faces is not None
+    edges = [
+        np.linalg.norm(points[table] - points[np.roll(table, -1, axis=1)], axis=2).mean()
+        for table in (raw.faces, made.faces[made.of_hole == 1])
+    ]
+    assert 0.7 < edges[1] / edges[0] < 1.4
+    angles = smallest_angles(points, made.faces)
+    assert np.quantile(angles, 0.05) > 25
+    outwards = np.einsum("na,na->n", face_normals(points, made.faces), points[made.faces].mean(axis=1))
+    assert (outwards > 0).all()
+
+
+def test_the_same_mesh_gives_the_same_bits() -> None:
+    one, two = patched(ball_with_holes()), patched(ball_with_holes())
+    assert one.vertices.tobytes() == two.vertices.tobytes() and one.faces.tobytes() == two.faces.tobytes()
+
+
+def test_only_the_holes_that_were_asked_for_are_closed() -> None:
+    raw = ball_with_holes()
+    made = patched(raw, numbers=[2])
+    assert set(made.of_hole) == {2}
+    radius = made.found.holes[1].radius
+    assert set(patched(raw, smaller=radius * 1.01).of_hole) == {2, 3}
+    with pytest.raises(OmomiError) as refused:
+        patched(raw, numbers=[4])
+    assert refused.value.code == ErrorCode.BAD_OPTION
+
+
+def test_the_mouth_of_a_mug_stays_open_and_is_said_unless_it_is_named() -> None:
+    points, faces = mug()
+    raw = RawScan(points, faces, name="ball")
+    made = patched(raw, Close.SMOOTH)
+    assert set(made.of_hole) == {1}
+    assert [said for said in made.warnings if "Opening 2 is left open" in said]
+    assert edge_report(whole(raw, patched(raw, Close.FLAT, numbers=[1, 2]))[1]).watertight
+
+
+def test_small_holes_and_straight_ones_need_no_fit() -> None:
+    mesh = trimesh.creation.icosphere(4)
+    gone = np.zeros(len(mesh.faces), bool)
+    gone[5] = True
+    raw = RawScan(np.asarray(mesh.vertices), mesh.faces[~gone], name="ball")
+    used = engine()
+    made = patch_mesh(used, raw, Close.AUTO, ignore)
+    assert used.fits == 0 and made.closed[0].way is FillWay.FACES and len(made.faces) == 1
+
+
+def test_an_edge_that_the_mesh_has_already_is_not_made_again() -> None:
+    """Beside a quad that is missing, both of whose diagonals are edges of ears that stand on it."""
+    mesh = trimesh.creation.icosphere(3)
+    pair = mesh.face_adjacency[10]
+    gone = np.zeros(len(mesh.faces), bool)
+    gone[pair] = True
+    loop = np.unique(mesh.faces[pair])
+    ends = mesh.face_adjacency_edges[10]
+    others = np.setdiff1d(loop, ends)
+    top = np.asarray(mesh.vertices)[loop].mean(axis=0) * [[1.5], [1.6]]
+    count = len(mesh.vertices)
+    ears = [[*ends, count], [*others, count + 1]]
+    raw = RawScan(np.concatenate([mesh.vertices, top]), np.concatenate([mesh.faces[~gone], ears]), name="ball")
+    made = patched(raw, Close.FLAT)
+    _, faces = whole(raw, made)
+    assert len(made.faces) and edge_report(faces).edge_manifold
+
+
+def _inner(raw: RawScan) -> int:
+    """The number of the loop about the hole, and not about the ring."""
+    holes = patched(raw, numbers=[]).found.holes
+    return min(holes, key=lambda hole: hole.radius).number
+
+
+@pytest.mark.parametrize("edges", [400, 3000])
+def test_loops_of_thousands_of_edges_are_closed(edges: int) -> None:
+    """A ragged hole in a ring of faces."""
+    turn = np.linspace(0, 2 * np.pi, edges, endpoint=False)
+    circle = np.stack([np.cos(turn), np.sin(turn), np.zeros(edges)], axis=1)
+    rings = [r * circle + [0, 0, 0.3 - 0.3 * r**2] for r in (1, 1.02, 1.04, 1.06)]
+    rings[0] += 0.004 * np.random.default_rng(0).normal(size=(edges, 3))
+    points = np.concatenate(rings)
+    inner = np.arange(3 * edges)
+    nxt = (inner // edges) * edges + (inner + 1) % edges
+    faces = np.concatenate([np.stack([inner, inner + edges, nxt], 1), np.stack([nxt, inner + edges, nxt + edges], 1)])
+    raw = RawScan(points, faces, name="ball")
+    made = patched(raw, Close.SMOOTH, numbers=[_inner(raw)])
+    closed = edge_report(np.concatenate([faces, made.faces]))
+    assert closed.boundary_loops == 1 and closed.edge_manifold and closed.winding_consistent
+    assert np.abs(made.vertices[:, 2] - (0.3 - 0.3 * (made.vertices[:, :2] ** 2).sum(axis=1))).max() < 0.1
+
+
+def test_colours_and_weights_are_harmonic_from_the_border() -> None:
+    raw = ball_with_holes()
+    made = patched(raw, Close.SMOOTH)
+    values = np.stack([np.ones(len(raw.points)), raw.points[:, 0]], axis=1)
+    found = vertex_values(raw.points, made, values)
+    assert np.allclose(found[:, 0], 1)
+    cap = made.vertices[:, 2] > 0.9
+    assert np.abs(found[cap, 1] - made.vertices[cap, 0]).max() < 0.05
+    border = values[made.found.holes[0].loop, 1]
+    assert border.min() - 1e-9 <= found[cap, 1].min() and found[cap, 1].max() <= border.max() + 1e-9
+
+
+def test_uvs_run_on_from_the_border_and_no_face_crosses_a_seam() -> None:
+    raw = ball_with_holes()
+    assert raw.faces is not None
+    made = patched(raw, Close.SMOOTH)
+    corners = raw.points[raw.faces]
+    uvs = corners[..., :2].copy()
+    found = corner_values(raw.points, made, uvs)
+    at = np.concatenate([raw.points, made.vertices])[made.faces]
+    cap = made.of_hole == 1
+    assert np.abs(found[cap] - at[cap][..., :2]).max() < 0.05
+    # an atlas of two charts, cut along x = 0 through the hole
+    right = corners.mean(axis=1)[:, 0] > 0
+    uvs[right] += 10
+    found = corner_values(raw.points, made, uvs)
+    assert (np.ptp(found[cap][..., 0], axis=1) < 1).all()
+    assert {True, False} == set((found[cap][..., 0].mean(axis=1) > 5).tolist())
+    assert (face_sources(raw.points, made) < len(raw.faces)).all()
+
+
+def test_points_without_faces_are_refused() -> None:
+    with pytest.raises(OmomiError) as refused:
+        patched(RawScan(np.zeros((5, 3)), name="points"))
+    assert refused.value.code == ErrorCode.NOT_A_MESH
