@@ -102,7 +102,7 @@ def test_the_backend_page_names_what_is_there() -> None:
 
 def test_the_commands_of_the_first_page_are_understood() -> None:
     lines = re.findall(r"^omomi [^#\n]+", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
-    assert len(lines) == 7
+    assert len(lines) == 8
     for line in lines:
         _parser().parse_args(line.split()[1:])
 
