@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import ErrorCode, OmomiError
 from .requests import Request, array_field
 
-PROTOCOL_VERSION = 6
+PROTOCOL_VERSION = 7
 
 _LONGEST_TEXT = 20_000
 """Characters: a failure, traceback included, stays well inside the bound of a head."""
@@ -52,8 +52,9 @@ class Done:
     result: dict[str, Any]
     vertices: np.ndarray | None = array_field("<f4", columns=3, optional=True)  # world units minus the fit's origin
     values: np.ndarray | None = array_field("<f4", columns=None, optional=True)
-    uvs: np.ndarray | None = array_field("<f4", columns=2, optional=True)
+    corners: np.ndarray | None = array_field("<f4", columns=None, optional=True)
     sources: np.ndarray | None = array_field("<i4", columns=None, optional=True)
+    invented: np.ndarray | None = array_field("<u1", columns=None, optional=True)
     deviation: np.ndarray | None = array_field("<f4", columns=None, optional=True)
 
 
