@@ -17,8 +17,8 @@ from ..scan.prepare import PreparedScan
 from .stack import EditSession
 
 FAR = 2.0
-"""Voxels from the scan beyond which a surface is invented: noise and rounding move it by one at most. Chosen on scans
-of spheres with holes."""
+"""Voxels from the scan beyond which a surface is invented: noise and rounding should move it by
+one at most. Set by reasoning: it was not chosen on scans."""
 
 MENTIONED = 5e-4
 """Share of invented faces that is said; less is 0.0 % in print."""

@@ -1,4 +1,4 @@
-"""Attributes of a mesh (UVs, colours, vertex groups, materials, an artist's own), and their transfer to another mesh."""
+"""Attributes of a mesh (UVs, colours, vertex groups, materials, an artist's own), and their transfer to another."""
 
 from __future__ import annotations
 

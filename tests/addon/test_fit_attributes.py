@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -237,7 +239,8 @@ def test_what_has_no_place_on_a_new_mesh_is_named(fake: Any, make: Any, capfd: A
     scan.data.attributes.new("seams", "FLOAT", "EDGE")
     scan.data.attributes.new("words", "STRING", "POINT")
     fit()
-    assert "lacks the attributes seams and words" in capfd.readouterr().out.replace("words and seams", "seams and words")
+    told = capfd.readouterr().out.replace("words and seams", "seams and words")
+    assert "lacks the attributes seams and words" in told
 
 
 @pytest.mark.parametrize("how", ["fails", "dies"])
@@ -263,10 +266,16 @@ def fit_again(scan: Any) -> Any:
 
 
 @pytest.mark.parametrize("end", ["escape", "death"])
-def test_a_fit_stays_where_its_transfer_is_ended_in_the_window(fake: Any, addon: Any, make: Any, end: str) -> None:
+def test_a_fit_stays_where_its_transfer_is_ended_in_the_window(
+    fake: Any, addon: Any, make: Any, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = SimpleNamespace(app=SimpleNamespace(background=False), types=bpy.types)
+    monkeypatch.setattr(importlib.import_module(f"{addon.name}.operators.modal"), "bpy", window)
     scan = dressed(make("box", *grid_cube(2)))
     fake.slow.add("TransferRequest")
-    operator = Operator(addon.operators.fit.OMOMI_OT_fit, Window(), level="1", result="NEW")
+    operator = Operator(
+        importlib.import_module(f"{addon.name}.operators.fit").OMOMI_OT_fit, Window(), level="1", result="NEW"
+    )
     assert operator.start() == {"RUNNING_MODAL"}
     operator.run(lambda _: fake.kinds["TransferRequest"] == 1)
     if end == "escape":
