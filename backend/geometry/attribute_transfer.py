@@ -21,7 +21,8 @@ NEIGHBOURS = 6
 GAP = 4.0
 """A place farther from bare points than this many times their spacing has no point of its own."""
 STRETCH = 3.0
-"""Values of corners that change this many times faster over a face than over the faces that they come from have crossed a seam."""
+"""UVs, or other values of corners, that change this many times faster over a face than over the faces that they come
+from have crossed a seam."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ NOT_CARRIED = frozenset(
 )  # fmt: skip
 
 
-class Layer(NamedTuple):
+class AttributeLayer(NamedTuple):
     """One attribute of a triangle mesh, or of bare points."""
 
     name: str
@@ -77,7 +77,7 @@ class Shown(NamedTuple):
 class MeshAttributes(NamedTuple):
     """Of a mesh of n vertices and m triangles, which are in the order of `mesh_io.read_scan`."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[AttributeLayer, ...]
     groups: tuple[str, ...]
     weights: NDArray[np.float32]  # (n, groups)
     materials: tuple[int, ...]  # session_uid of each slot's; 0 for none
@@ -201,7 +201,7 @@ def _read(obj: Any, left_out: Collection[str]) -> MeshAttributes:
             continue
         kind = KINDS[item.data_type]
         values = mesh_io.read_values(item.data, kind.member, (len(item.data), kind.width), kind.dtype)
-        layers.append(Layer(item.name, item.domain, item.data_type, values[places[item.domain]]))
+        layers.append(AttributeLayer(item.name, item.domain, item.data_type, values[places[item.domain]]))
     groups = tuple(group.name for group in obj.vertex_groups)
     rendered = next((layer.name for layer in mesh.uv_layers if layer.active_render), "")
     uvs, colours = mesh.uv_layers.active, mesh.color_attributes.active_color
@@ -221,15 +221,15 @@ def _slots(mesh: Any) -> tuple[int, ...]:
     return tuple(0 if material is None else material.original.session_uid for material in mesh.materials)
 
 
-def _width(layer: Layer) -> int:
+def _width(layer: AttributeLayer) -> int:
     return KINDS[layer.kind].width
 
 
-def _blends(layer: Layer, domain: str) -> bool:
+def _blends(layer: AttributeLayer, domain: str) -> bool:
     return layer.domain == domain and KINDS[layer.kind].blends
 
 
-def _within(values: NDArray[np.float32], source: Layer) -> NDArray[np.float32]:
+def _within(values: NDArray[np.float32], source: AttributeLayer) -> NDArray[np.float32]:
     """Colours within the range of those that they come from: beyond a seam the others go on as they changed before."""
     if source.kind not in COLOURS:
         return values
@@ -252,7 +252,7 @@ class _Nearest:
         self._faces = faces
         self._meshes = points, target_points, target_faces
 
-    def values(self, layer: Layer) -> NDArray[Any]:
+    def values(self, layer: AttributeLayer) -> NDArray[Any]:
         """The layer's values on the target."""
         if layer.domain == "FACE" or not len(self._faces):
             return layer.values[self._sources]
@@ -273,10 +273,10 @@ class _Nearest:
         return 3 * self._sources[:, None].astype(np.int64) + apart.argmin(axis=2)
 
 
-def _marked(layers: list[Layer], invented: NDArray[np.bool_]) -> list[Layer]:
+def _marked(layers: list[AttributeLayer], invented: NDArray[np.bool_]) -> list[AttributeLayer]:
     """Layers with one that says where the surface was made up, on top of what the source itself had made up."""
     rest = [layer for layer in layers if layer.name != mesh_io.INVENTED]
     for layer in layers:
         if (layer.name, layer.domain, layer.kind) == (mesh_io.INVENTED, "FACE", "BOOLEAN"):
             invented = invented | layer.values[:, 0]
-    return [*rest, Layer(mesh_io.INVENTED, "FACE", "BOOLEAN", invented[:, None])]
+    return [*rest, AttributeLayer(mesh_io.INVENTED, "FACE", "BOOLEAN", invented[:, None])]
