@@ -18,8 +18,8 @@ from .stack import EditSession
 
 FAR = 2.0
 """Voxels from the scan beyond which a surface is invented: elsewhere noise and rounding move it. Chosen on procedural
-shapes: the covered part of spheres and boxes with a hole, with and without noise, stayed within half a voxel at level 1,
-and that of a shell of 2.5 voxels within 1.3."""
+shapes: the covered part of spheres and boxes with a hole, with and without noise, stayed within half a voxel at level
+1, and that of a shell of 2.5 voxels within 1.3."""
 
 MENTIONED = 5e-4
 """Share of invented faces that is said; less is 0.0 % in print."""
