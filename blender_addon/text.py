@@ -104,6 +104,28 @@ def explain(error: OmomiError, again: str = FIT) -> str:
     return f"{happened}. {next_step.replace(FIT, again)}."
 
 
+def untextured(name: str, error: OmomiError) -> str:
+    """That a fit does not have what its scan carries, and what to do.
+
+    >>> untextured("owl.fit", OmomiError(ErrorCode.CANCELLED, "The transfer was cancelled"))
+    'owl.fit lacks the texture, colours and groups of its scan. The transfer was cancelled. Press Fit to start again.'
+    """
+    return f"{name} lacks the texture, colours and groups of its scan. {explain(error)}"
+
+
+def lost_attributes(names: Sequence[str]) -> str:
+    """That attributes are not on a new mesh.
+
+    >>> lost_attributes(["seam", "label"])
+    'A new mesh has other edges and holds no texts, so it lacks the attributes seam and label.'
+    >>> lost_attributes(["label"])
+    'A new mesh has other edges and holds no texts, so it lacks the attribute label.'
+    """
+    words, last = ", ".join(names[:-1]), names[-1]
+    listed = f"attributes {words} and {last}" if words else f"attribute {last}"
+    return f"A new mesh has other edges and holds no texts, so it lacks the {listed}."
+
+
 def betti_text(betti: Sequence[int] | None) -> str:
     """
     >>> betti_text([1, 2, 0])

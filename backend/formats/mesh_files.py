@@ -27,7 +27,7 @@ from .files import (
     write_whole,
 )
 from .gltf import flattened, read_gltf, write_glb
-from .obj import moved_obj, read_obj, write_obj
+from .obj import has_normals, moved_obj, read_obj, write_obj
 from .ply import moved_ply, read_ply, write_ply
 from .point_files import read_e57, read_las, read_off, read_pcd, read_points
 from .raw_scan import RawScan
@@ -267,6 +267,7 @@ def save_moved(path: Path, source: Path, scan: RawScan, vertices: NDArray, sigma
         kept = ".ply and .obj files that come from such files"
         return [*notes, f"{path.name} is written anew, in triangles: polygons, groups and lines stay in {kept}."]
     data = read_bounded(source, LARGEST_FILE)
+    notes: list[str] = []
     try:
         if suffix == ".ply":
             # loads scipy, which reading does without
@@ -275,7 +276,9 @@ def save_moved(path: Path, source: Path, scan: RawScan, vertices: NDArray, sigma
             moved = moved_ply(data, vertices, normals_of(vertices - vertices.mean(axis=0), faces))
         else:
             moved = moved_obj(data, vertices)
+            if has_normals(data):
+                notes = [f"{path.name} keeps the normals (vn) that {source.name} has: compute them anew."]
     except FormatError as flaw:
         raise unreadable(source.name, flaw) from flaw
     write_whole(path, moved)
-    return []
+    return notes

@@ -223,4 +223,10 @@ def moved_obj(data: bytes, vertices: NDArray[np.float64]) -> bytes:
     return b"".join([*parts, data[end:]])
 
 
+def has_normals(data: bytes) -> bool:
+    """Whether an OBJ file has normals (``vn`` lines), which `moved_obj` leaves as they are."""
+    return _NORMAL.search(data) is not None
+
+
+_NORMAL = re.compile(rb"(?:^|(?<=[\r\n]))[ \t]*vn[ \t]")
 _POINT = re.compile(rb"(?:^|(?<=[\r\n])|(?<=\xef\xbb\xbf))[ \t]*v[ \t]+([^\s#]+[ \t]+[^\s#]+[ \t]+[^\s#]+)")

@@ -21,7 +21,8 @@ NEIGHBOURS = 6
 GAP = 4.0
 """A place farther from bare points than this many times their spacing has no point of its own."""
 STRETCH = 3.0
-"""UVs that change this many times faster over a face than over the faces that they come from have crossed a seam."""
+"""UVs, or other values of corners, that change this many times faster over a face than over the faces that they come
+from have crossed a seam."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,7 @@ class Transfer:
         for name, points, corners in (("old", "source_vertices", "source_faces"), ("new", "vertices", "faces")):
             array = np.asarray(getattr(self, points), np.float64).reshape(-1, 3)
             faces = np.asarray(getattr(self, corners), np.int64).reshape(-1, 3)
-            if len(faces) and not 0 <= faces.min() <= faces.max() < len(array):
-                raise OmomiError(ErrorCode.NOT_A_MESH, f"The {name} mesh has faces that refer to points it lacks.")
+            _refuse_strays(name, array, faces)
             object.__setattr__(self, points, array)
             object.__setattr__(self, corners, faces)
         if not np.isfinite(self.source_vertices[self.source_faces]).all(axis=(1, 2)).any():
@@ -67,16 +67,16 @@ class Transfer:
         """Values (k, ...) of the target's faces from those of the source's, (m, ...): materials, smooth flags."""
         return self._matching(values, len(self.source_faces), "faces")[self._faces.face]
 
-    def corner_uvs(self, uvs: NDArray) -> NDArray[np.float32]:
-        """UVs f32 (k, 3, 2) of the target's face corners from those of the source's, (m, 3, 2).
+    def corner_values(self, values: NDArray, reach: float = np.inf) -> NDArray[np.float32]:
+        """Values f32 (k, 3, c) of the target's face corners from those of the source's, (m, 3, c): UVs, colours.
 
         A face lies wholly in the chart of its middle, extrapolated linearly beyond the chart's border, so that no face
-        is stretched across a seam.
+        is stretched across a seam. Farther than ``reach`` from the source it keeps to the source face that is nearest.
         """
-        uvs = self._matching(uvs, len(self.source_faces), "faces").astype(np.float64)
+        values = self._matching(values, len(self.source_faces), "faces").astype(np.float64)
         if len(self.faces) == 0:
-            return np.zeros((0, 3, 2), np.float32)
-        charts = label_charts(self.source_faces, uvs)
+            return np.zeros((0, *values.shape[1:]), np.float32)
+        charts = label_charts(self.source_faces, values)
         triangles, source = self.source_vertices[self.source_faces], self._faces.face
         places = self.vertices[self.faces].reshape(-1, 3)
         home = np.repeat(source, 3)
@@ -100,33 +100,46 @@ class Transfer:
         here = own_distance <= distance + tolerance
         face, barycentric = np.where(here, home, face), np.where(here[:, None], own, barycentric)
         distance = np.where(here, own_distance, distance)
-        beyond = distance > self._vertices.distance[self.faces.reshape(-1)] + tolerance
+        apart = self._vertices.distance[self.faces.reshape(-1)]
+        near = apart <= reach
+        beyond = near & (distance > apart + tolerance)
         barycentric[beyond] = _on_plane(triangles[face[beyond]], places[beyond], barycentric[beyond])
-        found = _mixed(uvs[face], barycentric)
+        found = _mixed(values[face], barycentric)
 
         # a chart that meets itself in a seam, as around a cylinder, has UVs that jump within the chart
-        middle = np.repeat(_mixed(uvs[source], self._faces.barycentric), 3, axis=0)
+        middle = np.repeat(_mixed(values[source], self._faces.barycentric), 3, axis=0)
         from_middle = np.linalg.norm(places - np.repeat(self._middles, 3, axis=0), axis=1)
-        pace = np.maximum(_pace(triangles[home], uvs[home]), _pace(triangles[face], uvs[face]))
+        pace = np.maximum(_pace(triangles[home], values[home]), _pace(triangles[face], values[face]))
         astray = ~here & (np.linalg.norm(found - middle, axis=1) > STRETCH * pace * from_middle)
-        home = home[astray]
-        found[astray] = _mixed(uvs[home], _on_plane(triangles[home], places[astray], own[astray]))
-        return found.reshape(-1, 3, 2).astype(np.float32)
+        within = own.copy()
+        astray_near = astray & near
+        within[astray_near] = _on_plane(triangles[home[astray_near]], places[astray_near], own[astray_near])
+        found[astray] = _mixed(values[home[astray]], within[astray])
+        return found.reshape(-1, 3, values.shape[2]).astype(np.float32)
+
+    @property
+    def sources(self) -> NDArray[np.intp]:
+        """The source face (k,) nearest to the middle of each of the target's."""
+        return self._faces.face
+
+    def invented(self, reach: float) -> NDArray[np.bool_]:
+        """Which of the target's faces (k,) lie wholly farther than ``reach`` from the source."""
+        if len(self.faces) == 0:
+            return np.zeros(0, bool)
+        return (self._vertices.distance > reach)[self.faces].all(axis=1)
 
     def attributes(self, given: SurfaceAttributes, reach: float) -> SurfaceAttributes:
         """Attributes of the target from those of the source. Where the target is farther than ``reach`` from the source
         it is marked as invented: the nearest point is on the source's border then, so it takes the border's colour.
         """
         colours = None if given.colours is None else _as_colours(self.vertex_values(given.colours))
-        invented = np.zeros(len(self.faces), bool)
-        if len(self.faces):
-            invented = (self._vertices.distance > reach)[self.faces].all(axis=1)
-            if given.invented is not None:
-                invented |= self.face_values(given.invented)
+        invented = self.invented(reach)
+        if given.invented is not None and len(self.faces):
+            invented |= self.face_values(given.invented)
         return replace(
             given,
             colours=colours,
-            uvs=None if given.uvs is None else self.corner_uvs(given.uvs),
+            uvs=None if given.uvs is None else self.corner_values(given.uvs, reach),
             materials=None if given.materials is None else self.face_values(given.materials),
             values={name: self.vertex_values(value[:, None])[:, 0] for name, value in given.values.items()},
             invented=invented,
@@ -159,40 +172,86 @@ class Transfer:
         return np.stack(sums, axis=1).astype(np.float64)
 
 
-def point_attributes(
-    given: SurfaceAttributes, points: NDArray, vertices: NDArray, faces: NDArray, reach: float
-) -> SurfaceAttributes:
-    """Attributes of a mesh, vertices (w, 3) and faces (k, 3), from those of bare points (n, 3): at each vertex the mean
-    of the nearest ones, nearer ones counting more. As `Transfer.attributes` it marks what is farther than ``reach`` and
-    than the points are from each other; points that are not finite count for nothing."""
-    known = np.flatnonzero(np.isfinite(points).all(axis=1))
-    tree = KDTree(points[known])
-    count = min(NEIGHBOURS, len(known))
-    distance, row = tree.query(vertices, k=[*range(1, count + 1)])
-    some = points[known[:: max(1, len(known) // 1000)]]
-    spacing = float(np.median(tree.query(some, k=[min(2, len(known))])[0]))
-    share = 1 / (distance + 0.5 * spacing + 1e-300)
-    share /= share.sum(axis=1, keepdims=True)
+@dataclass(frozen=True)
+class PointTransfer:
+    """Carries attributes of bare points to a target mesh in the same frame: at each vertex the mean of the nearest
+    points, nearer ones counting more. Points that are not finite count for nothing.
 
-    def mean(values: NDArray) -> NDArray[np.float32]:
-        table = values.reshape(len(values), -1).astype(np.float64)[known[row]]
-        return np.einsum("nk,nka->na", share, table).astype(np.float32)
+    Raises OmomiError(NOT_A_MESH) where no point is finite, and for a target as `Transfer` does.
+    """
 
-    far = distance[:, 0] > max(reach, GAP * spacing)
-    return SurfaceAttributes(
-        None if given.colours is None else _as_colours(mean(given.colours)),
-        values={name: mean(value)[:, 0] for name, value in given.values.items()},
-        invented=far[faces].all(axis=1),
-    )
+    points: NDArray  # (n, 3), any unit
+    vertices: NDArray  # (w, 3)
+    faces: NDArray  # (k, 3)
+
+    def __post_init__(self) -> None:
+        if not len(self._known):
+            raise OmomiError(ErrorCode.NOT_A_MESH, "The scan has no points with a finite position.")
+        if not np.isfinite(self.vertices).all():
+            raise OmomiError(ErrorCode.NOT_A_MESH, "The new mesh has points without a finite position.")
+        _refuse_strays("new", self.vertices, self.faces)
+
+    def vertex_values(self, values: NDArray) -> NDArray[np.float32]:
+        """Values f32 (w, c) of the target's vertices from those of the points, (n, c)."""
+        distance, row = self._nearest
+        share = 1 / (distance + 0.5 * self._spacing + 1e-300)
+        share /= share.sum(axis=1, keepdims=True)
+        return np.einsum("nk,nka->na", share, values.astype(np.float64)[row]).astype(np.float32)
+
+    @property
+    def sources(self) -> NDArray[np.intp]:
+        """The point (w,) nearest to each of the target's vertices."""
+        return self._nearest[1][:, 0]
+
+    def invented(self, reach: float) -> NDArray[np.bool_]:
+        """Which of the target's faces (k,) lie wholly farther from the points than ``reach`` and than the points are
+        from each other."""
+        far = self._nearest[0][:, 0] > max(reach, GAP * self._spacing)
+        return far[self.faces].all(axis=1)
+
+    def attributes(self, given: SurfaceAttributes, reach: float) -> SurfaceAttributes:
+        """As `Transfer.attributes`."""
+        return SurfaceAttributes(
+            None if given.colours is None else _as_colours(self.vertex_values(given.colours)),
+            values={name: self.vertex_values(value[:, None])[:, 0] for name, value in given.values.items()},
+            invented=self.invented(reach),
+        )
+
+    @cached_property
+    def _known(self) -> NDArray[np.intp]:
+        return np.flatnonzero(np.isfinite(self.points).all(axis=1))
+
+    @cached_property
+    def _tree(self) -> KDTree:
+        return KDTree(self.points[self._known])
+
+    @cached_property
+    def _nearest(self) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Distances (w, up to NEIGHBOURS) of each vertex's nearest points, ascending, and the points' numbers."""
+        count = min(NEIGHBOURS, len(self._known))
+        distance, row = self._tree.query(self.vertices, k=[*range(1, count + 1)])
+        return distance, self._known[row]
+
+    @cached_property
+    def _spacing(self) -> float:
+        """Median distance of a point from the next."""
+        some = self.points[self._known[:: max(1, len(self._known) // 1000)]]
+        return float(np.median(self._tree.query(some, k=[min(2, len(self._known))])[0]))
+
+
+def _refuse_strays(name: str, vertices: NDArray, faces: NDArray) -> None:
+    if len(faces) and not 0 <= faces.min() <= faces.max() < len(vertices):
+        raise OmomiError(ErrorCode.NOT_A_MESH, f"The {name} mesh has faces that refer to points it lacks.")
 
 
 def _as_colours(values: NDArray) -> NDArray[np.uint8]:
     return np.clip(np.rint(np.nan_to_num(values)), 0, 255).astype(np.uint8)
 
 
-def label_charts(faces: NDArray, uvs: NDArray) -> NDArray[np.intp]:
-    """Label (m,) of the chart of each face: faces (m, 3) joined across edges whose UVs (m, 3, 2) agree at both ends."""
-    corners = np.concatenate([faces.reshape(-1, 1), uvs.reshape(-1, 2)], axis=1)
+def label_charts(faces: NDArray, values: NDArray) -> NDArray[np.intp]:
+    """Label (m,) of the chart of each face: faces (m, 3) joined across edges whose values, such as UVs, (m, 3, c) agree
+    at both ends."""
+    corners = np.concatenate([faces.reshape(-1, 1), values.reshape(3 * len(faces), values.shape[-1])], axis=1)
     _, corner = np.unique(corners, axis=0, return_inverse=True)
     corner = corner.reshape(-1, 3)
     ends = np.sort(np.stack([corner, np.roll(corner, -1, axis=1)], axis=2).reshape(-1, 2), axis=1)
@@ -206,7 +265,7 @@ def label_charts(faces: NDArray, uvs: NDArray) -> NDArray[np.intp]:
 
 
 def _mixed(values: NDArray, barycentric: NDArray) -> NDArray[np.float64]:
-    """Values (n, 2) at barycentric coordinates (n, 3) of corners' values (n, 3, 2)."""
+    """Values (n, c) at barycentric coordinates (n, 3) of corners' values (n, 3, c)."""
     return np.einsum("nk,nka->na", barycentric, values)
 
 
@@ -226,8 +285,8 @@ def _on_plane(triangles: NDArray, points: NDArray, otherwise: NDArray) -> NDArra
     return np.where(flat[:, None], otherwise, np.stack([1 - v - w, v, w], axis=1))
 
 
-def _pace(triangles: NDArray, uvs: NDArray) -> NDArray[np.float64]:
-    """Largest change (n,) of UVs (n, 3, 2) per length along an edge of triangles (n, 3, 3)."""
+def _pace(triangles: NDArray, values: NDArray) -> NDArray[np.float64]:
+    """Largest change (n,) of values (n, 3, c) per length along an edge of triangles (n, 3, 3)."""
     steps = np.linalg.norm(np.roll(triangles, -1, axis=1) - triangles, axis=2)
-    runs = np.linalg.norm(np.roll(uvs, -1, axis=1) - uvs, axis=2)
+    runs = np.linalg.norm(np.roll(values, -1, axis=1) - values, axis=2)
     return (runs / np.where(steps > 0, steps, np.inf)).max(axis=1)

@@ -52,8 +52,9 @@ class Done:
     result: dict[str, Any]
     vertices: np.ndarray | None = array_field("<f4", columns=3, optional=True)  # world units minus the fit's origin
     values: np.ndarray | None = array_field("<f4", columns=None, optional=True)
-    uvs: np.ndarray | None = array_field("<f4", columns=2, optional=True)
+    corners: np.ndarray | None = array_field("<f4", columns=None, optional=True)
     sources: np.ndarray | None = array_field("<i4", columns=None, optional=True)
+    invented: np.ndarray | None = array_field("<u1", columns=None, optional=True)
     deviation: np.ndarray | None = array_field("<f4", columns=None, optional=True)
 
 

@@ -203,22 +203,25 @@ class LearnRequest:
 
 @dataclass(frozen=True, eq=False)
 class TransferRequest:
-    """Carry attributes from one mesh to another in the same place.
+    """Carry attributes from one mesh, or from bare points, to a mesh in the same place.
 
-    ``Done`` has ``values`` and ``uvs`` for the other mesh, and ``sources``: for each of its faces the face of the first
-    mesh that it lies on.
+    ``Done``: {"notes"}, sentences. It has ``values`` and ``corners`` for the other mesh; ``sources``: for each of its
+    faces the face of the first mesh that it lies on, or for each of its vertices the nearest of bare points; and with a
+    handle ``invented``: 1 for each of its faces that lies where the scan shows nothing.
     """
 
     id: int
+    handle: int  # of the job that fitted the scan; -1 where nothing is invented
     channels: int  # of values
-    layers: int  # of UVs
+    widths: tuple[int, ...]  # of the attributes of corners, such as 2 for UVs
     points: np.ndarray = array_field("<f4", columns=3)
-    faces: np.ndarray = array_field("<i4", columns=3)
+    faces: np.ndarray = array_field("<i4", columns=3)  # none of bare points
     target_points: np.ndarray = array_field("<f4", columns=3)
     target_faces: np.ndarray = array_field("<i4", columns=3)
     # the channels of each point, row by row
     values: np.ndarray | None = array_field("<f4", columns=None, optional=True)
-    uvs: np.ndarray | None = array_field("<f4", columns=2, optional=True)  # layer by layer, of the faces' three corners
+    # attribute by attribute, of the faces' three corners, row by row
+    corners: np.ndarray | None = array_field("<f4", columns=None, optional=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -195,25 +195,38 @@ def _learn(request: LearnRequest, context: JobContext) -> Done:
 
 
 def _transfer(request: TransferRequest, context: JobContext) -> Done:
-    from ..geometry.attribute_transfer import Transfer
+    from ..edits.carried import invented_note, reach_of
+    from ..geometry.attribute_transfer import PointTransfer, Transfer
+    from ..geometry.surface_attributes import SurfaceAttributes
 
-    channels, layers, corners = request.channels, request.layers, 3 * len(request.faces)
+    channels, widths, places = request.channels, request.widths, 3 * len(request.faces)
     values = np.zeros(0, "<f4") if request.values is None else request.values
-    uvs = np.zeros((0, 2), "<f4") if request.uvs is None else request.uvs
-    if min(channels, layers) < 0 or len(values) != channels * len(request.points) or len(uvs) != layers * corners:
+    corners = np.zeros(0, "<f4") if request.corners is None else request.corners
+    whole = len(values) == channels * len(request.points) and len(corners) == sum(widths) * places
+    if min([channels, *widths]) < 0 or not whole:
         refuse("the attributes are not as many as the mesh has places for")
-    transfer = Transfer(request.points, request.faces, request.target_points, request.target_faces)
-    context.report(0.1, "finding the nearest faces")
-    sources = transfer.face_values(np.arange(len(request.faces), dtype="<i4"))
+    reach = None if request.handle == NO_HANDLE else reach_of(context.fits.take(request.handle))
+    target = request.target_points, request.target_faces
+    bare = not len(request.faces)
+    transfer = PointTransfer(request.points, *target) if bare else Transfer(request.points, request.faces, *target)
+    context.report(0.1, "finding the nearest of the scan")
+    sources = transfer.sources.astype("<i4")
     context.report(0.5, "carrying attributes over")
-    carried = transfer.vertex_values(values.reshape(-1, channels)) if channels else None
-    coated = [transfer.corner_uvs(layer.reshape(-1, 3, 2)).reshape(-1, 2) for layer in uvs.reshape(layers, corners, 2)]
+    carried = transfer.vertex_values(values.reshape(-1, channels)).reshape(-1) if channels else None
+    coats = []
+    if isinstance(transfer, Transfer):
+        ends = np.cumsum([width * places for width in widths], dtype=int)
+        for layer, width in zip(np.split(corners, ends[:-1]), widths, strict=False):
+            coat = transfer.corner_values(layer.reshape(-1, 3, width), np.inf if reach is None else reach)
+            coats.append(coat.reshape(-1))
+    invented = None if reach is None else transfer.invented(reach)
     return Done(
         request.id,
-        {},
-        values=None if carried is None else carried.reshape(-1),
-        uvs=np.concatenate(coated) if coated else None,
+        {"notes": invented_note(SurfaceAttributes(invented=invented))},
+        values=carried,
+        corners=np.concatenate(coats) if coats else None,
         sources=sources,
+        invented=None if invented is None else invented.astype("<u1"),
     )
 
 

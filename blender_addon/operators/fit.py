@@ -53,7 +53,10 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
             names = ", ".join(obj.name for obj in placed)
             filled = ", ".join(run.guesses)
             unseen = f"; what was not seen follows {filled}" if filled else ""
-            self.report({"INFO"}, f"{names}: {vertices:,} vertices in {run.seconds:.1f} s{unseen}")
+            told = ". ".join([f"{names}: {vertices:,} vertices in {run.seconds:.1f} s{unseen}", *run.notes])
+            self.report({"INFO"}, told)
+        if run.lost:
+            self.report({"WARNING"}, "\n".join(run.lost))
         return {"FINISHED"} if placed else {"CANCELLED"}
 
 

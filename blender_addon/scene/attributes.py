@@ -1,120 +1,282 @@
-"""Attributes of a mesh (UVs, colours, vertex groups, materials), and their transfer to one of other topology."""
+"""Attributes of a mesh (UVs, colours, vertex groups, materials, an artist's own), and their transfer to another."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import cached_property
 from typing import Any, NamedTuple
 
+import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backend.errors import ErrorCode, OmomiError
+from ..backend.protocol.messages import MeshFrame
 from ..backend.protocol.requests import TransferRequest
 from ..session.task import Client, Work
+from ..text import lost_attributes
 from . import mesh_io
 
 
+class Kind(NamedTuple):
+    """How Blender hands out the values of a type."""
+
+    member: str
+    width: int
+    dtype: Any
+    blends: bool  # whether values between two are of the same meaning; else the nearest one is taken
+
+
+KINDS = {
+    "FLOAT": Kind("value", 1, np.float32, True),
+    "FLOAT2": Kind("vector", 2, np.float32, True),
+    "FLOAT_VECTOR": Kind("vector", 3, np.float32, True),
+    "FLOAT_COLOR": Kind("color", 4, np.float32, True),
+    "BYTE_COLOR": Kind("color", 4, np.float32, True),
+    "QUATERNION": Kind("value", 4, np.float32, False),
+    "FLOAT4X4": Kind("value", 16, np.float32, False),
+    "INT": Kind("value", 1, np.int32, False),
+    "INT8": Kind("value", 1, np.int32, False),
+    "INT16_2D": Kind("value", 2, np.int32, False),
+    "INT32_2D": Kind("value", 2, np.int32, False),
+    "BOOLEAN": Kind("value", 1, np.bool_, False),
+}
+"""By Blender's name of the type. Texts are missing: Blender hands them out one by one."""
+COLOURS = "FLOAT_COLOR", "BYTE_COLOR"
+
+SHADING, SLOT = "sharp_face", "material_index"
+NOT_CARRIED = frozenset(
+    {
+        # what every mesh has of its own, or what Omomi says of one mesh alone
+        "position", "normal", "custom_normal", mesh_io.SIGMA, mesh_io.COLOUR, mesh_io.DEVIATION, mesh_io.DEPARTURE,
+        # of edges and corners of a cage, which mean nothing on a dense mesh
+        "sharp_edge", "uv_seam", "freestyle_edge", "crease_edge", "crease_vert", "bevel_weight_edge",
+        "bevel_weight_vert",
+    }
+)  # fmt: skip
+
+
+class AttributeLayer(NamedTuple):
+    """One attribute of a triangle mesh, or of bare points."""
+
+    name: str
+    domain: str  # POINT, FACE or CORNER
+    kind: str  # one of `KINDS`
+    values: NDArray[Any]  # (elements of the domain, width)
+
+
+class Shown(NamedTuple):
+    """Names of the UV map and the colours that are shown, and of those that are rendered; empty for none."""
+
+    uvs: str
+    rendered_uvs: str
+    colours: str
+    rendered_colours: str
+
+
 class MeshAttributes(NamedTuple):
-    """Of a mesh of n vertices and m triangles, which are in the order of `mesh_io.read_own`."""
+    """Of a mesh of n vertices and m triangles, which are in the order of `mesh_io.read_scan`."""
 
-    values: NDArray[np.float32]  # (n, channels): four for each colour attribute, then one for each vertex group
-    uvs: NDArray[np.float32]  # (layers * m * 3, 2)
-    materials: NDArray[np.int32]  # (m,): slots
-    smooth: NDArray[np.bool_]  # (m,)
-    colours: tuple[tuple[str, str], ...]  # name and type of each
-    groups: tuple[str, ...]  # names
-    layers: tuple[str, ...]  # names of the UV maps
-    active: tuple[str, str]  # names of the active UV map and of the active colours
+    layers: tuple[AttributeLayer, ...]
+    groups: tuple[str, ...]
+    weights: NDArray[np.float32]  # (n, groups)
+    materials: tuple[int, ...]  # session_uid of each slot's; 0 for none
+    shown: Shown
+    notes: tuple[str, ...] = ()  # sentences on what was left out or made up
 
 
-class TransferredAttributes(NamedTuple):
-    """The attributes of a mesh, transferred to a new one of w vertices and k triangles."""
+def read_shown(obj: Any, depsgraph: Any) -> MeshAttributes | None:
+    """What an object carries as its modifiers show it, for a fit: its shading, that of the scan's own faces, is left
+    out. None where that is nothing."""
+    shown = obj.evaluated_get(depsgraph)
+    found = _read(shown, {SHADING})
+    plain = found.materials == _slots(obj.data) and len(found.materials) < 2
+    return None if plain and not found.groups and all(layer.name == SLOT for layer in found.layers) else found
 
-    source: MeshAttributes
-    values: NDArray[np.float32]  # (w, channels)
-    uvs: NDArray[np.float32]  # (layers, k, 3, 2)
-    sources: NDArray[np.int32]  # (k,): the triangle that each comes from
+
+def read_own(obj: Any) -> MeshAttributes:
+    """What the own mesh of an object carries."""
+    return _read(obj, ())
 
 
-def read_attributes(obj: Any) -> MeshAttributes:
-    """The attributes of the own mesh of an object with faces that can be transferred to another mesh."""
-    mesh = obj.data
-    corners, polygons = mesh_io.triangle_corners(mesh)
-    if np.linalg.det(mesh_io.object_linear(obj)) < 0:
-        corners = corners[:, ::-1]
-    coloured = [item for item in mesh.color_attributes if item.name not in (mesh_io.COLOUR, mesh_io.DEPARTURE)]
-    groups = tuple(group.name for group in obj.vertex_groups)
-    columns = [_point_colours(mesh, item) for item in coloured]
-    columns.append(mesh_io.group_weights(obj, groups).T)
-    uvs = [
-        mesh_io.read_values(layer.uv, "vector", (len(mesh.loops), 2))[corners].reshape(-1, 2)
-        for layer in mesh.uv_layers
-    ]
-    smooth = mesh_io.read_values(mesh.polygons, "use_smooth", len(mesh.polygons), bool)
-    active = mesh.uv_layers.active, mesh.color_attributes.active_color
-    return MeshAttributes(
-        np.concatenate(columns, axis=1),
-        np.concatenate(uvs) if uvs else np.zeros((0, 2), np.float32),
-        mesh_io.read_values(mesh.polygons, "material_index", len(mesh.polygons), np.int32)[polygons],
-        smooth[polygons],
-        tuple((item.name, item.data_type) for item in coloured),
-        groups,
-        tuple(layer.name for layer in mesh.uv_layers),
-        (active[0].name if active[0] else "", active[1].name if active[1] else ""),
-    )
+def transfer_to_fit(
+    client: Client, handle: int, source: MeshAttributes, scan: mesh_io.ScanArrays, frame: MeshFrame
+) -> Work:
+    """Transfer from a scan to the final mesh of its fit, which has this handle: `MeshAttributes`. Raises OmomiError."""
+    # Coordinates that are not finite are the backend's to leave out.
+    with np.errstate(invalid="ignore", over="ignore"):
+        points = (scan.points - np.asarray(frame.origin)).astype(np.float32)
+    faces = np.zeros((0, 3), np.int32) if scan.faces is None else scan.faces
+    return (yield from transfer(client, handle, source, points, faces, frame.vertices, frame.faces))
 
 
 def transfer(
     client: Client,
+    handle: int,
     source: MeshAttributes,
     points: NDArray[np.float32],
     faces: NDArray[np.int32],
     target_points: NDArray[np.float32],
     target_faces: NDArray[np.int32],
 ) -> Work:
-    """Transfer to the target mesh, which lies in the same frame: `TransferredAttributes`. Raises OmomiError."""
-    channels, layers = source.values.shape[1], len(source.layers)
+    """Transfer to the target mesh, which lies in the same frame: its `MeshAttributes`. Raises OmomiError.
+
+    handle: of the fit, which tells what lies beyond the scan; faces: none of bare points.
+    """
+    on_points = [layer for layer in source.layers if _blends(layer, "POINT")]
+    on_corners = [layer for layer in source.layers if _blends(layer, "CORNER")]
+    values = np.concatenate([*(layer.values for layer in on_points), source.weights], axis=1)
     answer = yield client.request(
-        TransferRequest, channels=channels, layers=layers, points=points, faces=faces,
-        target_points=target_points, target_faces=target_faces,
-        values=source.values.reshape(-1) if channels else None, uvs=source.uvs if layers else None,
+        TransferRequest, handle=handle, channels=values.shape[1], widths=[_width(layer) for layer in on_corners],
+        points=points, faces=faces, target_points=target_points, target_faces=target_faces,
+        values=values.reshape(-1) if values.size else None,
+        corners=np.concatenate([layer.values.reshape(-1) for layer in on_corners]) if on_corners else None,
     )  # fmt: skip
     done = answer.done
-    return TransferredAttributes(
-        source,
-        np.zeros((len(target_points), 0), np.float32) if done.values is None else done.values.reshape(-1, channels),
-        np.zeros((0, len(target_faces), 3, 2), np.float32)
-        if done.uvs is None
-        else done.uvs.reshape(layers, len(target_faces), 3, 2),
-        np.zeros(len(target_faces), np.int32) if done.sources is None else done.sources,
+    if done.sources is None or done.invented is None:
+        raise OmomiError(ErrorCode.PROTOCOL, "The backend process sent no attributes")
+    widths = [*(_width(layer) for layer in on_points), len(source.groups)]
+    values = np.zeros(0, np.float32) if done.values is None else done.values
+    *blended, weights = np.split(values.reshape(len(target_points), sum(widths)), np.cumsum(widths)[:-1], axis=1)
+    ends = np.cumsum([3 * len(target_faces) * _width(layer) for layer in on_corners])
+    coats = np.split(done.corners, ends[:-1]) if on_corners else []
+    mixed = {layer.name: part for layer, part in zip(on_points, blended, strict=True)}
+    mixed |= {layer.name: part.reshape(-1, _width(layer)) for layer, part in zip(on_corners, coats, strict=True)}
+    nearest = _Nearest(done.sources, points, faces, target_points, target_faces)
+    layers = [
+        layer._replace(values=_within(mixed[layer.name], layer) if layer.name in mixed else nearest.values(layer))
+        for layer in source.layers
+    ]
+    layers = _marked(layers, done.invented.astype(bool))
+    notes = *source.notes, *done.result.get("notes", ())
+    return source._replace(layers=tuple(layers), weights=weights, notes=notes)
+
+
+def apply_attributes(obj: Any, attributes: MeshAttributes, mirrored: bool) -> None:
+    """Give the triangle mesh of ``obj`` these attributes; mirrored: its faces are wound the other way."""
+    mesh, shown = obj.data, attributes.shown
+    if _slots(mesh) != attributes.materials:
+        known = {material.session_uid: material for material in bpy.data.materials}
+        mesh.materials.clear()
+        for uid in attributes.materials:
+            mesh.materials.append(known.get(uid))
+    for layer in attributes.layers:
+        old = mesh.attributes.get(layer.name)
+        if old is not None and (old.domain, old.data_type) != (layer.domain, layer.kind):
+            mesh.attributes.remove(old)
+            old = None
+        if old is None:
+            mesh.attributes.new(layer.name, layer.kind, layer.domain)
+    # Only now, for new() may move the storage of the others.
+    for layer in attributes.layers:
+        values, kind = layer.values, KINDS[layer.kind]
+        if mirrored and layer.domain == "CORNER":
+            values = values.reshape(-1, 3, kind.width)[:, ::-1]
+        mesh_io.write_values(mesh.attributes[layer.name].data, kind.member, values, kind.dtype)
+    mesh_io.set_groups(obj, attributes.groups, attributes.weights)
+    if shown.uvs in mesh.uv_layers:
+        mesh.uv_layers.active = mesh.uv_layers[shown.uvs]
+    if shown.rendered_uvs in mesh.uv_layers:
+        mesh.uv_layers[shown.rendered_uvs].active_render = True
+    if shown.colours in mesh.color_attributes:
+        mesh.color_attributes.active_color = mesh.color_attributes[shown.colours]
+    if shown.rendered_colours in mesh.color_attributes:
+        mesh.attributes.default_color_name = shown.rendered_colours
+    mesh.update()
+
+
+def _read(obj: Any, left_out: Collection[str]) -> MeshAttributes:
+    mesh = obj.data
+    places: dict[str, Any] = {"POINT": slice(None)}
+    if len(mesh.polygons):
+        corners, places["FACE"] = mesh_io.triangle_corners(mesh)
+        mirrored = np.linalg.det(mesh_io.object_linear(obj)) < 0
+        places["CORNER"] = (corners[:, ::-1] if mirrored else corners).reshape(-1)
+    layers, dropped = [], []
+    for item in mesh.attributes:
+        if item.name.startswith(".") or item.name in NOT_CARRIED or item.name in left_out or not len(item.data):
+            continue
+        if item.domain not in places or item.data_type not in KINDS:
+            dropped.append(item.name)
+            continue
+        kind = KINDS[item.data_type]
+        values = mesh_io.read_values(item.data, kind.member, (len(item.data), kind.width), kind.dtype)
+        layers.append(AttributeLayer(item.name, item.domain, item.data_type, values[places[item.domain]]))
+    groups = tuple(group.name for group in obj.vertex_groups)
+    rendered = next((layer.name for layer in mesh.uv_layers if layer.active_render), "")
+    uvs, colours = mesh.uv_layers.active, mesh.color_attributes.active_color
+    return MeshAttributes(
+        tuple(layers),
+        groups,
+        mesh_io.group_weights(obj, groups).T,
+        _slots(mesh),
+        Shown(
+            uvs.name if uvs else "", rendered, colours.name if colours else "", mesh.attributes.default_color_name or ""
+        ),
+        (lost_attributes(dropped),) if dropped else (),
     )
 
 
-def apply_attributes(obj: Any, transferred: TransferredAttributes, mirrored: bool) -> None:
-    """Give the triangle mesh of ``obj`` what was transferred to it; mirrored: its faces are wound the other way."""
-    mesh, source = obj.data, transferred.source
-    for row, name in enumerate(source.layers):
-        corners = transferred.uvs[row][:, ::-1] if mirrored else transferred.uvs[row]
-        mesh.uv_layers.new(name=name, do_init=False)
-        mesh_io.write_values(mesh.uv_layers[name].uv, "vector", corners)
-    for row, (name, kind) in enumerate(source.colours):
-        mesh.color_attributes.new(name=name, type=kind, domain="POINT")
-        colours = transferred.values[:, 4 * row : 4 * row + 4]
-        mesh_io.write_values(mesh.color_attributes[name].data, "color", colours)
-    mesh_io.write_values(mesh.polygons, "material_index", source.materials[transferred.sources], np.int32)
-    mesh_io.write_values(mesh.polygons, "use_smooth", source.smooth[transferred.sources], bool)
-    first = 4 * len(source.colours)
-    mesh_io.set_groups(obj, source.groups, transferred.values[:, first:])
-    if source.active[0]:
-        mesh.uv_layers.active = mesh.uv_layers[source.active[0]]
-    if source.active[1] in mesh.color_attributes:
-        mesh.color_attributes.active_color = mesh.color_attributes[source.active[1]]
+def _slots(mesh: Any) -> tuple[int, ...]:
+    return tuple(0 if material is None else material.original.session_uid for material in mesh.materials)
 
 
-def _point_colours(mesh: Any, attribute: Any) -> NDArray[np.float32]:
-    """Linear RGBA (n, 4); those of corners are averaged."""
-    values = mesh_io.read_values(attribute.data, "color", (len(attribute.data), 4))
-    if attribute.domain == "POINT":
+def _width(layer: AttributeLayer) -> int:
+    return KINDS[layer.kind].width
+
+
+def _blends(layer: AttributeLayer, domain: str) -> bool:
+    return layer.domain == domain and KINDS[layer.kind].blends
+
+
+def _within(values: NDArray[np.float32], source: AttributeLayer) -> NDArray[np.float32]:
+    """Colours within the range of those that they come from: beyond a seam the others go on as they changed before."""
+    if source.kind not in COLOURS:
         return values
-    vertices = mesh_io.corner_vertices(mesh)
-    count = np.bincount(vertices, minlength=len(mesh.vertices))
-    sums = [np.bincount(vertices, weights=channel, minlength=len(count)) for channel in values.T]
-    return (np.stack(sums, axis=1) / np.maximum(count, 1)[:, None]).astype(np.float32)
+    return np.clip(values, np.fmin.reduce(source.values, axis=0), np.fmax.reduce(source.values, axis=0))
+
+
+class _Nearest:
+    """Values of the nearest element, of types that have none in between."""
+
+    def __init__(
+        self,
+        sources: NDArray[np.int32],
+        points: NDArray[np.float32],
+        faces: NDArray[np.int32],
+        target_points: NDArray[np.float32],
+        target_faces: NDArray[np.int32],
+    ) -> None:
+        """sources: as of ``TransferRequest``."""
+        self._sources = sources
+        self._faces = faces
+        self._meshes = points, target_points, target_faces
+
+    def values(self, layer: AttributeLayer) -> NDArray[Any]:
+        """The layer's values on the target."""
+        if layer.domain == "FACE" or not len(self._faces):
+            return layer.values[self._sources]
+        if layer.domain == "CORNER":
+            return layer.values[self._corner.reshape(-1)]
+        _, points, faces = self._meshes
+        # one corner of each vertex; they hardly differ in where they are
+        own = np.zeros(len(points), np.int64)
+        own[faces] = self._corner
+        return layer.values[self._faces.reshape(-1)[own]]
+
+    @cached_property
+    def _corner(self) -> NDArray[np.int64]:
+        """The number of the nearest corner (k, 3) of the face that each of the target's corners comes from."""
+        points, target_points, target_faces = self._meshes
+        there, here = points[self._faces[self._sources]], target_points[target_faces]
+        apart = ((here[:, :, None] - there[:, None]) ** 2).sum(axis=3)
+        return 3 * self._sources[:, None].astype(np.int64) + apart.argmin(axis=2)
+
+
+def _marked(layers: list[AttributeLayer], invented: NDArray[np.bool_]) -> list[AttributeLayer]:
+    """Layers with one that says where the surface was made up, on top of what the source itself had made up."""
+    rest = [layer for layer in layers if layer.name != mesh_io.INVENTED]
+    for layer in layers:
+        if (layer.name, layer.domain, layer.kind) == (mesh_io.INVENTED, "FACE", "BOOLEAN"):
+            invented = invented | layer.values[:, 0]
+    return [*rest, AttributeLayer(mesh_io.INVENTED, "FACE", "BOOLEAN", invented[:, None])]

@@ -6,7 +6,7 @@ Each is an object over the fit, in a collection of their own, the first one show
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..backend.protocol.messages import MeshFrame
 from ..context import context
@@ -15,10 +15,18 @@ from ..session.backend_fit import FitSettings
 from ..session.task import Client, Work
 from ..text import Refusal, refuse
 from . import fit_provenance, preview, results
+from .attributes import MeshAttributes, transfer_to_fit
 from .fit_provenance import OriginalScan
 
 NAME = "Omomi completions"
 MARK = "omomi_completions"
+
+
+class Completion(NamedTuple):
+    """Another completion of a fit."""
+
+    frame: MeshFrame
+    worn: MeshAttributes | None  # what its mesh has from the scan
 
 
 def why_not(result: Any) -> str | None:
@@ -37,24 +45,30 @@ def of(result: Any) -> list[Any]:
 
 
 def complete(client: Client, name: str, original: OriginalScan, settings: FitSettings, count: int) -> Work:
-    """A final ``MeshFrame`` for each of ``count`` other completions. Raises OmomiError."""
-    made: list[MeshFrame] = []
+    """``count`` other completions, a `Completion` each. Raises OmomiError."""
+    made: list[Completion] = []
     for variation in range(1, count + 1):
         options = replace(settings.options, variation=variation)
         answer = yield replace(settings, options=options).ask(client, original.scan, name)
-        client.forget(answer.job)
-        made.append(answer.mesh)
+        frame, worn = answer.mesh, None
+        try:
+            if original.attributes is not None and len(frame.faces):
+                scan = original.attributes, original.scan
+                worn = yield from transfer_to_fit(client, answer.job, *scan, frame)
+        finally:
+            client.forget(answer.job)
+        made.append(Completion(frame, worn))
     return made
 
 
-def commit(uid: int, original: OriginalScan, frames: list[MeshFrame]) -> list[Any]:
+def commit(uid: int, original: OriginalScan, found: list[Completion]) -> list[Any]:
     """Put the completions of a fit in the scene, in place of those that it had. Raises OmomiError."""
     result = backend_fit.need(uid, "The fit")
     refuse(why_not(result))
     preview.remove_objects(of(result), MARK)
     name, home = fit_provenance.name_of(result), preview.marked_collection(MARK, NAME)
-    for variation, frame in enumerate(frames, 1):
-        obj = results.double(result, frame, original.linear, f"{name}.completion.{variation + 1}")
+    for variation, (frame, worn) in enumerate(found, 1):
+        obj = results.double(result, frame, original.linear, f"{name}.completion.{variation + 1}", worn)
         obj.omomi.completes, obj.omomi.variation = result, variation
         home.objects.link(obj)
     made = of(result)

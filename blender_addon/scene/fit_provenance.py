@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from ..context import context
 from ..session.backend_fit import FitSettings
 from . import mesh_io
+from .attributes import MeshAttributes, read_shown
 
 
 class OriginalScan(NamedTuple):
     """The scan of a fit."""
 
     scan: mesh_io.ScanArrays
+    attributes: MeshAttributes | None  # as of `read_shown`
     linear: NDArray[np.float64]  # as of `mesh_io.object_linear`
     offset: NDArray[np.float64]  # (3,): its place in the world
 
@@ -69,7 +71,8 @@ def read(obj: Any) -> OriginalScan:
         copy.hide_viewport = False
         context.scene.collection.objects.link(copy)
         context.view_layer.update()
-        scan = mesh_io.read_scan(copy, context.evaluated_depsgraph_get())
-        return OriginalScan(scan, mesh_io.object_linear(copy), np.array(copy.matrix_world, np.float64)[:3, 3])
+        depsgraph = context.evaluated_depsgraph_get()
+        scan, carried = mesh_io.read_scan(copy, depsgraph), read_shown(copy, depsgraph)
+        return OriginalScan(scan, carried, mesh_io.object_linear(copy), np.array(copy.matrix_world, np.float64)[:3, 3])
     finally:
         bpy.data.objects.remove(copy)

@@ -24,6 +24,8 @@ MADE = "omomi_made"
 COLOUR = "omomi_uncertainty"
 DEVIATION = "omomi_deviation"
 DEPARTURE = "omomi_departure"
+INVENTED = "omomi_invented"
+"""Faces of a result that stand where the scan shows nothing."""
 
 # Ends of the colour ramp: one standard deviation as a share of the longest side of the result.
 SURE, GUESSED = 0.001, 0.03

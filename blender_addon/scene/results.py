@@ -13,7 +13,7 @@ from ..context import context
 from ..session import edits
 from ..session.backend_fit import FitSettings
 from . import fit_provenance, mesh_io
-from .attributes import TransferredAttributes, apply_attributes
+from .attributes import MeshAttributes, apply_attributes
 
 
 def why_not_replace(obj: Any) -> str | None:
@@ -35,14 +35,14 @@ def place(
     replace: bool,
     suffix: str = "fit",
     hide: bool = True,
-    transferred: TransferredAttributes | None = None,
+    worn: MeshAttributes | None = None,
     settings: FitSettings | None = None,
 ) -> Any:
     """Put the result over ``source``, as NAME.suffix or in its place, and return the object that shows it.
 
     linear: as of `mesh_io.object_linear`, of the source. A fit, which comes with its ``settings``, saw the mesh as its
-    modifiers show it, so the result has none of them. An edit, which comes with the attributes that were
-    ``transferred`` to its mesh, saw the object's own mesh, so the modifiers stay.
+    modifiers show it, so the result has none of them. An edit saw the object's own mesh, so the modifiers stay.
+    worn: the attributes that were transferred to its mesh.
     """
     mesh = _mesh(source, frame, linear, f"{source.name}.{suffix}")
     keep, original = suffix == "edit", source.data
@@ -54,8 +54,7 @@ def place(
         fit_provenance.note(target, settings, None, original, acting)
     else:
         fit_provenance.note(target, settings, source, None, [])
-    if transferred is not None:
-        apply_attributes(target, transferred, bool(np.linalg.det(linear) < 0))
+    _dress(target, worn, linear)
     edits.settle(target)
     return target
 
@@ -70,13 +69,17 @@ def new(frame: MeshFrame, name: str, place: tuple[float, float, float]) -> Any:
     return obj
 
 
-def double(result: Any, frame: MeshFrame, linear: NDArray[np.float64], name: str) -> Any:
-    """A copy of the object of a fit with another mesh and without edits. It is in no collection yet."""
+def double(
+    result: Any, frame: MeshFrame, linear: NDArray[np.float64], name: str, worn: MeshAttributes | None = None
+) -> Any:
+    """A copy of the object of a fit with another mesh, which wears these attributes, and without edits. It is in no
+    collection yet."""
     mesh = _mesh(result, frame, linear, name)
     copy = _bare(result, mesh, keep_modifiers=False)
     copy.name = name
     copy.omomi.edits.clear()
     copy.omomi.report = copy.omomi.check = ""
+    _dress(copy, worn, linear)
     return copy
 
 
@@ -95,6 +98,11 @@ def _mesh(source: Any, frame: MeshFrame, linear: NDArray[np.float64], name: str)
     for material in source.data.materials:
         mesh.materials.append(material)
     return mesh
+
+
+def _dress(obj: Any, worn: MeshAttributes | None, linear: NDArray[np.float64]) -> None:
+    if worn is not None:
+        apply_attributes(obj, worn, bool(np.linalg.det(linear) < 0))
 
 
 def _geometry(frame: MeshFrame, linear: NDArray[np.float64], name: str) -> Any:

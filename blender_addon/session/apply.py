@@ -23,7 +23,7 @@ class EditResult(NamedTuple):
 
     asked: backend_fit.Asked
     moved: NDArray[np.float32] | None  # (n, 3): displacements of the object's own vertices, for a shape key
-    transferred: attributes.TransferredAttributes | None
+    worn: attributes.MeshAttributes | None  # what the new mesh wears
 
 
 def why_not(obj: Any, result: str) -> str | None:
@@ -61,7 +61,7 @@ class ApplyRun(ObjectRun):
         in_key = self._result == "SHAPE_KEY"
         body, outcome = (EditTarget.SCAN, Outcome.CARRIED) if in_key else (EditTarget.FIT, Outcome.REMESHED)
         asked = yield from backend_fit.asked(client, uid, settings, body, ApplyRequest, stack, outcome=str(outcome))
-        frame, transferred = asked.answer.mesh, None
+        frame, worn = asked.answer.mesh, None
         if in_key:
             # Measured from where the backend has the vertices at rest, so that those that do not move stay bit for bit.
             return EditResult(asked, frame.vertices - asked.fit.rest, None)
@@ -70,16 +70,16 @@ class ApplyRun(ObjectRun):
             fit = yield from backend_fit.stacked(client, uid, settings, EditTarget.SCAN, stack)
             moved = yield from backend_fit.posed(client, fit, asked.strengths)
             target = (frame.world() - np.asarray(fit.frame.origin)).astype(np.float32)
-            source = attributes.read_attributes(backend_fit.need(uid))
-            transferred = yield from attributes.transfer(client, source, moved, fit.own, target, frame.faces)
-        return EditResult(asked, None, transferred)
+            source = attributes.read_own(backend_fit.need(uid))
+            worn = yield from attributes.transfer(client, fit.handle, source, moved, fit.own, target, frame.faces)
+        return EditResult(asked, None, worn)
 
     def _place(self, item: RunObject, obj: Any) -> Any:
         refuse(why_not(obj, self._result))
-        (fit, answer, _, stamp), moved, transferred = item.result
+        (fit, answer, _, stamp), moved, worn = item.result
         if moved is None:
             replace = self._result == "REPLACE"
-            how = {"replace": replace, "suffix": "edit", "transferred": transferred}
+            how = {"replace": replace, "suffix": "edit", "worn": worn}
             shown = results.place(obj, answer.mesh, fit.linear, **how)
         elif len(moved) != len(obj.data.vertices):
             raise OmomiError(ErrorCode.CANCELLED, f"{obj.name} has changed in the meantime")
@@ -94,7 +94,7 @@ class ApplyRun(ObjectRun):
             shape_key.ensure(obj)
             shape_key.write(obj, moved, fit.linear, stamp)
         text, warnings = edit_report(answer.done.result)
-        shown.omomi.report = "\n".join([text, *warnings, *self._unmasked(obj)])
+        shown.omomi.report = "\n".join([text, *warnings, *(worn.notes if worn else ()), *self._unmasked(obj)])
         return shown
 
     def _unmasked(self, obj: Any) -> list[str]:

@@ -10,9 +10,10 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame
-from ..scene import mesh_io, preview, results
-from ..text import refuse
+from ..scene import attributes, mesh_io, preview, results
+from ..text import refuse, untextured
 from . import backend_fit
 from .backend_fit import FitSettings
 from .object_run import ObjectRun, RunObject
@@ -27,6 +28,8 @@ class Fitted(NamedTuple):
     frame: MeshFrame
     stats: dict[str, Any]
     linear: NDArray[np.float64]  # of the object's world matrix at the start
+    worn: attributes.MeshAttributes | None = None  # what its mesh has from the scan
+    lost: OmomiError | None = None  # why it has nothing from the scan, which carries something
 
 
 class FitRun(ObjectRun):
@@ -38,6 +41,8 @@ class FitRun(ObjectRun):
         """replace: give the scan's object the fitted mesh, in place of its own; stream: show previews."""
         self._settings = settings
         self._replace = replace
+        self.notes: list[str] = []  # sentences on what was placed
+        self.lost: list[str] = []  # a sentence for each that has nothing from its scan, though that carries something
         super().__init__(client, objects, "starting", stream=stream)
 
     @property
@@ -50,18 +55,34 @@ class FitRun(ObjectRun):
         if self._replace:
             refuse(results.why_not_replace(obj))
         linear = mesh_io.object_linear(obj)
-        scan = mesh_io.read_scan(obj, bpy.context.evaluated_depsgraph_get())
+        depsgraph = bpy.context.evaluated_depsgraph_get()
+        scan, carried = mesh_io.read_scan(obj, depsgraph), attributes.read_shown(obj, depsgraph)
         mark = self._settings.mark()
         answer = yield self._settings.ask(self._client, scan, item.name)
         # Where no modifier changes the object, the sliders find its scan fitted.
         backend_fit.remember(self._client, item.uid, answer.job, scan, mark, answer.mesh, linear)
-        return Fitted(answer.mesh, answer.done.stats, linear)
+        fitted = Fitted(answer.mesh, answer.done.stats, linear)
+        if carried is None or not len(answer.mesh.faces):
+            return fitted
+        # From here on the fit is complete: it stays, whatever becomes of the transfer.
+        item.result = fitted._replace(lost=OmomiError(ErrorCode.CANCELLED, "The transfer was cancelled"))
+        try:
+            worn = yield from attributes.transfer_to_fit(self._client, answer.job, carried, scan, answer.mesh)
+        except OmomiError as error:
+            return fitted._replace(lost=error)
+        return fitted._replace(worn=worn)
 
     def _place(self, item: RunObject, obj: Any) -> Any:
         if self._replace:
             refuse(results.why_not_replace(obj))
-        how = {"replace": self._replace, "settings": self._settings}
-        return results.place(obj, item.result.frame, item.result.linear, **how)
+        frame, _, linear, worn, lost = item.result
+        how = {"replace": self._replace, "settings": self._settings, "worn": worn}
+        shown = results.place(obj, frame, linear, **how)
+        if lost is not None:
+            self.lost.append(untextured(shown.name, lost))
+        several = len(self.objects) > 1
+        self.notes += [f"{shown.name}: {note}" if several else note for note in (worn.notes if worn else ())]
+        return shown
 
 
 # The run in progress. The panel shows it, and no second one is started.

@@ -21,7 +21,8 @@ SHARES = {"thickness": 1.0, "smoothness": -0.5, "detail": 0.25, "sharpness": 2.0
 class FakeClient:
     """Answers at the next `poll`. ``failures``: kind of request -> errors to answer with, one each; ``slow``: kinds
     that get no answer until taken out; ``requests``: everything that was asked for, as (kind, number, fields);
-    ``legs``: the numbers of these vertices, in the order in which they are found."""
+    ``legs``: the numbers of these vertices, in the order in which they are found; ``notes``: what is said of every
+    transfer."""
 
     def __init__(self, protocol: Any, errors: Any) -> None:
         self.pid = 1
@@ -33,6 +34,7 @@ class FakeClient:
         self.cancelled: list[int] = []
         self.forgotten: list[int] = []
         self.legs = [0, 2, 4, 6]
+        self.notes: list[str] = []
         self._protocol = protocol
         self._errors = errors
         self._numbers = itertools.count(1)
@@ -277,12 +279,24 @@ class FakeClient:
         result |= {"gear": "delta" if "delta" in name else "movement", "wrong": {"delta": 0.1, "movement": 0.4}}
         return [self._protocol.Done(number, {**result, "warnings": warnings})]
 
-    def _transfer(self, number: int, channels: int, layers: int, points: Any, faces: Any, target_points: Any,
-                  target_faces: Any, values: Any, uvs: Any) -> list[Any]:  # fmt: skip
-        far = ((target_points[:, None] - points[None]) ** 2).sum(-1)
-        nearest = far.argmin(1)
-        middle, places = target_points[target_faces].mean(1), points[faces].mean(1)
-        sources = ((middle[:, None] - places[None]) ** 2).sum(-1).argmin(1).astype("<i4")
-        moved = None if values is None else values.reshape(len(points), channels)[nearest].reshape(-1).astype("<f4")
-        laid = None if uvs is None else uvs.reshape(layers, len(faces), 3, 2)[:, sources].reshape(-1, 2).astype("<f4")
-        return [self._protocol.Done(number, {}, values=moved, uvs=laid, sources=sources)]
+    def _transfer(self, number: int, handle: int, channels: int, widths: Any, points: Any, faces: Any,
+                  target_points: Any, target_faces: Any, values: Any, corners: Any) -> list[Any]:  # fmt: skip
+        """Everything comes from the nearest point, or from the face with the nearest middle. What is higher than the
+        scan is invented."""
+        assert handle in self._scans
+        near = ((target_points[:, None] - points[None]) ** 2).sum(-1).argmin(1).astype("<i4")
+        moved = None if values is None else values.reshape(len(points), channels)[near].reshape(-1).astype("<f4")
+        sources, coats = near, []
+        if len(faces):
+            middle, places = target_points[target_faces].mean(1), points[faces].mean(1)
+            sources = ((middle[:, None] - places[None]) ** 2).sum(-1).argmin(1).astype("<i4")
+            starts = 3 * len(faces) * np.cumsum([0, *widths])
+            for start, width in zip(starts, widths, strict=False):
+                coat = corners[start : start + 3 * len(faces) * width].reshape(len(faces), 3, width)
+                coats.append(coat[sources].reshape(-1))
+        invented = (target_points[target_faces, 2].min(1) > points[:, 2].max()).astype("<u1")
+        done = self._protocol.Done(
+            number, {"notes": self.notes}, values=moved, sources=sources, invented=invented,
+            corners=np.concatenate(coats).astype("<f4") if coats else None,
+        )  # fmt: skip
+        return [done]

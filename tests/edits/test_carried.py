@@ -196,6 +196,9 @@ def test_an_edit_that_keeps_the_topology_writes_the_artists_own_file(run: Callab
     before, after = (Path(name).read_text().splitlines() for name in ("quads.obj", "out.obj"))
     changed = [old.split()[0] for old, new in zip(before, after, strict=True) if old != new]
     assert set(changed) == {"v"} and len(changed) > 150
+    Path("quads.obj").write_text("vn 0 0 1\n" + Path("quads.obj").read_text())
+    found = run("edit", "quads.obj", "-o", "out.obj", "--keep-topology", *words)
+    assert found["notes"] == ["out.obj keeps the normals (vn) that quads.obj has: compute them anew."]
     found = run("edit", "quads.obj", "-o", "out.glb", "--keep-topology", *words)
     assert any("written anew" in note for note in found["notes"])
 

@@ -178,7 +178,7 @@ def test_a_mesh_gives_itself_exactly_what_it_has() -> None:
         np.testing.assert_array_equal(same.face_values(material), material)
         assert same.face_values(material).dtype == np.int32
         assert same.face_values(material > 2).dtype == bool
-        np.testing.assert_array_equal(same.corner_uvs(uvs), uvs.astype(np.float32))
+        np.testing.assert_array_equal(same.corner_values(uvs), uvs.astype(np.float32))
 
 
 def test_values_are_linear_over_faces() -> None:
@@ -210,7 +210,7 @@ def test_a_plane_with_a_seam_keeps_each_face_on_one_side_of_it() -> None:
     (vertices, faces), new = square(3), square(8)  # the seam at x = 1/2 is no edge of the new mesh
     right = vertices[faces][..., 0].mean(axis=1) > 0.5
     uvs = vertices[faces][..., :2] + np.where(right, 5.0, 0.0)[:, None, None]
-    found = Transfer(vertices, faces, *new).corner_uvs(uvs)
+    found = Transfer(vertices, faces, *new).corner_values(uvs)
     middle = new[0][new[1]].mean(axis=1)
     expected = new[0][new[1]][..., :2] + np.where(middle[:, 0] > 0.5, 5.0, 0.0)[:, None, None]
     sure = np.abs(middle[:, 0] - 0.5) > 1e-9
@@ -219,7 +219,7 @@ def test_a_plane_with_a_seam_keeps_each_face_on_one_side_of_it() -> None:
 
 def test_a_cube_with_six_charts() -> None:
     (vertices, faces), new = cube(1), cube(3)
-    found = Transfer(vertices, faces, *new).corner_uvs(cube_uvs(vertices, faces))
+    found = Transfer(vertices, faces, *new).corner_values(cube_uvs(vertices, faces))
     np.testing.assert_allclose(found, cube_uvs(*new), atol=1e-6)
     material = np.abs(unit_normals(vertices[faces])[0]).argmax(axis=1)
     np.testing.assert_array_equal(
@@ -236,7 +236,7 @@ def test_a_tube_cut_open_along_one_line_is_not_stretched_where_the_chart_meets_i
     fresh, triangles = ring(47, 12)
     angle = 0.03  # no edge of the new mesh runs along the seam
     fresh = fresh @ np.array([[np.cos(angle), np.sin(angle), 0], [-np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
-    found = Transfer(vertices, faces, fresh, triangles).corner_uvs(uvs)
+    found = Transfer(vertices, faces, fresh, triangles).corner_values(uvs)
     assert np.ptp(found[..., 0], axis=1).max() < 1.2 / 47
     truth = np.arctan2(fresh[triangles][..., 1], fresh[triangles][..., 0]) / (2 * np.pi)
     assert np.abs((found[..., 0] - truth + 0.5) % 1 - 0.5).max() < 2e-3
@@ -248,7 +248,7 @@ def test_a_ball_with_charts_that_fit_no_face_of_the_new_mesh_has_no_stretched_fa
     uvs = cube_uvs(vertices, faces)
     vertices = vertices / np.linalg.norm(vertices, axis=1, keepdims=True)
     fresh = trimesh.creation.icosphere(3)
-    found = Transfer(vertices, faces, fresh.vertices, fresh.faces).corner_uvs(uvs)
+    found = Transfer(vertices, faces, fresh.vertices, fresh.faces).corner_values(uvs)
     corners = np.asarray(fresh.vertices)[fresh.faces]
     column = (found[..., 0] / 10).round().max(axis=1)
     assert ((found[..., 0] / 10).round().min(axis=1) == column).all() and len(np.unique(column)) == 6
@@ -302,7 +302,7 @@ def test_meshes_that_cannot_be_transferred_are_refused() -> None:
     empty = Transfer(vertices, faces, np.zeros((0, 3)), np.zeros((0, 3), int))
     assert empty.vertex_values(np.ones((9, 2), np.float32)).shape == (0, 2)
     assert empty.face_values(np.ones(8, np.int32)).shape == (0,)
-    assert empty.corner_uvs(np.ones((8, 3, 2), np.float32)).shape == (0, 3, 2)
+    assert empty.corner_values(np.ones((8, 3, 2), np.float32)).shape == (0, 3, 2)
     with pytest.raises(ValueError, match="8 faces"):
         empty.face_values(np.ones(9))
     with pytest.raises(ValueError, match="9 vertices"):
@@ -315,4 +315,4 @@ def test_faces_without_area_get_attributes_too() -> None:
     uvs = vertices[faces][..., :2]
     new = np.array([[0.2, 0.3, 0], [0.4, 0.3, 0]])
     carried = Transfer(vertices, faces, new, np.array([[0, 1, 1], [0, 0, 0]]))
-    np.testing.assert_allclose(carried.corner_uvs(uvs), new[[[0, 1, 1], [0, 0, 0]]][..., :2], atol=1e-6)
+    np.testing.assert_allclose(carried.corner_values(uvs), new[[[0, 1, 1], [0, 0, 0]]][..., :2], atol=1e-6)

@@ -30,7 +30,7 @@ TRIANGLE = {"points": cloud(3), "faces": [[0, 1, 2]], "target_points": cloud(3),
 
 
 def test_any_job_ends_with_its_result_by_wait_and_by_poll(client: BackendClient) -> None:
-    fields = {"channels": 1, "layers": 0, "values": [1, 2, 3], **TRIANGLE}
+    fields = {"handle": -1, "channels": 1, "widths": (), "values": [1, 2, 3], **TRIANGLE}
     done = client.wait(client.request(TransferRequest, **fields), timeout=LIVENESS)
     assert isinstance(done, Done) and done.values is not None
     assert np.allclose(done.values, [1, 2, 3], atol=1e-5)
@@ -70,8 +70,9 @@ def test_a_field_that_a_request_does_not_have_is_a_mistake_of_the_caller(client:
 def test_numbers_of_numpy_and_arrays_of_other_types_travel(client: BackendClient) -> None:
     job = client.request(
         TransferRequest,
+        handle=-1,
         channels=np.int64(1),
-        layers=0,
+        widths=(),
         points=cloud(3).astype(">f8"),
         faces=np.array([[0, 1, 2]], np.int64),
         target_points=cloud(3).tolist(),

@@ -81,8 +81,8 @@ MESSAGES: list[Message] = [
     SolveRequest(9, 1, (1.0,), 0, "thickness", 2.5),
     BlendRequest(10, 1, 2, 0.5, True, 0),
     LearnRequest(11, "handle", "/home/é/handle.omomi", (2, 1, 2, 0), POINTS, FACES),
-    TransferRequest(12, 3, 1, SINGLES, FACES, SINGLES, FACES, np.ones(12, "<f4"), np.ones((3, 2), "<f4")),
-    TransferRequest(12, 0, 0, SINGLES, FACES, SINGLES, FACES),
+    TransferRequest(12, 1, 3, (2,), SINGLES, FACES, SINGLES, FACES, np.ones(12, "<f4"), np.ones(6, "<f4")),
+    TransferRequest(12, -1, 0, (), SINGLES, FACES, SINGLES, FACES),
     AlignRequest(13, "teeth", "/home/é/teeth.profile", ("a", "é"), (2, 1, 2, 0), POINTS, FACES),
     SampleRequest(14, 7, 2),
     AuditRequest(15, -1, "report.html", ""),
@@ -90,7 +90,7 @@ MESSAGES: list[Message] = [
     Forget(1),
     Done(5, {}, SINGLES),
     Done(8, {"topology": {"before": [1, 0, 0], "change": ""}, "rows": [None, 0.5]}, values=np.ones(4, "<f4")),
-    Done(12, {}, None, np.ones(12, "<f4"), np.ones((3, 2), "<f4"), np.zeros(1, "<i4")),
+    Done(12, {}, None, np.ones(12, "<f4"), np.ones(6, "<f4"), np.zeros(1, "<i4"), np.ones(1, "<u1")),
     Done(8, {"family": {"name": "é", "typical": 0.5, "outside": 0.0}}, values=SINGLES[0], deviation=SINGLES[0]),
 ]
 

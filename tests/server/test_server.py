@@ -227,7 +227,7 @@ ON_A_SCAN: list[Message] = [
 
 def transfer(job: int, channels: int = 1, count: int = 4) -> TransferRequest:
     points, values = cloud(4), np.arange(count, dtype="<f4")
-    return TransferRequest(job, channels, 0, points, TETRAHEDRON, points, TETRAHEDRON[::-1].copy(), values)
+    return TransferRequest(job, -1, channels, (), points, TETRAHEDRON, points, TETRAHEDRON[::-1].copy(), values)
 
 
 @pytest.mark.parametrize("request_", ON_A_SCAN, ids=lambda message: type(message).__name__)
@@ -303,7 +303,8 @@ def test_jobs_of_all_kinds_wait_their_turn_and_can_be_cancelled_while_they_do(se
 def test_a_transfer_carries_values_and_says_where_faces_come_from(server: Conversation) -> None:
     server.say(transfer(1))
     done = server.hear_until(Done)[-1]
-    assert isinstance(done, Done) and done.values is not None and done.uvs is None and done.sources is not None
+    assert isinstance(done, Done) and done.values is not None and done.sources is not None
+    assert done.corners is None and done.invented is None
     assert np.allclose(done.values, np.arange(4), atol=1e-5)
     assert done.sources.tolist() == [3, 2, 1, 0]
 
