@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import bpy
 import numpy as np
 from numpy.typing import NDArray
 
 from ..context import context
-from ..session.backend_fit import FitSettings
 from . import mesh_io
+
+if TYPE_CHECKING:
+    from ..session.backend_fit import FitSettings
+
+SHEET = "sheet"
 
 
 class OriginalScan(NamedTuple):
@@ -27,14 +32,45 @@ def note(obj: Any, settings: FitSettings, scan: Any, mesh: Any, modifiers: list[
     origin = obj.omomi.origin
     origin.scan, origin.mesh, origin.modifiers = scan, mesh, "\n".join(modifiers)
     origin.level, origin.profile = str(settings.options.level), settings.profile
-    for name in ("denoise", "fill", "keep_islands", "symmetry"):
+    for name in ("kind", "denoise", "fill", "keep_islands", "symmetry"):
         setattr(origin, name, getattr(settings.options, name))
+
+
+def note_reading(obj: Any, report: Mapping[str, Any]) -> None:
+    """Note what the scan of the fit that ``obj`` shows was read as; report: fields of ``CleanReport``."""
+    origin = obj.omomi.origin
+    origin.found, origin.reason = str(report.get("kind", "")), str(report.get("reason", ""))
+    origin.notes = "\n".join(report.get("notes") or ())
 
 
 def clear(obj: Any) -> None:
     """Note that ``obj`` shows no fit."""
     origin = obj.omomi.origin
     origin.scan = origin.mesh = None
+    note_reading(obj, {})
+
+
+def kind_of(obj: Any, wanted: str) -> str:
+    """As what the own mesh of an object is read, where the scene's setting is ``wanted``: the mesh of a fit as the open
+    sheet that it is or the closed solid, and a scan as for its fit, unless the setting says otherwise."""
+    result = result_of(obj)
+    if result is None:
+        return wanted
+    origin = result.omomi.origin
+    if shows_fit(obj):
+        return SHEET if is_sheet(result) else "auto"
+    return origin.kind if wanted == "auto" else wanted
+
+
+def shows_fit(obj: Any) -> bool:
+    """Whether an object shows a fit, or another completion of one."""
+    origin = obj.omomi.origin
+    return obj.omomi.completes is not None or origin.scan is not None or origin.mesh is not None
+
+
+def is_sheet(obj: Any) -> bool:
+    """Whether an object shows a fit, or another completion of one, that is open because its scan is a sheet."""
+    return (obj.omomi.completes or obj).omomi.origin.found == SHEET
 
 
 def name_of(obj: Any) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.protocol.messages import MeshFrame
-from ..scene import mesh_io, preview, results
+from ..scene import fit_provenance, mesh_io, preview, results
 from ..text import refuse
 from . import backend_fit
 from .backend_fit import FitSettings
@@ -27,6 +27,7 @@ class Fitted(NamedTuple):
     frame: MeshFrame
     stats: dict[str, Any]
     linear: NDArray[np.float64]  # of the object's world matrix at the start
+    report: dict[str, Any]  # fields of ``CleanReport``
 
 
 class FitRun(ObjectRun):
@@ -55,13 +56,15 @@ class FitRun(ObjectRun):
         answer = yield self._settings.ask(self._client, scan, item.name)
         # Where no modifier changes the object, the sliders find its scan fitted.
         backend_fit.remember(self._client, item.uid, answer.job, scan, mark, answer.mesh, linear)
-        return Fitted(answer.mesh, answer.done.stats, linear)
+        return Fitted(answer.mesh, answer.done.stats, linear, answer.done.report)
 
     def _place(self, item: RunObject, obj: Any) -> Any:
         if self._replace:
             refuse(results.why_not_replace(obj))
         how = {"replace": self._replace, "settings": self._settings}
-        return results.place(obj, item.result.frame, item.result.linear, **how)
+        shown = results.place(obj, item.result.frame, item.result.linear, **how)
+        fit_provenance.note_reading(shown, item.result.report)
+        return shown
 
 
 # The run in progress. The panel shows it, and no second one is started.
