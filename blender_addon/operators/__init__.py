@@ -5,6 +5,6 @@ from __future__ import annotations
 from . import backend, check, edits, fit, holes, learn, library, places, sample_audit
 
 CLASSES = (
-    *fit.CLASSES, *holes.CLASSES, *backend.CLASSES, *edits.CLASSES, *places.CLASSES, *learn.CLASSES, *library.CLASSES, *check.CLASSES,
-    *sample_audit.CLASSES,
+    *fit.CLASSES, *holes.CLASSES, *backend.CLASSES, *edits.CLASSES, *places.CLASSES, *learn.CLASSES, *library.CLASSES,
+    *check.CLASSES, *sample_audit.CLASSES,
 )  # fmt: skip

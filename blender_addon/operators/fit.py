@@ -9,7 +9,7 @@ import bpy
 from bpy.props import StringProperty
 
 from ..backend.protocol.messages import MeshFrame
-from ..scene import completions, fit_provenance, preview
+from ..scene import completions, fit_origin, fit_provenance, preview
 from ..session import fits
 from ..session.backend_fit import FitSettings
 from ..session.refit import RefitRun
@@ -30,7 +30,7 @@ def why_not_fitted(context: Any) -> str:
         return reason
     if obj is None:
         return "Make a fitted scan active"
-    return "" if fit_provenance.result_of(obj) is not None else f"{obj.name} has not been fitted; press Fit first"
+    return "" if fit_origin.result_of(obj) is not None else f"{obj.name} has not been fitted; press Fit first"
 
 
 class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
@@ -95,7 +95,7 @@ class OMOMI_OT_refit(RunOperator, bpy.types.Operator):
         return why_not_fitted(context)
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
-        result = fit_provenance.result_of(context.active_object)
+        result = fit_origin.result_of(context.active_object)
         assert result is not None
         settings = FitSettings.of(result.omomi.origin)
         return RefitRun(client, result, settings.read_as(self.kind), stream=stream)
@@ -120,7 +120,7 @@ class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
         return why_not_fitted(context)
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
-        result = fit_provenance.result_of(context.active_object)
+        result = fit_origin.result_of(context.active_object)
         assert result is not None
         refuse(completions.why_not(result))
         count = chosen(self, context.scene, "count", "completions")
@@ -181,4 +181,6 @@ class OMOMI_OT_pick_completion(CompletionOperator, bpy.types.Operator):
         return f"{result.name} has the shape of {name}" if name != result.name else f"{name} stays as it is"
 
 
-CLASSES = (OMOMI_OT_fit, OMOMI_OT_refit, OMOMI_OT_complete_otherwise, OMOMI_OT_show_completion, OMOMI_OT_pick_completion)
+CLASSES = (
+    OMOMI_OT_fit, OMOMI_OT_refit, OMOMI_OT_complete_otherwise, OMOMI_OT_show_completion, OMOMI_OT_pick_completion,
+)  # fmt: skip

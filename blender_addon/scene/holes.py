@@ -96,6 +96,4 @@ def ticked(obj: Any, found: FoundHoles) -> tuple[int, ...]:
 def shown(obj: Any) -> list[ShownHole]:
     """The borders of the holes on the list of an object, as far as this session knows where they are."""
     lines = _lines.get(obj.session_uid, {})
-    return [
-        ShownHole(hole.number, hole.use, lines[key(hole)]) for hole in obj.omomi.holes if key(hole) in lines
-    ]
+    return [ShownHole(hole.number, hole.use, lines[key(hole)]) for hole in obj.omomi.holes if key(hole) in lines]

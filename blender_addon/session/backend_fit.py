@@ -19,7 +19,7 @@ from ..backend.protocol.fit_options import FitOptions
 from ..backend.protocol.messages import MeshFrame
 from ..backend.protocol.names import MOVEMENT
 from ..backend.protocol.requests import EditTarget, FitRequest, PoseRequest, StackRequest
-from ..scene import fit_provenance, mesh_io, places
+from ..scene import fit_origin, mesh_io, places
 from ..text import Refusal
 from ..ui import preferences
 from . import edits, library
@@ -144,7 +144,7 @@ def need(uid: int, name: str = "The object") -> Any:
 def opened(client: Client, uid: int, settings: FitSettings) -> Work:
     """A `BackendFit` for the object's own mesh, which is fitted first where necessary. Raises OmomiError."""
     obj = need(uid)
-    settings = settings.read_as(fit_provenance.kind_of(obj, settings.options.kind))
+    settings = settings.read_as(fit_origin.kind_of(obj, settings.options.kind))
     scan = mesh_io.read_own(obj)
     mark = settings.mark()
     fingerprint = _fingerprint(scan, mark)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.protocol.messages import MeshFrame
-from ..scene import fit_provenance, mesh_io, preview, results
+from ..scene import fit_origin, mesh_io, preview, results
 from ..text import refuse
 from . import backend_fit
 from .backend_fit import FitSettings
@@ -63,7 +63,7 @@ class FitRun(ObjectRun):
             refuse(results.why_not_replace(obj))
         how = {"replace": self._replace, "settings": self._settings}
         shown = results.place(obj, item.result.frame, item.result.linear, **how)
-        fit_provenance.note_reading(shown, item.result.report)
+        fit_origin.note_reading(shown, item.result.report)
         return shown
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 
 from ..context import context
-from ..scene import fit_provenance
+from ..scene import fit_origin, fit_provenance
 from ..text import refuse
 from . import edits
 from .backend_fit import FitSettings, need
@@ -39,7 +39,7 @@ class RefitRun(FitRun):
         made = super()._place(item, obj)
         old, result.data = result.data, made.data
         fit_provenance.note(result, self._settings, obj, None, [])
-        fit_provenance.note_reading(result, item.result.report)
+        fit_origin.note_reading(result, item.result.report)
         bpy.data.objects.remove(made)
         if not old.users:
             bpy.data.meshes.remove(old)

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from ..backend.protocol.names import NEW_MESH_NEEDED
-from ..scene import completions, fit_provenance, mesh_io
+from ..scene import completions, fit_origin, mesh_io
 from ..session import edits, fits, library, live, process
 from ..text import reading_text
 from . import hole_overlay, preferences
@@ -79,7 +79,7 @@ class OMOMI_PT_completions(ClosedSidebar, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         obj = active_mesh(context)
-        result = None if obj is None else fit_provenance.result_of(obj)
+        result = None if obj is None else fit_origin.result_of(obj)
         if result is None:
             lines(self.layout, "Make a fitted scan active", "INFO")
             return
@@ -168,7 +168,7 @@ class OMOMI_PT_check(Sidebar, bpy.types.Panel):
         obj = active_mesh(context)
         if obj is not None:
             lines(self.layout, obj.omomi.check)
-            if fit_provenance.is_sheet(obj):
+            if fit_origin.is_sheet(obj):
                 lines(self.layout, "The fit of a sheet is an open mesh: it has no inside, volume or tunnels", "INFO")
         self.layout.operator("omomi.check", icon="VIEWZOOM")
         row = self.layout.row(align=True)
@@ -216,15 +216,15 @@ class OMOMI_PT_result(Sidebar, bpy.types.Panel):
 
 # In the order of the sidebar.
 CLASSES = (
-    OMOMI_PT_scan, OMOMI_PT_holes, OMOMI_PT_completions, OMOMI_PT_edits, OMOMI_PT_learn, OMOMI_PT_library, OMOMI_PT_blend,
-    OMOMI_PT_check, OMOMI_PT_family, OMOMI_PT_imagine, OMOMI_PT_result,
+    OMOMI_PT_scan, OMOMI_PT_holes, OMOMI_PT_completions, OMOMI_PT_edits, OMOMI_PT_learn, OMOMI_PT_library,
+    OMOMI_PT_blend, OMOMI_PT_check, OMOMI_PT_family, OMOMI_PT_imagine, OMOMI_PT_result,
 )  # fmt: skip
 
 
 def _draw_reading(layout: Any, context: Any) -> None:
     """What the scan of the active fit was read as, buttons to overrule that, and what its artist should know."""
     obj = active_mesh(context)
-    result = None if obj is None else fit_provenance.result_of(obj)
+    result = None if obj is None else fit_origin.result_of(obj)
     if result is None or not result.omomi.origin.found:
         return
     origin = result.omomi.origin
@@ -293,8 +293,8 @@ def _scan_text(obj: Any) -> str:
         return text
     if not len(mesh.polygons):
         return f"{text}, points only"
-    borders = _border_count(mesh)
-    return f"{text}, closed" if borders == 0 else f"{text}, open ({borders} {'border' if borders == 1 else 'borders'})"
+    count = _border_count(mesh)
+    return f"{text}, closed" if count == 0 else f"{text}, open ({count} {'border' if count == 1 else 'borders'})"
 
 
 def _border_count(mesh: Any) -> int:
