@@ -78,6 +78,7 @@ def laden(make: Callable[..., Any], name: str = "cloth", gone: Any = ((2, 1), (2
         point.co.z += 1 + point.co.x
     key.value, key.slider_max, key.vertex_group = 0.5, 3.0, "rim"
     mesh["note"] = "kept"
+    mesh.uv_layers.active = mesh.uv_layers["Second"]
     mesh.update()
     return obj
 
@@ -106,7 +107,7 @@ def everything(obj: Any, counts: dict[str, int]) -> dict[str, bytes]:
         found[f"slider {block.name}"] = repr((block.value, block.slider_max, block.vertex_group)).encode()
     found["materials"] = repr([material.name for material in mesh.materials]).encode()
     found["note"] = repr(mesh.get("note")).encode()
-    found["active"] = repr((mesh.uv_layers.active_index, len(obj.vertex_groups))).encode()
+    found["active"] = repr((mesh.uv_layers.active.name, len(obj.vertex_groups))).encode()
     return found
 
 

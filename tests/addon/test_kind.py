@@ -79,7 +79,7 @@ def test_a_refit_that_fails_leaves_everything(fake: Any, addon: Any, make: Any) 
         bpy.ops.omomi.refit(kind="solid")
     assert fit.data == mesh and scan.hide_get() and fit.omomi.origin.kind == "auto"
     bpy.data.objects.remove(scan)
-    with pytest.raises(RuntimeError, match="not in this view layer"):
+    with pytest.raises(RuntimeError, match="has not been fitted"):
         bpy.ops.omomi.refit(kind="solid")
 
 
