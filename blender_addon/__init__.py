@@ -10,9 +10,9 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import operators
-from .scene import preview
+from .scene import holes, preview
 from .session import backend_fit, fits, live, place_watch, process
-from .ui import keymap, panels, preferences, properties, widgets
+from .ui import hole_overlay, keymap, panels, preferences, properties, widgets
 
 CLASSES = (
     *properties.CLASSES,
@@ -28,6 +28,8 @@ def _on_load_pre(*_: Any) -> None:
     live.stop()
     fits.abort()
     backend_fit.forget_all()
+    hole_overlay.hide()
+    holes.forget_all()
 
 
 @persistent
@@ -83,6 +85,7 @@ def register() -> None:
 def unregister() -> None:
     live.stop()
     fits.abort()
+    hole_overlay.hide()
     process.close()
     atexit.unregister(process.close)
     for handlers, function in _handlers():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,12 @@ GEARS = {
     "delta": "The network makes its new meshes: the examples change the topology, or a movement does worse.",
     "movement": "It moves the surface and keeps its vertices.",
 }
+
+# How a hole was closed.
+WAYS = {
+    "faces": "without new vertices", "flat": "flat", "smooth": "smooth", "model": "by the fit",
+    "mirror": "from the other side",
+}  # fmt: skip
 
 _UNITS = {"volume": "³", "area": "²", "thickness": ""}
 
@@ -256,6 +263,48 @@ def transition_lines(result: Mapping[str, Any]) -> str:
     'at 1.25: a tunnel closes'
     """
     return "\n".join(f"at {item['strength']:.3g}: {item['change']}" for item in result.get("transitions", ()))
+
+
+def reading_text(found: str, reason: str) -> str:
+    """What a scan was read as, and why; nothing where that is unknown.
+
+    >>> reading_text("sheet", "an open surface that faces one way, up to its border")
+    'Read as a sheet: an open surface that faces one way, up to its border'
+    """
+    if not found:
+        return ""
+    return f"Read as a {found}: {reason}" if reason else f"Read as a {found}"
+
+
+def holes_report(rows: Sequence[Mapping[str, Any]]) -> str:
+    """
+    >>> holes_report([{"is_hole": True}, {"is_hole": False}, {"is_hole": False}])
+    '1 hole and 2 openings'
+    """
+    holes = sum(bool(row["is_hole"]) for row in rows)
+    openings = len(rows) - holes
+    counts = [_count(holes, "hole"), *([_count(openings, "opening")] if openings else [])]
+    return " and ".join(counts) if rows else "No holes: the mesh has no border"
+
+
+def patch_report(result: Mapping[str, Any]) -> list[str]:
+    """What became of the holes of a mesh, then the warnings.
+
+    >>> rows = [{"is_hole": True, "closed": "flat"}, {"is_hole": True, "closed": ""}]
+    >>> patch_report({"holes": rows, "new_faces": 30, "warnings": ["Hole 2 is left open: its radius is 3."]})
+    ['1 hole closed with 30 faces: 1 flat', 'Hole 2 is left open: its radius is 3.']
+    """
+    ways = Counter(row["closed"] for row in result.get("holes", ()) if row["closed"])
+    closed = _count(sum(ways.values()), "hole")
+    if not ways:
+        return ["No hole was closed", *map(_sentence, result.get("warnings", ()))]
+    how = ", ".join(f"{count} {WAYS.get(way, way)}" for way, count in sorted(ways.items()))
+    return [f"{closed} closed with {_count(result.get('new_faces', 0), 'face')}: {how}",
+            *map(_sentence, result.get("warnings", ()))]  # fmt: skip
+
+
+def _count(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def _betti(topology: Any) -> Sequence[int] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..engine import Engine
 from ..errors import refuse
@@ -231,6 +232,7 @@ def _transfer(request: TransferRequest, context: JobContext) -> Done:
 
 
 def _patch(request: PatchRequest, context: JobContext) -> Done:
+    from ..edits.patch_values import corner_values, face_sources, vertex_values
     from ..engine import patch_mesh
     from ..field.fit import FittedMesh
     from ..formats.raw_scan import RawScan
@@ -240,12 +242,35 @@ def _patch(request: PatchRequest, context: JobContext) -> Done:
     close = _chosen(Close, request.close)
     numbers = () if request.look else request.numbers or None
     chosen = {"numbers": numbers, "smaller": request.smaller or None, "cancel": job.token}
+    values, uvs = _carried(request)
     made = patch_mesh(context.engine, raw, close, context.report, **chosen)
     job.raise_if_cancelled()
-    if not request.look:
-        mesh = FittedMesh(made.vertices, made.faces, np.zeros(len(made.vertices), np.float32), 0, True)
-        context.send(job.frame(mesh, final=True))
-    return Done(request.id, jsonable(made.summary()))
+    summary = jsonable(made.summary())
+    if request.look:
+        loops = [hole.loop for hole in made.found.holes]
+        return Done(request.id, summary, sources=np.concatenate([np.zeros(0, "<i4"), *loops]).astype("<i4"))
+    carried = None if values is None else vertex_values(raw.points, made, values).astype("<f4").reshape(-1)
+    coated = [corner_values(raw.points, made, layer).reshape(-1, 2) for layer in uvs]
+    sources = face_sources(raw.points, made).astype("<i4")
+    mesh = FittedMesh(made.vertices, made.faces, np.zeros(len(made.vertices), np.float32), 0, True)
+    context.send(job.frame(mesh, final=True))
+    return Done(
+        request.id,
+        summary,
+        values=carried,
+        uvs=np.concatenate(coated).astype("<f4") if coated else None,
+        sources=sources,
+    )
+
+
+def _carried(request: PatchRequest) -> tuple[NDArray | None, NDArray]:
+    """What a mesh to be patched carries: values (n, channels), and UVs (layers, m, 3, 2). Raises BAD_OPTION."""
+    points, corners = len(request.points), 3 * len(request.faces)
+    values = None if request.values is None or not len(request.values) else request.values
+    uvs = np.zeros((0, 2), "<f4") if request.uvs is None else request.uvs
+    if (values is not None and len(values) % max(points, 1)) or len(uvs) % max(corners, 1):
+        refuse("the attributes are not as many as the mesh has places for")
+    return None if values is None else values.reshape(points, -1), uvs.reshape(-1, corners // 3, 3, 2)
 
 
 def _align(request: AlignRequest, context: JobContext) -> Done:

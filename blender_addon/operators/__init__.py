@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import backend, check, edits, fit, learn, library, places, sample_audit
+from . import backend, check, edits, fit, holes, learn, library, places, sample_audit
 
 CLASSES = (
-    *fit.CLASSES, *backend.CLASSES, *edits.CLASSES, *places.CLASSES, *learn.CLASSES, *library.CLASSES, *check.CLASSES,
-    *sample_audit.CLASSES,
+    *fit.CLASSES, *holes.CLASSES, *backend.CLASSES, *edits.CLASSES, *places.CLASSES, *learn.CLASSES, *library.CLASSES,
+    *check.CLASSES, *sample_audit.CLASSES,
 )  # fmt: skip

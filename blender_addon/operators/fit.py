@@ -9,11 +9,12 @@ import bpy
 from bpy.props import StringProperty
 
 from ..backend.protocol.messages import MeshFrame
-from ..scene import completions, fit_provenance, preview
+from ..scene import completions, fit_origin, fit_provenance, preview
 from ..session import fits
 from ..session.backend_fit import FitSettings
+from ..session.refit import RefitRun
 from ..session.task import Client, Task
-from ..text import Refusal, refuse
+from ..text import Refusal, reading_text, refuse
 from ..ui.properties import COMPLETIONS, FIT_OPTIONS
 from ..ui.widgets import active_mesh, selected_meshes
 from .edits import prepare, settle
@@ -22,12 +23,25 @@ from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, wh
 SEVERAL = "other completions"
 
 
+def why_not_fitted(context: Any) -> str:
+    """The reason why nothing can be started on the fit of the active object, or an empty text."""
+    obj = active_mesh(context)
+    if reason := why_not_start(context):
+        return reason
+    if obj is None:
+        return "Make a fitted scan active"
+    return "" if fit_origin.result_of(obj) is not None else f"{obj.name} has not been fitted; press Fit first"
+
+
 class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
     """Fit a surface to every selected mesh, as its modifiers show it. An option not given is the scene's setting."""
 
     bl_idname = "omomi.fit"
     bl_label = "Fit"
-    bl_description = "Fit a watertight surface to every selected mesh, as its modifiers show it; Esc cancels"
+    bl_description = (
+        "Fit a surface to every selected mesh, as its modifiers show it: closed, or open where the mesh is a sheet; "
+        "Esc cancels"
+    )
     # No REGISTER: the redo panel would run the whole fit again, blocking, at every move of a slider.
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {**FIT_OPTIONS, **WAIT}
@@ -48,6 +62,12 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
     def _done(self, context: Any, run: Any) -> set[str]:
         # Of several objects, those that were fitted are placed, whatever became of the others.
         placed = run.commit()
+        for obj in placed:
+            told = obj.omomi.origin
+            if reading := reading_text(told.found, told.reason):
+                self.report({"INFO"}, f"{obj.name}: {reading}")
+            for note in told.notes.splitlines():
+                self.report({"WARNING"}, f"{obj.name}: {note}")
         if placed and not run.errors:
             vertices = sum(len(obj.data.vertices) for obj in placed)
             names = ", ".join(obj.name for obj in placed)
@@ -58,6 +78,30 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
         if run.lost:
             self.report({"WARNING"}, "\n".join(run.lost))
         return {"FINISHED"} if placed else {"CANCELLED"}
+
+
+class OMOMI_OT_refit(RunOperator, bpy.types.Operator):
+    """Fit the scan of the active fit again, read as another kind of thing. The new mesh takes the place of the fit's"""
+
+    bl_idname = "omomi.refit"
+    bl_label = "Refit"
+    bl_description = (
+        "Fit the scan again, read as this kind of thing. The fit's object gets the new mesh and keeps its edits; one "
+        "undo takes it back, Esc cancels"
+    )
+    bl_options = {"UNDO"}  # noqa: RUF012
+    __annotations__ = {"kind": FIT_OPTIONS["kind"], **WAIT}
+    _done = OMOMI_OT_fit._done
+
+    @classmethod
+    def why_not(cls, context: Any) -> str:
+        return why_not_fitted(context)
+
+    def _make(self, context: Any, client: Client, stream: bool) -> Task:
+        result = fit_origin.result_of(context.active_object)
+        assert result is not None
+        settings = FitSettings.of(result.omomi.origin)
+        return RefitRun(client, result, settings.read_as(self.kind), stream=stream)
 
 
 class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
@@ -76,15 +120,10 @@ class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
 
     @classmethod
     def why_not(cls, context: Any) -> str:
-        obj = active_mesh(context)
-        if reason := why_not_start(context):
-            return reason
-        if obj is None:
-            return "Make a fitted scan active"
-        return "" if fit_provenance.result_of(obj) is not None else f"{obj.name} has not been fitted; press Fit first"
+        return why_not_fitted(context)
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
-        result = fit_provenance.result_of(context.active_object)
+        result = fit_origin.result_of(context.active_object)
         assert result is not None
         refuse(completions.why_not(result))
         count = chosen(self, context.scene, "count", "completions")
@@ -145,4 +184,6 @@ class OMOMI_OT_pick_completion(CompletionOperator, bpy.types.Operator):
         return f"{result.name} has the shape of {name}" if name != result.name else f"{name} stays as it is"
 
 
-CLASSES = (OMOMI_OT_fit, OMOMI_OT_complete_otherwise, OMOMI_OT_show_completion, OMOMI_OT_pick_completion)
+CLASSES = (
+    OMOMI_OT_fit, OMOMI_OT_refit, OMOMI_OT_complete_otherwise, OMOMI_OT_show_completion, OMOMI_OT_pick_completion,
+)  # fmt: skip

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..context import context
 from ..session.backend_fit import FitSettings
-from . import mesh_io
+from . import fit_origin, mesh_io
 from .attributes import MeshAttributes, read_shown
 
 
@@ -29,7 +29,7 @@ def note(obj: Any, settings: FitSettings, scan: Any, mesh: Any, modifiers: list[
     origin = obj.omomi.origin
     origin.scan, origin.mesh, origin.modifiers = scan, mesh, "\n".join(modifiers)
     origin.level, origin.profile = str(settings.options.level), settings.profile
-    for name in ("denoise", "fill", "keep_islands", "symmetry"):
+    for name in ("kind", "denoise", "fill", "keep_islands", "symmetry"):
         setattr(origin, name, getattr(settings.options, name))
 
 
@@ -37,22 +37,12 @@ def clear(obj: Any) -> None:
     """Note that ``obj`` shows no fit."""
     origin = obj.omomi.origin
     origin.scan = origin.mesh = None
+    fit_origin.note_reading(obj, {})
 
 
 def name_of(obj: Any) -> str:
     """The name of the scan of the fit that ``obj`` shows."""
     return (obj.omomi.origin.scan or obj).name
-
-
-def result_of(obj: Any) -> Any | None:
-    """The object of a fit, where ``obj`` is that object, another completion of the fit, or its scan; else None."""
-    group = obj.omomi
-    if group.completes is not None:
-        return group.completes
-    if group.origin.scan is not None or group.origin.mesh is not None:
-        return obj
-    fits = (other for other in context.scene.objects if other.type == "MESH" and other.omomi.origin.scan == obj)
-    return next(fits, None)
 
 
 def read(obj: Any) -> OriginalScan:

@@ -128,15 +128,16 @@ def corner_vertices(mesh: Any) -> NDArray[np.int32]:
     return read_values(mesh.attributes[".corner_vert"].data, "value", len(mesh.loops), np.int32)
 
 
-def set_groups(obj: Any, names: Sequence[str], weights: NDArray[np.float32]) -> None:
-    """Vertex groups with weights (n, groups); vertices of weight 0 stay out of a group."""
+def set_groups(obj: Any, names: Sequence[str], weights: NDArray[np.float32], first: int = 0) -> None:
+    """Put the vertices from ``first`` on into vertex groups, which are made where they are missing, with weights
+    (n, groups); those of weight 0 stay out of a group."""
     for name, column in zip(names, weights.T, strict=True):
-        group = obj.vertex_groups.new(name=name)
+        group = obj.vertex_groups.get(name) or obj.vertex_groups.new(name=name)
         inside = np.flatnonzero(column > 1e-4)
         # One call for each weight, so they are rounded to what eight bits hold.
         rounded = np.round(np.clip(column[inside], 0, 1) * 255).astype(np.int32)
         for level in np.unique(rounded):
-            group.add(inside[rounded == level].tolist(), level / 255, "REPLACE")
+            group.add((first + inside[rounded == level]).tolist(), level / 255, "REPLACE")
 
 
 def triangle_corners(mesh: Any) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

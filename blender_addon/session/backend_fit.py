@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..backend.protocol.fit_options import FitOptions
 from ..backend.protocol.messages import MeshFrame
 from ..backend.protocol.names import MOVEMENT
 from ..backend.protocol.requests import EditTarget, FitRequest, PoseRequest, StackRequest
-from ..scene import mesh_io, places
+from ..scene import fit_origin, mesh_io, places
 from ..text import Refusal
 from ..ui import preferences
 from . import edits, library
@@ -38,7 +38,12 @@ class FitSettings:
         """From the properties of a scene's settings, or of another group that has them. Raises as `profile_path`."""
         profile_path(group.profile)
         switches = {"keep_islands": group.keep_islands, "symmetry": group.symmetry}
-        return cls(FitOptions(int(group.level), group.denoise, group.fill, **switches), group.profile)
+        options = FitOptions(int(group.level), group.denoise, group.fill, **switches, kind=group.kind)
+        return cls(options, group.profile)
+
+    def read_as(self, kind: str) -> FitSettings:
+        """The same with another kind of scan, one of ``fit_options.KINDS``."""
+        return replace(self, options=replace(self.options, kind=kind))
 
     def mark(self) -> tuple[Any, ...]:
         """A value that is equal for settings that give the same fit. Raises as `profile_path`."""
@@ -139,6 +144,7 @@ def need(uid: int, name: str = "The object") -> Any:
 def opened(client: Client, uid: int, settings: FitSettings) -> Work:
     """A `BackendFit` for the object's own mesh, which is fitted first where necessary. Raises OmomiError."""
     obj = need(uid)
+    settings = settings.read_as(fit_origin.kind_of(obj, settings.options.kind))
     scan = mesh_io.read_own(obj)
     mark = settings.mark()
     fingerprint = _fingerprint(scan, mark)

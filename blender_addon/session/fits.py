@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame
-from ..scene import attributes, mesh_io, preview, results
+from ..scene import attributes, fit_origin, mesh_io, preview, results
 from ..text import refuse, untextured
 from . import backend_fit
 from .backend_fit import FitSettings
@@ -28,6 +28,7 @@ class Fitted(NamedTuple):
     frame: MeshFrame
     stats: dict[str, Any]
     linear: NDArray[np.float64]  # of the object's world matrix at the start
+    report: dict[str, Any]  # fields of ``CleanReport``
     worn: attributes.MeshAttributes | None = None  # what its mesh has from the scan
     lost: OmomiError | None = None  # why it has nothing from the scan, which carries something
 
@@ -61,7 +62,7 @@ class FitRun(ObjectRun):
         answer = yield self._settings.ask(self._client, scan, item.name)
         # Where no modifier changes the object, the sliders find its scan fitted.
         backend_fit.remember(self._client, item.uid, answer.job, scan, mark, answer.mesh, linear)
-        fitted = Fitted(answer.mesh, answer.done.stats, linear)
+        fitted = Fitted(answer.mesh, answer.done.stats, linear, answer.done.report)
         if carried is None or not len(answer.mesh.faces):
             return fitted
         # From here on the fit is complete: it stays, whatever becomes of the transfer.
@@ -75,9 +76,10 @@ class FitRun(ObjectRun):
     def _place(self, item: RunObject, obj: Any) -> Any:
         if self._replace:
             refuse(results.why_not_replace(obj))
-        frame, _, linear, worn, lost = item.result
+        frame, _, linear, report, worn, lost = item.result
         how = {"replace": self._replace, "settings": self._settings, "worn": worn}
         shown = results.place(obj, frame, linear, **how)
+        fit_origin.note_reading(shown, report)
         if lost is not None:
             self.lost.append(untextured(shown.name, lost))
         several = len(self.objects) > 1

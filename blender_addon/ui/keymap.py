@@ -1,4 +1,5 @@
-"""Keys. Only Esc, and only while a new mesh is shown: an operator that cannot run leaves the key to the others."""
+"""Keys. Only Esc, and only while a new mesh or the numbers of holes are shown: an operator that cannot run leaves the
+key to the others."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ def add_to_blender() -> None:
     config: Any = context.window_manager.keyconfigs.addon
     if config is not None:
         keymap = config.keymaps.new(name="Window", space_type="EMPTY")
-        _items.append((keymap, keymap.keymap_items.new("omomi.back_to_preview", "ESC", "PRESS")))
+        for operator in ("omomi.back_to_preview", "omomi.hide_holes"):
+            _items.append((keymap, keymap.keymap_items.new(operator, "ESC", "PRESS")))
 
 
 def remove_from_blender() -> None:

@@ -7,15 +7,16 @@ from typing import Any
 import bpy
 
 from ..backend.protocol.names import NEW_MESH_NEEDED
-from ..scene import completions, fit_provenance, mesh_io
+from ..scene import completions, fit_origin, mesh_io
 from ..session import edits, fits, library, live, process
-from . import preferences
+from ..text import reading_text
+from . import hole_overlay, preferences
 from .widgets import ClosedSidebar, Sidebar, active_mesh, file_rows, lines
 
-# Counting holes touches every edge; larger meshes would make the sidebar stutter.
+# Counting borders touches every edge; larger meshes would make the sidebar stutter.
 MAX_COUNTED_CORNERS = 1_000_000
 
-_holes: dict[tuple[int, int, int], int] = {}
+_borders: dict[tuple[int, int, int], int] = {}
 
 
 class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
@@ -27,6 +28,7 @@ class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
         column = self.layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
+        column.row().prop(settings, "kind", expand=True)
         for name in ("level", "denoise", "fill", "symmetry"):
             column.prop(settings, name)
         row = column.row()
@@ -41,7 +43,35 @@ class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
             row = self.layout.row(align=True)
             row.progress(factor=run.fraction, type="BAR", text=run.text)
             row.operator("omomi.cancel", text="", icon="X")
+        _draw_reading(self.layout, context)
         lines(self.layout, _device_text(), "MEMORY")
+
+
+class OMOMI_PT_holes(ClosedSidebar, bpy.types.Panel):
+    bl_label = "Holes"
+
+    def draw(self, context: Any) -> None:
+        row = self.layout.row(align=True)
+        row.operator("omomi.find_holes", icon="VIEWZOOM")
+        shown = hole_overlay.is_shown()
+        row.operator("omomi.show_holes", text="", icon="HIDE_OFF" if shown else "HIDE_ON", depress=shown)
+        obj, settings = active_mesh(context), context.scene.omomi
+        group = None if obj is None else obj.omomi
+        if group is not None and len(group.holes):
+            self.layout.template_list("OMOMI_UL_holes", "", group, "holes", group, "active_hole", rows=3)
+            if group.active_hole < len(group.holes) and (why := group.holes[group.active_hole].why):
+                lines(self.layout, f"An opening: {why}", "INFO")
+        column = self.layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(settings, "close")
+        column.prop(settings, "smaller")
+        self.layout.operator("omomi.close_holes", icon="MESH_GRID")
+        if group is not None and group.holes_report:
+            report, *warnings = group.holes_report.splitlines()
+            lines(self.layout, report, "INFO")
+            for warning in warnings:
+                lines(self.layout, warning, "ERROR")
 
 
 class OMOMI_PT_completions(ClosedSidebar, bpy.types.Panel):
@@ -49,7 +79,7 @@ class OMOMI_PT_completions(ClosedSidebar, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         obj = active_mesh(context)
-        result = None if obj is None else fit_provenance.result_of(obj)
+        result = None if obj is None else fit_origin.result_of(obj)
         if result is None:
             lines(self.layout, "Make a fitted scan active", "INFO")
             return
@@ -138,6 +168,8 @@ class OMOMI_PT_check(Sidebar, bpy.types.Panel):
         obj = active_mesh(context)
         if obj is not None:
             lines(self.layout, obj.omomi.check)
+            if fit_origin.is_sheet(obj):
+                lines(self.layout, "The fit of a sheet is an open mesh: it has no inside, volume or tunnels", "INFO")
         self.layout.operator("omomi.check", icon="VIEWZOOM")
         row = self.layout.row(align=True)
         for what, text, colour in (
@@ -184,9 +216,26 @@ class OMOMI_PT_result(Sidebar, bpy.types.Panel):
 
 # In the order of the sidebar.
 CLASSES = (
-    OMOMI_PT_scan, OMOMI_PT_completions, OMOMI_PT_edits, OMOMI_PT_learn, OMOMI_PT_library, OMOMI_PT_blend,
-    OMOMI_PT_check, OMOMI_PT_family, OMOMI_PT_imagine, OMOMI_PT_result,
+    OMOMI_PT_scan, OMOMI_PT_holes, OMOMI_PT_completions, OMOMI_PT_edits, OMOMI_PT_learn, OMOMI_PT_library,
+    OMOMI_PT_blend, OMOMI_PT_check, OMOMI_PT_family, OMOMI_PT_imagine, OMOMI_PT_result,
 )  # fmt: skip
+
+
+def _draw_reading(layout: Any, context: Any) -> None:
+    """What the scan of the active fit was read as, buttons to overrule that, and what its artist should know."""
+    obj = active_mesh(context)
+    result = None if obj is None else fit_origin.result_of(obj)
+    if result is None or not result.omomi.origin.found:
+        return
+    origin = result.omomi.origin
+    lines(layout, reading_text(origin.found, origin.reason), "VIEWZOOM")
+    row = layout.row(align=True)
+    row.label(text="No, it is a")
+    for kind in ("scan", "solid", "sheet"):
+        if kind != origin.found:
+            row.operator("omomi.refit", text=kind.title()).kind = kind
+    for note in origin.notes.splitlines():
+        lines(layout, note, "ERROR")
 
 
 def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
@@ -244,16 +293,16 @@ def _scan_text(obj: Any) -> str:
         return text
     if not len(mesh.polygons):
         return f"{text}, points only"
-    holes = _hole_count(mesh)
-    return f"{text}, closed" if holes == 0 else f"{text}, open ({holes} {'hole' if holes == 1 else 'holes'})"
+    count = _border_count(mesh)
+    return f"{text}, closed" if count == 0 else f"{text}, open ({count} {'border' if count == 1 else 'borders'})"
 
 
-def _hole_count(mesh: Any) -> int:
+def _border_count(mesh: Any) -> int:
     key = (mesh.session_uid, len(mesh.vertices), len(mesh.loops))
-    if key not in _holes:
-        _holes.clear()
-        _holes[key] = mesh_io.open_loops(mesh)
-    return _holes[key]
+    if key not in _borders:
+        _borders.clear()
+        _borders[key] = mesh_io.open_loops(mesh)
+    return _borders[key]
 
 
 def _device_text() -> str:

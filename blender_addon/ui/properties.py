@@ -28,6 +28,24 @@ LEVELS = [
         (1024, "needs much memory"),
     ))
 ]  # fmt: skip
+# The names are those of `fit_options.KINDS`.
+READ_AS = [
+    ("auto", "Auto", "Find out what the mesh is. The panel says what it was read as, and why", 0),
+    ("scan", "Scan", "A noisy scan, open or in pieces, of a thing with an inside. The fit smooths the noise and closes "
+     "what nobody saw", 1),
+    ("solid", "Solid", "A model made of closed parts that may overlap, as of boxes pushed into each other. The fit is "
+     "the outside of all of them together; what lies inside goes", 2),
+    ("sheet", "Sheet", "A surface that is meant to stay open, as a terrain, cloth or a leaf. Holes in it are closed, "
+     "its outer border stays where it is, and the fit is an open mesh", 3),
+]  # fmt: skip
+# The names are those of `requests.Close`.
+CLOSES = [
+    ("auto", "Auto", "The best for each hole: flat or smooth where the surface runs straight on, else what the fit or "
+     "the other side of a symmetric mesh shows there", 0),
+    ("flat", "Flat", "As flat as the border of the hole allows", 1),
+    ("smooth", "Smooth", "Go on as the surface around the hole does", 2),
+    ("model", "Model", "What the fitted surface shows there, also where the surface around runs straight on", 3),
+]  # fmt: skip
 RESULTS = [
     ("SHAPE_KEY", "Shape key", "Edits move the object's own vertices, as a shape key; a fit makes a new mesh"),
     ("NEW", "New mesh", "Make a new object NAME.fit or NAME.edit in the same place and hide the scan"),
@@ -53,6 +71,9 @@ _LENGTHS = [(f"length_{axis.lower()}", f"Length {axis}", f"Extent along {axis}")
 # Shared by the scene's settings and the operators, so that a default is written once.
 FIT_OPTIONS: dict[str, Any] = {
     "level": EnumProperty(name="Detail", description="Resolution of the fitted field", items=LEVELS, default=2),
+    "kind": EnumProperty(
+        name="Read as", description="What kind of thing the mesh is, which decides what of it counts", items=READ_AS
+    ),
     "denoise": FloatProperty(
         name="Denoise",
         description="Trust the scan less (positive) or more (negative) than its measured noise suggests, in octaves",
@@ -102,6 +123,14 @@ SOLVE_OPTIONS: dict[str, Any] = {
     ),
     "value": FloatProperty(name="Value", description="The value to reach, in world units", default=1.0, min=0.0),
 }
+PATCH_OPTIONS: dict[str, Any] = {
+    "close": EnumProperty(name="Close", description="What a hole is closed with", items=CLOSES),
+    "smaller": FloatProperty(
+        name="Smaller Than",
+        description="Close holes of a smaller radius only; 0 for any size",
+        default=0.0, min=0.0, subtype="DISTANCE",
+    ),
+}  # fmt: skip
 COMPLETIONS: Any = IntProperty(
     name="How Many", description="How many other completions to make", default=3, min=2, max=5
 )
@@ -199,6 +228,26 @@ class OmomiOrigin(bpy.types.PropertyGroup):
         "scan": PointerProperty(type=bpy.types.Object),
         "mesh": PointerProperty(type=bpy.types.Mesh),
         "modifiers": StringProperty(),
+        # What the scan was read as (never auto) and why, empty where unknown; and lines: what the artist should know.
+        "found": StringProperty(),
+        "reason": StringProperty(),
+        "notes": StringProperty(),
+    }
+
+
+class OmomiHole(bpy.types.PropertyGroup):
+    """A hole or an opening of an object's own mesh; see `scene.holes`."""
+
+    __annotations__ = {
+        "use": BoolProperty(name="Close", description="Whether Close Holes closes this one", default=True),
+        "number": IntProperty(),
+        "is_hole": BoolProperty(),
+        # A clause: why it is an opening; empty for a hole.
+        "why": StringProperty(),
+        "edges": IntProperty(),
+        "radius": FloatProperty(),
+        # The first of the vertices of its border: with the number of edges it tells one hole from the others.
+        "vertex": IntProperty(),
     }
 
 
@@ -213,6 +262,10 @@ class OmomiObject(bpy.types.PropertyGroup):
         "variation": IntProperty(),
         "edits": CollectionProperty(type=OmomiLayer),
         "active": IntProperty(name="Active Edit", min=0),
+        "holes": CollectionProperty(type=OmomiHole),
+        "active_hole": IntProperty(name="Active Hole", min=0),
+        # Lines: what the last search for holes, or the last closing of them, said.
+        "holes_report": StringProperty(),
         # Lines: what the last result of the edits and the last check said.
         "report": StringProperty(),
         "check": StringProperty(),
@@ -241,6 +294,7 @@ class OmomiSettings(bpy.types.PropertyGroup):
         **FIT_OPTIONS,
         **BLEND_OPTIONS,
         **SOLVE_OPTIONS,
+        **PATCH_OPTIONS,
         "result": EnumProperty(**_RESULT, update=_touched),
         "other": PointerProperty(
             name="Other", description="The object to blend with", type=bpy.types.Object, poll=_is_mesh
@@ -255,7 +309,7 @@ class OmomiSettings(bpy.types.PropertyGroup):
     }
 
 
-CLASSES = (OmomiPlace, OmomiLayer, OmomiOrigin, OmomiObject, OmomiPair, OmomiSettings)
+CLASSES = (OmomiPlace, OmomiLayer, OmomiOrigin, OmomiHole, OmomiObject, OmomiPair, OmomiSettings)
 
 
 def add_to_blender() -> None:

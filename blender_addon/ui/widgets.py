@@ -106,6 +106,20 @@ class OMOMI_UL_edits(bpy.types.UIList):
         row.prop(item, "mute", text="", icon="HIDE_ON" if item.mute else "HIDE_OFF", emboss=False)
 
 
+class OMOMI_UL_holes(bpy.types.UIList):
+    def draw_item(
+        self, context: Any, layout: Any, data: Any, item: Any, icon: Any, active_data: Any, active_property: Any,
+        index: Any = 0, flt_flag: Any = 0,
+    ) -> None:  # fmt: skip
+        smaller = context.scene.omomi.smaller
+        row = layout.row(align=True)
+        row.active = not smaller or item.radius < smaller
+        row.prop(item, "use", text="")
+        row.label(text=f"{item.number}  {'hole' if item.is_hole else 'opening'}")
+        row.label(text=f"radius {item.radius:.3g}")
+        row.label(text=f"{item.edges} edges")
+
+
 class OMOMI_MT_add_edit(Drawn, bpy.types.Menu):
     bl_label = "Add Edit"
 
@@ -132,7 +146,7 @@ class OMOMI_MT_presets(Drawn, bpy.types.Menu):
         self.layout.operator("omomi.save_preset", icon="ADD")
 
 
-CLASSES = (OMOMI_UL_edits, OMOMI_MT_add_edit, OMOMI_MT_presets)
+CLASSES = (OMOMI_UL_edits, OMOMI_UL_holes, OMOMI_MT_add_edit, OMOMI_MT_presets)
 
 
 def _columns() -> int:

@@ -15,6 +15,20 @@ import numpy as np
 
 from tests.fake_server import sphere
 
+
+def border_loops(faces: np.ndarray) -> list[np.ndarray]:
+    """The borders of triangles, each through vertices in the order in which faces that fill it run."""
+    edges = {(int(a), int(b)) for a, b in np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])}
+    after = {b: a for a, b in edges if (b, a) not in edges}
+    loops = []
+    while after:
+        loop = [min(after)]
+        while (following := after.pop(loop[-1])) != loop[0]:
+            loop.append(following)
+        loops.append(np.array(loop))
+    return sorted(loops, key=lambda loop: (0 in loop, -len(loop)))
+
+
 SHARES = {"thickness": 1.0, "smoothness": -0.5, "detail": 0.25, "sharpness": 2.0}
 
 
@@ -134,7 +148,14 @@ class FakeClient:
         self._scans[number] = scan
         self._stack(number, number, "fit", (), None)
         stats = {"guess": "the family's profile" if profile else ""}
-        return [self._frame(number, scan, *scan["fit"]), self._protocol.FitDone(number, stats, {})]
+        kind = options.kind if options.kind != "auto" else "scan"
+        report = {"kind": kind, "reason": "as asked" if kind == options.kind else "an open mesh"}
+        report["notes"] = [f"A note on a {kind}."]
+        if kind == "sheet":
+            # Its fit is open: the lid is missing.
+            scan["fit"] = scan["fit"][0], scan["fit"][1][:-12]
+            self._stack(number, number, "fit", (), None)
+        return [self._frame(number, scan, *scan["fit"]), self._protocol.FitDone(number, stats, report)]
 
     def _frame(self, number: int, scan: dict[str, Any], vertices: Any, faces: Any, *, final: bool = True) -> Any:
         sigma = np.linspace(0, 0.1, len(vertices), dtype="<f4")
@@ -215,6 +236,50 @@ class FakeClient:
         assert self._scans[handle]["deltas"] and self._scans[handle]["body"] == "fit"
         *meshes, _ = self._apply(number, handle, strengths, "remeshed")
         return [*meshes, self._protocol.Done(number, {})]
+
+    def _patch(
+        self, number: int, name: str, numbers: Any, smaller: float, close: str, look: bool, points: Any, faces: Any,
+        values: Any, uvs: Any,
+    ) -> list[Any]:  # fmt: skip
+        """Every border is a hole, but for the one through vertex 0, an opening; a fan around its middle closes it."""
+        loops = border_loops(faces)
+        rows: list[dict[str, Any]] = []
+        added, fans, moved, laid, sources = [], [], [], [], []
+        for count, loop in enumerate(loops, 1):
+            middle = points[loop].mean(0)
+            radius = float(np.linalg.norm(points[loop] - middle, axis=1).max())
+            is_hole = 0 not in loop
+            wanted = (count in numbers if numbers else is_hole) and not look and (not smaller or radius < smaller)
+            row = {"number": count, "is_hole": is_hole, "why": "" if is_hole else "it is the outer border of a piece"}
+            rows.append(row | {"edges": len(loop), "radius": radius, "closed": close if wanted else "", "said": ""})
+            if not wanted:
+                continue
+            fan = [(a, b, len(points) + len(added)) for a, b in zip(loop, np.roll(loop, -1), strict=True)]
+            added.append(middle)
+            moved.append(None if values is None else values.reshape(len(points), -1)[loop].mean(0))
+            for a, b, _ in fan:
+                beside = int(np.flatnonzero((faces == a).any(1) & (faces == b).any(1))[0])
+                sources.append(beside)
+                if uvs is not None:
+                    corners = uvs.reshape(-1, len(faces), 3, 2)[:, beside]
+                    at = [int(np.flatnonzero(faces[beside] == vertex)[0]) for vertex in (a, b)]
+                    laid.append(np.concatenate([corners[:, at], corners[:, at].mean(1, keepdims=True)], axis=1))
+            fans += fan
+        result: dict[str, Any] = {"holes": rows, "new_vertices": len(added), "new_faces": len(fans), "warnings": []}
+        if look:
+            joined = np.concatenate([np.zeros(0, "<i4"), *loops]).astype("<i4")
+            return [self._protocol.Done(number, result, sources=joined)]
+        if smaller:
+            result["warnings"] = ["Hole 1 is left open: its radius is 3."]
+        vertices = np.asarray(added, "<f4").reshape(-1, 3)
+        table = np.asarray(fans, "<i4").reshape(-1, 3)
+        frame = self._protocol.MeshFrame(number, 0, True, (0.0, 0.0, 0.0), vertices, table, np.zeros(len(added), "<f4"))
+        carried = {
+            "values": None if values is None else np.asarray(moved, "<f4").reshape(-1),
+            "uvs": None if uvs is None else np.stack(laid, axis=1).astype("<f4").reshape(-1, 2) if laid else uvs[:0],
+            "sources": np.asarray(sources, "<i4"),
+        }
+        return [frame, self._protocol.Done(number, result, **carried)]
 
     def _sweep(self, number: int, handle: int, strengths: Any, layer: int, low: float, high: float, steps: int) -> Any:
         assert 0 <= layer < len(strengths) and low < high

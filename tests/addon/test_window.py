@@ -239,7 +239,7 @@ def test_scan_panel_tells_vertices_holes_and_device_without_starting_anything(to
     grid = [(x, y, 0) for x in range(3) for y in range(3)]
     make("cloth", grid, [(0, 1, 4, 3), (1, 2, 5, 4), (3, 4, 7, 6), (4, 5, 8, 7)])
     layout = draw("OMOMI_PT_scan")
-    assert "cloth: 9 vertices, open (1 hole)" in layout.texts()
+    assert "cloth: 9 vertices, open (1 border)" in layout.texts()
     assert "starts with the first fit" in layout.texts()
     assert layout.operators() == ["omomi.fit"] and toy.process.running() is None
 

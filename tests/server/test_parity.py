@@ -321,3 +321,30 @@ def test_a_patched_mesh_is_the_same_both_ways(both: Both) -> None:
     looked = both.ask(PatchRequest, numbers=(), look=True, **fields)
     assert isinstance(looked, Done)
     same(both.cli("patch", "blob.ply", "--list"), looked.result)
+
+
+def test_a_patch_carries_what_the_mesh_has_onto_its_new_faces(both: Both) -> None:
+    gone = BLOB.triangles_center[:, 0] > np.quantile(BLOB.triangles_center[:, 0], 0.97)
+    points, faces = np.asarray(BLOB.vertices, "<f8"), np.asarray(BLOB.faces[~gone], "<i4")
+    fields = {"name": "blob", "close": "smooth", "smaller": 0.0, "points": points, "faces": faces, "numbers": ()}
+    looked = both.ask(PatchRequest, look=True, **fields)
+    assert isinstance(looked, Done) and looked.sources is not None
+    edges = [row["edges"] for row in looked.result["holes"]]
+    assert sum(edges) == len(looked.sources) == len(set(looked.sources.tolist()))
+    values = np.stack([points[:, 0], np.ones(len(points))], axis=1).astype("<f4")
+    uvs = np.stack([points[faces][:, :, :2], points[faces][:, :, 1:]]).astype("<f4")
+    done = both.ask(PatchRequest, look=False, values=values.reshape(-1), uvs=uvs.reshape(-1, 2), **fields)
+    assert isinstance(done, Done) and done.values is not None and done.uvs is not None and done.sources is not None
+    frame = both.frames[-1]
+    carried = done.values.reshape(len(frame.vertices), 2)
+    assert np.allclose(carried[:, 1], 1, atol=1e-5)
+    border = points[looked.sources, 0]
+    assert carried[:, 0].min() >= border.min() - 1e-5 and carried[:, 0].max() <= border.max() + 1e-5
+    first, second = done.uvs.reshape(2, len(frame.faces), 3, 2)
+    at_border = frame.faces < len(points)
+    assert at_border.any() and np.allclose(first[at_border], points[frame.faces[at_border], :2], atol=1e-5)
+    assert np.allclose(second[at_border], points[frame.faces[at_border], 1:], atol=1e-5)
+    # Every new face takes after one at the border.
+    assert set(faces[done.sources].reshape(-1).tolist()) & set(looked.sources.tolist())
+    with pytest.raises(OmomiError, match="not as many as the mesh has places for"):
+        both.ask(PatchRequest, look=False, values=values.reshape(-1)[1:], **fields)
