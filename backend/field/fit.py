@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +16,12 @@ from ..protocol.fit_options import FitOptions
 from ..scan.clean import CleanReport
 from ..scan.kind import Kind
 from ..scan.prepare import PreparedScan, prepare
-from .bricks import Level, voxel_size
+from .bricks import Level
 from .completion_prior import CompletionPoints, CompletionPrior
 from .isosurface import extract
 from .onnx_model import CancelToken, Model
-from .pieces import LEAST_VOLUME, kept_faces, lost_share, said_of_loss
+from .coverage import covered_report, said_of_thinness
+from .pieces import LEAST_VOLUME, kept_faces
 from .recursion import ScanEvidence, recursion
 from .uncertainty import Variation, vertex_sigma
 
@@ -76,6 +77,7 @@ class LevelSurface(NamedTuple):
     faces: np.ndarray  # i32 (m, 3)
     sigma: np.ndarray  # f32 (n,)
     dropped: int  # pieces that were left out, see `kept_faces`
+    gone: np.ndarray  # f32 (k, 3), their vertices
 
 
 Completer = Callable[[PreparedScan, Level], CompletionPrior | None]
@@ -137,9 +139,10 @@ def fit(
         source = "" if added is None else added.prior.source
         if mesh is not None:
             on_frame(mesh)
-    if mesh is None or not mesh.final:
-        said = said_of_loss(1.0, prepared.thickness, options.level) if prepared.thickness else ()
-        raise OmomiError(ErrorCode.NO_SURFACE, " ".join([f"No surface was found in {prepared.name}.", *said]))
+    if mesh is None or not mesh.final or found is None:
+        said = said_of_thinness(prepared, options.level)
+        raise OmomiError(ErrorCode.NO_SURFACE, f"No surface was found in {prepared.name}. {said}".rstrip())
+    report = covered_report(prepared, mesh.level, found.vertices, found.faces, found.gone, found.dropped)
     on_progress(1.0, "done")
     stats = FitStats(
         seconds=time.perf_counter() - started,
@@ -151,15 +154,7 @@ def fit(
     )
     assert evidence is not None, "a mesh comes of levels"
     field = FittedField(tuple(levels), evidence, not options.keep_islands)
-    report = _final_report(prepared, mesh, 0 if found is None else found.dropped)
     return Fit(mesh, stats, report, levels[-1].code, field)
-
-
-def _final_report(scan: PreparedScan, mesh: FittedMesh, dropped: int) -> CleanReport:
-    """What was dropped on the way from the raw scan to its surface."""
-    lost = lost_share(scan.frame.to_canonical(mesh.vertices), scan.points, voxel_size(mesh.level))
-    said = said_of_loss(lost, scan.thickness, mesh.level)
-    return replace(scan.report, dropped_pieces=dropped, lost_share=lost, notes=(*scan.report.notes, *said))
 
 
 def level_progress(on_progress: Callable[[float, str], None], deepest: int) -> Callable[[int, int, int], None]:
@@ -215,16 +210,17 @@ def scan_surface(
     surface = level_surface(levels, np.concatenate(known), model, largest_only and more is None, least)
     if surface is None:
         return None
-    positions, faces, sigma, dropped = surface
+    positions, faces, sigma, dropped, gone = surface
     if scan.sheet is not None:
-        positions, faces, sigma = scan.sheet.cut(positions, faces, sigma, levels[-1].voxel)
+        positions, faces, sigma, crumbs, count = scan.sheet.cut(positions, faces, sigma, levels[-1].voxel)
+        dropped, gone = dropped + count, np.concatenate([gone, crumbs])
         if not len(faces):
             return None
     if added is not None:
         sigma = np.maximum(sigma, added.sigma(positions))
     if scan.input_sigma is not None:
         sigma = np.hypot(sigma, scan.input_sigma.at(positions))
-    return LevelSurface(positions, faces, sigma, dropped)
+    return LevelSurface(positions, faces, sigma, dropped, gone)
 
 
 def in_world(
@@ -233,7 +229,7 @@ def in_world(
     """The mesh of a canonical surface of a scan; None where there is none."""
     if surface is None:
         return None
-    positions, faces, sigma, _ = surface
+    positions, faces, sigma, *_ = surface
     return FittedMesh(scan.frame.to_world(positions), faces, sigma / np.float32(scan.frame.scale), level, final)
 
 
@@ -252,9 +248,11 @@ def level_surface(
     positions = (surface.vertices + np.float32(0.5)) * np.float32(level.voxel) - np.float32(1)
     kept, dropped = kept_faces(positions, surface.faces, points, largest_only, least)
     used, faces = compacted(positions, kept)
+    left = np.zeros(len(positions), bool)
+    left[surface.faces], left[used] = True, False
     factors = model.card.get("sigma_factors", [1.0])
     sigma = vertex_sigma(positions[used], surface.values[used, 0], levels, factors)
-    return LevelSurface(positions[used], faces, sigma, dropped)
+    return LevelSurface(positions[used], faces, sigma, dropped, positions[left])
 
 
 def compacted(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

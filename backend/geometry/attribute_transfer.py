@@ -18,8 +18,6 @@ from .surface_attributes import SurfaceAttributes
 
 NEIGHBOURS = 6
 """Bare points whose mean a place of the new mesh takes: they are noisy, and the mesh runs through their middle."""
-GAP = 4.0
-"""A place farther from bare points than this many times their spacing has no point of its own."""
 STRETCH = 3.0
 """UVs that change this many times faster over a face than over the faces that they come from have crossed a seam."""
 
@@ -113,16 +111,17 @@ class Transfer:
         found[astray] = _mixed(uvs[home], _on_plane(triangles[home], places[astray], own[astray]))
         return found.reshape(-1, 3, 2).astype(np.float32)
 
-    def attributes(self, given: SurfaceAttributes, reach: float) -> SurfaceAttributes:
-        """Attributes of the target from those of the source. Where the target is farther than ``reach`` from the source
-        it is marked as invented: the nearest point is on the source's border then, so it takes the border's colour.
+    def beyond(self, reach: float) -> NDArray[np.bool_]:
+        """Which of the target's faces (k,) have their middle farther than ``reach`` from the source."""
+        return self._faces.distance > reach
+
+    def attributes(self, given: SurfaceAttributes, invented: NDArray[np.bool_]) -> SurfaceAttributes:
+        """Attributes of the target from those of the source. invented: which of the target's faces (k,) are, beside
+        those near an invented one of the source. Beyond the source it takes the colours of the source's border.
         """
         colours = None if given.colours is None else _as_colours(self.vertex_values(given.colours))
-        invented = np.zeros(len(self.faces), bool)
-        if len(self.faces):
-            invented = (self._vertices.distance > reach)[self.faces].all(axis=1)
-            if given.invented is not None:
-                invented |= self.face_values(given.invented)
+        if len(self.faces) and given.invented is not None:
+            invented = invented | self.face_values(given.invented)
         return replace(
             given,
             colours=colours,
@@ -160,11 +159,11 @@ class Transfer:
 
 
 def point_attributes(
-    given: SurfaceAttributes, points: NDArray, vertices: NDArray, faces: NDArray, reach: float
+    given: SurfaceAttributes, points: NDArray, vertices: NDArray, invented: NDArray[np.bool_]
 ) -> SurfaceAttributes:
-    """Attributes of a mesh, vertices (w, 3) and faces (k, 3), from those of bare points (n, 3): at each vertex the mean
-    of the nearest ones, nearer ones counting more. As `Transfer.attributes` it marks what is farther than ``reach`` and
-    than the points are from each other; points that are not finite count for nothing."""
+    """Attributes of a mesh, vertices (w, 3), from those of bare points (n, 3): at each vertex the mean of the nearest
+    ones, nearer ones counting more. Points that are not finite count for nothing. invented: which of the mesh's faces
+    (k,) are."""
     known = np.flatnonzero(np.isfinite(points).all(axis=1))
     tree = KDTree(points[known])
     count = min(NEIGHBOURS, len(known))
@@ -178,11 +177,10 @@ def point_attributes(
         table = values.reshape(len(values), -1).astype(np.float64)[known[row]]
         return np.einsum("nk,nka->na", share, table).astype(np.float32)
 
-    far = distance[:, 0] > max(reach, GAP * spacing)
     return SurfaceAttributes(
         None if given.colours is None else _as_colours(mean(given.colours)),
         values={name: mean(value)[:, 0] for name, value in given.values.items()},
-        invented=far[faces].all(axis=1),
+        invented=invented,
     )
 
 
