@@ -17,6 +17,7 @@ from ..field.weight_delta import FieldEdit, SummedEdit
 from ..prior import shape_prior
 from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, ROW, SHAPE, Layer, Point
 from ..protocol.requests import EditTarget
+from ..scan.prepare import LONGEST_SIDE
 from .apply_learned import AppliedEdit, apply_learned, said_of_places
 from .attributes import STEPS, attribute, attribute_range
 from .blend import Blend, blend
@@ -27,13 +28,15 @@ from .fitted_scan import EditableMesh, FittedScan, OnProgress
 from .gear import Gear, LearnedEdit
 from .head_delta import PlacedDelta, Placement
 from .learn import doubts
-from .masks import BoxMask, Mask, PaintedMask, SphereMask
+from .masks import BorderMask, BoxMask, Mask, PaintedMask, SphereMask
 from .network_edit import first_order
 from .part import DistanceGrid
 from .shape_sliders import PLAUSIBLE, range_of, shape_edit
 
 SEEN = (-1.0, 2.0)
 """Strengths of a learned edit that are near its examples, which show strength 1."""
+BORDER = 0.03
+"""Width, in sizes of the scan, of the rim of a sheet in which edits fade out: three voxels at the usual detail."""
 MOST_FITTED = 32
 """Edits whose place on a scan is kept, unless more lie on it."""
 
@@ -324,6 +327,8 @@ class EditSession:
         if layer.source == "attribute":
 
             def built_in() -> FittedEdit:
+                if layer.edit in STEPS:
+                    self.fitted.need_inside("this slider changes")
                 made = attribute(layer.edit, scan, fit)
                 return FittedEdit(made, edit_range(layer), step=STEPS.get(layer.edit))
 
@@ -337,6 +342,8 @@ class EditSession:
 
         def learned() -> FittedEdit:
             edit, delta = stored.edit, None
+            if edit.gear is Gear.DELTA:
+                self.fitted.need_inside("this edit, which makes or removes parts, needs")
             if edit.gear is Gear.DELTA and edit.delta is not None:
                 delta = SummedEdit(tuple(PlacedDelta(edit.delta, Placement.of(one.alignment)) for one in chosen))
             found = scan.frame.to_world(np.stack([one.place for one in applied])).tolist()
@@ -380,7 +387,12 @@ class EditSession:
         if len(sent) % max(count, 1):
             refuse(f"a mask has one weight for each of the scan's {count:,} points, and {len(sent):,} is no multiple")
         rows = sent.reshape(-1, count) if count else sent.reshape(0, 0)
-        return [None if layer.mute else self._region(layer, rows) for layer in layers]
+        regions = [None if layer.mute else self._region(layer, rows) for layer in layers]
+        if self.fitted.scan.sheet is None:
+            return regions
+        # what moved at the border of a sheet would tear it off what it lies beside
+        mesh = self.fitted.mesh(EditTarget.SCAN if self.fitted.fit is None else EditTarget.FIT)
+        return [BorderMask(mesh.vertices, mesh.faces, BORDER * LONGEST_SIDE, region) for region in regions]
 
     def _region(self, layer: Layer, rows: NDArray[np.float32]) -> Mask | None:
         mask = layer.mask

@@ -78,8 +78,9 @@ def covered_report(
     report = replace(report, invented=made_up)
     if made_up >= SAID:
         said.append(f"{made_up:.0%} of the surface is invented: nothing was measured near it.")
-    if report.dropped >= SAID:
-        said.append(f"{report.dropped:.0%} of the input was left out: {_left_out(report)}.")
+    left_out = _left_out(report)
+    if report.dropped >= SAID and left_out:
+        said.append(f"{report.dropped:.0%} of the input was left out: {left_out}.")
     return replace(report, notes=(*report.notes, *said))
 
 
@@ -109,12 +110,11 @@ def _near(points: np.ndarray, vertices: np.ndarray, reach: float) -> np.ndarray:
 
 
 def _left_out(report: CleanReport) -> str:
-    """Of what a report counts, what was left out, in words."""
+    """Of what a report counts, what was left out, in words; faces that close holes have a sentence of their own."""
     pieces = report.dropped_pieces
     words = {
         f"{report.dropped_outliers} outliers": report.dropped_outliers,
         "what lies inside": report.dropped_inner,
-        "faces that only close holes": report.closing_faces,
         "a piece without support, or a very small one": pieces == 1,
         f"{pieces} pieces without support, or very small ones": pieces > 1,
     }

@@ -18,9 +18,9 @@ from ..scan.kind import Kind
 from ..scan.prepare import PreparedScan, prepare
 from .bricks import Level
 from .completion_prior import CompletionPoints, CompletionPrior
+from .coverage import covered_report, said_of_thinness
 from .isosurface import extract
 from .onnx_model import CancelToken, Model
-from .coverage import covered_report, said_of_thinness
 from .pieces import LEAST_VOLUME, kept_faces
 from .recursion import ScanEvidence, recursion
 from .uncertainty import Variation, vertex_sigma
