@@ -27,7 +27,7 @@ from .edit_file import stored_edit
 from .fitted_scan import EditableMesh, FittedScan, OnProgress
 from .gear import Gear, LearnedEdit
 from .head_delta import PlacedDelta, Placement
-from .learn import doubts
+from .learn import UNEXPLAINED, doubts
 from .masks import BorderMask, BoxMask, Mask, PaintedMask, SphereMask
 from .network_edit import first_order
 from .part import DistanceGrid
@@ -341,14 +341,16 @@ class EditSession:
         chosen = [one for number, one in enumerate(applied) if number not in without]
 
         def learned() -> FittedEdit:
-            edit, delta = stored.edit, None
-            if edit.gear is Gear.DELTA:
-                self.fitted.need_inside("this edit, which makes or removes parts, needs")
-            if edit.gear is Gear.DELTA and edit.delta is not None:
+            edit, delta, said = stored.edit, None, []
+            if scan.sheet is not None and edit.gear is Gear.DELTA:
+                if edit.movement.unexplained > UNEXPLAINED:
+                    self.fitted.need_inside("this edit, which puts on or takes away parts, needs")
+                said.append("It moves this sheet and does nothing else: the network makes new meshes of solids only.")
+            elif edit.gear is Gear.DELTA and edit.delta is not None:
                 delta = SummedEdit(tuple(PlacedDelta(edit.delta, Placement.of(one.alignment)) for one in chosen))
             found = scan.frame.to_world(np.stack([one.place for one in applied])).tolist()
             places = tuple((x, y, z) for x, y, z in found)
-            said = *doubts(edit), *said_of_places(applied, len(chosen))
+            said = *said, *doubts(edit), *said_of_places(applied, len(chosen))
             return FittedEdit(
                 SummedMovement(tuple(chosen)), SEEN, applied[0].alignment.misfit, said, False, delta, places
             )

@@ -18,8 +18,8 @@ from .solid import closed_faces, covered
 
 MOST_SAMPLES = 20_000
 """Points of a scan without faces that stand for it, as many as samples of a mesh: shares are within .4 %."""
-MOST_DEPTHS = 5_000
-"""Samples whose thickness is looked at: shares are within .7 %, and more would take too long."""
+MOST_DEPTHS = 3_000
+"""Samples whose thickness is looked at: shares are within 1 %, and more would take too long."""
 MOST_SORTED = 200_000
 """Points of a mesh among which the one nearest to a sample says whether the sample is an outlier."""
 DEPTHS = np.array([1.0, 2 / 3, 1 / 3])
