@@ -11,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OmomiError, refuse
-from ..field.bricks import voxel_size
 from ..field.onnx_model import Model
 from ..field.weight_delta import FieldEdit, SummedEdit
 from ..prior import shape_prior
-from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, ROW, SHAPE, Layer, Point
+from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, SHAPE, Layer, Point
 from ..protocol.requests import EditTarget
-from ..scan.prepare import LONGEST_SIDE
 from .apply_learned import AppliedEdit, apply_learned, said_of_places
 from .attributes import STEPS, attribute, attribute_range
 from .blend import Blend, blend
@@ -28,15 +26,14 @@ from .fitted_scan import EditableMesh, FittedScan, OnProgress
 from .gear import Gear, LearnedEdit
 from .head_delta import PlacedDelta, Placement
 from .learn import UNEXPLAINED, doubts
-from .masks import BorderMask, BoxMask, Mask, PaintedMask, SphereMask
+from .masks import Mask
 from .network_edit import first_order
 from .part import DistanceGrid
+from .regions import regions_of
 from .shape_sliders import PLAUSIBLE, range_of, shape_edit
 
 SEEN = (-1.0, 2.0)
 """Strengths of a learned edit that are near its examples, which show strength 1."""
-BORDER = 0.03
-"""Width, in sizes of the scan, of the rim of a sheet in which edits fade out: three voxels at the usual detail."""
 MOST_FITTED = 32
 """Edits whose place on a scan is kept, unless more lie on it."""
 
@@ -259,7 +256,7 @@ class EditSession:
         """
         if len(layers) > MOST_ENTRIES:
             refuse(f"at most {MOST_ENTRIES} edits can lie on a scan, not {len(layers)}")
-        regions = self._regions(layers, masks)
+        regions = regions_of(self.fitted, layers, masks)
         mesh = self.fitted.mesh(target)
         found: list[EvaluatedLayer] = []
         for number, (layer, region) in enumerate(zip(layers, regions, strict=True)):
@@ -382,32 +379,3 @@ class EditSession:
         ]
         moves, strengths = [part.move for part, _ in acting], [strength for _, strength in acting]
         return mesh.vertices + total(moves, strengths, len(mesh.vertices))
-
-    def _regions(self, layers: Sequence[Layer], masks: NDArray[np.float32] | None) -> list[Mask | None]:
-        """The mask of every layer. Raises OmomiError(BAD_OPTION)."""
-        sent, count = np.zeros(0, np.float32) if masks is None else masks, len(self.fitted.raw.points)
-        if len(sent) % max(count, 1):
-            refuse(f"a mask has one weight for each of the scan's {count:,} points, and {len(sent):,} is no multiple")
-        rows = sent.reshape(-1, count) if count else sent.reshape(0, 0)
-        regions = [None if layer.mute else self._region(layer, rows) for layer in layers]
-        if self.fitted.scan.sheet is None:
-            return regions
-        # what moved at the border of a sheet would tear it off what it lies beside
-        mesh = self.fitted.mesh(EditTarget.SCAN if self.fitted.fit is None else EditTarget.FIT)
-        return [BorderMask(mesh.vertices, mesh.faces, BORDER * LONGEST_SIDE, region) for region in regions]
-
-    def _region(self, layer: Layer, rows: NDArray[np.float32]) -> Mask | None:
-        mask = layer.mask
-        if mask is None:
-            return None
-        if mask.kind == "box":
-            return BoxMask(mask.low, mask.high, mask.falloff)  # type: ignore[arg-type]
-        if mask.kind == "sphere":
-            return SphereMask(mask.centre, mask.radius, mask.falloff)  # type: ignore[arg-type]
-        if mask.kind != ROW or mask.row is None or mask.row >= len(rows):
-            refuse(f"the mask of {layer.edit} was not given")
-        fitted, weights, voxel = self.fitted, rows[mask.row], voxel_size(self.fitted.level)
-        if fitted.raw.faces is None or not len(fitted.raw.faces):
-            return PaintedMask(fitted.to_canonical(fitted.raw.points), weights, voxel)
-        own = fitted.mesh(EditTarget.SCAN)
-        return PaintedMask.of_mesh(own.vertices, own.faces, weights, voxel, own.normals)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ from .isosurface import extract
 from .onnx_model import CancelToken, Model
 from .pieces import LEAST_VOLUME, kept_faces
 from .recursion import ScanEvidence, recursion
+from .thin_walls import parted
 from .uncertainty import Variation, vertex_sigma
 
 LEVEL_GROWTH = 4.0
@@ -111,6 +112,7 @@ def fit(
     prepared = scan if isinstance(scan, PreparedScan) else prepare(scan, options.kind)
     cancel.raise_if_cancelled()
     on_blocks = level_progress(on_progress, options.level)
+    points, thickened = parted(prepared, options.level) if options.keep_thin else (prepared.points, "")
     noise = prepared.noise * 2.0**options.denoise
     variation = Variation(options.variation) if options.variation else None
     if callable(completion) and (options.level == 0 or prepared.report.kind != Kind.SCAN):
@@ -119,7 +121,7 @@ def fit(
 
     def levels_with(added: CompletionPoints | None) -> Iterator[Level]:
         nonlocal evidence
-        evidence = ScanEvidence(prepared.points, prepared.normals, noise, options.fill, added, prepared.interior)
+        evidence = ScanEvidence(points, prepared.normals, noise, options.fill, added, prepared.interior)
         return recursion(evidence, options.level, model, cancel, on_blocks, variation=variation)
 
     evidence: ScanEvidence | None = None
@@ -142,6 +144,8 @@ def fit(
     if mesh is None or not mesh.final or found is None:
         said = said_of_thinness(prepared, options.level)
         raise OmomiError(ErrorCode.NO_SURFACE, f"No surface was found in {prepared.name}. {said}".rstrip())
+    if thickened:
+        prepared = replace(prepared, report=replace(prepared.report, notes=(*prepared.report.notes, thickened)))
     report = covered_report(prepared, mesh.level, found.vertices, found.faces, found.gone, found.dropped)
     on_progress(1.0, "done")
     stats = FitStats(

@@ -32,7 +32,7 @@ def slab() -> kinds.Mesh:
 
 def test_the_front_stays_up_to_the_border_and_the_back_goes() -> None:
     points, faces = slab()
-    vertices, found, sigma = sheet_of(flat()).cut(points, faces, np.linspace(1, 2, len(points)), VOXEL)
+    vertices, found, sigma, *_ = sheet_of(flat()).cut(points, faces, np.linspace(1, 2, len(points)), VOXEL)
     report = edge_report(found)
     assert (report.boundary_loops, label_faces(found)[1], report.edge_manifold) == (1, 1, True)
     assert np.abs(vertices[:, 2]).max() < 1e-6
