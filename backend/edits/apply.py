@@ -71,8 +71,8 @@ def apply_stack(
     edited, topology = _edited(stack, strengths, on_progress)
     sigma = np.hypot(mesh.sigma, edited.doubt)
     warnings = [*stack.warnings(strengths), *_warnings(edited, topology)]
-    if outcome is Outcome.CARRIED:
-        # what the preview showed, to the bit
+    if outcome is Outcome.CARRIED or (session.fitted.scan.sheet is not None and not mesh.closed):
+        # a sheet has no inside to make a mesh of; else, what the preview showed, to the bit
         vertices, faces = stack.moved(strengths), mesh.faces
     else:
         on_progress(0.6, "making the new mesh")

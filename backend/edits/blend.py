@@ -140,6 +140,8 @@ def blend(first: FittedScan, second: FittedScan, on_progress: OnProgress, guarde
     have nothing in common; AMBIGUOUS_POSE where they fit in several poses that make different shapes of the second;
     NOT_A_MESH.
     """
+    for each in (first, second):
+        each.need_inside("a blend needs")
     meshes = first.mesh(EditTarget.FIT), second.mesh(EditTarget.FIT)
     if not all(mesh.closed and len(mesh.faces) for mesh in meshes):
         refuse("only closed surfaces can be blended: fit both scans first", ErrorCode.NOT_A_MESH)

@@ -70,6 +70,12 @@ class FittedScan:
     fit: Fit | None = None  # None where only the scan's own mesh is edited
     level: int = 2  # of the fit, or that whose voxels masks and new meshes take
 
+    def need_inside(self, what: str) -> None:
+        """Raises OmomiError(NOT_A_MESH) for a sheet, which has no inside; what: needs one, in the sentence."""
+        if self.scan.sheet is not None:
+            why = f"{self.scan.name} is a sheet, and {what} an inside: fit it as a scan or as a solid first"
+            raise OmomiError(ErrorCode.NOT_A_MESH, f"{why}.")
+
     def mesh(self, target: EditTarget) -> EditableMesh:
         """The mesh that is edited. Raises OmomiError(NOT_A_MESH) for the scan's own where it has no faces."""
         return self._fitted if target is EditTarget.FIT else self._own

@@ -76,6 +76,29 @@ class SphereMask:
 
 
 @dataclass(frozen=True)
+class BorderMask:
+    """0 at the border of an open mesh, rising smoothly to another mask's weight, or to 1, at ``width`` from it.
+
+    vertices: f64 (n, 3), canonical; faces: (m, 3); width: canonical units.
+    """
+
+    vertices: NDArray
+    faces: NDArray
+    width: float
+    within: Mask | None = None
+
+    @cached_property
+    def _border(self) -> KDTree:
+        edges = np.concatenate([self.faces[:, [0, 1]], self.faces[:, [1, 2]], self.faces[:, [2, 0]]])
+        edges, uses = np.unique(np.sort(edges, axis=1), axis=0, return_counts=True)
+        return KDTree(self.vertices[np.unique(edges[uses == 1])])
+
+    def at(self, points: NDArray, normals: NDArray | None = None) -> NDArray[np.float32]:
+        weights = (1 - falloff(self._border.query(points)[0] / self.width)).astype(np.float32)
+        return weights if self.within is None else weights * self.within.at(points, normals)
+
+
+@dataclass(frozen=True)
 class PaintedMask:
     """Weights of vertices, carried into the space around them.
 

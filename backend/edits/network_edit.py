@@ -102,7 +102,7 @@ def edited_mesh(
             on_frame(mesh)
     if surface is None:
         raise OmomiError(ErrorCode.NO_SURFACE, "Nothing is left of the solid after this edit.")
-    positions, faces, sigma, _ = surface
+    positions, faces, sigma, *_ = surface
     if steps:
         # distances from the surface are no surer than the surface
         before = fitted.mesh(EditTarget.FIT)

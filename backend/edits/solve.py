@@ -26,7 +26,8 @@ FINENESS = 1e-4
 CLOSE = 1e-3
 """The measure counts as reached within this part of the wanted value."""
 AXES = ("length_x", "length_y", "length_z")
-MEASURES = ("thickness", "volume", "area", *AXES)
+SOLID_MEASURES = ("thickness", "volume")
+MEASURES = (*SOLID_MEASURES, "area", *AXES)
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def solve_stack(
 ) -> Solution:
     """`solve_layer` of a session's layer ``number``, by default within the strengths that its edit is made for. Raises
     as `Stack.strengths` and `Stack.layer` too."""
+    if measure in SOLID_MEASURES:
+        session.fitted.need_inside(f"the {measure} is that of")
     stack = session.stack
     acting = stack.strengths(strengths)
     _, fitted = stack.layer(number)
@@ -125,7 +128,7 @@ def solve_layer(
         refuse(f"there is no measure '{measure:.80}': there are {', '.join(MEASURES)}")
     if not 0 <= layer < len(displacements):
         refuse(f"there is no layer {layer}")
-    if measure in ("thickness", "volume") and not mesh.closed:
+    if measure in SOLID_MEASURES and not mesh.closed:
         refuse(f"this mesh is not closed, so that it has no {measure}", ErrorCode.NOT_A_MESH)
     move = displacements[layer].move
     start = mesh.vertices.copy()

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OmomiError, refuse
-from ..field.bricks import voxel_size
 from ..field.onnx_model import Model
 from ..field.weight_delta import FieldEdit, SummedEdit
 from ..prior import shape_prior
-from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, ROW, SHAPE, Layer, Point
+from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, SHAPE, Layer, Point
 from ..protocol.requests import EditTarget
 from .apply_learned import AppliedEdit, apply_learned, said_of_places
 from .attributes import STEPS, attribute, attribute_range
@@ -26,10 +25,11 @@ from .edit_file import stored_edit
 from .fitted_scan import EditableMesh, FittedScan, OnProgress
 from .gear import Gear, LearnedEdit
 from .head_delta import PlacedDelta, Placement
-from .learn import doubts
-from .masks import BoxMask, Mask, PaintedMask, SphereMask
+from .learn import UNEXPLAINED, doubts
+from .masks import Mask
 from .network_edit import first_order
 from .part import DistanceGrid
+from .regions import regions_of
 from .shape_sliders import PLAUSIBLE, range_of, shape_edit
 
 SEEN = (-1.0, 2.0)
@@ -256,7 +256,7 @@ class EditSession:
         """
         if len(layers) > MOST_ENTRIES:
             refuse(f"at most {MOST_ENTRIES} edits can lie on a scan, not {len(layers)}")
-        regions = self._regions(layers, masks)
+        regions = regions_of(self.fitted, layers, masks)
         mesh = self.fitted.mesh(target)
         found: list[EvaluatedLayer] = []
         for number, (layer, region) in enumerate(zip(layers, regions, strict=True)):
@@ -324,6 +324,8 @@ class EditSession:
         if layer.source == "attribute":
 
             def built_in() -> FittedEdit:
+                if layer.edit in STEPS:
+                    self.fitted.need_inside("this slider changes")
                 made = attribute(layer.edit, scan, fit)
                 return FittedEdit(made, edit_range(layer), step=STEPS.get(layer.edit))
 
@@ -336,12 +338,16 @@ class EditSession:
         chosen = [one for number, one in enumerate(applied) if number not in without]
 
         def learned() -> FittedEdit:
-            edit, delta = stored.edit, None
-            if edit.gear is Gear.DELTA and edit.delta is not None:
+            edit, delta, said = stored.edit, None, []
+            if scan.sheet is not None and edit.gear is Gear.DELTA:
+                if edit.movement.unexplained > UNEXPLAINED:
+                    self.fitted.need_inside("this edit, which puts on or takes away parts, needs")
+                said.append("It moves this sheet and does nothing else: the network makes new meshes of solids only.")
+            elif edit.gear is Gear.DELTA and edit.delta is not None:
                 delta = SummedEdit(tuple(PlacedDelta(edit.delta, Placement.of(one.alignment)) for one in chosen))
             found = scan.frame.to_world(np.stack([one.place for one in applied])).tolist()
             places = tuple((x, y, z) for x, y, z in found)
-            said = *doubts(edit), *said_of_places(applied, len(chosen))
+            said = *said, *doubts(edit), *said_of_places(applied, len(chosen))
             return FittedEdit(
                 SummedMovement(tuple(chosen)), SEEN, applied[0].alignment.misfit, said, False, delta, places
             )
@@ -373,27 +379,3 @@ class EditSession:
         ]
         moves, strengths = [part.move for part, _ in acting], [strength for _, strength in acting]
         return mesh.vertices + total(moves, strengths, len(mesh.vertices))
-
-    def _regions(self, layers: Sequence[Layer], masks: NDArray[np.float32] | None) -> list[Mask | None]:
-        """The mask of every layer. Raises OmomiError(BAD_OPTION)."""
-        sent, count = np.zeros(0, np.float32) if masks is None else masks, len(self.fitted.raw.points)
-        if len(sent) % max(count, 1):
-            refuse(f"a mask has one weight for each of the scan's {count:,} points, and {len(sent):,} is no multiple")
-        rows = sent.reshape(-1, count) if count else sent.reshape(0, 0)
-        return [None if layer.mute else self._region(layer, rows) for layer in layers]
-
-    def _region(self, layer: Layer, rows: NDArray[np.float32]) -> Mask | None:
-        mask = layer.mask
-        if mask is None:
-            return None
-        if mask.kind == "box":
-            return BoxMask(mask.low, mask.high, mask.falloff)  # type: ignore[arg-type]
-        if mask.kind == "sphere":
-            return SphereMask(mask.centre, mask.radius, mask.falloff)  # type: ignore[arg-type]
-        if mask.kind != ROW or mask.row is None or mask.row >= len(rows):
-            refuse(f"the mask of {layer.edit} was not given")
-        fitted, weights, voxel = self.fitted, rows[mask.row], voxel_size(self.fitted.level)
-        if fitted.raw.faces is None or not len(fitted.raw.faces):
-            return PaintedMask(fitted.to_canonical(fitted.raw.points), weights, voxel)
-        own = fitted.mesh(EditTarget.SCAN)
-        return PaintedMask.of_mesh(own.vertices, own.faces, weights, voxel, own.normals)

@@ -82,6 +82,7 @@ def sweep_stack(
     """`sweep_layer` of a session's layer ``number``. A layer that brings strengths back to a range is swept within it.
     Raises as `Stack.strengths` and `Stack.layer` too."""
     stack = session.stack
+    session.fitted.need_inside("a sweep follows the topology of")
     acting = stack.strengths(strengths)
     layer, fitted = stack.layer(number)
     ends = fitted.within(low), fitted.within(high)

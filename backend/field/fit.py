@@ -16,12 +16,14 @@ from ..protocol.fit_options import FitOptions
 from ..scan.clean import CleanReport
 from ..scan.kind import Kind
 from ..scan.prepare import PreparedScan, prepare
-from .bricks import Level, voxel_size
+from .bricks import Level
 from .completion_prior import CompletionPoints, CompletionPrior
+from .coverage import covered_report, said_of_thinness
 from .isosurface import extract
 from .onnx_model import CancelToken, Model
-from .pieces import LEAST_VOLUME, kept_faces, lost_share, said_of_loss
+from .pieces import LEAST_VOLUME, kept_faces
 from .recursion import ScanEvidence, recursion
+from .thin_walls import parted
 from .uncertainty import Variation, vertex_sigma
 
 LEVEL_GROWTH = 4.0
@@ -76,6 +78,7 @@ class LevelSurface(NamedTuple):
     faces: np.ndarray  # i32 (m, 3)
     sigma: np.ndarray  # f32 (n,)
     dropped: int  # pieces that were left out, see `kept_faces`
+    gone: np.ndarray  # f32 (k, 3), their vertices
 
 
 Completer = Callable[[PreparedScan, Level], CompletionPrior | None]
@@ -109,6 +112,7 @@ def fit(
     prepared = scan if isinstance(scan, PreparedScan) else prepare(scan, options.kind)
     cancel.raise_if_cancelled()
     on_blocks = level_progress(on_progress, options.level)
+    points, thickened = parted(prepared, options.level) if options.keep_thin else (prepared.points, "")
     noise = prepared.noise * 2.0**options.denoise
     variation = Variation(options.variation) if options.variation else None
     if callable(completion) and (options.level == 0 or prepared.report.kind != Kind.SCAN):
@@ -117,7 +121,7 @@ def fit(
 
     def levels_with(added: CompletionPoints | None) -> Iterator[Level]:
         nonlocal evidence
-        evidence = ScanEvidence(prepared.points, prepared.normals, noise, options.fill, added, prepared.interior)
+        evidence = ScanEvidence(points, prepared.normals, noise, options.fill, added, prepared.interior)
         return recursion(evidence, options.level, model, cancel, on_blocks, variation=variation)
 
     evidence: ScanEvidence | None = None
@@ -137,9 +141,12 @@ def fit(
         source = "" if added is None else added.prior.source
         if mesh is not None:
             on_frame(mesh)
-    if mesh is None or not mesh.final:
-        said = said_of_loss(1.0, prepared.thickness, options.level) if prepared.thickness else ()
-        raise OmomiError(ErrorCode.NO_SURFACE, " ".join([f"No surface was found in {prepared.name}.", *said]))
+    if mesh is None or not mesh.final or found is None:
+        said = said_of_thinness(prepared, options.level)
+        raise OmomiError(ErrorCode.NO_SURFACE, f"No surface was found in {prepared.name}. {said}".rstrip())
+    if thickened:
+        prepared = replace(prepared, report=replace(prepared.report, notes=(*prepared.report.notes, thickened)))
+    report = covered_report(prepared, mesh.level, found.vertices, found.faces, found.gone, found.dropped)
     on_progress(1.0, "done")
     stats = FitStats(
         seconds=time.perf_counter() - started,
@@ -151,15 +158,7 @@ def fit(
     )
     assert evidence is not None, "a mesh comes of levels"
     field = FittedField(tuple(levels), evidence, not options.keep_islands)
-    report = _final_report(prepared, mesh, 0 if found is None else found.dropped)
     return Fit(mesh, stats, report, levels[-1].code, field)
-
-
-def _final_report(scan: PreparedScan, mesh: FittedMesh, dropped: int) -> CleanReport:
-    """What was dropped on the way from the raw scan to its surface."""
-    lost = lost_share(scan.frame.to_canonical(mesh.vertices), scan.points, voxel_size(mesh.level))
-    said = said_of_loss(lost, scan.thickness, mesh.level)
-    return replace(scan.report, dropped_pieces=dropped, lost_share=lost, notes=(*scan.report.notes, *said))
 
 
 def level_progress(on_progress: Callable[[float, str], None], deepest: int) -> Callable[[int, int, int], None]:
@@ -215,16 +214,17 @@ def scan_surface(
     surface = level_surface(levels, np.concatenate(known), model, largest_only and more is None, least)
     if surface is None:
         return None
-    positions, faces, sigma, dropped = surface
+    positions, faces, sigma, dropped, gone = surface
     if scan.sheet is not None:
-        positions, faces, sigma = scan.sheet.cut(positions, faces, sigma, levels[-1].voxel)
+        positions, faces, sigma, crumbs, count = scan.sheet.cut(positions, faces, sigma, levels[-1].voxel)
+        dropped, gone = dropped + count, np.concatenate([gone, crumbs])
         if not len(faces):
             return None
     if added is not None:
         sigma = np.maximum(sigma, added.sigma(positions))
     if scan.input_sigma is not None:
         sigma = np.hypot(sigma, scan.input_sigma.at(positions))
-    return LevelSurface(positions, faces, sigma, dropped)
+    return LevelSurface(positions, faces, sigma, dropped, gone)
 
 
 def in_world(
@@ -233,7 +233,7 @@ def in_world(
     """The mesh of a canonical surface of a scan; None where there is none."""
     if surface is None:
         return None
-    positions, faces, sigma, _ = surface
+    positions, faces, sigma, *_ = surface
     return FittedMesh(scan.frame.to_world(positions), faces, sigma / np.float32(scan.frame.scale), level, final)
 
 
@@ -252,9 +252,11 @@ def level_surface(
     positions = (surface.vertices + np.float32(0.5)) * np.float32(level.voxel) - np.float32(1)
     kept, dropped = kept_faces(positions, surface.faces, points, largest_only, least)
     used, faces = compacted(positions, kept)
+    left = np.zeros(len(positions), bool)
+    left[surface.faces], left[used] = True, False
     factors = model.card.get("sigma_factors", [1.0])
     sigma = vertex_sigma(positions[used], surface.values[used, 0], levels, factors)
-    return LevelSurface(positions[used], faces, sigma, dropped)
+    return LevelSurface(positions[used], faces, sigma, dropped, positions[left])
 
 
 def compacted(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,13 +1,10 @@
-"""Which pieces of a surface stay, and what of a scan has no surface."""
+"""Which pieces of a surface stay."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from ..geometry.topology import label_faces, signed_volumes
-from ..protocol.fit_options import DEEPEST_LEVEL
-from .bricks import voxel_size
 
 SUPPORT_RESOLUTION = 64
 """Cells along [-1, 1] of the grid on which a vertex near a scan point counts as supported."""
@@ -15,11 +12,6 @@ SUPPORTED_SHARE = 0.5
 """A piece stays when at least this share of its vertices is supported."""
 LEAST_VOLUME = 1e-3
 """Supported pieces smaller than this share of the largest are crumbs of noise."""
-LOST, LOST_POINTS, LOST_SHARE = 2.0, 5_000, 0.01
-"""A point of the scan is lost where no vertex is within so many voxels; so many points are looked at; a larger share of
-them is said."""
-HELD = 1.5
-"""Voxels. A wall of this thickness keeps most of its surface. Chosen on a disc and a plate that level 3 keeps whole."""
 
 
 def kept_faces(
@@ -45,26 +37,6 @@ def kept_faces(
         keep = np.arange(count) == largest
     keep &= np.abs(volume) >= least * volume[largest]
     return faces[keep[labels]], count - int(keep.sum())
-
-
-def lost_share(vertices: np.ndarray, points: np.ndarray, voxel: float) -> float:
-    """Share of scan points f32 (n, 3) that no vertex f32 (m, 3) is near; all canonical, as is the width of a voxel."""
-    some = points[:: max(1, len(points) // LOST_POINTS)]
-    distance = KDTree(vertices).query(some, distance_upper_bound=LOST * voxel)[0]
-    return float(np.mean(~np.isfinite(distance)))
-
-
-def said_of_loss(share: float, thickness: float, level: int) -> tuple[str, ...]:
-    """What an artist should know of it. thickness: mean one of a solid's parts, canonical; 0 where it is unknown."""
-    if share < LOST_SHARE:
-        return ()
-    lost = f"{share:.0%} of the input has no surface near it"
-    finer = [number for number in range(level + 1, DEEPEST_LEVEL + 1) if thickness >= HELD * voxel_size(number)]
-    if not thickness or thickness >= HELD * voxel_size(level):
-        return (f"{lost}: it is too small or too thin for this level of detail.",)
-    if not finer:
-        return (f"{lost}: it is thinner than a voxel of the finest level.",)
-    return (f"{lost}: it is thinner than a voxel of level {level}. Level {finer[0]} keeps it.",)
 
 
 def _supported(vertices: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -67,11 +67,11 @@ class Transfer:
         """Values (k, ...) of the target's faces from those of the source's, (m, ...): materials, smooth flags."""
         return self._matching(values, len(self.source_faces), "faces")[self._faces.face]
 
-    def corner_values(self, values: NDArray, reach: float = np.inf) -> NDArray[np.float32]:
+    def corner_values(self, values: NDArray, invented: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
         """Values f32 (k, 3, c) of the target's face corners from those of the source's, (m, 3, c): UVs, colours.
 
         A face lies wholly in the chart of its middle, extrapolated linearly beyond the chart's border, so that no face
-        is stretched across a seam. Farther than ``reach`` from the source it keeps to the source face that is nearest.
+        is stretched across a seam. Where it is invented, bool (k,), it keeps to the source face that is nearest.
         """
         values = self._matching(values, len(self.source_faces), "faces").astype(np.float64)
         if len(self.faces) == 0:
@@ -101,7 +101,7 @@ class Transfer:
         face, barycentric = np.where(here, home, face), np.where(here[:, None], own, barycentric)
         distance = np.where(here, own_distance, distance)
         apart = self._vertices.distance[self.faces.reshape(-1)]
-        near = apart <= reach
+        near = np.repeat(np.ones(len(self.faces), bool) if invented is None else ~invented, 3)
         beyond = near & (distance > apart + tolerance)
         barycentric[beyond] = _on_plane(triangles[face[beyond]], places[beyond], barycentric[beyond])
         found = _mixed(values[face], barycentric)
@@ -122,24 +122,21 @@ class Transfer:
         """The source face (k,) nearest to the middle of each of the target's."""
         return self._faces.face
 
-    def invented(self, reach: float) -> NDArray[np.bool_]:
-        """Which of the target's faces (k,) lie wholly farther than ``reach`` from the source."""
-        if len(self.faces) == 0:
-            return np.zeros(0, bool)
-        return (self._vertices.distance > reach)[self.faces].all(axis=1)
+    def beyond(self, reach: float) -> NDArray[np.bool_]:
+        """Which of the target's faces (k,) have their middle farther than ``reach`` from the source."""
+        return self._faces.distance > reach
 
-    def attributes(self, given: SurfaceAttributes, reach: float) -> SurfaceAttributes:
-        """Attributes of the target from those of the source. Where the target is farther than ``reach`` from the source
-        it is marked as invented: the nearest point is on the source's border then, so it takes the border's colour.
+    def attributes(self, given: SurfaceAttributes, invented: NDArray[np.bool_]) -> SurfaceAttributes:
+        """Attributes of the target from those of the source. invented: which of the target's faces (k,) are, beside
+        those near an invented one of the source. Beyond the source it takes the colours of the source's border.
         """
         colours = None if given.colours is None else _as_colours(self.vertex_values(given.colours))
-        invented = self.invented(reach)
-        if given.invented is not None and len(self.faces):
-            invented |= self.face_values(given.invented)
+        if len(self.faces) and given.invented is not None:
+            invented = invented | self.face_values(given.invented)
         return replace(
             given,
             colours=colours,
-            uvs=None if given.uvs is None else self.corner_values(given.uvs, reach),
+            uvs=None if given.uvs is None else self.corner_values(given.uvs, invented),
             materials=None if given.materials is None else self.face_values(given.materials),
             values={name: self.vertex_values(value[:, None])[:, 0] for name, value in given.values.items()},
             invented=invented,
@@ -203,18 +200,18 @@ class PointTransfer:
         """The point (w,) nearest to each of the target's vertices."""
         return self._nearest[1][:, 0]
 
-    def invented(self, reach: float) -> NDArray[np.bool_]:
+    def beyond(self, reach: float) -> NDArray[np.bool_]:
         """Which of the target's faces (k,) lie wholly farther from the points than ``reach`` and than the points are
         from each other."""
         far = self._nearest[0][:, 0] > max(reach, GAP * self._spacing)
         return far[self.faces].all(axis=1)
 
-    def attributes(self, given: SurfaceAttributes, reach: float) -> SurfaceAttributes:
+    def attributes(self, given: SurfaceAttributes, invented: NDArray[np.bool_]) -> SurfaceAttributes:
         """As `Transfer.attributes`."""
         return SurfaceAttributes(
             None if given.colours is None else _as_colours(self.vertex_values(given.colours)),
             values={name: self.vertex_values(value[:, None])[:, 0] for name, value in given.values.items()},
-            invented=self.invented(reach),
+            invented=invented,
         )
 
     @cached_property

@@ -86,7 +86,7 @@ def decode_shape(
         cancel.raise_if_cancelled()
         mesh = None
         if surface is not None:
-            positions, faces, sigma, _ = surface
+            positions, faces, sigma, *_ = surface
             mesh = FittedMesh(positions.astype(np.float64), faces, sigma, found.number, found.number == level)
             on_frame(mesh)
     if mesh is None or not mesh.final:

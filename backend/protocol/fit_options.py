@@ -26,6 +26,7 @@ class FitOptions:
     variation: int = 0  # 0 .. MOST_VARIATIONS: which completion of what nobody saw; 0 is the most likely one
     symmetry: bool = True  # complete by the scan's own mirror symmetry; only `prior.symmetry_completion` looks for it
     kind: str = "auto"  # one of KINDS
+    keep_thin: bool = False  # make walls of a solid that are thinner than a voxel thick enough for the level
 
     def __post_init__(self) -> None:
         ranges = {"level": (0, DEEPEST_LEVEL), "denoise": (-2, 2), "fill": (-1, 1), "variation": (0, MOST_VARIATIONS)}

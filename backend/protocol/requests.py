@@ -260,8 +260,8 @@ class PatchRequest:
     "centre", "normal", "closed": "" or "faces", "flat", "smooth", "model" or "mirror", "said"}], "new_vertices",
     "new_faces", "warnings"}; before it, unless ``look`` is set, a final ``MeshFrame`` of the new vertices and faces
     alone, to be appended: the faces refer to the mesh's points first. Its sigma is empty of meaning: zeros. ``Done``
-    has ``values`` and ``uvs`` for them, where the mesh has any, and ``sources``: for each new face the mesh's face at
-    the border next to it. With ``look``, ``sources`` are the points of the loops end to end, "edges" of each hole.
+    has ``values`` and ``corners``, UVs, for them, where the mesh has any, and ``sources``: for each new face the mesh's
+    face at the border next to it. With ``look``, ``sources`` are the points of the loops end to end, "edges" of each hole.
     """
 
     id: int

@@ -36,7 +36,10 @@ class CleanReport:
     closing_faces: int = 0  # faces that a program put over holes; they count as no measurements
     dropped_inner: int = 0  # points inside the union of the closed parts, or on the hidden side of a thin shell
     dropped_pieces: int = 0  # pieces of the surface that nothing measured supports
-    lost_share: float = 0.0  # of the scan's points, those that have no surface near them in the result
+    kept: float = 1.0  # share of the surface that was given with the result near it, see `field.coverage`
+    thinner: float | None = None  # share of it that is thinner than a voxel; None where its thickness is not known
+    dropped: float = 0.0  # share of it that was left out: outliers, what lies inside, pieces of the result
+    invented: float = 0.0  # share of the result's area with nothing that was measured near it
     notes: tuple[str, ...] = ()  # what an artist should know of the result, a sentence each
 
 

@@ -73,7 +73,7 @@ class FoundKind:
     faces_in: NDArray[np.bool_] | None = None  # (p,) pieces of a sheet whose front cannot be seen
     shell: Samples | None = None  # of a thin closed shell, whose outer side alone counts
     parts: OrientedMesh | None = None  # the mesh in parts, see `in_parts`; None where there is none
-    thickness: float = 0.0  # mean thickness of the closed parts, in sizes of the scan; 0 without any
+    thickness: float = 0.0  # mean thickness of a thin closed shell, in sizes of the scan
 
 
 def found_kind(scan: CleanScan, mesh: OrientedMesh | None, wanted: str = "auto") -> FoundKind:
@@ -154,8 +154,7 @@ def _solid(scan: CleanScan, mesh: OrientedMesh, samples: Samples, why: str = "")
     if overlapping or walls:
         words.append("the union is fitted" if parts > 1 else "its outside is fitted")
     reason = ", ".join(words)
-    thickness = _thickness(scan.points, mesh)
-    return FoundKind(Kind.SOLID, f"{why}, {reason}" if why else reason, share, thickness=thickness)
+    return FoundKind(Kind.SOLID, f"{why}, {reason}" if why else reason, share)
 
 
 def _sheet(mesh: OrientedMesh, samples: Samples, reason: str) -> FoundKind:

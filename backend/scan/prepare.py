@@ -13,6 +13,7 @@ from ..errors import ErrorCode, OmomiError
 from ..formats.raw_scan import RawScan
 from ..geometry.normals import unit, vertex_normals
 from .clean import CleanReport, CleanScan, clean
+from .given_surface import GivenSurface
 from .kind import FoundKind, Kind, found_kind
 from .noise import noise_sd
 from .orientation import OrientedMesh, fitted_normals, orient_faces, repaired
@@ -89,7 +90,12 @@ class PreparedScan:
     input_sigma: InputSigma | None = None  # None where the scan has none
     interior: Interior | None = None  # of a solid
     sheet: Sheet | None = None  # what of the fitted surface stays, of a sheet
-    thickness: float = 0.0  # mean thickness of the closed parts of a solid, canonical; 0 without any
+    given: GivenSurface | None = None  # what the result is compared with
+
+    @cached_property
+    def tree(self) -> KDTree:
+        """Finds points."""
+        return KDTree(self.points)
 
 
 def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> PreparedScan:
@@ -106,6 +112,7 @@ def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> Pr
     in_pieces = 0 if shell is None else shell.pieces
     if found.parts is not None and found.kind is not Kind.SCAN:
         shell = found.parts
+    given = None if shell is None or not shell.normals.any() else GivenSurface.of_mesh(scan, shell, found)
     shell, oriented, inner = _surface(scan, shell, found)
     excess = max(0, len(oriented.points) - max_points)
     if excess:
@@ -123,6 +130,10 @@ def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> Pr
     noise = noise_sd(oriented.points, cells, oriented.measured & keep, oriented.normals, widest)
     pieces = _pieces(cells, keep) if shell is None else in_pieces
     dropped = len(keep) - int(keep.sum())
+    if given is None:
+        given = GivenSurface.of_points(oriented.points, ~keep)
+    else:
+        given = given.without(oriented.points, ~keep)
     if found.covered and shell is not None and oriented.normals is not None:
         # the noise is that of all points, for a scan is as noisy inside as outside
         hidden = covered(scan.points, shell, oriented.points, unit(oriented.normals)[0]) & keep
@@ -171,9 +182,8 @@ def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> Pr
     elif found.kind is Kind.SHEET:
         sheet = Sheet(points, normals, SheetBorder.none())
     sigma = InputSigma.of(raw, frame)
-    return PreparedScan(
-        points, normals, noise, frame, report, raw.name, sigma, interior, sheet, found.thickness * factor
-    )
+    given = given.framed(middle, factor)
+    return PreparedScan(points, normals, noise, frame, report, raw.name, sigma, interior, sheet, given)
 
 
 def _surface(

@@ -27,20 +27,28 @@ class Samples:
 
     @classmethod
     def of(cls, points: NDArray[np.float32], mesh: OrientedMesh) -> Samples:
-        """Deterministic: one sample in each of SAMPLES equal parts of the area."""
-        area = np.cumsum(np.linalg.norm(mesh.normals.astype(np.float64), axis=1))
-        rng = np.random.Generator(np.random.PCG64(0))
-        at = (np.arange(SAMPLES) + rng.random(SAMPLES)) * (area[-1] / SAMPLES)
-        face = np.minimum(np.searchsorted(area, at), len(area) - 1)
-        share = np.sqrt(rng.random(SAMPLES))
-        other = rng.random(SAMPLES) * share
-        weights = np.stack([1 - share, share - other, other], axis=1)
-        corners = points[mesh.faces[face]].astype(np.float64)
-        found = (weights[:, :, None] * corners).sum(axis=1)
-        normals = unit(mesh.normals[face])[0].astype(np.float64)
+        """SAMPLES of them, see `area_samples`."""
+        found, normals, face = area_samples(points, mesh, SAMPLES)
         return cls(found, normals, face, *views_of_sides(found, normals))
 
     @property
     def seen(self) -> NDArray[np.bool_]:
         """Whether a sample is seen; from one view alone it may show through a gap between others."""
         return self.front + self.back > 1
+
+
+def area_samples(
+    points: NDArray[np.float32], mesh: OrientedMesh, count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
+    """Points and unit normals (count, 3) and the face (count,) of even samples: one in each of ``count`` equal parts of
+    the area. Deterministic."""
+    area = np.cumsum(np.linalg.norm(mesh.normals.astype(np.float64), axis=1))
+    rng = np.random.Generator(np.random.PCG64(0))
+    at = (np.arange(count) + rng.random(count)) * (area[-1] / count)
+    face = np.minimum(np.searchsorted(area, at), len(area) - 1)
+    share = np.sqrt(rng.random(count))
+    other = rng.random(count) * share
+    weights = np.stack([1 - share, share - other, other], axis=1)
+    corners = points[mesh.faces[face]].astype(np.float64)
+    found = (weights[:, :, None] * corners).sum(axis=1)
+    return found, unit(mesh.normals[face])[0].astype(np.float64), face

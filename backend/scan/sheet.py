@@ -97,8 +97,9 @@ class Sheet:
 
     def cut(
         self, vertices: NDArray, faces: NDArray, sigma: NDArray, voxel: float
-    ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:
-        """The sheet's part of a closed surface: vertices (n, 3), canonical, faces (m, 3) and sigma (n,)."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32], int]:
+        """The sheet's part of a closed surface: vertices (n, 3), canonical, faces (m, 3) and sigma (n,). Also the
+        vertices (k, 3) of crumbs, which are left out, and how many these are."""
         beyond = self._beyond(np.asarray(vertices, np.float64), faces, voxel)
         edges, share, faces = clipped(faces, beyond)
         new = (1 - share)[:, None] * vertices[edges[:, 0]] + share[:, None] * vertices[edges[:, 1]]
@@ -108,10 +109,11 @@ class Sheet:
         corners = vertices[faces]
         area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
         large = np.bincount(labels, area, count) >= (CRUMB * voxel) ** 2
+        crumbs = vertices[np.unique(faces[~large[labels]])].astype(np.float32)
         faces = faces[large[labels]]
         used, faces = np.unique(faces, return_inverse=True)
-        shape = (-1, 3)
-        return vertices[used].astype(np.float32), faces.reshape(shape).astype(np.int32), sigma[used].astype(np.float32)
+        places, kept = vertices[used].astype(np.float32), faces.reshape(-1, 3).astype(np.int32)
+        return places, kept, sigma[used].astype(np.float32), crumbs, int((~large).sum())
 
     def _beyond(self, vertices: NDArray[np.float64], faces: NDArray, voxel: float) -> NDArray[np.float64]:
         """How far (n,) vertices are off the sheet, below zero on it, canonical."""

@@ -214,13 +214,13 @@ def _transfer(request: TransferRequest, context: JobContext) -> Done:
     sources = transfer.sources.astype("<i4")
     context.report(0.5, "carrying attributes over")
     carried = transfer.vertex_values(values.reshape(-1, channels)).reshape(-1) if channels else None
+    invented = None if reach is None else transfer.beyond(reach)
     coats = []
     if isinstance(transfer, Transfer):
         ends = np.cumsum([width * places for width in widths], dtype=int)
         for layer, width in zip(np.split(corners, ends[:-1]), widths, strict=False):
-            coat = transfer.corner_values(layer.reshape(-1, 3, width), np.inf if reach is None else reach)
+            coat = transfer.corner_values(layer.reshape(-1, 3, width), invented)
             coats.append(coat.reshape(-1))
-    invented = None if reach is None else transfer.invented(reach)
     return Done(
         request.id,
         {"notes": invented_note(SurfaceAttributes(invented=invented))},
@@ -250,7 +250,7 @@ def _patch(request: PatchRequest, context: JobContext) -> Done:
         loops = [hole.loop for hole in made.found.holes]
         return Done(request.id, summary, sources=np.concatenate([np.zeros(0, "<i4"), *loops]).astype("<i4"))
     carried = None if values is None else vertex_values(raw.points, made, values).astype("<f4").reshape(-1)
-    coated = [corner_values(raw.points, made, layer).reshape(-1, 2) for layer in uvs]
+    coated = [corner_values(raw.points, made, layer).reshape(-1) for layer in uvs]
     sources = face_sources(raw.points, made).astype("<i4")
     mesh = FittedMesh(made.vertices, made.faces, np.zeros(len(made.vertices), np.float32), 0, True)
     context.send(job.frame(mesh, final=True))
@@ -258,7 +258,7 @@ def _patch(request: PatchRequest, context: JobContext) -> Done:
         request.id,
         summary,
         values=carried,
-        uvs=np.concatenate(coated).astype("<f4") if coated else None,
+        corners=np.concatenate(coated).astype("<f4") if coated else None,
         sources=sources,
     )
 

@@ -116,8 +116,8 @@ def append(obj: Any, source: PatchSource, frame: MeshFrame, done: Done) -> None:
     _grow(obj, local, faces)
     values = np.zeros((len(local), 0)) if done.values is None else done.values.reshape(len(local), -1)
     _continue_points(obj, values, vertices)
-    if done.uvs is not None:
-        laid = done.uvs.reshape(-1, len(faces), 3, 2)
+    if done.corners is not None:
+        laid = done.corners.reshape(-1, len(faces), 3, 2)
         _continue_corners(mesh, laid[:, :, ::-1] if np.linalg.det(source.linear) < 0 else laid, corners)
     if done.sources is not None:
         _continue_faces(mesh, source.polygons[done.sources], polygons)

@@ -276,7 +276,7 @@ class FakeClient:
         frame = self._protocol.MeshFrame(number, 0, True, (0.0, 0.0, 0.0), vertices, table, np.zeros(len(added), "<f4"))
         carried = {
             "values": None if values is None else np.asarray(moved, "<f4").reshape(-1),
-            "uvs": None if uvs is None else np.stack(laid, axis=1).astype("<f4").reshape(-1, 2) if laid else uvs[:0],
+            "corners": None if uvs is None else np.stack(laid, axis=1).astype("<f4").reshape(-1) if laid else uvs[0, :0],
             "sources": np.asarray(sources, "<i4"),
         }
         return [frame, self._protocol.Done(number, result, **carried)]

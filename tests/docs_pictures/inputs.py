@@ -53,13 +53,13 @@ def holed() -> Mesh:
 
 def patched(engine: OnnxEngine, mesh: Mesh) -> Mesh:
     made = patch_mesh(engine, RawScan(*mesh), Close.AUTO, ignore)
-    return np.concatenate([mesh[0], made.vertices]), np.concatenate([mesh[1], made.faces])
+    return np.concatenate([mesh[0], made.vertices]), np.concatenate([mesh[1], made.faces]).astype(np.int64)
 
 
 def fitted(engine: OnnxEngine, mesh: Mesh) -> Mesh:
     fit = fit_scan(engine, RawScan(*mesh), FitOptions(level=2), ignore).fit
     assert fit is not None
-    return fit.mesh.vertices, fit.mesh.faces
+    return fit.mesh.vertices, fit.mesh.faces.astype(np.int64)
 
 
 def main() -> int:
@@ -70,6 +70,7 @@ def main() -> int:
     solid = solids()["crossed bars"]
     points, faces = globe(96, 192, 1.0)
     points = points * (1.0, 0.8, 0.7)
+    faces = faces.astype(np.int64)
     noisy = points + np.random.default_rng(0).normal(0, 0.004, points.shape)
     stripes = np.round(255 * (0.5 + 0.5 * np.sin(RINGS * np.arctan2(points[:, 2], points[:, 0])))).astype(np.uint8)
     raw = RawScan(noisy, faces, attributes=SurfaceAttributes(colours=np.repeat(stripes[:, None], 3, axis=1)))
@@ -87,7 +88,7 @@ def main() -> int:
         picture(patched(engine, body), "patched: all else untouched"),
         picture(fitted(engine, sheet), "still open at its border"),
         picture(fitted(engine, solid), "one solid"),
-        picture((scan.fit.mesh.vertices, scan.fit.mesh.faces), "fitted", kept.colours[:, 0] / 255),
+        picture((scan.fit.mesh.vertices, scan.fit.mesh.faces.astype(np.int64)), "fitted", kept.colours[:, 0] / 255),
     ]
     save([above, below], options.output)
     return 0

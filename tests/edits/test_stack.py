@@ -18,6 +18,7 @@ from backend.edits.displacement import Displacement, displacement_of, masked
 from backend.edits.fitted_scan import EditableMesh, FittedScan
 from backend.edits.learn import learn_from
 from backend.edits.masks import PaintedMask
+from backend.edits.regions import regions_of
 from backend.edits.stack import EditSession, EvaluatedLayer, FittedEdit, Stack
 from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import FittedMesh
@@ -247,11 +248,11 @@ def test_masks_are_cut_from_one_row(points: int, count: int, number: int) -> Non
     if number < 0:
         assert refusal(lambda: layer("thickness", mask=number)).code is ErrorCode.BAD_OPTION
     elif points and number < count:
-        (region,) = session._regions([layer("thickness", mask=number)], masks)
+        (region,) = regions_of(session.fitted, [layer("thickness", mask=number)], masks)
         assert isinstance(region, PaintedMask)
         assert (16 * region.weights).tolist() == list(range(number * points, (number + 1) * points))
     else:
-        error = refusal(lambda: session._regions([layer("thickness", mask=number)], masks))
+        error = refusal(lambda: regions_of(session.fitted, [layer("thickness", mask=number)], masks))
         assert error.code is ErrorCode.BAD_OPTION
 
 

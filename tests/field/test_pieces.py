@@ -9,7 +9,7 @@ from backend.errors import ErrorCode, OmomiError
 from backend.field.bricks import BRICK, voxel_size
 from backend.field.fit import Fit, fit
 from backend.field.onnx_model import Model, load_model
-from backend.field.pieces import kept_faces, lost_share, said_of_loss
+from backend.field.pieces import kept_faces
 from backend.field.recursion import ScanEvidence
 from backend.formats.raw_scan import RawScan
 from backend.geometry.topology import betti_of_mesh, edge_report, label_faces
@@ -115,7 +115,7 @@ def test_a_sheet_keeps_its_place_far_from_the_origin(model: Model) -> None:
 def test_a_fit_given_again_is_fitted_again(model: Model) -> None:
     first = fitted(kinds.without(kinds.bumpy(40), lambda middle: middle[:, 2] < -0.6), model).mesh
     again = fit(RawScan(first.vertices, first.faces, sigma=first.sigma), model, FitOptions(level=1))
-    assert again.report.kind == "solid" and again.report.lost_share < 0.01
+    assert again.report.kind == "solid" and again.report.kept > 0.99
     assert np.ptp(again.mesh.vertices, axis=0) == pytest.approx(np.ptp(first.vertices, axis=0), rel=0.05)
     # what was guessed stays unsure
     low = again.mesh.vertices[:, 2] < -0.75
@@ -124,7 +124,7 @@ def test_a_fit_given_again_is_fitted_again(model: Model) -> None:
 
 def test_what_is_thinner_than_a_voxel_is_counted_and_a_finer_level_named(model: Model) -> None:
     found = fitted(kinds.solids()["a thin leaf"], model, level=2).report
-    assert found.lost_share > 0.1
+    assert found.kept < 0.9
     assert any("thinner than a voxel of level 2. Level 4 keeps it." in note for note in found.notes)
 
 
@@ -132,11 +132,3 @@ def test_where_nothing_is_left_the_error_names_a_finer_level(model: Model) -> No
     with pytest.raises(OmomiError) as caught:
         fitted(kinds.solids()["a thin plate"], model, level=1)
     assert caught.value.code == ErrorCode.NO_SURFACE and "Level 3 keeps it" in caught.value.message
-
-
-def test_the_share_that_is_lost_is_that_of_points_without_a_surface() -> None:
-    near, far = np.zeros((300, 3), np.float32), np.full((100, 3), 0.5, np.float32)
-    assert lost_share(np.zeros((1, 3), np.float32), np.concatenate([near, far]), 0.01) == 0.25
-    assert said_of_loss(0.0, 0.01, 2) == ()
-    assert "Level 4" in said_of_loss(0.5, 1.6 * voxel_size(4), 2)[0]
-    assert "too small" in said_of_loss(0.5, 0.0, 2)[0]

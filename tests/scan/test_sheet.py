@@ -32,7 +32,7 @@ def slab() -> kinds.Mesh:
 
 def test_the_front_stays_up_to_the_border_and_the_back_goes() -> None:
     points, faces = slab()
-    vertices, found, sigma = sheet_of(flat()).cut(points, faces, np.linspace(1, 2, len(points)), VOXEL)
+    vertices, found, sigma, *_ = sheet_of(flat()).cut(points, faces, np.linspace(1, 2, len(points)), VOXEL)
     report = edge_report(found)
     assert (report.boundary_loops, label_faces(found)[1], report.edge_manifold) == (1, 1, True)
     assert np.abs(vertices[:, 2]).max() < 1e-6
@@ -45,7 +45,7 @@ def test_holes_inside_the_border_are_closed() -> None:
     holed = kinds.holes(kinds.moved(flat(), (0.5, 0.5, 0)), 0.1, (0.3, 0.4), (0.7, 0.6))
     sheet = sheet_of(kinds.moved(holed, (-0.5, -0.5, 0)))
     assert (sheet.border.reach > 0).any() and (sheet.border.reach == 0).any()
-    _, found, _ = sheet.cut(*slab(), np.ones(len(slab()[0])), VOXEL)
+    _, found, *_ = sheet.cut(*slab(), np.ones(len(slab()[0])), VOXEL)
     assert edge_report(found).boundary_loops == 1
 
 
@@ -59,7 +59,7 @@ def test_panels_that_meet_have_no_border_between_them() -> None:
     left = kinds.moved(flat(41), (-0.5, 0, 0), (1, 1, 1))
     right = kinds.moved(flat(41), (0.5, 0, 0), (1, 1, 1))
     sheet = sheet_of(kinds.moved(kinds.joined(left, right), scale=0.5))
-    _, found, _ = sheet.cut(*slab(), np.ones(len(slab()[0])), VOXEL)
+    _, found, *_ = sheet.cut(*slab(), np.ones(len(slab()[0])), VOXEL)
     assert edge_report(found).boundary_loops == 1 and label_faces(found)[1] == 1
 
 

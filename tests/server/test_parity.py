@@ -334,13 +334,13 @@ def test_a_patch_carries_what_the_mesh_has_onto_its_new_faces(both: Both) -> Non
     values = np.stack([points[:, 0], np.ones(len(points))], axis=1).astype("<f4")
     uvs = np.stack([points[faces][:, :, :2], points[faces][:, :, 1:]]).astype("<f4")
     done = both.ask(PatchRequest, look=False, values=values.reshape(-1), uvs=uvs.reshape(-1, 2), **fields)
-    assert isinstance(done, Done) and done.values is not None and done.uvs is not None and done.sources is not None
+    assert isinstance(done, Done) and done.values is not None and done.corners is not None and done.sources is not None
     frame = both.frames[-1]
     carried = done.values.reshape(len(frame.vertices), 2)
     assert np.allclose(carried[:, 1], 1, atol=1e-5)
     border = points[looked.sources, 0]
     assert carried[:, 0].min() >= border.min() - 1e-5 and carried[:, 0].max() <= border.max() + 1e-5
-    first, second = done.uvs.reshape(2, len(frame.faces), 3, 2)
+    first, second = done.corners.reshape(2, len(frame.faces), 3, 2)
     at_border = frame.faces < len(points)
     assert at_border.any() and np.allclose(first[at_border], points[frame.faces[at_border], :2], atol=1e-5)
     assert np.allclose(second[at_border], points[frame.faces[at_border], 1:], atol=1e-5)

@@ -1,0 +1,55 @@
+"""Where the layers of a stack act on a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import refuse
+from ..field.bricks import voxel_size
+from ..protocol.recipe import ROW, Layer
+from ..protocol.requests import EditTarget
+from ..scan.prepare import LONGEST_SIDE
+from .fitted_scan import FittedScan
+from .masks import BorderMask, BoxMask, Mask, PaintedMask, SphereMask
+
+BORDER = 0.03
+"""Width, in sizes of the scan, of the rim of a sheet in which edits fade out: three voxels at the usual detail."""
+
+
+def regions_of(
+    fitted: FittedScan, layers: Sequence[Layer], masks: NDArray[np.float32] | None
+) -> list[Mask | None]:
+    """The mask of every layer; on a sheet also one that leaves its border alone. masks: see `EditSession.lay`.
+
+    Raises OmomiError(BAD_OPTION).
+    """
+    sent, count = np.zeros(0, np.float32) if masks is None else masks, len(fitted.raw.points)
+    if len(sent) % max(count, 1):
+        refuse(f"a mask has one weight for each of the scan's {count:,} points, and {len(sent):,} is no multiple")
+    rows = sent.reshape(-1, count) if count else sent.reshape(0, 0)
+    regions = [None if layer.mute else _region(fitted, layer, rows) for layer in layers]
+    if fitted.scan.sheet is None:
+        return regions
+    # what moved at the border of a sheet would tear it off what it lies beside
+    mesh = fitted.mesh(EditTarget.SCAN if fitted.fit is None else EditTarget.FIT)
+    return [BorderMask(mesh.vertices, mesh.faces, BORDER * LONGEST_SIDE, region) for region in regions]
+
+
+def _region(fitted: FittedScan, layer: Layer, rows: NDArray[np.float32]) -> Mask | None:
+    mask = layer.mask
+    if mask is None:
+        return None
+    if mask.kind == "box":
+        return BoxMask(mask.low, mask.high, mask.falloff)  # type: ignore[arg-type]
+    if mask.kind == "sphere":
+        return SphereMask(mask.centre, mask.radius, mask.falloff)  # type: ignore[arg-type]
+    if mask.kind != ROW or mask.row is None or mask.row >= len(rows):
+        refuse(f"the mask of {layer.edit} was not given")
+    weights, voxel = rows[mask.row], voxel_size(fitted.level)
+    if fitted.raw.faces is None or not len(fitted.raw.faces):
+        return PaintedMask(fitted.to_canonical(fitted.raw.points), weights, voxel)
+    own = fitted.mesh(EditTarget.SCAN)
+    return PaintedMask.of_mesh(own.vertices, own.faces, weights, voxel, own.normals)
