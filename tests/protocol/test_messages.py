@@ -251,7 +251,8 @@ def test_names_on_the_wire_stay() -> None:
     sent = {head.get("method") or head["result"]["method"] for head in heads if "error" not in head}
     assert sent == {
         "align", "apply", "audit", "blend", "cancel", "check", "done", "fit", "forget", "frame", "hello", "learn",
-        "ping", "pong", "pose", "progress", "remesh", "sample", "shutdown", "solve", "stack", "sweep", "transfer",
+        "patch", "ping", "pong", "pose", "progress", "remesh", "sample", "shutdown", "solve", "stack", "sweep",
+        "transfer",
     }  # fmt: skip
 
 
