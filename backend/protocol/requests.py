@@ -256,7 +256,9 @@ class PatchRequest:
     ``Done``: {"holes": [{"number", "is_hole", "why", "edges", "perimeter", "radius", "share", "planarity", "tangent",
     "centre", "normal", "closed": "" or "faces", "flat", "smooth", "model" or "mirror", "said"}], "new_vertices",
     "new_faces", "warnings"}; before it, unless ``look`` is set, a final ``MeshFrame`` of the new vertices and faces
-    alone, to be appended: the faces refer to the mesh's points first. Its sigma is empty of meaning: zeros.
+    alone, to be appended: the faces refer to the mesh's points first. Its sigma is empty of meaning: zeros. ``Done``
+    has for them ``values`` and ``uvs`` as below, continued from the border, and ``sources``: for each new face the face
+    of the mesh beside it, whose material and smooth flag it takes.
     """
 
     id: int
@@ -267,6 +269,9 @@ class PatchRequest:
     look: bool  # only say which holes there are
     points: np.ndarray = array_field("<f4", "<f8", columns=3)  # world units
     faces: np.ndarray = array_field("<i4", columns=3)
+    # the channels of each point, row by row: colours, weights of groups
+    values: np.ndarray | None = array_field("<f4", columns=None, optional=True)
+    uvs: np.ndarray | None = array_field("<f4", columns=2, optional=True)  # layer by layer, of the faces' three corners
 
 
 @dataclass(frozen=True)

@@ -218,21 +218,37 @@ def _transfer(request: TransferRequest, context: JobContext) -> Done:
 
 
 def _patch(request: PatchRequest, context: JobContext) -> Done:
+    from ..edits.patch_values import addition
     from ..engine import patch_mesh
     from ..field.fit import FittedMesh
     from ..formats.raw_scan import RawScan
 
     job = context.job
     raw = RawScan(request.points.astype(np.float64), request.faces, name=request.name or "The mesh")
+    values = np.zeros(0, "<f4") if request.values is None else request.values
+    uvs = np.zeros((0, 2), "<f4") if request.uvs is None else request.uvs
+    if len(values) % max(len(raw.points), 1) or len(uvs) % max(3 * len(request.faces), 1):
+        refuse("the attributes are not as many as the mesh has places for")
     close = _chosen(Close, request.close)
     numbers = () if request.look else request.numbers or None
     chosen = {"numbers": numbers, "smaller": request.smaller or None, "cancel": job.token}
     made = patch_mesh(context.engine, raw, close, context.report, **chosen)
     job.raise_if_cancelled()
-    if not request.look:
-        mesh = FittedMesh(made.vertices, made.faces, np.zeros(len(made.vertices), np.float32), 0, True)
-        context.send(job.frame(mesh, final=True))
-    return Done(request.id, jsonable(made.summary()))
+    summary = jsonable(made.summary())
+    if request.look:
+        return Done(request.id, summary)
+    mesh = FittedMesh(made.vertices, made.faces, np.zeros(len(made.vertices), np.float32), 0, True)
+    context.send(job.frame(mesh, final=True))
+    added = addition(raw, made)
+    mixed = added.of_vertices(values.reshape(len(raw.points), -1)).reshape(-1).astype("<f4") if len(values) else None
+    coated = [added.of_corners(layer).reshape(-1, 2) for layer in uvs.reshape(-1, len(request.faces), 3, 2)]
+    return Done(
+        request.id,
+        summary,
+        values=mixed,
+        uvs=np.concatenate(coated).astype("<f4") if coated else None,
+        sources=added.sources.astype("<i4"),
+    )
 
 
 def _align(request: AlignRequest, context: JobContext) -> Done:

@@ -87,6 +87,7 @@ MESSAGES: list[Message] = [
     SampleRequest(14, 7, 2),
     AuditRequest(15, -1, "report.html", ""),
     PatchRequest(16, "é", (1, 3), 0.5, "auto", False, POINTS, FACES),
+    PatchRequest(17, "é", (), 0.0, "flat", True, POINTS, FACES, np.ones(4, "<f4"), np.ones((6, 2), "<f4")),
     Forget(1),
     Done(5, {}, SINGLES),
     Done(8, {"topology": {"before": [1, 0, 0], "change": ""}, "rows": [None, 0.5]}, values=np.ones(4, "<f4")),
@@ -251,7 +252,8 @@ def test_names_on_the_wire_stay() -> None:
     sent = {head.get("method") or head["result"]["method"] for head in heads if "error" not in head}
     assert sent == {
         "align", "apply", "audit", "blend", "cancel", "check", "done", "fit", "forget", "frame", "hello", "learn",
-        "ping", "pong", "pose", "progress", "remesh", "sample", "shutdown", "solve", "stack", "sweep", "transfer",
+        "patch", "ping", "pong", "pose", "progress", "remesh", "sample", "shutdown", "solve", "stack", "sweep",
+        "transfer",
     }  # fmt: skip
 
 
