@@ -48,6 +48,13 @@ FACING = 0.3
 """Least cosine between a fill's normal and that of the fit beside it: thin walls have two sides."""
 
 
+AROUND = 2.5
+"""How far beyond the holes the mesh is fitted, in radii of the largest that needs it."""
+
+FitAround = Callable[[NDArray, float], tuple[PreparedScan, Fit]]
+"""Fits the mesh within a reach, world units, of places (k, 3)."""
+
+
 class FillWay(StrEnum):
     """How a hole was closed."""
 
@@ -95,10 +102,18 @@ class Patch:
 class _FittedSurface:
     """The fit of the whole mesh, as a surface that a fill can be drawn to, and its mirror planes."""
 
-    def __init__(self, scan: PreparedScan, fit: Fit) -> None:
-        self._scan, self._fit = scan, fit
-        self._vertices = np.asarray(fit.mesh.vertices, np.float64)
-        self._normals = vertex_normals_of(self._vertices, np.asarray(fit.mesh.faces, np.int64))
+    def __init__(self, found: MeshHoles, holes: Sequence[Hole], make: FitAround) -> None:
+        places = found.mesh.vertices[np.concatenate([hole.places for hole in holes])]
+        reach = AROUND * max(hole.radius for hole in holes)
+        self._scan, self._fit = make(places, reach)
+        mesh = self._fit.mesh
+        vertices = np.asarray(mesh.vertices, np.float64)
+        normals = vertex_normals_of(vertices, np.asarray(mesh.faces, np.int64))
+        # what is beyond is rough
+        near = np.isfinite(KDTree(places).query(vertices, distance_upper_bound=reach)[0])
+        if not near.any():
+            raise OmomiError(ErrorCode.NO_SURFACE, "No surface was found beside its holes.")
+        self._vertices, self._normals = vertices[near], normals[near]
         self._tree = KDTree(self._vertices)
 
     def planes(self) -> list[Plane]:
@@ -135,16 +150,17 @@ class _FittedSurface:
 
 @dataclass
 class _Prior:
-    """What is known beyond the surroundings of a hole; made when it is first asked for."""
+    """What is known beyond the surroundings of the holes that are closed; made when it is first asked for."""
 
     found: MeshHoles
-    fit: Callable[[], tuple[PreparedScan, Fit]]
+    holes: Sequence[Hole]
+    fit: FitAround
     why_not: str = ""  # a sentence where the mesh cannot be fitted
 
     @cached_property
     def surface(self) -> _FittedSurface | None:
         try:
-            return _FittedSurface(*self.fit())
+            return _FittedSurface(self.found, self.holes, self.fit)
         except OmomiError as error:
             if error.code in (ErrorCode.CANCELLED, ErrorCode.MODEL_MISSING, ErrorCode.DEVICE_UNAVAILABLE):
                 raise
@@ -154,12 +170,12 @@ class _Prior:
     @cached_property
     def mirror(self) -> MirrorSource | None:
         planes = [] if self.surface is None else self.surface.planes()
-        return MirrorSource.of(self.found, planes) if planes else None
+        return MirrorSource.of(self.found, self.holes, planes) if planes else None
 
 
 def patch(
     raw: RawScan,
-    fit: Callable[[], tuple[PreparedScan, Fit]],
+    fit: FitAround,
     *,
     numbers: Sequence[int] | None = None,
     smaller: float | None = None,
@@ -168,7 +184,7 @@ def patch(
 ) -> Patch:
     """Close holes of a triangle mesh.
 
-    fit: fits the whole mesh; called only where a hole needs it. numbers: of the holes, openings too if they are named;
+    fit: called only where a hole needs it, and once. numbers: of the holes, openings too if they are named;
     None for all holes. smaller: only those of a smaller radius, world units. Raises OmomiError: NOT_A_MESH for points
     without faces, BAD_OPTION for a number that no hole has, and those of ``fit`` where there is no model.
     """
@@ -178,7 +194,8 @@ def patch(
     found = find_holes(raw.points, raw.faces)
     if numbers is not None and (unknown := sorted(set(numbers) - {hole.number for hole in found.holes})):
         refuse(f"there is no hole {unknown[0]}: {raw.name} has {len(found.holes)}")
-    prior = _Prior(found, fit)
+    needing = [hole for hole in found.holes if not _left(hole, numbers, smaller) and _known(hole, close)]
+    prior = _Prior(found, needing, fit)
     closed: list[ClosedHole] = []
     for count, hole in enumerate(found.holes):
         on_progress(count / max(len(found.holes), 1), f"hole {hole.number}")
@@ -222,6 +239,12 @@ def _left(hole: Hole, numbers: Sequence[int] | None, smaller: float | None) -> s
     return ""
 
 
+def _known(hole: Hole, close: Close) -> bool:
+    """Whether a fit or a counterpart may know more of a hole than its surroundings say."""
+    wanted = close is Close.MODEL or (close is Close.AUTO and hole.tangent < RUNS_ON)
+    return wanted and hole.share >= SMALLEST
+
+
 def _nothing(hole: Hole, why: str) -> ClosedHole:
     """A hole that is left; ``why`` "-" where nobody asked for it."""
     return ClosedHole(hole, None, why.removeprefix("-"), np.zeros((0, 3)), np.zeros((0, 3), np.int64))
@@ -261,8 +284,7 @@ def _ways(fill: HoleFill, hole: Hole, close: Close, prior: _Prior) -> Iterator[t
         yield FillWay.FLAT, fill
         return
     smooth = fill.smooth()
-    knows = hole.share >= SMALLEST and (hole.tangent < RUNS_ON or close is Close.MODEL)
-    if close in (Close.MODEL, Close.AUTO) and knows and prior.surface is not None:
+    if _known(hole, close) and prior.surface is not None:
         yield from _drawn(smooth, hole, prior)
     yield FillWay.SMOOTH, smooth
     yield FillWay.FLAT, fill
