@@ -70,7 +70,7 @@ class MirrorSource:
     @classmethod
     def of(cls, found: MeshHoles, holes: Sequence[Hole], planes: Sequence[Plane]) -> MirrorSource:
         """holes: those that will be asked for."""
-        mesh, tree = found.mesh, KDTree(found.mesh.vertices)
+        mesh, tree = found.mesh, found.tree
         border, used = np.zeros((2, len(mesh.vertices)), bool)
         for hole in found.holes:
             border[hole.places] = True

@@ -75,6 +75,16 @@ class HoleFill:
     def moved(self, vertices: NDArray) -> HoleFill:
         return replace(self, vertices=vertices)
 
+    def plain(self) -> HoleFill | None:
+        """The triangles of least weight alone, without new vertices; None where one of their edges is there already."""
+        held = self.vertices[~self.free]
+        normals = vertex_normals_of(held, self.around)[self.loop]
+        faces = triangulate_loop(held[self.loop], normals)
+        known = edge_keys(*_joined_pairs(self.around, self.loop, len(held)).T)
+        if np.isin(edge_keys(*inner_edges(faces)[0].T), known).any():
+            return None
+        return HoleFill(held, self.around, self.loop[faces], self.loop, np.zeros(len(held), bool))
+
     def membrane(self) -> HoleFill:
         """On the surface of least area, nearly: it meets the surroundings without a gap."""
         vertices = self.vertices
@@ -108,6 +118,13 @@ class HoleFill:
         offset = harmonic(self.vertices, self.every_face, self.free, total)
         misfit = float(np.sqrt((total[self.loop] ** 2).sum(axis=1).mean()))
         return self.vertices + total - offset, known & self.free, misfit
+
+    def apart(self, surface: SurfaceNear, radius: float) -> float:
+        """Root mean square distance of the new vertices from a surface, without its offset at the loop; those that have
+        no place there count as ``radius`` away, as that of the hole, world units."""
+        targets, known, _ = self.targets(surface, radius)
+        square = ((targets - self.vertices) ** 2).sum(axis=1)
+        return float(np.sqrt(np.where(known, square, radius**2)[self.free].mean())) if self.free.any() else 0.0
 
     def drawn(self, targets: NDArray, stiffness: NDArray) -> HoleFill:
         """The plate drawn to targets (n, 3); stiffness: (n,), the size of details that it smooths away, world units,
