@@ -35,6 +35,9 @@ RUNS_ON = 0.97
 """Tangent score above which a plate alone is taken."""
 SMALLEST = 0.02
 """Radius, in longest sides, below which neither the fit nor a counterpart knows more than the plate: two voxels."""
+TOLERATED = 0.03
+"""Folded edges and cut faces for each new face up to which a better fill is preferred to a plainer one, where none is
+free of them."""
 MOST_GROWTH = 6
 GROWS = 1.1
 """A fill that is larger by this factor once it was drawn to a surface is refined and drawn again, up to MOST_GROWTH
@@ -196,17 +199,14 @@ def _closed(hole: Hole, found: MeshHoles, close: Close, prior: _Prior) -> Closed
         return _nothing(hole, f"Hole {hole.number} is left open: its border runs through a vertex twice.")
     way, said = FillWay.FACES, []
     if fill.free.any():
-        faults = (np.inf, np.inf)
-        made = fill
+        tried: list[tuple[FillWay, HoleFill, tuple[int, int]]] = []
         for name, other in _ways(fill, hole, close, prior):
             other = other.unfolded()
-            found_here = other.folds(), _crossings(other, hole, found)
-            if found_here < faults:
-                way, made, faults = name, other, found_here
-            if not any(found_here):
+            tried.append((name, other, (other.folds(), _crossings(other, hole, found))))
+            if not any(tried[-1][2]):
                 break
+        way, fill, faults = min(tried, key=lambda one: _rank(one[1], one[2]))
         said = _said(hole, way, faults, close)
-        fill = made
     said += _islands(fill, hole, found)
     held = len(fill.vertices) - int(fill.free.sum())
     # the loop's vertices are the mesh's own, whatever stands for them in the welded mesh
@@ -283,7 +283,14 @@ def _crossings(fill: HoleFill, hole: Hole, found: MeshHoles) -> int:
     return int(crossed(mesh.vertices[mesh.faces[near]], new).sum())
 
 
-def _said(hole: Hole, way: FillWay, faults: tuple[float, float], close: Close) -> list[str]:
+def _rank(fill: HoleFill, faults: tuple[int, int]) -> float:
+    """0 for a fill without faults. Rims of thin walls fold whatever closes them: then some are as good as none at all,
+    and of equals the first is taken."""
+    share = sum(faults) / len(fill.faces)
+    return 0.0 if not share else TOLERATED if share <= TOLERATED and fill.free.any() else share + TOLERATED
+
+
+def _said(hole: Hole, way: FillWay, faults: tuple[int, int], close: Close) -> list[str]:
     """What is to be said of a fill with so many folded edges and so many faces that it cuts."""
     said, closed = [], f"Hole {hole.number} is closed, but its fill"
     if faults[0]:

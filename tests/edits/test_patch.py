@@ -203,6 +203,48 @@ def test_uvs_run_on_from_the_border_and_no_face_crosses_a_seam() -> None:
     assert (face_sources(raw.points, made) < len(raw.faces)).all()
 
 
+def test_a_named_hole_is_closed_whatever_its_size() -> None:
+    raw = ball_with_holes()
+    assert set(patched(raw, Close.FLAT, numbers=[1], smaller=1e-6).of_hole) == {1}
+
+
+def test_a_fit_that_is_elsewhere_at_the_border_is_not_followed() -> None:
+    """Of half the size it is nowhere near the surface that it should continue."""
+    raw = ball_with_holes()
+    used = MeshEngine(ball=trimesh.creation.icosphere(5, 0.5))
+    made = patch_mesh(used, raw, Close.MODEL, ignore)
+    assert used.fits == 1 and made.closed[0].way is FillWay.SMOOTH
+    assert np.abs(np.linalg.norm(made.vertices, axis=1) - 1).max() < 3e-3
+
+
+def test_a_fill_that_would_cut_the_mesh_is_replaced_and_what_still_cuts_is_said() -> None:
+    """A hole in a ball, and a spike across it: below the bulge of a smooth fill, and beyond a flat one."""
+    raw = ball_with_holes(4)
+    top = raw.points[patched(raw, numbers=[]).found.holes[0].loop]
+    height, radius = float(top[:, 2].mean()), float(np.linalg.norm(top[:, :2], axis=1).mean())
+    between = height + 0.8 * (1 - height)
+
+    def with_bar(z: float, low: float) -> RawScan:
+        width = 0.3 * radius
+        bar = [[-width, 0, z], [width, 0, z], [width, 0.05, low], [-width, 0.05, low]]
+        count = len(raw.points)
+        faces = np.array([[0, 1, 2], [0, 2, 3]]) + count
+        return RawScan(np.concatenate([raw.points, bar]), np.concatenate([raw.faces, faces]), name="ball")
+
+    across = patched(with_bar(1.2, between), Close.AUTO, numbers=[1])
+    assert not across.warnings or "cuts" not in across.warnings[0]
+    cut = patched(with_bar(1.2, 0.5), Close.SMOOTH, numbers=[1])
+    assert [said for said in cut.warnings if "cuts through" in said]
+
+
+def test_an_island_in_a_hole_is_said() -> None:
+    mesh = trimesh.creation.icosphere(4)
+    x, y, z = mesh.triangles_center.T
+    raw = RawScan(np.asarray(mesh.vertices), np.asarray(mesh.faces)[(z < 0.8) | (z > 0.97)], name="ball")
+    made = patched(raw, Close.SMOOTH)
+    assert set(made.of_hole) == {1} and [said for said in made.warnings if "piece of mesh inside" in said]
+
+
 def test_points_without_faces_are_refused() -> None:
     with pytest.raises(OmomiError) as refused:
         patched(RawScan(np.zeros((5, 3)), name="points"))
