@@ -36,8 +36,7 @@ RUNS_ON = 0.97
 SMALLEST = 0.02
 """Radius, in longest sides, below which neither the fit nor a counterpart knows more than the plate: two voxels."""
 TOLERATED = 0.03
-"""Folded edges and cut faces for each new face up to which a better fill is preferred to a plainer one, where none is
-free of them."""
+"""Folded edges for each new face up to which a better fill is preferred to a plainer one, where all of them fold."""
 MOST_GROWTH = 6
 GROWS = 1.1
 """A fill that is larger by this factor once it was drawn to a surface is refined and drawn again, up to MOST_GROWTH
@@ -199,14 +198,14 @@ def _closed(hole: Hole, found: MeshHoles, close: Close, prior: _Prior) -> Closed
         return _nothing(hole, f"Hole {hole.number} is left open: its border runs through a vertex twice.")
     way, said = FillWay.FACES, []
     if fill.free.any():
-        tried: list[tuple[FillWay, HoleFill, tuple[int, int]]] = []
+        tried: list[tuple[FillWay, HoleFill, int]] = []
         for name, other in _ways(fill, hole, close, prior):
             other = other.unfolded()
-            tried.append((name, other, (other.folds(), _crossings(other, hole, found))))
-            if not any(tried[-1][2]):
+            tried.append((name, other, other.folds()))
+            if not tried[-1][2]:
                 break
-        way, fill, faults = min(tried, key=lambda one: _rank(one[1], one[2]))
-        said = _said(hole, way, faults, close)
+        way, fill, folds = min(tried, key=lambda one: _rank(one[1], one[2]))
+        said = _said(hole, way, folds, _crossings(fill, hole, found), close)
     said += _islands(fill, hole, found)
     held = len(fill.vertices) - int(fill.free.sum())
     # the loop's vertices are the mesh's own, whatever stands for them in the welded mesh
@@ -283,23 +282,23 @@ def _crossings(fill: HoleFill, hole: Hole, found: MeshHoles) -> int:
     return int(crossed(mesh.vertices[mesh.faces[near]], new).sum())
 
 
-def _rank(fill: HoleFill, faults: tuple[int, int]) -> float:
-    """0 for a fill without faults. Rims of thin walls fold whatever closes them: then some are as good as none at all,
+def _rank(fill: HoleFill, folds: int) -> float:
+    """0 for a fill without folds. Rims of thin walls fold whatever closes them: then some are as good as none at all,
     and of equals the first is taken."""
-    share = sum(faults) / len(fill.faces)
+    share = folds / len(fill.faces)
     return 0.0 if not share else TOLERATED if share <= TOLERATED and fill.free.any() else share + TOLERATED
 
 
-def _said(hole: Hole, way: FillWay, faults: tuple[int, int], close: Close) -> list[str]:
-    """What is to be said of a fill with so many folded edges and so many faces that it cuts."""
+def _said(hole: Hole, way: FillWay, folds: int, cut: int, close: Close) -> list[str]:
+    """What is to be said of a fill with so many folded edges that cuts so many faces."""
     said, closed = [], f"Hole {hole.number} is closed, but its fill"
-    if faults[0]:
-        said.append(f"{closed} folds back on itself or the mesh at {faults[0]} edges.")
-    if faults[1]:
-        said.append(f"{closed} cuts through {faults[1]} faces of the mesh.")
+    if folds:
+        said.append(f"{closed} folds back on itself or the mesh at {folds} edges.")
+    if cut:
+        said.append(f"{closed} cuts through {cut} faces of the mesh.")
     wanted = {Close.FLAT: FillWay.FLAT, Close.SMOOTH: FillWay.SMOOTH}.get(close)
     if wanted is not None and way != wanted:
-        said.append(f"Hole {hole.number} is closed {_HOW[way]}: a {wanted} fill would fold or cut the mesh.")
+        said.append(f"Hole {hole.number} is closed {_HOW[way]}: a {wanted} fill would fold.")
     return said
 
 

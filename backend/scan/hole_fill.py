@@ -26,7 +26,7 @@ NEAR = 8
 
 FOLDED = -0.87
 """Cosine between the normals of two faces, about 150 degrees apart, from which on one lies back on the other."""
-UNFOLD_STEPS = 8
+UNFOLD_STEPS, UNFOLD_RINGS = 8, (1, 2, 4, 8)
 STEPS = 3
 """Of a fill towards a surface; each looks along its normals anew."""
 
@@ -153,7 +153,8 @@ class HoleFill:
         return HoleFill(vertices, self.around, number[faces], self.loop, free)
 
     def unfolded(self) -> HoleFill:
-        """With edges flipped, and vertices beside folds moved between those around."""
+        """With edges flipped, vertices beside folds moved between those around, and what is left of folds replaced by a
+        membrane some rings wide."""
         held, fill = len(self.vertices) - int(self.free.sum()), self
         known = _joined_pairs(self.around, np.arange(held), held).astype(np.int64)
         for _ in range(UNFOLD_STEPS):
@@ -168,7 +169,18 @@ class HoleFill:
             every = np.concatenate([fill.around, faces])
             vertices = np.where((loose & fill.free)[:, None], relaxed(fill.vertices, every), fill.vertices)
             fill = replace(fill, vertices=vertices, faces=faces)
-        return fill if fill.folds() < self.folds() else self
+        fill = fill if fill.folds() < self.folds() else self
+        for rings in UNFOLD_RINGS:
+            loose = np.zeros(len(fill.vertices), bool)
+            loose[fill._folded_edges()] = True
+            if not loose.any():
+                break
+            for _ in range(rings):
+                loose[fill.faces[loose[fill.faces].any(axis=1)]] = True
+            loose &= fill.free
+            flatter = fill.moved(harmonic(fill.vertices, fill.every_face, loose, fill.vertices))
+            fill = flatter if flatter.folds() < fill.folds() else fill
+        return fill
 
     def folds(self) -> int:
         """How many edges, at the loop too, have a new face that lies back on its neighbour."""

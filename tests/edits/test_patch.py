@@ -19,6 +19,7 @@ from backend.geometry.normals import face_normals
 from backend.geometry.topology import edge_report
 from backend.geometry.triangulation import smallest_angles
 from backend.protocol.requests import Close
+from backend.scan.hole_fill import HoleFill
 from tests.fakes import MeshEngine
 from tests.scan.test_holes import mug
 
@@ -217,29 +218,37 @@ def test_a_fit_that_is_elsewhere_at_the_border_is_not_followed() -> None:
     assert np.abs(np.linalg.norm(made.vertices, axis=1) - 1).max() < 3e-3
 
 
-def test_a_fill_that_would_cut_the_mesh_is_replaced_and_what_still_cuts_is_said() -> None:
-    """A hole in a ball, and a spike across it: below the bulge of a smooth fill, and beyond a flat one."""
+def test_a_fill_that_cuts_the_mesh_is_said() -> None:
+    """A plate stands across the hole: through the smooth fill, or above it."""
     raw = ball_with_holes(4)
-    top = raw.points[patched(raw, numbers=[]).found.holes[0].loop]
-    height, radius = float(top[:, 2].mean()), float(np.linalg.norm(top[:, :2], axis=1).mean())
-    between = height + 0.8 * (1 - height)
+    count = len(raw.points)
 
-    def with_bar(z: float, low: float) -> RawScan:
-        width = 0.3 * radius
-        bar = [[-width, 0, z], [width, 0, z], [width, 0.05, low], [-width, 0.05, low]]
-        count = len(raw.points)
+    def with_plate(low: float) -> RawScan:
+        plate = [[-0.1, 0.01, 1.2], [0.1, 0.012, 1.2], [0.1, 0.05, low], [-0.1, 0.055, low]]
         faces = np.array([[0, 1, 2], [0, 2, 3]]) + count
-        return RawScan(np.concatenate([raw.points, bar]), np.concatenate([raw.faces, faces]), name="ball")
+        return RawScan(np.concatenate([raw.points, plate]), np.concatenate([raw.faces, faces]), name="ball")
 
-    across = patched(with_bar(1.2, between), Close.AUTO, numbers=[1])
-    assert not across.warnings or "cuts" not in across.warnings[0]
-    cut = patched(with_bar(1.2, 0.5), Close.SMOOTH, numbers=[1])
-    assert [said for said in cut.warnings if "cuts through" in said]
+    for low, cuts in ((0.5, True), (1.05, False)):
+        warnings = patched(with_plate(low), Close.SMOOTH, numbers=[1]).warnings
+        assert any("cuts through" in said for said in warnings) == cuts
+
+
+def test_folds_in_a_fill_are_taken_out_where_they_are() -> None:
+    raw = ball_with_holes()
+    found = patched(raw, numbers=[]).found
+    smooth = HoleFill.of(found, found.holes[0]).smooth()
+    vertices = smooth.vertices.copy()
+    # a vertex pulled far over its neighbours
+    far = np.flatnonzero(smooth.free)[np.argmax(smooth.vertices[smooth.free][:, 2])]
+    vertices[far] += [0.15, 0, 0]
+    folded = smooth.moved(vertices)
+    assert folded.folds() and not folded.unfolded().folds()
+    assert np.median(np.linalg.norm(folded.unfolded().vertices - smooth.vertices, axis=1)) < 1e-9
 
 
 def test_an_island_in_a_hole_is_said() -> None:
     mesh = trimesh.creation.icosphere(4)
-    x, y, z = mesh.triangles_center.T
+    z = mesh.triangles_center[:, 2]
     raw = RawScan(np.asarray(mesh.vertices), np.asarray(mesh.faces)[(z < 0.8) | (z > 0.97)], name="ball")
     made = patched(raw, Close.SMOOTH)
     assert set(made.of_hole) == {1} and [said for said in made.warnings if "piece of mesh inside" in said]
