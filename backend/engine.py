@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Protocol
 from .errors import ErrorCode, OmomiError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from .edits.fitted_scan import FittedScan, OnProgress
     from .edits.patch import Patch
     from .field.completion_prior import CompletionPrior
     from .field.fit import Fit, FittedMesh
     from .field.onnx_model import CancelToken, Model
+    from .field.recursion import Within
     from .formats.raw_scan import RawScan
     from .protocol.fit_options import FitOptions
     from .protocol.requests import Close
@@ -64,11 +68,13 @@ class Engine(Protocol):
         on_progress: OnProgress,
         cancel: CancelToken,
         completion: CompletionPrior | None = None,
+        within: Within | None = None,
     ) -> Fit:
         """Fit one scan, which is prepared first where it is raw.
 
-        completion: surface where nothing was measured, in place of the scan's own symmetry. Callbacks may raise
-        OmomiError(CANCELLED), which passes through. Raises OmomiError.
+        completion: surface where nothing was measured, in place of the scan's own symmetry. within: as of `field.fit`;
+        then the symmetry completes nothing. Callbacks may raise OmomiError(CANCELLED), which passes through. Raises
+        OmomiError.
         """
         ...
 
@@ -118,11 +124,14 @@ class OnnxEngine:
         on_progress: OnProgress,
         cancel: CancelToken,
         completion: CompletionPrior | None = None,
+        within: Within | None = None,
     ) -> Fit:
         from .field.fit import fit
         from .prior.symmetry_completion import fit_with_symmetry
 
-        make = fit_with_symmetry if completion is None else partial(fit, completion=completion)
+        make = fit_with_symmetry
+        if completion is not None or within is not None:
+            make = partial(fit, completion=completion, within=within)
         return make(raw, self.model, options, on_frame=on_frame, on_progress=on_progress, cancel=cancel)
 
 
@@ -173,11 +182,20 @@ def patch_mesh(
     cancel: CancelToken | None = None,
 ) -> Patch:
     """Close holes of a mesh, see `edits.patch.patch`; it is fitted only where a hole needs it."""
+    import numpy as np
+    from scipy.spatial import KDTree
+
     from .edits.patch import patch
     from .protocol.fit_options import FitOptions
 
-    def fit() -> tuple[PreparedScan, Fit]:
+    def fit(places: NDArray, reach: float) -> tuple[PreparedScan, Fit]:
         scan = engine.prepare(raw)
-        return scan, engine.fit(scan, FitOptions(), lambda mesh: None, on_progress, cancel or engine.token())
+        tree = KDTree(scan.frame.to_canonical(places))
+
+        def within(centres: NDArray, radius: float) -> NDArray[np.bool_]:
+            return np.isfinite(tree.query(centres, distance_upper_bound=reach * scan.frame.scale + radius)[0])
+
+        listening = lambda mesh: None, on_progress, cancel or engine.token()
+        return scan, engine.fit(scan, FitOptions(), *listening, within=within)
 
     return patch(raw, fit, numbers=numbers, smaller=smaller, close=close, on_progress=on_progress)

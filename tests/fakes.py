@@ -59,6 +59,7 @@ class MeshEngine:
         on_progress: Callable[[float, str], None],
         cancel: CancelToken,
         completion: CompletionPrior | None = None,
+        within: Any = None,
     ) -> Fit:
         scan = raw if isinstance(raw, PreparedScan) else prepare(raw)
         self.fits, self.options = self.fits + 1, options

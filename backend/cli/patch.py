@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..formats.files import MESH_SUFFIXES
 from ..protocol.requests import Close
 from .arguments import LARGEST, MakeEngine, integer, progress, real, report
 from .output import disk_errors
+from .paths import spare_inputs
 
 MOST_HOLES = 1_000_000
 
@@ -36,14 +35,17 @@ def _numbers(text: str) -> list[int] | None:
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
+    from ..edits.patch_values import addition
     from ..engine import patch_mesh
-    from ..formats.mesh_files import check_output, load_scan, save_mesh
+    from ..formats.files import offset_path
+    from ..formats.mesh_files import check_output, load_scan, save_appended
 
     output, look = arguments.output, arguments.list
     if not look and (output is None or output.suffix.lower() not in MESH_SUFFIXES):
         arguments.misuse(f"OUT must end in one of {', '.join(MESH_SUFFIXES)}")
     if not look:
         check_output(output)
+        spare_inputs([output, offset_path(output)], [arguments.mesh])
     with disk_errors(), progress(arguments.mesh.name) as line:
         raw = load_scan(arguments.mesh)
         engine = make_engine(arguments.device, arguments.threads)
@@ -51,13 +53,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         made = patch_mesh(engine, raw, arguments.close, line.show, **chosen)
         summary = made.summary()
         if not look:
-            assert raw.faces is not None
-            sigma = raw.sigma
-            if sigma is not None:
-                # nobody measured there
-                sigma = np.concatenate([sigma, np.full(len(made.vertices), np.nan, np.float32)])
-            points = np.concatenate([raw.points, made.vertices])
-            save_mesh(output, points, np.concatenate([raw.faces, made.faces]), sigma)
+            summary["notes"] = save_appended(output, arguments.mesh, raw, addition(raw, made))
             summary["output"] = str(output)
     rows: list[dict[str, Any]] = summary["holes"]  # type: ignore[assignment]
     if look:

@@ -9,43 +9,40 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError, refuse
-from ..field.fit import Fit
 from ..formats.raw_scan import RawScan
-from ..prior.counterpart import Counterpart, MirrorSource, Plane
-from ..prior.symmetry import SymmetryScorer, mirror_planes
+from ..geometry.crossings import crossed
+from ..prior.counterpart import Counterpart, MirrorSource
+from ..prior.fitted_surface import FitAround, FittedSurface
 from ..protocol.requests import Close
-from ..scan.hole_fill import HoleFill, vertex_normals_of
-from ..scan.holes import Hole, MeshHoles, find_holes
-from ..scan.prepare import PreparedScan
+from ..scan.hole_fill import HoleFill, SurfaceNear
+from ..scan.holes import OUTER, Hole, MeshHoles, find_holes
 
-STIFFNESS = ((0.1, 0.05), (0.35, 0.1), (0.6, 0.2), (0.8, 0.25), (0.9, 0.6), (0.97, 2.0))
+STIFFNESS = ((0.1, 0.025), (0.35, 0.05), (0.6, 0.2), (0.8, 0.25), (0.9, 0.6), (0.97, 2.0))
 """Tangent score of a hole, and the size of details of the fit that its plate smooths away, in radii. Chosen on 257
 holes cut out of the validation scans: the fit wins where the surface turns, the plate where it runs straight on."""
 STIFFNESS_OF_MIRROR = 0.05
 """The same for a counterpart, which has the scan's own detail."""
 MOST_MISFIT = 0.12
-"""Offset of a counterpart at the loop, in radii, above which it is not believed."""
+"""Offset of a counterpart or of the fit at the loop, in radii, above which it is not believed."""
 RUNS_ON = 0.97
 """Tangent score above which a plate alone is taken."""
 SMALLEST = 0.02
 """Radius, in longest sides, below which neither the fit nor a counterpart knows more than the plate: two voxels."""
 TOLERATED = 0.03
-"""Folded edges for each new face up to which a better fill is still preferred to a plainer one."""
+"""Folded edges for each new face up to which a better fill is preferred to a plainer one, where all of them fold."""
 MOST_GROWTH = 6
 GROWS = 1.1
 """A fill that is larger by this factor once it was drawn to a surface is refined and drawn again, up to MOST_GROWTH
-times."""
-NEIGHBOURS = 12
-"""Vertices of the fit that say where its surface is."""
-FACING = 0.3
-"""Least cosine between a fill's normal and that of the fit beside it: thin walls have two sides."""
+times, as long as it comes nearer to that surface."""
+ISLAND = 0.5
+"""Of an island's vertices at least this share lie as near to a fill as its own radius."""
 
 
 class FillWay(StrEnum):
@@ -92,59 +89,19 @@ class Patch:
         return {"holes": rows, **counts, "warnings": list(self.warnings)}
 
 
-class _FittedSurface:
-    """The fit of the whole mesh, as a surface that a fill can be drawn to, and its mirror planes."""
-
-    def __init__(self, scan: PreparedScan, fit: Fit) -> None:
-        self._scan, self._fit = scan, fit
-        self._vertices = np.asarray(fit.mesh.vertices, np.float64)
-        self._normals = vertex_normals_of(self._vertices, np.asarray(fit.mesh.faces, np.int64))
-        self._tree = KDTree(self._vertices)
-
-    def planes(self) -> list[Plane]:
-        """In world units, best first; none where the fit has no field."""
-        if self._fit.field is None:
-            return []
-        found = mirror_planes(self._scan.points, self._scan.normals, SymmetryScorer(self._fit.field.levels[0]))
-        planes = []
-        for mirror in found:
-            normal = np.asarray(mirror.normal, np.float64)
-            normal /= np.linalg.norm(normal)
-            at = self._scan.frame.to_world(normal[None] * mirror.offset)[0]
-            planes.append(Plane(normal, float(normal @ at), mirror.agree))
-        return planes
-
-    def moves(self, points: NDArray, normals: NDArray, reach: float) -> tuple[NDArray, NDArray[np.bool_]]:
-        """As of `scan.hole_fill.SurfaceNear`: to the tangent planes of the nearest vertices that face alike."""
-        most = min(NEIGHBOURS, len(self._vertices))
-        distance, near = self._tree.query(points, k=most, distance_upper_bound=reach)
-        distance, near = distance.reshape(-1, most), near.reshape(-1, most)
-        known = np.isfinite(distance)
-        if not known.any():
-            return np.zeros_like(points), np.zeros(len(points), bool)
-        near = np.where(known, near, 0)
-        across = self._normals[near]
-        alike = known & (np.einsum("nka,na->nk", across, normals) > FACING)
-        off = np.einsum("nka,nka->nk", self._vertices[near] - points[:, None], across)
-        width = float(np.median(distance[known])) + 1e-300
-        weight = np.where(alike, np.exp(-((np.where(known, distance, 0) / width) ** 2)), 0)
-        total = weight.sum(axis=1)
-        move = np.einsum("nk,nk,nka->na", weight, off, across) / np.maximum(total, 1e-300)[:, None]
-        return move, total > 0
-
-
 @dataclass
 class _Prior:
-    """What is known beyond the surroundings of a hole; made when it is first asked for."""
+    """What is known beyond the surroundings of the holes that are closed; made when it is first asked for."""
 
     found: MeshHoles
-    fit: Callable[[], tuple[PreparedScan, Fit]]
+    holes: Sequence[Hole]
+    fit: FitAround
     why_not: str = ""  # a sentence where the mesh cannot be fitted
 
     @cached_property
-    def surface(self) -> _FittedSurface | None:
+    def surface(self) -> FittedSurface | None:
         try:
-            return _FittedSurface(*self.fit())
+            return FittedSurface(self.found, self.holes, self.fit)
         except OmomiError as error:
             if error.code in (ErrorCode.CANCELLED, ErrorCode.MODEL_MISSING, ErrorCode.DEVICE_UNAVAILABLE):
                 raise
@@ -154,12 +111,12 @@ class _Prior:
     @cached_property
     def mirror(self) -> MirrorSource | None:
         planes = [] if self.surface is None else self.surface.planes()
-        return MirrorSource.of(self.found, planes) if planes else None
+        return MirrorSource.of(self.found, self.holes, planes) if planes else None
 
 
 def patch(
     raw: RawScan,
-    fit: Callable[[], tuple[PreparedScan, Fit]],
+    fit: FitAround,
     *,
     numbers: Sequence[int] | None = None,
     smaller: float | None = None,
@@ -168,8 +125,9 @@ def patch(
 ) -> Patch:
     """Close holes of a triangle mesh.
 
-    fit: fits the whole mesh; called only where a hole needs it. numbers: of the holes, openings too if they are named;
-    None for all holes. smaller: only those of a smaller radius, world units. Raises OmomiError: NOT_A_MESH for points
+    fit: called only where a hole needs it, and once. numbers: of the holes, openings too if they are named;
+    None for all holes. smaller: of those that are not named only these of a smaller
+    radius, world units. Raises OmomiError: NOT_A_MESH for points
     without faces, BAD_OPTION for a number that no hole has, and those of ``fit`` where there is no model.
     """
     if raw.faces is None or not len(raw.faces):
@@ -178,7 +136,8 @@ def patch(
     found = find_holes(raw.points, raw.faces)
     if numbers is not None and (unknown := sorted(set(numbers) - {hole.number for hole in found.holes})):
         refuse(f"there is no hole {unknown[0]}: {raw.name} has {len(found.holes)}")
-    prior = _Prior(found, fit)
+    needing = [hole for hole in found.holes if not _left(hole, numbers, smaller) and _known(hole, close)]
+    prior = _Prior(found, needing, fit)
     closed: list[ClosedHole] = []
     for count, hole in enumerate(found.holes):
         on_progress(count / max(len(found.holes), 1), f"hole {hole.number}")
@@ -213,13 +172,19 @@ def patch(
 def _left(hole: Hole, numbers: Sequence[int] | None, smaller: float | None) -> str:
     """A sentence why a hole is left open, or ""."""
     if numbers is not None:
-        if hole.number not in numbers:
-            return "-"
-    elif not hole.is_hole:
+        # what is named is wanted, whatever it is
+        return "" if hole.number in numbers else "-"
+    if not hole.is_hole:
         return f"Opening {hole.number} is left open: {hole.why}."
     if smaller is not None and hole.radius >= smaller:
         return f"Hole {hole.number} is left open: its radius is {hole.radius:.3g}."
     return ""
+
+
+def _known(hole: Hole, close: Close) -> bool:
+    """Whether a fit or a counterpart may know more of a hole than its surroundings say."""
+    wanted = close is Close.MODEL or (close is Close.AUTO and hole.tangent < RUNS_ON)
+    return wanted and hole.share >= SMALLEST
 
 
 def _nothing(hole: Hole, why: str) -> ClosedHole:
@@ -231,41 +196,35 @@ def _closed(hole: Hole, found: MeshHoles, close: Close, prior: _Prior) -> Closed
     fill = HoleFill.of(found, hole)
     if len(np.unique(hole.loop)) < len(hole.loop):
         return _nothing(hole, f"Hole {hole.number} is left open: its border runs through a vertex twice.")
-    held = len(fill.vertices) - int(fill.free.sum())
-    way, said = FillWay.FACES, ""
+    way, said = FillWay.FACES, []
     if fill.free.any():
-        made, fewest = fill, np.inf
+        tried: list[tuple[FillWay, HoleFill, int]] = []
         for name, other in _ways(fill, hole, close, prior):
             other = other.unfolded()
-            folds = other.folds()
-            if folds < fewest:
-                way, made, fewest = name, other, folds
-            if folds <= TOLERATED * len(other.faces):
+            tried.append((name, other, other.folds()))
+            if not tried[-1][2]:
                 break
-        if fewest:
-            said = f"Hole {hole.number} is closed, but its fill folds back on itself or the mesh at {fewest} edges."
-        wanted = {Close.FLAT: FillWay.FLAT, Close.SMOOTH: FillWay.SMOOTH}.get(close)
-        if wanted is not None and way != wanted:
-            said = said or f"Hole {hole.number} is closed {way}: a {wanted} fill would fold."
-        fill = made
+        way, fill, folds = min(tried, key=lambda one: _rank(one[1], one[2]))
+        said = _said(hole, way, folds, _crossings(fill, hole, found), close)
+    said += _islands(fill, hole, found)
+    held = len(fill.vertices) - int(fill.free.sum())
     # the loop's vertices are the mesh's own, whatever stands for them in the welded mesh
     number = np.full(len(fill.vertices), -1)
     number[fill.loop] = hole.loop
     number[held:] = len(found.mesh.place) + np.arange(len(fill.vertices) - held)
-    return ClosedHole(hole, way, said, fill.vertices[held:], number[fill.faces])
+    return ClosedHole(hole, way, " ".join(said), fill.vertices[held:], number[fill.faces])
 
 
 def _ways(fill: HoleFill, hole: Hole, close: Close, prior: _Prior) -> Iterator[tuple[FillWay, HoleFill]]:
     """Fills of a hole, the best first, each made when the one before it folds."""
-    if close is Close.FLAT:
-        yield FillWay.FLAT, fill
-        return
-    smooth = fill.smooth()
-    knows = hole.share >= SMALLEST and (hole.tangent < RUNS_ON or close is Close.MODEL)
-    if close in (Close.MODEL, Close.AUTO) and knows and prior.surface is not None:
-        yield from _drawn(smooth, hole, prior)
-    yield FillWay.SMOOTH, smooth
+    if close is not Close.FLAT:
+        smooth = fill.smooth()
+        if _known(hole, close) and prior.surface is not None:
+            yield from _drawn(smooth, hole, prior)
+        yield FillWay.SMOOTH, smooth
     yield FillWay.FLAT, fill
+    if (plain := fill.plain()) is not None:
+        yield FillWay.FACES, plain
 
 
 def _drawn(smooth: HoleFill, hole: Hole, prior: _Prior) -> Iterator[tuple[FillWay, HoleFill]]:
@@ -274,8 +233,13 @@ def _drawn(smooth: HoleFill, hole: Hole, prior: _Prior) -> Iterator[tuple[FillWa
     if counterpart is not None:
         _, there, misfit = smooth.targets(counterpart, hole.radius)
         if misfit <= MOST_MISFIT * hole.radius and there.any():
-            yield FillWay.MIRROR, _grown(smooth, lambda fill: _towards(fill, hole, prior, counterpart))
-    yield FillWay.MODEL, _grown(smooth, lambda fill: _towards(fill, hole, prior, None))
+            step = partial(_towards, hole=hole, prior=prior, counterpart=counterpart)
+            yield FillWay.MIRROR, _grown(smooth, counterpart, hole.radius, step)
+    assert prior.surface is not None
+    _, known, misfit = smooth.targets(prior.surface, hole.radius)
+    if misfit <= MOST_MISFIT * hole.radius and known.any():
+        step = partial(_towards, hole=hole, prior=prior, counterpart=None)
+        yield FillWay.MODEL, _grown(smooth, prior.surface, hole.radius, step)
 
 
 def _towards(fill: HoleFill, hole: Hole, prior: _Prior, counterpart: Counterpart | None) -> HoleFill:
@@ -291,12 +255,67 @@ def _towards(fill: HoleFill, hole: Hole, prior: _Prior, counterpart: Counterpart
     return fill.drawn(targets, stiff)
 
 
-def _grown(fill: HoleFill, step: Callable[[HoleFill], HoleFill]) -> HoleFill:
-    """A fill drawn to a surface; as long as it grows much, it is refined and drawn on, as where a limb is missing."""
+def _grown(fill: HoleFill, surface: SurfaceNear, radius: float, step: Callable[[HoleFill], HoleFill]) -> HoleFill:
+    """A fill drawn to a surface; as long as it grows much and comes nearer to the surface, it is refined and drawn on,
+    as where a limb is missing."""
+    apart = fill.apart(surface, radius)
     for _ in range(MOST_GROWTH):
-        before = fill.area()
-        fill = step(fill)
-        if fill.area() < GROWS * before:
+        drawn = step(fill)
+        grows, left = drawn.area() >= GROWS * fill.area(), drawn.apart(surface, radius)
+        if grows and left >= apart:
+            # it wanders off instead
+            return fill
+        fill, apart = drawn, left
+        if not grows:
             break
         fill = fill.remeshed()
     return fill
+
+
+def _crossings(fill: HoleFill, hole: Hole, found: MeshHoles) -> int:
+    """How many faces of the mesh near a fill it cuts through; those at its border do not count."""
+    mesh, new = found.mesh, fill.vertices[fill.faces]
+    middle = new.mean(axis=(0, 1))
+    reach = float(np.linalg.norm(new.reshape(-1, 3) - middle, axis=1).max())
+    near = found.around.rings(np.array(found.tree.query_ball_point(middle, reach), np.int64), 1)
+    near = near[~np.isin(mesh.faces[near], hole.places).any(axis=1)]
+    return int(crossed(mesh.vertices[mesh.faces[near]], new).sum())
+
+
+def _rank(fill: HoleFill, folds: int) -> float:
+    """0 for a fill without folds. Rims of thin walls fold whatever closes them: then some are as good as none at all,
+    and of equals the first is taken."""
+    share = folds / len(fill.faces)
+    return 0.0 if not share else TOLERATED if share <= TOLERATED and fill.free.any() else share + TOLERATED
+
+
+def _said(hole: Hole, way: FillWay, folds: int, cut: int, close: Close) -> list[str]:
+    """What is to be said of a fill with so many folded edges that cuts so many faces."""
+    said, closed = [], f"Hole {hole.number} is closed, but its fill"
+    if folds:
+        said.append(f"{closed} folds back on itself or the mesh at {folds} edges.")
+    if cut:
+        said.append(f"{closed} cuts through {cut} faces of the mesh.")
+    wanted = {Close.FLAT: FillWay.FLAT, Close.SMOOTH: FillWay.SMOOTH}.get(close)
+    if wanted is not None and way != wanted:
+        said.append(f"Hole {hole.number} is closed {_HOW[way]}: a {wanted} fill would fold.")
+    return said
+
+
+_HOW = {FillWay.FLAT: "flat", FillWay.SMOOTH: "smoothly", FillWay.FACES: "without new vertices"}
+
+
+def _islands(fill: HoleFill, hole: Hole, found: MeshHoles) -> list[str]:
+    """A sentence on the pieces of mesh that lie inside a hole: no fill joins them."""
+    others = [one for one in found.holes if one.tangent <= OUTER and one.radius < hole.radius]
+    others = [one for one in others if float(np.linalg.norm(one.centre - hole.centre)) < 2 * hole.radius]
+    if not others:
+        return []
+    tree = KDTree(fill.vertices[fill.faces].mean(axis=1))
+    inside = [
+        str(one.number) for one in others
+        if (tree.query(found.mesh.vertices[one.places])[0] < one.radius).mean() >= ISLAND
+    ]  # fmt: skip
+    if not inside:
+        return []
+    return [f"Hole {hole.number} has a piece of mesh inside it that the fill does not join: loop {', '.join(inside)}."]

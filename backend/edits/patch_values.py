@@ -6,8 +6,38 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from ..formats.addition import Addition
+from ..formats.raw_scan import RawScan
 from ..geometry.membrane import harmonic
+from ..scan.hole_fill import vertex_normals_of
 from .patch import ClosedHole, Patch
+
+
+def addition(raw: RawScan, patch: Patch) -> Addition:
+    """A patch with all that its new faces carry on, for a file or a request."""
+    assert raw.faces is not None
+    points = raw.points
+    near = np.zeros(len(patch.vertices), np.int64)
+    if len(near):
+        loops = np.concatenate([one.hole.loop for one in patch.closed if len(one.vertices)])
+        near = loops[KDTree(points[loops]).query(patch.vertices)[1]]
+    vertices = np.concatenate([points, patch.vertices])
+    # of the surface around the new faces only: normals of the others are not asked for
+    touched = np.zeros(len(vertices), bool)
+    touched[patch.faces] = True
+    around = np.concatenate([raw.faces[touched[raw.faces].any(axis=1)], patch.faces])
+    used, local = np.unique(around, return_inverse=True)
+    normals = np.zeros_like(vertices)
+    normals[used] = vertex_normals_of(vertices[used], local.reshape(-1, 3))
+    return Addition(
+        patch.vertices,
+        patch.faces.astype(np.int64),
+        np.where(touched[:, None], normals, 0),
+        lambda values: vertex_values(points, patch, values),
+        lambda values: corner_values(points, patch, values),
+        near.astype(np.int64),
+        face_sources(points, patch),
+    )
 
 
 def vertex_values(points: NDArray, patch: Patch, values: NDArray) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from .coverage import covered_report, said_of_thinness
 from .isosurface import extract
 from .onnx_model import CancelToken, Model
 from .pieces import LEAST_VOLUME, kept_faces
-from .recursion import ScanEvidence, recursion
+from .recursion import ScanEvidence, Within, recursion
 from .thin_walls import parted
 from .uncertainty import Variation, vertex_sigma
 
@@ -98,13 +98,16 @@ def fit(
     on_frame: Callable[[FittedMesh], None] = ignore,
     on_progress: Callable[[float, str], None] = ignore,
     cancel: CancelToken | None = None,
+    within: Within | None = None,
 ) -> Fit:
     """Closed surface of a scan.
 
     completion: surface where nothing was measured, or a function that is asked for it after level 0, if that is not the
     last one; level 0 is then fitted again. on_frame receives the mesh of each level, the last one with ``final`` set;
     on_progress a share 0 .. 1 and words. The same scan and options give the same bits on one device and number of
-    threads. Raises OmomiError: those of `prepare`, CANCELLED, NO_SURFACE, BAD_OPTION.
+    threads. within: as of `recursion`, the region where the surface is wanted; beyond it the mesh is rough, it comes as
+    one frame, and what it lacks of the scan is not counted. Raises OmomiError: those of `prepare`, CANCELLED,
+    NO_SURFACE, BAD_OPTION.
     """
     options, cancel = options or FitOptions(), cancel or CancelToken()
     started, network_before = time.perf_counter(), model.seconds
@@ -122,7 +125,7 @@ def fit(
     def levels_with(added: CompletionPoints | None) -> Iterator[Level]:
         nonlocal evidence
         evidence = ScanEvidence(points, prepared.normals, noise, options.fill, added, prepared.interior)
-        return recursion(evidence, options.level, model, cancel, on_blocks, variation=variation)
+        return recursion(evidence, options.level, model, cancel, on_blocks, variation=variation, within=within)
 
     evidence: ScanEvidence | None = None
     levels: list[Level] = []
@@ -133,6 +136,8 @@ def fit(
     for level, added in _completed_levels(levels_with, prepared, completion):
         # level 0 may come a second time
         levels[level.number :] = [level]
+        if within is not None and level.number < options.level:
+            continue
         found = scan_surface(levels, prepared, added, model, not options.keep_islands)
         mesh = in_world(found, prepared, level.number, level.number == options.level)
         cancel.raise_if_cancelled()
@@ -146,7 +151,9 @@ def fit(
         raise OmomiError(ErrorCode.NO_SURFACE, f"No surface was found in {prepared.name}. {said}".rstrip())
     if thickened:
         prepared = replace(prepared, report=replace(prepared.report, notes=(*prepared.report.notes, thickened)))
-    report = covered_report(prepared, mesh.level, found.vertices, found.faces, found.gone, found.dropped)
+    report = prepared.report
+    if within is None:
+        report = covered_report(prepared, mesh.level, found.vertices, found.faces, found.gone, found.dropped)
     on_progress(1.0, "done")
     stats = FitStats(
         seconds=time.perf_counter() - started,

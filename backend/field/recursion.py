@@ -49,6 +49,8 @@ BATCH = 8
 
 Inputs = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Of blocks, as the atom takes them: evidence, parent and position."""
+Within = Callable[[np.ndarray, float], np.ndarray]
+"""Whether balls around canonical points (m, 3), of one radius, meet a region: (m,)."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def recursion(
     on_blocks: Callable[[int, int, int], None],
     code: np.ndarray | None = None,
     variation: Variation | None = None,
-    within: Callable[[np.ndarray, float], np.ndarray] | None = None,
+    within: Within | None = None,
 ) -> Iterator[Level]:
     """Fields of levels 0 .. ``deepest``, coarse to fine; fewer where a level has no surface.
 
@@ -120,8 +122,7 @@ def recursion(
     on_blocks: called as (level, blocks done, blocks of the level) after each batch.
     code: f32 (CODE,), of the shape; without it the encoder reads the code from the scan.
     variation: draws another completion than the most likely one.
-    within: whether balls around canonical points (m, 3), of one radius, meet the region that is wanted below level 0;
-    everywhere without.
+    within: the region that is wanted below level 0; everywhere without.
 
     Raises OmomiError(CANCELLED).
     """
@@ -238,7 +239,7 @@ def _position(blocks: np.ndarray, number: int) -> np.ndarray:
 
 
 def _refine(
-    level: Level, points: np.ndarray, within: Callable[[np.ndarray, float], np.ndarray] | None
+    level: Level, points: np.ndarray, within: Within | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The blocks of the next level as their first bricks i32 (b, 3); none where the surface ends.
 

@@ -3,6 +3,7 @@ reason. What is written stands whole or not at all."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -16,19 +17,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ErrorCode, OmomiError
 from ..geometry.surface_attributes import SurfaceAttributes
+from .addition import Addition, appended_arrays, appended_stl
 from .files import (
     MESH_SUFFIXES,
     SCAN_SUFFIXES,
     FormatError,
     offset_path,
     read_bounded,
+    require,
     unreadable,
     whole_file,
     write_whole,
 )
 from .gltf import flattened, read_gltf, write_glb
-from .obj import has_normals, moved_obj, read_obj, write_obj
+from .obj import appended_obj, has_normals, moved_obj, read_obj, write_obj
 from .ply import moved_ply, read_ply, write_ply
+from .ply_addition import appended_ply
 from .point_files import read_e57, read_las, read_off, read_pcd, read_points
 from .raw_scan import RawScan
 
@@ -282,3 +286,49 @@ def save_moved(path: Path, source: Path, scan: RawScan, vertices: NDArray, sigma
         raise unreadable(source.name, flaw) from flaw
     write_whole(path, moved)
     return notes
+
+
+def save_appended(path: Path, source: Path, scan: RawScan, addition: Addition) -> list[str]:
+    """Write a scan with more vertices and faces as the file that it came from: every byte of its vertices and faces, in
+    any polygons, stays, and the new ones follow. Returns sentences, and raises OmomiError, as `save_mesh`.
+
+    source: the scan's file. Files of another suffix, GLB and what no row can be appended to are written anew.
+    """
+    path, source = Path(path), Path(source)
+    check_output(path)
+    suffix = path.suffix.lower()
+    assert scan.faces is not None
+    why = "only PLY, OBJ, binary STL and NPZ files of the same suffix are continued"
+    if suffix == source.suffix.lower() and suffix != ".glb":
+        data = read_bounded(source, LARGEST_FILE)
+        try:
+            longer, notes = _appended(suffix, data, scan, addition)
+        except FormatError as flaw:
+            why = str(flaw)
+        else:
+            write_whole(path, longer)
+            return notes
+    attributes = None if scan.attributes is None else addition.attributes(scan.attributes, len(scan.faces))
+    sigma = scan.sigma
+    if sigma is not None:
+        # nobody measured there
+        sigma = np.concatenate([sigma, np.full(len(addition.vertices), np.nan, np.float32)])
+    vertices = np.concatenate([scan.points, addition.vertices])
+    notes = save_mesh(path, vertices, np.concatenate([scan.faces, addition.faces]), sigma, attributes)
+    lost = "polygons, groups, pictures and whatever Omomi does not read are not kept"
+    return [*scan.notes, *notes, f"{path.name} is written anew, in triangles: {why}; {lost}."]
+
+
+def _appended(suffix: str, data: bytes, scan: RawScan, addition: Addition) -> tuple[bytes, list[str]]:
+    if suffix == ".ply":
+        return appended_ply(data, addition)
+    if suffix == ".obj":
+        return appended_obj(data, addition)
+    if suffix == ".stl":
+        return appended_stl(data, addition, scan.points), []
+    with np.load(io.BytesIO(data), allow_pickle=False) as packed:
+        require({"points", "faces"} <= set(packed.files), "it holds several views")
+        arrays = appended_arrays({name: packed[name] for name in packed.files}, addition)
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)  # type: ignore[arg-type]
+    return stream.getvalue(), []

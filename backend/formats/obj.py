@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..geometry.polygons import triangulate
 from ..geometry.surface_attributes import SurfaceAttributes
+from .addition import Addition
 from .files import FormatError, require
 from .ply import as_bytes
 from .ply_elements import numbers_of
@@ -230,3 +231,52 @@ def has_normals(data: bytes) -> bool:
 
 _NORMAL = re.compile(rb"(?:^|(?<=[\r\n]))[ \t]*vn[ \t]")
 _POINT = re.compile(rb"(?:^|(?<=[\r\n])|(?<=\xef\xbb\xbf))[ \t]*v[ \t]+([^\s#]+[ \t]+[^\s#]+[ \t]+[^\s#]+)")
+
+
+def appended_obj(data: bytes, addition: Addition) -> tuple[bytes, list[str]]:
+    """The OBJ file ``data`` with lines behind its last one for more vertices and triangles, in a group of their own,
+    and sentences on what those lack. They carry colours, texture coordinates, normals and materials where the file has
+    any. Raises FormatError."""
+    lines = _lines(data)
+    rows = _rows(lines)
+    points = _numbers(lines, rows, b"v", 3)
+    corners, on_texture, sizes = _faces(lines, rows)
+    require(len(points) + len(addition.vertices) == len(addition.normals), "it has another number of points")
+    triangles = triangulate(points[:, :3], corners, sizes)
+    new = np.concatenate([addition.vertices, addition.of_vertices(points[:, 3:])], axis=1)
+    added = ["g omomi_patch", *_written("v", new)]
+    # the numbers of each corner: of a place, of texture coordinates, of a normal
+    said = [np.char.mod("%d", addition.faces + 1), *2 * [np.full(addition.faces.shape, "")]]
+    if len(rows[b"vt"]):
+        table = _numbers(lines, rows, b"vt", 1)
+        given = (on_texture >= 0)[triangles].all(axis=1)
+        flat = np.concatenate([table, np.zeros((1, table.shape[1]))])
+        corner_values = addition.of_corners(flat[on_texture][triangles]).reshape(-1, table.shape[1])
+        single, place = np.unique(corner_values, axis=0, return_inverse=True)
+        added += _written("vt", single)
+        number = np.char.mod("%d", place.reshape(-1, 3) + len(table) + 1)
+        said[1] = np.where(given[addition.sources][:, None], number, "")
+    if len(rows[b"vn"]):
+        used, place = np.unique(addition.faces, return_inverse=True)
+        added += _written("vn", addition.normals[used])
+        said[2] = np.char.mod("%d", place.reshape(-1, 3) + len(rows[b"vn"]) + 1)
+    words = ["/".join(numbers).rstrip("/") for numbers in zip(*(one.reshape(-1) for one in said), strict=True)]
+    faces = [f"f {a} {b} {c}" for a, b, c in zip(words[::3], words[1::3], words[2::3], strict=True)]
+    materials, names = _materials(lines, rows, np.maximum(sizes - 2, 0))
+    if materials is None:
+        added += faces
+    else:
+        of_new = materials[addition.sources]
+        for row in np.unique(of_new).tolist():
+            added += [f"usemtl {names[row]}", *(faces[face] for face in np.flatnonzero(of_new == row).tolist())]
+    end = b"\r\n" if b"\r\n" in data[: 1 << 16] else b"\n"
+    # a backslash there would join the first new line to the last one
+    gap = b"" if data.endswith((b"\n", b"\r")) and not data.rstrip(b"\r\n").endswith(b"\\") else end
+    notes = []
+    if sum(line[:2] in (b"o ", b"o\t") for line in lines) > 1:
+        notes.append("It has several objects: the new faces are a group of the last one, whichever they close.")
+    return b"".join([data, gap, end.join(line.encode("utf-8") for line in added), end]), notes
+
+
+def _written(word: str, table: NDArray[np.float64]) -> list[str]:
+    return [f"{word} {' '.join(map(repr, row))}" for row in table.tolist()]

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ..geometry.polygons import triangulate
 from ..geometry.surface_attributes import SurfaceAttributes
 from .files import FormatError, require
-from .ply_elements import Columns, Element, ElementReader, Header, read_header
+from .ply_elements import Columns, Element, ElementReader, Header, Lists, read_header
 
-_COLOURS = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
+COLOURS = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
 _UVS = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
-_NORMALS = ("nx", "ny", "nz")
+NORMALS = ("nx", "ny", "nz")
 _SPLAT = ("f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "rot_0")
 """Properties that tell a file of Gaussian splats."""
 _BAND_0 = 0.28209479177387814
@@ -62,7 +62,7 @@ def read_ply(data: bytes) -> Ply:
     return Ply(
         vertices,
         None if triangles is None else corners.reshape(-1, 3) if np.all(sizes == 3) else corners[triangles],
-        _table(numbers, _NORMALS) if set(_NORMALS) <= numbers.keys() else None,
+        _table(numbers, NORMALS) if set(NORMALS) <= numbers.keys() else None,
         numbers["sigma"].astype(np.float64) if "sigma" in numbers else None,
         attributes if attributes else None,
         _left_out(found),
@@ -93,18 +93,9 @@ def _polygons(
 ) -> tuple[NDArray, NDArray[np.int64], NDArray[np.int64] | None]:
     """Corners (c,) of all polygons, the polygons' sizes (p,) and triangles (t, 3) of places in the corners."""
     lists = found["face"].lists if "face" in found else {}
-    named = [name for name in lists if name.startswith("vert")]
-    whole = [name for name in lists if lists[name].values.dtype.kind in "iu"]
-    if named or len(whole) == 1:
-        polygon = lists[(named or whole)[0]]
-        corners, sizes = polygon.values, np.asarray(polygon.sizes, np.int64)
-        if corners.dtype.kind == "f" or corners.dtype.itemsize == 8:
-            with np.errstate(invalid="ignore"):
-                corners = corners.astype(np.int64)
-        try:
-            return corners, sizes, triangulate(vertices, corners, sizes) if len(sizes) else None
-        except ValueError as error:
-            raise FormatError(error) from error
+    name, corners, sizes, triangles = polygons(lists, vertices)
+    if name:
+        return corners, sizes, triangles
     require(not lists, "its faces are not one list of corners each")
     if "tristrips" in found:
         strips = next(iter(found["tristrips"].lists.values()), None)
@@ -112,6 +103,26 @@ def _polygons(
             triangles = _strip_triangles(strips.values.astype(np.int64), np.asarray(strips.sizes, np.int64))
             return triangles.reshape(-1), np.full(len(triangles), 3), np.arange(triangles.size).reshape(-1, 3)
     return np.zeros(0, np.int64), np.zeros(0, np.int64), None
+
+
+def polygons(
+    lists: Mapping[str, Lists], vertices: NDArray
+) -> tuple[str, NDArray, NDArray[np.int64], NDArray[np.int64] | None]:
+    """Of the lists of faces the name of that which holds the corners, "" where none does; the corners, the polygons'
+    sizes and triangles, as `_polygons`."""
+    named = [name for name in lists if name.startswith("vert")]
+    whole = [name for name in lists if lists[name].values.dtype.kind in "iu"]
+    if not named and len(whole) != 1:
+        return "", np.zeros(0, np.int64), np.zeros(0, np.int64), None
+    name = (named or whole)[0]
+    corners, sizes = lists[name].values, np.asarray(lists[name].sizes, np.int64)
+    if corners.dtype.kind == "f" or corners.dtype.itemsize == 8:
+        with np.errstate(invalid="ignore"):
+            corners = corners.astype(np.int64)
+    try:
+        return name, corners, sizes, triangulate(vertices, corners, sizes) if len(sizes) else None
+    except ValueError as error:
+        raise FormatError(error) from error
 
 
 def _strip_triangles(values: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -129,7 +140,7 @@ def _strip_triangles(values: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDA
 
 def _colours(numbers: Mapping[str, NDArray]) -> NDArray[np.uint8] | None:
     """Colours (n, 3 or 4) of 0 to 255, whatever the file counts them in."""
-    for names in _COLOURS:
+    for names in COLOURS:
         if set(names) <= numbers.keys():
             names = (*names, *(name for name in ("alpha", "diffuse_alpha", "a") if name in numbers))[:4]
             return as_bytes(np.stack([numbers[name] for name in names], axis=1))
@@ -180,7 +191,7 @@ def _materials(
 
 def _values(numbers: Mapping[str, NDArray]) -> dict[str, NDArray[np.float32]]:
     """What else the vertices carry."""
-    known = {*"xyz", *_NORMALS, "sigma", "alpha", "diffuse_alpha", *(n for names in _COLOURS + _UVS for n in names)}
+    known = {*"xyz", *NORMALS, "sigma", "alpha", "diffuse_alpha", *(n for names in COLOURS + _UVS for n in names)}
     names = [name for name in numbers if name not in known and name.isprintable()][:MOST_VALUES]
     with np.errstate(over="ignore"):
         return {name: numbers[name].astype(np.float32) for name in names}
@@ -260,7 +271,7 @@ def moved_ply(data: bytes, vertices: NDArray, normals: NDArray) -> bytes:
     is, byte for byte. Raises FormatError."""
     header = read_header(data)
     body = ElementReader(header, data)
-    columns = {**dict(zip("xyz", vertices.T, strict=True)), **dict(zip(_NORMALS, normals.T, strict=True))}
+    columns = {**dict(zip("xyz", vertices.T, strict=True)), **dict(zip(NORMALS, normals.T, strict=True))}
     vertex = _skipped_to_vertices(header, body)
     require(vertex.count == len(vertices), "it has another number of vertices")
     places = body.places(vertex, tuple(columns))

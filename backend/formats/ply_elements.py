@@ -117,6 +117,11 @@ class ElementReader:
             self._items, self._data = np.frombuffer(data, np.uint8), data
             self._at = header.start
 
+    @property
+    def at(self) -> int:
+        """Where the next element begins: a byte, or the how many-eth number after the header of an ASCII file."""
+        return self._at
+
     def read(self, element: Element) -> Columns:
         """The next element, which is ``element``. Raises FormatError."""
         if not element.count or not element.properties:

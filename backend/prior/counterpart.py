@@ -23,8 +23,12 @@ SAMPLES = 300
 """Vertices around a hole on which the mirrored mesh is laid."""
 WIDTH = 1.2
 """Of the surroundings beyond the loop, in radii of the hole."""
-STEPS = 5
-"""Gauss-Newton steps of laying it there."""
+STEPS, EXACT = 5, 2
+"""Gauss-Newton steps of laying it there; before the last ones the tangent planes of vertices stand for the faces."""
+NEAR = 6
+"""Vertices of which the nearest that faces alike counts."""
+ROOM = 2.0
+"""Of what is looked at around a hole's mirror image, in radii of the surroundings: laying moves it."""
 FACING, MET = 0.6, 0.2
 """Least cosine between normals of surroundings that count, and of the fill and what it is drawn to."""
 LEAST_AGREE = 0.3
@@ -56,7 +60,7 @@ class MirrorSource:
 
     vertices: NDArray[np.float64]  # (n, 3), welded
     faces: NDArray[np.int64]  # (m, 3)
-    search: NearestSearch
+    search: NearestSearch  # of the faces around the mirror images of the holes
     normals: NDArray[np.float64]  # (n, 3)
     border: NDArray[np.bool_]  # (n,), at a loop
     tree: KDTree  # of the vertices
@@ -64,21 +68,29 @@ class MirrorSource:
     planes: tuple[Plane, ...]
 
     @classmethod
-    def of(cls, found: MeshHoles, planes: Sequence[Plane]) -> MirrorSource:
-        mesh = found.mesh
+    def of(cls, found: MeshHoles, holes: Sequence[Hole], planes: Sequence[Plane]) -> MirrorSource:
+        """holes: those that will be asked for."""
+        mesh, tree = found.mesh, found.tree
         border, used = np.zeros((2, len(mesh.vertices)), bool)
         for hole in found.holes:
             border[hole.places] = True
         used[mesh.faces] = True
         planes = tuple(plane for plane in planes if plane.agree >= LEAST_AGREE)[:MOST_PLANES]
         normals = vertex_normals_of(mesh.vertices, mesh.faces)
-        search = NearestSearch.of(mesh.vertices, mesh.faces, facing=True)
-        return cls(mesh.vertices, mesh.faces, search, normals, border, KDTree(mesh.vertices), used, planes)
+        centres = np.array([hole.centre for hole in holes])
+        reach = ROOM * np.array([_surroundings(mesh.vertices, hole) for hole in holes])
+        looked = np.zeros(len(mesh.vertices), bool)
+        for plane in planes:
+            for rows in tree.query_ball_point(plane.points(centres), reach):
+                looked[rows] = True
+        faces = mesh.faces[looked[mesh.faces].any(axis=1)]
+        faces = faces if len(faces) else mesh.faces[:1]
+        search = NearestSearch.of(mesh.vertices, faces, facing=True)
+        return cls(mesh.vertices, faces, search, normals, border, tree, used, planes)
 
     def counterpart(self, hole: Hole) -> Counterpart | None:
         """The best counterpart of a hole; None where none fits its surroundings."""
-        outer = float(np.linalg.norm(self.vertices[hole.places] - hole.centre, axis=1).max())
-        near = np.array(self.tree.query_ball_point(hole.centre, WIDTH * hole.radius + outer), np.int64)
+        near = np.array(self.tree.query_ball_point(hole.centre, _surroundings(self.vertices, hole)), np.int64)
         near = np.sort(near[self.used[near] & ~self.border[near]])
         if len(near) < SAMPLES // 20:
             return None
@@ -92,9 +104,7 @@ class MirrorSource:
         turn, shift = np.eye(3), np.zeros(3)
         gap = np.zeros(0)
         for step in range(STEPS + 1):
-            at = self.search.nearest(points, normals)
-            corners = self.vertices[self.faces[at.face]]
-            foot, across = np.einsum("nk,nka->na", at.barycentric, corners), unit_normals(corners)[0]
+            foot, across = (self._vertices_near if step <= STEPS - EXACT else self._faces_near)(points, normals)
             off = np.einsum("na,na->n", foot - points, across)
             faces_alike = np.einsum("na,na->n", across, normals) > FACING
             gap = np.where(faces_alike, np.abs(off), hole.radius).clip(0, hole.radius)
@@ -106,6 +116,24 @@ class MirrorSource:
             turn, shift = move @ turn, (shift - about) @ move.T + about + along
         residual, apart = float(np.sqrt((gap**2).mean())), float(np.median(gap))
         return Counterpart(self, plane, turn, shift, residual, apart)
+
+    def _faces_near(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray]:
+        """The feet (n, 3) of points on the mesh and its unit normals there."""
+        at = self.search.nearest(points, normals)
+        corners = self.vertices[self.faces[at.face]]
+        return np.einsum("nk,nka->na", at.barycentric, corners), unit_normals(corners)[0]
+
+    def _vertices_near(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray]:
+        """The same of the nearest vertices that face alike, or the nearest."""
+        near = self.tree.query(points, k=[*range(1, min(NEAR, len(self.vertices)) + 1)])[1]
+        alike = np.einsum("nka,na->nk", self.normals[near], normals) > FACING
+        chosen = np.take_along_axis(near, alike.argmax(axis=1)[:, None], axis=1)[:, 0]
+        return self.vertices[chosen], self.normals[chosen]
+
+
+def _surroundings(vertices: NDArray, hole: Hole) -> float:
+    """The radius of what surrounds a hole on which its counterpart is laid, world units."""
+    return WIDTH * hole.radius + float(np.linalg.norm(vertices[hole.places] - hole.centre, axis=1).max())
 
 
 @dataclass(frozen=True)

@@ -260,8 +260,9 @@ class PatchRequest:
     "centre", "normal", "closed": "" or "faces", "flat", "smooth", "model" or "mirror", "said"}], "new_vertices",
     "new_faces", "warnings"}; before it, unless ``look`` is set, a final ``MeshFrame`` of the new vertices and faces
     alone, to be appended: the faces refer to the mesh's points first. Its sigma is empty of meaning: zeros. ``Done``
-    has ``values`` and ``corners``, UVs, for them, where the mesh has any, and ``sources``: for each new face the mesh's
-    face at the border next to it. With ``look``, ``sources`` are the points of the loops end to end, "edges" of each hole.
+    has for them ``values`` and ``corners``, UVs, as below, continued from the border, and ``sources``: for each new
+    face the face of the mesh beside it, whose material and smooth flag it takes. With ``look``, ``sources`` are the
+    points of the loops end to end, "edges" of each hole.
     """
 
     id: int
@@ -272,9 +273,9 @@ class PatchRequest:
     look: bool  # only say which holes there are
     points: np.ndarray = array_field("<f4", "<f8", columns=3)  # world units
     faces: np.ndarray = array_field("<i4", columns=3)
-    # what the mesh carries, as in a `TransferRequest`: channels of each point, and UVs layer by layer
+    # the channels of each point, row by row: colours, weights of groups
     values: np.ndarray | None = array_field("<f4", columns=None, optional=True)
-    uvs: np.ndarray | None = array_field("<f4", columns=2, optional=True)
+    uvs: np.ndarray | None = array_field("<f4", columns=2, optional=True)  # layer by layer, of the faces' three corners
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ NEAR = 8
 
 FOLDED = -0.87
 """Cosine between the normals of two faces, about 150 degrees apart, from which on one lies back on the other."""
-UNFOLD_STEPS = 8
+UNFOLD_STEPS, UNFOLD_RINGS = 8, (1, 2, 4, 8)
 STEPS = 3
 """Of a fill towards a surface; each looks along its normals anew."""
 
@@ -75,6 +75,16 @@ class HoleFill:
     def moved(self, vertices: NDArray) -> HoleFill:
         return replace(self, vertices=vertices)
 
+    def plain(self) -> HoleFill | None:
+        """The triangles of least weight alone, without new vertices; None where one of their edges is there already."""
+        held = self.vertices[~self.free]
+        normals = vertex_normals_of(held, self.around)[self.loop]
+        faces = triangulate_loop(held[self.loop], normals)
+        known = edge_keys(*_joined_pairs(self.around, self.loop, len(held)).T)
+        if np.isin(edge_keys(*inner_edges(faces)[0].T), known).any():
+            return None
+        return HoleFill(held, self.around, self.loop[faces], self.loop, np.zeros(len(held), bool))
+
     def membrane(self) -> HoleFill:
         """On the surface of least area, nearly: it meets the surroundings without a gap."""
         vertices = self.vertices
@@ -109,6 +119,13 @@ class HoleFill:
         misfit = float(np.sqrt((total[self.loop] ** 2).sum(axis=1).mean()))
         return self.vertices + total - offset, known & self.free, misfit
 
+    def apart(self, surface: SurfaceNear, radius: float) -> float:
+        """Root mean square distance of the new vertices from a surface, without its offset at the loop; those that have
+        no place there count as ``radius`` away, as that of the hole, world units."""
+        targets, known, _ = self.targets(surface, radius)
+        square = ((targets - self.vertices) ** 2).sum(axis=1)
+        return float(np.sqrt(np.where(known, square, radius**2)[self.free].mean())) if self.free.any() else 0.0
+
     def drawn(self, targets: NDArray, stiffness: NDArray) -> HoleFill:
         """The plate drawn to targets (n, 3); stiffness: (n,), the size of details that it smooths away, world units,
         infinite where it does not follow."""
@@ -136,7 +153,8 @@ class HoleFill:
         return HoleFill(vertices, self.around, number[faces], self.loop, free)
 
     def unfolded(self) -> HoleFill:
-        """With edges flipped, and vertices beside folds moved between those around."""
+        """With edges flipped, vertices beside folds moved between those around, and what is left of folds replaced by a
+        membrane some rings wide."""
         held, fill = len(self.vertices) - int(self.free.sum()), self
         known = _joined_pairs(self.around, np.arange(held), held).astype(np.int64)
         for _ in range(UNFOLD_STEPS):
@@ -151,7 +169,18 @@ class HoleFill:
             every = np.concatenate([fill.around, faces])
             vertices = np.where((loose & fill.free)[:, None], relaxed(fill.vertices, every), fill.vertices)
             fill = replace(fill, vertices=vertices, faces=faces)
-        return fill if fill.folds() < self.folds() else self
+        fill = fill if fill.folds() < self.folds() else self
+        for rings in UNFOLD_RINGS:
+            loose = np.zeros(len(fill.vertices), bool)
+            loose[fill._folded_edges()] = True
+            if not loose.any():
+                break
+            for _ in range(rings):
+                loose[fill.faces[loose[fill.faces].any(axis=1)]] = True
+            loose &= fill.free
+            flatter = fill.moved(harmonic(fill.vertices, fill.every_face, loose, fill.vertices))
+            fill = flatter if flatter.folds() < fill.folds() else fill
+        return fill
 
     def folds(self) -> int:
         """How many edges, at the loop too, have a new face that lies back on its neighbour."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,11 @@ class MeshHoles:
     around: FacesAround  # of the welded mesh
     side: float  # longest side of the mesh
     loose_edges: int  # border edges in no loop
+
+    @cached_property
+    def tree(self) -> KDTree:
+        """Of the welded mesh's vertices."""
+        return KDTree(self.mesh.vertices)
 
 
 def find_holes(points: NDArray, faces: NDArray) -> MeshHoles:

@@ -232,7 +232,7 @@ def _transfer(request: TransferRequest, context: JobContext) -> Done:
 
 
 def _patch(request: PatchRequest, context: JobContext) -> Done:
-    from ..edits.patch_values import corner_values, face_sources, vertex_values
+    from ..edits.patch_values import addition
     from ..engine import patch_mesh
     from ..field.fit import FittedMesh
     from ..formats.raw_scan import RawScan
@@ -249,17 +249,16 @@ def _patch(request: PatchRequest, context: JobContext) -> Done:
     if request.look:
         loops = [hole.loop for hole in made.found.holes]
         return Done(request.id, summary, sources=np.concatenate([np.zeros(0, "<i4"), *loops]).astype("<i4"))
-    carried = None if values is None else vertex_values(raw.points, made, values).astype("<f4").reshape(-1)
-    coated = [corner_values(raw.points, made, layer).reshape(-1) for layer in uvs]
-    sources = face_sources(raw.points, made).astype("<i4")
     mesh = FittedMesh(made.vertices, made.faces, np.zeros(len(made.vertices), np.float32), 0, True)
     context.send(job.frame(mesh, final=True))
+    added = addition(raw, made)
+    coated = [added.of_corners(layer).reshape(-1) for layer in uvs]
     return Done(
         request.id,
         summary,
-        values=carried,
+        values=None if values is None else added.of_vertices(values).astype("<f4").reshape(-1),
         corners=np.concatenate(coated).astype("<f4") if coated else None,
-        sources=sources,
+        sources=added.sources.astype("<i4"),
     )
 
 

@@ -274,9 +274,10 @@ class FakeClient:
         vertices = np.asarray(added, "<f4").reshape(-1, 3)
         table = np.asarray(fans, "<i4").reshape(-1, 3)
         frame = self._protocol.MeshFrame(number, 0, True, (0.0, 0.0, 0.0), vertices, table, np.zeros(len(added), "<f4"))
+        coated = uvs if uvs is None or not laid else np.stack(laid, axis=1)
         carried = {
             "values": None if values is None else np.asarray(moved, "<f4").reshape(-1),
-            "corners": None if uvs is None else np.stack(laid, axis=1).astype("<f4").reshape(-1) if laid else uvs[0, :0],
+            "corners": None if coated is None else coated.astype("<f4").reshape(-1)[: coated.size if laid else 0],
             "sources": np.asarray(sources, "<i4"),
         }
         return [frame, self._protocol.Done(number, result, **carried)]

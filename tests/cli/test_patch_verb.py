@@ -58,6 +58,18 @@ def test_what_is_left_open_is_said(mug_file: Path, tmp_path: Path, capsys: pytes
     assert edge_report(load_scan(tmp_path / "out.ply").faces).watertight  # type: ignore[arg-type]
 
 
+def test_the_input_is_never_written_over_and_notes_are_said(
+    mug_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = mug_file.read_bytes()
+    (tmp_path / "other.ply").symlink_to(mug_file)
+    for path in (mug_file, tmp_path / "other.ply"):
+        assert run("patch", mug_file, "-o", path, "--close", "flat") == 1
+    assert "written over" in capsys.readouterr().err and mug_file.read_bytes() == before
+    assert run("patch", mug_file, "-o", tmp_path / "out.glb", "--close", "flat", "--json") == 0
+    assert "written anew" in json.loads(capsys.readouterr().out)["notes"][0]
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [(["--holes", "0"], 2), (["--holes", "x"], 2), (["--close", "magic"], 2), ([], 2), (["-o", "out.txt"], 2)],

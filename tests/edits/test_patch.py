@@ -19,6 +19,7 @@ from backend.geometry.normals import face_normals
 from backend.geometry.topology import edge_report
 from backend.geometry.triangulation import smallest_angles
 from backend.protocol.requests import Close
+from backend.scan.hole_fill import HoleFill
 from tests.fakes import MeshEngine
 from tests.scan.test_holes import mug
 
@@ -201,6 +202,56 @@ def test_uvs_run_on_from_the_border_and_no_face_crosses_a_seam() -> None:
     assert (np.ptp(found[cap][..., 0], axis=1) < 1).all()
     assert {True, False} == set((found[cap][..., 0].mean(axis=1) > 5).tolist())
     assert (face_sources(raw.points, made) < len(raw.faces)).all()
+
+
+def test_a_named_hole_is_closed_whatever_its_size() -> None:
+    raw = ball_with_holes()
+    assert set(patched(raw, Close.FLAT, numbers=[1], smaller=1e-6).of_hole) == {1}
+
+
+def test_a_fit_that_is_elsewhere_at_the_border_is_not_followed() -> None:
+    """Of half the size it is nowhere near the surface that it should continue."""
+    raw = ball_with_holes()
+    used = MeshEngine(ball=trimesh.creation.icosphere(5, 0.5))
+    made = patch_mesh(used, raw, Close.MODEL, ignore)
+    assert used.fits == 1 and made.closed[0].way is FillWay.SMOOTH
+    assert np.abs(np.linalg.norm(made.vertices, axis=1) - 1).max() < 3e-3
+
+
+def test_a_fill_that_cuts_the_mesh_is_said() -> None:
+    """A plate stands across the hole: through the smooth fill, or above it."""
+    raw = ball_with_holes(4)
+    count = len(raw.points)
+
+    def with_plate(low: float) -> RawScan:
+        plate = [[-0.1, 0.01, 1.2], [0.1, 0.012, 1.2], [0.1, 0.05, low], [-0.1, 0.055, low]]
+        faces = np.array([[0, 1, 2], [0, 2, 3]]) + count
+        return RawScan(np.concatenate([raw.points, plate]), np.concatenate([raw.faces, faces]), name="ball")
+
+    for low, cuts in ((0.5, True), (1.05, False)):
+        warnings = patched(with_plate(low), Close.SMOOTH, numbers=[1]).warnings
+        assert any("cuts through" in said for said in warnings) == cuts
+
+
+def test_folds_in_a_fill_are_taken_out_where_they_are() -> None:
+    raw = ball_with_holes()
+    found = patched(raw, numbers=[]).found
+    smooth = HoleFill.of(found, found.holes[0]).smooth()
+    vertices = smooth.vertices.copy()
+    # a vertex pulled far over its neighbours
+    far = np.flatnonzero(smooth.free)[np.argmax(smooth.vertices[smooth.free][:, 2])]
+    vertices[far] += [0.15, 0, 0]
+    folded = smooth.moved(vertices)
+    assert folded.folds() and not folded.unfolded().folds()
+    assert np.median(np.linalg.norm(folded.unfolded().vertices - smooth.vertices, axis=1)) < 1e-9
+
+
+def test_an_island_in_a_hole_is_said() -> None:
+    mesh = trimesh.creation.icosphere(4)
+    z = mesh.triangles_center[:, 2]
+    raw = RawScan(np.asarray(mesh.vertices), np.asarray(mesh.faces)[(z < 0.8) | (z > 0.97)], name="ball")
+    made = patched(raw, Close.SMOOTH)
+    assert set(made.of_hole) == {1} and [said for said in made.warnings if "piece of mesh inside" in said]
 
 
 def test_points_without_faces_are_refused() -> None:

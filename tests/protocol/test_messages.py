@@ -87,6 +87,7 @@ MESSAGES: list[Message] = [
     SampleRequest(14, 7, 2),
     AuditRequest(15, -1, "report.html", ""),
     PatchRequest(16, "é", (1, 3), 0.5, "auto", False, POINTS, FACES),
+    PatchRequest(17, "é", (), 0.0, "flat", True, POINTS, FACES, np.ones(4, "<f4"), np.ones((6, 2), "<f4")),
     Forget(1),
     Done(5, {}, SINGLES),
     Done(8, {"topology": {"before": [1, 0, 0], "change": ""}, "rows": [None, 0.5]}, values=np.ones(4, "<f4")),

@@ -318,6 +318,14 @@ def test_a_patched_mesh_is_the_same_both_ways(both: Both) -> None:
         added = mesh["points"][len(scan.points) :]
         assert (added - frame.origin).astype("<f4").tobytes() == frame.vertices.tobytes()
         assert mesh["faces"][len(scan.faces) :].astype("<i4").tobytes() == frame.faces.tobytes()
+    # what the mesh carries goes on over the new faces, as in a file
+    coats = np.tile(scan.points[scan.faces][..., :2].reshape(-1, 2), (2, 1)).astype("<f4")
+    fields |= {"values": np.ones(3 * len(scan.points), "<f4"), "uvs": coats}
+    done = both.ask(PatchRequest, numbers=(), look=False, **fields)
+    assert isinstance(done, Done) and done.values is not None and done.corners is not None and done.sources is not None
+    assert np.allclose(done.values, 1) and len(done.values) == 3 * len(frame.vertices)
+    assert len(done.corners) == 2 * 6 * len(frame.faces) and len(done.sources) == len(frame.faces)
+    assert done.sources.max() < len(scan.faces)
     looked = both.ask(PatchRequest, numbers=(), look=True, **fields)
     assert isinstance(looked, Done)
     same(both.cli("patch", "blob.ply", "--list"), looked.result)
