@@ -87,6 +87,7 @@ class FakeEngine:
         on_progress: Callable[[float, str], None],
         cancel: Any,
         completion: Any = None,
+        within: Any = None,
     ) -> Any:
         faces = np.zeros((0, 3), np.int32) if raw.faces is None else raw.faces
         mesh = FakeMesh(raw.points, faces, np.arange(len(raw.points), dtype=np.float32))
@@ -190,7 +191,10 @@ class SphereEngine(FakeEngine):
         except OmomiError:
             return raw
 
-    def fit(self, raw: Any, options: Any, on_frame: Any, on_progress: Any, cancel: Any, completion: Any = None) -> Any:
+    def fit(
+        self, raw: Any, options: Any, on_frame: Any, on_progress: Any, cancel: Any, completion: Any = None,
+        within: Any = None,
+    ) -> Any:  # fmt: skip
         raw = self._given or raw
         if "checked" in raw.name:
             from backend.scan.prepare import prepare

@@ -27,7 +27,10 @@ class BoxEngine(FakeEngine):
     def __init__(self) -> None:
         self.options = FitOptions()
 
-    def fit(self, raw: Any, options: Any, on_frame: Any, on_progress: Any, cancel: Any, completion: Any = None) -> Any:
+    def fit(
+        self, raw: Any, options: Any, on_frame: Any, on_progress: Any, cancel: Any, completion: Any = None,
+        within: Any = None,
+    ) -> Any:  # fmt: skip
         self.options = options
         print("a stray print")
         on_progress(0.5, "level 1 of 2")

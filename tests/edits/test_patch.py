@@ -224,6 +224,7 @@ def test_a_fill_that_cuts_the_mesh_is_said() -> None:
     count = len(raw.points)
 
     def with_plate(low: float) -> RawScan:
+        assert raw.faces is not None
         plate = [[-0.1, 0.01, 1.2], [0.1, 0.012, 1.2], [0.1, 0.05, low], [-0.1, 0.055, low]]
         faces = np.array([[0, 1, 2], [0, 2, 3]]) + count
         return RawScan(np.concatenate([raw.points, plate]), np.concatenate([raw.faces, faces]), name="ball")

@@ -325,7 +325,7 @@ def test_a_patched_mesh_is_the_same_both_ways(both: Both) -> None:
     assert isinstance(done, Done) and done.values is not None and done.corners is not None and done.sources is not None
     assert np.allclose(done.values, 1) and len(done.values) == 3 * len(frame.vertices)
     assert len(done.corners) == 2 * 6 * len(frame.faces) and len(done.sources) == len(frame.faces)
-    assert done.sources.max() < len(scan.faces)
+    assert scan.faces is not None and done.sources.max() < len(scan.faces)
     looked = both.ask(PatchRequest, numbers=(), look=True, **fields)
     assert isinstance(looked, Done)
     same(both.cli("patch", "blob.ply", "--list"), looked.result)
