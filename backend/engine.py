@@ -67,14 +67,14 @@ class Engine(Protocol):
     ) -> Fit:
         """Fit one scan, which is prepared first where it is raw.
 
-        completion: surface where nothing was measured, in place of the scan's own symmetry. Callbacks may raise
+        completion: surface where nothing was measured, in place of what the scan itself suggests. Callbacks may raise
         OmomiError(CANCELLED), which passes through. Raises OmomiError.
         """
         ...
 
 
 class OnnxEngine:
-    """The engine of the shipped model: ``prior.symmetry_completion`` on ONNX Runtime."""
+    """The engine of the shipped model: ``prior.completion`` on ONNX Runtime."""
 
     def __init__(self, device: str = "auto", threads: int = 0) -> None:
         self._device = device
@@ -120,9 +120,9 @@ class OnnxEngine:
         completion: CompletionPrior | None = None,
     ) -> Fit:
         from .field.fit import fit
-        from .prior.symmetry_completion import fit_with_symmetry
+        from .prior.completion import completed_fit
 
-        make = fit_with_symmetry if completion is None else partial(fit, completion=completion)
+        make = completed_fit if completion is None else partial(fit, completion=completion)
         return make(raw, self.model, options, on_frame=on_frame, on_progress=on_progress, cancel=cancel)
 
 

@@ -33,6 +33,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     fit.add_argument("--fill", type=real(-1, 1), metavar="-1..1", help="close holes more or less willingly")
     fit.add_argument("--largest-only", action="store_true", help="keep the largest piece only")
     fit.add_argument("--no-symmetry", action="store_true", help="do not complete by the scan's own mirror symmetry")
+    fit.add_argument("--no-base", action="store_true", help="do not close a flat bottom that was not seen by a plane")
     family = "of a family (omomi align): completes what was not seen"
     fit.add_argument("--profile", type=Path, metavar="FILE", help=family)
     others = "N other completions of what was not seen too: OUT-1, OUT-2, ..."
@@ -46,8 +47,12 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     outputs = _outputs(arguments, scans)
     spare_inputs(_written(arguments, outputs), [*scans, arguments.profile])
     given = {name: getattr(arguments, name) for name in ("denoise", "fill") if getattr(arguments, name) is not None}
-    pieces = {"keep_islands": not arguments.largest_only, "symmetry": not arguments.no_symmetry}
-    options = replace(fit_options(arguments), **pieces, **given)
+    switches = {
+        "keep_islands": not arguments.largest_only,
+        "symmetry": not arguments.no_symmetry,
+        "base": not arguments.no_base,
+    }
+    options = replace(fit_options(arguments), **switches, **given)
     engine = make_engine(arguments.device, arguments.threads)
     results: list[dict[str, Any]] = []
     for scan, output in zip(scans, outputs, strict=True):

@@ -125,7 +125,7 @@ def fit(
     rows: list[dict[str, float]] = []
     mesh: FittedMesh | None = None
     found: LevelSurface | None = None
-    source = ""
+    source, said = "", ()
     for level, added in _completed_levels(levels_with, prepared, completion):
         # level 0 may come a second time
         levels[level.number :] = [level]
@@ -134,12 +134,12 @@ def fit(
         cancel.raise_if_cancelled()
         seconds = time.perf_counter() - started
         rows[level.number :] = [{"level": level.number, "blocks": len(level.blocks), "seconds": seconds}]
-        source = "" if added is None else added.prior.source
+        source, said = ("", ()) if added is None else (added.prior.source, added.prior.notes)
         if mesh is not None:
             on_frame(mesh)
     if mesh is None or not mesh.final:
-        said = said_of_loss(1.0, prepared.thickness, options.level) if prepared.thickness else ()
-        raise OmomiError(ErrorCode.NO_SURFACE, " ".join([f"No surface was found in {prepared.name}.", *said]))
+        lost = said_of_loss(1.0, prepared.thickness, options.level) if prepared.thickness else ()
+        raise OmomiError(ErrorCode.NO_SURFACE, " ".join([f"No surface was found in {prepared.name}.", *lost]))
     on_progress(1.0, "done")
     stats = FitStats(
         seconds=time.perf_counter() - started,
@@ -151,15 +151,15 @@ def fit(
     )
     assert evidence is not None, "a mesh comes of levels"
     field = FittedField(tuple(levels), evidence, not options.keep_islands)
-    report = _final_report(prepared, mesh, 0 if found is None else found.dropped)
+    report = _final_report(prepared, mesh, 0 if found is None else found.dropped, said)
     return Fit(mesh, stats, report, levels[-1].code, field)
 
 
-def _final_report(scan: PreparedScan, mesh: FittedMesh, dropped: int) -> CleanReport:
-    """What was dropped on the way from the raw scan to its surface."""
+def _final_report(scan: PreparedScan, mesh: FittedMesh, dropped: int, invented: tuple[str, ...]) -> CleanReport:
+    """What was dropped on the way from the raw scan to its surface, and in words what was ``invented``."""
     lost = lost_share(scan.frame.to_canonical(mesh.vertices), scan.points, voxel_size(mesh.level))
     said = said_of_loss(lost, scan.thickness, mesh.level)
-    return replace(scan.report, dropped_pieces=dropped, lost_share=lost, notes=(*scan.report.notes, *said))
+    return replace(scan.report, dropped_pieces=dropped, lost_share=lost, notes=(*scan.report.notes, *invented, *said))
 
 
 def level_progress(on_progress: Callable[[float, str], None], deepest: int) -> Callable[[int, int, int], None]:
