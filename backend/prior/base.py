@@ -54,8 +54,8 @@ THROUGH, TOWARDS = 0.1, 0.3
 """Most of the base through which a surface can be seen that faces it, by this cosine: the inside of a vessel."""
 FLOOR = 0.5
 """From this share of the base on that has a floor above it, what is above may have an inside of its own: a cup."""
-INWARD = 0.25
-"""Most of the rim at which a wall within faces the middle: a tube."""
+INWARD = 0.2
+"""Most of the points of the walls near the plane that face its middle: a tube."""
 RUNS_OUT, STEEPEST = 0.5, np.cos(np.radians(30))
 """Least share of the rim's points at which the surface ends within 60 degrees of the plane's normal, as it does where
 the cosine of their normals with the plane's is below this."""
@@ -136,7 +136,8 @@ def _fitted_plane(
 ) -> tuple[np.ndarray, float] | None:
     """The plane through the outermost points along a normal in the sectors around it: unit normal (3,) and offset.
     None where they do not lie in one, or most of them face outwards."""
-    height, offset = points @ normal, 0.0
+    height: np.ndarray = points @ normal
+    offset = 0.0
     outermost = height > np.quantile(height, 1 - BEYOND / 4) - 2 * tolerance
     if np.mean(normals[outermost] @ normal > FACING) > MOSTLY_SEEN:
         return None
@@ -147,7 +148,8 @@ def _fitted_plane(
         turn = np.arctan2(*(flat - (flat.min(axis=0) + flat.max(axis=0)) / 2).T)
         sector = ((turn / (2 * np.pi) + 0.5) * SECTORS).astype(int) % SECTORS
         # the outermost of each sector
-        order = np.lexsort((-height[low], sector))
+        high_to_low = np.argsort(height[low], kind="stable")[::-1]
+        order = high_to_low[np.argsort(sector[high_to_low], kind="stable")]
         ends = low[order[np.unique(sector[order], return_index=True)[1]]]
         offset = float(np.median(height[ends]))
         ends = ends[np.abs(height[ends] - offset) < reach * tolerance]
@@ -228,7 +230,7 @@ class _Section:
         if np.count_nonzero(within & (nearest > TOWARDS)) > THROUGH * size:
             return False
         floor = np.count_nonzero(within & (nearest < -TOWARDS)) / size
-        return floor >= FLOOR or self._inward_share(inside, edge) <= INWARD
+        return floor >= FLOOR or self._inward_share(inside) <= INWARD
 
     def _cells(self, chosen: np.ndarray) -> np.ndarray:
         """Whether each cell holds one of the chosen points."""
@@ -244,15 +246,15 @@ class _Section:
         found[tuple(self.cell[order].T)] = self.facing[order]
         return found
 
-    def _inward_share(self, inside: np.ndarray, edge: np.ndarray) -> float:
-        """Share of the edge's cells that have a wall near by that faces the middle."""
+    def _inward_share(self, inside: np.ndarray) -> float:
+        """Share of the walls' points near the plane that face the middle of the cells (r, c)."""
         away = ndimage.gaussian_filter(ndimage.distance_transform_edt(inside), 2)
         slope = np.stack(np.gradient(away), axis=-1)
         slope /= np.linalg.norm(slope, axis=-1, keepdims=True) + 1e-9
-        low = self.depth < 6 * self.tolerance
-        inward = low & ((self.across * slope[tuple(self.cell.T)]).sum(axis=1) > 0.5)
-        near = ndimage.binary_dilation(self._cells(inward), _ball(MARGIN))
-        return float(np.count_nonzero(edge & near) / max(np.count_nonzero(edge), 1))
+        at = tuple(self.cell.T)
+        wall = inside[at] & (np.abs(self.depth) < 6 * self.tolerance) & (np.abs(self.facing) < FACING)
+        inward = (self.across * slope[at]).sum(axis=1) > 0.5
+        return float(np.count_nonzero(inward & wall) / max(np.count_nonzero(wall), 1))
 
     def _grid(self, inside: np.ndarray) -> np.ndarray:
         """Points f32 (n, 3) spread evenly over the face."""

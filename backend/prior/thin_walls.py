@@ -111,7 +111,7 @@ def _lost(loops: list[np.ndarray], measured: KDTree) -> list[bool]:
     """Which loops, points (l, 3), surround a place where nothing was measured by any view."""
     radius = np.array([loop_radius(loop) for loop in loops])
     count = np.array([len(loop) for loop in loops])
-    right = (SMALLEST <= radius) & (radius <= LARGEST) & (FEWEST_EDGES <= count) & (count <= MOST_EDGES)
+    right = (radius >= SMALLEST) & (radius <= LARGEST) & (count >= FEWEST_EDGES) & (count <= MOST_EDGES)
     chosen = np.flatnonzero(right)
     if len(chosen):
         middle = np.stack([loops[number].mean(axis=0) for number in chosen])
@@ -137,4 +137,3 @@ def _prior(plate: Plate, noise: float) -> CompletionPrior:
     points, normals = (found.astype(np.float32) for found in (plate.points, plate.normals))
     sigma = (noise + SIGMA_GROWTH * plate.depth).astype(np.float32)
     return CompletionPrior(points, normals, sigma, "", clearance=np.full(len(points), CLEARANCE, np.float32))
-

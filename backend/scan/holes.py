@@ -73,7 +73,9 @@ class MeshHoles:
     loose_edges: int  # border edges in no loop
 
 
-def find_holes(points: NDArray, faces: NDArray, wanted: Callable[[list[NDArray]], list[bool]] | None = None) -> MeshHoles:
+def find_holes(
+    points: NDArray, faces: NDArray, wanted: Callable[[list[NDArray]], list[bool]] | None = None
+) -> MeshHoles:
     """The holes and openings of a mesh, points (n, 3), world units, and triangles (m, 3).
 
     wanted: which loops, each given by its points (l, 3), are looked at; all without.
@@ -86,7 +88,8 @@ def find_holes(points: NDArray, faces: NDArray, wanted: Callable[[list[NDArray]]
     around = FacesAround.of(mesh.faces, len(mesh.vertices))
     loops, loose = mesh.loops()
     if wanted is not None:
-        loops = [loop for loop, chosen in zip(loops, wanted([mesh.vertices[at] for at in loops]), strict=True) if chosen]
+        chosen = wanted([mesh.vertices[loop] for loop in loops])
+        loops = [loop for loop, right in zip(loops, chosen, strict=True) if right]
     vertex = np.asarray(faces, np.int64).reshape(-1)
     found = [
         _described(mesh, around, loop, side) | {"loop": vertex[corners[:, 0]], "corners": corners}

@@ -11,8 +11,8 @@ from ..errors import ErrorCode, OmomiError
 from ..field.onnx_model import MODEL_FOLDER, load_model
 from ..formats.files import write_whole
 from ..formats.raw_scan import RawScan
-from ..prior.shape_prior import ShapePrior, load_prior
 from ..prior.completion import completed_fit
+from ..prior.shape_prior import ShapePrior, load_prior
 from ..protocol.fit_options import FitOptions
 from ..protocol.names import ATTRIBUTES
 from ..protocol.requests import EditTarget

@@ -19,9 +19,9 @@ import trimesh
 from backend.field.fit import fit as fitted
 from backend.field.onnx_model import load_model
 from backend.formats.raw_scan import RawScan
+from backend.prior.completion import completed_fit
 from backend.prior.profile.family import Member, learn_profile
 from backend.prior.profile.profile import Profile, membership
-from backend.prior.completion import completed_fit
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import prepare
 from tests.benchmarks.families import member

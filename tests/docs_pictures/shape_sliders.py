@@ -16,8 +16,8 @@ import trimesh
 from backend.edits.shape_sliders import shape_edit
 from backend.field.onnx_model import load_model
 from backend.formats.raw_scan import RawScan
-from backend.prior.shape_prior import load_prior
 from backend.prior.completion import completed_fit
+from backend.prior.shape_prior import load_prior
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import prepare
 from backend.training.demo_scan import RangeMaps, range_maps

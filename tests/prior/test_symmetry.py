@@ -12,8 +12,8 @@ from backend.field.completion_prior import LEAST_CLEARANCE
 from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.field.recursion import ScanEvidence, recursion
 from backend.formats.raw_scan import RawScan
-from backend.prior.symmetry import Mirror, SymmetryScorer, half_sphere, mirror_planes, same_plane, thinned
 from backend.prior.completion import completed_fit
+from backend.prior.symmetry import Mirror, SymmetryScorer, half_sphere, mirror_planes, same_plane, thinned
 from backend.prior.symmetry_completion import LEAST_WORTH, accepted_planes, symmetry_prior
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import PreparedScan, prepare

@@ -43,7 +43,7 @@ def mug(wall: float, lost: float = 0.2, outer_only: bool = False, noise: float =
     return RawScan(place @ TURN.T, np.asarray(made.faces)[~gone], None, None, "mug")
 
 
-TURN = trimesh.transformations.random_rotation_matrix([0.2, 0.5, 0.9])[:3, :3]
+TURN = trimesh.transformations.random_rotation_matrix(np.array([0.2, 0.5, 0.9]))[:3, :3]
 
 
 def fitted(raw: RawScan, model: Model) -> tuple[PreparedScan, FittedMesh]:
