@@ -42,8 +42,8 @@ GAPS = (3, 8)
 """Cells. The rim is closed across gaps of twice as many; of what it then encloses, the largest base counts."""
 MARGIN = 2
 """Cells from the rim inwards that say nothing of what is within it."""
-LEAST_AREA, LEAST_SHARE = 0.02, 0.08
-"""Least area of a base, canonical: that of a disc of radius .08; and its least share of what is seen from below."""
+LEAST_AREA, LEAST_SHARE = 0.1, 0.08
+"""Least area of a base, canonical: that of a disc of radius .18; and its least share of what is seen from below."""
 OCCUPIED = 0.95
 """Least share of the rim at which the surface ends in the plane."""
 SEEN, FACING = 0.1, 0.7
