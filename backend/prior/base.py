@@ -26,6 +26,8 @@ POINTS = 20_000
 """Scan points that a base is looked for in."""
 FACETS, SEEDS = 12, 300
 """Planes that are tried, from this many of the largest facets of the convex hull."""
+LEAST_SIDE = 0.02
+"""Least area, canonical, of the facets of a plane that is tried: a noisy rim has some of its facets elsewhere."""
 FLAT, SAME_FACET = np.cos(np.radians(4)), np.cos(np.radians(8))
 """Facets whose normals differ by less than the first say how large a plane is; by less than the second, are its own."""
 TOLERANCE, TOLERANCE_OF_NOISE = 0.012, 3.0
@@ -123,7 +125,7 @@ def _hull_normals(points: np.ndarray) -> list[np.ndarray]:
     # facets of one plane, and then all that are nearly in it
     flat = (facing[large] @ facing.T > FLAT) @ area
     found: list[np.ndarray] = []
-    while len(found) < FACETS and flat.max(initial=0) >= LEAST_AREA:
+    while len(found) < FACETS and flat.max(initial=0) >= LEAST_SIDE:
         seed = facing[large[flat.argmax()]]
         mean = (facing * area[:, None])[facing @ seed > SAME_FACET].sum(axis=0)
         flat[facing[large] @ seed > SAME_FACET] = 0
