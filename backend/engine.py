@@ -72,15 +72,15 @@ class Engine(Protocol):
     ) -> Fit:
         """Fit one scan, which is prepared first where it is raw.
 
-        completion: surface where nothing was measured, in place of the scan's own symmetry. within: as of `field.fit`;
-        then the symmetry completes nothing. Callbacks may raise OmomiError(CANCELLED), which passes through. Raises
+        completion: surface where nothing was measured, in place of what the scan itself suggests. within: as of
+        `field.fit`; then nothing is completed. Callbacks may raise OmomiError(CANCELLED), which passes through. Raises
         OmomiError.
         """
         ...
 
 
 class OnnxEngine:
-    """The engine of the shipped model: ``prior.symmetry_completion`` on ONNX Runtime."""
+    """The engine of the shipped model: ``prior.completion`` on ONNX Runtime."""
 
     def __init__(self, device: str = "auto", threads: int = 0) -> None:
         self._device = device
@@ -127,9 +127,9 @@ class OnnxEngine:
         within: Within | None = None,
     ) -> Fit:
         from .field.fit import fit
-        from .prior.symmetry_completion import fit_with_symmetry
+        from .prior.completion import completed_fit
 
-        make = fit_with_symmetry
+        make = completed_fit
         if completion is not None or within is not None:
             make = partial(fit, completion=completion, within=within)
         return make(raw, self.model, options, on_frame=on_frame, on_progress=on_progress, cancel=cancel)

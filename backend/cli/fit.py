@@ -34,6 +34,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     fit.add_argument("--largest-only", action="store_true", help="keep the largest piece only")
     fit.add_argument("--keep-thin", action="store_true", help="make walls thinner than a voxel thick enough to stay")
     fit.add_argument("--no-symmetry", action="store_true", help="do not complete by the scan's own mirror symmetry")
+    fit.add_argument("--no-base", action="store_true", help="do not close a flat bottom that was not seen by a plane")
     family = "of a family (omomi align): completes what was not seen"
     fit.add_argument("--profile", type=Path, metavar="FILE", help=family)
     others = "N other completions of what was not seen too: OUT-1, OUT-2, ..."
@@ -47,8 +48,13 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     outputs = _outputs(arguments, scans)
     spare_inputs(_written(arguments, outputs), [*scans, arguments.profile])
     given = {name: getattr(arguments, name) for name in ("denoise", "fill") if getattr(arguments, name) is not None}
-    switches = {"symmetry": not arguments.no_symmetry, "keep_thin": arguments.keep_thin}
-    options = replace(fit_options(arguments), keep_islands=not arguments.largest_only, **switches, **given)
+    switches = {
+        "keep_islands": not arguments.largest_only,
+        "symmetry": not arguments.no_symmetry,
+        "base": not arguments.no_base,
+        "keep_thin": arguments.keep_thin,
+    }
+    options = replace(fit_options(arguments), **switches, **given)
     engine = make_engine(arguments.device, arguments.threads)
     results: list[dict[str, Any]] = []
     for scan, output in zip(scans, outputs, strict=True):

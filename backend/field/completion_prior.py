@@ -28,13 +28,31 @@ class CompletionPrior:
     sigma: np.ndarray  # f32 (n,), one standard deviation of the surface there, canonical
     source: str  # what suggests it, in words for the artist
     weight: float = WEIGHT  # how much a point counts of a measured one
+    clearance: np.ndarray | None = None  # f32 (n,), shares of the usual clearance from the scan; None: all of it
+    notes: tuple[str, ...] = ()  # what the artist should know of it, a sentence each
 
     def __len__(self) -> int:
         return len(self.points)
 
     def take(self, chosen: np.ndarray) -> CompletionPrior:
         """The points that an index or mask chooses."""
-        return replace(self, points=self.points[chosen], normals=self.normals[chosen], sigma=self.sigma[chosen])
+        clearance = None if self.clearance is None else self.clearance[chosen]
+        taken = {"points": self.points[chosen], "normals": self.normals[chosen], "sigma": self.sigma[chosen]}
+        return replace(self, **taken, clearance=clearance)
+
+
+def joined(parts: list[CompletionPrior], source: str = "") -> CompletionPrior:
+    """Completions of one weight put together."""
+    given = [np.ones(len(part), np.float32) if part.clearance is None else part.clearance for part in parts]
+    return CompletionPrior(
+        np.concatenate([part.points for part in parts]),
+        np.concatenate([part.normals for part in parts]),
+        np.concatenate([part.sigma for part in parts]),
+        source,
+        parts[0].weight,
+        None if all(part.clearance is None for part in parts) else np.concatenate(given),
+        tuple(note for part in parts for note in part.notes),
+    )
 
 
 @dataclass(frozen=True)
@@ -42,7 +60,7 @@ class CompletionPoints:
     """A completion beside a scan: the points of it that count on a level, and the sigma that it gives to vertices."""
 
     prior: CompletionPrior  # without the points nearer than LEAST_CLEARANCE to the scan
-    distance: np.ndarray  # (n,), of each point from the scan, canonical
+    distance: np.ndarray  # (n,), of each point from the scan, canonical, over its share of the usual clearance
     scan: KDTree = field(repr=False)
     tree: KDTree | None = field(repr=False)  # of the completion's points; None where there are none
 
@@ -51,6 +69,8 @@ class CompletionPoints:
         """points f32 (n, 3): the scan's, canonical."""
         scan = KDTree(points[:: max(1, len(points) // MOST_SCAN_POINTS)])
         distance, _ = scan.query(prior.points)
+        if prior.clearance is not None:
+            distance = distance / prior.clearance
         clear = distance >= LEAST_CLEARANCE
         prior = prior.take(clear)
         return cls(prior, distance[clear], scan, KDTree(prior.points) if len(prior) else None)

@@ -132,7 +132,7 @@ def fit(
     rows: list[dict[str, float]] = []
     mesh: FittedMesh | None = None
     found: LevelSurface | None = None
-    source = ""
+    source, said = "", ()
     for level, added in _completed_levels(levels_with, prepared, completion):
         # level 0 may come a second time
         levels[level.number :] = [level]
@@ -143,14 +143,14 @@ def fit(
         cancel.raise_if_cancelled()
         seconds = time.perf_counter() - started
         rows[level.number :] = [{"level": level.number, "blocks": len(level.blocks), "seconds": seconds}]
-        source = "" if added is None else added.prior.source
+        source, said = ("", ()) if added is None else (added.prior.source, added.prior.notes)
         if mesh is not None:
             on_frame(mesh)
     if mesh is None or not mesh.final or found is None:
-        said = said_of_thinness(prepared, options.level)
-        raise OmomiError(ErrorCode.NO_SURFACE, f"No surface was found in {prepared.name}. {said}".rstrip())
-    if thickened:
-        prepared = replace(prepared, report=replace(prepared.report, notes=(*prepared.report.notes, thickened)))
+        thin = said_of_thinness(prepared, options.level)
+        raise OmomiError(ErrorCode.NO_SURFACE, f"No surface was found in {prepared.name}. {thin}".rstrip())
+    notes = (*prepared.report.notes, *said, *([thickened] if thickened else []))
+    prepared = replace(prepared, report=replace(prepared.report, notes=notes))
     report = prepared.report
     if within is None:
         report = covered_report(prepared, mesh.level, found.vertices, found.faces, found.gone, found.dropped)

@@ -53,6 +53,16 @@ class WeldedMesh:
         return loops, len(border) - sum(map(len, loops))
 
 
+def border_edges(faces: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Edges (b, 2) with one face, in its direction; faces (m, 3) of vertices as they are, not welded."""
+    directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    size = int(faces.max()) + 1 if len(faces) else 1
+    _, first, uses = np.unique(
+        directed.min(axis=1) * size + directed.max(axis=1), return_index=True, return_counts=True
+    )
+    return directed[first[uses == 1]]
+
+
 def _same_rows(rows: NDArray) -> NDArray[np.int64]:
     """Number (n,) of each row among the different ones."""
     order = np.lexsort(rows.T)

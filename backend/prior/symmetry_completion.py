@@ -7,17 +7,11 @@ left out where the scan or the field contradicts it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.spatial import KDTree
 
 from ..field.bricks import Level
-from ..field.completion_prior import LEAST_CLEARANCE, CompletionPrior
-from ..field.fit import Fit, FittedMesh, fit, ignore
-from ..field.onnx_model import CancelToken, Model
-from ..formats.raw_scan import RawScan
-from ..protocol.fit_options import FitOptions
+from ..field.completion_prior import LEAST_CLEARANCE, CompletionPrior, joined
 from ..scan.prepare import PreparedScan
 from .symmetry import MEETING_COSINE, MEETING_DISTANCE, Mirror, SymmetryScorer, mirror_planes, thinned
 
@@ -42,21 +36,6 @@ MOST_CONTRADICTING = 0.2
 CONTINUES = 0.8
 """A point continues the measured surface where that ends if it is off the surface's plane by less than this share of
 its distance."""
-
-
-def fit_with_symmetry(
-    scan: RawScan | PreparedScan,
-    model: Model,
-    options: FitOptions | None = None,
-    *,
-    on_frame: Callable[[FittedMesh], None] = ignore,
-    on_progress: Callable[[float, str], None] = ignore,
-    cancel: CancelToken | None = None,
-) -> Fit:
-    """`fit`, completed by the scan's mirror symmetry unless ``options.symmetry`` is off."""
-    options = options or FitOptions()
-    completion = symmetry_prior if options.symmetry else None
-    return fit(scan, model, options, completion=completion, on_frame=on_frame, on_progress=on_progress, cancel=cancel)
 
 
 def accepted_planes(found: list[Mirror]) -> list[Mirror]:
@@ -138,13 +117,3 @@ def describe(planes: list[Mirror]) -> str:
     if len(planes) == 1:
         return f"mirror symmetry (agrees on {agree:.0%}, contradicts on {contradict:.0%})"
     return f"{len(planes)} mirror planes (each agrees on {agree:.0%} or more, contradicts on {contradict:.0%} or less)"
-
-
-def joined(parts: list[CompletionPrior], source: str = "") -> CompletionPrior:
-    """Completions put together."""
-    return CompletionPrior(
-        np.concatenate([part.points for part in parts]),
-        np.concatenate([part.normals for part in parts]),
-        np.concatenate([part.sigma for part in parts]),
-        source,
-    )

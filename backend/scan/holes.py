@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -78,9 +79,12 @@ class MeshHoles:
         return KDTree(self.mesh.vertices)
 
 
-def find_holes(points: NDArray, faces: NDArray) -> MeshHoles:
+def find_holes(
+    points: NDArray, faces: NDArray, wanted: Callable[[list[NDArray]], list[bool]] | None = None
+) -> MeshHoles:
     """The holes and openings of a mesh, points (n, 3), world units, and triangles (m, 3).
 
+    wanted: which loops, each given by its points (l, 3), are looked at; all without.
     Raises OmomiError(NOT_A_MESH) where there is no face with an extent.
     """
     mesh = WeldedMesh.of(points, faces)
@@ -89,6 +93,9 @@ def find_holes(points: NDArray, faces: NDArray) -> MeshHoles:
     side = float(np.ptp(mesh.vertices[mesh.faces.reshape(-1)], axis=0).max())
     around = FacesAround.of(mesh.faces, len(mesh.vertices))
     loops, loose = mesh.loops()
+    if wanted is not None:
+        chosen = wanted([mesh.vertices[loop] for loop in loops])
+        loops = [loop for loop, right in zip(loops, chosen, strict=True) if right]
     vertex = np.asarray(faces, np.int64).reshape(-1)
     found = [
         _described(mesh, around, loop, side) | {"loop": vertex[corners[:, 0]], "corners": corners}
@@ -119,9 +126,8 @@ def _corners(mesh: WeldedMesh, loops: list[NDArray]) -> list[NDArray[np.int64]]:
 
 def _described(mesh: WeldedMesh, around: FacesAround, places: NDArray, side: float) -> dict:
     points = mesh.vertices[places]
-    count, centre = len(points), points.mean(axis=0)
+    count, centre, radius = len(points), points.mean(axis=0), loop_radius(points)
     lengths = np.linalg.norm(np.roll(points, -1, axis=0) - points, axis=1)
-    radius = float(np.sqrt(((points - centre) ** 2).sum(axis=1).mean()))
     axes, spread = np.linalg.svd(points - centre, full_matrices=False)[2], np.zeros(3)
     spread[: min(count, 3)] = np.linalg.svd(points - centre, compute_uv=False)
     if count < SHORT:
@@ -150,6 +156,11 @@ def _described(mesh: WeldedMesh, around: FacesAround, places: NDArray, side: flo
         "normal": normal,
         "tangent": tangent,
     }
+
+
+def loop_radius(points: NDArray) -> float:
+    """Root mean square distance of a loop's points (n, 3) from their mean."""
+    return float(np.sqrt(points.var(axis=0).sum()))
 
 
 def _why_open(tangent: float, share: float) -> str:

@@ -78,6 +78,14 @@ class InputSigma:
 
 
 @dataclass(frozen=True)
+class ScanMesh:
+    """The faces of a scan that count as measured, turned as they are seen."""
+
+    vertices: NDArray[np.float32]  # (n, 3), canonical
+    faces: NDArray[np.int32]  # (m, 3)
+
+
+@dataclass(frozen=True)
 class PreparedScan:
     """The input of the network."""
 
@@ -90,6 +98,7 @@ class PreparedScan:
     input_sigma: InputSigma | None = None  # None where the scan has none
     interior: Interior | None = None  # of a solid
     sheet: Sheet | None = None  # what of the fitted surface stays, of a sheet
+    mesh: ScanMesh | None = None  # of an open scan of a solid; None for bare points, solids and sheets
     given: GivenSurface | None = None  # what the result is compared with
 
     @cached_property
@@ -171,10 +180,12 @@ def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> Pr
         closing_faces=0 if found.closing is None else int(found.closing.faces.sum()),
         notes=() if found.closing is None else (found.closing.sentence,),
     )
-    interior = sheet = None
-    if shell is not None and found.kind is not Kind.SCAN:
+    interior = sheet = mesh = None
+    if shell is not None:
         corners = (scan.points - middle) * np.float32(factor)
-        if found.kind is Kind.SHEET:
+        if found.kind is Kind.SCAN:
+            mesh = ScanMesh(corners, shell.faces)
+        elif found.kind is Kind.SHEET:
             of_vertex = unit(vertex_normals(len(corners), shell.faces, shell.normals))[0]
             sheet = Sheet(points, normals, SheetBorder.of(corners, shell.faces, of_vertex))
         elif shell.closed.any():
@@ -183,7 +194,7 @@ def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> Pr
         sheet = Sheet(points, normals, SheetBorder.none())
     sigma = InputSigma.of(raw, frame)
     given = given.framed(middle, factor)
-    return PreparedScan(points, normals, noise, frame, report, raw.name, sigma, interior, sheet, given)
+    return PreparedScan(points, normals, noise, frame, report, raw.name, sigma, interior, sheet, mesh, given)
 
 
 def _surface(

@@ -12,6 +12,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
+from ..geometry.borders import border_edges
 from ..geometry.clip import clipped
 from ..geometry.normals import normals_of, unit
 from ..geometry.topology import label_faces
@@ -53,7 +54,7 @@ class SheetBorder:
     @classmethod
     def of(cls, vertices: NDArray, faces: NDArray, normals: NDArray) -> SheetBorder:
         """Of a mesh with canonical vertices (n, 3), faces (m, 3) and unit vertex normals (n, 3)."""
-        edges = _border_edges(np.asarray(faces, np.int64))
+        edges = border_edges(np.asarray(faces, np.int64))
         if not len(edges):
             return cls.none()
         vertices = np.asarray(vertices, np.float64)
@@ -149,16 +150,6 @@ def outer_side(points: NDArray, normals: NDArray, samples: Samples, thickness: f
     alike = np.einsum("nkj,nj->nk", samples.normals[index], normals) > 0.5
     votes = (alike & hidden[index]).sum(axis=1)
     return votes * 2 <= alike.sum(axis=1)
-
-
-def _border_edges(faces: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Edges (b, 2) with one face, in its direction."""
-    directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    size = int(faces.max()) + 1 if len(faces) else 1
-    _, first, uses = np.unique(
-        directed.min(axis=1) * size + directed.max(axis=1), return_index=True, return_counts=True
-    )
-    return directed[first[uses == 1]]
 
 
 def _hole_radii(vertices: NDArray, faces: NDArray, edges: NDArray) -> NDArray[np.float64]:

@@ -11,8 +11,8 @@ from ..errors import ErrorCode, OmomiError
 from ..field.onnx_model import MODEL_FOLDER, load_model
 from ..formats.files import write_whole
 from ..formats.raw_scan import RawScan
+from ..prior.completion import completed_fit
 from ..prior.shape_prior import ShapePrior, load_prior
-from ..prior.symmetry_completion import fit_with_symmetry
 from ..protocol.fit_options import FitOptions
 from ..protocol.names import ATTRIBUTES
 from ..protocol.requests import EditTarget
@@ -53,7 +53,7 @@ def reach_of_sliders(folder: Path, prior: ShapePrior, references: Sequence[RawSc
     for raw in references:
         try:
             scan = prepare(raw)
-            fitted = FittedScan(raw, scan, fit_with_symmetry(scan, model, FitOptions(level=LEVEL)))
+            fitted = FittedScan(raw, scan, completed_fit(scan, model, FitOptions(level=LEVEL)))
         except OmomiError as error:
             # a thin shape that two views hardly saw may have no surface
             if error.code is not ErrorCode.NO_SURFACE:

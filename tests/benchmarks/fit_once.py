@@ -18,7 +18,7 @@ from backend.errors import OmomiError
 from backend.field.fit import FittedMesh
 from backend.field.onnx_model import load_model
 from backend.formats.mesh_files import load_scan, save_mesh
-from backend.prior.symmetry_completion import fit_with_symmetry
+from backend.prior.completion import completed_fit
 from backend.protocol.fit_options import FitOptions
 
 
@@ -27,7 +27,7 @@ def fit_once(arguments: argparse.Namespace) -> dict:
     raw = load_scan(arguments.scan)
     model = load_model(arguments.device, arguments.threads, arguments.model)
     if arguments.repeat > 1:
-        fit_with_symmetry(raw, model, FitOptions(level=min(arguments.level, 1), symmetry=arguments.symmetry))
+        completed_fit(raw, model, FitOptions(level=min(arguments.level, 1), symmetry=arguments.symmetry))
     seconds, network, first = [], [], []
     while True:
         started = time.perf_counter()
@@ -37,7 +37,7 @@ def fit_once(arguments: argparse.Namespace) -> dict:
             frames.append(time.perf_counter() - started)
 
         chosen = FitOptions(level=arguments.level, symmetry=arguments.symmetry)
-        done = fit_with_symmetry(raw, model, chosen, on_frame=on_frame)
+        done = completed_fit(raw, model, chosen, on_frame=on_frame)
         seconds.append(time.perf_counter() - started)
         network.append(done.stats.network_seconds)
         first.append(frames[0])

@@ -16,7 +16,7 @@ import torch
 import trimesh
 
 from backend.field.onnx_model import load_model
-from backend.prior.symmetry_completion import fit_with_symmetry
+from backend.prior.completion import completed_fit
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import prepare
 from backend.training.demo_scan import true_surface
@@ -47,7 +47,7 @@ def row(family: str, seed: int, look: tuple[float, float, float], folder: Path) 
     scan, model = prepare(raw), load_model("cpu", threads=1, folder=folder)
     tiles = [with_words(tile(raw.points, look, SIZE, HALF), "scanned from one side")]
     for options, words in FITS:
-        mesh = fit_with_symmetry(scan, model, options).mesh
+        mesh = completed_fit(scan, model, options).mesh
         doubt = np.clip(mesh.sigma / GUESS, 0, 1)
         found = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
         tiles.append(with_words(tile(found, behind, SIZE, HALF, doubt), words))

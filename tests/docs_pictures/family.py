@@ -19,9 +19,9 @@ import trimesh
 from backend.field.fit import fit as fitted
 from backend.field.onnx_model import load_model
 from backend.formats.raw_scan import RawScan
+from backend.prior.completion import completed_fit
 from backend.prior.profile.family import Member, learn_profile
 from backend.prior.profile.profile import Profile, membership
-from backend.prior.symmetry_completion import fit_with_symmetry
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import prepare
 from tests.benchmarks.families import member
@@ -61,7 +61,7 @@ def completed(profile: Profile, folder: Path) -> list[np.ndarray]:
     raw = scanned_mesh(mesh, one_sided(LOOK), NEW)
     behind = (-LOOK[0], -LOOK[1], LOOK[2])
     scan = prepare(raw)
-    alone = fit_with_symmetry(scan, model, FitOptions(LEVEL)).mesh
+    alone = completed_fit(scan, model, FitOptions(LEVEL)).mesh
     found = membership(profile, scan)
     print(f"plausibility of the partial scan: {found.score:.2f}", flush=True)
     helped = fitted(scan, model, FitOptions(LEVEL), completion=found.completion).mesh

@@ -16,8 +16,8 @@ import trimesh
 from backend.edits.shape_sliders import shape_edit
 from backend.field.onnx_model import load_model
 from backend.formats.raw_scan import RawScan
+from backend.prior.completion import completed_fit
 from backend.prior.shape_prior import load_prior
-from backend.prior.symmetry_completion import fit_with_symmetry
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import prepare
 from backend.training.demo_scan import RangeMaps, range_maps
@@ -43,7 +43,7 @@ def main() -> int:
         settings = RangeMaps(views=8, noise=0.002, patches=0)
         points, faces = range_maps(draw(family, 1, seed).sdf, settings, torch.Generator().manual_seed(seed))
         scan = prepare(RawScan(points.astype(np.float64), faces))
-        found = fit_with_symmetry(scan, model, FitOptions(level=2))
+        found = completed_fit(scan, model, FitOptions(level=2))
         vertices = scan.frame.to_canonical(found.mesh.vertices).astype(np.float64)
         for row, (name, most) in zip(rows, SLIDERS.items(), strict=True):
             movement = shape_edit(name, scan, found, prior).movement

@@ -12,8 +12,9 @@ from backend.field.completion_prior import LEAST_CLEARANCE
 from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.field.recursion import ScanEvidence, recursion
 from backend.formats.raw_scan import RawScan
+from backend.prior.completion import completed_fit
 from backend.prior.symmetry import Mirror, SymmetryScorer, half_sphere, mirror_planes, same_plane, thinned
-from backend.prior.symmetry_completion import LEAST_WORTH, accepted_planes, fit_with_symmetry, symmetry_prior
+from backend.prior.symmetry_completion import LEAST_WORTH, accepted_planes, symmetry_prior
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import PreparedScan, prepare
 
@@ -113,7 +114,7 @@ def test_the_missing_arm_comes_back_and_is_less_sure(
 ) -> None:
     scan, rotation, _ = partial
     arm = SYMMETRIC[0][SYMMETRIC[0][:, 0] > 0.5] @ rotation.T
-    with_arm, without = (fit_with_symmetry(scan, model, FitOptions(level=1, symmetry=on)) for on in (True, False))
+    with_arm, without = (completed_fit(scan, model, FitOptions(level=1, symmetry=on)) for on in (True, False))
 
     def missed(vertices: np.ndarray) -> float:
         return float(np.linalg.norm(arm[::20, None] - vertices[None], axis=2).min(axis=1).mean())
@@ -148,7 +149,7 @@ def test_few_points_do_no_harm(model: Model, count: int) -> None:
     chosen = np.random.default_rng(0).permutation(len(CROOKED[0]))[:count]
     scan, _ = scanned((CROOKED[0][chosen], CROOKED[1][chosen]), np.ones(count, bool))
     mirror_planes(scan.points, scan.normals, SymmetryScorer(level_0(scan, model)))
-    fit_with_symmetry(scan, model, FitOptions(level=1))
+    completed_fit(scan, model, FitOptions(level=1))
 
 
 def test_mirroring_twice_is_doing_nothing() -> None:
