@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..context import context
-from ..session.backend_fit import FitSettings
+from ..session.backend_fit import SWITCHES, FitSettings
 from . import fit_origin, mesh_io
 from .attributes import MeshAttributes, read_shown
 
@@ -29,7 +29,7 @@ def note(obj: Any, settings: FitSettings, scan: Any, mesh: Any, modifiers: list[
     origin = obj.omomi.origin
     origin.scan, origin.mesh, origin.modifiers = scan, mesh, "\n".join(modifiers)
     origin.level, origin.profile = str(settings.options.level), settings.profile
-    for name in ("kind", "denoise", "fill", "keep_islands", "symmetry"):
+    for name in ("kind", "denoise", "fill", *SWITCHES):
         setattr(origin, name, getattr(settings.options, name))
 
 

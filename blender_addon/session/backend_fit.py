@@ -25,6 +25,9 @@ from ..ui import preferences
 from . import edits, library
 from .task import Answer, Client, Work
 
+# Options of a fit that are on or off.
+SWITCHES = ("keep_islands", "symmetry", "base", "keep_thin")
+
 
 @dataclass(frozen=True)
 class FitSettings:
@@ -37,7 +40,7 @@ class FitSettings:
     def of(cls, group: Any) -> FitSettings:
         """From the properties of a scene's settings, or of another group that has them. Raises as `profile_path`."""
         profile_path(group.profile)
-        switches = {"keep_islands": group.keep_islands, "symmetry": group.symmetry}
+        switches = {name: getattr(group, name) for name in SWITCHES}
         options = FitOptions(int(group.level), group.denoise, group.fill, **switches, kind=group.kind)
         return cls(options, group.profile)
 

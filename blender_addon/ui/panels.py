@@ -29,7 +29,7 @@ class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
         column.use_property_split = True
         column.use_property_decorate = False
         column.row().prop(settings, "kind", expand=True)
-        for name in ("level", "denoise", "fill", "symmetry"):
+        for name in ("level", "denoise", "fill", "symmetry", "base"):
             column.prop(settings, name)
         row = column.row()
         row.alert = missing = _missing(settings.profile)
@@ -212,6 +212,7 @@ class OMOMI_PT_result(Sidebar, bpy.types.Panel):
         settings = context.scene.omomi
         self.layout.row().prop(settings, "result", expand=True)
         self.layout.prop(settings, "keep_islands")
+        self.layout.prop(settings, "keep_thin")
 
 
 # In the order of the sidebar.

@@ -94,6 +94,16 @@ FIT_OPTIONS: dict[str, Any] = {
         description="Where the scan is mirror-symmetric, fill the unseen parts of one side from the other side",
         default=True,
     ),
+    "base": BoolProperty(
+        name="Flat Base",
+        description="Close the flat bottom of what stood on a table, which no camera saw, by a plane. Untick it for a "
+        "vessel that stood on its mouth",
+        default=True,
+    ),
+    "keep_thin": BoolProperty(
+        name="Keep Thin Walls",
+        description="Make walls of a solid that are thinner than a voxel of the level thick enough to stay",
+    ),
     "profile": StringProperty(
         name="Family",
         description="A family of your library: it fills unseen parts the way its members look, and Check compares the "
