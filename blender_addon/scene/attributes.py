@@ -18,7 +18,7 @@ from ..text import lost_attributes
 from . import mesh_io
 
 
-class Kind(NamedTuple):
+class AttributeKind(NamedTuple):
     """How Blender hands out the values of a type."""
 
     member: str
@@ -28,18 +28,18 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "FLOAT": Kind("value", 1, np.float32, True),
-    "FLOAT2": Kind("vector", 2, np.float32, True),
-    "FLOAT_VECTOR": Kind("vector", 3, np.float32, True),
-    "FLOAT_COLOR": Kind("color", 4, np.float32, True),
-    "BYTE_COLOR": Kind("color", 4, np.float32, True),
-    "QUATERNION": Kind("value", 4, np.float32, False),
-    "FLOAT4X4": Kind("value", 16, np.float32, False),
-    "INT": Kind("value", 1, np.int32, False),
-    "INT8": Kind("value", 1, np.int32, False),
-    "INT16_2D": Kind("value", 2, np.int32, False),
-    "INT32_2D": Kind("value", 2, np.int32, False),
-    "BOOLEAN": Kind("value", 1, np.bool_, False),
+    "FLOAT": AttributeKind("value", 1, np.float32, True),
+    "FLOAT2": AttributeKind("vector", 2, np.float32, True),
+    "FLOAT_VECTOR": AttributeKind("vector", 3, np.float32, True),
+    "FLOAT_COLOR": AttributeKind("color", 4, np.float32, True),
+    "BYTE_COLOR": AttributeKind("color", 4, np.float32, True),
+    "QUATERNION": AttributeKind("value", 4, np.float32, False),
+    "FLOAT4X4": AttributeKind("value", 16, np.float32, False),
+    "INT": AttributeKind("value", 1, np.int32, False),
+    "INT8": AttributeKind("value", 1, np.int32, False),
+    "INT16_2D": AttributeKind("value", 2, np.int32, False),
+    "INT32_2D": AttributeKind("value", 2, np.int32, False),
+    "BOOLEAN": AttributeKind("value", 1, np.bool_, False),
 }
 """By Blender's name of the type. Texts are missing: Blender hands them out one by one."""
 COLOURS = "FLOAT_COLOR", "BYTE_COLOR"

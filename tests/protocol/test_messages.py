@@ -138,7 +138,9 @@ MEMBERS["FitOptions"] = st.builds(
     st.booleans(),
     st.integers(0, 9999),
     st.booleans(),
+    st.booleans(),
     st.sampled_from(KINDS),
+    st.booleans(),
 )
 MEMBERS["tuple[str, ...]"] = st.lists(MEMBERS["str"], max_size=9).map(tuple)
 MASKS = st.builds(lambda row, falloff: MaskRef("row", row=row, falloff=falloff), st.integers(0, 9), st.floats(0, 1e9))
