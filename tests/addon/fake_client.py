@@ -305,7 +305,7 @@ class FakeClient:
     def _align(self, number: int, name: str, path: str, names: Any, counts: Any, points: Any, faces: Any) -> list[Any]:
         assert len(names) == len(counts) // 2
         assert sum(counts[0::2]) == len(points) and sum(counts[1::2]) == len(faces)
-        assert faces.max() < max(counts[0::2])
+        assert faces.max() < max(counts[0::2]) and (marks is None or marks.shape == (len(counts) // 4, 3))
         Path(path).write_bytes(b"family " + name.encode())
         odd = [{"name": member, "why": "it is like none of the others."} for member in names if "odd" in member]
         members = dict.fromkeys((name for name in names if "odd" not in name), 0.5)
@@ -335,7 +335,9 @@ class FakeClient:
         frame = self._frame(number, self._scans[handle], vertices, first[1])
         return [frame, self._protocol.Done(number, {"topology": [1, 0, 0], "residual": 0.01})]
 
-    def _learn(self, number: int, name: str, path: str, counts: Any, points: Any, faces: Any) -> list[Any]:
+    def _learn(
+        self, number: int, name: str, path: str, counts: Any, points: Any, faces: Any, marks: Any
+    ) -> list[Any]:
         assert sum(counts[0::2]) == len(points) and sum(counts[1::2]) == len(faces)
         assert faces.max() < max(counts[0::2])
         with open(path, "wb") as file:

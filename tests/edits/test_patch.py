@@ -155,9 +155,9 @@ def _inner(raw: RawScan) -> int:
     return min(holes, key=lambda hole: hole.radius).number
 
 
-@pytest.mark.parametrize("edges", [400, 3000])
-def test_loops_of_thousands_of_edges_are_closed(edges: int) -> None:
+def test_a_loop_of_thousands_of_edges_is_closed() -> None:
     """A ragged hole in a ring of faces."""
+    edges = 3000
     turn = np.linspace(0, 2 * np.pi, edges, endpoint=False)
     circle = np.stack([np.cos(turn), np.sin(turn), np.zeros(edges)], axis=1)
     rings = [r * circle + [0, 0, 0.3 - 0.3 * r**2] for r in (1, 1.02, 1.04, 1.06)]
