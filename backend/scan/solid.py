@@ -82,4 +82,7 @@ def overlapping_parts(
     count = np.bincount(mesh.piece[face], minlength=mesh.pieces)
     inner = np.bincount(mesh.piece[face[found]], minlength=mesh.pieces)
     parts = (inner >= np.maximum(1, PART_COVERED * count)) & (inner > 0)
+    if not parts.any():
+        # noise folds a surface at its creases, here and there
+        return 0, False, 0.0
     return int((parts & mesh.closed).sum()), bool((parts & ~mesh.closed).any()), len(found) / len(points)
