@@ -72,13 +72,12 @@ class OMOMI_OT_close_holes(HolesOperator, bpy.types.Operator):
         patched = run.commit()
         if not patched:
             return {"CANCELLED"}
-        for obj in patched:
-            report, *warnings = obj.omomi.holes_report.splitlines()
-            for warning in warnings:
-                self.report({"WARNING"}, warning)
+        reports = [obj.omomi.holes_report.splitlines() for obj in patched]
+        for warning in (line for report in reports for line in report[1:]):
+            self.report({"WARNING"}, warning)
         closed, faces = run.closed
         if len(patched) == 1:
-            self.report({"INFO"}, f"{patched[0].name}: {report}")
+            self.report({"INFO"}, f"{patched[0].name}: {reports[0][0]}")
         else:
             self.report({"INFO"}, f"{len(patched)} meshes: {closed} holes closed with {faces:,} faces")
         return {"FINISHED"}

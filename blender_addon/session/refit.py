@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,7 +61,7 @@ def why_not(result: Any) -> str | None:
 
 
 @contextmanager
-def _as_before(result: Any) -> Iterator[None]:
+def _as_before(result: Any) -> Generator[None]:
     """The scan of a fit as it was when it was fitted: in view, or with its own mesh and modifiers."""
     origin = result.omomi.origin
     if origin.scan is not None:

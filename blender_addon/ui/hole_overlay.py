@@ -78,7 +78,7 @@ def _draw_borders() -> None:
     shader.uniform_float("lineWidth", LINE * context.preferences.system.ui_scale)
     for group in _marks():
         shader.uniform_float("color", group.colour)
-        batch_for_shader(shader, "LINES", {"pos": group.segments}).draw(shader)
+        batch_for_shader(shader, "LINES", {"pos": group.segments.tolist()}).draw(shader)
 
 
 def _draw_numbers() -> None:
@@ -91,7 +91,7 @@ def _draw_numbers() -> None:
     for group in _marks():
         blf.color(0, *group.colour)
         for number, middle in group.numbers:
-            at = location_3d_to_region_2d(context.region, context.region_data, middle)
+            at = location_3d_to_region_2d(context.region, context.region_data, middle.tolist())
             if at is not None:
                 blf.position(0, at.x, at.y, 0)
                 blf.draw(0, str(number))
