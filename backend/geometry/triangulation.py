@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_EXACT = 160
-"""Edges of a loop that the cubic table still takes in a fraction of a second; longer ones are divided."""
+MOST_EXACT = 320
+"""Edges of a loop that the cubic table takes in two thirds of a second; longer ones are divided, and where they are
+ragged, folds come of it."""
 COARSE = 120
 """Edges of a divided loop, about."""
 TOO_LONG = 4 / 3
