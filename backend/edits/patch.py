@@ -125,10 +125,10 @@ def patch(
 ) -> Patch:
     """Close holes of a triangle mesh.
 
-    fit: called only where a hole needs it, and once. numbers: of the holes, openings too if they are named;
-    None for all holes. smaller: of those that are not named only these of a smaller
-    radius, world units. Raises OmomiError: NOT_A_MESH for points
-    without faces, BAD_OPTION for a number that no hole has, and those of ``fit`` where there is no model.
+    fit: called only where a hole needs it, and once. numbers: of the holes, openings too if they are named; None for
+    all holes. smaller: of those that are not named only these of a smaller radius, world units. Raises OmomiError:
+    NOT_A_MESH for points without faces, BAD_OPTION for a number that no hole has, and those of ``fit`` where there is
+    no model.
     """
     if raw.faces is None or not len(raw.faces):
         raise OmomiError(ErrorCode.NOT_A_MESH, f"{raw.name} holds points without faces: it has no holes to close.")
