@@ -1,8 +1,9 @@
 """Lost patches of thin walls: holes of a mesh where both sides of a wall were lost.
 
 Where one side of a wall was seen, the network keeps the wall; where neither was, it leaves a hole right through. There
-each side's hole is closed by a thin plate, and the two make the wall whole. Openings, such as the mouth of a vessel,
-stay. Bare points have no border, and so no holes.
+each side's hole is closed by a thin plate, and the two make the wall whole. A large hole is closed by itself, too:
+where views meet, the other side may have no border of its own. Openings, such as the mouth of a vessel, stay. Bare
+points have no border, and so no holes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ THICKEST = 0.1
 """Canonical thickness of a thin wall, six voxels of level 2: the network keeps thicker ones apart from its guess."""
 SMALLEST, LARGEST = 0.02, 0.35
 """Radius of the holes, canonical; the network closes smaller ones by itself."""
+ALONE = 0.08
+"""Radius, canonical, from which a hole is closed without another behind it: five voxels of level 2. On scans of valid
+models with lost patches the error of what was seen moved by at most 1 %; a jug's tunnels fell from 9 to 4."""
 FEWEST_EDGES, MOST_EDGES = 6, 700
 """Of a hole; the time for the triangulation of one grows as their cube."""
 EMPTY = 0.5
@@ -63,19 +67,19 @@ def thin_wall_prior(scan: PreparedScan) -> CompletionPrior | None:
         return _lost(loops, measured)
 
     # the exact loops of a mesh take longer than most scans deserve
-    if sum(lost(_border_groups(vertices, faces))) < 2:
+    if not any(lost(_border_groups(vertices, faces))):
         return None
     found = find_holes(vertices, faces, lost)
     holes = [hole for hole in found.holes if hole.is_hole]
     pairs = [(one, two) for one in range(len(holes)) for two in range(one) if _may_be_wall(holes[one], holes[two])]
-    plates = {number: closing_plate(found, holes[number]) for number in sorted({one for pair in pairs for one in pair})}
-    both: set[int] = set()
+    chosen = {number for number, hole in enumerate(holes) if hole.radius >= ALONE}
+    plates = {one: closing_plate(found, holes[one]) for one in sorted(chosen | {one for pair in pairs for one in pair})}
     for one, two in pairs:
         if max(_shared(plates[one], plates[two]), _shared(plates[two], plates[one])) >= BOTH:
-            both |= {one, two}
-    if not both:
+            chosen |= {one, two}
+    if not chosen:
         return None
-    return joined([_prior(plates[number], scan.noise) for number in sorted(both)], SOURCE)
+    return joined([_prior(plates[number], scan.noise) for number in sorted(chosen)], SOURCE)
 
 
 def closing_plate(found: MeshHoles, hole: Hole) -> Plate:
