@@ -96,11 +96,6 @@ class AppliedEdit:
         return KDTree(self.probes.points), idle, reach
 
 
-def learn_movement(changes: Sequence[Change]) -> LearnedMovement:
-    """The movement that examples show. Raises OmomiError as `example_poses`."""
-    return learn(changes, [pose.similarity for pose in example_poses(changes)])
-
-
 def example_poses(changes: Sequence[Change]) -> list[Alignment]:
     """The pose of each example on the first one. One that lies on it in several poses takes the pose in which it shows
     the same change. Raises OmomiError(NOT_REGISTERED) for one that does not look like the first."""

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from backend.cli.main import main
-from backend.edits.apply_learned import apply_learned, learn_movement
+from backend.edits.apply_learned import apply_learned, example_poses
 from backend.edits.displacement import combine, displacement_of
 from backend.edits.edit_file import load_edit, save_edit
 from backend.edits.gear import Gear, LearnedEdit
-from backend.edits.learned import LearnedMovement
+from backend.edits.learned import LearnedMovement, learn
 from backend.edits.pair_difference import Change, pair_difference
 from backend.errors import ErrorCode, OmomiError
 from backend.formats.mesh_files import load_scan, save_mesh
@@ -51,6 +51,11 @@ def pushed(mesh: trimesh.Trimesh, height: float = 0.15, where: np.ndarray = BUMP
     away = np.linalg.norm(points - centre, axis=1)
     weight = np.maximum(0, np.exp(-0.5 * (away / 0.25) ** 2) - np.exp(-4.5))
     return points + height * weight[:, None] * np.asarray(mesh.vertex_normals)
+
+
+def learn_movement(changes: list[Change]) -> LearnedMovement:
+    """The movement that examples show."""
+    return learn(changes, [pose.similarity for pose in example_poses(changes)])
 
 
 def scan_of(vertices: np.ndarray, faces: np.ndarray, name: str = "blob") -> PreparedScan:

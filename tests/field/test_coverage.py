@@ -137,7 +137,7 @@ def test_the_sides_of_a_thin_wall_are_parted_evenly_and_others_stay() -> None:
     assert np.array_equal(parted(ball, LEVEL)[0], ball.points) and parted(ball, LEVEL)[1] == ""
 
 
-@pytest.mark.parametrize("name", ["a thin leaf"])
+@pytest.mark.parametrize("name", ["a thin leaf", "a thin plate"])
 def test_a_thin_part_is_kept_whole_when_asked(name: str, model: Model) -> None:
     found = fit(RawScan(*kinds.solids()[name]), model, FitOptions(level=2, keep_thin=True))
     assert label_faces(found.mesh.faces)[1] == 1 and found.report.kept > 0.99
