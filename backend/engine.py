@@ -6,7 +6,7 @@ Importing this module is cheap; scipy and onnxruntime load with the model.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .field.completion_prior import CompletionPrior
     from .field.fit import Fit, FittedMesh
     from .field.onnx_model import CancelToken, Model
+    from .field.paint import Weights
     from .field.recursion import Within
     from .formats.raw_scan import RawScan
     from .protocol.fit_options import FitOptions
@@ -69,12 +70,13 @@ class Engine(Protocol):
         cancel: CancelToken,
         completion: CompletionPrior | None = None,
         within: Within | None = None,
+        masks: Mapping[str, Weights] | None = None,
     ) -> Fit:
         """Fit one scan, which is prepared first where it is raw.
 
-        completion: surface where nothing was measured, in place of what the scan itself suggests. within: as of
-        `field.fit`; then nothing is completed. Callbacks may raise OmomiError(CANCELLED), which passes through. Raises
-        OmomiError.
+        completion: surface where nothing was measured, in place of what the scan itself suggests. within and masks: as
+        of `field.fit`; within a region nothing is completed. Callbacks may raise OmomiError(CANCELLED), which passes
+        through. Raises OmomiError.
         """
         ...
 
@@ -125,6 +127,7 @@ class OnnxEngine:
         cancel: CancelToken,
         completion: CompletionPrior | None = None,
         within: Within | None = None,
+        masks: Mapping[str, Weights] | None = None,
     ) -> Fit:
         from .field.fit import fit
         from .prior.completion import completed_fit
@@ -132,7 +135,8 @@ class OnnxEngine:
         make = completed_fit
         if completion is not None or within is not None:
             make = partial(fit, completion=completion, within=within)
-        return make(raw, self.model, options, on_frame=on_frame, on_progress=on_progress, cancel=cancel)
+        listening = {"on_frame": on_frame, "on_progress": on_progress, "cancel": cancel}
+        return make(raw, self.model, options, **listening, masks=masks)
 
 
 def prepare_scan(
@@ -160,14 +164,18 @@ def fit_scan(
     on_progress: OnProgress,
     *,
     profile: Path | None = None,
+    masks: NDArray[np.float32] | None = None,
     on_frame: Callable[[FittedMesh], None] = lambda mesh: None,
     cancel: CancelToken | None = None,
 ) -> FittedScan:
-    """Prepare and fit a scan, see `prepare_scan` and `Engine.fit`."""
+    """Prepare and fit a scan, see `prepare_scan` and `Engine.fit`. masks: the painted ones of its options, end to end,
+    each with one weight 0 .. 1 for every point of the scan as it was given."""
     from .edits.fitted_scan import FittedScan
+    from .edits.regions import fit_masks
 
     scan, prior = prepare_scan(engine, raw, options.kind, profile, on_progress)
-    fit = engine.fit(scan, options, on_frame, on_progress, cancel or engine.token(), prior)
+    painted = fit_masks(raw, scan, options, masks)
+    fit = engine.fit(scan, options, on_frame, on_progress, cancel or engine.token(), prior, masks=painted)
     return FittedScan(raw, scan, fit, options.level)
 
 

@@ -88,6 +88,7 @@ class FakeEngine:
         cancel: Any,
         completion: Any = None,
         within: Any = None,
+        masks: Any = None,
     ) -> Any:
         faces = np.zeros((0, 3), np.int32) if raw.faces is None else raw.faces
         mesh = FakeMesh(raw.points, faces, np.arange(len(raw.points), dtype=np.float32))
@@ -194,6 +195,7 @@ class SphereEngine(FakeEngine):
     def fit(
         self, raw: Any, options: Any, on_frame: Any, on_progress: Any, cancel: Any, completion: Any = None,
         within: Any = None,
+        masks: Any = None,
     ) -> Any:  # fmt: skip
         raw = self._given or raw
         if "checked" in raw.name:

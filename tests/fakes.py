@@ -60,6 +60,7 @@ class MeshEngine:
         cancel: CancelToken,
         completion: CompletionPrior | None = None,
         within: Any = None,
+        masks: Any = None,
     ) -> Fit:
         scan = raw if isinstance(raw, PreparedScan) else prepare(raw)
         self.fits, self.options = self.fits + 1, options

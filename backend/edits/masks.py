@@ -230,6 +230,38 @@ class _Sites:
         return found
 
 
+@dataclass(frozen=True)
+class NearestMask:
+    """The weights of a surface, carried into all of space: every place takes that of the nearest point, so that what
+    is made of an opening, or put on, stands as a whole."""
+
+    points: NDArray  # (n, 3), canonical
+    weights: NDArray[np.float32]  # (n,), 0 to 1
+
+    @classmethod
+    def of(cls, mask: Mask, points: NDArray, normals: NDArray) -> NearestMask:
+        """A mask at the points (n, 3) of a surface that faces along normals (n, 3)."""
+        return cls(points, mask.at(points, normals))
+
+    def touches(self, centres: NDArray, reach: float) -> NDArray[np.bool_]:
+        """bool (m,): whether a weight within ``reach`` of canonical points (m, 3) may be above 0."""
+        if not self._painted.n:
+            return np.zeros(len(centres), bool)
+        painted, nearest = (tree.query(centres, workers=-1)[0] for tree in (self._painted, self._tree))
+        return painted <= nearest + 2 * reach
+
+    def at(self, points: NDArray, normals: NDArray | None = None) -> NDArray[np.float32]:
+        return self.weights[np.asarray(self._tree.query(points, workers=-1)[1])]
+
+    @cached_property
+    def _tree(self) -> KDTree:
+        return KDTree(self.points)
+
+    @cached_property
+    def _painted(self) -> KDTree:
+        return KDTree(self.points[self.weights > 0])
+
+
 def mask_from_file(path: Path, count: int) -> NDArray[np.float32]:
     """Weights f32 (count,) from a .npy file: one number from 0 to 1 for each vertex.
 

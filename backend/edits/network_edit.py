@@ -16,7 +16,7 @@ from ..field.onnx_model import CancelToken, Model
 from ..field.weight_delta import EditedLevel, FieldEdit, edited_levels, step_at, voxels_at
 from ..protocol.requests import EditTarget
 from .fitted_scan import EditableMesh, FittedScan
-from .masks import Mask
+from .masks import Mask, NearestMask
 from .remesh import nearest_values
 
 CHANGED = 0.5
@@ -29,31 +29,24 @@ MOST_GROWN = 50_000
 
 @dataclass(frozen=True)
 class MaskedEdit:
-    """An edit of the field within a mask, which is carried from the fit's surface into space: every place takes the
-    weight of the nearest vertex, so that what an edit puts on stands as a whole."""
+    """An edit of the field within a mask."""
 
     edit: FieldEdit
-    tree: KDTree
-    weights: NDArray[np.float32]  # (n,), of the tree's points
+    mask: NearestMask
 
     @classmethod
     def of(cls, edit: FieldEdit, mask: Mask | None, mesh: EditableMesh) -> FieldEdit:
-        """The edit itself without a mask."""
-        if mask is None:
-            return edit
-        return cls(edit, KDTree(mesh.vertices), mask.at(mesh.vertices, mesh.normals))
+        """The edit itself without a mask, which is carried from the mesh of the fit into space."""
+        return edit if mask is None else cls(edit, NearestMask.of(mask, mesh.vertices, mesh.normals))
 
     def touches(self, centres: NDArray, reach: float) -> NDArray[np.bool_]:
         return self.edit.touches(centres, reach)
 
     def at(self, number: int, points: NDArray, model: Model, cancel: CancelToken) -> NDArray[np.float32]:
-        return self.edit.at(number, points, model, cancel) * self._weights(points)[:, None]
+        return self.edit.at(number, points, model, cancel) * self.mask.at(points)[:, None]
 
     def deviation(self, number: int, points: NDArray) -> NDArray[np.float64]:
-        return self.edit.deviation(number, points) * self._weights(points)
-
-    def _weights(self, points: NDArray) -> NDArray[np.float32]:
-        return self.weights[np.asarray(self.tree.query(points, workers=-1)[1])]
+        return self.edit.deviation(number, points) * self.mask.at(points)
 
 
 def first_order(

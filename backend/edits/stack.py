@@ -14,7 +14,8 @@ from ..errors import OmomiError, refuse
 from ..field.onnx_model import Model
 from ..field.weight_delta import FieldEdit, SummedEdit
 from ..prior import shape_prior
-from ..protocol.recipe import LARGEST_NUMBER, MOST_ENTRIES, SHAPE, Layer, Point
+from ..protocol.mask_ref import LARGEST_NUMBER
+from ..protocol.recipe import MOST_ENTRIES, SHAPE, Layer, Point
 from ..protocol.requests import EditTarget
 from .apply_learned import AppliedEdit, apply_learned, said_of_places
 from .attributes import STEPS, attribute, attribute_range

@@ -135,6 +135,12 @@ def along_axes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return values[:, 0, :, None, None], values[:, 1, None, :, None], values[:, 2, None, None, :]
 
 
+def voxel_places(coords: np.ndarray, voxel: float) -> np.ndarray:
+    """Canonical centres (k, 8, 8, 8, 3) of the voxels, ``voxel`` wide, of bricks with coordinates (k, 3)."""
+    inner = np.stack(np.meshgrid(*[np.arange(BRICK) + 0.5] * 3, indexing="ij"), axis=-1)
+    return (coords[:, None, None, None] * BRICK + inner) * voxel - 1
+
+
 @dataclass(frozen=True)
 class Level:
     """The field at one level of the recursion."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, refuse
 from ..formats.raw_scan import RawScan
 from ..protocol.fit_options import FitOptions
 from ..scan.clean import CleanReport
@@ -21,6 +21,7 @@ from .completion_prior import CompletionPoints, CompletionPrior
 from .coverage import covered_report, said_of_thinness
 from .isosurface import extract
 from .onnx_model import CancelToken, Model
+from .paint import Paint, Weights
 from .pieces import LEAST_VOLUME, kept_faces
 from .recursion import ScanEvidence, Within, recursion
 from .thin_walls import parted
@@ -99,6 +100,7 @@ def fit(
     on_progress: Callable[[float, str], None] = ignore,
     cancel: CancelToken | None = None,
     within: Within | None = None,
+    masks: Mapping[str, Weights] | None = None,
 ) -> Fit:
     """Closed surface of a scan.
 
@@ -106,7 +108,8 @@ def fit(
     last one; level 0 is then fitted again. on_frame receives the mesh of each level, the last one with ``final`` set;
     on_progress a share 0 .. 1 and words. The same scan and options give the same bits on one device and number of
     threads. within: as of `recursion`, the region where the surface is wanted; beyond it the mesh is rough, it comes as
-    one frame, and what it lacks of the scan is not counted. Raises OmomiError: those of `prepare`, CANCELLED,
+    one frame, and what it lacks of the scan is not counted. masks: by the option of `fit_options.PAINTED`, how
+    much of it acts where; needed for each that ``options`` mask. Raises OmomiError: those of `prepare`, CANCELLED,
     NO_SURFACE, BAD_OPTION.
     """
     options, cancel = options or FitOptions(), cancel or CancelToken()
@@ -116,7 +119,13 @@ def fit(
     cancel.raise_if_cancelled()
     on_blocks = level_progress(on_progress, options.level)
     points, thickened = parted(prepared, options.level) if options.keep_thin else (prepared.points, "")
-    noise = prepared.noise * 2.0**options.denoise
+    masks = masks or {}
+    if lost := sorted(set(options.masks) - set(masks)):
+        refuse(f"the mask of {lost[0]} was not given")
+    amounts = {"denoise": options.denoise, "fill": options.fill}
+    painted = {name: (amounts.pop(name), weights) for name, weights in masks.items()}
+    paints = tuple(Paint(name, amount, weights) for name, (amount, weights) in painted.items() if amount)
+    noise = prepared.noise * 2.0 ** amounts.get("denoise", 0.0)
     variation = Variation(options.variation) if options.variation else None
     if callable(completion) and (options.level == 0 or prepared.report.kind != Kind.SCAN):
         # a solid or a sheet is all there
@@ -124,7 +133,8 @@ def fit(
 
     def levels_with(added: CompletionPoints | None) -> Iterator[Level]:
         nonlocal evidence
-        evidence = ScanEvidence(points, prepared.normals, noise, options.fill, added, prepared.interior)
+        told = noise, amounts.get("fill", 0.0), added, prepared.interior, paints
+        evidence = ScanEvidence(points, prepared.normals, *told)
         return recursion(evidence, options.level, model, cancel, on_blocks, variation=variation, within=within)
 
     evidence: ScanEvidence | None = None

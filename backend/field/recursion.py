@@ -6,9 +6,9 @@ above or with many scan points. The recursion stops at the requested level, or w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -25,12 +25,15 @@ from .bricks import (
     BrickMap,
     Level,
     resolution,
+    voxel_places,
     voxel_size,
 )
 from .completion_prior import CompletionPoints
 from .evidence import add_splat, gather_evidence, splat
+from .level_atom import Inputs, LevelAtom, reflected
 from .onnx_model import CODED_LEVELS, CancelToken, Model
-from .uncertainty import Variation, unknown_share
+from .paint import Paint, shares
+from .uncertainty import Variation
 
 REFINE_DISTANCE = 1.0
 """Voxels. A brick is refined where the field of the level above comes this close to the surface."""
@@ -47,8 +50,6 @@ BATCH = 8
 """Blocks in one run of the network. Larger batches are no faster on the CPU, and a fit can be cancelled between two."""
 
 
-Inputs = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Of blocks, as the atom takes them: evidence, parent and position."""
 Within = Callable[[np.ndarray, float], np.ndarray]
 """Whether balls around canonical points (m, 3), of one radius, meet a region: (m,)."""
 
@@ -63,6 +64,7 @@ class ScanEvidence:
     filling: float  # -1 .. 1, hole filling
     completion: CompletionPoints | None = None  # surface where the scan has none; it counts as thin evidence
     interior: Interior | None = None  # of a solid: which side is inside where no point is near
+    paints: tuple[Paint, ...] = ()  # what is added to the noise and the filling in parts of the scan
 
     def known(self, number: int) -> np.ndarray:
         """Points f32 (k, 3) of the scan and of its completion that count on a level."""
@@ -104,6 +106,13 @@ class ScanEvidence:
         fillings = (0.0, self.filling) if self.filling else (0.0,)
         return [model.style(noise, filling, number, code, cancel) for filling in fillings]
 
+    def told(self, paint: Paint, share: float) -> ScanEvidence:
+        """The same with a share of what is painted everywhere."""
+        amount = share * paint.amount
+        if paint.option == "fill":
+            return replace(self, filling=amount)
+        return replace(self, noise=self.noise * 2.0**amount)
+
 
 def recursion(
     scan: ScanEvidence,
@@ -131,6 +140,8 @@ def recursion(
     # a code that was given or drawn does not belong to the reflected scan
     mirrors = encoded and variation is None
     reflected_code: np.ndarray | None = None
+    # of the level above, for each paint: the field without it, and with it
+    painted: list[tuple[Level, Level] | None] = [None] * len(scan.paints)
     for number in range(deepest + 1):
         blocks, sides = _first_block() if level is None else _refine(level, scan.known(number), within)
         if len(blocks) == 0:
@@ -140,64 +151,102 @@ def recursion(
         sums = scan.sums(number, bricks)
         if code is None:
             code, reflected_code = _encode(model, sums, bricks, mirrors and deepest < CODED_LEVELS, variation, cancel)
-        styles, turned, uncoded = scan.styles(number, code, model, cancel), (), ()
-        if mirrors and number == deepest <= DEEPEST_MIRRORED:
-            turned = styles if reflected_code is None else scan.styles(number, reflected_code, model, cancel)
-        if number == 0 and encoded:
-            # The code moves the mean. The scale comes from a run with the zero code, because a code makes it too small
-            # where nothing was measured and ranks the errors worse where everything was.
-            uncoded = scan.styles(number, np.zeros_like(code), model, cancel)
-        atom = _LevelAtom(model, cancel, styles, turned, uncoded)
-        average = BlockAverage(len(coords), 2)
+        turned = mirrors and number == deepest <= DEEPEST_MIRRORED
+        turned_code = None if not turned else code if reflected_code is None else reflected_code
+        atom_of = partial(_level_atom, number, code, turned_code, number == 0 and encoded, model, cancel)
+        atom, average = atom_of(scan), BlockAverage(len(coords), 2)
         for start in range(0, len(blocks), BATCH):
             batch = blocks[start : start + BATCH]
             index = bricks.find(bricks_of(batch))
-            evidence = gather_evidence(sums, index)
-            parent = model.seed(evidence, cancel) if level is None else gather_parent(level.grid, level.bricks, batch)
-            average.add(atom((evidence, parent, _position(batch, number))), index)
+            average.add(atom(_inputs(number, batch, sums, index, level, model, cancel)), index)
             on_blocks(number, start + len(batch), len(blocks))
         grid = BrickGrid(coords, scan.sided(average.mean(), coords, number))
         level = Level(number, grid if variation is None else variation.field(grid, number), bricks, blocks, code)
-        yield level
+        shown, on_batch = level, partial(on_blocks, number, len(blocks), len(blocks))
+        for row, (paint, above) in enumerate(zip(scan.paints, painted, strict=True)):
+            without = shown if above is None else extended(
+                shown, above[0], near_children(above[1]), scan, model, cancel
+            )
+            shown = _painted(without, above and above[1], paint, scan, atom_of, model, cancel, variation, on_batch)
+            painted[row] = without, shown
+        yield shown
 
 
-@dataclass(frozen=True)
-class _LevelAtom:
-    """The atom on one level. Each member has a style f32 (1, S) without hole filling, and one with it where there is
-    any."""
+def _level_atom(
+    number: int,
+    code: np.ndarray,
+    turned_code: np.ndarray | None,
+    uncoded: bool,
+    model: Model,
+    cancel: CancelToken,
+    scan: ScanEvidence,
+) -> LevelAtom:
+    """The atom of a level as a scan tells it. turned_code: of the reflected scan, whose field is averaged in; None for
+    none. uncoded: whether the scale comes from a run with the zero code, because a code makes it too small where
+    nothing was measured and ranks the errors worse where everything was; the mean keeps the code."""
+    codes = code, turned_code, np.zeros_like(code) if uncoded else None
+    styles = [() if one is None else scan.styles(number, one, model, cancel) for one in codes]
+    return LevelAtom(model, cancel, *styles)
 
-    model: Model
-    cancel: CancelToken
-    styles: Sequence[np.ndarray]
-    turned: Sequence[np.ndarray] = ()  # of the reflected scan, whose field is averaged in
-    uncoded: Sequence[np.ndarray] = ()  # of the zero code, which gives the scale
 
-    def __call__(self, inputs: Inputs) -> np.ndarray:
-        """The field f32 (b, 2, 32, 32, 32) of blocks: where it is known without hole filling, elsewhere with it.
+def _inputs(
+    number: int,
+    blocks: np.ndarray,
+    sums: np.ndarray,
+    index: np.ndarray,
+    above: Level | None,
+    model: Model,
+    cancel: CancelToken,
+) -> Inputs:
+    """The atom's inputs for blocks (b, 3) of a level whose bricks have the numbers (b, 4, 4, 4) in its evidence."""
+    evidence = gather_evidence(sums, index)
+    parent = model.seed(evidence, cancel) if above is None else gather_parent(above.grid, above.bricks, blocks)
+    return evidence, parent, _position(blocks, number)
 
-        Hole filling was learned as another quantile of the distance: by itself it moves what was measured, too.
-        """
-        field = self._said(inputs, 0)
-        if len(self.styles) > 1:
-            unknown = unknown_share(np.exp(field[:, 1:]))
-            rows = np.flatnonzero(unknown.any(axis=(1, 2, 3, 4)))
-            if len(rows):
-                evidence, parent, position = inputs
-                wanted = self._said((evidence[rows], parent[rows], position[rows]), 1)
-                field[rows] += unknown[rows] * (wanted - field[rows])
-        return field
 
-    def _said(self, inputs: Inputs, way: int) -> np.ndarray:
-        field = self._run(inputs, self.styles[way])
-        if self.turned:
-            other = self._run(reflected(*inputs), self.turned[way])
-            field = (field + other[:, :, ::-1, ::-1, ::-1]) / 2
-        if self.uncoded:
-            field[:, 1] = self._run(inputs, self.uncoded[way])[:, 1]
-        return field
-
-    def _run(self, inputs: Inputs, style: np.ndarray) -> np.ndarray:
-        return self.model.field(*inputs, np.repeat(style, len(inputs[0]), axis=0), self.cancel)
+def _painted(
+    level: Level,
+    above: Level | None,
+    paint: Paint,
+    scan: ScanEvidence,
+    atom_of: Callable[[ScanEvidence], LevelAtom],
+    model: Model,
+    cancel: CancelToken,
+    variation: Variation | None,
+    on_batch: Callable[[], None],
+) -> Level:
+    """A level with an option that is painted; above: the painted level above. What has no weight keeps its bits."""
+    number, coords = level.number, level.grid.coords
+    sides = level.bricks.index if above is None else child_sides(above)
+    bricks = BrickMap.of(coords, sides, level.bricks.margin)
+    weights = np.zeros((len(coords), 1, BRICK, BRICK, BRICK), np.float32)
+    (touched,) = np.nonzero(paint.weights.touches(*brick_balls(coords, number)))
+    places = voxel_places(coords[touched], level.voxel)
+    weights[touched, 0] = paint.weights.at(places.reshape(-1, 3)).reshape(places.shape[:-1])
+    share = shares(weights[bricks.find(bricks_of(level.blocks))])
+    blocks, share = level.blocks[share > 0], share[share > 0]
+    if not len(blocks):
+        return replace(level, bricks=bricks)
+    own = distinct(bricks_of(blocks))
+    inner, rows = BrickMap.of(own, level.bricks.index, level.bricks.margin), bricks.find(own)
+    sums, average = scan.sums(number, bricks), BlockAverage(len(own), 3)
+    for amount in np.unique(share):
+        atom, some = atom_of(scan.told(paint, float(amount))), blocks[share == amount]
+        for start in range(0, len(some), BATCH):
+            batch = some[start : start + BATCH]
+            every = bricks_of(batch)
+            field = atom(_inputs(number, batch, sums, bricks.find(every), above, model, cancel))
+            taken = np.full_like(field[:, :1], amount)
+            average.add(np.concatenate([field, taken], axis=1), inner.find(every))
+            on_batch()
+    mean = average.mean()
+    found = BrickGrid(own, scan.sided(mean[:, :2].copy(), own, number))
+    found = found if variation is None else variation.field(found, number)
+    values = level.grid.values.copy()
+    # blocks overlap, and may have run with different amounts
+    part = weights[rows] / mean[:, 2:]
+    values[rows] += part * (found.values - values[rows])
+    return replace(level, grid=BrickGrid(coords, values), bricks=bricks)
 
 
 def _encode(
@@ -213,17 +262,6 @@ def _encode(
         return code, None
     turned, _, _ = reflected(evidence, np.empty((1, 2, 2, 2, 2), np.float32), np.zeros((1, 4), np.float32))
     return code, model.encode(turned, model.seed(turned, cancel), cancel)[0]
-
-
-def reflected(
-    evidence: np.ndarray, parent: np.ndarray, position: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The atom's inputs for the same scan reflected through the centre of the canonical frame."""
-    # the normals change their sign, normal . position does not
-    turned = np.ascontiguousarray(evidence[:, :, ::-1, ::-1, ::-1])
-    turned[:, 1:4] *= -1
-    centre = position * np.array([-1, -1, -1, 1], np.float32)
-    return turned, np.ascontiguousarray(parent[:, :, ::-1, ::-1, ::-1]), centre
 
 
 def _first_block() -> tuple[np.ndarray, np.ndarray]:
@@ -309,7 +347,7 @@ def extended(
     coords = distinct(bricks_of(blocks))
     bricks = BrickMap.of(coords, np.where(level.bricks.index >= 0, OUTSIDE, level.bricks.index), level.bricks.margin)
     sums, average = scan.sums(level.number, bricks), BlockAverage(len(coords), 2)
-    atom = _LevelAtom(model, cancel, scan.styles(level.number, level.code, model, cancel))
+    atom = LevelAtom(model, cancel, scan.styles(level.number, level.code, model, cancel))
     for start in range(0, len(blocks), BATCH):
         batch = blocks[start : start + BATCH]
         index = bricks.find(bricks_of(batch))

@@ -23,7 +23,7 @@ from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 
 from .blocks import join_bricks, split_blocks
-from .bricks import BLOCK_BRICKS, BRICK, TRUNCATION, BrickGrid, BrickMap, Level, upsampled
+from .bricks import BLOCK_BRICKS, BRICK, TRUNCATION, BrickGrid, BrickMap, Level, upsampled, voxel_places
 from .isosurface import extract
 from .onnx_model import CancelToken, Model
 from .recursion import ScanEvidence, brick_balls, child_sides, extended, near_children
@@ -248,12 +248,6 @@ def step_at(
 def voxels_at(level: Level, brick: np.ndarray, *inner: np.ndarray) -> np.ndarray:
     """Canonical centres (k, 3) of voxels of a level. brick (k,): their bricks' numbers; inner: places (k,) in these."""
     return (level.grid.coords[brick] * BRICK + np.stack(inner, axis=1) + 0.5) * level.voxel - 1
-
-
-def voxel_places(coords: np.ndarray, voxel: float) -> np.ndarray:
-    """Canonical centres (k, 8, 8, 8, 3) of the voxels, ``voxel`` wide, of bricks with coordinates (k, 3)."""
-    inner = np.stack(np.meshgrid(*[np.arange(BRICK) + 0.5] * 3, indexing="ij"), axis=-1)
-    return (coords[:, None, None, None] * BRICK + inner) * voxel - 1
 
 
 def _with_values(level: Level, bricks: np.ndarray, values: np.ndarray) -> Level:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..field.bricks import Level
 from ..field.completion_prior import CompletionPrior, joined
 from ..field.fit import Completer, Fit, FittedMesh, fit, ignore
 from ..field.onnx_model import CancelToken, Model
+from ..field.paint import Weights
 from ..formats.raw_scan import RawScan
 from ..protocol.fit_options import FitOptions
 from ..scan.prepare import PreparedScan
@@ -24,11 +25,12 @@ def completed_fit(
     on_frame: Callable[[FittedMesh], None] = ignore,
     on_progress: Callable[[float, str], None] = ignore,
     cancel: CancelToken | None = None,
+    masks: Mapping[str, Weights] | None = None,
 ) -> Fit:
     """`fit`, completed by what the scan itself suggests; ``options`` leave out the symmetry or the base."""
     options = options or FitOptions()
-    completion = completer(options)
-    return fit(scan, model, options, completion=completion, on_frame=on_frame, on_progress=on_progress, cancel=cancel)
+    listening = {"on_frame": on_frame, "on_progress": on_progress, "cancel": cancel}
+    return fit(scan, model, options, completion=completer(options), **listening, masks=masks)
 
 
 def completer(options: FitOptions) -> Completer:

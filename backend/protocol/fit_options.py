@@ -1,4 +1,4 @@
-"""How a scan is fitted: what a request, a recipe and the command line carry. Standard library only."""
+"""How a scan is fitted: what a request, a recipe and the command line carry."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import refuse
+from .mask_ref import MaskRef
 
 DEEPEST_LEVEL = 5
 MOST_VARIATIONS = 9999
 KINDS = ("auto", "scan", "solid", "sheet")
 """What a scan can be read as; auto finds out. See `scan.kind`."""
+
+
+PAINTED = ("denoise", "fill")
+"""Options that may act in part of a scan."""
+_MASKS = tuple(f"{name}_mask" for name in PAINTED)
 
 
 @dataclass(frozen=True)
@@ -28,11 +34,17 @@ class FitOptions:
     base: bool = True  # close a flat bottom that was not seen by a plane; only `prior.completion` looks for it
     kind: str = "auto"  # one of KINDS
     keep_thin: bool = False  # make walls of a solid that are thinner than a voxel thick enough for the level
+    denoise_mask: MaskRef | None = None  # how much of `denoise` acts where; None: all of it everywhere
+    fill_mask: MaskRef | None = None
 
     def __post_init__(self) -> None:
         ranges = {"level": (0, DEEPEST_LEVEL), "denoise": (-2, 2), "fill": (-1, 1), "variation": (0, MOST_VARIATIONS)}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if field.name in _MASKS:
+                if value is not None and not isinstance(value, MaskRef):
+                    refuse(f"the {field.name} must be a mask or absent")
+                continue
             if field.type == "str":
                 if value not in KINDS:
                     refuse(f"a scan is read as {', '.join(KINDS[:-1])} or {KINDS[-1]}, not as {value!r:.20}")
@@ -58,4 +70,15 @@ class FitOptions:
         """The options with these names, the others at their defaults. Raises OmomiError(BAD_OPTION)."""
         if unknown := sorted(set(values) - {field.name for field in dataclasses.fields(cls)}):
             refuse(f"there is no option {', '.join(map(repr, unknown))}")
-        return cls(**values)
+        masks = {name: MaskRef.of(values[name]) for name in _MASKS if isinstance(values.get(name), Mapping)}
+        return cls(**{**values, **masks})
+
+    @property
+    def masks(self) -> dict[str, MaskRef]:
+        """Masks of options of PAINTED, by the option; those that act everywhere are left out."""
+        found = {name: getattr(self, mask) for name, mask in zip(PAINTED, _MASKS, strict=True)}
+        return {name: mask for name, mask in found.items() if mask is not None}
+
+    def masked(self, masks: Mapping[str, MaskRef]) -> FitOptions:
+        """The same with these masks, by the option, in place of those that it has."""
+        return dataclasses.replace(self, **{f"{name}_mask": masks.get(name) for name in PAINTED})

@@ -9,69 +9,20 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import ErrorCode, OmomiError, refuse
 from ..formats.files import FormatError, parse_json, read_bounded, require, unreadable, write_whole
 from .fit_options import FitOptions
-from .names import LONGEST_NAME, name_flaw
+from .mask_ref import ROW, MaskRef, Point, file_name, flag, integer, number, point, settle
 
 VERSION = 1
 LARGEST_FILE = 1 << 20
 """Bytes. The longest recipe within the bounds below takes less."""
 MOST_ENTRIES = 256
-LARGEST_NUMBER = 1e9
-"""Of strengths and positions: beyond any use, and products of a few of them stay finite in single precision."""
 
 SHAPE = "shape"
 
-Point = tuple[float, float, float]
-
-ROW = "row"
-
-_PARTS = {
-    "vertex_group": ("name",), "file": ("name",), "box": ("low", "high"), "sphere": ("centre", "radius"), ROW: ("row",),
-}  # fmt: skip
 _MODEL_HASH = re.compile(r"[0-9a-f]{8,64}")
 _SHA256 = re.compile(r"([0-9a-f]{64})?")
-
-
-@dataclass(frozen=True)
-class MaskRef:
-    """Where an edit acts: 1 inside, falling to 0 over ``falloff``; canonical. Each kind takes its own parts, and the
-    others stay None. Raises OmomiError(BAD_OPTION)."""
-
-    kind: str  # "vertex_group" or "file" (both by name), "box", "sphere", or "row" of the masks that a request brings
-    name: str | None = None
-    low: Point | None = None  # corners of a box
-    high: Point | None = None
-    centre: Point | None = None  # of a sphere
-    radius: float | None = None
-    falloff: float = 0.0
-    row: int | None = None  # number of a mask in the request; a recipe has none
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.kind, str) or self.kind not in _PARTS:
-            refuse(f"a mask must be one of {', '.join(_PARTS)}")
-        wanted = _PARTS[self.kind]
-        given = {part for parts in _PARTS.values() for part in parts if getattr(self, part) is not None}
-        if given != set(wanted):
-            refuse(f"a mask of the kind {self.kind} takes {' and '.join(wanted)}, and none of the other parts")
-        if self.kind == "vertex_group":
-            _label("the name of a vertex group", self.name)
-        elif self.kind == "file":
-            _file_name("the name of a mask", self.name)
-        elif self.kind == "box":
-            low, high = point("low", self.low), point("high", self.high)
-            if any(a > b for a, b in zip(low, high, strict=True)):
-                refuse("the low corner of a box must not lie above its high corner")
-            _settle(self, low=low, high=high)
-        elif self.kind == ROW:
-            if _integer("the number of a mask", self.row) < 0:
-                refuse("masks are counted from 0")
-        else:
-            _settle(self, centre=point("centre", self.centre), radius=_number("radius", self.radius, 0.0))
-        _settle(self, falloff=_number("falloff", self.falloff, 0.0))
 
 
 @dataclass(frozen=True)
@@ -90,7 +41,7 @@ class Layer:
     without: tuple[int, ...] | None = None  # numbers of places of a learned edit that are left alone; None: none
 
     def __post_init__(self) -> None:
-        _file_name("the name of an edit", self.edit)
+        file_name("the name of an edit", self.edit)
         if not isinstance(self.sha256, str) or not _SHA256.fullmatch(self.sha256):
             refuse("sha256 must be 64 hexadecimal digits, or empty for a built-in attribute")
         if not isinstance(self.path, str) or "\0" in self.path:
@@ -102,10 +53,10 @@ class Layer:
         if (self.at is not None or self.without is not None) and self.source != "learned":
             refuse("only an edit that was learned from examples has places")
         if self.at is not None:
-            _settle(self, at=point("at", self.at))
+            settle(self, at=point("at", self.at))
         if self.without is not None:
-            _settle(self, without=_places(self.without))
-        _settle(self, strength=_number("strength", self.strength), mute=_flag("mute", self.mute))
+            settle(self, without=_places(self.without))
+        settle(self, strength=number("strength", self.strength), mute=flag("mute", self.mute))
 
     @property
     def source(self) -> str:
@@ -145,9 +96,10 @@ class Recipe:
             refuse("the hash of its model must be 8 to 64 hexadecimal digits")
         if len(self.entries) > MOST_ENTRIES:
             refuse(f"it has more than {MOST_ENTRIES} entries")
-        if any(layer.path or (layer.mask is not None and layer.mask.kind == ROW) for layer in self.entries):
+        masks = *self.fit.masks.values(), *(layer.mask for layer in self.entries if layer.mask is not None)
+        if any(layer.path for layer in self.entries) or any(mask.kind == ROW for mask in masks):
             refuse("its edits and masks must be named, as files or vertex groups")
-        _settle(self, entries=tuple(self.entries))
+        settle(self, entries=tuple(self.entries))
 
     def to_json(self) -> str:
         """The recipe as text, the same for equal recipes."""
@@ -199,7 +151,7 @@ def _recipe(value: Any) -> Recipe:
     if not isinstance(entries, list) or len(entries) > MOST_ENTRIES:
         raise FormatError(f"its entries are not a list of at most {MOST_ENTRIES}")
     members["entries"] = tuple(_layer(entry) for entry in entries)
-    members["fit"] = FitOptions(**_members(FitOptions, members.get("fit", {}), "fit"))
+    members["fit"] = FitOptions.of(_members(FitOptions, members.get("fit", {}), "fit"))
     return Recipe(**members)
 
 
@@ -207,7 +159,7 @@ def _layer(value: Any) -> Layer:
     members = _members(Layer, value, "an entry")
     mask = members.get("mask")
     if mask is not None:
-        members["mask"] = MaskRef(**_members(MaskRef, mask, "a mask"))
+        members["mask"] = MaskRef.of(mask)
     return Layer(**members)
 
 
@@ -228,57 +180,7 @@ def _given(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return {key: value for key, value in pairs if value is not None}
 
 
-def _settle(made: object, **values: Any) -> None:
-    """Replace fields of a frozen dataclass by what its checks made of them."""
-    for key, value in values.items():
-        object.__setattr__(made, key, value)
-
-
-def _number(what: str, value: Any, low: float = -LARGEST_NUMBER) -> float:
-    # written so that NaN fails too, and before any conversion, which overflows on long integers
-    numeric = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not numeric or not low <= value <= LARGEST_NUMBER:
-        refuse(f"{what} must be a number between {low:g} and {LARGEST_NUMBER:g}")
-    return float(value)
-
-
-def _integer(what: str, value: Any) -> int:
-    if type(value) is not int or abs(value) > LARGEST_NUMBER:
-        refuse(f"{what} must be a whole number")
-    return value
-
-
-def _flag(what: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        refuse(f"{what} must be true or false")
-    return value
-
-
-def point(what: str, value: Any) -> Point:
-    """Three numbers; errors call them ``what``. Raises OmomiError(BAD_OPTION)."""
-    if not isinstance(value, list | tuple) or len(value) != 3:
-        refuse(f"{what} must be three numbers")
-    x, y, z = (_number(what, item) for item in value)
-    return x, y, z
-
-
 def _places(value: Any) -> tuple[int, ...]:
     if not isinstance(value, list | tuple) or len(value) > MOST_ENTRIES:
         refuse(f"without must be a list of at most {MOST_ENTRIES} numbers")
-    return tuple(_integer("the number of a place", item) for item in value)
-
-
-def _label(what: str, value: Any) -> str:
-    """Vertex groups are looked up, never opened, and artists do call them arm/left."""
-    # printable leaves out line ends, direction marks and halves of surrogate pairs
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME or not value.isprintable():
-        refuse(f"{what} must have 1 to {LONGEST_NAME} printable characters")
-    return value
-
-
-def _file_name(what: str, value: Any) -> str:
-    """A name that is the stem of a file on any system, and never leads out of its folder."""
-    name = _label(what, value)
-    if flaw := name_flaw(name):
-        refuse(f"{what} is {name!r}, which cannot name a file: {flaw}")
-    return name
+    return tuple(integer("the number of a place", item) for item in value)

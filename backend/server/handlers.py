@@ -76,7 +76,8 @@ def _fit(request: FitRequest, context: JobContext) -> FitDone:
         request.points.astype(np.float64), request.faces, request.normals, request.to_sensor, name, request.sigma
     )
     context.report(0.0, "reading the scan")
-    more = {"profile": _file(request.profile) if request.profile else None, "cancel": job.token}
+    profile = _file(request.profile) if request.profile else None
+    more = {"profile": profile, "masks": request.masks, "cancel": job.token}
     fitted = fit_scan(context.engine, raw, request.options, context.report, on_frame=_unfinished(context), **more)
     job.raise_if_cancelled()
     fit = fitted.fit

@@ -30,6 +30,7 @@ class BoxEngine(FakeEngine):
     def fit(
         self, raw: Any, options: Any, on_frame: Any, on_progress: Any, cancel: Any, completion: Any = None,
         within: Any = None,
+        masks: Any = None,
     ) -> Any:  # fmt: skip
         self.options = options
         print("a stray print")

@@ -18,7 +18,7 @@ from backend.field.blocks import (
 )
 from backend.field.bricks import BLOCK, INSIDE, OUTSIDE, BrickGrid, BrickMap, sample
 from backend.field.evidence import gather_evidence, splat
-from backend.field.recursion import reflected
+from backend.field.level_atom import reflected
 
 coordinates = st.lists(st.tuples(*[st.integers(-3, 9)] * 3), min_size=1, max_size=40, unique=True)
 
