@@ -33,10 +33,12 @@ def subject_of(mesh: trimesh.Trimesh, name: str = "scan") -> FittedScan:
 
 
 class MeshEngine:
-    """Fits a scan by looking up its mesh by name; counts the fits, and keeps the options of the last one."""
+    """Fits a scan by looking up its mesh by name; counts the fits, and keeps the options and the
+    masks of the last one."""
 
     def __init__(self, **meshes: trimesh.Trimesh) -> None:
         self.meshes, self.fits, self.options = meshes, 0, FitOptions()
+        self.masks: Any = None
 
     @property
     def model(self) -> Any:
@@ -63,6 +65,6 @@ class MeshEngine:
         masks: Any = None,
     ) -> Fit:
         scan = raw if isinstance(raw, PreparedScan) else prepare(raw)
-        self.fits, self.options = self.fits + 1, options
+        self.fits, self.options, self.masks = self.fits + 1, options, masks
         mesh = self.meshes[scan.name]
         return fit_of(scan, np.asarray(mesh.vertices), np.asarray(mesh.faces))

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 MakeEngine: TypeAlias = "Callable[[str, int], Engine]"
 
-FIT_OPTIONS = ("fill", "denoise")
-"""What --set gives to the fit rather than to the fitted surface."""
 SHAPE_PREFIX = "shape:"
 """What --set calls the sliders of the model's shape code by."""
 LARGEST = 1e6
@@ -62,7 +60,8 @@ def real(low: float = -LARGEST, high: float = LARGEST) -> Callable[[str], float]
 def add_source(verb: argparse.ArgumentParser, *, many: bool = False) -> None:
     """The options of every verb that edits one scan."""
     verb.add_argument("scan", type=Path, metavar="SCAN")
-    verb.add_argument("--mask", type=Path, metavar="FILE.npy", help="a weight 0..1 for every vertex of SCAN")
+    weights = "where the edits act: a weight 0..1 for every vertex of SCAN"
+    verb.add_argument("--mask", type=Path, metavar="FILE.npy", help=weights)
     verb.add_argument("--keep-topology", action="store_true", help="take SCAN's own vertices, not those of its fit")
     add_fit(verb)
     if many:
@@ -169,19 +168,23 @@ def layers_of(
     """The fit's options and the edits that a command line asks for. Raises OmomiError where one of them is unknown."""
     from ..edits.edit_file import load_edit
     from ..edits.stack import edit_range
+    from ..protocol.fit_options import PAINTED
+    from ..protocol.mask_ref import MaskRef
     from ..protocol.names import ATTRIBUTES
-    from ..protocol.recipe import SHAPE, Layer, MaskRef
+    from ..protocol.recipe import SHAPE, Layer
 
     region = None if mask is None else MaskRef("file", name=mask.stem)
     layers = []
     for name, value in settings:
-        if name in FIT_OPTIONS:
+        if name in PAINTED:
             change: dict[str, Any] = {name: value}
             options = replace(options, **change)
+            if region is not None:
+                options = options.masked({**options.masks, name: region})
             continue
         kind = SHAPE if name.startswith(SHAPE_PREFIX) else None
         if kind is None and name not in ATTRIBUTES:
-            known = ", ".join((*ATTRIBUTES, *FIT_OPTIONS, f"{SHAPE_PREFIX}NAME"))
+            known = ", ".join((*ATTRIBUTES, *PAINTED, f"{SHAPE_PREFIX}NAME"))
             raise OmomiError(ErrorCode.BAD_OPTION, f"There is no attribute '{name:.80}': there are {known}.")
         layer = Layer(name.removeprefix(SHAPE_PREFIX), value, mask=region, kind=kind)
         edit_range(layer)
@@ -197,8 +200,9 @@ def recipe_layers(path: Path, mask: Path | None, model: str) -> tuple[FitOptions
     none. Raises OmomiError where one of them is unknown."""
     from ..edits.edit_file import stored_edit
     from ..edits.stack import edit_range
+    from ..protocol.mask_ref import MaskRef
     from ..protocol.names import EDIT
-    from ..protocol.recipe import MaskRef, check_model, read_recipe
+    from ..protocol.recipe import check_model, read_recipe
 
     recipe = read_recipe(path)
     check_model(recipe, model, path.name)
@@ -216,32 +220,33 @@ def recipe_layers(path: Path, mask: Path | None, model: str) -> tuple[FitOptions
 
 
 def with_masks(
-    layers: Sequence[Layer], mask: Path | None, folder: Path | None, count: int
-) -> tuple[list[Layer], NDArray[np.float32] | None]:
-    """Layers whose painted masks are rows of the array that comes with them, as `EditSession.lay` takes both.
+    options: FitOptions, layers: Sequence[Layer], mask: Path | None, folder: Path | None, count: int
+) -> tuple[FitOptions, list[Layer], NDArray[np.float32] | None]:
+    """Options and layers whose painted masks are rows of the array that comes with them, as `fit_scan` and
+    `EditSession.lay` take it.
 
     mask: a file in place of every painted mask; folder: of a recipe's masks; count: points of the scan. Raises
     OmomiError."""
     import numpy as np
 
     from ..edits.masks import mask_from_file
-    from ..protocol.recipe import ROW, MaskRef
+    from ..protocol.mask_ref import ROW, MaskRef
 
     rows: dict[Path, NDArray[np.float32]] = {}
-    found: list[Layer] = []
-    for layer in layers:
-        kind, name = (None, None) if layer.mask is None else (layer.mask.kind, layer.mask.name)
-        if kind in ("file", "vertex_group"):
-            path = folder / f"{name}.npy" if mask is None and kind == "file" and folder is not None else mask
-            if path is None:
-                raise OmomiError(
-                    ErrorCode.BAD_OPTION, f"The recipe wants a painted mask for {layer.edit}: give it with --mask."
-                )
-            if path not in rows:
-                rows[path] = mask_from_file(path, count)
-            layer = replace(layer, mask=MaskRef(ROW, row=list(rows).index(path)))
-        found.append(layer)
-    return found, np.concatenate(list(rows.values())) if rows else None
+
+    def row(found: MaskRef | None, what: str) -> MaskRef | None:
+        if found is None or found.kind not in ("file", "vertex_group"):
+            return found
+        path = folder / f"{found.name}.npy" if mask is None and found.kind == "file" and folder is not None else mask
+        if path is None:
+            raise OmomiError(ErrorCode.BAD_OPTION, f"The recipe wants a painted mask for {what}: give it with --mask.")
+        if path not in rows:
+            rows[path] = mask_from_file(path, count)
+        return MaskRef(ROW, row=list(rows).index(path))
+
+    masks = {name: found for name, mask in options.masks.items() if (found := row(mask, name)) is not None}
+    placed = [replace(layer, mask=row(layer.mask, layer.edit)) for layer in layers]
+    return options.masked(masks), placed, np.concatenate(list(rows.values())) if rows else None
 
 
 def open_session(
@@ -264,9 +269,9 @@ def open_session(
 
     line.show(0.0, "reading")
     raw = load_scan(path)
-    placed, masks = with_masks(layers, mask, folder, len(raw.points))
+    options, placed, masks = with_masks(options, layers, mask, folder, len(raw.points))
     if target is EditTarget.FIT or any(layer.source != "learned" for layer in layers):
-        fitted = fit_scan(engine, raw, options, line.show)
+        fitted = fit_scan(engine, raw, options, line.show, masks=masks)
     else:
         fitted = FittedScan(raw, engine.prepare(raw, options.kind), level=options.level)
     session = EditSession(fitted)

@@ -82,7 +82,9 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         if arguments.save_recipe:
             entries = tuple(replace(layer, path="") for layer in layers)
             write_recipe(arguments.save_recipe, Recipe(model, options, entries))
-            summary["warnings"] += _elsewhere(arguments.save_recipe, layers, arguments.mask)
+            used = [*options.masks.values(), *(layer.mask for layer in layers)]
+            mask = arguments.mask if any(one is not None and one.kind == "file" for one in used) else None
+            summary["warnings"] += _elsewhere(arguments.save_recipe, layers, mask)
     lines = [f"{arguments.output}: {summary['moved']:.1%} of {summary['vertices']} vertices moved"]
     for layer in summary["layers"]:
         for number, place in enumerate(layer["places"] if len(layer["places"]) > 1 else (), start=1):
@@ -143,7 +145,7 @@ def _elsewhere(recipe: Path, layers: Sequence[Layer], mask: Path | None) -> list
     """What has to be brought to the recipe before it can be used."""
     beside = recipe.resolve().parent
     sources = [Path(layer.path) for layer in layers if layer.path]
-    if mask is not None and any(layer.mask is not None and layer.mask.kind == "file" for layer in layers):
+    if mask is not None:
         sources.append(mask)
     away = sorted({path.name for path in sources if path.resolve().parent != beside})
     return [f"{name} has to lie beside the recipe." for name in away]

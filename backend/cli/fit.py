@@ -31,6 +31,8 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     add_fit(fit)
     fit.add_argument("--denoise", type=real(-2, 2), metavar="-2..2", help="smooth more or less than estimated")
     fit.add_argument("--fill", type=real(-1, 1), metavar="-1..1", help="close holes more or less willingly")
+    weights = "where --denoise and --fill act, or one of them: a weight 0..1 for every vertex of SCAN"
+    fit.add_argument("--mask", type=_mask, action="append", default=[], metavar="[NAME=]FILE.npy", help=weights)
     fit.add_argument("--largest-only", action="store_true", help="keep the largest piece only")
     fit.add_argument("--keep-thin", action="store_true", help="make walls thinner than a voxel thick enough to stay")
     fit.add_argument("--no-symmetry", action="store_true", help="do not complete by the scan's own mirror symmetry")
@@ -46,7 +48,8 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     scans = scans_of(arguments.scans)
     outputs = _outputs(arguments, scans)
-    spare_inputs(_written(arguments, outputs), [*scans, arguments.profile])
+    masks = {name: path for names, path in arguments.mask for name in names}
+    spare_inputs(_written(arguments, outputs), [*scans, arguments.profile, *masks.values()])
     given = {name: getattr(arguments, name) for name in ("denoise", "fill") if getattr(arguments, name) is not None}
     switches = {
         "keep_islands": not arguments.largest_only,
@@ -60,7 +63,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     for scan, output in zip(scans, outputs, strict=True):
         written = [_numbered(output, number) for number in range(arguments.variations + 1)]
         with one_of_many(results, str(scan), {"scan": str(scan)}, lambda error: len(outputs) == 1):
-            found = _fit(engine, scan, written, options, arguments.frames, arguments.profile)
+            found = _fit(engine, scan, written, options, masks, arguments.frames, arguments.profile)
             results += found
             for result in [] if arguments.json else found:
                 name, vertices, faces, level = (result[key] for key in ("output", "vertices", "faces", "level"))
@@ -72,6 +75,14 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         info = engine.info()
         print_json({"device": info.device, "model": info.model_hash, "results": results, **failed})
     return 1 if failed else 0
+
+
+def _mask(text: str) -> tuple[tuple[str, ...], Path]:
+    """NAME=FILE, or FILE alone for every option that can be painted: the names, and the file."""
+    from ..protocol.fit_options import PAINTED
+
+    name, separator, path = text.partition("=")
+    return ((name,), Path(path)) if separator and name in PAINTED else (PAINTED, Path(text))
 
 
 def _said(result: Mapping[str, Any], kind: str) -> list[str]:
@@ -129,13 +140,25 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def _fit(
-    engine: Engine, scan: Path, outputs: list[Path], options: FitOptions, frames: Path | None, profile: Path | None
+    engine: Engine,
+    scan: Path,
+    outputs: list[Path],
+    options: FitOptions,
+    masks: Mapping[str, Path],
+    frames: Path | None,
+    profile: Path | None,
 ) -> list[dict[str, Any]]:
-    """Fit a scan and write it: the most likely completion first, then others, as many as there are outputs."""
+    """Fit a scan and write it: the most likely completion first, then others, as many as there are outputs. masks: of
+    options, by their names."""
+    import numpy as np
+
     from ..edits.carried import carried, invented_note
+    from ..edits.masks import mask_from_file
+    from ..edits.regions import fit_masks
     from ..engine import prepare_scan
     from ..formats.mesh_files import check_output, load_scan, save_mesh
     from ..protocol.codec import jsonable
+    from ..protocol.mask_ref import ROW, MaskRef
 
     results: list[dict[str, Any]] = []
     check_output(outputs[0])
@@ -143,7 +166,10 @@ def _fit(
         folder(target)
     with disk_errors(), progress(scan.name) as line:
         raw = load_scan(scan)
+        rows = [mask_from_file(path, len(raw.points)) for path in masks.values()]
+        options = options.masked({name: MaskRef(ROW, row=row) for row, name in enumerate(masks)})
         prepared, prior = prepare_scan(engine, raw, options.kind, profile, line.show)
+        weights = fit_masks(raw, prepared, options, np.concatenate(rows) if rows else None)
         for number, output in enumerate(outputs):
             written: list[Path] = []
 
@@ -152,7 +178,8 @@ def _fit(
                     written.append(_frame(frames, output, len(written), mesh.level))
                     save_mesh(written[-1], mesh.vertices, mesh.faces, mesh.sigma)
 
-            fit = engine.fit(prepared, replace(options, variation=number), on_frame, line.show, engine.token(), prior)
+            way = replace(options, variation=number), on_frame, line.show, engine.token(), prior
+            fit = engine.fit(prepared, *way, masks=weights)
             mesh = fit.mesh
             attributes = carried(raw, prepared, mesh)
             notes = save_mesh(output, mesh.vertices, mesh.faces, mesh.sigma, attributes)

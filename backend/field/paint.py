@@ -9,6 +9,8 @@ import numpy as np
 
 PARTS = 8
 """A block takes the amount of its highest weight, rounded up to this part: blocks of one amount run together."""
+ROUNDING = 1e-3
+"""Of a weight in such parts: what an interpolated weight may be too high."""
 
 
 class Weights(Protocol):
@@ -34,4 +36,5 @@ class Paint:
 
 def shares(weights: np.ndarray) -> np.ndarray:
     """Of blocks with weights (b, ...), the share (b,) of the amount that each is run with."""
-    return np.ceil(weights.reshape(len(weights), -1).max(axis=1) * PARTS) / PARTS
+    highest = weights.reshape(len(weights), -1).max(axis=1)
+    return np.ceil(highest * PARTS - ROUNDING) / PARTS

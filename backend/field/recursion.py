@@ -244,7 +244,7 @@ def _painted(
     found = found if variation is None else variation.field(found, number)
     values = level.grid.values.copy()
     # blocks overlap, and may have run with different amounts
-    part = weights[rows] / mean[:, 2:]
+    part = np.minimum(weights[rows] / mean[:, 2:], 1)
     values[rows] += part * (found.values - values[rows])
     return replace(level, grid=BrickGrid(coords, values), bricks=bricks)
 

@@ -128,7 +128,7 @@ class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
         refuse(completions.why_not(result))
         count = chosen(self, context.scene, "count", "completions")
         settings = FitSettings.of(result.omomi.origin)
-        self._uid, self._original = result.session_uid, fit_provenance.read(result)
+        self._uid, self._original = result.session_uid, fit_provenance.read(result, settings.groups)
         key, name, offset = str(self._uid), fit_provenance.name_of(result), self._original.offset
 
         def show(frame: MeshFrame) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backend.protocol.fit_options import PAINTED
 from ..context import context
 from ..session.backend_fit import SWITCHES, FitSettings
 from . import fit_origin, mesh_io
@@ -29,8 +31,11 @@ def note(obj: Any, settings: FitSettings, scan: Any, mesh: Any, modifiers: list[
     origin = obj.omomi.origin
     origin.scan, origin.mesh, origin.modifiers = scan, mesh, "\n".join(modifiers)
     origin.level, origin.profile = str(settings.options.level), settings.profile
-    for name in ("kind", "denoise", "fill", *SWITCHES):
+    for name in ("kind", *PAINTED, *SWITCHES):
         setattr(origin, name, getattr(settings.options, name))
+    for name in PAINTED:
+        mask = settings.options.masks.get(name)
+        setattr(origin, f"{name}_mask", mask.name if mask else "")
 
 
 def clear(obj: Any) -> None:
@@ -45,8 +50,8 @@ def name_of(obj: Any) -> str:
     return (obj.omomi.origin.scan or obj).name
 
 
-def read(obj: Any) -> OriginalScan:
-    """The scan of the fit that ``obj`` shows. Raises as `mesh_io.read_scan`."""
+def read(obj: Any, groups: Sequence[str] = ()) -> OriginalScan:
+    """The scan of the fit that ``obj`` shows, with the weights in vertex groups. Raises as `mesh_io.read_scan`."""
     origin = obj.omomi.origin
     # Blender does not evaluate what is hidden, as the scan is by now, but a copy for the moment.
     copy = (origin.scan or obj).copy()
@@ -62,7 +67,7 @@ def read(obj: Any) -> OriginalScan:
         context.scene.collection.objects.link(copy)
         context.view_layer.update()
         depsgraph = context.evaluated_depsgraph_get()
-        scan, carried = mesh_io.read_scan(copy, depsgraph), read_shown(copy, depsgraph)
+        scan, carried = mesh_io.read_scan(copy, depsgraph, groups), read_shown(copy, depsgraph)
         return OriginalScan(scan, carried, mesh_io.object_linear(copy), np.array(copy.matrix_world, np.float64)[:3, 3])
     finally:
         bpy.data.objects.remove(copy)

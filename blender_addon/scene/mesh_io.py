@@ -48,6 +48,7 @@ class ScanArrays(NamedTuple):
     faces: NDArray[np.int32] | None  # (m, 3), wound as seen in the world
     normals: NDArray[np.float32] | None  # (n, 3), posed
     sigma: NDArray[np.float32] | None = None  # (n,), of a mesh that Omomi made
+    masks: NDArray[np.float32] | None = None  # (groups * n,), weights in vertex groups, group by group
 
 
 def object_linear(obj: Any) -> NDArray[np.float64]:
@@ -58,20 +59,21 @@ def object_linear(obj: Any) -> NDArray[np.float64]:
     return linear
 
 
-def read_scan(obj: Any, depsgraph: Any) -> ScanArrays:
-    """Vertices and triangles of the object with its modifiers and shape keys applied, and the normals that a point
-    cloud importer leaves as ``normal``. Raises ``EMPTY_SCAN``, ``FLAT_SCAN`` (singular matrix), `Refusal` (edit mode).
-    """
+def read_scan(obj: Any, depsgraph: Any, groups: Sequence[str] = ()) -> ScanArrays:
+    """Vertices and triangles of the object with its modifiers and shape keys applied, the normals that a point cloud
+    importer leaves as ``normal``, and the weights in vertex groups. Raises ``EMPTY_SCAN``, ``FLAT_SCAN`` (singular
+    matrix), `Refusal` (edit mode)."""
     if obj.mode == "EDIT":
         raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab, then press Fit.")
-    return _arrays(obj, obj.evaluated_get(depsgraph).data, None)
+    return _arrays(obj, obj.evaluated_get(depsgraph).data, None, groups)
 
 
-def read_own(obj: Any) -> ScanArrays:
-    """Vertices and triangles of the object's own mesh in its rest shape, without modifiers. Raises as `read_scan`."""
+def read_own(obj: Any, groups: Sequence[str] = ()) -> ScanArrays:
+    """Vertices and triangles of the object's own mesh in its rest shape, without modifiers, and the weights in vertex
+    groups. Raises as `read_scan`."""
     if obj.mode == "EDIT":
         raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab first.")
-    return _arrays(obj, obj.data, rest_shape(obj.data))
+    return _arrays(obj, obj.data, rest_shape(obj.data), groups)
 
 
 def rest_shape(mesh: Any) -> NDArray[np.float32]:
@@ -82,7 +84,7 @@ def rest_shape(mesh: Any) -> NDArray[np.float32]:
     return read_values(points, "co", (len(points), 3))
 
 
-def _arrays(obj: Any, mesh: Any, local: NDArray[np.float32] | None) -> ScanArrays:
+def _arrays(obj: Any, mesh: Any, local: NDArray[np.float32] | None, groups: Sequence[str]) -> ScanArrays:
     linear = object_linear(obj)
     if not len(mesh.vertices):
         raise OmomiError(ErrorCode.EMPTY_SCAN, f"{obj.name} has no vertices")
@@ -94,7 +96,8 @@ def _arrays(obj: Any, mesh: Any, local: NDArray[np.float32] | None) -> ScanArray
         faces = np.ascontiguousarray(faces[:, ::-1])
     own = obj.data.get(MADE) and _holds_sigma(mesh)
     sigma = read_values(mesh.attributes[SIGMA].data, "value", len(mesh.vertices)) if own else None
-    return ScanArrays(points, faces, _point_normals(mesh, linear), sigma)
+    masks = group_weights(obj, groups, mesh).reshape(-1) if groups else None
+    return ScanArrays(points, faces, _point_normals(mesh, linear), sigma, masks)
 
 
 def is_made(mesh: Any) -> bool:
@@ -193,13 +196,15 @@ def move_vertices(mesh: Any, vertices: NDArray[np.float32]) -> None:
     mesh.update()
 
 
-def group_weights(obj: Any, names: Sequence[str]) -> NDArray[np.float32]:
-    """Weights f32 (groups, n) of the vertices in vertex groups; 0 where a vertex or a group is missing."""
-    weights = np.zeros((len(names), len(obj.data.vertices)), np.float32)
+def group_weights(obj: Any, names: Sequence[str], mesh: Any = None) -> NDArray[np.float32]:
+    """Weights f32 (groups, n) of the vertices of the object's own mesh, or of one that its modifiers make of it, in
+    vertex groups; 0 where a vertex or a group is missing."""
+    mesh = obj.data if mesh is None else mesh
+    weights = np.zeros((len(names), len(mesh.vertices)), np.float32)
     rows = {obj.vertex_groups[name].index: row for row, name in enumerate(names) if name in obj.vertex_groups}
     if rows:
         # Weights are the one thing that Blender hands out only vertex by vertex.
-        for vertex in obj.data.vertices:
+        for vertex in mesh.vertices:
             for element in vertex.groups:
                 row = rows.get(element.group)
                 if row is not None:

@@ -100,6 +100,5 @@ class ApplyRun(ObjectRun):
     def _unmasked(self, obj: Any) -> list[str]:
         """Warnings of masks that the object does not have: the edits under them do nothing to it."""
         acting = zip(self._stack, edits.strengths(self._stack), strict=True)
-        names = dict.fromkeys(edit.mask for edit, strength in acting if strength and edit.mask)
-        missing = [name for name in names if name not in obj.vertex_groups]
-        return [f"There is no vertex group '{name}', so the edits that it masks do nothing." for name in missing]
+        names = [edit.mask for edit, strength in acting if strength and edit.mask]
+        return edits.unmasked(obj, names, "edits")

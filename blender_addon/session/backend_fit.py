@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
-from ..backend.protocol.fit_options import FitOptions
+from ..backend.protocol.fit_options import PAINTED, FitOptions
+from ..backend.protocol.mask_ref import ROW, MaskRef
 from ..backend.protocol.messages import MeshFrame
 from ..backend.protocol.names import MOVEMENT
 from ..backend.protocol.requests import EditTarget, FitRequest, PoseRequest, StackRequest
@@ -42,7 +43,14 @@ class FitSettings:
         profile_path(group.profile)
         switches = {name: getattr(group, name) for name in SWITCHES}
         options = FitOptions(int(group.level), group.denoise, group.fill, **switches, kind=group.kind)
-        return cls(options, group.profile)
+        groups = {name: getattr(group, f"{name}_mask") for name in PAINTED if getattr(options, name)}
+        masks = {name: MaskRef("vertex_group", name=group) for name, group in groups.items() if group}
+        return cls(options.masked(masks), group.profile)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The vertex groups that say where options act, each once."""
+        return tuple(dict.fromkeys(str(mask.name) for mask in self.options.masks.values()))
 
     def read_as(self, kind: str) -> FitSettings:
         """The same with another kind of scan, one of ``fit_options.KINDS``."""
@@ -54,10 +62,12 @@ class FitSettings:
         return (self.options, path, library.version(path))
 
     def ask(self, client: Client, scan: mesh_io.ScanArrays, name: str) -> int:
-        """Request the fit of a scan. Returns the number of the job. Raises OmomiError."""
+        """Request the fit of a scan that was read with these ``groups``; the number of the job. Raises OmomiError."""
+        rows = {group: MaskRef(ROW, row=row) for row, group in enumerate(self.groups)}
+        options = self.options.masked({name: rows[str(mask.name)] for name, mask in self.options.masks.items()})
         return client.request(
-            FitRequest, name=name, options=self.options, profile=profile_path(self.profile),
-            points=scan.points, faces=scan.faces, normals=scan.normals, sigma=scan.sigma,
+            FitRequest, name=name, options=options, profile=profile_path(self.profile), points=scan.points,
+            faces=scan.faces, normals=scan.normals, sigma=scan.sigma, masks=scan.masks,
         )  # fmt: skip
 
 
@@ -148,7 +158,7 @@ def opened(client: Client, uid: int, settings: FitSettings) -> Work:
     """A `BackendFit` for the object's own mesh, which is fitted first where necessary. Raises OmomiError."""
     obj = need(uid)
     settings = settings.read_as(fit_origin.kind_of(obj, settings.options.kind))
-    scan = mesh_io.read_own(obj)
+    scan = mesh_io.read_own(obj, settings.groups)
     mark = settings.mark()
     fingerprint = _fingerprint(scan, mark)
     fit = _fits.get(uid)

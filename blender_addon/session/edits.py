@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -220,6 +220,12 @@ def given_places(stack: Edits) -> tuple[Point | None, ...]:
     """The artist's own place of each edit; empty where there is none."""
     found = tuple(edit.at for edit in stack)
     return found if any(at is not None for at in found) else ()
+
+
+def unmasked(obj: Any, groups: Iterable[str], what: str) -> list[str]:
+    """Sentences on vertex groups that the object does not have, of which each masks edits or sliders: ``what``."""
+    missing = [name for name in dict.fromkeys(groups) if name not in obj.vertex_groups]
+    return [f"There is no vertex group '{name}', so the {what} that it masks do nothing." for name in missing]
 
 
 def read(obj: Any, stack: Edits) -> StackSnapshot:

@@ -14,7 +14,7 @@ from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame
 from ..scene import attributes, fit_origin, mesh_io, preview, results
 from ..text import refuse, untextured
-from . import backend_fit
+from . import backend_fit, edits
 from .backend_fit import FitSettings
 from .object_run import ObjectRun, RunObject
 from .task import Client, Task, Work
@@ -57,7 +57,8 @@ class FitRun(ObjectRun):
             refuse(results.why_not_replace(obj))
         linear = mesh_io.object_linear(obj)
         depsgraph = bpy.context.evaluated_depsgraph_get()
-        scan, carried = mesh_io.read_scan(obj, depsgraph), attributes.read_shown(obj, depsgraph)
+        scan, carried = mesh_io.read_scan(obj, depsgraph, self._settings.groups), attributes.read_shown(obj, depsgraph)
+        self.notes += edits.unmasked(obj, self._settings.groups, "sliders")
         mark = self._settings.mark()
         answer = yield self._settings.ask(self._client, scan, item.name)
         # Where no modifier changes the object, the sliders find its scan fitted.

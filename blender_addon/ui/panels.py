@@ -6,6 +6,7 @@ from typing import Any
 
 import bpy
 
+from ..backend.protocol.fit_options import PAINTED
 from ..backend.protocol.names import NEW_MESH_NEEDED
 from ..scene import completions, fit_origin, mesh_io
 from ..session import edits, fits, library, live, process
@@ -29,7 +30,13 @@ class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
         column.use_property_split = True
         column.use_property_decorate = False
         column.row().prop(settings, "kind", expand=True)
-        for name in ("level", "denoise", "fill", "symmetry", "base"):
+        column.prop(settings, "level")
+        obj = active_mesh(context)
+        for name in PAINTED:
+            column.prop(settings, name)
+            if obj is not None and getattr(settings, name):
+                column.prop_search(settings, f"{name}_mask", obj, "vertex_groups", text="Mask")
+        for name in ("symmetry", "base"):
             column.prop(settings, name)
         row = column.row()
         row.alert = missing = _missing(settings.profile)

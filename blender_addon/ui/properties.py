@@ -84,6 +84,13 @@ FIT_OPTIONS: dict[str, Any] = {
         description="Close holes eagerly (positive) or reluctantly (negative)",
         default=0.0, min=-1.0, max=1.0, precision=2,
     ),
+    "denoise_mask": StringProperty(
+        name="Denoise Mask", description="Vertex group that says where Denoise acts; empty for everywhere"
+    ),
+    "fill_mask": StringProperty(
+        name="Fill Mask", description="Vertex group that says where Fill acts, painted around the holes; empty for "
+        "everywhere",
+    ),
     "keep_islands": BoolProperty(
         name="Keep Islands",
         description="Keep every separate piece that the scan supports; off keeps only the largest",

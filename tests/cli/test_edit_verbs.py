@@ -48,6 +48,27 @@ def test_what_belongs_to_the_fit_goes_to_the_fit_and_into_the_recipe(omomi: Run,
     assert np.array_equal(load_scan(Path("a.ply")).points, load_scan(Path("ball.ply")).points)
 
 
+def test_a_mask_is_that_of_the_options_of_the_fit_too_and_the_recipe_has_it(omomi: Run, engine: MeshEngine) -> None:
+    scan = load_scan(Path("ball.ply"))
+    np.save("right.npy", (scan.points[:, 0] > 10.5).astype(np.float32))
+    words = ["--set", "fill=0.5", "--set", "denoise=-1", "--mask", "right.npy", "--save-recipe", "r.json"]
+    runs = [
+        ["edit", "ball.ply", "-o", "a.ply", *words],
+        ["edit", "ball.ply", "-o", "a.ply", "--recipe", "r.json"],
+        ["fit", "ball.ply", "-o", "a.ply", "--fill", "0.5", "--denoise", "-1", "--mask", "right.npy"],
+        ["fit", "ball.ply", "-o", "a.ply", "--fill", "0.5", "--mask", "fill=right.npy"],
+    ]
+    for words, names in zip(runs, (["denoise", "fill"],) * 3 + (["fill"],), strict=True):
+        engine.masks = None
+        assert omomi(*words)[0] == 0
+        assert sorted(engine.masks) == sorted(engine.options.masks) == names
+        left, right = engine.masks["fill"].at(np.array([[-0.8, 0.0, 0.0], [0.8, 0.0, 0.0]]))
+        assert (left, right) == (0, 1)
+    np.save("short.npy", np.ones(3, np.float32))
+    code, _, told = omomi("fit", "ball.ply", "-o", "b.ply", "--fill", "1", "--mask", "short.npy")
+    assert code == 1 and "3 weights" in told and not Path("b.ply").exists()
+
+
 def test_a_new_mesh_is_closed_and_where_the_moved_one_is(omomi: Run) -> None:
     code, found, _ = omomi("edit", "ball.ply", "-o", "a.ply", "--set", "thickness=2", "--remesh")
     mesh = trimesh.load("a.ply")
