@@ -36,10 +36,11 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     check_output(arguments.output)
     spare_inputs([arguments.output, offset_path(arguments.output)], [arguments.scan, arguments.mask, arguments.edit])
     with progress(arguments.scan.name) as line:
-        session, low, high = one_edit(arguments, make_engine, line)
-        solution = solve_stack(session, [0.0], 0, measure, value, line.show, low, high)
-        applied = apply_stack(session, [solution.strength], Outcome.CARRIED, None, line.show)
+        session, low, high, model = one_edit(arguments, make_engine, line)
+        solution = solve_stack(session, [0.0], 0, measure, value, line.show, low, high, model)
         strengths, own = [solution.strength], arguments.keep_topology
+        outcome = Outcome.REMESHED if not own and session.stack.deltas(strengths) else Outcome.CARRIED
+        applied = apply_stack(session, strengths, outcome, model, line.show)
         notes = save_edited(session, strengths, applied, arguments.scan, arguments.output, own)
     summary = {
         "scan": str(arguments.scan),

@@ -24,6 +24,7 @@ from .paths import spare_inputs
 
 if TYPE_CHECKING:
     from ..edits.stack import EditSession
+    from ..field.onnx_model import Model
     from .output import ProgressLine
 
 
@@ -44,8 +45,9 @@ def add_range(verb: argparse.ArgumentParser) -> None:
 
 def one_edit(
     arguments: argparse.Namespace, make_engine: MakeEngine, line: ProgressLine
-) -> tuple[EditSession, float, float]:
-    """The scan with one edit on it, and the strengths that were given, or those of its slider. Raises OmomiError."""
+) -> tuple[EditSession, float, float, Model]:
+    """The scan with one edit on it, the strengths that were given, or those of its slider, and the model. Raises
+    OmomiError."""
     from ..edits.shape_sliders import PLAUSIBLE
     from ..edits.stack import edit_range
     from ..protocol.fit_options import FitOptions
@@ -64,7 +66,7 @@ def one_edit(
         arguments.misuse("--from must be less than --to")
     options = fit_options(arguments, options)
     session = open_session(arguments.scan, engine, options, layers, line, edit_target(arguments), arguments.mask)
-    return session, low, high
+    return session, low, high, engine.model
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
@@ -74,19 +76,22 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     written = [arguments.output / name for name in ("phase.svg", "sweep.json")]
     spare_inputs(written, [arguments.scan, arguments.mask, arguments.edit])
     with progress(arguments.scan.name) as line:
-        session, low, high = one_edit(arguments, make_engine, line)
-        swept = sweep_stack(
-            session, [0.0], 0, low, high, arguments.steps, lambda share, text: line.show(share, "sweeping")
-        )
+        session, low, high, model = one_edit(arguments, make_engine, line)
+        way = low, high, arguments.steps, lambda share, text: line.show(share, "sweeping")
+        swept = sweep_stack(session, [0.0], 0, *way, model)
         write_whole(folder(arguments.output) / "phase.svg", swept.picture)
         table = swept.to_json()
         del table["picture"]
         summary = {"scan": str(arguments.scan), "edit": session.stack.layers[0].layer.edit, **table}
         write_json(arguments.output / "sweep.json", summary)
     low, high = swept.safe
+    shown = []
+    if swept.shown is not None and swept.shown != swept.safe:
+        shown = [f"as at strength 1, which the examples show, it is from {swept.shown[0]:.3g} to {swept.shown[1]:.3g}"]
     return report(
         arguments,
         summary,
         f"{arguments.output}: the topology stays as it is from strength {low:.3g} to {high:.3g}",
+        *shown,
         *(f"{turn.strength:.3f}: {turn.change}" for turn in swept.transitions),
     )

@@ -13,7 +13,7 @@ from ..errors import ErrorCode, OmomiError, refuse
 from ..field.bricks import voxel_size
 from ..field.fit import FittedMesh, ignore
 from ..field.onnx_model import CancelToken, Model
-from ..field.weight_delta import step_at
+from ..field.weight_delta import FieldEdit, step_at
 from ..geometry.measure import measure
 from ..geometry.moving_solid import read_solid
 from ..geometry.nearest import nearest_on_mesh
@@ -24,7 +24,7 @@ from .displacement import Edited, combine, displacement_of, masked
 from .fitted_scan import EditableMesh, OnProgress
 from .network_edit import MaskedEdit, edited_mesh
 from .remesh import nearest_values, remesh, remesh_resolution
-from .stack import EditSession, Stack
+from .stack import EditSession, EvaluatedLayer, Stack
 
 MOSTLY_GUESSED = 0.2
 """Share of what moved, above which an artist is told that it is a guess."""
@@ -105,7 +105,7 @@ def new_mesh(
     without a look at what the edits did. Raises OmomiError: BAD_OPTION where it makes none; else as `apply_stack`."""
     if model is None or not _by_network(session, strengths):
         refuse("the network makes no new mesh of these edits")
-    made, _ = _made_by_network(session, strengths, model, on_progress, on_frame, cancel)
+    made, _ = made_by_network(session, strengths, model, on_progress, on_frame, cancel)
     return session.fitted.scan.frame.to_world(made.vertices), made.faces, made.sigma / session.stack.scale
 
 
@@ -127,7 +127,7 @@ def _applied_by_network(
     """`apply_stack` where the network makes the new mesh."""
     stack, fitted = session.stack, session.fitted
     before = fitted.mesh(EditTarget.FIT)
-    made, folded = _made_by_network(session, strengths, model, on_progress, on_frame, cancel)
+    made, folded = made_by_network(session, strengths, model, on_progress, on_frame, cancel)
     on_progress(0.8, "looking at the topology")
     topology = _topology_change(before, made)
     some = slice(None, None, 1 + len(made.vertices) // MOST_MEASURED)
@@ -145,21 +145,22 @@ def _applied_by_network(
     return AppliedStack(vertices, made.faces, made.sigma / stack.scale, summary)
 
 
-def _made_by_network(
+def made_by_network(
     session: EditSession,
     strengths: Sequence[float],
     model: Model,
     on_progress: OnProgress,
     on_frame: Callable[[FittedMesh], None] = ignore,
     cancel: CancelToken | None = None,
+    wrapped: Callable[[EvaluatedLayer, FieldEdit], FieldEdit] = lambda layer, edit: edit,
 ) -> tuple[EditableMesh, int]:
     """The new mesh of the deltas and steps, which what moves the surface then moves, and the faces that this turns
-    over."""
+    over. wrapped: what acts in place of a layer's delta or step."""
     stack, fitted = session.stack, session.fitted
     before = fitted.mesh(EditTarget.FIT)
     on_progress(0.0, "running the network")
     edits, steps = (
-        [(MaskedEdit.of(edit, layer.region, before), strength) for layer, edit, strength in acting]
+        [(wrapped(layer, MaskedEdit.of(edit, layer.region, before)), strength) for layer, edit, strength in acting]
         for acting in (stack.deltas(strengths), stack.steps(strengths))
     )
     made = edited_mesh(fitted, edits, model, on_frame, cancel, steps)
@@ -193,7 +194,7 @@ def check_stack(
     edited, topology = _edited(stack, strengths, on_progress)
     vertices, faces = mesh.vertices + edited.move, mesh.faces
     if model is not None and _by_network(session, strengths):
-        made, _ = _made_by_network(session, strengths, model, on_progress)
+        made, _ = made_by_network(session, strengths, model, on_progress)
         vertices, faces = made.vertices, made.faces
         topology = _topology_change(session.fitted.mesh(EditTarget.FIT), made)
     on_progress(0.5, "measuring")

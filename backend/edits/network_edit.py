@@ -83,6 +83,8 @@ def edited_mesh(
     for edited in edited_levels(field.levels, field.evidence, edits, model, cancel, steps):
         levels.append(edited.edited)
         number = edited.plain.number
+        if on_frame is ignore and number < field.levels[-1].number:
+            continue
         made = [] if field.largest_only else [_made(edited)]
         if steps:
             # a thin part that vanishes leaves several pieces of a fit that had one

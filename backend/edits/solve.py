@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,15 @@ from scipy.optimize import brentq
 
 from ..errors import ErrorCode, refuse
 from ..field.fit import ignore
+from ..field.onnx_model import CancelToken, Model
 from ..geometry.measure import mean_thickness, volume_and_area
 from ..geometry.moving_solid import enough_steps, moving_solid
 from ..geometry.topology_sweep import sweep
 from .displacement import Displacement
+from .edited_solid import EditedSolid, made_anew
 from .fitted_scan import EditableMesh, OnProgress
 from .stack import EditSession
+from .sweep import sweep_solid
 
 SAMPLES = 8
 """Strengths at which a range is looked at before a root is sought: a measure need not rise all along."""
@@ -25,6 +28,8 @@ FINENESS = 1e-4
 """The strength is found to this part of the range."""
 CLOSE = 1e-3
 """The measure counts as reached within this part of the wanted value."""
+ROUNDING = 1e-12
+"""Of a measure, by which a strength at the end of a range may miss the target."""
 AXES = ("length_x", "length_y", "length_z")
 SOLID_MEASURES = ("thickness", "volume")
 MEASURES = (*SOLID_MEASURES, "area", *AXES)
@@ -60,7 +65,8 @@ def solve_strength(
     strengths = np.union1d(np.linspace(low, high, SAMPLES + 1), [min(max(0.0, low), high)])
     values = np.array([measure_at(strength) for strength in strengths.tolist()])
     over = values - target
-    roots = [float(strengths[row]) for row in np.flatnonzero(over == 0)]
+    met = np.abs(over) <= ROUNDING * max(abs(target), float(np.ptp(values)))
+    roots = [float(strengths[row]) for row in np.flatnonzero(met)]
     for row in np.flatnonzero(over[:-1] * over[1:] < 0):
         ends = float(strengths[row]), float(strengths[row + 1])
         # scipy's annotations allow for a second result, which comes only when asked for
@@ -93,9 +99,11 @@ def solve_stack(
     on_progress: OnProgress,
     low: float | None = None,
     high: float | None = None,
+    model: Model | None = None,
+    cancel: CancelToken | None = None,
 ) -> Solution:
-    """`solve_layer` of a session's layer ``number``, by default within the strengths that its edit is made for. Raises
-    as `Stack.strengths` and `Stack.layer` too."""
+    """`solve_layer` of a session's layer ``number``, or `solve_solid` where the network makes the new mesh of a fit, by
+    default within the strengths that its edit is made for. Raises as `Stack.strengths` and `Stack.layer` too."""
     if measure in SOLID_MEASURES:
         session.fitted.need_inside(f"the {measure} is that of")
     stack = session.stack
@@ -103,6 +111,9 @@ def solve_stack(
     _, fitted = stack.layer(number)
     low, high = fitted.seen[0] if low is None else low, fitted.seen[1] if high is None else high
     wanted = number, measure, target, fitted.within(low), fitted.within(high)
+    if made_anew(session, acting, number):
+        solid = EditedSolid(session, acting, number, model, cancel)
+        return solve_solid(solid, *wanted[1:], stack.scale, on_progress)
     return solve_layer(stack.mesh, stack.displacements, acting, *wanted, stack.scale, on_progress)
 
 
@@ -124,8 +135,7 @@ def solve_layer(
     world unit; on_progress may raise. Raises OmomiError: as `solve_strength`; BAD_OPTION for an unknown measure or
     layer; NOT_A_MESH where the measure needs an inside and the mesh has none.
     """
-    if measure not in MEASURES:
-        refuse(f"there is no measure '{measure:.80}': there are {', '.join(MEASURES)}")
+    _need_measure(measure)
     if not 0 <= layer < len(displacements):
         refuse(f"there is no layer {layer}")
     if measure in SOLID_MEASURES and not mesh.closed:
@@ -155,6 +165,42 @@ def solve_layer(
         return sweep(moving_solid(start, mesh.faces, move).watched(look), *ends, enough_steps(path)).safe_interval(0.0)
 
     return solve_strength(measure_at, target, low, high, safe)
+
+
+def solve_solid(
+    solid: EditedSolid,
+    measure: str,
+    target: float,
+    low: float,
+    high: float,
+    scale: float = 1.0,
+    on_progress: OnProgress = ignore,
+) -> Solution:
+    """`solve_layer` for what the network makes. Its ``safe`` strengths are those around 1, which the examples of an
+    edit show, with one topology; None where 1 is not in the range. Raises as that and `EditedSolid.mesh`."""
+    _need_measure(measure)
+    looks = itertools.count(1)
+
+    def measure_at(strength: float) -> float:
+        number = next(looks)
+        on_progress(number / (number + SAMPLES), "looking for the strength")
+        made = solid.mesh(strength)
+        return np.nan if made is None else measured(made.vertices, made.faces, measure, scale)
+
+    found = solve_strength(measure_at, target, low, high)
+    if not low <= 1 <= high:
+        return found
+    swept = sweep_solid(solid, found.strength, low, high, SAMPLES, on_progress=on_progress)
+    assert swept.shown is not None
+    least, most = swept.shown
+    there = solid.reading(found.strength).betti, solid.reading(1.0).betti
+    said = f"The topology here is not the one at strength 1, which stays from {least:.3g} to {most:.3g}."
+    return replace(found, safe=swept.shown, warnings=(*found.warnings, *([said] if there[0] != there[1] else [])))
+
+
+def _need_measure(measure: str) -> None:
+    if measure not in MEASURES:
+        refuse(f"there is no measure '{measure:.80}': there are {', '.join(MEASURES)}")
 
 
 def measured(vertices: NDArray, faces: NDArray, measure: str, scale: float = 1.0) -> float:

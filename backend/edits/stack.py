@@ -203,15 +203,12 @@ class Stack:
         ]
 
     def layer(self, number: int) -> tuple[Layer, FittedEdit]:
-        """A layer that a sweep or a solution moves. Raises OmomiError(BAD_OPTION) for one that is absent or muted, and
-        for a delta, whose solid is not that of the moved mesh."""
+        """A layer that a sweep or a solution moves. Raises OmomiError(BAD_OPTION) for one that is absent or muted."""
         if not 0 <= number < len(self.layers):
             refuse(f"there is no edit number {number}")
         found = self.layers[number]
         if found.fitted is None:
             refuse(f"{found.layer.edit} is muted")
-        if found.fitted.delta is not None:
-            refuse(f"the network makes new meshes of {found.layer.edit}, which no sweep follows yet: apply it and see")
         return found.layer, found.fitted
 
     def warnings(self, strengths: Sequence[float]) -> list[str]:

@@ -12,17 +12,23 @@ from numpy.typing import NDArray
 
 from ..errors import ErrorCode, refuse
 from ..field.fit import ignore
+from ..field.onnx_model import CancelToken, Model
 from ..geometry.measure import volume_and_area
 from ..geometry.moving_solid import enough_steps, moving_solid
 from ..geometry.phase_diagram import phase_picture
 from ..geometry.topology import Betti, describe
-from ..geometry.topology_sweep import refine, sweep
+from ..geometry.topology_sweep import Solid, Sweep, refine, sweep
 from .displacement import Displacement
+from .edited_solid import EditedSolid, made_anew
 from .fitted_scan import EditableMesh, OnProgress
 from .stack import EditSession
 
 FINENESS = 256
 """Changes are found to this part of the range."""
+ROUGH = 8
+"""Steps at the finest detail of a sweep of what the network makes; where a coarser one changes, it is looked at too."""
+MADE_FINENESS = 64
+"""To this part of the range where the network makes every mesh."""
 EXPLAINED = 8
 """So many changes, the nearest ones, are looked at for whether the solid grows there; it takes longer than finding
 them."""
@@ -55,14 +61,16 @@ class LayerSweep:
     volume: NDArray[np.float64]
     area: NDArray[np.float64]
     picture: bytes
+    shown: tuple[float, float] | None = None  # strengths around 1 between which the network makes one topology
 
     def to_json(self) -> dict[str, Any]:
-        """{"safe", "transitions": [{"strength", "change"}], "unstable": strengths, "rows": [{"strength", "b0", "b1",
-        "b2", "volume", "area"}], "picture": SVG}."""
+        """{"safe", "shown": or null, "transitions": [{"strength", "change"}], "unstable": strengths, "rows":
+        [{"strength", "b0", "b1", "b2", "volume", "area"}], "picture": SVG}."""
         columns = (self.strengths, *self.betti.T, self.volume, self.area)
         names = ("strength", "b0", "b1", "b2", "volume", "area")
         return {
             "safe": list(self.safe),
+            "shown": self.shown and list(self.shown),
             "transitions": [{"strength": turn.strength, "change": turn.change} for turn in self.transitions],
             "unstable": self.strengths[self.unstable].tolist(),
             "rows": [dict(zip(names, row, strict=True)) for row in zip(*(c.tolist() for c in columns), strict=True)],
@@ -78,15 +86,22 @@ def sweep_stack(
     high: float,
     steps: int,
     on_progress: OnProgress,
+    model: Model | None = None,
+    cancel: CancelToken | None = None,
 ) -> LayerSweep:
-    """`sweep_layer` of a session's layer ``number``. A layer that brings strengths back to a range is swept within it.
-    Raises as `Stack.strengths` and `Stack.layer` too."""
+    """`sweep_layer` of a session's layer ``number``, or `sweep_solid` where the network makes the new mesh of a fit. A
+    layer that brings strengths back to a range is swept within it. Raises as `Stack.strengths` and `Stack.layer` too.
+    """
     stack = session.stack
     session.fitted.need_inside("a sweep follows the topology of")
     acting = stack.strengths(strengths)
     layer, fitted = stack.layer(number)
     ends = fitted.within(low), fitted.within(high)
     title = f"{layer.edit} on {session.fitted.scan.name}"
+    if made_anew(session, acting, number):
+        solid = EditedSolid(session, acting, number, model, cancel)
+        present = min(max(acting[number], ends[0]), ends[1])
+        return sweep_solid(solid, present, *ends, steps, stack.scale, title, on_progress)
     return sweep_layer(stack.mesh, stack.displacements, acting, number, *ends, steps, stack.scale, title, on_progress)
 
 
@@ -148,3 +163,53 @@ def sweep_layer(
     return LayerSweep(
         found.strengths, found.betti, unstable, safe, tuple(turns), volume / scale**3, area / scale**2, picture
     )
+
+
+def sweep_solid(
+    solid: EditedSolid,
+    present: float,
+    low: float,
+    high: float,
+    steps: int,
+    scale: float = 1.0,
+    title: str = "Topology along the slider",
+    on_progress: OnProgress = ignore,
+) -> LayerSweep:
+    """What the network makes of a fit from strength ``low`` to ``high``, around the ``present`` one.
+
+    The level above the finest is looked at first, in ``steps`` steps: where it changes, the finest is looked at. Rows
+    are unstable where these two do not change alike from the present strength. Raises as `sweep_layer` and
+    `EditedSolid.mesh`.
+    """
+    looks, count = itertools.count(1), steps + ROUGH + 1
+
+    def look() -> None:
+        number = next(looks)
+        on_progress(number / (number + count / 3), f"strength {number} of {max(number, count)}")
+
+    def at(level: int) -> Solid:
+        return Solid(lambda strength: solid.reading(strength, level).betti).watched(look)
+
+    above, finest = at(max(solid.levels - 2, 0)), at(-1)
+    coarse = sweep(above, low, high, steps)
+    named = [value for value in (0.0, 1.0, present) if low <= value <= high]
+    ends = [end for change in coarse.transitions for end in (change.low, change.high)]
+    strengths = np.unique([*np.linspace(low, high, ROUGH + 1), *named, *ends])
+    rough = Sweep(strengths, np.array([finest.betti(strength) for strength in strengths.tolist()], np.int64))
+    found = refine(finest, rough, (high - low) / MADE_FINENESS)
+    rows = [solid.reading(strength) for strength in found.strengths.tolist()]
+    volume, area = np.array([row.volume for row in rows]), np.array([row.area for row in rows])
+    start = np.array([solid.reading(present, level).betti for level in (solid.levels - 1, max(solid.levels - 2, 0))])
+    other = np.array([above.betti(strength) for strength in found.strengths.tolist()])
+    unstable = (found.betti - start[0] != other - start[1]).any(axis=1)
+    turns = []
+    for row, change in zip(found.changes.tolist(), found.transitions, strict=True):
+        # an edit goes in proportion to its strength, so that where it adds it adds all along
+        grows = bool(volume[row + 1] > volume[row])
+        sentence, give = describe(change.before, change.after, grows=grows), (change.high - change.low) / 2
+        turns.append(Turn(change.strength, give, change.before, change.after, grows, sentence))
+    safe = found.safe_interval(present)
+    picture = phase_picture(found.strengths, found.betti, safe, unstable, title, at=present)
+    shown = found.safe_interval(1.0) if low <= 1 <= high else None
+    sizes = volume / scale**3, area / scale**2
+    return LayerSweep(found.strengths, found.betti, unstable, safe, tuple(turns), *sizes, picture, shown)

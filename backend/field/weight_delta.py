@@ -15,7 +15,7 @@ reaches. Steps act after the other edits, and on distances that coarser levels h
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
 
 import numpy as np
@@ -43,6 +43,8 @@ DOUBT = 0.5
 """Voxels by which a mean may be less than the distance of the surface: on the valid scans it is by .2 mostly."""
 BRICKS_AT_ONCE = 2048
 """A million voxels: bounds the memory of a step."""
+MOST_REMEMBERED = 12
+"""Answers of an edit that are kept: of three levels, on the bricks of a few strengths."""
 KNOWN = (2.0, 2.8)
 """Sizes of the mean (voxels) between which a level below DEEPEST_DELTA hands over to the one above, whose truncated
 distances reach farther: a change of two voxels there is one of four here."""
@@ -100,6 +102,29 @@ class SummedEdit:
         for edit in self.edits:
             variance += edit.deviation(number, points) ** 2
         return np.sqrt(variance)
+
+
+@dataclass(frozen=True)
+class RememberedEdit:
+    """An edit that is asked for the same places again and again, as at one strength after the other: what it said of
+    them is kept, and its deviation is taken as none."""
+
+    edit: FieldEdit
+    said: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)  # by the level, and a hash of the points
+
+    def touches(self, centres: np.ndarray, reach: float) -> np.ndarray:
+        return self.edit.touches(centres, reach)
+
+    def at(self, number: int, points: np.ndarray, model: Model, cancel: CancelToken) -> np.ndarray:
+        key = number, hash(points.tobytes())
+        if key not in self.said:
+            self.said[key] = self.edit.at(number, points, model, cancel)
+            for old in list(self.said)[:-MOST_REMEMBERED]:
+                del self.said[old]
+        return self.said[key]
+
+    def deviation(self, number: int, points: np.ndarray) -> np.ndarray:
+        return np.zeros(len(points))
 
 
 @dataclass(frozen=True)

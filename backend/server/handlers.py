@@ -128,7 +128,8 @@ def _sweep(request: SweepRequest, context: JobContext) -> Done:
     from ..edits.sweep import sweep_stack
 
     way = request.strengths, request.layer, request.low, request.high, request.steps
-    found = sweep_stack(context.fits.take(request.handle), *way, context.report)
+    way = *way, context.report, context.engine.model, context.job.token
+    found = sweep_stack(context.fits.take(request.handle), *way)
     return Done(request.id, jsonable(found.to_json()))
 
 
@@ -136,7 +137,9 @@ def _solve(request: SolveRequest, context: JobContext) -> Done:
     from ..edits.solve import solve_stack
 
     wanted = request.strengths, request.layer, request.measure, request.value
-    return Done(request.id, jsonable(solve_stack(context.fits.take(request.handle), *wanted, context.report)))
+    with_model = {"model": context.engine.model, "cancel": context.job.token}
+    found = solve_stack(context.fits.take(request.handle), *wanted, context.report, **with_model)
+    return Done(request.id, jsonable(found))
 
 
 def _check(request: CheckRequest, context: JobContext) -> Done:

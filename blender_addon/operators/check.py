@@ -127,7 +127,10 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
             self.report({"WARNING"}, "At some strengths the topology depends on the resolution")
         if self.picture and found.get("picture"):
             library.write_file(Path(bpy.path.abspath(self.picture)), found["picture"].encode())
-        self.report({"INFO"}, f"{edit.name}: safe from {edit.safe_low:.3g} to {edit.safe_high:.3g}")
+        text = f"{edit.name}: safe from {edit.safe_low:.3g} to {edit.safe_high:.3g}"
+        if (shown := found.get("shown")) and shown != found["safe"]:
+            text += f"; as its examples show from {shown[0]:.3g} to {shown[1]:.3g}"
+        self.report({"INFO"}, text)
 
 
 class OMOMI_OT_solve(EditRunOperator, bpy.types.Operator):

@@ -134,8 +134,9 @@ class FakeClient:
         return getattr(self, f"_{kind.removesuffix('Request').lower()}")(number, **fields)
 
     def _fit(
-        self, number: int, name: str, options: Any, profile: str, points: Any, faces: Any, normals: Any, sigma: Any
-    ) -> Any:
+        self, number: int, name: str, options: Any, profile: str, points: Any, faces: Any, normals: Any, sigma: Any,
+        masks: Any = None,
+    ) -> Any:  # fmt: skip
         low, high = points.min(0), points.max(0)
         origin = (low + high) / 2
         # What was not seen bulges more in every other completion.

@@ -20,6 +20,7 @@ from backend.edits.fitted_scan import FittedScan
 from backend.edits.gear import Gear
 from backend.edits.learn import learn_from
 from backend.edits.network_edit import MaskedEdit
+from backend.edits.solve import solve_stack
 from backend.edits.stack import EditSession
 from backend.edits.sweep import sweep_stack
 from backend.engine import OnnxEngine, fit_scan
@@ -185,9 +186,56 @@ def test_a_check_looks_at_the_new_mesh_and_a_sweep_says_that_it_cannot(
     found, sigma = check_stack(laid(session, folder), [1.0], engine.model, ignore)
     assert found["topology"]["after"] == (1, 1, 0) and len(sigma) == len(session.stack.mesh.vertices)
     assert found["measures"].volume < 0.97 * check_stack(session, [0.0], engine.model, ignore)[0]["measures"].volume
+
+
+def test_a_sweep_of_a_drill_finds_where_the_tunnel_opens(
+    session: EditSession, folder: Path, engine: OnnxEngine
+) -> None:
+    told: list[float] = []
+    laid(session, folder)
+    found = sweep_stack(session, [0.0], 0, -0.5, 1.5, 6, lambda share, _: told.append(share), engine.model)
+    (turn,) = found.transitions
+    assert (turn.before, turn.after, turn.grows) == ((1, 0, 0), (1, 1, 0), False) and "tunnel" in turn.change
+    assert found.safe[0] == -0.5 and found.shown is not None and found.shown[1] == 1.5
+    assert found.safe[1] < turn.strength < found.shown[0] <= found.safe[1] + 2 / 64
+    assert told == sorted(told) and max(told) < 1
+    for strength, tunnels in ((found.safe[1], 0), (found.shown[0], 1)):
+        made = apply_stack(session, [strength], Outcome.REMESHED, engine.model, ignore)
+        assert betti_of_mesh(made.vertices, made.faces)[1] == tunnels
+        row = int(np.flatnonzero(found.strengths == strength)[0])
+        assert trimesh.Trimesh(made.vertices, made.faces).volume == pytest.approx(found.volume[row], rel=1e-3)
+    # around the present strength
+    again = sweep_stack(session, [1.0], 0, 0.9, 1.1, 2, ignore, engine.model)
+    assert again.safe == again.shown == (0.9, 1.1) and not again.transitions
+
+
+def test_the_strength_of_a_drill_for_a_volume_is_found_and_its_other_topology_told(
+    session: EditSession, folder: Path, engine: OnnxEngine
+) -> None:
+    laid(session, folder)
+    whole, drilled = (
+        check_stack(session, [strength], engine.model, ignore)[0]["measures"].volume for strength in (0.0, 1.0)
+    )
+    for share, warned in ((0.98, False), (0.1, True)):
+        target = whole + share * (drilled - whole)
+        found = solve_stack(session, [0.0], 0, "volume", target, ignore, 0.0, 1.5, model=engine.model)
+        assert found.reached and found.safe is not None and any("topology" in text for text in found.warnings) is warned
+        there = check_stack(session, [found.strength], engine.model, ignore)[0]["measures"].volume
+        assert there == pytest.approx(target, rel=2e-3)
+
+
+def test_a_sweep_of_what_the_network_makes_can_be_cancelled_and_needs_a_model(
+    session: EditSession, folder: Path, engine: OnnxEngine
+) -> None:
+    laid(session, folder)
+    cancel = CancelToken()
+    cancel.cancel()
+    with pytest.raises(OmomiError) as caught:
+        sweep_stack(session, [1.0], 0, 0.0, 1.0, 2, ignore, engine.model, cancel)
+    assert caught.value.code is ErrorCode.CANCELLED
     with pytest.raises(OmomiError) as caught:
         sweep_stack(session, [1.0], 0, 0.0, 1.0, 2, ignore)
-    assert caught.value.code is ErrorCode.BAD_OPTION and "drill" in caught.value.message
+    assert caught.value.code is ErrorCode.BAD_OPTION
 
 
 def test_a_part_that_is_taken_away_whole_leaves_levels_without_a_surface(engine: OnnxEngine) -> None:

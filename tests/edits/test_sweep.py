@@ -150,7 +150,7 @@ def test_the_other_layers_stay_at_their_strengths() -> None:
 def test_a_sweep_travels_as_json() -> None:
     shell = balls()
     told = json.loads(json.dumps(sweep_layer(shell, [apart(shell)], [0.0], 0, 0.0, 1.0, 4).to_json()))
-    assert set(told) == {"safe", "transitions", "unstable", "rows", "picture"}
+    assert set(told) == {"safe", "shown", "transitions", "unstable", "rows", "picture"}
     assert set(told["rows"][0]) == {"strength", "b0", "b1", "b2", "volume", "area"}
     assert told["transitions"][0]["change"].startswith("Pieces join")
     assert told["picture"].startswith("<svg")
