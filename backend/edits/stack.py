@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,15 @@ class FittedEdit:
             self.whole[target] = displacement_of(self.movement, mesh.vertices, mesh.normals)
         whole = self.whole[target]
         return whole if mask is None else masked(whole, mask, mesh.vertices, mesh.normals)
+
+    def acts_in(self, mask: Mask, target: EditTarget, mesh: EditableMesh) -> bool:
+        """Whether a mask has a weight where it changes a mesh, or it changes nothing at all."""
+        if self.delta is not None and target is EditTarget.FIT:
+            changed = self.delta.touches(mesh.vertices, 0.0)
+        else:
+            changed = self.displacement(target, mesh, None).move.any(axis=1)
+        normals = mesh.normals[changed]
+        return not changed.any() or bool(mask.at(mesh.vertices[changed], normals).any())
 
     def preview(self, number: int, mesh: EditableMesh, mask: Mask | None, model: Model) -> NDArray[np.float64] | None:
         """What a slider shows (n, 3) on the mesh of a fit at level ``number`` until the network has made the new mesh;
@@ -297,6 +306,9 @@ class EditSession:
             # the artist has several edits, and has to know which one it is
             raise OmomiError(error.code, f"{layer.edit}: {error.message}", error.detail) from error
         part, (low, high) = fitted.displacement(target, mesh, region), fitted.seen
+        if region is not None and not fitted.acts_in(region, target, mesh):
+            said = f"{layer.edit} does nothing here: its mask leaves out all that it changes."
+            fitted = replace(fitted, warnings=(*fitted.warnings, said))
         margin = None
         if mesh.closed:
             ends = min(low, layer.strength), max(high, layer.strength)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +28,7 @@ from backend.edits.sweep import sweep_stack
 from backend.engine import OnnxEngine, fit_scan
 from backend.errors import ErrorCode, OmomiError
 from backend.field.bricks import voxel_size
-from backend.field.fit import FittedMesh
+from backend.field.fit import FittedMesh, fit
 from backend.field.onnx_model import CancelToken
 from backend.formats.mesh_files import load_scan
 from backend.formats.raw_scan import RawScan
@@ -35,6 +37,7 @@ from backend.geometry.topology import betti_of_mesh
 from backend.protocol.fit_options import FitOptions
 from backend.protocol.recipe import Layer, MaskRef
 from backend.protocol.requests import EditTarget, Outcome
+from backend.scan.prepare import prepare
 from tests.benchmarks.weight_cases import edited_member
 
 
@@ -114,6 +117,33 @@ def test_a_drill_learned_from_one_example_opens_a_tunnel_in_another_scan(
     assert np.quantile(ring, 0.01) == pytest.approx(0.3, abs=0.05)
     (summary,) = [layer.summary for layer in session.stack.layers]
     assert summary["gear"] == "delta"
+
+
+def test_only_deltas_thickness_and_the_options_of_a_fit_run_the_network(
+    session: EditSession, folder: Path, engine: OnnxEngine
+) -> None:
+    """As the table in backend/README.md says."""
+
+    def runs(work: Callable[[], object]) -> Counter[str]:
+        before = Counter(engine.model.runs)
+        work()
+        return Counter(engine.model.runs) - before
+
+    def apply(layer: Layer) -> None:
+        session.lay(EditTarget.FIT, [layer], None, ignore)
+        apply_stack(session, [1.0], Outcome.REMESHED, engine.model, ignore)
+
+    drill = Layer("drill", 1.0, path=str(folder / "drill.omomi"))
+    others = [*(Layer(name, 1.0) for name in ("smoothness", "detail", "sharpness")), Layer("width", 1.0, kind="shape")]
+    assert [runs(lambda layer=layer: apply(layer)).total() for layer in others] == [0, 0, 0, 0]
+    for layer in (drill, Layer("thickness", 1.0)):
+        assert runs(lambda layer=layer: apply(layer))["delta"] > 0
+    scan = prepare(sampled(False, 2000, seed=7))
+    plain, denoised, filled = (
+        runs(lambda more=more: fit(scan, engine.model, FitOptions(level=0, **more)))["atom"]
+        for more in ({}, {"denoise": 1.0}, {"fill": 1.0})
+    )
+    assert plain == denoised < filled
 
 
 def test_strength_0_is_the_fit_to_the_bit_and_runs_nothing(
@@ -264,6 +294,10 @@ def test_a_mask_beside_the_hole_leaves_the_solid_whole(session: EditSession, fol
     mask = MaskRef("sphere", centre=(-0.8, 0.0, 0.0), radius=0.1, falloff=0.05)
     made = apply_stack(laid(session, folder, mask=mask), [1.0], Outcome.REMESHED, engine.model, ignore)
     assert betti_of_mesh(made.vertices, made.faces) == (1, 0, 0)
+    assert "drill does nothing here: its mask leaves out all that it changes." in made.summary["warnings"]
+    # a mask that holds some of it says nothing, and the strength changes nothing of that
+    some = replace(mask, centre=(0.3, 0.0, 0.2), radius=0.3)
+    assert not laid(session, folder, mask=some).stack.warnings([1.0])
 
 
 def test_a_mask_reaches_into_space_with_the_weight_of_the_nearest_vertex(session: EditSession) -> None:
