@@ -38,7 +38,7 @@ class MeshEngine:
 
     def __init__(self, **meshes: trimesh.Trimesh) -> None:
         self.meshes, self.fits, self.options = meshes, 0, FitOptions()
-        self.masks: Any = None
+        self.masks: dict[str, Any] = {}
 
     @property
     def model(self) -> Any:
@@ -65,6 +65,6 @@ class MeshEngine:
         masks: Any = None,
     ) -> Fit:
         scan = raw if isinstance(raw, PreparedScan) else prepare(raw)
-        self.fits, self.options, self.masks = self.fits + 1, options, masks
+        self.fits, self.options, self.masks = self.fits + 1, options, masks or {}
         mesh = self.meshes[scan.name]
         return fit_of(scan, np.asarray(mesh.vertices), np.asarray(mesh.faces))

@@ -37,8 +37,9 @@ MEASURES = (*SOLID_MEASURES, "area", *AXES)
 
 @dataclass(frozen=True)
 class Solution:
-    """strength: where the measure is ``measured``, reached: which is what was wanted. safe: the strengths around 0
-    between which the topology stays, None where that is not known."""
+    """strength: where the measure is ``measured``, reached: which is what was wanted. safe: the strengths around 0,
+    or around 1 where the network makes the new meshes, between which the topology stays, None where that is not known.
+    """
 
     strength: float
     reached: bool

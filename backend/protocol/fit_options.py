@@ -70,8 +70,11 @@ class FitOptions:
         """The options with these names, the others at their defaults. Raises OmomiError(BAD_OPTION)."""
         if unknown := sorted(set(values) - {field.name for field in dataclasses.fields(cls)}):
             refuse(f"there is no option {', '.join(map(repr, unknown))}")
-        masks = {name: MaskRef.of(values[name]) for name in _MASKS if isinstance(values.get(name), Mapping)}
-        return cls(**{**values, **masks})
+        given: dict[str, Any] = {
+            name: MaskRef.of(value) if name in _MASKS and isinstance(value, Mapping) else value
+            for name, value in values.items()
+        }
+        return cls(**given)
 
     @property
     def masks(self) -> dict[str, MaskRef]:

@@ -123,7 +123,8 @@ class RemeshRequest:
 class SweepRequest:
     """The topology while the strength of one layer goes from low to high and the others stay.
 
-    ``Done``: {"safe": [low, high], "transitions": [{"strength", "change"}], "unstable", "rows", "picture": SVG}.
+    ``Done``: {"safe": [low, high], "shown": null, or where the network makes the new meshes [low, high] around strength
+    1, which the examples of an edit show, "transitions": [{"strength", "change"}], "unstable", "rows", "picture": SVG}.
     """
 
     id: int

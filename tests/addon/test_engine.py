@@ -115,6 +115,21 @@ def test_the_same_scan_gives_the_same_mesh(engine: Any, make: Callable[..., Any]
     assert np.array_equal(first, second)
 
 
+def test_fill_acts_where_its_vertex_group_is_painted(engine: Any, make: Callable[..., Any]) -> None:
+    heights = []
+    for side, fill in ((0, 0.0), (1, 1.0), (-1, 1.0)):
+        points = scanned_sphere()
+        scan = make("sphere", points)
+        scan.vertex_groups.new(name="here").add(np.flatnonzero(side * points[:, 2] > 0.3).tolist(), 1.0, "REPLACE")
+        bpy.ops.omomi.fit(level="0", fill=fill, fill_mask="here")
+        mesh = bpy.context.view_layer.objects.active.data
+        heights.append(sorted(vertex.co.z for vertex in mesh.vertices))
+        bpy.ops.object.select_all(action="DESELECT")
+    plain, top, bottom = heights
+    # the hole is at the bottom
+    assert plain == top and bottom[0] < plain[0] - 0.01
+
+
 def test_an_unusable_device_is_one_sentence(engine: Any, make: Callable[..., Any]) -> None:
     chosen = engine.preferences.get()
     make("sphere", scanned_sphere())

@@ -59,7 +59,7 @@ def test_a_mask_is_that_of_the_options_of_the_fit_too_and_the_recipe_has_it(omom
         ["fit", "ball.ply", "-o", "a.ply", "--fill", "0.5", "--mask", "fill=right.npy"],
     ]
     for words, names in zip(runs, (["denoise", "fill"],) * 3 + (["fill"],), strict=True):
-        engine.masks = None
+        engine.masks = {}
         assert omomi(*words)[0] == 0
         assert sorted(engine.masks) == sorted(engine.options.masks) == names
         left, right = engine.masks["fill"].at(np.array([[-0.8, 0.0, 0.0], [0.8, 0.0, 0.0]]))

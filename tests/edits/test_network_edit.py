@@ -140,8 +140,8 @@ def test_only_deltas_thickness_and_the_options_of_a_fit_run_the_network(
         assert runs(lambda layer=layer: apply(layer))["delta"] > 0
     scan = prepare(sampled(False, 2000, seed=7))
     plain, denoised, filled = (
-        runs(lambda more=more: fit(scan, engine.model, FitOptions(level=0, **more)))["atom"]
-        for more in ({}, {"denoise": 1.0}, {"fill": 1.0})
+        runs(lambda options=options: fit(scan, engine.model, options))["atom"]
+        for options in (FitOptions(level=0), FitOptions(level=0, denoise=1.0), FitOptions(level=0, fill=1.0))
     )
     assert plain == denoised < filled
 

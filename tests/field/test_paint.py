@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from backend.field.bricks import voxel_places
 from backend.field.fit import Fit, fit
 from backend.field.onnx_model import Model, load_model
 from backend.formats.raw_scan import RawScan
-from backend.protocol.fit_options import FitOptions
+from backend.protocol.fit_options import PAINTED, FitOptions
 from backend.protocol.mask_ref import ROW, MaskRef
 from backend.scan.prepare import prepare
 
@@ -39,11 +41,10 @@ def plain(model: Model, raw: RawScan) -> Fit:
     return fit(raw, model, FitOptions(level=LEVEL))
 
 
-def painted(
-    model: Model, raw: RawScan, weights: np.ndarray, level: int = LEVEL, variation: int = 0, **amounts: float
-) -> tuple[Fit, NearestMask]:
-    options = FitOptions(level=level, variation=variation, **amounts)  # type: ignore[arg-type]
-    options = options.masked(dict.fromkeys(amounts, MaskRef(ROW, row=0)))
+def painted(model: Model, raw: RawScan, weights: np.ndarray, **given: Any) -> tuple[Fit, NearestMask]:
+    """A fit with one mask for all the amounts that are given."""
+    options = FitOptions(**{"level": LEVEL, **given})
+    options = options.masked({name: MaskRef(ROW, row=0) for name in PAINTED if name in given})
     scan = prepare(raw)
     masks = fit_masks(raw, scan, options, weights.astype(np.float32))
     return fit(scan, model, options, masks=masks), next(iter(masks.values()))

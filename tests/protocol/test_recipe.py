@@ -74,7 +74,7 @@ recipes = st.builds(Recipe, st.sampled_from([MODEL, HASH]), fits, st.lists(entri
 
 ONE = Recipe(
     MODEL,
-    FitOptions(level=3, fill=0.1),
+    FitOptions(level=3, fill=0.1, fill_mask=MaskRef("vertex_group", "rim/left")),
     (
         Layer("thickness", 0.8, mask=MaskRef("vertex_group", "rim/left", falloff=0.02)),
         Layer("handle-fix", -1 / 3, HASH, True, MaskRef("box", low=(-1.0, -0.5, 0.0), high=(0.1, 0.2, 0.3))),
@@ -236,6 +236,10 @@ def test_names_that_are_no_names_of_files_are_refused(name):
         lambda: MaskRef("row", row=-1),
         lambda: MaskRef("row"),
         lambda: Recipe(MODEL, entries=(Layer("a", 1.0, mask=MaskRef("row", row=0)),)),
+        lambda: Recipe(MODEL, FitOptions(fill_mask=MaskRef("row", row=0))),
+        lambda: FitOptions(fill_mask="rim"),  # pyrefly: ignore[bad-argument-type]
+        lambda: FitOptions.of({"fill_mask": {"kind": "file", "name": "rim", "size": 1}}),
+        lambda: FitOptions.of({"fill_mask": {"name": "rim"}}),
         lambda: Recipe(MODEL, entries=(Layer("a", 1.0, path="a.omomi"),)),
         lambda: Layer("a", 1.0, mask="rim"),  # pyrefly: ignore[bad-argument-type]
         lambda: Recipe("shipped"),

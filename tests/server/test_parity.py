@@ -162,6 +162,22 @@ WAYS = {
 }
 
 
+def test_a_painted_fit_is_told_the_same(both: Both) -> None:
+    scan = load_scan(Path("blob.ply"))
+    weights = np.linspace(0, 1, len(scan.points), dtype=np.float32)
+    np.save("rim.npy", weights)
+    both.cli("fit", "blob.ply", "-o", "out.npz", "--fill", 0.5, "--mask", "fill=rim.npy")
+    options, masks = both.engine.options, both.engine.masks
+    row = FitOptions(fill=0.5, fill_mask=MaskRef("row", row=0))
+    sent = {"options": row, "profile": "", "points": scan.points, "faces": scan.faces, "masks": weights}
+    both.ask(FitRequest, name="blob", **sent)
+    assert both.engine.options == options == row and list(both.engine.masks) == list(masks) == ["fill"]
+    assert np.array_equal(both.engine.masks["fill"].weights, masks["fill"].weights)
+    assert masks["fill"].weights.max() > 0.9
+    with pytest.raises(OmomiError, match="between 0 and 1"):
+        both.ask(FitRequest, name="blob", **{**sent, "masks": 2 * weights})
+
+
 @pytest.mark.parametrize(
     ("name", "way"),
     [*((name, "fit") for name in EDITS), ("attribute", "new mesh"), ("learned", "scan"), ("shape", "scan")],
