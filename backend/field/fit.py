@@ -131,9 +131,9 @@ def fit(
         # a solid or a sheet is all there
         completion = None
 
-    def levels_with(added: CompletionPoints | None) -> Iterator[Level]:
+    def levels_with(added: CompletionPoints | None, painted: bool) -> Iterator[Level]:
         nonlocal evidence
-        told = noise, amounts.get("fill", 0.0), added, prepared.interior, paints
+        told = noise, amounts.get("fill", 0.0), added, prepared.interior, paints if painted else ()
         evidence = ScanEvidence(points, prepared.normals, *told)
         return recursion(evidence, options.level, model, cancel, on_blocks, variation=variation, within=within)
 
@@ -143,7 +143,7 @@ def fit(
     mesh: FittedMesh | None = None
     found: LevelSurface | None = None
     source, said = "", ()
-    for level, added in _completed_levels(levels_with, prepared, completion):
+    for level, added in _completed_levels(levels_with, prepared, completion, bool(paints)):
         # level 0 may come a second time
         levels[level.number :] = [level]
         if within is not None and level.number < options.level:
@@ -190,24 +190,26 @@ def level_progress(on_progress: Callable[[float, str], None], deepest: int) -> C
 
 
 def _completed_levels(
-    levels_with: Callable[[CompletionPoints | None], Iterator[Level]],
+    levels_with: Callable[[CompletionPoints | None, bool], Iterator[Level]],
     scan: PreparedScan,
     completion: CompletionPrior | Completer | None,
+    painted: bool,
 ) -> Iterator[tuple[Level, CompletionPoints | None]]:
-    """Levels, each with the completion that it was made with."""
+    """Levels, each with the completion that it was made with. What is painted has no say in what completes the scan:
+    it would do so where there is no paint, too."""
     if callable(completion):
-        plain = levels_with(None)
+        plain = levels_with(None, False)
         first = next(plain, None)
         if first is None:
             return
         yield first, None
         completion = completion(scan, first)
-        if completion is None:
+        if completion is None and not painted:
             for level in plain:
                 yield level, None
             return
     added = None if completion is None else CompletionPoints.beside(completion, scan.points)
-    for level in levels_with(added):
+    for level in levels_with(added, painted):
         yield level, added
 
 

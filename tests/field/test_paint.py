@@ -14,6 +14,7 @@ from backend.field.bricks import voxel_places
 from backend.field.fit import Fit, fit
 from backend.field.onnx_model import Model, load_model
 from backend.formats.raw_scan import RawScan
+from backend.prior.completion import completed_fit
 from backend.protocol.fit_options import PAINTED, FitOptions
 from backend.protocol.mask_ref import ROW, MaskRef
 from backend.scan.prepare import prepare
@@ -43,8 +44,8 @@ def plain(model: Model, raw: RawScan) -> Fit:
 
 def painted(model: Model, raw: RawScan, weights: np.ndarray, **given: Any) -> tuple[Fit, NearestMask]:
     """A fit with one mask for all the amounts that are given."""
-    options = FitOptions(**{"level": LEVEL, **given})
-    options = options.masked({name: MaskRef(ROW, row=0) for name in PAINTED if name in given})
+    chosen: dict[str, Any] = {"level": LEVEL, **given}
+    options = FitOptions(**chosen).masked({name: MaskRef(ROW, row=0) for name in PAINTED if name in given})
     scan = prepare(raw)
     masks = fit_masks(raw, scan, options, weights.astype(np.float32))
     return fit(scan, model, options, masks=masks), next(iter(masks.values()))
@@ -123,3 +124,18 @@ def test_masks_that_do_not_fit_are_refused_in_a_sentence(model: Model, raw: RawS
         assert caught.value.code == ErrorCode.BAD_OPTION
     with pytest.raises(OmomiError, match="The mask of fill was not given"):
         fit(scan, model, options)
+
+
+def test_a_completion_by_symmetry_is_the_same_beside_the_paint(model: Model, raw: RawScan) -> None:
+    kept = raw.points[:, 0] < 0.5
+    assert raw.normals is not None
+    cut = RawScan(raw.points[kept], None, raw.normals[kept])
+    scan, options = prepare(cut), FitOptions(level=LEVEL, denoise=2.0)
+    painted_options = options.masked({"denoise": MaskRef("sphere", centre=(0.0, -0.8, 0.0), radius=0.3)})
+    masks = fit_masks(cut, scan, painted_options, None)
+    found = completed_fit(scan, model, painted_options, masks=masks)
+    (places, after), (own, before) = means(found), means(completed_fit(scan, model, FitOptions(level=LEVEL)))
+    row = {tuple(place): number for number, place in enumerate(own)}
+    known = np.array([row.get(tuple(place), -1) for place in places])
+    unpainted = (masks["denoise"].at(places) == 0) & (known >= 0)
+    assert np.array_equal(after[unpainted], before[known[unpainted]]) and found.stats.guess
