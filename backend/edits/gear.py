@@ -7,6 +7,7 @@ not seen, it is the better gear.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -80,20 +81,27 @@ def choose_gear(
     placements = [Placement.of(pose, pair.room) for _, pose, pair in known]
     if not fields:
         return plain
-    expected = [Placement.of(whole, pair.room) for whole, pair in zip(wholes, pairs, strict=True) if pair is not None]
+    expected = placements
+    if wholes is not poses:
+        placed = zip(wholes, pairs, strict=True)
+        expected = [Placement.of(whole, pair.room) for whole, pair in placed if pair is not None]
     placements, spread = centred_on_change(fields, placements, expected)
     delta, rows = learn_delta(fields, placements, spread)
     if not rows:
         return plain
-    moved = [
-        each.wrong(_moved(_without(known, number), pair, placement, each))
-        for number, (pair, placement, each) in enumerate(zip(fields, placements, rows, strict=True))
-    ]
+
+    def moved(number: int) -> float:
+        """How wrong a movement is on an example."""
+        return rows[number].wrong(_moved(_without(known, number), fields[number], placements[number], rows[number]))
+
+    with ThreadPoolExecutor() as pool:
+        topologies = pool.map(lambda pair: pair.topology, fields)
+        movements = list(pool.map(moved, range(len(fields))))
     wrong = {
         Gear.DELTA.value: float(np.mean([each.wrong(each.predicted) for each in rows])),
-        Gear.MOVEMENT.value: float(np.mean(moved)),
+        Gear.MOVEMENT.value: float(np.mean(movements)),
     }
-    topology = any(before != after for before, after in (pair.topology for pair in fields))
+    topology = any(before != after for before, after in topologies)
     gear = Gear.DELTA if topology or wrong[Gear.DELTA] < wrong[Gear.MOVEMENT] else Gear.MOVEMENT
     shown = [
         None if mark is None else mark / pair.room
