@@ -124,7 +124,7 @@ class LearnedLevel:
     """What the examples show on one level."""
 
     delta: LevelDelta
-    factor: NDArray[np.float64]  # (E, E), lower Cholesky factor of the bias's normal matrix
+    factor: NDArray[np.float32]  # (E, E), lower Cholesky factor of the bias's normal matrix
     noise: float  # variance (voxels^2) of a new surface of one example by what the others show
 
     @cached_property
@@ -273,7 +273,7 @@ def _learn_level(
         rows = list(pool.map(predicted, range(len(pairs))))
     weights = np.stack([solution[:count] / TRUNCATION, solution[count:]], axis=1)
     delta = LevelDelta(centres.astype(np.float32), float(radius), weights.astype(np.float32))
-    factor = np.linalg.cholesky(penalised[count:, count:])
+    factor = np.linalg.cholesky(penalised[count:, count:]).astype(np.float32)
     scales = [placement.scale for placement in placements]
     return LearnedLevel(delta, factor, _variance(rows, scales)), rows
 
