@@ -44,7 +44,7 @@ class StoredEdit:
 def save_edit(path: Path, edit: LearnedEdit, model_hash: str, examples: str = "") -> StoredEdit:
     """Write an edit; equal edits give equal files. Raises OmomiError(DISK); what was at ``path`` is untouched then."""
     path, movement = Path(path), edit.movement
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "reference.points": movement.reference.points,
         "reference.normals": movement.reference.normals,
         "codes": movement.codes,

@@ -68,10 +68,10 @@ def choose_gear(
 ) -> LearnedEdit:
     """The edit with the gear that serves examples best.
 
-    poses: of each before scan on the first one; pairs: None for an example that
-    changes nothing; wholes: the poses that another scan will be found by. ``wrong`` is the share of the wanted change
-    that a gear has wrong on an example, by what the others show, and of a single example on itself. Where the topology
-    of an example changes, a movement is out of question. marks: canonical places (3,) that were marked on the examples.
+    poses: of each before scan on the first one; pairs: None for an example that changes nothing; wholes: the poses that
+    another scan will be found by. ``wrong`` is the share of the wanted change that a gear has wrong on an example, by
+    what the others show, and of a single example on itself. Where the topology of an example changes, a movement is out
+    of question. marks: canonical places (3,) that were marked on the examples.
     """
     marks = marks or [None] * len(pairs)
     known = [(*row[:2], row[2]) for row in zip(changes, poses, pairs, strict=True) if row[2] is not None]

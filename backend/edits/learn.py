@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, zip_longest
+from itertools import chain, repeat, zip_longest
 from typing import Any
 
 import numpy as np
@@ -54,19 +54,19 @@ def learn_from(
     on_progress(0.0, f"reading {', '.join(names)}")
     with ThreadPoolExecutor() as pool:
         prepared = list(pool.map(prepare, chain.from_iterable(pairs)))
-        scans = list(zip(prepared[::2], prepared[1::2], strict=True))
+        befores, afters = prepared[::2], prepared[1::2]
         changes = []
-        for name, change in zip(names, pool.map(pair_difference, prepared[::2], prepared[1::2]), strict=True):
+        for name, change in zip(names, pool.map(pair_difference, befores, afters), strict=True):
             changes.append(change)
             on_progress(len(changes) / steps, f"compared {name}")
-        known = [_mark(before, mark, name) for (before, _), mark, name in zip_longest(scans, marks, names)]
+        known = [_mark(before, mark, name) for before, mark, name in zip_longest(befores, marks, names)]
         poses = example_poses(changes)
         if model is None:
             movement = learn(changes, [pose.similarity for pose in poses])
             edit = LearnedEdit(movement, anchor=anchor_of(known, [Placement.of(pose) for pose in poses]))
         else:
             fields = []
-            fits = pool.map(lambda scan, change: pair_fields(*scan, change, model, cancel), scans, changes)
+            fits = pool.map(pair_fields, befores, afters, changes, repeat(model), repeat(cancel))
             for name, found in zip(names, fits, strict=True):
                 fields.append(found)
                 on_progress((len(pairs) + len(fields)) / steps, f"fitted {name}")
