@@ -44,7 +44,7 @@ class StoredEdit:
 def save_edit(path: Path, edit: LearnedEdit, model_hash: str, examples: str = "") -> StoredEdit:
     """Write an edit; equal edits give equal files. Raises OmomiError(DISK); what was at ``path`` is untouched then."""
     path, movement = Path(path), edit.movement
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "reference.points": movement.reference.points,
         "reference.normals": movement.reference.normals,
         "codes": movement.codes,
@@ -128,7 +128,7 @@ def _level(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str], number
     require((np.diagonal(factor) > 0).all(), "the posterior of its delta is not a Cholesky factor")
     require(radius > 0, "the radius of its delta is not above 0")
     delta = LevelDelta(centres.astype(np.float32), radius, weights.astype(np.float32))
-    return LearnedLevel(delta, factor, _number(metadata, f"{number}.noise"))
+    return LearnedLevel(delta, factor.astype(np.float32), _number(metadata, f"{number}.noise"))
 
 
 def _rows(arrays: Mapping[str, np.ndarray], name: str, columns: int) -> np.ndarray:

@@ -7,9 +7,10 @@ not seen, it is the better gear.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,33 +68,37 @@ def choose_gear(
 ) -> LearnedEdit:
     """The edit with the gear that serves examples best.
 
-    poses: of each before scan on the first one; pairs: None for an example that
-    changes nothing; wholes: the poses that another scan will be found by. ``wrong`` is the share of the wanted change
-    that a gear has wrong on an example, by what the others show, and of a single example on itself. Where the topology
-    of an example changes, a movement is out of question. marks: canonical places (3,) that were marked on the examples.
+    poses: of each before scan on the first one; pairs: None for an example that changes nothing; wholes: the poses that
+    another scan will be found by. ``wrong`` is the share of the wanted change that a gear has wrong on an example, by
+    what the others show, and of a single example on itself. Where the topology of an example changes, a movement is out
+    of question. marks: canonical places (3,) that were marked on the examples.
     """
     marks = marks or [None] * len(pairs)
-    movement = learn(changes, [pose.similarity for pose in poses])
-    plain = LearnedEdit(movement, anchor=anchor_of(marks, [Placement.of(pose) for pose in poses]))
     known = [(*row[:2], row[2]) for row in zip(changes, poses, pairs, strict=True) if row[2] is not None]
     fields = [pair for _, _, pair in known]
     placements = [Placement.of(pose, pair.room) for _, pose, pair in known]
-    if not fields:
-        return plain
-    expected = [Placement.of(whole, pair.room) for whole, pair in zip(wholes, pairs, strict=True) if pair is not None]
-    placements, spread = centred_on_change(fields, placements, expected)
-    delta, rows = learn_delta(fields, placements, spread)
-    if not rows:
-        return plain
-    moved = [
-        each.wrong(_moved(_without(known, number), pair, placement, each))
-        for number, (pair, placement, each) in enumerate(zip(fields, placements, rows, strict=True))
-    ]
+    with ThreadPoolExecutor() as pool:
+        whole = pool.submit(learn, changes, [pose.similarity for pose in poses])
+        others = pool.map(partial(_without, known), range(len(known)))
+        topologies = pool.map(lambda pair: pair.topology, fields)
+        expected = placements
+        if wholes is not poses:
+            placed = zip(wholes, pairs, strict=True)
+            expected = [Placement.of(one, pair.room) for one, pair in placed if pair is not None]
+        delta, rows = None, []
+        if fields:
+            placements, spread = centred_on_change(fields, placements, expected)
+            delta, rows = learn_delta(fields, placements, spread)
+        movement = whole.result()
+        if not rows:
+            return LearnedEdit(movement, anchor=anchor_of(marks, [Placement.of(pose) for pose in poses]))
+        moved = pool.map(_moved, others, fields, placements, rows)
+        movements = [each.wrong(found) for each, found in zip(rows, moved, strict=True)]
+        topology = any(before != after for before, after in topologies)
     wrong = {
         Gear.DELTA.value: float(np.mean([each.wrong(each.predicted) for each in rows])),
-        Gear.MOVEMENT.value: float(np.mean(moved)),
+        Gear.MOVEMENT.value: float(np.mean(movements)),
     }
-    topology = any(before != after for before, after in (pair.topology for pair in fields))
     gear = Gear.DELTA if topology or wrong[Gear.DELTA] < wrong[Gear.MOVEMENT] else Gear.MOVEMENT
     shown = [
         None if mark is None else mark / pair.room

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, repeat, zip_longest
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from .apply_learned import FARTHEST_PLACE, example_poses, place_on
 from .gear import Gear, LearnedEdit, anchor_of, choose_gear
 from .head_delta import Placement
 from .learned import learn
-from .pair_difference import Change, pair_difference
+from .pair_difference import pair_difference
 from .pair_fields import pair_fields
 from .part import example_alignments
 
@@ -49,32 +50,32 @@ def learn_from(
     if not 1 <= len(pairs) <= MOST_EXAMPLES:
         refuse(f"an edit is learned from 1 to {MOST_EXAMPLES} examples")
     cancel = cancel or CancelToken()
-    scans, changes, steps = [], [], 2 * len(pairs) + 1
+    steps = 2 * len(pairs) + 1
     on_progress(0.0, f"reading {', '.join(names)}")
     with ThreadPoolExecutor() as pool:
-        compared = pool.map(_compared, pairs)
-        for number, ((scan, change), name) in enumerate(zip(compared, names, strict=True), start=1):
-            scans.append(scan)
+        prepared = list(pool.map(prepare, chain.from_iterable(pairs)))
+        befores, afters = prepared[::2], prepared[1::2]
+        changes = []
+        for name, change in zip(names, pool.map(pair_difference, befores, afters), strict=True):
             changes.append(change)
-            on_progress(number / steps, f"compared {name}")
-    marked = [*marks, *[None] * (len(pairs) - len(marks))]
-    known = [_mark(before, mark, name) for (before, _), mark, name in zip(scans, marked, names, strict=True)]
-    poses = example_poses(changes)
-    if model is None:
-        movement = learn(changes, [pose.similarity for pose in poses])
-        edit = LearnedEdit(movement, anchor=anchor_of(known, [Placement.of(pose) for pose in poses]))
-    else:
-        fields = []
-        for number, ((before, after), change, name) in enumerate(zip(scans, changes, names, strict=True)):
-            on_progress((len(pairs) + number) / steps, f"fitting {name}")
-            fields.append(pair_fields(before, after, change, model, cancel))
-        on_progress((steps - 1) / steps, "learning")
-        reference = changes[0].surface
-        fine = [refined(pose, change.surface, reference) for pose, change in zip(poses[1:], changes[1:], strict=True)]
-        whole = [*poses[:1], *fine]
-        poses, on_skin = example_alignments(fields, whole)
-        # on skin, registration of the whole is all there is to place the edit with
-        edit = choose_gear(changes, poses, fields, whole if on_skin else poses, known)
+            on_progress(len(changes) / steps, f"compared {name}")
+        known = [_mark(before, mark, name) for before, mark, name in zip_longest(befores, marks, names)]
+        poses = example_poses(changes)
+        if model is None:
+            movement = learn(changes, [pose.similarity for pose in poses])
+            edit = LearnedEdit(movement, anchor=anchor_of(known, [Placement.of(pose) for pose in poses]))
+        else:
+            fields = []
+            fits = pool.map(pair_fields, befores, afters, changes, repeat(model), repeat(cancel))
+            for name, found in zip(names, fits, strict=True):
+                fields.append(found)
+                on_progress((len(pairs) + len(fields)) / steps, f"fitted {name}")
+            reference = changes[0].surface
+            fine = pool.map(lambda pose, change: refined(pose, change.surface, reference), poses[1:], changes[1:])
+            whole = [*poses[:1], *fine]
+            poses, on_skin = example_alignments(fields, whole)
+            # on skin, registration of the whole is all there is to place the edit with
+            edit = choose_gear(changes, poses, fields, whole if on_skin else poses, known)
     on_progress(1.0, "done")
     summary = {
         "examples": edit.movement.examples,
@@ -86,11 +87,6 @@ def learn_from(
         "warnings": doubts(edit),
     }
     return edit, summary
-
-
-def _compared(pair: tuple[RawScan, RawScan]) -> tuple[tuple[PreparedScan, PreparedScan], Change]:
-    before, after = map(prepare, pair)
-    return (before, after), pair_difference(before, after)
 
 
 def _mark(scan: PreparedScan, mark: NDArray | None, name: str) -> NDArray[np.float64] | None:

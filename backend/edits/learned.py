@@ -150,7 +150,8 @@ def learn(changes: Sequence[Change], into_first: Sequence[Similarity]) -> Learne
         radius *= 1.2
     codes = code[chosen]
     # points around the edit that did not move say where it ends
-    near = np.flatnonzero(KDTree(codes).query(code, workers=-1)[0] < FADE[1] * radius)
+    limit = FADE[1] * radius
+    near = np.flatnonzero(KDTree(codes).query(code, distance_upper_bound=limit, workers=-1)[0] < limit)
     if len(near) > MOST_SAMPLES * len(changes):
         near = np.sort(np.random.default_rng(0).permutation(near)[: MOST_SAMPLES * len(changes)])
     size = float(np.sqrt((move[moving] ** 2).sum(axis=1).mean()))

@@ -19,6 +19,8 @@ from ..scan.prepare import PreparedScan
 POINTS = 20_000
 """Points of the before surface that carry the change."""
 AFTER_POINTS = 150_000
+FEW_POINTS = 4000
+"""Points of the before surface that tell which of two poses is the closer one."""
 CHANGED = 4.0
 """A point changed when the after surface is this many times farther off than the median point's."""
 LEAST_CHANGE = 0.003
@@ -75,11 +77,12 @@ def pair_difference(before: PreparedScan, after: PreparedScan) -> Change:
     size = surface.size
     matcher = Matcher(there, NORMAL_REACH * size)
     # most of the object did not change, so the right pose is the one in which it coincides
-    there_from_here = register_nearby(surface, there)
+    there_from_here, few = register_nearby(surface, there), surface.thinned(FEW_POINTS)
+    still, brought = (float(np.median(mismatch(one, matcher))) for one in (few, few.moved(there_from_here)))
+    if still <= STILL * brought:
+        there_from_here = Similarity.identity()
     moved = surface.moved(there_from_here)
-    distance, still = mismatch(moved, matcher), mismatch(surface, matcher)
-    if np.median(still) <= STILL * np.median(distance):
-        there_from_here, moved, distance = Similarity.identity(), surface, still
+    distance = mismatch(moved, matcher)
     if np.median(distance) > SAME_SURFACE * size:
         there_from_here = register(surface, there).transform
         moved = surface.moved(there_from_here)
@@ -95,7 +98,8 @@ def pair_difference(before: PreparedScan, after: PreparedScan) -> Change:
     displacement = np.zeros_like(moved.points)
     unexplained = 0.0
     if changed.any():
-        from_change = KDTree(moved.points[changed]).query(moved.points, workers=-1)[0] / size
+        tree, bound = KDTree(moved.points[changed]), AROUND * size
+        from_change = tree.query(moved.points, distance_upper_bound=bound, workers=-1)[0] / size
         near = from_change < AROUND
         part = Surface(moved.points[near], moved.normals[near])
         warp = match_warp(part, matcher, [radius * size for radius in RADII], reach=REACH * size)

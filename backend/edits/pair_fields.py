@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import label, maximum, uniform_filter
+from scipy.ndimage import label, uniform_filter
 from scipy.spatial import KDTree
 
 from ..field.bricks import BRICK, INSIDE, TRUNCATION, Level
@@ -15,7 +15,7 @@ from ..field.onnx_model import CODE, CancelToken, Model
 from ..field.recursion import ScanEvidence, recursion
 from ..field.weight_delta import DEEPEST_DELTA
 from ..geometry.topology import Betti, betti_of_occupancy
-from ..registration.icp import Surface
+from ..registration.icp import Surface, along_curve
 from ..scan.prepare import PreparedScan
 from .pair_difference import POINTS, Change
 
@@ -73,14 +73,24 @@ class FieldPair:
         noise = 1.48 * float(np.median(difference[band])) if band.any() else 0.0
         least = max(LEAST_CHANGE, NOISE_FACTOR * noise)
         large = difference > least
-        large &= uniform_filter(large.astype(np.float32), 3) > CHANGED_AROUND
-        groups, count = cast(tuple[np.ndarray, int], label(large))
-        peak = np.asarray(maximum(difference, groups, np.arange(count + 1)))
-        kept = peak > max(LEAST_PEAK, 2 * least)
-        kept[0] = False
-        centres = voxel_centres(np.flatnonzero(kept[groups]), len(before))
+        box = _box(large)
+        large[box] &= uniform_filter(large[box].astype(np.float32), 3) > CHANGED_AROUND
+        groups, count = cast(tuple[np.ndarray, int], label(large[box]))
+        kept = np.zeros(count + 1, bool)
+        kept[groups[large[box] & (difference[box] > max(LEAST_PEAK, 2 * least))]] = True
+        large[box] = kept[groups]
+        centres = voxel_centres(np.flatnonzero(large), len(before))
         self._changed[number] = centres[self.known(centres)]
         return self._changed[number]
+
+
+def _box(voxels: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The box around all voxels that are set, and one more on every side."""
+    found = []
+    for axis in range(3):
+        held = np.flatnonzero(voxels.any(axis=tuple(other for other in range(3) if other != axis)))
+        found.append(slice(max(held[0] - 1, 0), held[-1] + 2) if len(held) else slice(0))
+    return tuple(found)
 
 
 def voxel_centres(voxels: NDArray, resolution: int) -> NDArray[np.float64]:
@@ -100,7 +110,7 @@ def pair_fields(
     back = change.pose.inverse()
     there = back.points(before.frame.to_canonical(after.frame.to_world(after.points)).astype(np.float64))
     room = max(1.0, float(np.abs(there).max()) / ROOM, float(np.abs(before.points).max()) / ROOM)
-    tree = KDTree(change.places / room)
+    tree = KDTree(change.places[along_curve(change.places)] / room)
 
     def within(centres: NDArray, reach: float) -> NDArray[np.bool_]:
         return np.isfinite(tree.query(centres, distance_upper_bound=AROUND / room + reach)[0])

@@ -9,8 +9,9 @@ the best. A part that occurs several times is found as often.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,8 @@ times and .0014 at most, other places 3.3 times and .0013 at least (seeds 110 to
 MOVED = 0.7
 """A part has moved where that makes the misfit this many times smaller than registration of the whole does: parts in
 place reach .77 to .88, parts elsewhere .15 to .65 (seeds 110 to 112)."""
+SHOWN = 0.12
+"""Canonical distance from the change of an example within which its part lies."""
 MOST_PLACES = 16
 FEWEST = 50
 """Points of a scan around a place below which there is nothing to fit a warp to."""
@@ -230,33 +233,40 @@ def example_alignments(pairs: Sequence[FieldPair | None], wholes: Sequence[Align
     for side, surface in enumerate(first.surfaces):
         part = Part.of(surface.moved(cube), shown)
         if part is not None:
-            others = zip(pairs[1:], wholes[1:], strict=True)
-            found = [_example_alignment(part, pair, whole, side) for pair, whole in others]
-            return [wholes[0], *found], side == 1
+            with ThreadPoolExecutor() as pool:
+                others = pool.map(partial(_example_alignment, part, side), pairs[1:], wholes[1:])
+                return [wholes[0], *others], side == 1
     return list(wholes), False
 
 
-def _example_alignment(part: Part, pair: FieldPair | None, whole: Alignment, side: int) -> Alignment:
+def _example_alignment(part: Part, side: int, pair: FieldPair | None, whole: Alignment) -> Alignment:
     """That of one example; side: 0 for the scan before, 1 for the one after."""
     if pair is None or pair.surfaces is None:
         return whole
     cube = Similarity(np.eye(3), pair.room, np.zeros(3))
     inside = replace(whole, similarity=whole.similarity.after(cube))
     means = (pair.before, pair.after)[side]
-    places = part_alignments(part, DistanceGrid(means[min(1, len(means) - 1)]), pair.surfaces[side], inside)
+    grid = DistanceGrid(means[min(1, len(means) - 1)])
     changed = pair.changed(len(pair.before) - 1)
-    centre = changed.mean(axis=0) if len(changed) else np.zeros(3)
-    nearest = min(places, key=lambda one: float(np.linalg.norm(one.back(part.middle[None])[0] - centre)))
-    if nearest is inside:
+    if not len(changed):
         return whole
-    return replace(nearest, similarity=nearest.similarity.after(cube.inverse()))
+    centre = changed.mean(axis=0)
+    rigid = _rigid_alignments(part, grid, pair.surfaces[side], inside.similarity, centre)
+    if not rigid:
+        return whole
+    moved = part.warped(rigid[0][0], pair.surfaces[side])
+    # of several parts the registration may have found another one, which looks the same
+    there = np.linalg.norm(inside.back(part.middle[None])[0] - centre) < SHOWN
+    if there and part.misfit(moved, grid) >= MOVED * part.misfit(inside, grid):
+        return whole
+    return replace(moved, similarity=moved.similarity.after(cube.inverse()))
 
 
 def _rigid_alignments(
-    part: Part, grid: DistanceGrid, surface: Surface, near: Similarity
+    part: Part, grid: DistanceGrid, surface: Surface, near: Similarity, centre: NDArray | None = None
 ) -> list[tuple[Alignment, float]]:
     """Alignments of the part without a warp, best first, and how far their distances are off beyond SMALL, in the mean
-    (canonical); near: of the scans."""
+    (canonical); near: of the scans; centre (3,): of the change on the scan, where it is known."""
     places, wanted = part.samples
     scale = 1 / near.scale
     wanted = (wanted * scale).clip(-grid.far, grid.far)
@@ -264,6 +274,9 @@ def _rigid_alignments(
     middle = places.mean(axis=0)
     arms = scale * (places - middle)
     turns, shifts = _starts(part, surface, near, middle)
+    if centre is not None:
+        shown = np.linalg.norm(shifts + scale * (turns @ (part.middle - middle)) - centre, axis=1) < SHOWN
+        turns, shifts = turns[shown], shifts[shown]
     if not len(turns):
         # nothing of the scan faces the way that the part does
         return []

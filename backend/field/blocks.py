@@ -47,6 +47,8 @@ def cover_on_lattice(active: np.ndarray, shift: np.ndarray) -> np.ndarray:
         bricks = np.flatnonzero(shared.sum(axis=1) == axes)
         covered = np.zeros(len(bricks), bool)
         for before in itertools.product((0, 1), repeat=3):
+            if sum(before) > axes:
+                continue
             # the first brick of a block is the last brick of the block before it
             owns = shared[bricks][:, np.array(before, bool)].all(axis=1)
             covered |= owns & chosen[place[bricks] - before @ weight]

@@ -42,12 +42,12 @@ WHOLE = (0.0, 0.0, 0.0, 1 / 16)
 
 
 class CancelToken:
-    """Asks a running fit to stop, from any thread; a network run in progress is ended too."""
+    """Asks a running fit to stop, from any thread; network runs in progress are ended too."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._lock = threading.Lock()
-        self._run: Any = None
+        self._runs: list[onnxruntime.RunOptions] = []
 
     @property
     def cancelled(self) -> bool:
@@ -56,8 +56,8 @@ class CancelToken:
     def cancel(self) -> None:
         self._event.set()
         with self._lock:
-            if self._run is not None:
-                self._run.terminate = True
+            for run in self._runs:
+                run.terminate = True
 
     def raise_if_cancelled(self) -> None:
         """Raises OmomiError(CANCELLED) once `cancel` was called."""
@@ -68,7 +68,7 @@ class CancelToken:
     def running(self, options: onnxruntime.RunOptions) -> Generator[None]:
         """Within this block `cancel` terminates the run that has these options."""
         with self._lock:
-            self._run = options
+            self._runs.append(options)
         try:
             # checked after the run is set, so that no `cancel` is missed between the two
             self.raise_if_cancelled()
@@ -79,7 +79,7 @@ class CancelToken:
             raise
         finally:
             with self._lock:
-                self._run = None
+                self._runs.remove(options)
 
 
 @dataclass
@@ -93,6 +93,7 @@ class Model:
     sessions: dict[str, Any]  # by graph
     seconds: float = field(default=0.0)  # spent inside the sessions so far
     runs: Counter[str] = field(default_factory=Counter)  # of each graph so far
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)  # of these two
 
     def seed(self, evidence: np.ndarray, cancel: CancelToken) -> np.ndarray:
         """Field above level 0, f32 (1, 2, 18, 18, 18), from the evidence of level 0, f32 (1, 5, 32, 32, 32)."""
@@ -157,8 +158,9 @@ class Model:
         started = time.perf_counter()
         with cancel.running(options):
             result = self.sessions[graph].run(outputs, inputs, options)
-        self.seconds += time.perf_counter() - started
-        self.runs[graph] += 1
+        with self._lock:
+            self.seconds += time.perf_counter() - started
+            self.runs[graph] += 1
         return result
 
 

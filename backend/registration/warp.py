@@ -119,8 +119,10 @@ def gram(values: NDArray) -> NDArray:
     the processor."""
     (syrk,) = get_blas_funcs(("syrk",), (values,))
     # the rows of an array in C order are the columns of its transpose in Fortran's
-    found = syrk(1.0, np.ascontiguousarray(values).T)
-    return np.triu(found) + np.triu(found, 1).T
+    half = syrk(1.0, np.ascontiguousarray(values).T)
+    found = half + half.T  # of which one triangle is zero
+    found[np.diag_indices_from(found)] /= 2
+    return found
 
 
 def spread_points(points: NDArray, spacing: float) -> NDArray[np.intp]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
+from backend.edits import head_delta
 from backend.edits.edit_file import load_edit, save_edit
 from backend.edits.gear import Gear, LearnedEdit, anchor_of, choose_gear
 from backend.edits.head_delta import (
@@ -274,3 +276,15 @@ def test_a_damaged_delta_is_refused(
     with pytest.raises(OmomiError) as caught:
         load_edit(tmp_path / "a.omomi")
     assert caught.value.code is ErrorCode.UNREADABLE_FILE
+
+
+def test_what_is_learned_does_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [pair(plate, drilled), pair(plate, lambda points: drilled(points, x=0.22))]
+    ways = [Placement(Similarity.identity())] * 2
+    many, many_rows = learn_delta(pairs, ways)
+    monkeypatch.setattr(head_delta, "ThreadPoolExecutor", lambda: ThreadPoolExecutor(1))
+    one, one_rows = learn_delta(pairs, ways)
+    for here, there in zip(many.levels, one.levels, strict=True):
+        assert here is not None and there is not None
+        assert np.array_equal(here.delta.weights, there.delta.weights) and here.noise == there.noise
+    assert all(np.array_equal(a.predicted, b.predicted) for a, b in zip(many_rows, one_rows, strict=True))

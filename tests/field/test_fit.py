@@ -6,6 +6,7 @@ import threading
 import time
 
 import numpy as np
+import onnxruntime
 import pytest
 from scipy.spatial import KDTree
 
@@ -115,6 +116,16 @@ def test_cancel_stops_a_fit_inside_the_network(model: Model) -> None:
     thread.join(LIVENESS)
     assert codes == [ErrorCode.CANCELLED]
     assert fit(sphere_scan(), model, FitOptions(level=0)).mesh.final
+
+
+def test_cancel_ends_every_run_in_progress() -> None:
+    cancel = CancelToken()
+    done, one, other = (onnxruntime.RunOptions() for _ in range(3))
+    with cancel.running(done):
+        pass
+    with cancel.running(one), cancel.running(other):
+        cancel.cancel()
+    assert [run.terminate for run in (done, one, other)] == [False, True, True]
 
 
 @pytest.mark.parametrize("options", [{"level": 6}, {"level": -1}, {"denoise": float("nan")}, {"fill": 2.0}])
