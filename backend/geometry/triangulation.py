@@ -167,10 +167,15 @@ def refine(
         chosen = _independent(np.where(excess > TOO_LONG, excess, -np.inf), sides, len(faces))[: max(room, 0)]
         if len(chosen):
             vertices, faces = _split(vertices, faces, ends[chosen], sides[chosen], opposite[chosen])
-        flips = [flip(vertices, faces, known) for _ in range(FLIPS)]
+        flips = 0
+        for _ in range(FLIPS):
+            changed = flip(vertices, faces, known)
+            flips += changed
+            if not changed:
+                break
         if number % 3 == 2:
             vertices[fixed:] = relaxed(vertices, faces)[fixed:]
-        if not len(chosen) and not sum(flips):
+        if not len(chosen) and not flips:
             break
     return vertices, faces
 
@@ -179,9 +184,10 @@ def inner_edges(faces: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     """Ends (e, 2), the two faces (e, 2) and the corners opposite (e, 2) of the edges between two faces (m, 3)."""
     start, end, other = faces.reshape(-1), faces[:, [1, 2, 0]].reshape(-1), faces[:, [2, 0, 1]].reshape(-1)
     key = edge_keys(start, end)
-    order = np.argsort(key, kind="stable")
-    twin = np.flatnonzero(key[order][1:] == key[order][:-1])
-    one, two = order[twin], order[twin + 1]
+    order = np.argsort(key)
+    key = key[order]
+    twin = np.flatnonzero(key[1:] == key[:-1])
+    one, two = np.sort([order[twin], order[twin + 1]], axis=0)
     return (
         np.stack([start[one], end[one]], axis=1),
         np.stack([one // 3, two // 3], axis=1),
