@@ -146,7 +146,7 @@ def refine(
     fixed: int | None = None,
     taken: NDArray | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Vertices and faces with interior edges split to the length that ``size`` wants at places (k, 3), and flipped.
+    """Vertices and faces with interior edges split to the length that ``size`` wants at their ends (k, 3), and flipped.
 
     The border stays, and the vertices given come first; those from ``fixed`` on, none where it is None, may move. Not
     more than ``most`` vertices are added, about. taken: pairs (t, 2) of vertices that no interior edge may join, since
@@ -156,17 +156,19 @@ def refine(
     fixed = given if fixed is None else fixed
     vertices, faces = np.array(vertices, np.float64), np.array(faces, np.int64)
     known = np.zeros(0, np.int64) if taken is None else np.unique(edge_keys(*np.asarray(taken, np.int64).T))
+    wanted = size(vertices)
     for number in range(MOST_ROUNDS):
         ends, sides, opposite = inner_edges(faces)
         if not len(ends):
             break
         length = np.linalg.norm(vertices[ends[:, 0]] - vertices[ends[:, 1]], axis=1)
-        excess = length / size(vertices[ends].mean(axis=1))
+        excess = length / wanted[ends].mean(axis=1)
         excess[np.isin(edge_keys(*ends.T), known)] += 1e6
         room = given + most - len(vertices)
         chosen = _independent(np.where(excess > TOO_LONG, excess, -np.inf), sides, len(faces))[: max(room, 0)]
         if len(chosen):
             vertices, faces = _split(vertices, faces, ends[chosen], sides[chosen], opposite[chosen])
+            wanted = np.concatenate([wanted, size(vertices[len(wanted) :])])
         flips = 0
         for _ in range(FLIPS):
             changed = flip(vertices, faces, known)
