@@ -232,6 +232,21 @@ def test_a_fit_that_is_elsewhere_at_the_border_is_not_followed() -> None:
     assert np.abs(np.linalg.norm(made.vertices, axis=1) - 1).max() < 3e-3
 
 
+def test_a_limb_that_was_cut_off_is_rounded_unless_the_model_was_asked_for() -> None:
+    """The end of a capsule is missing, and the fit closes it flat."""
+    mesh = trimesh.creation.capsule(1, 0.3, count=[32, 32])
+    mesh.merge_vertices()
+    points, end = np.asarray(mesh.vertices), 0.55
+    raw = RawScan(points, np.asarray(mesh.faces)[mesh.triangles_center[:, 2] < end], name="ball")
+    flat = trimesh.Trimesh(np.minimum(points, [np.inf, np.inf, end]), mesh.faces, process=False)
+    ways, heights = {}, {}
+    for close in (Close.AUTO, Close.MODEL):
+        made = patch_mesh(MeshEngine(ball=flat), raw, close, ignore)
+        ways[close], heights[close] = made.closed[0].way, made.vertices[:, 2].max()
+    assert ways == {Close.AUTO: FillWay.SMOOTH, Close.MODEL: FillWay.MODEL}
+    assert heights[Close.AUTO] > end + 0.12 > heights[Close.MODEL]
+
+
 def test_a_fill_that_cuts_the_mesh_is_said() -> None:
     """A plate stands across the hole: through the smooth fill, or above it."""
     raw = ball_with_holes(4)
