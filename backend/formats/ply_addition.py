@@ -52,7 +52,7 @@ def appended_ply(data: bytes, addition: Addition) -> tuple[bytes, list[str]]:
     return b"".join([*parts, data[begin:]]), notes
 
 
-def _seamed(found: dict[str, Columns], addition: Addition) -> tuple[Addition, Mapping[str, NDArray]]:
+def _seamed(found: dict[str, Columns], addition: Addition) -> tuple[Addition, dict[str, NDArray]]:
     """`Addition.seamed` and its texture coordinates by name; the same and nothing where vertices have none."""
     numbers = found["vertex"].numbers
     names = next((names for names in UVS if set(names) <= numbers.keys()), None)
@@ -65,7 +65,7 @@ def _seamed(found: dict[str, Columns], addition: Addition) -> tuple[Addition, Ma
     return addition, dict(zip(names, textured.T, strict=True))
 
 
-def _vertex_rows(element: Element, columns: Columns, addition: Addition, textured: Mapping[str, NDArray]) -> Rows:
+def _vertex_rows(element: Element, columns: Columns, addition: Addition, textured: dict[str, NDArray]) -> Rows:
     numbers, new = columns.numbers, len(addition.vertices)
     require(not element.lists, "its vertices have lists")
     require(len(numbers["x"]) + new == len(addition.normals), "it has another number of vertices")

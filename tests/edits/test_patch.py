@@ -234,7 +234,7 @@ def test_a_fit_that_is_elsewhere_at_the_border_is_not_followed() -> None:
 
 def test_a_limb_that_was_cut_off_is_rounded_unless_the_model_was_asked_for() -> None:
     """The end of a capsule is missing, and the fit closes it flat."""
-    mesh = trimesh.creation.capsule(1, 0.3, count=[32, 32])
+    mesh = trimesh.creation.capsule(1, 0.3, count=[32, 32]).subdivide()
     mesh.merge_vertices()
     points, end = np.asarray(mesh.vertices), 0.55
     raw = RawScan(points, np.asarray(mesh.faces)[mesh.triangles_center[:, 2] < end], name="ball")
