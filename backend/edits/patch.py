@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,10 @@ from scipy.spatial import KDTree
 from ..errors import ErrorCode, OmomiError, refuse
 from ..formats.raw_scan import RawScan
 from ..geometry.crossings import crossed
-from ..prior.counterpart import Counterpart, MirrorSource
+from ..prior.counterpart import MirrorSource
 from ..prior.fitted_surface import FitAround, FittedSurface
 from ..protocol.requests import Close
-from ..scan.hole_fill import HoleFill, SurfaceNear
+from ..scan.hole_fill import HoleFill, SurfaceNear, Targets
 from ..scan.holes import OUTER, Hole, MeshHoles, find_holes
 
 STIFFNESS = ((0.1, 0.025), (0.35, 0.05), (0.6, 0.2), (0.8, 0.25), (0.9, 0.6), (0.97, 2.0))
@@ -33,6 +33,9 @@ MOST_MISFIT = 0.12
 """Offset of a counterpart or of the fit at the loop, in radii, above which it is not believed."""
 RUNS_ON = 0.97
 """Tangent score above which a plate alone is taken."""
+DOME = 1.25
+"""Area of a plate, in those of the membrane, above which it stands out as on a limb that was cut off: then a fit that
+is smaller is not believed. Chosen on 155 holes cut out of the validation scans: the mean error falls by 3 per cent."""
 SMALLEST = 0.02
 """Radius, in longest sides, below which neither the fit nor a counterpart knows more than the plate: two voxels."""
 TOLERATED = 0.03
@@ -111,7 +114,7 @@ class _Prior:
     @cached_property
     def mirror(self) -> MirrorSource | None:
         planes = [] if self.surface is None else self.surface.planes()
-        return MirrorSource.of(self.found, self.holes, planes) if planes else None
+        return MirrorSource.of(self.found, planes) if planes else None
 
 
 def patch(
@@ -220,7 +223,11 @@ def _ways(fill: HoleFill, hole: Hole, close: Close, prior: _Prior) -> Iterator[t
     if close is not Close.FLAT:
         smooth = fill.smooth()
         if _known(hole, close) and prior.surface is not None:
-            yield from _drawn(smooth, hole, prior)
+            limb = close is Close.AUTO and smooth.area() > DOME * fill.area()
+            for way, drawn in _drawn(smooth, hole, prior):
+                # the fit closes limbs that were cut off flatter
+                if way is FillWay.MIRROR or not limb or drawn.area() >= smooth.area():
+                    yield way, drawn
         yield FillWay.SMOOTH, smooth
     yield FillWay.FLAT, fill
     if (plain := fill.plain()) is not None:
@@ -229,47 +236,45 @@ def _ways(fill: HoleFill, hole: Hole, close: Close, prior: _Prior) -> Iterator[t
 
 def _drawn(smooth: HoleFill, hole: Hole, prior: _Prior) -> Iterator[tuple[FillWay, HoleFill]]:
     """The plate drawn to a counterpart and to the fit, then to the fit alone."""
+    assert prior.surface is not None
     counterpart = None if prior.mirror is None else prior.mirror.counterpart(hole)
-    if counterpart is not None:
-        _, there, misfit = smooth.targets(counterpart, hole.radius)
-        if misfit <= MOST_MISFIT * hole.radius and there.any():
-            step = partial(_towards, hole=hole, prior=prior, counterpart=counterpart)
-            yield FillWay.MIRROR, _grown(smooth, counterpart, hole.radius, step)
-    assert prior.surface is not None
-    _, known, misfit = smooth.targets(prior.surface, hole.radius)
-    if misfit <= MOST_MISFIT * hole.radius and known.any():
-        step = partial(_towards, hole=hole, prior=prior, counterpart=None)
-        yield FillWay.MODEL, _grown(smooth, prior.surface, hole.radius, step)
+    for way, surface in ((FillWay.MIRROR, counterpart), (FillWay.MODEL, prior.surface)):
+        if surface is None:
+            continue
+        targets = smooth.targets(surface, hole.radius)
+        if targets.misfit <= MOST_MISFIT * hole.radius and targets.known.any():
+            yield way, _grown(smooth, targets, hole, surface, prior.surface)
 
 
-def _towards(fill: HoleFill, hole: Hole, prior: _Prior, counterpart: Counterpart | None) -> HoleFill:
-    assert prior.surface is not None
-    tangent, stiffness = zip(*STIFFNESS, strict=True)
-    targets, known, _ = fill.targets(prior.surface, hole.radius)
-    of_fit = float(np.exp(np.interp(hole.tangent, tangent, np.log(stiffness))))
-    stiff = np.where(known, of_fit * hole.radius, np.inf)
-    if counterpart is not None:
-        copied, there, _ = fill.targets(counterpart, hole.radius)
-        targets = np.where(there[:, None], copied, targets)
-        stiff = np.where(there, STIFFNESS_OF_MIRROR * hole.radius, stiff)
-    return fill.drawn(targets, stiff)
-
-
-def _grown(fill: HoleFill, surface: SurfaceNear, radius: float, step: Callable[[HoleFill], HoleFill]) -> HoleFill:
-    """A fill drawn to a surface; as long as it grows much and comes nearer to the surface, it is refined and drawn on,
-    as where a limb is missing."""
-    apart = fill.apart(surface, radius)
+def _grown(fill: HoleFill, targets: Targets, hole: Hole, surface: SurfaceNear, fitted: FittedSurface) -> HoleFill:
+    """A fill drawn to its targets on a surface; as long as it grows much and comes nearer to the surface, it is refined
+    and drawn on, as where a limb is missing."""
     for _ in range(MOST_GROWTH):
-        drawn = step(fill)
-        grows, left = drawn.area() >= GROWS * fill.area(), drawn.apart(surface, radius)
-        if grows and left >= apart:
+        drawn = _towards(fill, targets, hole, surface, fitted)
+        grows = drawn.area() >= GROWS * fill.area()
+        if grows and drawn.targets(surface, hole.radius).apart >= targets.apart:
             # it wanders off instead
             return fill
-        fill, apart = drawn, left
+        fill = drawn
         if not grows:
             break
         fill = fill.remeshed()
+        targets = fill.targets(surface, hole.radius)
     return fill
+
+
+def _towards(fill: HoleFill, targets: Targets, hole: Hole, surface: SurfaceNear, fitted: FittedSurface) -> HoleFill:
+    """A fill drawn to its targets; where a counterpart has none, to the fit."""
+    tangent, stiffness = zip(*STIFFNESS, strict=True)
+    of_fit = float(np.exp(np.interp(hole.tangent, tangent, np.log(stiffness))))
+    own = of_fit if surface is fitted else STIFFNESS_OF_MIRROR
+    places, stiff = targets.places, np.where(targets.known, own * hole.radius, np.inf)
+    if surface is not fitted and not targets.known[fill.free].all():
+        other = fill.targets(fitted, hole.radius)
+        instead = other.known & ~targets.known
+        places = np.where(instead[:, None], other.places, places)
+        stiff = np.where(instead, of_fit * hole.radius, stiff)
+    return fill.drawn(places, stiff)
 
 
 def _crossings(fill: HoleFill, hole: Hole, found: MeshHoles) -> int:

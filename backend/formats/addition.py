@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry.borders import border_edges
 from ..geometry.surface_attributes import SurfaceAttributes
 from .files import require
 
@@ -28,6 +29,35 @@ class Addition:
     """From values (m, 3, c) at the corners of the mesh's triangles those (j, 3, c) of the new faces."""
     near: NDArray[np.int64]  # (k,), the mesh's vertex at the border nearest to each new one: for what has no mean
     sources: NDArray[np.int64]  # (j,), the mesh's triangle at the border nearest to each new face
+
+    def seamed(self, points: NDArray, triangles: NDArray, textured: NDArray) -> tuple[Addition, NDArray[np.float64]]:
+        """For a file whose vertices carry texture coordinates, so that they are split where these jump: the same with
+        vertices of its own on each side of a seam through the hole, and coordinates (k, 2) of these.
+
+        points: (n, 3) of the mesh, with coordinates (n, 2); triangles: (m, 3), its own. Corners at a border vertex with
+        their coordinates are that vertex.
+        """
+        corners = self.of_corners(textured[triangles]).reshape(-1, 2)
+        border = np.unique(border_edges(triangles))
+        places = np.concatenate([points, self.vertices])[self.faces.reshape(-1)]
+        rows = np.concatenate([np.hstack([points[border], textured[border]]), np.hstack([places, corners])])
+        _, first, number = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        new = first >= len(border)
+        vertex = np.where(new, len(points) + np.cumsum(new) - 1, border[np.where(new, 0, first)])
+        corner = first[new] - len(border)
+        old = self.faces.reshape(-1)[corner]
+        own = np.maximum(old - len(points), 0)
+        at_border = old < len(points)
+
+        def of_vertices(values: NDArray) -> NDArray[np.float64]:
+            means = self.of_vertices(values)
+            return np.where(at_border[:, None], values[np.where(at_border, old, 0)], means[own] if len(means) else 0)
+
+        near = np.where(at_border, old, self.near[own] if len(self.near) else old)
+        normals = np.concatenate([self.normals[: len(points)], self.normals[old]])
+        faces = vertex[number.reshape(-1)[len(border) :]].reshape(-1, 3)
+        made = replace(self, vertices=places[corner], faces=faces, normals=normals, of_vertices=of_vertices, near=near)
+        return made, corners[corner]
 
     def attributes(self, given: SurfaceAttributes, faces: int) -> SurfaceAttributes:
         """Attributes of the whole mesh, its own of m = ``faces`` triangles untouched and first; the new faces are

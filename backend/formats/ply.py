@@ -15,7 +15,7 @@ from .files import FormatError, require
 from .ply_elements import Columns, Element, ElementReader, Header, Lists, read_header
 
 COLOURS = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
-_UVS = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
+UVS = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
 NORMALS = ("nx", "ny", "nz")
 _SPLAT = ("f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "rot_0")
 """Properties that tell a file of Gaussian splats."""
@@ -165,7 +165,7 @@ def _uvs(found: Mapping[str, Columns], corners: NDArray, triangles: NDArray | No
     if own is not None and len(own.values) == 2 * len(corners):
         return own.values.reshape(-1, 2)[triangles].astype(np.float32)
     numbers = found["vertex"].numbers
-    for names in _UVS:
+    for names in UVS:
         if set(names) <= numbers.keys():
             table = _table(numbers, names)
             inside = corners.min() >= 0 and corners.max() < len(table)
@@ -191,7 +191,7 @@ def _materials(
 
 def _values(numbers: Mapping[str, NDArray]) -> dict[str, NDArray[np.float32]]:
     """What else the vertices carry."""
-    known = {*"xyz", *NORMALS, "sigma", "alpha", "diffuse_alpha", *(n for names in COLOURS + _UVS for n in names)}
+    known = {*"xyz", *NORMALS, "sigma", "alpha", "diffuse_alpha", *(n for names in COLOURS + UVS for n in names)}
     names = [name for name in numbers if name not in known and name.isprintable()][:MOST_VALUES]
     with np.errstate(over="ignore"):
         return {name: numbers[name].astype(np.float32) for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from .addition import Addition, as_type
 from .files import require
-from .ply import COLOURS, NORMALS, polygons
+from .ply import COLOURS, NORMALS, UVS, polygons
 from .ply_elements import Columns, Element, ElementReader, read_header
 
 Rows: TypeAlias = dict[str, tuple[str, str | None, NDArray]]
@@ -35,7 +36,8 @@ def appended_ply(data: bytes, addition: Addition) -> tuple[bytes, list[str]]:
         if element.name not in found:
             found[element.name], ends[element.name] = columns, body.at
     vertex, face = elements["vertex"], elements["face"]
-    rows = {"vertex": _vertex_rows(vertex, found["vertex"], addition)}
+    addition, textured = _seamed(found, addition)
+    rows = {"vertex": _vertex_rows(vertex, found["vertex"], addition, textured)}
     rows["face"], notes = _face_rows(face, found, addition)
     parts, begin = [_counted(data[: header.start], elements, rows)], header.start
     places = _places(data, header.start) if header.encoding == "ascii" else None
@@ -50,14 +52,27 @@ def appended_ply(data: bytes, addition: Addition) -> tuple[bytes, list[str]]:
     return b"".join([*parts, data[begin:]]), notes
 
 
-def _vertex_rows(element: Element, columns: Columns, addition: Addition) -> Rows:
+def _seamed(found: dict[str, Columns], addition: Addition) -> tuple[Addition, dict[str, NDArray]]:
+    """`Addition.seamed` and its texture coordinates by name; the same and nothing where vertices have none."""
+    numbers = found["vertex"].numbers
+    names = next((names for names in UVS if set(names) <= numbers.keys()), None)
+    points = _points(numbers)
+    name, corners, _, triangles = polygons(found["face"].lists, points)
+    if names is None or not name or triangles is None or not len(addition.faces):
+        return addition, {}
+    textured = np.stack([numbers[name] for name in names], axis=1).astype(np.float64)
+    addition, textured = addition.seamed(points, corners[triangles], textured)
+    return addition, dict(zip(names, textured.T, strict=True))
+
+
+def _vertex_rows(element: Element, columns: Columns, addition: Addition, textured: dict[str, NDArray]) -> Rows:
     numbers, new = columns.numbers, len(addition.vertices)
     require(not element.lists, "its vertices have lists")
     require(len(numbers["x"]) + new == len(addition.normals), "it has another number of vertices")
     blended = {name for names in COLOURS for name in names} | {"alpha", "diffuse_alpha", "a"}
     rows: Rows = {}
     normals = addition.normals[len(addition.normals) - new :]
-    own = dict(zip("xyz", addition.vertices.T, strict=True)) | dict(zip(NORMALS, normals.T, strict=True))
+    own = dict(zip("xyz", addition.vertices.T, strict=True)) | dict(zip(NORMALS, normals.T, strict=True)) | textured
     mixed = [
         one.name for one in element.properties
         if one.name not in own and (one.type.startswith("f") or one.name in blended)
@@ -77,9 +92,13 @@ def _vertex_rows(element: Element, columns: Columns, addition: Addition) -> Rows
     return rows
 
 
+def _points(numbers: Mapping[str, NDArray]) -> NDArray[np.float64]:
+    return np.stack([numbers[name] for name in "xyz"], axis=1).astype(np.float64)
+
+
 def _face_rows(element: Element, found: dict[str, Columns], addition: Addition) -> tuple[Rows, list[str]]:
     numbers, lists = found["face"].numbers, found["face"].lists
-    points = np.stack([found["vertex"].numbers[name] for name in "xyz"], axis=1).astype(np.float64)
+    points = _points(found["vertex"].numbers)
     name, corners, sizes, triangles = polygons(lists, points)
     require(name and triangles is not None, "its faces are not one list of corners each")
     assert triangles is not None

@@ -34,7 +34,11 @@ def _pairs(one: NDArray, two: NDArray) -> tuple[NDArray[np.intp], NDArray[np.int
     back = KDTree(middles[0]).query(middles[1], k=[*range(1, min(NEAREST, len(one)) + 1)])[1]
     first = np.concatenate([np.repeat(np.arange(len(one)), there.shape[1]), back.reshape(-1)])
     second = np.concatenate([there.reshape(-1), np.repeat(np.arange(len(two)), back.shape[1])])
-    return first, second
+    pairs = zip((one, two), middles, strict=True)
+    reach = [np.linalg.norm(side - middle[:, None], axis=2).max(axis=1) for side, middle in pairs]
+    apart = np.linalg.norm(middles[0][first] - middles[1][second], axis=1)
+    meet = apart <= reach[0][first] + reach[1][second]
+    return first[meet], second[meet]
 
 
 def _cuts(start: NDArray, end: NDArray, triangle: NDArray) -> NDArray[np.bool_]:

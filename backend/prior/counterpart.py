@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
-from ..geometry.nearest import NearestSearch
+from ..geometry.borders import FacesAround
+from ..geometry.nearest import closest_on_triangles
 from ..geometry.normals import unit_normals
 from ..scan.hole_fill import vertex_normals_of
 from ..scan.holes import Hole, MeshHoles
@@ -27,8 +28,6 @@ STEPS, EXACT = 5, 2
 """Gauss-Newton steps of laying it there; before the last ones the tangent planes of vertices stand for the faces."""
 NEAR = 6
 """Vertices of which the nearest that faces alike counts."""
-ROOM = 2.0
-"""Of what is looked at around a hole's mirror image, in radii of the surroundings: laying moves it."""
 FACING, MET = 0.6, 0.2
 """Least cosine between normals of surroundings that count, and of the fill and what it is drawn to."""
 LEAST_AGREE = 0.3
@@ -59,34 +58,23 @@ class MirrorSource:
     """A mesh that can be looked at in its mirror planes."""
 
     vertices: NDArray[np.float64]  # (n, 3), welded
-    faces: NDArray[np.int64]  # (m, 3)
-    search: NearestSearch  # of the faces around the mirror images of the holes
     normals: NDArray[np.float64]  # (n, 3)
+    around: FacesAround
     border: NDArray[np.bool_]  # (n,), at a loop
     tree: KDTree  # of the vertices
     used: NDArray[np.bool_]  # (n,), by a face
     planes: tuple[Plane, ...]
 
     @classmethod
-    def of(cls, found: MeshHoles, holes: Sequence[Hole], planes: Sequence[Plane]) -> MirrorSource:
-        """holes: those that will be asked for."""
-        mesh, tree = found.mesh, found.tree
+    def of(cls, found: MeshHoles, planes: Sequence[Plane]) -> MirrorSource:
+        mesh = found.mesh
         border, used = np.zeros((2, len(mesh.vertices)), bool)
         for hole in found.holes:
             border[hole.places] = True
         used[mesh.faces] = True
         planes = tuple(plane for plane in planes if plane.agree >= LEAST_AGREE)[:MOST_PLANES]
         normals = vertex_normals_of(mesh.vertices, mesh.faces)
-        centres = np.array([hole.centre for hole in holes])
-        reach = ROOM * np.array([_surroundings(mesh.vertices, hole) for hole in holes])
-        looked = np.zeros(len(mesh.vertices), bool)
-        for plane in planes:
-            for rows in tree.query_ball_point(plane.points(centres), reach):
-                looked[rows] = True
-        faces = mesh.faces[looked[mesh.faces].any(axis=1)]
-        faces = faces if len(faces) else mesh.faces[:1]
-        search = NearestSearch.of(mesh.vertices, faces, facing=True)
-        return cls(mesh.vertices, faces, search, normals, border, tree, used, planes)
+        return cls(mesh.vertices, normals, found.around, border, found.tree, used, planes)
 
     def counterpart(self, hole: Hole) -> Counterpart | None:
         """The best counterpart of a hole; None where none fits its surroundings."""
@@ -119,16 +107,38 @@ class MirrorSource:
 
     def _faces_near(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray]:
         """The feet (n, 3) of points on the mesh and its unit normals there."""
-        at = self.search.nearest(points, normals)
-        corners = self.vertices[self.faces[at.face]]
-        return np.einsum("nk,nka->na", at.barycentric, corners), unit_normals(corners)[0]
+        return self.feet(points, normals)[:2]
 
     def _vertices_near(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray]:
         """The same of the nearest vertices that face alike, or the nearest."""
+        chosen = self._nearest(points, normals)
+        return self.vertices[chosen], self.normals[chosen]
+
+    def _nearest(self, points: NDArray, normals: NDArray) -> NDArray[np.intp]:
+        """The vertices (n,) nearest to points that face alike, or the nearest."""
         near = self.tree.query(points, k=[*range(1, min(NEAR, len(self.vertices)) + 1)])[1]
         alike = np.einsum("nka,na->nk", self.normals[near], normals) > FACING
-        chosen = np.take_along_axis(near, alike.argmax(axis=1)[:, None], axis=1)[:, 0]
-        return self.vertices[chosen], self.normals[chosen]
+        return np.take_along_axis(near, alike.argmax(axis=1)[:, None], axis=1)[:, 0]
+
+    def feet(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray, NDArray[np.bool_]]:
+        """The feet (n, 3) of points on the faces around the nearest vertex, unit normals (n, 3) there, and (n,) whether
+        they lie at a border."""
+        vertex = self._nearest(points, normals)
+        first, number = self.around.first[vertex], np.diff(self.around.first)[vertex]
+        # a vertex without faces is its own foot
+        start = np.cumsum(number) - number
+        point = np.repeat(np.arange(len(points)), number)
+        face = self.around.order[np.arange(len(point)) - np.repeat(start - first, number)]
+        corners = self.around.faces[face]
+        barycentric, distance = closest_on_triangles(self.vertices[corners], points[point])
+        best = np.lexsort((distance, point))[start[number > 0]]
+        foot, across = self.vertices[vertex], self.normals[vertex]
+        at_border = np.ones(len(points), bool)
+        has, corners, barycentric = point[best], corners[best], barycentric[best]
+        foot[has] = np.einsum("nk,nka->na", barycentric, self.vertices[corners])
+        across[has] = unit_normals(self.vertices[corners])[0]
+        at_border[has] = ((barycentric > 1e-6) & ~self.border[corners]).sum(axis=1) == 0
+        return foot, across, at_border
 
 
 def _surroundings(vertices: NDArray, hole: Hole) -> float:
@@ -149,17 +159,13 @@ class Counterpart:
 
     def moves(self, points: NDArray, normals: NDArray, reach: float) -> tuple[NDArray, NDArray[np.bool_]]:
         """As of `scan.hole_fill.SurfaceNear`; where the part has a hole itself, there is no place."""
-        vertices = self.source.vertices
         over, facing = (
             self.plane.points(points) @ self.turn.T + self.shift,
             self.plane.directions(normals) @ self.turn.T,
         )
-        at = self.source.search.nearest(over, facing)
-        corner = self.source.faces[at.face]
-        foot = np.einsum("nk,nka->na", at.barycentric, vertices[corner])
-        at_border = ((at.barycentric > 1e-6) & ~self.source.border[corner]).sum(axis=1) == 0
-        across = unit_normals(vertices[corner])[0]
-        good = (np.einsum("na,na->n", across, facing) > MET) & (at.distance < reach) & ~at_border
+        foot, across, at_border = self.source.feet(over, facing)
+        near = np.linalg.norm(foot - over, axis=1) < reach
+        good = (np.einsum("na,na->n", across, facing) > MET) & near & ~at_border
         return self.plane.points((foot - self.shift) @ self.turn) - points, good
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,15 @@ class SurfaceNear(Protocol):
         """From points (n, 3) with normals (n, 3) to the surface: moves (n, 3), and (n,) whether it has a place for
         each within ``reach`` that faces the same way."""
         ...
+
+
+class Targets(NamedTuple):
+    """Where the vertices of a fill lie on a surface, without its offset at the loop."""
+
+    places: NDArray[np.float64]  # (n, 3)
+    known: NDArray[np.bool_]  # (n,), the new vertices that have a place there
+    misfit: float  # root mean square of the offset at the loop, world units
+    apart: float  # root mean square distance of the new vertices from theirs; those without count as a radius away
 
 
 @dataclass(frozen=True)
@@ -99,11 +108,10 @@ class HoleFill:
             vertices = plate(vertices, self.every_face, self.free)
         return self.moved(vertices)
 
-    def targets(self, surface: SurfaceNear, radius: float) -> tuple[NDArray, NDArray[np.bool_], float]:
-        """Where the vertices (n, 3) lie on a surface, without its offset at the loop; (n,) which have a place there;
-        and the root mean square of that offset. radius: of the hole, world units.
+    def targets(self, surface: SurfaceNear, radius: float) -> Targets:
+        """The fill on a surface; radius: of the hole, world units.
 
-        Inwards the offset is continued harmonically and taken off, so that the surface's own shape remains.
+        Inwards the offset at the loop is continued harmonically and taken off, so that the surface's own shape remains.
         """
         moving = np.concatenate([self.loop, np.flatnonzero(self.free)])
         depth = KDTree(self.vertices[self.loop]).query(self.vertices[moving])[0]
@@ -117,14 +125,9 @@ class HoleFill:
             known[moving] &= found
         offset = harmonic(self.vertices, self.every_face, self.free, total)
         misfit = float(np.sqrt((total[self.loop] ** 2).sum(axis=1).mean()))
-        return self.vertices + total - offset, known & self.free, misfit
-
-    def apart(self, surface: SurfaceNear, radius: float) -> float:
-        """Root mean square distance of the new vertices from a surface, without its offset at the loop; those that have
-        no place there count as ``radius`` away, as that of the hole, world units."""
-        targets, known, _ = self.targets(surface, radius)
-        square = ((targets - self.vertices) ** 2).sum(axis=1)
-        return float(np.sqrt(np.where(known, square, radius**2)[self.free].mean())) if self.free.any() else 0.0
+        places, known = self.vertices + total - offset, known & self.free
+        square = np.where(known, ((total - offset) ** 2).sum(axis=1), radius**2)[self.free]
+        return Targets(places, known, misfit, float(np.sqrt(square.mean())) if len(square) else 0.0)
 
     def drawn(self, targets: NDArray, stiffness: NDArray) -> HoleFill:
         """The plate drawn to targets (n, 3); stiffness: (n,), the size of details that it smooths away, world units,

@@ -155,13 +155,13 @@ def _inner(raw: RawScan) -> int:
     return min(holes, key=lambda hole: hole.radius).number
 
 
-def test_a_loop_of_thousands_of_edges_is_closed() -> None:
+def test_a_ragged_loop_of_thousands_of_edges_is_closed_without_folds() -> None:
     """A ragged hole in a ring of faces."""
     edges = 1500
     turn = np.linspace(0, 2 * np.pi, edges, endpoint=False)
     circle = np.stack([np.cos(turn), np.sin(turn), np.zeros(edges)], axis=1)
     rings = [r * circle + [0, 0, 0.3 - 0.3 * r**2] for r in (1, 1.02, 1.04, 1.06)]
-    rings[0] += 0.004 * np.random.default_rng(0).normal(size=(edges, 3))
+    rings[0] += 0.001 * np.random.default_rng(0).normal(size=(edges, 3))
     points = np.concatenate(rings)
     inner = np.arange(3 * edges)
     nxt = (inner // edges) * edges + (inner + 1) % edges
@@ -170,7 +170,21 @@ def test_a_loop_of_thousands_of_edges_is_closed() -> None:
     made = patched(raw, Close.SMOOTH, numbers=[_inner(raw)])
     closed = edge_report(np.concatenate([faces, made.faces]))
     assert closed.boundary_loops == 1 and closed.edge_manifold and closed.winding_consistent
+    assert not [said for said in made.warnings if "fold" in said]
     assert np.abs(made.vertices[:, 2] - (0.3 - 0.3 * (made.vertices[:, :2] ** 2).sum(axis=1))).max() < 0.1
+
+
+def test_deep_teeth_of_a_long_loop_are_filled_without_folds() -> None:
+    """Forty teeth, each as deep as a third of the hole, of which a coarse loop would cut off the tips."""
+    mesh = trimesh.creation.icosphere(5)
+    x, y, z = mesh.triangles_center.T
+    teeth = 0.12 * np.sign(np.sin(20 * np.arctan2(y, x)))
+    raw = RawScan(np.asarray(mesh.vertices), np.asarray(mesh.faces)[z < 0.75 + teeth], name="ball")
+    hole = max(patched(raw, numbers=[]).found.holes, key=lambda one: len(one.loop))
+    assert len(hole.loop) > 400
+    made = patched(raw, Close.SMOOTH, numbers=[hole.number])
+    assert not made.warnings and made.closed[hole.number - 1].way is FillWay.SMOOTH
+    assert edge_report(whole(raw, made)[1]).edge_manifold
 
 
 def test_colours_and_weights_are_harmonic_from_the_border() -> None:
@@ -216,6 +230,21 @@ def test_a_fit_that_is_elsewhere_at_the_border_is_not_followed() -> None:
     made = patch_mesh(used, raw, Close.MODEL, ignore)
     assert used.fits == 1 and made.closed[0].way is FillWay.SMOOTH
     assert np.abs(np.linalg.norm(made.vertices, axis=1) - 1).max() < 3e-3
+
+
+def test_a_limb_that_was_cut_off_is_rounded_unless_the_model_was_asked_for() -> None:
+    """The end of a capsule is missing, and the fit closes it flat."""
+    mesh = trimesh.creation.capsule(1, 0.3, count=[32, 32]).subdivide()
+    mesh.merge_vertices()
+    points, end = np.asarray(mesh.vertices), 0.55
+    raw = RawScan(points, np.asarray(mesh.faces)[mesh.triangles_center[:, 2] < end], name="ball")
+    flat = trimesh.Trimesh(np.minimum(points, [np.inf, np.inf, end]), mesh.faces, process=False)
+    ways, heights = {}, {}
+    for close in (Close.AUTO, Close.MODEL):
+        made = patch_mesh(MeshEngine(ball=flat), raw, close, ignore)
+        ways[close], heights[close] = made.closed[0].way, made.vertices[:, 2].max()
+    assert ways == {Close.AUTO: FillWay.SMOOTH, Close.MODEL: FillWay.MODEL}
+    assert heights[Close.AUTO] > end + 0.12 > heights[Close.MODEL]
 
 
 def test_a_fill_that_cuts_the_mesh_is_said() -> None:

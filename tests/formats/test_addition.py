@@ -166,6 +166,35 @@ def test_a_binary_ply_file_keeps_every_row_and_what_follows(tmp_path: Path, big:
     assert (read.attributes.materials == 0).all() and read.attributes.material_names == ("material2",)
 
 
+def test_a_ply_file_with_vertices_split_at_seams_gets_new_ones_on_both_sides(tmp_path: Path) -> None:
+    """Two charts, far apart in the texture, meet in a seam that runs through the hole."""
+    mesh = trimesh.creation.icosphere(3)
+    places, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    middles = places[faces].mean(axis=1)
+    faces = (faces + len(places) * (middles[:, :1] > 0))[middles[:, 2] < 0.9]
+    used, faces = np.unique(faces, return_inverse=True)
+    points, chart = places[used % len(places)], used >= len(places)
+    vertex = np.concatenate([points, points[:, :2] + 10 * chart[:, None]], axis=1).astype("<f4")
+    face = np.zeros(faces.size // 3, [("n", "u1"), ("corners", "<i4", 3)])
+    face["n"], face["corners"] = 3, faces.reshape(-1, 3)
+    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(points)}"]
+    header += [f"property float {name}" for name in "xyzst"]
+    header += [f"element face {len(face)}", "property list uchar int vertex_indices", "end_header", ""]
+    source, path = tmp_path / "in.ply", tmp_path / "out.ply"
+    source.write_bytes("\n".join(header).encode() + vertex.tobytes() + face.tobytes())
+    raw = load_scan(source)
+    assert len(patch_mesh(MeshEngine(), raw, Close.SMOOTH, ignore, numbers=()).found.holes) == 1
+    save_appended(path, source, raw, smooth_addition(raw))
+    assert vertex.tobytes() in path.read_bytes() and face.tobytes() in path.read_bytes()
+    read: Any = load_scan(path)
+    uvs, at = read.attributes.uvs[len(face) :], read.points[read.faces[len(face) :]]
+    assert (np.ptp(uvs[..., 0], axis=1) < 1).all() and {True, False} == set((uvs[:, 0, 0] > 5).tolist())
+    # as on the ball itself, up to where the hole's middle is bent out
+    assert np.abs(uvs[..., 1] - 10 * (uvs[..., 0] > 5) - at[..., 1]).max() < 0.1
+    welded = np.unique(read.points, axis=0, return_inverse=True)[1].reshape(-1)[read.faces]
+    assert edge_report(welded).watertight
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_text_ply_file_keeps_its_lines(tmp_path: Path, end: str) -> None:
     source, path = tmp_path / "in.ply", tmp_path / "out.ply"
