@@ -70,10 +70,15 @@ class FittedScan:
     fit: Fit | None = None  # None where only the scan's own mesh is edited
     level: int = 2  # of the fit, or that whose voxels masks and new meshes take
 
+    @property
+    def is_sheet(self) -> bool:
+        """Whether it stays open: it is a sheet, and its fit gave it no thickness."""
+        return self.scan.sheet is not None and (self.fit is None or not self._fitted.closed)
+
     def need_inside(self, what: str) -> None:
         """Raises OmomiError(NOT_A_MESH) for a sheet, which has no inside; what: needs one, in the sentence."""
-        if self.scan.sheet is not None:
-            why = f"{self.scan.name} is a sheet, and {what} an inside: fit it as a scan or as a solid first"
+        if self.is_sheet:
+            why = f"{self.scan.name} is a sheet, and {what} an inside: fit it with a thickness, or as a scan or a solid, first"
             raise OmomiError(ErrorCode.NOT_A_MESH, f"{why}.")
 
     def mesh(self, target: EditTarget) -> EditableMesh:

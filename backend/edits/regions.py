@@ -31,7 +31,7 @@ def regions_of(
         refuse(f"a mask has one weight for each of the scan's {count:,} points, and {len(sent):,} is no multiple")
     rows = sent.reshape(-1, count) if count else sent.reshape(0, 0)
     regions = [None if layer.mute else _region(fitted, layer, rows) for layer in layers]
-    if fitted.scan.sheet is None:
+    if not fitted.is_sheet:
         return regions
     # what moved at the border of a sheet would tear it off what it lies beside
     mesh = fitted.mesh(EditTarget.SCAN if fitted.fit is None else EditTarget.FIT)

@@ -23,6 +23,7 @@ from .isosurface import extract
 from .onnx_model import CancelToken, Model
 from .pieces import LEAST_VOLUME, kept_faces
 from .recursion import ScanEvidence, Within, recursion
+from .shell import shell, shell_thickness
 from .thin_walls import parted
 from .uncertainty import Variation, vertex_sigma
 
@@ -32,7 +33,7 @@ LEVEL_GROWTH = 4.0
 
 @dataclass(frozen=True)
 class FittedMesh:
-    """The surface of one level, in world units: closed, unless the scan is a sheet."""
+    """The surface of one level, in world units: closed, unless the scan is a sheet without a thickness."""
 
     vertices: np.ndarray  # f64 (n, 3)
     faces: np.ndarray  # i32 (m, 3), normals outwards
@@ -114,6 +115,7 @@ def fit(
     on_progress(0.0, "reading the scan")
     prepared = scan if isinstance(scan, PreparedScan) else prepare(scan, options.kind)
     cancel.raise_if_cancelled()
+    thickness = shell_thickness(prepared, options)
     on_blocks = level_progress(on_progress, options.level)
     points, thickened = parted(prepared, options.level) if options.keep_thin else (prepared.points, "")
     noise = prepared.noise * 2.0**options.denoise
@@ -139,7 +141,11 @@ def fit(
         if within is not None and level.number < options.level:
             continue
         found = scan_surface(levels, prepared, added, model, not options.keep_islands)
-        mesh = in_world(found, prepared, level.number, level.number == options.level)
+        shown = found
+        if thickness and found is not None and level.number == options.level:
+            made = shell(found.vertices, found.faces, found.sigma, thickness, level.number)
+            shown = LevelSurface(*made, found.dropped, found.gone)
+        mesh = in_world(shown, prepared, level.number, level.number == options.level)
         cancel.raise_if_cancelled()
         seconds = time.perf_counter() - started
         rows[level.number :] = [{"level": level.number, "blocks": len(level.blocks), "seconds": seconds}]
@@ -149,6 +155,8 @@ def fit(
     if mesh is None or not mesh.final or found is None:
         thin = said_of_thinness(prepared, options.level)
         raise OmomiError(ErrorCode.NO_SURFACE, f"No surface was found in {prepared.name}. {thin}".rstrip())
+    if options.thickness and not thickness:
+        thickened = f"{thickened} It is no sheet: no thickness was given to it.".lstrip()
     notes = (*prepared.report.notes, *said, *([thickened] if thickened else []))
     prepared = replace(prepared, report=replace(prepared.report, notes=notes))
     report = prepared.report
@@ -164,7 +172,8 @@ def fit(
         guess=source,
     )
     assert evidence is not None, "a mesh comes of levels"
-    field = FittedField(tuple(levels), evidence, not options.keep_islands)
+    # edits of the network would make the sheet anew, without its thickness
+    field = None if thickness else FittedField(tuple(levels), evidence, not options.keep_islands)
     return Fit(mesh, stats, report, levels[-1].code, field)
 
 

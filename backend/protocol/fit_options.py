@@ -11,6 +11,7 @@ from ..errors import refuse
 
 DEEPEST_LEVEL = 5
 MOST_VARIATIONS = 9999
+LARGEST_THICKNESS = 1e6
 KINDS = ("auto", "scan", "solid", "sheet")
 """What a scan can be read as; auto finds out. See `scan.kind`."""
 
@@ -28,9 +29,11 @@ class FitOptions:
     base: bool = True  # close a flat bottom that was not seen by a plane; only `prior.completion` looks for it
     kind: str = "auto"  # one of KINDS
     keep_thin: bool = False  # make walls of a solid that are thinner than a voxel thick enough for the level
+    thickness: float = 0.0  # of the solid that a sheet becomes, world units; 0 leaves it open
 
     def __post_init__(self) -> None:
         ranges = {"level": (0, DEEPEST_LEVEL), "denoise": (-2, 2), "fill": (-1, 1), "variation": (0, MOST_VARIATIONS)}
+        ranges["thickness"] = (0, LARGEST_THICKNESS)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type == "str":

@@ -41,7 +41,8 @@ class FitSettings:
         """From the properties of a scene's settings, or of another group that has them. Raises as `profile_path`."""
         profile_path(group.profile)
         switches = {name: getattr(group, name) for name in SWITCHES}
-        options = FitOptions(int(group.level), group.denoise, group.fill, **switches, kind=group.kind)
+        given = {**switches, "kind": group.kind, "thickness": group.thickness}
+        options = FitOptions(int(group.level), group.denoise, group.fill, **given)
         return cls(options, group.profile)
 
     def read_as(self, kind: str) -> FitSettings:
