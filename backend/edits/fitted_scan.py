@@ -78,8 +78,8 @@ class FittedScan:
     def need_inside(self, what: str) -> None:
         """Raises OmomiError(NOT_A_MESH) for a sheet, which has no inside; what: needs one, in the sentence."""
         if self.is_sheet:
-            why = f"{self.scan.name} is a sheet, and {what} an inside: fit it with a thickness, or as a scan or a solid, first"
-            raise OmomiError(ErrorCode.NOT_A_MESH, f"{why}.")
+            how = "fit it with a thickness, or as a scan or a solid, first"
+            raise OmomiError(ErrorCode.NOT_A_MESH, f"{self.scan.name} is a sheet, and {what} an inside: {how}.")
 
     def mesh(self, target: EditTarget) -> EditableMesh:
         """The mesh that is edited. Raises OmomiError(NOT_A_MESH) for the scan's own where it has no faces."""
