@@ -82,8 +82,9 @@ class LevelSurface(NamedTuple):
     gone: np.ndarray  # f32 (k, 3), their vertices
 
 
-Completer = Callable[[PreparedScan, Level], CompletionPrior | None]
-"""From a scan and the field of its level 0 to the surface that nobody measured."""
+Completer = Callable[[PreparedScan, Level | None], CompletionPrior | None]
+"""From a scan to the surface that nobody measured: asked without a level before anything is fitted, then with the field
+of level 0. The second answer takes the place of the first, unless it is None."""
 
 
 def ignore(*_: object) -> None:
@@ -103,12 +104,12 @@ def fit(
 ) -> Fit:
     """Closed surface of a scan.
 
-    completion: surface where nothing was measured, or a function that is asked for it after level 0, if that is not the
-    last one; level 0 is then fitted again. on_frame receives the mesh of each level, the last one with ``final`` set;
-    on_progress a share 0 .. 1 and words. The same scan and options give the same bits on one device and number of
-    threads. within: as of `recursion`, the region where the surface is wanted; beyond it the mesh is rough, it comes as
-    one frame, and what it lacks of the scan is not counted. Raises OmomiError: those of `prepare`, CANCELLED,
-    NO_SURFACE, BAD_OPTION.
+    completion: surface where nothing was measured, or a function that is asked for it before level 0, and again after
+    it, if that is not the last one; level 0 is fitted again where it then knows more. on_frame receives the mesh of
+    each level, the last one with ``final`` set; on_progress a share 0 .. 1 and words. The same scan and options give
+    the same bits on one device and number of threads. within: as of `recursion`, the region where the surface is
+    wanted; beyond it the mesh is rough, it comes as one frame, and what it lacks of the scan is not counted. Raises
+    OmomiError: those of `prepare`, CANCELLED, NO_SURFACE, BAD_OPTION.
     """
     options, cancel = options or FitOptions(), cancel or CancelToken()
     started, network_before = time.perf_counter(), model.seconds
@@ -120,7 +121,7 @@ def fit(
     points, thickened = parted(prepared, options.level) if options.keep_thin else (prepared.points, "")
     noise = prepared.noise * 2.0**options.denoise
     variation = Variation(options.variation) if options.variation else None
-    if callable(completion) and (options.level == 0 or prepared.report.kind != Kind.SCAN):
+    if callable(completion) and prepared.report.kind != Kind.SCAN:
         # a solid or a sheet is all there
         completion = None
 
@@ -135,7 +136,7 @@ def fit(
     mesh: FittedMesh | None = None
     found: LevelSurface | None = None
     source, said = "", ()
-    for level, added in _completed_levels(levels_with, prepared, completion):
+    for level, added in _completed_levels(levels_with, prepared, completion, options.level == 0):
         # level 0 may come a second time
         levels[level.number :] = [level]
         if within is not None and level.number < options.level:
@@ -192,21 +193,25 @@ def _completed_levels(
     levels_with: Callable[[CompletionPoints | None], Iterator[Level]],
     scan: PreparedScan,
     completion: CompletionPrior | Completer | None,
+    only_first: bool,
 ) -> Iterator[tuple[Level, CompletionPoints | None]]:
     """Levels, each with the completion that it was made with."""
-    if callable(completion):
-        plain = levels_with(None)
-        first = next(plain, None)
+
+    def beside(prior: CompletionPrior | None) -> CompletionPoints | None:
+        return None if prior is None else CompletionPoints.beside(prior, scan.points)
+
+    added = beside(completion(scan, None) if callable(completion) else completion)
+    levels = levels_with(added)
+    if callable(completion) and not only_first:
+        first = next(levels, None)
         if first is None:
             return
-        yield first, None
-        completion = completion(scan, first)
-        if completion is None:
-            for level in plain:
-                yield level, None
-            return
-    added = None if completion is None else CompletionPoints.beside(completion, scan.points)
-    for level in levels_with(added):
+        yield first, added
+        better = completion(scan, first)
+        if better is not None:
+            added = beside(better)
+            levels = levels_with(added)
+    for level in levels:
         yield level, added
 
 
