@@ -32,8 +32,13 @@ class FitOptions:
     thickness: float = 0.0  # of the solid that a sheet becomes, world units; 0 leaves it open
 
     def __post_init__(self) -> None:
-        ranges = {"level": (0, DEEPEST_LEVEL), "denoise": (-2, 2), "fill": (-1, 1), "variation": (0, MOST_VARIATIONS)}
-        ranges["thickness"] = (0, LARGEST_THICKNESS)
+        ranges: dict[str, tuple[float, float]] = {
+            "level": (0, DEEPEST_LEVEL),
+            "denoise": (-2, 2),
+            "fill": (-1, 1),
+            "variation": (0, MOST_VARIATIONS),
+            "thickness": (0, LARGEST_THICKNESS),
+        }
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type == "str":

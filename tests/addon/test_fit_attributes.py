@@ -210,8 +210,7 @@ def test_bare_points_that_are_edited_without_a_fit_keep_their_colours(engine: An
     colours = scan.data.color_attributes.new(name="Col", type="BYTE_COLOR", domain="POINT")
     colours.data.foreach_set("color", np.where(points[:, :1] < 0, RED, BLUE).astype(np.float32).ravel())
     bpy.context.scene.omomi.level = "1"
-    bpy.ops.omomi.add_edit(kind="attribute", name="thickness")
-    scan.omomi.edits[0].strength = 0.5
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.1)
     assert bpy.ops.omomi.apply(result="NEW") == {"FINISHED"}
     mesh = bpy.data.objects["cloud.edit"].data
     made, _, _ = places(mesh)

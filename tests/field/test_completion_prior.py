@@ -64,7 +64,7 @@ def test_without_a_completion_nothing_changes(model: Model, scan: PreparedScan, 
     asked: list[int | None] = []
 
     def silent(_: PreparedScan, level: Level | None) -> None:
-        asked.append(level and level.number)
+        asked.append(None if level is None else level.number)
 
     nothing = cap(scan).take(np.zeros(0, int))
     for prior in (silent, nothing):

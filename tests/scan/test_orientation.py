@@ -156,10 +156,10 @@ def test_a_part_that_is_inside_out_in_the_hollow_of_a_vessel_is_no_cavity_and_th
     vessel, faces = thick(cup(), 0.1)
     part, its_faces = globe(12, 24, 0.2)
     both = np.concatenate([vessel, part]).astype(np.float32)
-    scan = RawScan(both, np.concatenate([faces, its_faces[:, ::-1] + len(vessel)]))
-    shell = orient_faces(both, scan.faces)
+    wound = np.concatenate([faces, its_faces[:, ::-1] + len(vessel)]).astype(np.int32)
+    shell = orient_faces(both, wound)
     assert volume(both, shell.faces[: len(faces)]) > 0 and volume(both, shell.faces[len(faces) :]) > 0
-    assert prepare(scan).report.notes == ("2% of the surface was inside out and was turned over.",)
+    assert prepare(RawScan(both, wound)).report.notes == ("2% of the surface was inside out and was turned over.",)
 
 
 @pytest.mark.parametrize("name", ["a ball with a hole", "a vessel", "a bust", "a body in two pieces"])
