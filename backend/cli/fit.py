@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..protocol.fit_options import FitOptions
 
 MOST_VARIATIONS = 99
+VALUES = ("denoise", "fill", "thickness")
 
 
 def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
@@ -35,6 +36,8 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     fit.add_argument("--mask", type=_mask, action="append", default=[], metavar="[NAME=]FILE.npy", help=weights)
     fit.add_argument("--largest-only", action="store_true", help="keep the largest piece only")
     fit.add_argument("--keep-thin", action="store_true", help="make walls thinner than a voxel thick enough to stay")
+    thick = "make a sheet a closed solid this thick, in units of the scan"
+    fit.add_argument("--thickness", type=real(0), metavar="T", help=thick)
     fit.add_argument("--no-symmetry", action="store_true", help="do not complete by the scan's own mirror symmetry")
     fit.add_argument("--no-base", action="store_true", help="do not close a flat bottom that was not seen by a plane")
     family = "of a family (omomi align): completes what was not seen"
@@ -50,7 +53,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     outputs = _outputs(arguments, scans)
     masks = {name: path for names, path in arguments.mask for name in names}
     spare_inputs(_written(arguments, outputs), [*scans, arguments.profile, *masks.values()])
-    given = {name: getattr(arguments, name) for name in ("denoise", "fill") if getattr(arguments, name) is not None}
+    given = {name: getattr(arguments, name) for name in VALUES if getattr(arguments, name) is not None}
     switches = {
         "keep_islands": not arguments.largest_only,
         "symmetry": not arguments.no_symmetry,

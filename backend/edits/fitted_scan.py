@@ -70,11 +70,16 @@ class FittedScan:
     fit: Fit | None = None  # None where only the scan's own mesh is edited
     level: int = 2  # of the fit, or that whose voxels masks and new meshes take
 
+    @property
+    def is_sheet(self) -> bool:
+        """Whether it stays open: it is a sheet, and its fit gave it no thickness."""
+        return self.scan.sheet is not None and (self.fit is None or not self._fitted.closed)
+
     def need_inside(self, what: str) -> None:
         """Raises OmomiError(NOT_A_MESH) for a sheet, which has no inside; what: needs one, in the sentence."""
-        if self.scan.sheet is not None:
-            why = f"{self.scan.name} is a sheet, and {what} an inside: fit it as a scan or as a solid first"
-            raise OmomiError(ErrorCode.NOT_A_MESH, f"{why}.")
+        if self.is_sheet:
+            how = "fit it with a thickness, or as a scan or a solid, first"
+            raise OmomiError(ErrorCode.NOT_A_MESH, f"{self.scan.name} is a sheet, and {what} an inside: {how}.")
 
     def mesh(self, target: EditTarget) -> EditableMesh:
         """The mesh that is edited. Raises OmomiError(NOT_A_MESH) for the scan's own where it has no faces."""

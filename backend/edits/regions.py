@@ -33,7 +33,7 @@ def regions_of(
     regions = [
         None if layer.mute or layer.mask is None else _region(fitted, layer.mask, layer.edit, rows) for layer in layers
     ]
-    if fitted.scan.sheet is None:
+    if not fitted.is_sheet:
         return regions
     # what moved at the border of a sheet would tear it off what it lies beside
     mesh = fitted.mesh(EditTarget.SCAN if fitted.fit is None else EditTarget.FIT)

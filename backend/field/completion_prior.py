@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.spatial import KDTree
 
+from .bricks import voxel_size
+
 WEIGHT = 0.25
 """A point of a completion counts this much of a measured one, unless the completion sets another weight."""
 CLEARANCE = 2.0
@@ -60,7 +62,7 @@ class CompletionPoints:
     """A completion beside a scan: the points of it that count on a level, and the sigma that it gives to vertices."""
 
     prior: CompletionPrior  # without the points nearer than LEAST_CLEARANCE to the scan
-    distance: np.ndarray  # (n,), of each point from the scan, canonical, over its share of the usual clearance
+    distance: np.ndarray  # (n,), of each point from the scan, canonical, over its share of the usual clearance; or inf
     scan: KDTree = field(repr=False)
     tree: KDTree | None = field(repr=False)  # of the completion's points; None where there are none
 
@@ -68,7 +70,8 @@ class CompletionPoints:
     def beside(cls, prior: CompletionPrior, points: np.ndarray) -> CompletionPoints:
         """points f32 (n, 3): the scan's, canonical."""
         scan = KDTree(points[:: max(1, len(points) // MOST_SCAN_POINTS)])
-        distance, _ = scan.query(prior.points)
+        # beyond what any level asks for, how far does not matter, and would take long to find
+        distance, _ = scan.query(prior.points, distance_upper_bound=CLEARANCE * voxel_size(0))
         if prior.clearance is not None:
             distance = distance / prior.clearance
         clear = distance >= LEAST_CLEARANCE

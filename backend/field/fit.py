@@ -24,6 +24,7 @@ from .onnx_model import CancelToken, Model
 from .paint import Paint, Weights
 from .pieces import LEAST_VOLUME, kept_faces
 from .recursion import ScanEvidence, Within, recursion
+from .shell import shell, shell_thickness
 from .thin_walls import parted
 from .uncertainty import Variation, vertex_sigma
 
@@ -33,7 +34,7 @@ LEVEL_GROWTH = 4.0
 
 @dataclass(frozen=True)
 class FittedMesh:
-    """The surface of one level, in world units: closed, unless the scan is a sheet."""
+    """The surface of one level, in world units: closed, unless the scan is a sheet without a thickness."""
 
     vertices: np.ndarray  # f64 (n, 3)
     faces: np.ndarray  # i32 (m, 3), normals outwards
@@ -82,8 +83,9 @@ class LevelSurface(NamedTuple):
     gone: np.ndarray  # f32 (k, 3), their vertices
 
 
-Completer = Callable[[PreparedScan, Level], CompletionPrior | None]
-"""From a scan and the field of its level 0 to the surface that nobody measured."""
+Completer = Callable[[PreparedScan, Level | None], CompletionPrior | None]
+"""From a scan to the surface that nobody measured: asked without a level before anything is fitted, then with the field
+of level 0. The second answer takes the place of the first, unless it is None."""
 
 
 def ignore(*_: object) -> None:
@@ -104,19 +106,20 @@ def fit(
 ) -> Fit:
     """Closed surface of a scan.
 
-    completion: surface where nothing was measured, or a function that is asked for it after level 0, if that is not the
-    last one; level 0 is then fitted again. on_frame receives the mesh of each level, the last one with ``final`` set;
-    on_progress a share 0 .. 1 and words. The same scan and options give the same bits on one device and number of
-    threads. within: as of `recursion`, the region where the surface is wanted; beyond it the mesh is rough, it comes as
-    one frame, and what it lacks of the scan is not counted. masks: by the option of `fit_options.PAINTED`, how
-    much of it acts where; needed for each that ``options`` mask. Raises OmomiError: those of `prepare`, CANCELLED,
-    NO_SURFACE, BAD_OPTION.
+    completion: surface where nothing was measured, or a function that is asked for it before level 0, and again after
+    it, if that is not the last one; level 0 is fitted again where it then knows more. on_frame receives the mesh of
+    each level, the last one with ``final`` set; on_progress a share 0 .. 1 and words. The same scan and options give
+    the same bits on one device and number of threads. within: as of `recursion`, the region where the surface is
+    wanted; beyond it the mesh is rough, it comes as one frame, and what it lacks of the scan is not counted. masks: by
+    the option of `fit_options.PAINTED`, how much of it acts where; needed for each that ``options`` mask. Raises
+    OmomiError: those of `prepare`, CANCELLED, NO_SURFACE, BAD_OPTION.
     """
     options, cancel = options or FitOptions(), cancel or CancelToken()
     started, network_before = time.perf_counter(), model.seconds
     on_progress(0.0, "reading the scan")
     prepared = scan if isinstance(scan, PreparedScan) else prepare(scan, options.kind)
     cancel.raise_if_cancelled()
+    thickness = shell_thickness(prepared, options)
     on_blocks = level_progress(on_progress, options.level)
     points, thickened = parted(prepared, options.level) if options.keep_thin else (prepared.points, "")
     masks = masks or {}
@@ -127,7 +130,7 @@ def fit(
     paints = tuple(Paint(name, amount, weights) for name, (amount, weights) in painted.items() if amount)
     noise = prepared.noise * 2.0 ** amounts.get("denoise", 0.0)
     variation = Variation(options.variation) if options.variation else None
-    if callable(completion) and (options.level == 0 or prepared.report.kind != Kind.SCAN):
+    if callable(completion) and prepared.report.kind != Kind.SCAN:
         # a solid or a sheet is all there
         completion = None
 
@@ -143,13 +146,17 @@ def fit(
     mesh: FittedMesh | None = None
     found: LevelSurface | None = None
     source, said = "", ()
-    for level, added in _completed_levels(levels_with, prepared, completion, bool(paints)):
+    for level, added in _completed_levels(levels_with, prepared, completion, options.level == 0, bool(paints)):
         # level 0 may come a second time
         levels[level.number :] = [level]
         if within is not None and level.number < options.level:
             continue
         found = scan_surface(levels, prepared, added, model, not options.keep_islands)
-        mesh = in_world(found, prepared, level.number, level.number == options.level)
+        shown = found
+        if thickness and found is not None and level.number == options.level:
+            made = shell(found.vertices, found.faces, found.sigma, thickness, level.number)
+            shown = LevelSurface(*made, found.dropped, found.gone)
+        mesh = in_world(shown, prepared, level.number, level.number == options.level)
         cancel.raise_if_cancelled()
         seconds = time.perf_counter() - started
         rows[level.number :] = [{"level": level.number, "blocks": len(level.blocks), "seconds": seconds}]
@@ -159,6 +166,8 @@ def fit(
     if mesh is None or not mesh.final or found is None:
         thin = said_of_thinness(prepared, options.level)
         raise OmomiError(ErrorCode.NO_SURFACE, f"No surface was found in {prepared.name}. {thin}".rstrip())
+    if options.thickness and not thickness:
+        thickened = f"{thickened} It is no sheet: no thickness was given to it.".lstrip()
     notes = (*prepared.report.notes, *said, *([thickened] if thickened else []))
     prepared = replace(prepared, report=replace(prepared.report, notes=notes))
     report = prepared.report
@@ -174,7 +183,8 @@ def fit(
         guess=source,
     )
     assert evidence is not None, "a mesh comes of levels"
-    field = FittedField(tuple(levels), evidence, not options.keep_islands)
+    # edits of the network would make the sheet anew, without its thickness
+    field = None if thickness else FittedField(tuple(levels), evidence, not options.keep_islands)
     return Fit(mesh, stats, report, levels[-1].code, field)
 
 
@@ -193,22 +203,31 @@ def _completed_levels(
     levels_with: Callable[[CompletionPoints | None, bool], Iterator[Level]],
     scan: PreparedScan,
     completion: CompletionPrior | Completer | None,
+    only_first: bool,
     painted: bool,
 ) -> Iterator[tuple[Level, CompletionPoints | None]]:
     """Levels, each with the completion that it was made with. What is painted has no say in what completes the scan:
     it would do so where there is no paint, too."""
-    if callable(completion):
-        plain = levels_with(None, False)
-        first = next(plain, None)
-        if first is None:
-            return
-        yield first, None
-        completion = completion(scan, first)
-        if completion is None and not painted:
-            for level in plain:
-                yield level, None
-            return
-    added = None if completion is None else CompletionPoints.beside(completion, scan.points)
+
+    def beside(prior: CompletionPrior | None) -> CompletionPoints | None:
+        return None if prior is None else CompletionPoints.beside(prior, scan.points)
+
+    if not callable(completion):
+        added = beside(completion)
+    else:
+        added = beside(completion(scan, None))
+        if not only_first:
+            plain = levels_with(added, False)
+            first = next(plain, None)
+            if first is None:
+                return
+            yield first, added
+            better = completion(scan, first)
+            if better is None and not painted:
+                for level in plain:
+                    yield level, added
+                return
+            added = added if better is None else beside(better)
     for level in levels_with(added, painted):
         yield level, added
 

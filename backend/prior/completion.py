@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 
 from ..field.bricks import Level
 from ..field.completion_prior import CompletionPrior, joined
-from ..field.fit import Completer, Fit, FittedMesh, fit, ignore
+from ..field.fit import Fit, FittedMesh, fit, ignore
 from ..field.onnx_model import CancelToken, Model
 from ..field.paint import Weights
 from ..formats.raw_scan import RawScan
 from ..protocol.fit_options import FitOptions
 from ..scan.prepare import PreparedScan
-from .base import TOLERANCE, base_prior
+from .base import TOLERANCE, FlatBase, base_prior
 from .symmetry_completion import symmetry_prior
 from .thin_walls import thin_wall_prior
 
@@ -29,22 +29,31 @@ def completed_fit(
 ) -> Fit:
     """`fit`, completed by what the scan itself suggests; ``options`` leave out the symmetry or the base."""
     options = options or FitOptions()
+    completion = SelfCompletion(options.symmetry, options.base)
     listening = {"on_frame": on_frame, "on_progress": on_progress, "cancel": cancel}
-    return fit(scan, model, options, completion=completer(options), **listening, masks=masks)
+    return fit(scan, model, options, completion=completion, **listening, masks=masks)
 
 
-def completer(options: FitOptions) -> Completer:
-    """What completes a scan under ``options``."""
+class SelfCompletion:
+    """What completes one scan by itself, as a `Completer`: its base and its thin walls before level 0 is fitted; with
+    its symmetry, if it has one, after that."""
 
-    def complete(scan: PreparedScan, level: Level) -> CompletionPrior | None:
-        mirrored = symmetry_prior(scan, level) if options.symmetry else None
-        found = base_prior(scan) if options.base else None
-        if mirrored is not None and found is not None:
+    def __init__(self, symmetry: bool, base: bool) -> None:
+        self._symmetry, self._closes_base = symmetry, base
+        self._base: FlatBase | None = None
+        self._alone: list[CompletionPrior] = []
+
+    def __call__(self, scan: PreparedScan, level: Level | None) -> CompletionPrior | None:
+        if level is None:
+            closed, self._base = (base_prior(scan) if self._closes_base else None) or (None, None)
+            self._alone = [part for part in (closed, thin_wall_prior(scan)) if part is not None and len(part)]
+            return _together(self._alone)
+        mirrored = symmetry_prior(scan, level) if self._symmetry else None
+        if mirrored is not None and self._base is not None:
             # nothing is below what stood on a table
-            _, base = found
-            mirrored = mirrored.take(mirrored.points @ base.normal < base.offset + TOLERANCE)
-        every = (mirrored, None if found is None else found[0], thin_wall_prior(scan))
-        parts = [part for part in every if part is not None and len(part)]
-        return joined(parts, " and ".join(part.source for part in parts)) if parts else None
+            mirrored = mirrored.take(mirrored.points @ self._base.normal < self._base.offset + TOLERANCE)
+        return None if mirrored is None or not len(mirrored) else _together([mirrored, *self._alone])
 
-    return complete
+
+def _together(parts: list[CompletionPrior]) -> CompletionPrior | None:
+    return joined(parts, " and ".join(part.source for part in parts)) if parts else None

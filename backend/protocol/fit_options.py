@@ -12,6 +12,7 @@ from .mask_ref import MaskRef
 
 DEEPEST_LEVEL = 5
 MOST_VARIATIONS = 9999
+LARGEST_THICKNESS = 1e6
 KINDS = ("auto", "scan", "solid", "sheet")
 """What a scan can be read as; auto finds out. See `scan.kind`."""
 
@@ -36,9 +37,16 @@ class FitOptions:
     keep_thin: bool = False  # make walls of a solid that are thinner than a voxel thick enough for the level
     denoise_mask: MaskRef | None = None  # how much of `denoise` acts where; None: all of it everywhere
     fill_mask: MaskRef | None = None
+    thickness: float = 0.0  # of the solid that a sheet becomes, world units; 0 leaves it open
 
     def __post_init__(self) -> None:
-        ranges = {"level": (0, DEEPEST_LEVEL), "denoise": (-2, 2), "fill": (-1, 1), "variation": (0, MOST_VARIATIONS)}
+        ranges: dict[str, tuple[float, float]] = {
+            "level": (0, DEEPEST_LEVEL),
+            "denoise": (-2, 2),
+            "fill": (-1, 1),
+            "variation": (0, MOST_VARIATIONS),
+            "thickness": (0, LARGEST_THICKNESS),
+        }
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name in _MASKS:

@@ -18,7 +18,7 @@ from .closing_faces import ClosingFaces, closing_faces
 from .orientation import OrientedMesh
 from .outliers import box
 from .parts import in_parts
-from .samples import SAMPLES, Samples
+from .samples import DECIDED, SAMPLES, Samples, faces_in
 from .solid import overlapping_parts
 
 CLOSED_SHARE = 0.9
@@ -44,8 +44,6 @@ sides of a square of the same area, because scanners leave ragged borders. Chose
 which the highest is .80, and on the sheets in `tests/input_kinds.py`, of which the lowest is 1.10."""
 CARDS = 0.85
 """Length of the mean normal and the cosine at the border for sheets in pieces, each by itself."""
-DECIDED = 3.0
-"""A piece faces out, or in, where it is seen this many times as often in front as from behind, or the other way."""
 OPPOSED, SOME_OPPOSED = 0.1, 0.02
 """Share of the area whose pieces face in while others face out, or the other way, from which on the pieces are sheets;
 the second where most face in, or where much is hidden, for a scanner measures nothing that is hidden."""
@@ -70,7 +68,8 @@ class FoundKind:
     reason: str
     covered: float = 0.0  # share of the surface of a solid that lies inside the union of its closed parts
     closing: ClosingFaces | None = None  # of a scan, faces that a program put over its holes
-    faces_in: NDArray[np.bool_] | None = None  # (p,) pieces of a sheet whose front cannot be seen
+    faces_in: NDArray[np.bool_] | None = None  # (p,) open pieces whose front cannot be seen; (1,) of bare points
+    faces_out: bool = False  # whether the open pieces, once these are turned, can be seen to face out
     shell: Samples | None = None  # of a thin closed shell, whose outer side alone counts
     parts: OrientedMesh | None = None  # the mesh in parts, see `in_parts`; None where there is none
     thickness: float = 0.0  # mean thickness of a thin closed shell, in sizes of the scan
@@ -80,10 +79,11 @@ def found_kind(scan: CleanScan, mesh: OrientedMesh | None, wanted: str = "auto")
     """What a clean scan is, or how it is read as the kind ``wanted``. mesh: None for bare points."""
     if mesh is None or not mesh.normals.any():
         kind = Kind.SCAN if wanted == "auto" else Kind(wanted)
-        return FoundKind(kind, "bare points")
-    if wanted == Kind.SCAN:
-        return _scan(scan, mesh, "as asked")
+        turned = kind is Kind.SCAN and scan.normals is not None and faces_in(scan.points, scan.normals)
+        return FoundKind(kind, "bare points", faces_in=np.ones(1, bool) if turned else None)
     samples = Samples.of(scan.points, mesh)
+    if wanted == Kind.SCAN:
+        return _scan(scan, mesh, samples, "as asked")
     whole, mesh = mesh, in_parts(scan.points, mesh, samples)
     if wanted == "auto":
         found = _decided(scan, whole, mesh, samples)
@@ -108,10 +108,9 @@ def _decided(scan: CleanScan, whole: OrientedMesh, mesh: OrientedMesh, samples: 
             return replace(_sheet(mesh, samples, reason), shell=samples, thickness=thick)
         closing = closing_faces(scan.points, mesh)
         if closing is not None:
-            return _scan(scan, mesh, "its holes were closed by a program", closing)
+            return _scan(scan, whole, samples, "its holes were closed by a program", closing)
         return _solid(scan, mesh, samples)
-    front, back = (np.bincount(piece, views, mesh.pieces) for views in (samples.front, samples.back))
-    count = np.bincount(piece, minlength=mesh.pieces)
+    front, back, count = _views(mesh, samples)
     outward, inward = front > DECIDED * back, back > DECIDED * front
     out, into = count[outward].sum() / SAMPLES, count[inward].sum() / SAMPLES
     odd = into > out or 1 - seen.mean() > MUCH_HIDDEN
@@ -128,7 +127,7 @@ def _decided(scan: CleanScan, whole: OrientedMesh, mesh: OrientedMesh, samples: 
         flat, border = _flatness(scan.points, mesh, mesh.piece)
         if min(flat, border) > CARDS:
             return _sheet(mesh, samples, f"{panels} open pieces that can be seen from both sides")
-    return _scan(scan, mesh, "an open mesh")
+    return _scan(scan, whole, samples, "an open mesh")
 
 
 def _both_sides(samples: Samples) -> float:
@@ -137,8 +136,17 @@ def _both_sides(samples: Samples) -> float:
     return float(seen.mean())
 
 
-def _scan(scan: CleanScan, mesh: OrientedMesh, reason: str, closing: ClosingFaces | None = None) -> FoundKind:
-    return FoundKind(Kind.SCAN, reason, closing=closing or closing_faces(scan.points, mesh))
+def _scan(
+    scan: CleanScan, mesh: OrientedMesh, samples: Samples, reason: str, closing: ClosingFaces | None = None
+) -> FoundKind:
+    closing = closing or closing_faces(scan.points, mesh)
+    if mesh.closed.all() or scan.to_sensor is not None:
+        return FoundKind(Kind.SCAN, reason, closing=closing)
+    front, back, count = _views(mesh, samples)
+    turned = (back > DECIDED * front) & (count >= PANEL * SAMPLES) & ~mesh.closed
+    front, back = np.where(turned, back, front)[~mesh.closed], np.where(turned, front, back)[~mesh.closed]
+    out = bool(front.sum() > DECIDED * back.sum())
+    return FoundKind(Kind.SCAN, reason, closing=closing, faces_in=turned, faces_out=out)
 
 
 def _solid(scan: CleanScan, mesh: OrientedMesh, samples: Samples, why: str = "") -> FoundKind:
@@ -157,9 +165,15 @@ def _solid(scan: CleanScan, mesh: OrientedMesh, samples: Samples, why: str = "")
     return FoundKind(Kind.SOLID, f"{why}, {reason}" if why else reason, share)
 
 
-def _sheet(mesh: OrientedMesh, samples: Samples, reason: str) -> FoundKind:
+def _views(mesh: OrientedMesh, samples: Samples) -> tuple[NDArray, NDArray, NDArray]:
+    """Views (p,) of the front of each piece and of its back, and its samples."""
     piece = mesh.piece[samples.face]
     front, back = (np.bincount(piece, views, mesh.pieces) for views in (samples.front, samples.back))
+    return front, back, np.bincount(piece, minlength=mesh.pieces)
+
+
+def _sheet(mesh: OrientedMesh, samples: Samples, reason: str) -> FoundKind:
+    front, back, _ = _views(mesh, samples)
     return FoundKind(Kind.SHEET, reason, faces_in=~mesh.closed & (back > DECIDED * front))
 
 

@@ -12,6 +12,7 @@ from scipy.spatial import KDTree
 
 from ..geometry.normals import face_normals, unit
 from ..geometry.topology import count_groups
+from ..geometry.winding_number import winding_at
 from .outliers import box, occupied_cells
 
 NEIGHBOURS, MOST_NEIGHBOURS = 24, 96
@@ -19,6 +20,8 @@ LINKS = 10
 """Neighbours along which an orientation may spread."""
 MOST_FITTED = 300_000
 """Larger scans are thinned to about so many points for fitting; the others take the normal of the nearest of those."""
+CORNERS_LOOKED_AT = 9
+"""Corners of a closed piece that say whether it lies inside others."""
 SHEET = 3.0
 """Radius of a fitted neighbourhood over the standard deviation of the noise."""
 
@@ -66,8 +69,8 @@ def orient_faces(
 ) -> OrientedMesh:
     """Make neighbouring faces agree, then turn each piece outward.
 
-    A closed piece is turned to positive volume, unless it was wound consistently and its box lies inside that of a
-    larger closed piece: then it is the wall of a cavity. An open piece keeps the way most of its area faces, or is
+    A closed piece is turned to positive volume, unless it was wound consistently and lies inside a larger closed piece:
+    then it is the wall of a cavity. An open piece keeps the way most of its area faces, or is
     turned to the sensor if that is known.
 
     points: (n, 3); faces: (m, 3) distinct triangles; to_sensor: (n, 3) or None.
@@ -172,6 +175,8 @@ def inside_out(
     # A mesh that is inside out as a whole is turned as a whole, so that its cavities stay cavities.
     turn = -1.0 if volume[largest] < 0 else 1.0
     inward = np.flatnonzero(volume * turn < 0)
+    if not len(inward):
+        return volume < 0
     low, high = np.full((len(closed), 3), np.inf, np.float32), np.full((len(closed), 3), -np.inf, np.float32)
     corners, owner = points.take(faces.ravel(), axis=0), np.repeat(piece, 3)
     np.minimum.at(low, owner, corners)
@@ -180,9 +185,23 @@ def inside_out(
     walls = walls[volume[walls] * turn > 0]
     held = np.all(low[inward, None] >= low[walls], axis=2) & np.all(high[inward, None] <= high[walls], axis=2)
     larger = np.abs(volume[walls]) > np.abs(volume[inward, None])
+    inward = inward[np.any(held & larger, axis=1)]
     wanted = np.ones(len(closed))
-    wanted[inward[np.any(held & larger, axis=1)]] = -1.0
+    wanted[inward[_inside(points, faces, piece, walls, inward, turn)]] = -1.0
     return volume * wanted < 0
+
+
+def _inside(
+    points: NDArray[np.float32], faces: NDArray[np.int32], piece: NDArray, walls: NDArray, inward: NDArray, turn: float
+) -> NDArray[np.bool_]:
+    """(k,) which of the closed pieces ``inward`` (k,) lie inside the pieces ``walls`` and not beside them, by most of
+    some of their corners; turn: 1, or -1 where the walls face in."""
+    outer = faces[np.isin(piece, walls)]
+    order = np.argsort(piece, kind="stable")
+    first, end = (np.searchsorted(piece[order], inward, side) for side in ("left", "right"))
+    some = (first[:, None] + (end - first)[:, None] * np.arange(CORNERS_LOOKED_AT) // CORNERS_LOOKED_AT).ravel()
+    inside = winding_at(points, outer, points[faces[order[some], 0]].astype(np.float64)) * turn > 0
+    return inside.reshape(len(inward), CORNERS_LOOKED_AT).mean(axis=1) > 0.5
 
 
 def repaired(points: NDArray[np.float32], normals: NDArray) -> NDArray[np.float32]:

@@ -27,6 +27,8 @@ FLATTEST = 1e-4
 """A scan thinner than this share of its longest side is flat."""
 WIDEST_NEIGHBOURHOOD = 0.1
 """Neighbourhoods of vertices wider than this share of a mesh show its shape, not its noise."""
+MUCH_TURNED = 0.01
+"""A larger share of a surface that was turned over is said."""
 LONGEST_SIDE = 1.6
 """Longest side of a scan in the canonical cube [-1, 1]^3; the rest is room for unseen parts."""
 
@@ -122,6 +124,7 @@ def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> Pr
     if found.parts is not None and found.kind is not Kind.SCAN:
         shell = found.parts
     given = None if shell is None or not shell.normals.any() else GivenSurface.of_mesh(scan, shell, found)
+    turned = _said_of_turned(scan, shell, found)
     shell, oriented, inner = _surface(scan, shell, found)
     excess = max(0, len(oriented.points) - max_points)
     if excess:
@@ -178,7 +181,7 @@ def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> Pr
         reason=found.reason,
         dropped_inner=inner,
         closing_faces=0 if found.closing is None else int(found.closing.faces.sum()),
-        notes=() if found.closing is None else (found.closing.sentence,),
+        notes=(*turned, *(() if found.closing is None else (found.closing.sentence,))),
     )
     interior = sheet = mesh = None
     if shell is not None:
@@ -203,12 +206,14 @@ def _surface(
     """The faces of a scan that count as measured, turned as they are seen; points that represent them; and the number
     of points left out on the inside of a shell."""
     if shell is None:
+        if found.faces_in is not None and scan.normals is not None:
+            scan = replace(scan, normals=-scan.normals)
         return None, from_points(scan), 0
     if found.faces_in is not None and found.faces_in.any():
         scan, shell = replace(scan, normals=None), shell.turned(found.faces_in)
     if found.closing is not None:
         shell = shell.without(found.closing.faces)
-    oriented = from_mesh(scan, shell)
+    oriented = from_mesh(scan, shell, found.faces_out)
     used = np.zeros(len(scan.points), bool)
     used[shell.faces] = True
     if found.closing is not None:
@@ -219,6 +224,20 @@ def _surface(
         oriented, shell = oriented.take(outer), shell.without(~outer[: len(scan.points)][shell.faces].all(axis=1))
         inner = len(outer) - int(outer.sum())
     return shell, oriented, inner
+
+
+def _said_of_turned(scan: CleanScan, shell: OrientedMesh | None, found: FoundKind) -> tuple[str, ...]:
+    """A sentence where much of a surface with an outside was given inside out."""
+    share = 0.0
+    if shell is None or scan.faces is None:
+        share = float(found.faces_in is not None)
+    elif found.kind is not Kind.SHEET:
+        turned = (shell.faces != scan.faces).any(axis=1)
+        if found.faces_in is not None:
+            turned ^= found.faces_in[shell.piece]
+        area = np.linalg.norm(shell.normals, axis=1)
+        share = float(area[turned].sum(dtype=np.float64) / area.sum(dtype=np.float64))
+    return (f"{share:.0%} of the surface was inside out and was turned over.",) if share >= MUCH_TURNED else ()
 
 
 def frame_of_box(low: NDArray, high: NDArray) -> Frame:

@@ -13,6 +13,8 @@ from .orientation import OrientedMesh
 
 SAMPLES = 20_000
 """Samples of a surface: about ten in every pixel of a view that it fills."""
+DECIDED = 3.0
+"""A surface faces out, or in, where it is seen this many times as often in front as from behind, or the other way."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,13 @@ class Samples:
     def seen(self) -> NDArray[np.bool_]:
         """Whether a sample is seen; from one view alone it may show through a gap between others."""
         return self.front + self.back > 1
+
+
+def faces_in(points: NDArray[np.float32], normals: NDArray[np.float32]) -> bool:
+    """Whether the normals (n, 3) of points (n, 3), of any length, are turned away from all around: inside out."""
+    some = slice(None, None, 1 + len(points) // SAMPLES)
+    front, back = views_of_sides(points[some], unit(normals[some])[0])
+    return bool(back.sum() > DECIDED * front.sum())
 
 
 def area_samples(

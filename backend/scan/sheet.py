@@ -33,7 +33,8 @@ BORDER_STEP = 0.004
 HOLE_REACH = 1.2
 """Over a hole the surface stays as far from the sheet as this many times the hole's radius."""
 CRUMB = 4.0
-"""Voxels. Pieces of less area than the square of this are crumbs of the cut."""
+"""Voxels. Pieces of less area than the square of this are crumbs of the cut; such pieces that it takes away, which the
+sheet surrounds, stay."""
 LESS_SEEN = 0.7
 """A side of a shell that is seen from less than this share of the views of the other side is its inside."""
 
@@ -102,19 +103,19 @@ class Sheet:
         """The sheet's part of a closed surface: vertices (n, 3), canonical, faces (m, 3) and sigma (n,). Also the
         vertices (k, 3) of crumbs, which are left out, and how many these are."""
         beyond = self._beyond(np.asarray(vertices, np.float64), faces, voxel)
+        lost = faces[(beyond[faces] > 0).any(axis=1)]
+        small, _ = _small_pieces(vertices, lost, voxel)
+        beyond[lost[small]] = -voxel
         edges, share, faces = clipped(faces, beyond)
         new = (1 - share)[:, None] * vertices[edges[:, 0]] + share[:, None] * vertices[edges[:, 1]]
         vertices = np.concatenate([vertices, new])
         sigma = np.concatenate([sigma, np.maximum(sigma[edges[:, 0]], sigma[edges[:, 1]])])
-        labels, count = label_faces(faces)
-        corners = vertices[faces]
-        area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
-        large = np.bincount(labels, area, count) >= (CRUMB * voxel) ** 2
-        crumbs = vertices[np.unique(faces[~large[labels]])].astype(np.float32)
-        faces = faces[large[labels]]
+        small, count = _small_pieces(vertices, faces, voxel)
+        crumbs = vertices[np.unique(faces[small])].astype(np.float32)
+        faces = faces[~small]
         used, faces = np.unique(faces, return_inverse=True)
         places, kept = vertices[used].astype(np.float32), faces.reshape(-1, 3).astype(np.int32)
-        return places, kept, sigma[used].astype(np.float32), crumbs, int((~large).sum())
+        return places, kept, sigma[used].astype(np.float32), crumbs, count
 
     def _beyond(self, vertices: NDArray[np.float64], faces: NDArray, voxel: float) -> NDArray[np.float64]:
         """How far (n,) vertices are off the sheet, below zero on it, canonical."""
@@ -150,6 +151,15 @@ def outer_side(points: NDArray, normals: NDArray, samples: Samples, thickness: f
     alike = np.einsum("nkj,nj->nk", samples.normals[index], normals) > 0.5
     votes = (alike & hidden[index]).sum(axis=1)
     return votes * 2 <= alike.sum(axis=1)
+
+
+def _small_pieces(vertices: NDArray, faces: NDArray, voxel: float) -> tuple[NDArray[np.bool_], int]:
+    """Which faces (m, 3) are of pieces smaller than a crumb, and how many such pieces there are."""
+    labels, count = label_faces(faces)
+    corners = vertices[faces]
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
+    small = np.bincount(labels, area, count) < (CRUMB * voxel) ** 2
+    return small[labels], int(small.sum())
 
 
 def _hole_radii(vertices: NDArray, faces: NDArray, edges: NDArray) -> NDArray[np.float64]:

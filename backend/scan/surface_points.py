@@ -54,12 +54,12 @@ def from_points(scan: CleanScan) -> OrientedPoints:
     return OrientedPoints(scan.points, measured, None, None, "propagated")
 
 
-def from_mesh(scan: CleanScan, shell: OrientedMesh) -> OrientedPoints:
+def from_mesh(scan: CleanScan, shell: OrientedMesh, faces_out: bool = False) -> OrientedPoints:
     """The vertices of a mesh, and points on those of its faces that are large against the scan.
 
     Given vertex normals that mostly agree with the faces are used. Where most oppose the faces, they are used on an
-    open mesh, whose winding is a convention; on a closed one the faces are used, because its volume decides. Where
-    neither holds, the given normals are noise, and the faces are used.
+    open mesh, whose winding is a convention; on a closed one the faces are used, because its volume decides, and so
+    where they can be seen to face out. Where neither holds, the given normals are noise, and the faces are used.
     """
     of_face = shell.normals
     of_vertex = vertex_normals(len(scan.points), shell.faces, of_face)
@@ -70,7 +70,7 @@ def from_mesh(scan: CleanScan, shell: OrientedMesh) -> OrientedPoints:
         given, good = unit(scan.normals)
         if good.mean() >= LEAST_VALID:
             agreeing = np.mean(np.einsum("ij,ij->i", given[good], of_vertex[good]) > 0)
-            opposed = agreeing <= 1 - AGREEMENT and shell.open_loops > 0
+            opposed = agreeing <= 1 - AGREEMENT and shell.open_loops > 0 and not faces_out
             if opposed:
                 of_face, of_vertex = -of_face, -of_vertex
             if opposed or agreeing >= AGREEMENT:

@@ -10,10 +10,9 @@ from scipy.spatial import KDTree
 from scipy.stats import norm
 
 from ..errors import ErrorCode, OmomiError
-from ..field.fit import fit
 from ..field.onnx_model import Model, load_model
 from ..formats.raw_scan import RawScan
-from ..prior.symmetry_completion import symmetry_prior
+from ..prior.completion import completed_fit
 from ..protocol.fit_options import FitOptions
 from .bank import Bank
 from .export import CARD, update_card
@@ -63,7 +62,7 @@ def sigma_factors(model: Model, bank: Bank, scans: int) -> dict:
         ratios = []
         for raw, points, normals in chosen:
             try:
-                mesh = fit(raw, model, FitOptions(level=level), completion=symmetry_prior).mesh
+                mesh = completed_fit(raw, model, FitOptions(level=level, base=False)).mesh
             except OmomiError as error:
                 # two views of a thin shape may leave nothing to calibrate on
                 if error.code is not ErrorCode.NO_SURFACE:

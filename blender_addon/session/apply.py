@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import ApplyRequest, EditTarget, Outcome
-from ..scene import attributes, results, shape_key
+from ..scene import attributes, mesh_io, results, shape_key
 from ..text import edit_report, refuse
 from . import backend_fit, edits
 from .backend_fit import FitSettings
@@ -65,13 +65,19 @@ class ApplyRun(ObjectRun):
         if in_key:
             # Measured from where the backend has the vertices at rest, so that those that do not move stay bit for bit.
             return EditResult(asked, frame.vertices - asked.fit.rest, None)
-        if len(backend_fit.need(uid).data.polygons) and len(frame.faces):
-            # Attributes lie on the scan as the edits move it, so that they are found in their place.
-            fit = yield from backend_fit.stacked(client, uid, settings, EditTarget.SCAN, stack)
+        if len(frame.faces):
+            # Attributes lie on the scan as the edits move it, so that they are found in their place; bare points have
+            # no faces to lie on: there the fit wears them.
+            fit, obj = asked.fit, backend_fit.need(uid)
+            source = attributes.read_own(obj)
+            if len(obj.data.polygons):
+                fit = yield from backend_fit.stacked(client, uid, settings, EditTarget.SCAN, stack)
+            else:
+                scan = mesh_io.read_own(obj)
+                source = yield from attributes.transfer_to_fit(client, fit.handle, source, scan, fit.frame)
             moved = yield from backend_fit.posed(client, fit, asked.strengths)
             target = (frame.world() - np.asarray(fit.frame.origin)).astype(np.float32)
-            source = attributes.read_own(backend_fit.need(uid))
-            worn = yield from attributes.transfer(client, fit.handle, source, moved, fit.own, target, frame.faces)
+            worn = yield from attributes.transfer(client, fit.handle, source, moved, fit.faces, target, frame.faces)
         return EditResult(asked, None, worn)
 
     def _place(self, item: RunObject, obj: Any) -> Any:

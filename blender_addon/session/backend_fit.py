@@ -42,7 +42,8 @@ class FitSettings:
         """From the properties of a scene's settings, or of another group that has them. Raises as `profile_path`."""
         profile_path(group.profile)
         switches = {name: getattr(group, name) for name in SWITCHES}
-        options = FitOptions(int(group.level), group.denoise, group.fill, **switches, kind=group.kind)
+        given = {**switches, "kind": group.kind, "thickness": group.thickness}
+        options = FitOptions(int(group.level), group.denoise, group.fill, **given)
         groups = {name: getattr(group, f"{name}_mask") for name in PAINTED if getattr(options, name)}
         masks = {name: MaskRef("vertex_group", name=group) for name, group in groups.items() if group}
         return cls(options.masked(masks), group.profile)

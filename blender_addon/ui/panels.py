@@ -220,6 +220,7 @@ class OMOMI_PT_result(Sidebar, bpy.types.Panel):
         self.layout.row().prop(settings, "result", expand=True)
         self.layout.prop(settings, "keep_islands")
         self.layout.prop(settings, "keep_thin")
+        self.layout.prop(settings, "thickness")
 
 
 # In the order of the sidebar.

@@ -111,6 +111,11 @@ FIT_OPTIONS: dict[str, Any] = {
         name="Keep Thin Walls",
         description="Make walls of a solid that are thinner than a voxel of the level thick enough to stay",
     ),
+    "thickness": FloatProperty(
+        name="Sheet Thickness",
+        description="Make a sheet a closed solid this thick, with the sheet in its middle. 0 leaves it open",
+        default=0.0, min=0.0, max=1e6, unit="LENGTH",
+    ),
     "profile": StringProperty(
         name="Family",
         description="A family of your library: it fills unseen parts the way its members look, and Check compares the "

@@ -295,9 +295,9 @@ def test_symmetry_and_family_reach_the_fit(
     make("crow")
     bpy.ops.omomi.fit(profile="")
     assert fake.asked("FitRequest")[-1]["profile"] == "" and fake.asked("FitRequest")[-1]["options"].symmetry is True
-    bpy.ops.omomi.fit(base=False, keep_thin=True)
+    bpy.ops.omomi.fit(base=False, keep_thin=True, thickness=0.5)
     options = fake.asked("FitRequest")[-1]["options"]
-    assert options.base is False and options.keep_thin is True
+    assert options.base is False and options.keep_thin is True and options.thickness == 0.5
 
 
 def test_a_family_that_is_gone_is_said_before_anything_is_asked(fake: Any, make: Callable[..., Any]) -> None:

@@ -203,6 +203,21 @@ def test_bare_points_give_their_colours_and_values(engine: Any, make: Any) -> No
     assert values(mesh, "omomi_invented").mean() < 0.01
 
 
+def test_bare_points_that_are_edited_without_a_fit_keep_their_colours(engine: Any, make: Any) -> None:
+    points = np.random.default_rng(5).normal(size=(6000, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    scan = make("cloud", points)
+    colours = scan.data.color_attributes.new(name="Col", type="BYTE_COLOR", domain="POINT")
+    colours.data.foreach_set("color", np.where(points[:, :1] < 0, RED, BLUE).astype(np.float32).ravel())
+    bpy.context.scene.omomi.level = "1"
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.1)
+    assert bpy.ops.omomi.apply(result="NEW") == {"FINISHED"}
+    mesh = bpy.data.objects["cloud.edit"].data
+    made, _, _ = places(mesh)
+    assert np.allclose(values(mesh, "Col")[made[:, 0] < -0.2], RED, atol=0.01)
+    assert np.allclose(values(mesh, "Col")[made[:, 0] > 0.2], BLUE, atol=0.01)
+
+
 def test_a_fit_takes_what_the_modifiers_show(fake: Any, make: Any) -> None:
     scan = dressed(make("box", *grid_cube(2)))
     scan.modifiers.new("s", "SUBSURF").levels = 1

@@ -16,6 +16,7 @@ from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import fit, ignore
 from backend.field.onnx_model import Model, load_model
 from backend.formats.raw_scan import RawScan
+from backend.geometry.measure import measure
 from backend.geometry.topology import edge_report
 from backend.protocol.fit_options import FitOptions
 from backend.protocol.recipe import Layer
@@ -64,9 +65,20 @@ def test_what_needs_an_inside_is_refused_and_says_what_to_do(session: EditSessio
         sweep_stack(session, [1.0], 0, -1, 1, 4, ignore)
 
     for what in (thicken, follow, lambda: blend(session.fitted, session.fitted, ignore)):
-        with pytest.raises(OmomiError, match=r"is a sheet.*fit it as a scan or as a solid first") as caught:
+        with pytest.raises(OmomiError, match=r"is a sheet.*with a thickness, or as a scan or a solid, first") as caught:
             what()
         assert caught.value.code == ErrorCode.NOT_A_MESH
+
+
+def test_a_sheet_that_was_given_a_thickness_is_edited_as_a_solid(model: Model) -> None:
+    raw = RawScan(*kinds.sheets()["a leaf"])
+    scan = prepare(raw)
+    session = EditSession(FittedScan(raw, scan, fit(scan, model, FitOptions(level=1, thickness=0.08)), 1))
+    session.lay(EditTarget.FIT, [Layer("thickness", 1.0)], None, ignore)
+    found = apply_stack(session, [1.0], Outcome.REMESHED, model, ignore)
+    assert edge_report(found.faces).closed
+    before = measure(session.fitted.world(EditTarget.FIT), session.fitted.mesh(EditTarget.FIT).faces)
+    assert measure(found.vertices, found.faces).volume > 1.05 * before.volume  # type: ignore[operator]
 
 
 def test_a_border_mask_is_nothing_at_the_border_and_all_beyond_its_width() -> None:

@@ -61,10 +61,10 @@ def raised(model: Model, scan: PreparedScan) -> FittedMesh:
 
 
 def test_without_a_completion_nothing_changes(model: Model, scan: PreparedScan, plain: FittedMesh) -> None:
-    asked: list[int] = []
+    asked: list[int | None] = []
 
-    def silent(_: PreparedScan, level: Level) -> None:
-        asked.append(level.number)
+    def silent(_: PreparedScan, level: Level | None) -> None:
+        asked.append(None if level is None else level.number)
 
     nothing = cap(scan).take(np.zeros(0, int))
     for prior in (silent, nothing):
@@ -72,7 +72,7 @@ def test_without_a_completion_nothing_changes(model: Model, scan: PreparedScan, 
         assert np.array_equal(plain.vertices, other.vertices)
         assert np.array_equal(plain.faces, other.faces)
         assert np.array_equal(plain.sigma, other.sigma)
-    assert asked == [0]
+    assert asked == [None, 0]
 
 
 def test_the_surface_follows_the_completion_where_nothing_was_measured(
@@ -111,12 +111,26 @@ def test_sigma_is_never_below_that_of_the_completion(model: Model, scan: Prepare
     assert np.median(mesh.sigma[mesh.vertices[:, 2] < LID - 0.1]) < 0.01
 
 
-def test_a_completer_runs_after_level_0_which_is_then_fitted_again(model: Model, scan: PreparedScan) -> None:
+def test_what_is_known_before_level_0_is_fitted_once(model: Model, scan: PreparedScan) -> None:
+    frames: list[FittedMesh] = []
+    asked = fit(
+        scan, model, FitOptions(level=1), on_frame=frames.append,
+        completion=lambda prepared, level: cap(scan) if level is None else None,
+    )  # fmt: skip
+    assert [frame.level for frame in frames] == [0, 1]
+    given = fit(scan, model, FitOptions(level=1), completion=cap(scan))
+    assert np.array_equal(asked.mesh.vertices, given.mesh.vertices)
+
+
+def test_a_completer_that_knows_more_after_level_0_has_it_fitted_again(model: Model, scan: PreparedScan) -> None:
     frames: list[FittedMesh] = []
     seen_before_asking: list[int] = []
 
-    def completer(prepared: PreparedScan, level: Level) -> CompletionPrior:
-        assert prepared is scan and level.number == 0
+    def completer(prepared: PreparedScan, level: Level | None) -> CompletionPrior | None:
+        assert prepared is scan
+        if level is None:
+            return None
+        assert level.number == 0
         seen_before_asking.append(len(frames))
         return cap(scan)
 
@@ -128,9 +142,9 @@ def test_a_completer_runs_after_level_0_which_is_then_fitted_again(model: Model,
     assert np.array_equal(asked.mesh.vertices, given.mesh.vertices)
 
 
-def test_a_fit_that_ends_at_level_0_runs_no_completer(model: Model, scan: PreparedScan) -> None:
-    def completer(*_: object) -> CompletionPrior:
-        raise AssertionError("asked")
+def test_a_fit_that_ends_at_level_0_asks_once(model: Model, scan: PreparedScan) -> None:
+    def completer(prepared: PreparedScan, level: Level | None) -> None:
+        assert level is None
 
     assert fit(scan, model, FitOptions(level=0), completion=completer).mesh.final
 

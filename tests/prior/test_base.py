@@ -70,6 +70,21 @@ def test_the_base_of_a_turned_bust_of_bare_points_is_found(seed: int) -> None:
     assert np.allclose(base.points @ base.normal, base.offset, atol=1e-5)
 
 
+@pytest.mark.parametrize("what", ["broken", "ragged"])
+def test_the_base_within_a_broken_or_ragged_rim_is_found(what: str) -> None:
+    whole = lathed([(0.5, 0.0), (0.5, 0.7), (0.4, 1.1), (0.0, 1.2)])
+    upright = (whole.points - whole.frame.to_canonical(np.zeros((1, 3)))) @ turn(1)
+    around, height = np.arctan2(upright[:, 1], upright[:, 0]), upright[:, 2]
+    gone = {
+        "broken": (height < 0.12) & (np.sin(3 * around) > 0.8),
+        "ragged": height < 0.05 * np.clip(np.sin(5 * around) - 0.5, 0, None),
+    }[what]
+    points, normals = whole.points[~gone], whole.normals[~gone]
+    base = find_base(points, normals, whole.noise)
+    assert base is not None and base.normal @ turn(1)[:, 2] < -np.cos(np.radians(3))
+    assert abs(base.area / (np.pi * (0.5 * whole.frame.scale) ** 2) - 1) < 0.2
+
+
 def test_the_base_of_an_open_mesh_that_is_not_round_is_found() -> None:
     block = trimesh.creation.box([1.6, 0.5, 0.8]).subdivide_to_size(0.05)
     assert isinstance(block, trimesh.Trimesh)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from backend.formats.raw_scan import RawScan
+from backend.geometry.normals import face_normals, vertex_normals
 from backend.scan.orientation import orient_faces, spread_signs
 from backend.scan.prepare import PreparedScan, prepare
+from tests.input_kinds import cup, scans, thick
 from tests.scan_shapes import box, cube, globe, sphere, volume
 
 
@@ -150,9 +152,51 @@ def test_a_closed_mesh_follows_its_volume_over_opposed_normals(scale, used):
     assert outward(scan).min() > 0.95
 
 
-def test_an_open_mesh_follows_opposed_normals_over_its_winding():
+def test_a_part_that_is_inside_out_in_the_hollow_of_a_vessel_is_no_cavity_and_that_is_said():
+    vessel, faces = thick(cup(), 0.1)
+    part, its_faces = globe(12, 24, 0.2)
+    both = np.concatenate([vessel, part]).astype(np.float32)
+    wound = np.concatenate([faces, its_faces[:, ::-1] + len(vessel)]).astype(np.int32)
+    shell = orient_faces(both, wound)
+    assert volume(both, shell.faces[: len(faces)]) > 0 and volume(both, shell.faces[len(faces) :]) > 0
+    assert prepare(RawScan(both, wound)).report.notes == ("2% of the surface was inside out and was turned over.",)
+
+
+@pytest.mark.parametrize("name", ["a ball with a hole", "a vessel", "a bust", "a body in two pieces"])
+@pytest.mark.parametrize("given", [False, True])
+def test_an_open_scan_that_is_inside_out_all_around_is_turned_over_and_that_is_said(name, given):
+    points, faces = scans()[name]
+    scan = prepare(RawScan(points, faces))
+    wrong = -vertex_normals(len(points), faces, face_normals(points, faces)) if given else None
+    turned = prepare(RawScan(points, faces[:, ::-1], wrong))
+    assert np.einsum("ij,ij->i", scan.normals, turned.normals).min() > 0
+    assert not scan.report.notes
+    assert turned.report.notes == ("100% of the surface was inside out and was turned over.",)
+
+
+def test_one_view_from_either_side_keeps_its_winding():
+    points, faces = scans()["a view of a ball, 0"]
+    one, other = (prepare(RawScan(points, way)) for way in (faces, faces[:, ::-1]))
+    assert np.einsum("ij,ij->i", one.normals, other.normals).max() < 0 and not other.report.notes
+
+
+def test_points_whose_normals_all_point_inwards_are_turned_over_and_that_is_said():
+    points, normals = sphere(20_000)
+    scan = prepare(RawScan(points, None, (-normals).astype(np.float32)))
+    assert outward(scan).min() > 0.95
+    assert scan.report.notes == ("100% of the surface was inside out and was turned over.",)
+
+
+def test_normals_against_a_winding_that_can_be_seen_to_face_out_are_not_used():
     points, faces = globe()
     bowl = faces[points[faces].mean(axis=1)[:, 2] < 0.3]
+    scan = prepare(RawScan(points, bowl, (-points).astype(np.float32)))
+    assert scan.report.normals_from == "faces" and outward(scan).min() > 0
+
+
+def test_an_open_mesh_follows_opposed_normals_over_its_winding():
+    points, faces = globe()
+    bowl = faces[points[faces].mean(axis=1)[:, 2] < 0]
     scan = prepare(RawScan(points, bowl, (-points).astype(np.float32)))
     assert scan.report.normals_from == "given"
     assert np.mean(outward(scan) < 0) > 0.99

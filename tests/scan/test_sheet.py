@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from backend.formats.raw_scan import RawScan
 from backend.geometry.normals import normals_of
@@ -78,3 +79,15 @@ def test_of_a_thin_closed_shell_the_outer_side_counts() -> None:
     assert (outward > 0).mean() > 0.97
     assert 0.3 < found.report.dropped_inner / (found.report.dropped_inner + len(found.points)) < 0.6
     assert found.sheet is not None and len(found.sheet.border.places)
+
+
+@pytest.mark.parametrize(("radius", "loops"), [(3.2, 1), (7.0, 2)])
+def test_gaps_of_the_cut_smaller_than_a_crumb_are_closed_and_larger_ones_stay(radius: float, loops: int) -> None:
+    voxel = 1 / 40
+    plane, faces = kinds.grid(lambda x, y: 0 * x, 81)
+    kept = np.linalg.norm(plane[:, :2] - 0.5, axis=1) > radius * voxel
+    up = np.tile(np.array([0, 0, 1], np.float32), (len(plane), 1))
+    sheet = Sheet(plane[kept].astype(np.float32), up[kept], SheetBorder.none())
+    wound = faces if np.cross(*(plane[faces[0, 1:]] - plane[faces[0, 0]]))[2] > 0 else faces[:, ::-1]
+    found = sheet.cut(plane, wound, np.zeros(len(plane)), voxel)
+    assert edge_report(found[1]).boundary_loops == loops
