@@ -68,8 +68,10 @@ class FieldEdit(Protocol):
         """bool (m,): whether the edit may act within ``reach`` of canonical points (m, 3)."""
         ...
 
-    def at(self, number: int, points: np.ndarray, model: Model, cancel: CancelToken) -> np.ndarray:
-        """Gain, and bias in voxels of level ``number``, f32 (n, 2) at canonical points (n, 3)."""
+    def at(
+        self, number: int, points: np.ndarray, means: np.ndarray, model: Model, cancel: CancelToken
+    ) -> np.ndarray:
+        """Gain, and bias in voxels of level ``number``, f32 (n, 2) at canonical points (n, 3) with means (n,) there."""
         ...
 
     def deviation(self, number: int, points: np.ndarray) -> np.ndarray:
@@ -89,10 +91,12 @@ class SummedEdit:
             found |= edit.touches(centres, reach)
         return found
 
-    def at(self, number: int, points: np.ndarray, model: Model, cancel: CancelToken) -> np.ndarray:
+    def at(
+        self, number: int, points: np.ndarray, means: np.ndarray, model: Model, cancel: CancelToken
+    ) -> np.ndarray:
         found = np.zeros((len(points), 2), np.float32)
         for edit in self.edits:
-            found += edit.at(number, points, model, cancel)
+            found += edit.at(number, points, means, model, cancel)
         return found
 
     def deviation(self, number: int, points: np.ndarray) -> np.ndarray:
@@ -165,18 +169,18 @@ def _edited(
     if not len(touched):
         same = replace(plain, bricks=bricks)
         return EditedLevel(plain, same, wide, touched, same)
-    places = voxel_places(coords[touched], plain.voxel)
-    change = np.zeros((*places.shape[:-1], 2), np.float32)
-    for reached, (edit, strength) in zip(near[:, touched], edits, strict=True):
-        points = places[reached]
-        if len(points):
-            said = edit.at(plain.number, points.reshape(-1, 3), model, cancel)
-            change[reached] += np.float32(strength) * said.reshape(*points.shape[:-1], 2)
     fitted = plain.grid.values[touched]
     mean = fitted[:, 0]
     if plain.number > DEEPEST_DELTA and above is not None:
         mean = _handed_over(mean, above.wide, coords[touched])
         wide = _with_values(plain, touched, np.stack([mean, fitted[:, 1]], axis=1))
+    places = voxel_places(coords[touched], plain.voxel)
+    change = np.zeros((*places.shape[:-1], 2), np.float32)
+    for reached, (edit, strength) in zip(near[:, touched], edits, strict=True):
+        points = places[reached]
+        if len(points):
+            said = edit.at(plain.number, points.reshape(-1, 3), mean[reached].reshape(-1), model, cancel)
+            change[reached] += np.float32(strength) * said.reshape(*points.shape[:-1], 2)
     gain, bias = change[..., 0], change[..., 1]
     edited = np.clip(mean + (gain * mean + bias), -TRUNCATION, TRUNCATION)
     # what no edit reaches keeps its bits
@@ -239,9 +243,9 @@ def step_at(
     steps: Sequence[tuple[FieldEdit, float]], number: int, points: np.ndarray, model: Model, cancel: CancelToken
 ) -> np.ndarray:
     """The bias f32 (n,) of steps at their strengths, in voxels of a level, at canonical points (n, 3)."""
-    bias = np.zeros(len(points), np.float32)
+    bias, surface = np.zeros((2, len(points)), np.float32)
     for step, strength in steps:
-        bias += np.float32(strength) * step.at(number, points, model, cancel)[:, 1]
+        bias += np.float32(strength) * step.at(number, points, surface, model, cancel)[:, 1]
     return bias
 
 

@@ -220,7 +220,7 @@ def test_a_mask_beside_the_hole_leaves_the_solid_whole(session: EditSession, fol
 
 def test_a_mask_reaches_into_space_with_the_weight_of_the_nearest_vertex(session: EditSession) -> None:
     class One:
-        def at(self, number: int, points: np.ndarray, model: Any, cancel: Any) -> np.ndarray:
+        def at(self, number: int, points: np.ndarray, means: np.ndarray, model: Any, cancel: Any) -> np.ndarray:
             return np.ones((len(points), 2), np.float32)
 
     class Right:
@@ -229,7 +229,7 @@ def test_a_mask_reaches_into_space_with_the_weight_of_the_nearest_vertex(session
 
     masked = MaskedEdit.of(One(), Right(), session.stack.mesh)  # type: ignore[arg-type]
     places = np.array([[0.5, 0.0, 0.9], [-0.5, 0.0, 0.9]])
-    assert masked.at(2, places, None, CancelToken()).tolist() == [[1, 1], [0, 0]]  # type: ignore[arg-type]
+    assert masked.at(2, places, np.zeros(2), None, CancelToken()).tolist() == [[1, 1], [0, 0]]  # type: ignore[arg-type]
 
 
 def test_the_command_line_writes_the_new_mesh_without_being_asked(
