@@ -3,10 +3,11 @@
     e(x) = clip(mu(x) + gain(x) mu(x) + bias(x), -3, 3)    (voxels).
 
 That is what the atom says with its head's weights for the mean times 1 + gain and ``bias`` added to its bias. Both
-depend on the place alone, so averaging edited blocks and editing their average give the same field. The recursion
-itself stays as it was fitted: evidence that did not move would pull an edited parent back, or the edit would be applied
-twice. Every level has its own delta. Which blocks exist and where the surface lies follow the edited field, so that the
-network runs on new blocks where an edit makes surface in empty space.
+depend on the place alone, but for an edit that only takes away or only puts on: where it would do the other, both
+are 0. They act on the mean of the blocks. The recursion itself stays as it was fitted: evidence that did not move would
+pull an edited parent back, or the edit would be applied twice. Every level has its own delta. Which blocks exist and
+where the surface lies follow the edited field, so that the network runs on new blocks where an edit makes surface in
+empty space.
 
 A step is an edit without gain: its bias moves the surface as far as it says, which may be more voxels than the mean
 reaches. Steps act after the other edits, and on distances that coarser levels hand down.
