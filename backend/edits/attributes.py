@@ -120,7 +120,9 @@ class Growth:
     def touches(self, centres: NDArray, reach: float) -> NDArray[np.bool_]:
         return np.ones(len(centres), bool)
 
-    def at(self, number: int, points: NDArray, model: Model, cancel: CancelToken) -> NDArray[np.float32]:
+    def at(
+        self, number: int, points: NDArray, means: NDArray, model: Model, cancel: CancelToken
+    ) -> NDArray[np.float32]:
         # one kernel so wide that it is 1 all over the cube; the graph divides by it and FLOOR
         bias = -self.distance / voxel_size(number) * (1 + FLOOR)
         weights = np.array([[0, bias]], np.float32)

@@ -20,8 +20,9 @@ from .head_delta import MOST_CENTRES as MOST_DELTA_CENTRES
 from .head_delta import LearnedDelta, LearnedLevel
 from .learned import MOST_CENTRES, LearnedMovement
 
-KIND, OLD_KIND = "learned edit, version 2", "learned displacement, version 1"
-"""Of files, and of those that hold a movement alone."""
+KIND = "learned edit, version 3"
+TWO_SIDED_KIND, MOVEMENT_KIND = "learned edit, version 2", "learned displacement, version 1"
+"""Of files whose deltas have no side, and of those that hold a movement alone."""
 _NUMBERS = ("radius", "noise", "size", "disagreement", "unexplained")
 _LARGEST = 1e3
 """Canonical coordinates lie within the unit cube; nothing in a file may be farther out than this."""
@@ -61,7 +62,8 @@ def save_edit(path: Path, edit: LearnedEdit, model_hash: str, examples: str = ""
             arrays[f"{number}.factor"] = level.factor
             numbers |= {f"{number}.radius": level.delta.radius, f"{number}.noise": level.noise}
     metadata = {"kind": KIND, "model": model_hash, "count": str(movement.examples), "examples": examples}
-    metadata |= {"gear": edit.gear.value, "levels": str(0 if edit.delta is None else len(edit.delta.levels))}
+    levels, side = (0, 0) if edit.delta is None else (len(edit.delta.levels), edit.delta.side)
+    metadata |= {"gear": edit.gear.value, "levels": str(levels), "side": str(side)}
     metadata |= {name: repr(float(value)) for name, value in numbers.items()}
     # single precision is finer than any scan and halves the file
     data = pack({name: np.asarray(array, np.float32) for name, array in arrays.items()}, metadata)
@@ -75,9 +77,10 @@ def load_edit(path: Path) -> StoredEdit:
     data = read_bounded(path, LARGEST_FILE)
     try:
         arrays, metadata = unpack(data)
-        require(metadata.get("kind") in (KIND, OLD_KIND), "it is not an edit that this Omomi knows")
+        known = metadata.get("kind") in (KIND, TWO_SIDED_KIND, MOVEMENT_KIND)
+        require(known, "it is not an edit that this Omomi knows")
         edit = LearnedEdit(_movement(arrays, metadata))
-        if metadata["kind"] == KIND:
+        if metadata["kind"] != MOVEMENT_KIND:
             edit = _with_delta(edit, arrays, metadata)
     except FormatError as flaw:
         raise unreadable(path.name, flaw) from flaw
@@ -104,7 +107,10 @@ def _movement(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> 
 
 
 def _with_delta(edit: LearnedEdit, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> LearnedEdit:
-    gear, levels = metadata.get("gear"), metadata.get("levels", "")
+    gear, levels, side = metadata.get("gear"), metadata.get("levels", ""), metadata.get("side")
+    if metadata["kind"] == TWO_SIDED_KIND:
+        side = "0"
+    require(side in ("-1", "0", "1"), "it does not say whether it takes away or puts on")
     require(gear in tuple(Gear), "it does not say how it makes a new mesh")
     require(levels in map(str, range(DEEPEST_DELTA + 2)), "it does not say how many levels it has")
     if "anchor" in arrays:
@@ -117,7 +123,7 @@ def _with_delta(edit: LearnedEdit, arrays: Mapping[str, np.ndarray], metadata: M
     stored = [f"{number}.centres" in arrays for number in range(int(levels))]
     found = [_level(arrays, metadata, number) if known else None for number, known in enumerate(stored)]
     wrong = {one.value: _number(metadata, f"wrong.{one}") for one in Gear}
-    return replace(edit, delta=LearnedDelta(tuple(found)), gear=Gear(gear), wrong=wrong)
+    return replace(edit, delta=LearnedDelta(tuple(found), int(side or 0)), gear=Gear(gear), wrong=wrong)
 
 
 def _level(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str], number: int) -> LearnedLevel:

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from ..registration.align import Alignment
-from .head_delta import LearnedDelta, LevelRows, Placement, centred_on_change, learn_delta
+from .head_delta import LearnedDelta, LevelRows, centred_on_change, learn_delta
 from .learned import LearnedMovement, learn
 from .pair_difference import Change
 from .pair_fields import FieldPair
 from .part import Part
+from .placement import Placement
 
 
 class Gear(StrEnum):

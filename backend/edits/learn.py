@@ -18,11 +18,11 @@ from ..registration.icp import Surface
 from ..scan.prepare import PreparedScan, prepare
 from .apply_learned import FARTHEST_PLACE, example_poses, place_on
 from .gear import Gear, LearnedEdit, anchor_of, choose_gear
-from .head_delta import Placement
 from .learned import learn
 from .pair_difference import pair_difference
 from .pair_fields import pair_fields
 from .part import example_alignments
+from .placement import Placement
 
 MOST_EXAMPLES = 5
 CONTRADICTING = 0.5

@@ -42,8 +42,10 @@ class MaskedEdit:
     def touches(self, centres: NDArray, reach: float) -> NDArray[np.bool_]:
         return self.edit.touches(centres, reach)
 
-    def at(self, number: int, points: NDArray, model: Model, cancel: CancelToken) -> NDArray[np.float32]:
-        return self.edit.at(number, points, model, cancel) * self.mask.at(points)[:, None]
+    def at(
+        self, number: int, points: NDArray, means: NDArray, model: Model, cancel: CancelToken
+    ) -> NDArray[np.float32]:
+        return self.edit.at(number, points, means, model, cancel) * self.mask.at(points)[:, None]
 
     def deviation(self, number: int, points: NDArray) -> NDArray[np.float64]:
         return self.edit.deviation(number, points) * self.mask.at(points)
@@ -58,7 +60,8 @@ def first_order(
     The edited surface is where mu + alpha (gain mu + bias) is 0. The fitted one has mu = 0 and the slope 1 along its
     normal, so it moves by -alpha bias voxels.
     """
-    bias = edit.at(number, mesh.vertices, model, cancel or CancelToken())[:, 1].astype(np.float64)
+    means = np.zeros(len(mesh.vertices), np.float32)
+    bias = edit.at(number, mesh.vertices, means, model, cancel or CancelToken())[:, 1].astype(np.float64)
     return (-voxel_size(number) * bias[:, None]) * mesh.normals
 
 

@@ -98,6 +98,11 @@ def voxel_centres(voxels: NDArray, resolution: int) -> NDArray[np.float64]:
     return (np.stack(np.unravel_index(voxels, (resolution,) * 3), axis=1) + 0.5) * (2 / resolution) - 1
 
 
+def voxels_of(points: NDArray, resolution: int) -> NDArray[np.int64]:
+    """The voxels (k, 3) of the cube [-1, 1]^3 that points (k, 3) are in."""
+    return ((points + 1) * (resolution / 2)).astype(np.int64).clip(0, resolution - 1)
+
+
 def pair_fields(
     before: PreparedScan, after: PreparedScan, change: Change, model: Model, cancel: CancelToken
 ) -> FieldPair | None:

@@ -25,11 +25,12 @@ from .displacement import Displacement, Edited, Movement, SummedMovement, combin
 from .edit_file import stored_edit
 from .fitted_scan import EditableMesh, FittedScan, OnProgress
 from .gear import Gear, LearnedEdit
-from .head_delta import PlacedDelta, Placement
+from .head_delta import PlacedDelta
 from .learn import UNEXPLAINED, doubts
 from .masks import Mask
 from .network_edit import first_order
 from .part import DistanceGrid
+from .placement import Placement
 from .regions import regions_of
 from .shape_sliders import PLAUSIBLE, range_of, shape_edit
 

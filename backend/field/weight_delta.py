@@ -3,10 +3,11 @@
     e(x) = clip(mu(x) + gain(x) mu(x) + bias(x), -3, 3)    (voxels).
 
 That is what the atom says with its head's weights for the mean times 1 + gain and ``bias`` added to its bias. Both
-depend on the place alone, so averaging edited blocks and editing their average give the same field. The recursion
-itself stays as it was fitted: evidence that did not move would pull an edited parent back, or the edit would be applied
-twice. Every level has its own delta. Which blocks exist and where the surface lies follow the edited field, so that the
-network runs on new blocks where an edit makes surface in empty space.
+depend on the place alone, but for an edit that only takes away or only puts on: where it would do the other, both
+are 0. They act on the mean of the blocks. The recursion itself stays as it was fitted: evidence that did not move would
+pull an edited parent back, or the edit would be applied twice. Every level has its own delta. Which blocks exist and
+where the surface lies follow the edited field, so that the network runs on new blocks where an edit makes surface in
+empty space.
 
 A step is an edit without gain: its bias moves the surface as far as it says, which may be more voxels than the mean
 reaches. Steps act after the other edits, and on distances that coarser levels hand down.
@@ -70,8 +71,10 @@ class FieldEdit(Protocol):
         """bool (m,): whether the edit may act within ``reach`` of canonical points (m, 3)."""
         ...
 
-    def at(self, number: int, points: np.ndarray, model: Model, cancel: CancelToken) -> np.ndarray:
-        """Gain, and bias in voxels of level ``number``, f32 (n, 2) at canonical points (n, 3)."""
+    def at(
+        self, number: int, points: np.ndarray, means: np.ndarray, model: Model, cancel: CancelToken
+    ) -> np.ndarray:
+        """Gain, and bias in voxels of level ``number``, f32 (n, 2) at canonical points (n, 3) with means (n,) there."""
         ...
 
     def deviation(self, number: int, points: np.ndarray) -> np.ndarray:
@@ -91,10 +94,12 @@ class SummedEdit:
             found |= edit.touches(centres, reach)
         return found
 
-    def at(self, number: int, points: np.ndarray, model: Model, cancel: CancelToken) -> np.ndarray:
+    def at(
+        self, number: int, points: np.ndarray, means: np.ndarray, model: Model, cancel: CancelToken
+    ) -> np.ndarray:
         found = np.zeros((len(points), 2), np.float32)
         for edit in self.edits:
-            found += edit.at(number, points, model, cancel)
+            found += edit.at(number, points, means, model, cancel)
         return found
 
     def deviation(self, number: int, points: np.ndarray) -> np.ndarray:
@@ -110,15 +115,17 @@ class RememberedEdit:
     them is kept, and its deviation is taken as none."""
 
     edit: FieldEdit
-    said: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)  # by the level, and a hash of the points
+    said: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)  # by the level, and a hash of the rest
 
     def touches(self, centres: np.ndarray, reach: float) -> np.ndarray:
         return self.edit.touches(centres, reach)
 
-    def at(self, number: int, points: np.ndarray, model: Model, cancel: CancelToken) -> np.ndarray:
-        key = number, hash(points.tobytes())
+    def at(
+        self, number: int, points: np.ndarray, means: np.ndarray, model: Model, cancel: CancelToken
+    ) -> np.ndarray:
+        key = number, hash((points.tobytes(), means.tobytes()))
         if key not in self.said:
-            self.said[key] = self.edit.at(number, points, model, cancel)
+            self.said[key] = self.edit.at(number, points, means, model, cancel)
             for old in list(self.said)[:-MOST_REMEMBERED]:
                 del self.said[old]
         return self.said[key]
@@ -190,18 +197,18 @@ def _edited(
     if not len(touched):
         same = replace(plain, bricks=bricks)
         return EditedLevel(plain, same, wide, touched, same)
-    places = voxel_places(coords[touched], plain.voxel)
-    change = np.zeros((*places.shape[:-1], 2), np.float32)
-    for reached, (edit, strength) in zip(near[:, touched], edits, strict=True):
-        points = places[reached]
-        if len(points):
-            said = edit.at(plain.number, points.reshape(-1, 3), model, cancel)
-            change[reached] += np.float32(strength) * said.reshape(*points.shape[:-1], 2)
     fitted = plain.grid.values[touched]
     mean = fitted[:, 0]
     if plain.number > DEEPEST_DELTA and above is not None:
         mean = _handed_over(mean, above.wide, coords[touched])
         wide = _with_values(plain, touched, np.stack([mean, fitted[:, 1]], axis=1))
+    places = voxel_places(coords[touched], plain.voxel)
+    change = np.zeros((*places.shape[:-1], 2), np.float32)
+    for reached, (edit, strength) in zip(near[:, touched], edits, strict=True):
+        points = places[reached]
+        if len(points):
+            said = edit.at(plain.number, points.reshape(-1, 3), mean[reached].reshape(-1), model, cancel)
+            change[reached] += np.float32(strength) * said.reshape(*points.shape[:-1], 2)
     gain, bias = change[..., 0], change[..., 1]
     edited = np.clip(mean + (gain * mean + bias), -TRUNCATION, TRUNCATION)
     # what no edit reaches keeps its bits
@@ -264,9 +271,9 @@ def step_at(
     steps: Sequence[tuple[FieldEdit, float]], number: int, points: np.ndarray, model: Model, cancel: CancelToken
 ) -> np.ndarray:
     """The bias f32 (n,) of steps at their strengths, in voxels of a level, at canonical points (n, 3)."""
-    bias = np.zeros(len(points), np.float32)
+    bias, surface = np.zeros((2, len(points)), np.float32)
     for step, strength in steps:
-        bias += np.float32(strength) * step.at(number, points, model, cancel)[:, 1]
+        bias += np.float32(strength) * step.at(number, points, surface, model, cancel)[:, 1]
     return bias
 
 

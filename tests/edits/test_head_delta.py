@@ -14,20 +14,21 @@ from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
 from backend.edits import head_delta
-from backend.edits.edit_file import load_edit, save_edit
+from backend.edits.edit_file import TWO_SIDED_KIND, load_edit, save_edit
 from backend.edits.gear import Gear, LearnedEdit, anchor_of, choose_gear
 from backend.edits.head_delta import (
     LearnedDelta,
     PlacedDelta,
-    Placement,
     centred_on_change,
     gated_kernels,
     learn_delta,
+    side_of,
 )
 from backend.edits.learn import doubts
 from backend.edits.learned import LearnedMovement, learn
 from backend.edits.pair_difference import Change
 from backend.edits.pair_fields import FieldPair, voxel_centres
+from backend.edits.placement import Placement
 from backend.errors import ErrorCode, OmomiError
 from backend.field.onnx_model import CancelToken
 from backend.field.weight_delta import REACH
@@ -90,8 +91,8 @@ class Kernels:
 def edited(delta: LearnedDelta, placement: Placement, before: np.ndarray, number: int, strength: float = 1.0):
     """The field (n, n, n) of a level with a delta."""
     points = voxel_centres(np.arange(before.size), len(before))
-    gain, bias = PlacedDelta(delta, placement).at(number, points, Kernels(), TOKEN).T  # type: ignore[arg-type]
     mean = before.reshape(-1)
+    gain, bias = PlacedDelta(delta, placement).at(number, points, mean, Kernels(), TOKEN).T  # type: ignore[arg-type]
     return np.clip(mean + strength * (gain * mean + bias), -3, 3).reshape(before.shape)
 
 
@@ -118,6 +119,22 @@ def test_strength_0_is_nothing_and_more_strength_takes_more_away() -> None:
     here = Placement(Similarity.identity())
     left = [int((edited(delta, here, before, 1, strength) < 0).sum()) for strength in (-1.0, 0.0, 0.5, 1.0)]
     assert left[0] >= left[1] > left[2] > left[3]
+
+
+def test_a_hole_never_puts_on_and_follows_walls_that_lie_elsewhere() -> None:
+    shown = pair(plate, drilled)
+    delta, _ = learn_delta([shown], [Placement(Similarity.identity())])
+    assert delta.side == 1
+    new = pair(lambda points: plate(points, 0.1), lambda points: np.maximum(plate(points, 0.1), drilled(points)))
+    found = edited(delta, Placement(Similarity.identity()), new.before[1], 1)
+    assert (found >= new.before[1]).all()
+    assert wrong(found, new.before[1], new.after[1]) < 0.2
+
+
+def test_the_side_of_an_edit_is_that_of_all_examples() -> None:
+    filled, both = pair(drilled, plate), pair(lambda points: drilled(points, x=0.4), drilled)
+    assert [side_of([one]) for one in (pair(plate, drilled), filled, both)] == [1, -1, 0]
+    assert side_of([pair(plate, drilled), filled]) == 0
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.8])
@@ -224,6 +241,7 @@ def test_a_delta_survives_its_file_and_equal_edits_make_equal_files(learned: Lea
     read = load_edit(tmp_path / "a.omomi").edit
     assert read.gear is Gear.DELTA and read.wrong == learned.wrong
     assert read.delta is not None and learned.delta is not None
+    assert read.delta.side == learned.delta.side == 1
     for stored, level in zip(read.delta.levels, learned.delta.levels, strict=True):
         assert stored is not None and level is not None
         assert np.array_equal(stored.delta.centres, level.delta.centres)
@@ -232,6 +250,15 @@ def test_a_delta_survives_its_file_and_equal_edits_make_equal_files(learned: Lea
         assert np.allclose(stored.deviation(places), level.deviation(places), rtol=1e-2)
     assert save_edit(tmp_path / "c.omomi", read, MODEL).sha256 == one.sha256
     assert read.anchor is None
+
+
+def test_a_delta_of_an_older_file_has_no_side(learned: LearnedEdit, tmp_path: Path) -> None:
+    save_edit(tmp_path / "a.omomi", learned, MODEL)
+    stored, metadata = unpack((tmp_path / "a.omomi").read_bytes())
+    del metadata["side"]
+    (tmp_path / "a.omomi").write_bytes(pack(stored, metadata | {"kind": TWO_SIDED_KIND}))
+    read = load_edit(tmp_path / "a.omomi").edit.delta
+    assert read is not None and read.side == 0
 
 
 def test_an_anchor_survives_its_file(learned: LearnedEdit, tmp_path: Path) -> None:
@@ -257,6 +284,7 @@ def test_the_anchor_is_the_mean_of_the_places_that_were_marked_in_the_frame_of_t
         ({"levels": "9"}, {}),
         ({"levels": "two"}, {}),
         ({"levels": "0"}, {}),
+        ({"side": "2"}, {}),
         ({"1.radius": "0"}, {}),
         ({"1.noise": "nan"}, {}),
         ({"wrong.delta": "-1"}, {}),

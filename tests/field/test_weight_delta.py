@@ -53,7 +53,9 @@ class Drill:
     def touches(self, centres: np.ndarray, reach: float) -> np.ndarray:
         return np.linalg.norm(centres[:, :2], axis=1) < self.radius + reach
 
-    def at(self, number: int, points: np.ndarray, model: Model, cancel: CancelToken) -> np.ndarray:
+    def at(
+        self, number: int, points: np.ndarray, means: np.ndarray, model: Model, cancel: CancelToken
+    ) -> np.ndarray:
         inwards = (self.radius - np.linalg.norm(points[:, :2], axis=1)) / voxel_size(number)
         said = np.stack([np.full(len(points), -1.0), inwards.clip(-3, 3)], axis=1)
         return np.where(inwards[:, None] > 0, said, 0).astype(np.float32)
@@ -70,7 +72,9 @@ class Boss(Drill):
     def touches(self, centres: np.ndarray, reach: float) -> np.ndarray:
         return np.linalg.norm(centres - self.middle, axis=1) < 0.1 + reach
 
-    def at(self, number: int, points: np.ndarray, model: Model, cancel: CancelToken) -> np.ndarray:
+    def at(
+        self, number: int, points: np.ndarray, means: np.ndarray, model: Model, cancel: CancelToken
+    ) -> np.ndarray:
         away = (np.linalg.norm(points - self.middle, axis=1) - 0.1) / voxel_size(number)
         said = np.stack([np.full(len(points), -1.0), away.clip(-3, 3)], axis=1)
         return np.where(away[:, None] < 0, said, 0).astype(np.float32)
