@@ -277,12 +277,12 @@ def test_a_handle_is_put_on_a_mug_that_turns_freely_where_one_place_says(tmp_pat
     with pytest.raises(OmomiError, match="place the edit on it") as caught:
         session.lay(EditTarget.FIT, [layer], None, ignore)
     assert caught.value.code is ErrorCode.AMBIGUOUS_POSE
-    for angle in (0.0, 2.0):
-        wall = np.array([0.5 * np.cos(angle), 0.5 * np.sin(angle), 0.0])
-        x, y, z = (other.offset + other.scale * other.turn @ wall).tolist()
-        session.lay(EditTarget.FIT, [replace(layer, at=(x, y, z))], None, ignore)
-        made = apply_stack(session, [1.0], Outcome.REMESHED, engine.model, ignore)
-        assert betti_of_mesh(made.vertices, made.faces) == (1, 1, 0)
-        own = (made.vertices - other.offset) / other.scale @ other.turn
-        handle = own[np.linalg.norm(own[:, :2], axis=1) > 0.62].mean(axis=0)
-        assert np.arctan2(handle[1], handle[0]) == pytest.approx(angle, abs=0.15)
+    angle = 2.0
+    wall = np.array([0.5 * np.cos(angle), 0.5 * np.sin(angle), 0.0])
+    x, y, z = (other.offset + other.scale * other.turn @ wall).tolist()
+    session.lay(EditTarget.FIT, [replace(layer, at=(x, y, z))], None, ignore)
+    made = apply_stack(session, [1.0], Outcome.REMESHED, engine.model, ignore)
+    assert betti_of_mesh(made.vertices, made.faces) == (1, 1, 0)
+    own = (made.vertices - other.offset) / other.scale @ other.turn
+    handle = own[np.linalg.norm(own[:, :2], axis=1) > 0.62].mean(axis=0)
+    assert np.arctan2(handle[1], handle[0]) == pytest.approx(angle, abs=0.15)
