@@ -72,8 +72,8 @@ def addon(package: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def scene(addon: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """An empty file; previews and processes of the test before are gone, but for the shipped engine and the toy: a start
-    takes the better part of a second."""
+    """An empty file; previews and processes of the test before are gone, but for the shipped engine and the toy, whose
+    start takes the better part of a second."""
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     yield bpy.context.scene
     addon.live.stop()

@@ -268,10 +268,10 @@ def test_an_after_without_a_surface_is_refused_in_one_sentence(points: np.ndarra
 
 
 def test_a_handle_is_put_on_a_mug_that_turns_freely_where_one_place_says(tmp_path: Path, engine: OnnxEngine) -> None:
-    mugs = [edited_member("cut handle", seed) for seed in (100, 101, 110)]
-    edit, _ = learn_from([(mug.after, mug.before) for mug in mugs[:2]], ["a", "b"], engine.model, ignore)
+    mugs = [edited_member("cut handle", seed) for seed in (100, 110)]
+    edit, _ = learn_from([(mugs[0].after, mugs[0].before)], ["a"], engine.model, ignore)
     save_edit(tmp_path / "handle.omomi", edit, engine.model.hash)
-    other = mugs[2]
+    other = mugs[1]
     session = EditSession(fit_scan(engine, other.after, FitOptions(level=1), ignore))
     layer = Layer("handle", 1.0, path=str(tmp_path / "handle.omomi"))
     with pytest.raises(OmomiError, match="place the edit on it") as caught:
