@@ -293,8 +293,8 @@ def test_without_blender(python: Path, tally: Tally, only: Sequence[str]) -> Non
         return tally.pytest("chosen tests", python, *only)
     folders = [path for path in sorted((ROOT / "tests").iterdir()) if any(path.glob("test_*.py"))]
     chosen = sorted((path for path in folders if path.name != "addon"), key=lambda path: path.name not in LONGEST_FIRST)
-    # one more than there are cores, as many tests wait for processes that they start
-    workers = ("-n", min((os.cpu_count() or 1) + 1, MOST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
+    # what runs beside them fills the cores while tests wait, and every worker imports all packages
+    workers = ("-n", min(os.cpu_count() or 1, MOST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
     return tally.pytest("tests without Blender", python, *workers, *chosen, OMP_NUM_THREADS="1")
 
 

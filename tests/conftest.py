@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from backend.cli import main
+from backend.field.onnx_model import Model, load_model
 from backend.protocol.client import BackendClient
 from tests.children import FAKE_SERVER, Run
 from tests.fakes import MeshEngine
@@ -18,6 +19,12 @@ from tests.fakes import MeshEngine
 # How long one example takes says more about the machine than about the code.
 settings.register_profile("omomi", deadline=None)
 settings.load_profile("omomi")
+
+
+@pytest.fixture(scope="session")
+def model() -> Model:
+    """The shipped model."""
+    return load_model("cpu", 1)
 
 
 @pytest.fixture

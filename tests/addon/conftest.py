@@ -72,13 +72,13 @@ def addon(package: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def scene(addon: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """An empty file; previews and processes of the test before are gone, but for the shipped engine, which takes a
-    second to start."""
+    """An empty file; previews and processes of the test before are gone, but for the shipped engine and the toy, whose
+    start takes the better part of a second."""
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     yield bpy.context.scene
     addon.live.stop()
     addon.fits.abort()
-    if "engine" not in request.fixturenames:
+    if not {"engine", "toy"} & set(request.fixturenames):
         addon.process.close()
 
 

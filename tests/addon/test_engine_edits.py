@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,16 +168,25 @@ def test_an_edit_learned_from_a_pair_acts_on_another_object(engine: Any, make: A
     assert moved[tip] == pytest.approx(0.15, abs=0.06) and moved[rest(other)[:, 0] < -0.3].max() < 0.02
 
 
+@pytest.fixture(scope="module")
+def drills(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library that outlives a test."""
+    return tmp_path_factory.mktemp("drills")
+
+
 @pytest.fixture
-def drilled(engine: Any, make: Any) -> Any:
+def drilled(engine: Any, make: Any, drills: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A plate with an edit that drills it, learned from one other pair of plates; the result is a new mesh."""
+    monkeypatch.setattr(engine.preferences, "library_folder", lambda: drills)
     bpy.context.scene.omomi.level = "1"
-    pair, other = (edited_member("drill", seed) for seed in (0, 3))
-    made = [make(name, scan.points, scan.faces) for name, scan in (("before", pair.before), ("after", pair.after))]
-    bpy.ops.omomi.add_pair()
-    assert bpy.ops.omomi.learn(name="drill") == {"FINISHED"}
-    for obj in made:
-        obj.select_set(False)
+    if not (drills / "drill.omomi").is_file():
+        pair = edited_member("drill", 0)
+        made = [make(name, scan.points, scan.faces) for name, scan in (("before", pair.before), ("after", pair.after))]
+        bpy.ops.omomi.add_pair()
+        assert bpy.ops.omomi.learn(name="drill") == {"FINISHED"}
+        for obj in made:
+            obj.select_set(False)
+    other = edited_member("drill", 3)
     bpy.context.scene.omomi.result = "NEW"
     plate = make("plate", other.before.points, other.before.faces)
     assert bpy.ops.omomi.add_from_library(name="drill") == {"FINISHED"}

@@ -32,7 +32,7 @@ from tests.movements import apply_movement
 BUMP = np.array([0.9, 0.2, 0.1])
 
 
-def blob(seed: int = 0, subdivisions: int = 5) -> trimesh.Trimesh:
+def blob(seed: int = 0, subdivisions: int = 4) -> trimesh.Trimesh:
     """A lumpy ellipsoid without symmetry; different seeds are members of one family."""
     rng = np.random.default_rng(seed)
     mesh = trimesh.creation.icosphere(subdivisions)

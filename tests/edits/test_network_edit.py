@@ -351,21 +351,21 @@ def test_an_after_without_a_surface_is_refused_in_one_sentence(points: np.ndarra
 
 
 def test_a_handle_is_put_on_a_mug_that_turns_freely_where_one_place_says(tmp_path: Path, engine: OnnxEngine) -> None:
-    mugs = [edited_member("cut handle", seed) for seed in (100, 101, 110)]
-    edit, _ = learn_from([(mug.after, mug.before) for mug in mugs[:2]], ["a", "b"], engine.model, ignore)
+    mugs = [edited_member("cut handle", seed) for seed in (100, 110)]
+    edit, _ = learn_from([(mugs[0].after, mugs[0].before)], ["a"], engine.model, ignore)
     save_edit(tmp_path / "handle.omomi", edit, engine.model.hash)
-    other = mugs[2]
+    other = mugs[1]
     session = EditSession(fit_scan(engine, other.after, FitOptions(level=1), ignore))
     layer = Layer("handle", 1.0, path=str(tmp_path / "handle.omomi"))
     with pytest.raises(OmomiError, match="place the edit on it") as caught:
         session.lay(EditTarget.FIT, [layer], None, ignore)
     assert caught.value.code is ErrorCode.AMBIGUOUS_POSE
-    for angle in (0.0, 2.0):
-        wall = np.array([0.5 * np.cos(angle), 0.5 * np.sin(angle), 0.0])
-        x, y, z = (other.offset + other.scale * other.turn @ wall).tolist()
-        session.lay(EditTarget.FIT, [replace(layer, at=(x, y, z))], None, ignore)
-        made = apply_stack(session, [1.0], Outcome.REMESHED, engine.model, ignore)
-        assert betti_of_mesh(made.vertices, made.faces) == (1, 1, 0)
-        own = (made.vertices - other.offset) / other.scale @ other.turn
-        handle = own[np.linalg.norm(own[:, :2], axis=1) > 0.62].mean(axis=0)
-        assert np.arctan2(handle[1], handle[0]) == pytest.approx(angle, abs=0.15)
+    angle = 2.0
+    wall = np.array([0.5 * np.cos(angle), 0.5 * np.sin(angle), 0.0])
+    x, y, z = (other.offset + other.scale * other.turn @ wall).tolist()
+    session.lay(EditTarget.FIT, [replace(layer, at=(x, y, z))], None, ignore)
+    made = apply_stack(session, [1.0], Outcome.REMESHED, engine.model, ignore)
+    assert betti_of_mesh(made.vertices, made.faces) == (1, 1, 0)
+    own = (made.vertices - other.offset) / other.scale @ other.turn
+    handle = own[np.linalg.norm(own[:, :2], axis=1) > 0.62].mean(axis=0)
+    assert np.arctan2(handle[1], handle[0]) == pytest.approx(angle, abs=0.15)

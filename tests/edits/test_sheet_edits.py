@@ -14,7 +14,7 @@ from backend.edits.stack import EditSession
 from backend.edits.sweep import sweep_stack
 from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import fit, ignore
-from backend.field.onnx_model import Model, load_model
+from backend.field.onnx_model import Model
 from backend.formats.raw_scan import RawScan
 from backend.geometry.measure import measure
 from backend.geometry.topology import edge_report
@@ -23,11 +23,6 @@ from backend.protocol.recipe import Layer
 from backend.protocol.requests import EditTarget, Outcome
 from backend.scan.prepare import prepare
 from tests import input_kinds as kinds
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model("cpu", 1)
 
 
 @pytest.fixture(scope="module", params=["terrain with holes", "a bent sheet"])

@@ -8,18 +8,13 @@ import pytest
 from backend.field.bricks import Level
 from backend.field.completion_prior import LEAST_CLEARANCE, CompletionPoints, CompletionPrior
 from backend.field.fit import FittedMesh, fit
-from backend.field.onnx_model import Model, load_model
+from backend.field.onnx_model import Model
 from backend.formats.raw_scan import RawScan
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import PreparedScan, prepare
 
 LID = 0.7
 """The sphere is seen below this height."""
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model("cpu", 1)
 
 
 def directions(count: int = 20_000) -> np.ndarray:

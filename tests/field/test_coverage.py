@@ -8,7 +8,7 @@ import pytest
 from backend.field.bricks import voxel_size
 from backend.field.coverage import covered_report, invented, said_of_thinness
 from backend.field.fit import fit
-from backend.field.onnx_model import Model, load_model
+from backend.field.onnx_model import Model
 from backend.field.thin_walls import WIDTH, parted
 from backend.formats.raw_scan import RawScan
 from backend.geometry.topology import label_faces
@@ -19,11 +19,6 @@ from tests import input_kinds as kinds
 
 NOTHING = np.zeros((0, 3), np.float32)
 LEVEL = 2
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model("cpu", 1)
 
 
 def report(given: RawScan, result: kinds.Mesh, kind: str = "auto", gone: kinds.Mesh | None = None) -> CleanReport:

@@ -20,11 +20,6 @@ from backend.protocol.fit_options import FitOptions
 from tests.children import LIVENESS
 
 
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model("cpu", 1)
-
-
 def sphere_scan(radius: float = 1.0, centre: tuple[float, float, float] = (0, 0, 0), hole: bool = False) -> RawScan:
     rng = np.random.default_rng(0)
     direction = rng.normal(size=(20_000, 3))

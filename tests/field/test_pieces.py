@@ -8,7 +8,7 @@ import pytest
 from backend.errors import ErrorCode, OmomiError
 from backend.field.bricks import BRICK, voxel_size
 from backend.field.fit import Fit, fit
-from backend.field.onnx_model import Model, load_model
+from backend.field.onnx_model import Model
 from backend.field.pieces import kept_faces
 from backend.field.recursion import ScanEvidence
 from backend.formats.raw_scan import RawScan
@@ -16,11 +16,6 @@ from backend.geometry.topology import betti_of_mesh, edge_report, label_faces
 from backend.protocol.fit_options import FitOptions
 from backend.scan.solid import Interior
 from tests import input_kinds as kinds
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model("cpu", 1)
 
 
 def fitted(mesh: kinds.Mesh, model: Model, **options: object) -> Fit:

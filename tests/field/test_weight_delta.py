@@ -22,18 +22,13 @@ from backend.field.bricks import (
 )
 from backend.field.fit import Fit, fit
 from backend.field.isosurface import extract
-from backend.field.onnx_model import WHOLE, CancelToken, Model, load_model
+from backend.field.onnx_model import WHOLE, CancelToken, Model
 from backend.field.weight_delta import FLOOR, GATE, REACH, LevelDelta, edited_levels
 from backend.formats.raw_scan import RawScan
 from backend.geometry.topology import Betti, betti_of_mesh
 from backend.protocol.fit_options import FitOptions
 
 TOKEN = CancelToken()
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model("cpu", 1)
 
 
 @pytest.fixture(scope="module")

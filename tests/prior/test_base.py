@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from backend.field.onnx_model import Model, load_model
+from backend.field.onnx_model import Model
 from backend.formats.raw_scan import RawScan
 from backend.prior.base import NOTE, find_base
 from backend.prior.completion import completed_fit
@@ -15,11 +15,6 @@ from backend.scan.prepare import PreparedScan, prepare
 
 NOISE = 0.002
 POSES = [1, 2, 3]
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model("cpu", 1)
 
 
 def turn(seed: int) -> np.ndarray:

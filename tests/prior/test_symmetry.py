@@ -9,7 +9,7 @@ import trimesh
 from backend.errors import ErrorCode, OmomiError
 from backend.field.bricks import Level
 from backend.field.completion_prior import LEAST_CLEARANCE
-from backend.field.onnx_model import CancelToken, Model, load_model
+from backend.field.onnx_model import CancelToken, Model
 from backend.field.recursion import ScanEvidence, recursion
 from backend.formats.raw_scan import RawScan
 from backend.prior.completion import completed_fit
@@ -19,11 +19,6 @@ from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import PreparedScan, prepare
 
 NOISE = 0.004
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model("cpu", 1)
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import trimesh
 
 from backend.field.fit import FittedMesh
-from backend.field.onnx_model import Model, load_model
+from backend.field.onnx_model import Model
 from backend.formats.raw_scan import RawScan
 from backend.geometry.topology import betti_of_mesh
 from backend.prior.completion import completed_fit
@@ -18,11 +17,6 @@ from backend.scan.prepare import PreparedScan, prepare
 RADIUS, HEIGHT, STEP = 0.55, 1.6, 0.03
 CENTRE = np.array([RADIUS, 0.0, 0.8])
 """Of the lost patch, in the wall."""
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model("cpu", 1)
 
 
 def mug(wall: float, lost: float = 0.2, outer_only: bool = False, noise: float = 0.002) -> RawScan:

@@ -11,17 +11,12 @@ import trimesh
 from backend.edits.fitted_scan import FittedScan
 from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import fit
-from backend.field.onnx_model import Model, load_model
+from backend.field.onnx_model import Model
 from backend.formats.mesh_files import load_scan, save_mesh
 from backend.formats.raw_scan import RawScan
 from backend.protocol.fit_options import FitOptions
 from backend.protocol.requests import EditTarget
 from backend.scan.prepare import Frame, InputSigma, prepare
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model("cpu", 1)
 
 
 def unseen(vertices: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ import io
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -95,16 +96,39 @@ class Conversation:
         return code
 
 
-@pytest.fixture
-def server() -> Iterator[Conversation]:
-    conversation = Conversation()
-    # A server that hangs is killed, so that the test hears the end of its stream.
+@contextmanager
+def watched(conversation: Conversation) -> Generator[Conversation]:
+    """A server that hangs is killed, so that the test hears the end of its stream."""
     watch = threading.Timer(LIVENESS, conversation.process.kill)
     watch.start()
     yield conversation
     watch.cancel()
+
+
+def ended(conversation: Conversation) -> None:
     conversation.process.kill()
     conversation.end()
+
+
+@pytest.fixture
+def server() -> Iterator[Conversation]:
+    with watched(Conversation()) as conversation:
+        yield conversation
+    ended(conversation)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Conversation]:
+    conversation = Conversation()
+    yield conversation
+    ended(conversation)
+
+
+@pytest.fixture
+def lasting(shared: Conversation) -> Iterator[Conversation]:
+    """A server that several tests speak to."""
+    with watched(shared):
+        yield shared
 
 
 def scan(job: int, name: str) -> FitRequest:
@@ -231,9 +255,9 @@ def transfer(job: int, channels: int = 1, count: int = 4) -> TransferRequest:
 
 
 @pytest.mark.parametrize("request_", ON_A_SCAN, ids=lambda message: type(message).__name__)
-def test_a_job_on_a_scan_that_is_not_there_says_so(server: Conversation, request_: Message) -> None:
-    server.say(request_, Ping())
-    failure = server.hear_until(Failure)[-1]
+def test_a_job_on_a_scan_that_is_not_there_says_so(lasting: Conversation, request_: Message) -> None:
+    lasting.say(request_, Ping())
+    failure = lasting.hear_until(Failure)[-1]
     assert isinstance(failure, Failure) and (failure.id, failure.code) == (5, ErrorCode.UNKNOWN_SCAN)
 
 
@@ -326,9 +350,9 @@ def test_a_transfer_carries_values_and_says_where_faces_come_from(server: Conver
         LearnRequest(1, "a", "a.omomi", (0, 0, 0, 0) * 6, cloud(0), TETRAHEDRON[:0]),
     ],
 )
-def test_arrays_that_are_not_as_long_as_they_should_be_are_refused(server: Conversation, request_: Message) -> None:
-    server.say(request_)
-    failure = server.hear_until(Failure)[-1]
+def test_arrays_that_are_not_as_long_as_they_should_be_are_refused(lasting: Conversation, request_: Message) -> None:
+    lasting.say(request_)
+    failure = lasting.hear_until(Failure)[-1]
     assert isinstance(failure, Failure) and failure.code is ErrorCode.BAD_OPTION
 
 
