@@ -175,8 +175,8 @@ def test_fits_and_edits_keep_colours_in_every_format_that_holds_them(run: Callab
 def test_the_last_frame_has_the_colours_of_the_result(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = MeshEngine.fit
 
-    def streamed(self: MeshEngine, raw: Any, options: Any, on_frame: Callable, *rest: Any) -> Any:
-        fit = plain(self, raw, options, on_frame, *rest)
+    def streamed(self: MeshEngine, raw: Any, options: Any, on_frame: Callable, *rest: Any, **more: Any) -> Any:
+        fit = plain(self, raw, options, on_frame, *rest, **more)
         on_frame(replace(fit.mesh, level=1, final=False))
         on_frame(fit.mesh)
         return fit
