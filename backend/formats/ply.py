@@ -76,8 +76,8 @@ def _wanted(header: Header, data: bytes) -> dict[str, Columns]:
     for element in header.elements:
         if wanted <= found.keys():
             break
-        columns = body.read(element)
-        found.setdefault(element.name, columns)
+        found[element.name] = body.read(element)
+    body.end(header.elements[len(found) :])
     return {name: found[name] for name in wanted}
 
 
@@ -100,7 +100,7 @@ def _polygons(
     if "tristrips" in found:
         strips = next(iter(found["tristrips"].lists.values()), None)
         if strips is not None:
-            triangles = _strip_triangles(strips.values.astype(np.int64), np.asarray(strips.sizes, np.int64))
+            triangles = _strip_triangles(_as_whole(strips.values), np.asarray(strips.sizes, np.int64))
             return triangles.reshape(-1), np.full(len(triangles), 3), np.arange(triangles.size).reshape(-1, 3)
     return np.zeros(0, np.int64), np.zeros(0, np.int64), None
 
@@ -117,12 +117,20 @@ def polygons(
     name = (named or whole)[0]
     corners, sizes = lists[name].values, np.asarray(lists[name].sizes, np.int64)
     if corners.dtype.kind == "f" or corners.dtype.itemsize == 8:
-        with np.errstate(invalid="ignore"):
-            corners = corners.astype(np.int64)
+        corners = _as_whole(corners)
     try:
         return name, corners, sizes, triangulate(vertices, corners, sizes) if len(sizes) else None
     except ValueError as error:
         raise FormatError(error) from error
+
+
+def _as_whole(corners: NDArray) -> NDArray[np.int64]:
+    """Raises FormatError for fractions, and for numbers beyond those of any vertices."""
+    inside = (corners >= -1) & (corners < 1 << 40)
+    require(inside.all(), "its faces refer to points it does not have")
+    whole = corners.astype(np.int64)
+    require((whole == corners).all(), "its faces have corners that are not whole numbers")
+    return whole
 
 
 def _strip_triangles(values: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:

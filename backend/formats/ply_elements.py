@@ -26,6 +26,7 @@ LONGEST_HEADER = 1 << 16
 MOST_PROPERTIES = 1024
 RUN = 64
 """Rows with lists of one length in a row, from which on the reader looks for more of them at once."""
+_TWICE = "its header declares an element or a property twice"
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def read_header(data: bytes) -> Header:
                     comments.append(line.strip())
     except (KeyError, ValueError, IndexError) as error:
         raise FormatError(f"its header is damaged ({error})") from error
+    for named in (elements, *(properties for _, _, properties in elements)):
+        require(len({one[0] if isinstance(one, tuple) else one.name for one in named}) == len(named), _TWICE)
     known = encoding in ("ascii", "binary_little_endian", "binary_big_endian")
     require(known, "its header names no known format")
     made = tuple(Element(name, count, tuple(properties)) for name, count, properties in elements)
@@ -111,7 +114,10 @@ class ElementReader:
         self._order = ">" if "big" in header.encoding else "<"
         if self._ascii:
             # every number is an item of its own
-            self._items: NDArray = numbers_of(data[header.start :])
+            text = data[header.start :]
+            self._items: NDArray = numbers_of(text)
+            self._begins = _line_begins(text)
+            require(len(self._begins) == len(self._items), "it holds something that is no number")
             self._at = 0
         else:
             self._items, self._data = np.frombuffer(data, np.uint8), data
@@ -134,10 +140,25 @@ class ElementReader:
         if self._at + width * element.count <= len(self._items):
             found = self._alike(element, sizes, width)
             if all(np.all(lists.sizes == size) for lists, size in zip(found.lists.values(), sizes, strict=True)):
+                self._require_lines(self._at + width * np.arange(element.count))
                 self._at += width * element.count
                 return found
         require(element.lists, "it ends in the middle")
         return self._mixed(element)
+
+    def end(self, left: tuple[Element, ...]) -> None:
+        """Nothing but the elements ``left`` follows, as far as the header says how long these are. Raises FormatError
+        for more, as where rows have more numbers than the header declares."""
+        if not any(one.lists for one in left):
+            size = sum(one.count * self._width(one, []) for one in left)
+            rest = self._items[self._at + size :]
+            require(self._at + size <= len(self._items), "it ends in the middle")
+            require(self._ascii or len(rest) <= 2, "it holds more than its header says")
+            require(not self._ascii or not len(rest), "it holds more than its header says")
+
+    def _require_lines(self, rows: NDArray[np.int64]) -> None:
+        """Rows begin with the numbers ``rows`` of a text: each on a line of its own. Raises FormatError."""
+        require(not self._ascii or self._begins[rows].all(), "a line has more or less numbers than its header says")
 
     def places(self, element: Element, names: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
         """Where the numbers with these names begin in the rows of the next element: bytes, or the how many-eth number
@@ -272,6 +293,7 @@ class ElementReader:
         """Rows whose lists have different lengths."""
         starts, numbers, lists = self._starts(element), {}, {}
         begins = starts[0]
+        self._require_lines(begins)
         for number, one in enumerate(element.properties, start=1):
             if one.count_type:
                 width, step = self._size_of(one.count_type), self._size_of(one.type)
@@ -293,8 +315,25 @@ class ElementReader:
 
 def _as_declared(numbers: NDArray[np.float64], kind: str) -> NDArray:
     """Numbers of a text, whole ones where the header says so."""
-    with np.errstate(invalid="ignore"):
-        return numbers if kind.startswith("f") else numbers.astype(np.int64)
+    if kind.startswith("f"):
+        return numbers
+    require(np.all(np.abs(numbers) < 1 << 53), "it holds something else where its header wants a whole number")
+    whole = numbers.astype(np.int64)
+    require(np.all(whole == numbers), "it holds a fraction where its header wants a whole number")
+    return whole
+
+
+def _line_begins(text: bytes) -> NDArray[np.bool_]:
+    """Whether a line begins with each word of a text."""
+    raw = np.frombuffer(text, np.uint8)
+    blank = raw <= 32
+    words = np.flatnonzero(~blank & np.concatenate([[True], blank[:-1]]))
+    ends = np.flatnonzero((raw == ord("\n")) | (raw == ord("\r")))
+    begins = np.zeros(len(words), bool)
+    begins[:1] = True
+    behind = np.searchsorted(words, ends)
+    begins[behind[behind < len(words)]] = True
+    return begins
 
 
 def numbers_of(text: bytes) -> NDArray[np.float64]:

@@ -185,15 +185,6 @@ def test_doctor_proves_the_cpu_by_running_on_it(omomi: Omomi) -> None:
     assert omomi("doctor")[0] == code
 
 
-def test_doctor_does_not_miss_trimesh_which_the_extension_comes_without(
-    omomi: Omomi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    problems = json.loads(omomi("doctor", "--json")[1])["problems"]
-    monkeypatch.setitem(sys.modules, "trimesh", None)
-    findings = json.loads(omomi("doctor", "--json")[1])
-    assert findings["packages"]["trimesh"] is None and findings["problems"] == problems
-
-
 def test_measure_tells_energies(omomi: Omomi, tmp_path: Path) -> None:
     trimesh.creation.icosphere(3).export(tmp_path / "ball.ply")
     _, out, _ = omomi("measure", tmp_path / "ball.ply", "--json")
