@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -88,7 +89,7 @@ def whole_file(path: Path) -> Generator[Path]:
     Raises OmomiError(DISK). After any error ``path`` holds what it held, and nothing is left beside it.
     """
     path = Path(path)
-    temporary = path.parent / f".{secrets.token_hex(8)}.part"
+    temporary = _temporary(path)
     try:
         try:
             yield temporary
@@ -101,13 +102,36 @@ def whole_file(path: Path) -> Generator[Path]:
         raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {error.strerror or error}.") from error
 
 
+def _temporary(path: Path) -> Path:
+    """Beside ``path``, but of a short name, however long that of ``path`` is."""
+    return path.parent / f".{secrets.token_hex(8)}.part"
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a path that `whole_file` could not write to, before any work is done for it. Raises OmomiError(DISK)."""
+    path = Path(path)
+    temporary = _temporary(path)
+    try:
+        # a name that is too long is found by looking for it
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "it is not a file")
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        temporary.unlink()
+    except (OSError, ValueError) as error:
+        reason = error.strerror or error if isinstance(error, OSError) else "no file can have this name"
+        raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {reason}.") from error
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write ``data`` as a `whole_file`. Raises OmomiError(DISK)."""
     try:
         with whole_file(path) as temporary:
             temporary.write_bytes(data)
     except ValueError as error:  # a NUL in the path
-        raise OmomiError(ErrorCode.DISK, f"{Path(path).name!r} cannot be written: {error}.") from error
+        sentence = f"{Path(path).name!r} cannot be written: no file can have this name."
+        raise OmomiError(ErrorCode.DISK, sentence) from error
 
 
 def parse_json(text: bytes | str, what: str) -> Any:

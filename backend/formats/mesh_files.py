@@ -19,6 +19,7 @@ from .files import (
     MESH_SUFFIXES,
     SCAN_SUFFIXES,
     FormatError,
+    check_writable,
     offset_path,
     open_file,
     read_all,
@@ -30,8 +31,9 @@ from .files import (
 from .gltf import read_gltf, write_glb
 from .npz import NpzReader, write_npz
 from .obj import appended_obj, has_normals, moved_obj, read_obj, write_obj
-from .ply import moved_ply, read_ply, write_ply
+from .ply import Ply, moved_ply, read_ply, write_ply
 from .ply_addition import appended_ply
+from .ply_thinning import OnProgress, thinned_ply
 from .point_files import read_e57, read_las, read_off, read_pcd, read_points
 from .raw_scan import RawScan
 from .stl import appended_stl, read_stl, write_stl
@@ -43,7 +45,7 @@ PRECISION = 1e-4
 """Coordinates are written in double precision where single would move them by more than this share of the mesh."""
 
 
-def load_scan(path: Path) -> RawScan:
+def load_scan(path: Path, voxels: float | None = None, on_progress: OnProgress = lambda done, text: None) -> RawScan:
     """Read a scan, as the suffix says: PLY, OBJ, STL, GLB, glTF, OFF, NPZ, points as text (XYZ, ASC, PTS) or PCD, and
     LAS, LAZ or E57 with the packages of the extra ``formats``.
 
@@ -53,6 +55,10 @@ def load_scan(path: Path) -> RawScan:
     written. NPZ holds ``points`` (n, 3), and if wanted ``normals`` (n, 3), ``faces`` (m, 3), ``to_sensor`` (n, 3) and
     ``sigma`` (n,); or range views in one frame: ``V0`` (n, 3), ``F0`` (m, 3), ``dir0`` (3,) towards the sensor, ``V1``,
     ... Nothing that a file names is opened.
+
+    voxels: along the longest side, of the only fit that the scan is read for; then a binary PLY file of very many
+    vertices is thinned while it is read, see `thinned_ply`, and on_progress, which may raise, told. None: the points
+    are those of the file.
 
     Raises OmomiError: UNREADABLE_FILE (absent, unknown suffix, damaged), NOT_A_MESH (no mesh in it), EMPTY_SCAN,
     TOO_LARGE, BAD_OPTION (a package that is not installed).
@@ -64,10 +70,20 @@ def load_scan(path: Path) -> RawScan:
         known = ", ".join(SCAN_SUFFIXES)
         raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{path.name} has no suffix that Omomi reads ({known}).")
     with open_file(path) as stream:
-        if os.fstat(stream.fileno()).st_size > LARGEST_FILE:
+        size = os.fstat(stream.fileno()).st_size
+        if size > LARGEST_FILE:
             raise OmomiError(ErrorCode.TOO_LARGE, f"{path.name} is larger than {LARGEST_FILE >> 30} GB.")
         try:
-            scan = read(read_all(stream, LARGEST_FILE), path.stem) if read is not None else by_path(path)
+            thinned = None
+            if suffix == ".ply" and voxels is not None:
+                thinned = thinned_ply(stream, size, voxels, on_progress)
+                stream.seek(0)
+            if thinned is not None:
+                scan = _of_ply(thinned, path.stem)
+            elif read is not None:
+                scan = read(read_all(stream, LARGEST_FILE), path.stem)
+            else:
+                scan = by_path(path)
         except (OmomiError, FormatError, OSError, MemoryError):
             raise
         except Exception as error:  # whatever else a reader meets in a damaged file means the same here
@@ -93,7 +109,10 @@ def _checked(scan: RawScan, name: str) -> RawScan:
 
 
 def _load_ply(data: bytes, name: str) -> RawScan:
-    ply = read_ply(data)
+    return _of_ply(read_ply(data), name)
+
+
+def _of_ply(ply: Ply, name: str) -> RawScan:
     faces = ply.faces if ply.faces is not None and len(ply.faces) else None
     attributes = ply.attributes
     if faces is None and attributes is not None:
@@ -158,7 +177,12 @@ _PACKAGES: dict[str, Callable[[Path], RawScan]] = {**dict.fromkeys((".las", ".la
 
 
 def check_output(path: Path) -> None:
-    """Refuse a name that `save_mesh` would refuse, before the work is done. Raises OmomiError(BAD_OPTION)."""
+    """Refuse a name that `save_mesh` would refuse, before the work is done. Raises OmomiError: BAD_OPTION, DISK."""
+    _check_suffix(path)
+    check_writable(path)
+
+
+def _check_suffix(path: Path) -> None:
     path = Path(path)
     if path.suffix.lower() not in MESH_SUFFIXES:
         known = ", ".join(MESH_SUFFIXES)
@@ -182,7 +206,7 @@ def save_mesh(
     Raises OmomiError: BAD_OPTION as `check_output`, DISK (cannot write there; what was at ``path`` is untouched).
     """
     path = Path(path)
-    check_output(path)
+    _check_suffix(path)
     points, triangles = np.asarray(vertices, np.float64).reshape(-1, 3), np.asarray(faces, np.int32).reshape(-1, 3)
     error_bars = None if sigma is None else np.asarray(sigma, np.float32).reshape(len(points))
     suffix, notes = path.suffix.lower(), []
@@ -240,7 +264,7 @@ def save_moved(path: Path, source: Path, scan: RawScan, vertices: NDArray, sigma
     source: the scan's file; sigma: (n,), for files that are written anew.
     """
     path, source = Path(path), Path(source)
-    check_output(path)
+    _check_suffix(path)
     suffix = path.suffix.lower()
     faces = np.zeros((0, 3), np.int32) if scan.faces is None else scan.faces
     if suffix != source.suffix.lower() or suffix not in (".ply", ".obj"):
@@ -272,7 +296,7 @@ def save_appended(path: Path, source: Path, scan: RawScan, addition: Addition) -
     source: the scan's file. Files of another suffix, GLB and what no row can be appended to are written anew.
     """
     path, source = Path(path), Path(source)
-    check_output(path)
+    _check_suffix(path)
     suffix = path.suffix.lower()
     assert scan.faces is not None
     why = "only PLY, OBJ, binary STL and NPZ files of the same suffix are continued"

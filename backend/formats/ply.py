@@ -17,7 +17,7 @@ from .ply_elements import Columns, Element, ElementReader, Header, Lists, read_h
 COLOURS = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
 _UVS = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
 NORMALS = ("nx", "ny", "nz")
-_SPLAT = ("f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "rot_0")
+SPLAT = ("f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "rot_0")
 """Properties that tell a file of Gaussian splats."""
 _BAND_0 = 0.28209479177387814
 """The constant spherical harmonic, 1 / (2 sqrt(pi))."""
@@ -47,9 +47,14 @@ def read_ply(data: bytes) -> Ply:
     found = _wanted(header, data)
     if "vertex" not in found:
         raise FormatError("it has no vertices")
+    return mesh_of(header, found)
+
+
+def mesh_of(header: Header, found: Mapping[str, Columns], notes: tuple[str, ...] = ()) -> Ply:
+    """The mesh that the elements of a PLY file make. notes: sentences on what was left out. Raises FormatError."""
     numbers = found["vertex"].numbers
     require({"x", "y", "z"} <= numbers.keys(), "its vertices have no x, y and z")
-    if set(_SPLAT) <= numbers.keys() and "face" not in found:
+    if set(SPLAT) <= numbers.keys() and "face" not in found:
         return _splats(numbers)
     vertices = _table(numbers, "xyz")
     corners, sizes, triangles = _polygons(found, vertices)
@@ -65,7 +70,7 @@ def read_ply(data: bytes) -> Ply:
         _table(numbers, NORMALS) if set(NORMALS) <= numbers.keys() else None,
         numbers["sigma"].astype(np.float64) if "sigma" in numbers else None,
         attributes if attributes else None,
-        _left_out(found),
+        (*notes, *_left_out(found)),
     )
 
 
@@ -217,7 +222,7 @@ def _splats(numbers: Mapping[str, NDArray]) -> Ply:
     with np.errstate(over="ignore"):
         opacity = 1 / (1 + np.exp(-numbers["opacity"].astype(np.float64)))
     kept = opacity >= FAINTEST
-    colours = 0.5 + _BAND_0 * _table(numbers, _SPLAT[:3])[kept]
+    colours = 0.5 + _BAND_0 * _table(numbers, SPLAT[:3])[kept]
     faint = f"{(~kept).sum():,} of {len(kept):,} that are less than {FAINTEST:.0%} opaque"
     note = f"It holds Gaussian splats: their middles are read as points, without {faint}."
     colours = np.clip(np.rint(np.nan_to_num(colours) * 255), 0, 255).astype(np.uint8)

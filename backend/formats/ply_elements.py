@@ -287,7 +287,8 @@ class ElementReader:
                 count = self._take(np.minimum(at, most) - width, one.count_type)
                 valid = (at <= most) & (count >= 0) & (count <= most)
                 valid &= np.floor(count) == count
-                at = np.where(valid, at + np.where(valid, count, 0).astype(np.int64) * self._size_of(one.type), most + 1)
+                length = np.where(valid, count, 0).astype(np.int64) * self._size_of(one.type)
+                at = np.where(valid, at + length, most + 1)
                 found[number] = at
         return at, found
 
