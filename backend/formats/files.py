@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import secrets
 import stat
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -113,15 +112,16 @@ def check_writable(path: Path) -> None:
     temporary = _temporary(path)
     try:
         # a name that is too long is found by looking for it
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if path.exists() and not path.is_file():
-            raise OSError(errno.EINVAL, "it is not a file")
+        with suppress(FileNotFoundError):
+            require(stat.S_ISREG(os.stat(path).st_mode), "it is not a file")
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         temporary.unlink()
-    except (OSError, ValueError) as error:
-        reason = error.strerror or error if isinstance(error, OSError) else "no file can have this name"
-        raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {reason}.") from error
+    except FormatError as flaw:
+        raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {flaw}.") from flaw
+    except OSError as error:
+        raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {error.strerror or error}.") from error
+    except ValueError as error:  # a NUL in the path
+        raise OmomiError(ErrorCode.DISK, f"{path.name!r} cannot be written: no file can have this name.") from error
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -138,7 +138,8 @@ class AccessorReader:
         if colours is not None and colours.shape[1] == 3:
             colours = np.column_stack([colours, np.full(len(colours), 255, np.uint8)])
         if uvs is not None:
-            uvs = np.stack([uvs[:, 0], 1 - uvs[:, 1]], axis=1).astype(np.float32)
+            with np.errstate(invalid="ignore"):
+                uvs = np.stack([uvs[:, 0], 1 - uvs[:, 1]], axis=1).astype(np.float32)
         return Part(points, colours, uvs)
 
     def _material(self, number: Any) -> str | None:

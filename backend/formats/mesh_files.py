@@ -213,7 +213,7 @@ def save_mesh(
     if attributes is not None:
         attributes.check(len(points), len(triangles))
     if suffix == ".stl" and needs_double(points):
-        offset = np.round((points.min(axis=0) + points.max(axis=0)) / 2)
+        offset = np.round((np.nanmin(points, axis=0) + np.nanmax(points, axis=0)) / 2)
         points = points - offset
         beside = offset_path(path)
         write_whole(beside, (json.dumps({"offset": offset.tolist()}) + "\n").encode())
@@ -251,6 +251,7 @@ def _encoded(
 
 def needs_double(points: NDArray[np.float64]) -> bool:
     """Whether single precision would move points (n, 3) by more than PRECISION."""
+    points = points[np.isfinite(points).all(axis=1)]
     if len(points) == 0:
         return False
     moved = np.abs(points.astype(np.float32).astype(np.float64) - points).max()

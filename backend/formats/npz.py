@@ -74,7 +74,9 @@ class NpzReader(Mapping[str, NDArray]):
         try:
             with self._packed.open(entry) as stream:
                 return read_npy(stream, entry.file_size)  # type: ignore[arg-type]
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, struct.error) as error:
+        except FormatError:
+            raise
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError, struct.error) as error:
             raise FormatError(f"its array {name!r:.80} is damaged") from error
 
 

@@ -95,8 +95,10 @@ def read_header(data: bytes) -> Header:
                     elements[-1][2].append(Property(name.lower(), TYPES[kind], None))
                 case ["comment" | "obj_info", *_]:
                     comments.append(line.strip())
+    except FormatError:
+        raise
     except (KeyError, ValueError, IndexError) as error:
-        raise FormatError(f"its header is damaged ({error})") from error
+        raise FormatError("its header is damaged") from error
     for named in (elements, *(properties for _, _, properties in elements)):
         require(len({one[0] if isinstance(one, tuple) else one.name for one in named}) == len(named), _TWICE)
     known = encoding in ("ascii", "binary_little_endian", "binary_big_endian")

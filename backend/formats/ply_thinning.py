@@ -25,7 +25,7 @@ MOST_CELLS = 8_000_000
 """Of the grid. Where a scan has more, they are taken twice as large."""
 FINER = 4
 """Vertices that stay along a voxel, so that one at the surface has some sixteen, each a mean of many."""
-CELLS = 2
+CELLS = 1.5
 """Cells of the grid from one of them to the next."""
 ROWS = 1 << 20
 """Rows of the file that are held at a time."""
@@ -169,17 +169,19 @@ class _Cells:
         self.keys, self.sums = every, whole
 
     def _join(self, reach: float) -> NDArray[np.int64]:
-        """Join cells around the fullest ones, which are ``reach`` apart: each with the nearest of these. Cells of a grid
-        alone would cut a noisy surface into layers, with folds between them. Returns the new number (n,) of each."""
+        """Join cells around the fullest ones, which are ``reach`` apart: each with the nearest of these. Cells of a
+        grid alone would cut a noisy surface into layers, with folds between them. Returns the new number (n,) of each.
+        """
         # loads scipy, which reading does without
         from scipy.spatial import KDTree
 
         count = self.sums[:, -1]
         means = self.sums[:, [self.names.index(axis) for axis in "xyz"]] / count[:, None]
-        a, b = KDTree(means).query_pairs(reach, output_type="ndarray").T
+        first, second = KDTree(means).query_pairs(reach, output_type="ndarray").T.astype(np.int32)
         rank = np.empty(len(count), np.int32)
         rank[np.argsort(-count, kind="stable")] = np.arange(len(count))
-        first, second = np.where(rank[a] < rank[b], (a, b), (b, a))
+        turned = rank[first] > rank[second]
+        first[turned], second[turned] = second[turned], first[turned]
         left, chosen = np.ones(len(count), bool), np.zeros(len(count), bool)
         while left.any():
             # of those that are left, the ones that are fuller than all their neighbours
