@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from ..geometry.surface_attributes import SurfaceAttributes
 from .files import FormatError, parse_json, require
-from .gltf_scene import LARGEST, Placed, placed_meshes
+from .gltf_scene import LARGEST, MeshInstance, mesh_instances
 from .ply import as_bytes
 
 LARGEST_HEADER = 16 << 20
 """Bytes of the JSON text, which grows some thirtyfold when it is read."""
-MOST_COPIED = 10_000_000
+MOST_COPIED = 20_000_000
 """Corners and points that stand for no two bytes of the file: those of copies. More take next to nothing in a file."""
 
 _MAGIC, _JSON, _BINARY = 0x46546C67, 0x4E4F534A, 0x004E4942
@@ -47,11 +47,14 @@ def read_gltf(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64], Surf
     for name in required:
         packed = f"its mesh is changed or compressed ({name!s:.40}): save it without"
         require(isinstance(name, str) and _IGNORED.fullmatch(name), packed)
-    placed = placed_meshes(header)
+    placed = mesh_instances(header)
     accessors = AccessorReader(header, binary)
     uses = Counter(one.mesh for one in placed)
     total = sum(accessors.size(mesh) * count for mesh, count in uses.items())
-    require(total <= MOST_COPIED + len(data) // 2, f"copies of its meshes have {total:,} corners, which is too many")
+    require(
+        total <= MOST_COPIED + len(data) // 2,
+        f"its meshes would have {total:,} corners, many more than it has bytes for",
+    )
     return _scene(placed, {mesh: accessors.parts(mesh) for mesh in uses})
 
 
@@ -72,7 +75,7 @@ def _parts(data: bytes) -> tuple[Any, bytes]:
     return header, rest[8 : 8 + length]
 
 
-class Part:
+class Primitives:
     """Points of a mesh and triangles between them, in the coordinates of the mesh."""
 
     def __init__(self, points: NDArray, colours: NDArray | None, uvs: NDArray | None) -> None:
@@ -104,9 +107,9 @@ class AccessorReader:
             if number is not None
         )
 
-    def parts(self, mesh: int) -> list[Part]:
+    def parts(self, mesh: int) -> list[Primitives]:
         """What a mesh consists of; primitives between the same points are one."""
-        found: dict[str, Part] = {}
+        found: dict[str, Primitives] = {}
         for one in self._meshes[mesh]:
             attributes, mode = _attributes(one), one.get("mode", _TRIANGLES)
             if "POSITION" not in attributes or mode not in (_POINTS, _TRIANGLES, _STRIP, _FAN):
@@ -126,7 +129,7 @@ class AccessorReader:
             part.materials.append(self._material(one.get("material")))
         return list(found.values())
 
-    def _part(self, attributes: dict[str, Any]) -> Part:
+    def _part(self, attributes: dict[str, Any]) -> Primitives:
         points = self._array(attributes["POSITION"], (3,))
         shades, uvs = (
             self._array(attributes[name], widths) if name in attributes else None
@@ -140,7 +143,7 @@ class AccessorReader:
         if uvs is not None:
             with np.errstate(invalid="ignore"):
                 uvs = np.stack([uvs[:, 0], 1 - uvs[:, 1]], axis=1).astype(np.float32)
-        return Part(points, colours, uvs)
+        return Primitives(points, colours, uvs)
 
     def _material(self, number: Any) -> str | None:
         return None if number is None else _item(self._materials, number)
@@ -156,9 +159,11 @@ class AccessorReader:
         require(not view.get("extensions"), "its mesh is compressed: save it without compression")
         data = _item(self._buffers, view.get("buffer"))
         code, name = about.get("componentType"), about.get("type")
-        require(isinstance(code, int) and code in _TYPES and isinstance(name, str), "its header is damaged")
-        require(_WIDTHS.get(name) in widths, "its header is damaged")
-        kind, width, count = np.dtype(_TYPES[code]), _WIDTHS[name], _count(about, "count")
+        item = _TYPES.get(code) if type(code) is int else None
+        width = _WIDTHS.get(name, 0) if isinstance(name, str) else 0
+        if item is None or width not in widths:
+            raise FormatError("its header is damaged")
+        kind, count = np.dtype(item), _count(about, "count")
         first, length = _count(view, "byteOffset", 0), _count(view, "byteLength")
         start, step = _count(about, "byteOffset", 0), _count(view, "byteStride", 0) or width * kind.itemsize
         require(step >= width * kind.itemsize and first + length <= len(data), "its header is damaged")
@@ -223,7 +228,7 @@ def _triangles(corners: NDArray[np.int64], mode: int) -> NDArray[np.int64]:
 
 
 def _scene(
-    placed: list[Placed], parts: dict[int, list[Part]]
+    placed: list[MeshInstance], parts: dict[int, list[Primitives]]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], SurfaceAttributes | None]:
     """Points, faces counted on, and attributes of all meshes, in world coordinates."""
     points, faces, colours, uvs, materials, start = [], [], [], [], [], 0

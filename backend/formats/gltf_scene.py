@@ -15,14 +15,14 @@ FARTHEST = 1e30
 """Of the numbers of a placement, which are multiplied by coordinates in double precision."""
 
 
-class Placed(NamedTuple):
+class MeshInstance(NamedTuple):
     """A mesh of the scene."""
 
     mesh: int
     matrix: NDArray[np.float64]  # (4, 4), from the mesh to the world
 
 
-def placed_meshes(header: dict[str, Any]) -> list[Placed]:
+def mesh_instances(header: dict[str, Any]) -> list[MeshInstance]:
     """The meshes of the scene in a header; without scenes those of all nodes, without nodes all there are. Raises
     FormatError where nodes are no trees, as they have to be: each has at most one parent."""
     nodes, scenes, meshes = (header.get(key) or [] for key in ("nodes", "scenes", "meshes"))
@@ -30,7 +30,7 @@ def placed_meshes(header: dict[str, Any]) -> list[Placed]:
     require(all(isinstance(some, list) for some in every), "its header is damaged")
     require(all(isinstance(one, dict) for some in every for one in some), "its header is damaged")
     if not nodes:
-        return [Placed(number, np.eye(4)) for number in range(len(meshes))]
+        return [MeshInstance(number, np.eye(4)) for number in range(len(meshes))]
     children = [_numbers(node.get("children", []), len(nodes)) for node in nodes]
     if scenes:
         shown = header.get("scene", 0)
@@ -52,7 +52,7 @@ def placed_meshes(header: dict[str, Any]) -> list[Placed]:
         mesh = nodes[number].get("mesh")
         if mesh is not None:
             require(type(mesh) is int and 0 <= mesh < len(meshes), "its scene shows a mesh that it does not have")
-            found.append(Placed(mesh, matrix))
+            found.append(MeshInstance(mesh, matrix))
         left += [(child, matrix) for child in reversed(children[number])]
     return found
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,7 +34,7 @@ from .npz import NpzReader, write_npz
 from .obj import appended_obj, has_normals, moved_obj, read_obj, write_obj
 from .ply import Ply, moved_ply, read_ply, write_ply
 from .ply_addition import appended_ply
-from .ply_thinning import OnProgress, thinned_ply
+from .ply_clusters import OnProgress, thinned_ply
 from .point_files import read_e57, read_las, read_off, read_pcd, read_points
 from .raw_scan import RawScan
 from .stl import appended_stl, read_stl, write_stl
@@ -65,8 +66,8 @@ def load_scan(path: Path, voxels: float | None = None, on_progress: OnProgress =
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    read, by_path = _READERS.get(suffix), _PACKAGES.get(suffix)
-    if read is None and by_path is None:
+    read = _READERS.get(suffix)
+    if read is None:
         known = ", ".join(SCAN_SUFFIXES)
         raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{path.name} has no suffix that Omomi reads ({known}).")
     with open_file(path) as stream:
@@ -78,12 +79,7 @@ def load_scan(path: Path, voxels: float | None = None, on_progress: OnProgress =
             if suffix == ".ply" and voxels is not None:
                 thinned = thinned_ply(stream, size, voxels, on_progress)
                 stream.seek(0)
-            if thinned is not None:
-                scan = _of_ply(thinned, path.stem)
-            elif read is not None:
-                scan = read(read_all(stream, LARGEST_FILE), path.stem)
-            else:
-                scan = by_path(path)
+            scan = read(stream, path) if thinned is None else _of_ply(thinned, path.stem)
         except (OmomiError, FormatError, OSError, MemoryError):
             raise
         except Exception as error:  # whatever else a reader meets in a damaged file means the same here
@@ -138,8 +134,8 @@ def _load_stl(data: bytes, name: str) -> RawScan:
 def _load_npz(data: bytes, name: str) -> RawScan:
     arrays = NpzReader(data)
     if "points" in arrays:
-        optional = {key: arrays[key] for key in ("faces", "normals", "to_sensor", "sigma") if key in arrays}
-        return RawScan(arrays["points"], name=name, **optional)
+        faces, normals, to_sensor, sigma = map(arrays.get, ("faces", "normals", "to_sensor", "sigma"))
+        return RawScan(arrays["points"], faces, normals, to_sensor, name, sigma)
     if {"V0", "F0", "dir0"} <= set(arrays):
         return _joined_views(arrays, name)
     raise OmomiError(ErrorCode.NOT_A_MESH, f"{name} holds no array called points.")
@@ -161,19 +157,25 @@ def _joined_views(arrays: Mapping[str, NDArray], name: str) -> RawScan:
     return RawScan(np.concatenate(points), np.concatenate(faces), to_sensor=np.concatenate(to_sensor), name=name)
 
 
-_READERS: dict[str, Callable[[bytes, str], RawScan]] = {
-    ".ply": _load_ply,
-    ".obj": _load_obj,
-    ".stl": _load_stl,
-    ".glb": _load_gltf,
-    ".gltf": _load_gltf,
-    ".npz": _load_npz,
-    ".off": read_off,
-    **dict.fromkeys((".xyz", ".asc", ".pts"), read_points),
-    ".pcd": read_pcd,
+def _whole(read: Callable[[bytes, str], RawScan]) -> _Reader:
+    return lambda stream, path: read(read_all(stream, LARGEST_FILE), path.stem)
+
+
+_Reader: TypeAlias = Callable[[BinaryIO, Path], RawScan]
+_READERS: dict[str, _Reader] = {
+    ".ply": _whole(_load_ply),
+    ".obj": _whole(_load_obj),
+    ".stl": _whole(_load_stl),
+    ".glb": _whole(_load_gltf),
+    ".gltf": _whole(_load_gltf),
+    ".npz": _whole(_load_npz),
+    ".off": _whole(read_off),
+    **dict.fromkeys((".xyz", ".asc", ".pts"), _whole(read_points)),
+    ".pcd": _whole(read_pcd),
+    # packages that open the file themselves
+    **dict.fromkeys((".las", ".laz"), lambda stream, path: read_las(path)),
+    ".e57": lambda stream, path: read_e57(path),
 }
-_PACKAGES: dict[str, Callable[[Path], RawScan]] = {**dict.fromkeys((".las", ".laz"), read_las), ".e57": read_e57}
-"""Readers of other packages, which open the file themselves."""
 
 
 def check_output(path: Path) -> None:

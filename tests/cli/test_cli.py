@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -183,6 +184,45 @@ def test_doctor_proves_the_cpu_by_running_on_it(omomi: Omomi) -> None:
     assert findings["packages"]["numpy"] == np.__version__
     assert findings["model"]["hash"] == "0123456789abcdef"
     assert omomi("doctor")[0] == code
+
+
+def test_one_bad_scan_is_named_and_the_others_are_fitted(omomi: Omomi, box: Path, tmp_path: Path) -> None:
+    for bad in ("damaged.npz", "damaged.ply", "damaged.glb"):
+        (tmp_path / bad).write_bytes(b"\x93PK ply\n" * 9)
+    bad = [tmp_path / name for name in ("damaged.npz", "damaged.ply", "damaged.glb", "none.ply")]
+    code, out, err = omomi("fit", bad[0], box, *bad[1:], "-o", tmp_path / "out", "--json")
+    results = json.loads(out)["results"]
+    assert code == 1 and [("output" in row) for row in results] == [False, True, False, False, False]
+    assert all(path.name in err for path in bad)
+
+
+def test_a_name_that_stdout_cannot_print_is_escaped_after_a_good_write(
+    omomi: Omomi, box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "cp1252", errors="strict"))
+    code, _, _ = omomi("fit", box, "-o", tmp_path / "重み.ply")
+    sys.stdout.flush()
+    assert code == 0 and (tmp_path / "重み.ply").is_file() and rb"\u91cd\u307f.ply" in raw.getvalue()
+
+
+def test_a_want_of_memory_is_an_error_of_one_sentence(
+    omomi: Omomi, engine: BoxEngine, box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(engine, "fit", full)
+    code, _, err = omomi("fit", box, "-o", tmp_path / "a.ply")
+    assert code == 1 and "memory does not suffice" in err and "Traceback" not in err
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_before_the_work(omomi: Omomi, box: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.ply").mkdir()
+    nowhere = "edit", box, "-o", tmp_path / "no" / "a.ply", "--set", "fill=1"
+    for words in (("fit", box, "-o", tmp_path / "a.ply"), nowhere):
+        code, _, err = omomi(*words)
+        assert code == 1 and "cannot be written" in err and "reading" not in err
 
 
 def test_measure_tells_energies(omomi: Omomi, tmp_path: Path) -> None:

@@ -40,9 +40,9 @@ _CHANNELS = {name for names in COLOURS for name in names} | {"alpha", "diffuse_a
 
 def thinned_ply(stream: BinaryIO, size: int, voxels: float, on_progress: OnProgress) -> Ply | None:
     """The mesh of a PLY file of ``size`` bytes, thinned for a fit with ``voxels`` along its longest side; None for a
-    file that is to be read as it is: of less vertices than THIN_ABOVE, text, splats, or polygons. on_progress may raise.
+    file that is to be read as it is: of less vertices than THIN_ABOVE, text, splats, or polygons.
 
-    Raises FormatError.
+    on_progress may raise. Raises FormatError.
     """
     header = read_header(stream.read(LONGEST_HEADER))
     vertex, face = _plain(header, size)
@@ -150,7 +150,7 @@ class _Cells:
             keys, inverse = np.unique((x << 42) | (y << 21) | z, return_inverse=True)
             columns = [rows[f"_{name}"][there].astype(np.float64) for name in found.names]
             sums = [np.bincount(inverse, column, len(keys)) for column in columns]
-            found._add(keys, np.stack([*sums, np.bincount(inverse, minlength=len(keys))], axis=1))
+            found._add(keys, np.stack([*sums, np.bincount(inverse, minlength=len(keys))], axis=1, dtype=np.float64))
             if len(found.keys) > MOST_CELLS:
                 return None
             found.of_vertex[first : first + len(rows)][there] = inverse
@@ -193,7 +193,8 @@ class _Cells:
             some = left[first] & left[second]
             first, second = first[some], second[some]
         number = KDTree(means[chosen]).query(means)[1]
-        self.sums = np.stack([np.bincount(number, column, int(chosen.sum())) for column in self.sums.T], axis=1)
+        columns = [np.bincount(number, column, int(chosen.sum())) for column in self.sums.T]
+        self.sums = np.stack(columns, axis=1, dtype=np.float64)
         return number
 
     def columns(self, vertex: Element) -> dict[str, NDArray]:
