@@ -1,7 +1,7 @@
-"""Large binary PLY files of points or triangles, thinned while they are read: a vertex for each cell of a grid.
+"""Large binary PLY files of points or triangles, thinned to points while they are read: one for each cell of a grid.
 
-Vertices around the same one become their mean, and triangles between three of them stay (J. Rossignac and P. Borrel,
-Multi-resolution 3D approximations for rendering complex scenes, 1993). Memory follows the cells, not the file.
+The vertices of a cell become their mean, and the area vectors of the triangles around them, which a noisy mesh folds in
+all directions, add up to its normal. Memory follows the cells, and the file by some bytes a vertex.
 """
 
 from __future__ import annotations
@@ -14,19 +14,17 @@ from numpy.typing import NDArray
 
 from .addition import as_type
 from .files import require
-from .ply import COLOURS, SPLAT, Ply, mesh_of
-from .ply_elements import LONGEST_HEADER, Columns, Element, Header, Lists, read_header
+from .ply import COLOURS, NORMALS, SPLAT, Ply, mesh_of
+from .ply_elements import LONGEST_HEADER, Columns, Element, Header, read_header
 
 OnProgress = Callable[[float, str], None]
 
 THIN_ABOVE = 2_000_000
 """Vertices up to which a scan is read as it is: with their faces they take about a gigabyte until they are fitted."""
-MOST_CELLS = 8_000_000
+MOST_CELLS = 4_000_000
 """Of the grid. Where a scan has more, they are taken twice as large."""
 FINER = 4
-"""Vertices that stay along a voxel, so that one at the surface has some sixteen, each a mean of many."""
-CELLS = 1.5
-"""Cells of the grid from one of them to the next."""
+"""Cells along a voxel, so that one at the surface still has some sixteen points, each a mean of many."""
 ROWS = 1 << 20
 """Rows of the file that are held at a time."""
 SAMPLE = 200_000
@@ -39,7 +37,7 @@ _CHANNELS = {name for names in COLOURS for name in names} | {"alpha", "diffuse_a
 
 
 def thinned_ply(stream: BinaryIO, size: int, voxels: float, on_progress: OnProgress) -> Ply | None:
-    """The mesh of a PLY file of ``size`` bytes, thinned for a fit with ``voxels`` along its longest side; None for a
+    """The points of a PLY file of ``size`` bytes, thinned for a fit with ``voxels`` along its longest side; None for a
     file that is to be read as it is: of less vertices than THIN_ABOVE, text, splats, or polygons.
 
     on_progress may raise. Raises FormatError.
@@ -56,26 +54,28 @@ def thinned_ply(stream: BinaryIO, size: int, voxels: float, on_progress: OnProgr
     if not len(whole):
         return None
     low, high = np.percentile(whole, (OUTSIDE, 100 - OUTSIDE), axis=0)
-    side = float((high - low).max()) / (CELLS * FINER * voxels)
+    side = float((high - low).max()) / (FINER * voxels)
     cells = None
     while side > 0 and cells is None:
         cells = _Cells.of(stream, header, vertex, (low + high) / 2, side, on_progress)
         side *= 2
     if cells is None:
         return None
-    lists = {}
+    columns, lost = cells.columns(vertex), []
     if face is not None:
-        corners = _triangles(stream, header, vertex, face, cells.of_vertex, on_progress)
-        if corners is None:
+        found = _normals(stream, header, vertex, face, cells, on_progress)
+        if found is None:
             return None
-        lists = {face.lists[0].name: Lists(np.full(len(corners), 3), corners.reshape(-1))}
-    found = {"vertex": Columns(cells.columns(vertex), {}), "face": Columns({}, lists)}
-    lost = "; whole numbers of vertices, and all that faces carry, are not kept" if _carries(vertex, face) else ""
+        if not set(NORMALS) <= columns.keys():
+            columns |= dict(zip(NORMALS, found.T, strict=True))
+        lost.append("its faces gave them normals and are not kept")
+    if len(_mean_names(vertex)) < len(vertex.properties):
+        lost.append("whole numbers of vertices are not kept")
     note = (
-        f"It has {vertex.count:,} vertices, which were thinned to {len(cells.sums):,} while it was read: "
-        f"{FINER} along each voxel's side{lost}."
+        f"It has {vertex.count:,} vertices, which were thinned to {len(cells.sums):,} points while it was read, "
+        f"{'; '.join([f'{FINER} along each voxel', *lost])}."
     )
-    return mesh_of(header, found, (note,))
+    return mesh_of(header, {"vertex": Columns(columns, {})}, (note,))
 
 
 def _plain(header: Header, size: int) -> tuple[Element | None, Element | None]:
@@ -90,10 +90,6 @@ def _plain(header: Header, size: int) -> tuple[Element | None, Element | None]:
         return None, None
     length = sum(one.count * _rows_of(one, header).itemsize for one in elements)
     return (vertex, face) if header.start + length == size else (None, None)
-
-
-def _carries(vertex: Element, face: Element | None) -> bool:
-    return len(_mean_names(vertex)) < len(vertex.properties) or (face is not None and len(face.properties) > 1)
 
 
 def _mean_names(vertex: Element) -> list[str]:
@@ -134,6 +130,7 @@ class _Cells:
         self.keys = np.zeros(0, np.int64)  # (n,), of the cells that were found, rising
         self.sums = np.zeros((0, len(names) + 1))  # (n, k + 1), of properties, and the number of vertices
         self.of_vertex = np.full(count, -1, np.int32)  # cells of vertices, -1 for those that are nowhere
+        self.places = np.empty((count, 3), np.float32)  # of vertices, from the middle
 
     @classmethod
     def of(
@@ -145,6 +142,8 @@ class _Cells:
             on_progress(0.0, "reading and thinning")
             places = _places(rows)
             there = np.isfinite(places).all(axis=1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                found.places[first : first + len(rows)] = places - middle
             cell = np.floor((places[there] - middle) / side).clip(-_FARTHEST, _FARTHEST - 1).astype(np.int64)
             x, y, z = (cell + _FARTHEST).T
             keys, inverse = np.unique((x << 42) | (y << 21) | z, return_inverse=True)
@@ -155,10 +154,9 @@ class _Cells:
                 return None
             found.of_vertex[first : first + len(rows)][there] = inverse
             parts.append((first, len(rows), keys))
-        joined = found._join(CELLS * side)
         for first, count, keys in parts:
             own = found.of_vertex[first : first + count]
-            own[own >= 0] = joined[np.searchsorted(found.keys, keys)][own[own >= 0]]
+            own[own >= 0] = np.searchsorted(found.keys, keys)[own[own >= 0]]
         return found
 
     def _add(self, keys: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
@@ -167,35 +165,6 @@ class _Cells:
         whole[np.searchsorted(every, self.keys)] = self.sums
         whole[np.searchsorted(every, keys)] += sums
         self.keys, self.sums = every, whole
-
-    def _join(self, reach: float) -> NDArray[np.int64]:
-        """Join cells around the fullest ones, which are ``reach`` apart: each with the nearest of these. Cells of a
-        grid alone would cut a noisy surface into layers, with folds between them. Returns the new number (n,) of each.
-        """
-        # loads scipy, which reading does without
-        from scipy.spatial import KDTree
-
-        count = self.sums[:, -1]
-        means = self.sums[:, [self.names.index(axis) for axis in "xyz"]] / count[:, None]
-        first, second = KDTree(means).query_pairs(reach, output_type="ndarray").T.astype(np.int32)
-        rank = np.empty(len(count), np.int32)
-        rank[np.argsort(-count, kind="stable")] = np.arange(len(count))
-        turned = rank[first] > rank[second]
-        first[turned], second[turned] = second[turned], first[turned]
-        left, chosen = np.ones(len(count), bool), np.zeros(len(count), bool)
-        while left.any():
-            # of those that are left, the ones that are fuller than all their neighbours
-            fullest = left.copy()
-            fullest[second] = False
-            chosen |= fullest
-            left &= ~fullest
-            left[second[fullest[first]]] = False
-            some = left[first] & left[second]
-            first, second = first[some], second[some]
-        number = KDTree(means[chosen]).query(means)[1]
-        columns = [np.bincount(number, column, int(chosen.sum())) for column in self.sums.T]
-        self.sums = np.stack(columns, axis=1, dtype=np.float64)
-        return number
 
     def columns(self, vertex: Element) -> dict[str, NDArray]:
         """Means of the properties; coordinates in double precision, the others in their own types."""
@@ -207,38 +176,27 @@ class _Cells:
         }
 
 
-def _triangles(
-    stream: BinaryIO, header: Header, vertex: Element, face: Element, cell: NDArray[np.int32], on_progress: OnProgress
-) -> NDArray[np.int64] | None:
-    """Triangles (m, 3) between cells (n,) of vertices; None where some faces are no triangles."""
+def _normals(
+    stream: BinaryIO, header: Header, vertex: Element, face: Element, cells: _Cells, on_progress: OnProgress
+) -> NDArray[np.float64] | None:
+    """Normals (n, 3) of cells, of any length; None where some faces are no triangles."""
     start = header.start + vertex.count * _rows_of(vertex, header).itemsize
-    found = [np.zeros((0, 3), np.int32)]
+    count = len(cells.sums)
+    found = np.zeros((count, 3))
     for _, rows in _chunks(stream, start, _rows_of(face, header), face.count):
         on_progress(0.0, "reading and thinning")
         if not (rows["n"] == 3).all():
             return None
         corners = rows["corners"]
-        require(((corners >= 0) & (corners < len(cell))).all(), "its faces refer to points it does not have")
+        require(((corners >= 0) & (corners < vertex.count)).all(), "its faces refer to points it does not have")
         if corners.dtype.kind == "f":
             require((np.floor(corners) == corners).all(), "its faces have corners that are not whole numbers")
-        moved = cell[corners.astype(np.int64)]
-        a, b, c = moved.T
-        found.append(moved[(a != b) & (b != c) & (c != a) & (moved >= 0).all(axis=1)])
-    return _once(np.concatenate(found).astype(np.int64))
-
-
-def _once(faces: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Each triangle once; not at all where as many copies face either way, as on a wall thinner than a cell."""
-    if not len(faces):
-        return faces
-    turn = faces.argmin(axis=1)
-    a, b, c = (faces[np.arange(len(faces)), (turn + step) % 3] for step in range(3))
-    way = np.where(b < c, 1, -1)
-    low, high = np.minimum(b, c), np.maximum(b, c)
-    order = np.lexsort((high, low, a))
-    table = np.stack([a, low, high], axis=1)[order]
-    begins = np.flatnonzero(np.concatenate([[True], (np.diff(table, axis=0) != 0).any(axis=1)]))
-    net = np.add.reduceat(way[order], begins)
-    kept = table[begins]
-    kept[net < 0] = kept[net < 0][:, [0, 2, 1]]
-    return kept[net != 0]
+        corners = corners.astype(np.int64)
+        cell = cells.of_vertex[corners]
+        corners, cell = (table[(cell >= 0).all(axis=1)] for table in (corners, cell))
+        a, b, c = cells.places[corners].transpose(1, 0, 2).astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            area = np.nan_to_num(np.cross(b - a, c - a))
+        for axis in range(3):
+            found[:, axis] += sum(np.bincount(own, area[:, axis], count) for own in cell.T)
+    return found
