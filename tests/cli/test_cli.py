@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -194,6 +195,31 @@ def test_one_bad_scan_is_named_and_the_others_are_fitted(omomi: Omomi, box: Path
     results = json.loads(out)["results"]
     assert code == 1 and [("output" in row) for row in results] == [False, True, False, False, False]
     assert all(path.name in err for path in bad)
+
+
+def test_a_family_with_one_bad_scan_is_aligned_without_it_and_that_is_told(
+    omomi: Omomi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad.ply").write_bytes(b"ply\n")
+    for name in "abc":
+        trimesh.creation.icosphere(2).export(tmp_path / f"{name}.ply")
+
+    def learn(members: list, on_progress: object) -> object:
+        return SimpleNamespace(
+            members=[member.name for member in members],
+            departures=[1.0] * len(members),
+            score=lambda departure: 0.5,
+            shape=SimpleNamespace(modes=()),
+            sided=False,
+        )
+
+    monkeypatch.setattr("backend.edits.family.learn_profile", learn)
+    monkeypatch.setattr("backend.edits.family._explained", lambda shape: 1.0)
+    monkeypatch.setattr("backend.prior.profile.profile.save_profile", lambda path, profile: None)
+    code, out, err = omomi("align", tmp_path, "-o", tmp_path / "a.profile", "--json")
+    found = json.loads(out)
+    assert code == 1 and list(found["members"]) == ["a", "b", "c"]
+    assert [one["name"] for one in found["left_out"]] == ["bad"] and "cannot be read" in found["left_out"][0]["why"]
 
 
 def test_a_name_that_stdout_cannot_print_is_escaped_after_a_good_write(
