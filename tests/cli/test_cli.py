@@ -216,7 +216,7 @@ def test_a_family_with_one_bad_scan_is_aligned_without_it_and_that_is_told(
     monkeypatch.setattr("backend.edits.family.learn_profile", learn)
     monkeypatch.setattr("backend.edits.family._explained", lambda shape: 1.0)
     monkeypatch.setattr("backend.prior.profile.profile.save_profile", lambda path, profile: None)
-    code, out, err = omomi("align", tmp_path, "-o", tmp_path / "a.profile", "--json")
+    code, out, _ = omomi("align", tmp_path, "-o", tmp_path / "a.profile", "--json")
     found = json.loads(out)
     assert code == 1 and list(found["members"]) == ["a", "b", "c"]
     assert [one["name"] for one in found["left_out"]] == ["bad"] and "cannot be read" in found["left_out"][0]["why"]
