@@ -7,6 +7,7 @@
     python3.11 build_addon.py build       the zip, in build/dist (--all-platforms: one for each)
     python3.11 build_addon.py validate    the staged folder and the zip, by Blender's own rules
     python3.11 build_addon.py bench NAME  a benchmark of the backend
+    python3.11 build_addon.py fuzz        damaged files for every reader, other ones each time (--minutes N)
 
 Standard library only. Each verb makes the virtual environments that it needs and installs into them.
 """
@@ -339,6 +340,17 @@ def demo(picture: Path | None) -> int:
     return 0
 
 
+def fuzz(minutes: float) -> int:
+    """Damaged files from new seeds until a reader fails on one or the time is over."""
+    python, end = main_environment(), time.monotonic() + 60 * minutes
+    words = python, "-m", "pytest", "-x", "-p", "no:cacheprovider", "tests/formats/test_fuzz.py"
+    while time.monotonic() < end:
+        seed = time.time_ns() % (1 << 32)
+        say(f"seed {seed}")
+        run(*words, f"--hypothesis-seed={seed}", env={**os.environ, "OMOMI_FUZZ_EXAMPLES": "500"})
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -350,6 +362,7 @@ def main() -> int:
     for verb in ("stage", "build"):
         verbs.add_parser(verb).add_argument("--all-platforms", action="store_true")
     verbs.add_parser("validate")
+    verbs.add_parser("fuzz").add_argument("--minutes", type=float, default=10.0, metavar="N")
     verbs.add_parser("bench").add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     platforms = list(PLATFORMS) if getattr(options, "all_platforms", False) else [own_platform()]
@@ -363,6 +376,8 @@ def main() -> int:
                 say(f"staged {stage(platforms).relative_to(ROOT)}")
             case "build" | "validate":
                 build(platforms)
+            case "fuzz":
+                return fuzz(options.minutes)
             case "bench":
                 python = needed(BENCH, requirements("cpu", "bench"))
                 return run(python, "-m", "backend", "bench", *options.arguments, check=False)

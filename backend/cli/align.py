@@ -22,6 +22,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     from ..edits.family import align_family
+    from ..formats.files import check_writable
     from ..formats.mesh_files import load_scan
     from ..prior.profile.profile import save_profile
 
@@ -31,6 +32,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{arguments.family} is not a folder of scans.")
     paths = scans_of([arguments.family])
     spare_inputs([arguments.output], paths)
+    check_writable(arguments.output)
     started = time.perf_counter()
     with progress(arguments.output.stem) as line:
         scans = [(path.stem, lambda path=path: load_scan(path)) for path in paths]
@@ -38,9 +40,11 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         save_profile(arguments.output, profile)
     seconds, scores = time.perf_counter() - started, found["members"]
     odd = min(scores, key=lambda name: scores[name])
-    return report(
+    report(
         arguments,
         {"output": str(arguments.output), **found, "seconds": seconds},
         f"{arguments.output}: learned from {len(scores)} scans in {seconds:.0f} s",
         f"least typical: {odd} (plausibility {scores[odd]:.3f})",
     )
+    # the profile is there, but not of all that were given
+    return 1 if found["left_out"] else 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import ErrorCode, OmomiError
-from .output import ProgressLine, disk_errors, print_json
+from .output import ProgressLine, print_json, system_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -292,7 +292,7 @@ def progress(label: str) -> Generator[ProgressLine]:
 
 def folder(path: Path) -> Path:
     """A folder for results, made if need be. Raises OmomiError(DISK)."""
-    with disk_errors():
+    with system_errors():
         path.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -315,7 +315,8 @@ def one_of_many(
 ) -> Generator[None]:
     """An error in the block is told and becomes a row of the results, beside what is ``known``, unless it is fatal."""
     try:
-        yield
+        with system_errors():
+            yield
     except OmomiError as error:
         if fatal(error):
             raise

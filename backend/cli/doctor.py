@@ -22,8 +22,6 @@ from .arguments import MakeEngine
 from .output import print_json, print_lines
 
 _PACKAGES = ("numpy", "scipy", "safetensors", "onnxruntime")
-# Read and write OBJ, STL and GLB; without them there are PLY and NPZ.
-_OPTIONAL_PACKAGES = ("trimesh",)
 _RUNTIMES = {"onnxruntime", "onnxruntime-gpu"}
 _BLENDER_SECONDS = 30.0
 _MODEL_CARD = Path(__file__).parent.parent / "models" / "card.json"
@@ -50,7 +48,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
 
 def examine(engine: Engine) -> dict[str, Any]:
     """All findings; ``problems`` holds a sentence for each thing that keeps ``engine`` from fitting."""
-    packages = {name: _version_of(name) for name in (*_PACKAGES, *_OPTIONAL_PACKAGES)}
+    packages = {name: _version_of(name) for name in _PACKAGES}
     problems = [f"The package {name} cannot be loaded." for name in _PACKAGES if packages[name] is None]
     if {(found.metadata["Name"] or "").lower() for found in metadata.distributions()} >= _RUNTIMES:
         problems.append("onnxruntime and onnxruntime-gpu are both installed and break each other: remove one.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..formats.files import MESH_SUFFIXES, offset_path
 from .arguments import MakeEngine, add_fit, first_error, fit_options, folder, integer, one_of_many, progress, real
-from .output import disk_errors, print_json
+from .output import print_json
 from .paths import names_many, scans_of, spare_inputs
 
 if TYPE_CHECKING:
@@ -159,16 +159,21 @@ def _fit(
     from ..edits.masks import mask_from_file
     from ..edits.regions import fit_masks
     from ..engine import prepare_scan
+    from ..field.bricks import resolution
     from ..formats.mesh_files import check_output, load_scan, save_mesh
     from ..protocol.codec import jsonable
     from ..protocol.mask_ref import ROW, MaskRef
+    from ..scan.prepare import LONGEST_SIDE
 
     results: list[dict[str, Any]] = []
-    check_output(outputs[0])
     for target in (outputs[0].parent, *([] if frames is None else [frames])):
         folder(target)
-    with disk_errors(), progress(scan.name) as line:
-        raw = load_scan(scan)
+    for output in outputs:
+        check_output(output)
+    with progress(scan.name) as line:
+        # a mask has a weight for every vertex
+        voxels = None if masks else resolution(options.level) * LONGEST_SIDE / 2
+        raw = load_scan(scan, voxels, line.show)
         rows = [mask_from_file(path, len(raw.points)) for path in masks.values()]
         options = options.masked({name: MaskRef(ROW, row=row) for row, name in enumerate(masks)})
         prepared, prior = prepare_scan(engine, raw, options.kind, profile, line.show)

@@ -32,6 +32,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
 
     from ..edits.edit_file import save_edit
     from ..edits.learn import MOST_EXAMPLES, learn_from
+    from ..formats.files import check_writable
     from ..formats.mesh_files import load_scan
     from ..protocol.names import EDIT
 
@@ -44,6 +45,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     if arguments.output.suffix.lower() != EDIT:
         arguments.misuse(f"NAME must end in {EDIT}")
     spare_inputs([arguments.output], [*arguments.before, *arguments.after])
+    check_writable(arguments.output)
     with progress(arguments.output.stem) as line:
         engine = make_engine(arguments.device, arguments.threads)
         model = engine.info().model_hash

@@ -15,7 +15,7 @@ from .. import __version__
 from ..errors import ErrorCode, OmomiError
 from . import align, audit, batch, blend, doctor, edit, fit, learn, measure, patch, sample, score, solve, sweep
 from .arguments import MakeEngine, integer, told
-from .output import print_json
+from .output import escape_unprintable, print_json, system_errors
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -36,12 +36,14 @@ def main(argv: Sequence[str] | None = None, make_engine: MakeEngine | None = Non
     """Run one command; the exit code: 0 done, 1 failed, 2 misused. ``make_engine(device, threads)`` is for tests."""
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
+    escape_unprintable()
     try:
         if words and words[0] in _ELSEWHERE:
             return _delegate(words[0], words[1:])
         arguments = _parser().parse_args(words)
         sys.path += [folder for folder in arguments.site if folder not in sys.path]
-        return arguments.run(arguments, make_engine or _onnx_engine)
+        with system_errors():
+            return arguments.run(arguments, make_engine or _onnx_engine)
     except OmomiError as error:
         return _fail(error, as_json)
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
 from collections.abc import Generator, Mapping
@@ -37,6 +38,13 @@ class ProgressLine:
             print(file=sys.stderr, flush=True)
 
 
+def escape_unprintable() -> None:
+    """Names that a stream cannot print are escaped: a result is no failure because of how its file is called."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def print_json(value: Mapping[str, Any]) -> None:
     """The one object that ``--json`` promises on stdout."""
     print(json.dumps(value, indent=2, allow_nan=False), flush=True)
@@ -63,9 +71,12 @@ def _plain(item: Any) -> str:
 
 
 @contextlib.contextmanager
-def disk_errors() -> Generator[None]:
-    """Turns errors of the file system into OmomiError(DISK)."""
+def system_errors() -> Generator[None]:
+    """Turns errors of the file system, and a want of memory, into OmomiError(DISK or OUT_OF_MEMORY)."""
     try:
         yield
+    except MemoryError as error:
+        sentence = "The memory does not suffice: close other programs, take a lower level, or thin the scan."
+        raise OmomiError(ErrorCode.OUT_OF_MEMORY, sentence) from error
     except OSError as error:
         raise OmomiError(ErrorCode.DISK, f"A file cannot be written or read: {error}.") from error

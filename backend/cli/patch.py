@@ -10,7 +10,6 @@ from typing import Any
 from ..formats.files import MESH_SUFFIXES
 from ..protocol.requests import Close
 from .arguments import LARGEST, MakeEngine, integer, progress, real, report
-from .output import disk_errors
 from .paths import spare_inputs
 
 MOST_HOLES = 1_000_000
@@ -46,7 +45,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     if not look:
         check_output(output)
         spare_inputs([output, offset_path(output)], [arguments.mesh])
-    with disk_errors(), progress(arguments.mesh.name) as line:
+    with progress(arguments.mesh.name) as line:
         raw = load_scan(arguments.mesh)
         engine = make_engine(arguments.device, arguments.threads)
         chosen = {"numbers": [] if look else arguments.holes, "smaller": arguments.smaller}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 
-from ..errors import ErrorCode, OmomiError, refuse
-from ..formats.files import unreadable
+from ..errors import refuse
+from ..formats.files import open_file, read_all
+from ..formats.npz import read_npy
 from ..geometry.smoothing import falloff
 
+LARGEST_MASK = 512 << 20
+"""Bytes: double precision for as many vertices as a scan may have."""
 REACH = 2.0
 """Voxels beyond its painted vertices at which a mask ends."""
 SLACK = 1e-3
@@ -269,16 +273,9 @@ def mask_from_file(path: Path, count: int) -> NDArray[np.float32]:
     finite, not between 0 and 1).
     """
     path = Path(path)
-    try:
-        # Mapped, so that nothing is read of a file that is too long.
-        array = np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError as error:
-        raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{path} does not exist.") from error
-    except OSError as error:
-        raise unreadable(path.name, error.strerror or error) from error
-    except Exception as error:  # headers may be damaged in any way; each means the same here
-        sentence = f"{path.name} is not a complete NPY file of numbers."
-        raise OmomiError(ErrorCode.UNREADABLE_FILE, sentence, detail=repr(error)) from error
+    with open_file(path) as stream:
+        data = read_all(stream, LARGEST_MASK)
+        array = read_npy(io.BytesIO(data), len(data))
     return checked_weights(array, count, f"The mask {path.name}")
 
 

@@ -12,9 +12,6 @@ from ..geometry.borders import border_edges
 from ..geometry.surface_attributes import SurfaceAttributes
 from .files import require
 
-STL_HEAD, STL_ROW = 84, 50
-"""Bytes of a binary STL file: its header with the number of faces, and each face."""
-
 
 @dataclass(frozen=True)
 class Addition:
@@ -87,20 +84,6 @@ def as_type(values: NDArray, kind: np.dtype | str) -> NDArray:
         values = np.clip(np.rint(np.nan_to_num(values)), limits.min, limits.max)
     with np.errstate(over="ignore"):
         return values.astype(kind)
-
-
-def appended_stl(data: bytes, addition: Addition, points: NDArray[np.float64]) -> bytes:
-    """The binary STL file ``data`` of a mesh with points (n, 3), with more faces behind its last one. Raises
-    FormatError for another length than its number of faces says, as that of a text."""
-    count = int.from_bytes(data[STL_HEAD - 4 : STL_HEAD], "little")
-    require(len(data) == STL_HEAD + STL_ROW * count, "it is no binary STL file")
-    corners = np.concatenate([points, addition.vertices])[addition.faces]
-    rows = np.zeros(len(corners), [("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("more", "<u2")])
-    rows["corners"] = corners
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    rows["normal"] = across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-300)
-    number = (count + len(rows)).to_bytes(4, "little")
-    return data[: STL_HEAD - 4] + number + data[STL_HEAD:] + rows.tobytes()
 
 
 def appended_arrays(arrays: Mapping[str, NDArray], addition: Addition) -> dict[str, NDArray]:

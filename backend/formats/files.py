@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import stat
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from ..errors import ErrorCode, OmomiError
 
@@ -16,6 +17,9 @@ MESH_SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".npz")
 """Of the meshes that Omomi reads and writes."""
 SCAN_SUFFIXES = (*MESH_SUFFIXES, ".gltf", ".off", ".xyz", ".asc", ".pts", ".pcd", ".las", ".laz", ".e57")
 """Of the scans that it reads; the last three with the packages of the extra ``formats``."""
+
+
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class FormatError(ValueError):
@@ -38,24 +42,43 @@ def unreadable(name: str, reason: object) -> OmomiError:
     return OmomiError(ErrorCode.UNREADABLE_FILE, f"{name} cannot be read: {reason}.")
 
 
-def read_bounded(path: Path, most: int) -> bytes:
-    """All bytes of a file of at most ``most`` bytes. Raises OmomiError(UNREADABLE_FILE)."""
+@contextmanager
+def open_file(path: Path) -> Generator[BinaryIO]:
+    """A file opened for reading, which is a file: nobody waits for a pipe, and no device is touched. Raises
+    OmomiError(UNREADABLE_FILE), also for what goes wrong while it is read."""
     path = Path(path)
     try:
-        # before opening, which would wait for ever on a pipe
-        if path.exists() and not path.is_file():
-            raise unreadable(path.name, "it is not a file")
-        with path.open("rb") as stream:
-            # asked of the system, so that no memory is taken for a file that will be refused
-            size = os.fstat(stream.fileno()).st_size
-            if size <= most:
-                return stream.read(size)
+        # opening alone may wind a tape, so first a look; and another one, as the name may lead elsewhere by then
+        require(stat.S_ISREG(os.stat(path).st_mode), "it is not a file")
+        with os.fdopen(os.open(path, _READ), "rb") as stream:
+            require(stat.S_ISREG(os.fstat(stream.fileno()).st_mode), "it is not a file")
+            yield stream
+    except FormatError as flaw:
+        raise unreadable(path.name, flaw) from flaw
+    except FileNotFoundError as error:
+        raise unreadable(path.name, "it does not exist") from error
     except OSError as error:
         raise unreadable(path.name, error.strerror or error) from error
-    except (ValueError, MemoryError) as error:
-        # a NUL in the path, or no room for the contents
-        raise unreadable(path.name, str(error) or "it does not fit into memory") from error
-    raise unreadable(path.name, f"it is larger than {most >> 20} MiB")
+    except ValueError as error:
+        raise unreadable(repr(path.name), "no file can have this name") from error
+    except MemoryError as error:
+        sentence = f"{path.name} does not fit into memory: close other programs, or thin or split it first."
+        raise OmomiError(ErrorCode.TOO_LARGE, sentence) from error
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """All bytes of a file of at most ``most`` bytes. Raises OmomiError: as `open_file`, and UNREADABLE_FILE for a
+    larger one."""
+    with open_file(path) as stream:
+        return read_all(stream, most)
+
+
+def read_all(stream: BinaryIO, most: int) -> bytes:
+    """Raises FormatError for a file of more than ``most`` bytes."""
+    # asked of the system, so that no memory is taken for a file that will be refused
+    size = os.fstat(stream.fileno()).st_size
+    require(size <= most, f"it is larger than {most >> 20} MiB")
+    return stream.read(size)
 
 
 @contextmanager
@@ -65,7 +88,7 @@ def whole_file(path: Path) -> Generator[Path]:
     Raises OmomiError(DISK). After any error ``path`` holds what it held, and nothing is left beside it.
     """
     path = Path(path)
-    temporary = path.parent / f".{secrets.token_hex(8)}.part"
+    temporary = _temporary(path)
     try:
         try:
             yield temporary
@@ -78,13 +101,37 @@ def whole_file(path: Path) -> Generator[Path]:
         raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {error.strerror or error}.") from error
 
 
+def _temporary(path: Path) -> Path:
+    """Beside ``path``, but of a short name, however long that of ``path`` is."""
+    return path.parent / f".{secrets.token_hex(8)}.part"
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a path that `whole_file` could not write to, before any work is done for it. Raises OmomiError(DISK)."""
+    path = Path(path)
+    temporary = _temporary(path)
+    try:
+        # a name that is too long is found by looking for it
+        with suppress(FileNotFoundError):
+            require(stat.S_ISREG(os.stat(path).st_mode), "it is not a file")
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        temporary.unlink()
+    except FormatError as flaw:
+        raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {flaw}.") from flaw
+    except OSError as error:
+        raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {error.strerror or error}.") from error
+    except ValueError as error:  # a NUL in the path
+        raise OmomiError(ErrorCode.DISK, f"{path.name!r} cannot be written: no file can have this name.") from error
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write ``data`` as a `whole_file`. Raises OmomiError(DISK)."""
     try:
         with whole_file(path) as temporary:
             temporary.write_bytes(data)
     except ValueError as error:  # a NUL in the path
-        raise OmomiError(ErrorCode.DISK, f"{Path(path).name!r} cannot be written: {error}.") from error
+        sentence = f"{Path(path).name!r} cannot be written: no file can have this name."
+        raise OmomiError(ErrorCode.DISK, sentence) from error
 
 
 def parse_json(text: bytes | str, what: str) -> Any:

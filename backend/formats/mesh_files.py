@@ -3,49 +3,50 @@ reason. What is written stands whole or not at all."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ErrorCode, OmomiError
 from ..geometry.surface_attributes import SurfaceAttributes
-from .addition import Addition, appended_arrays, appended_stl
+from .addition import Addition, appended_arrays
 from .files import (
     MESH_SUFFIXES,
     SCAN_SUFFIXES,
     FormatError,
+    check_writable,
     offset_path,
+    open_file,
+    read_all,
     read_bounded,
     require,
     unreadable,
-    whole_file,
     write_whole,
 )
-from .gltf import flattened, read_gltf, write_glb
+from .gltf import read_gltf, write_glb
+from .npz import NpzReader, write_npz
 from .obj import appended_obj, has_normals, moved_obj, read_obj, write_obj
-from .ply import moved_ply, read_ply, write_ply
+from .ply import Ply, moved_ply, read_ply, write_ply
 from .ply_addition import appended_ply
+from .ply_clusters import OnProgress, thinned_ply
 from .point_files import read_e57, read_las, read_off, read_pcd, read_points
 from .raw_scan import RawScan
+from .stl import appended_stl, read_stl, write_stl
 
 LARGEST_FILE = 2 << 30
 """Bytes."""
-LARGEST_UNPACKED = 4 << 30
-"""Bytes of the arrays of an NPZ file, which may be compressed."""
 MOST_POINTS = 50_000_000
 PRECISION = 1e-4
 """Coordinates are written in double precision where single would move them by more than this share of the mesh."""
 
 
-def load_scan(path: Path) -> RawScan:
+def load_scan(path: Path, voxels: float | None = None, on_progress: OnProgress = lambda done, text: None) -> RawScan:
     """Read a scan, as the suffix says: PLY, OBJ, STL, GLB, glTF, OFF, NPZ, points as text (XYZ, ASC, PTS) or PCD, and
     LAS, LAZ or E57 with the packages of the extra ``formats``.
 
@@ -56,134 +57,138 @@ def load_scan(path: Path) -> RawScan:
     ``sigma`` (n,); or range views in one frame: ``V0`` (n, 3), ``F0`` (m, 3), ``dir0`` (3,) towards the sensor, ``V1``,
     ... Nothing that a file names is opened.
 
+    voxels: along the longest side, of the only fit that the scan is read for; then a binary PLY file of very many
+    vertices is thinned while it is read, see `thinned_ply`, and on_progress, which may raise, told. None: the points
+    are those of the file.
+
     Raises OmomiError: UNREADABLE_FILE (absent, unknown suffix, damaged), NOT_A_MESH (no mesh in it), EMPTY_SCAN,
     TOO_LARGE, BAD_OPTION (a package that is not installed).
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in _READERS:
+    read = _READERS.get(suffix)
+    if read is None:
         known = ", ".join(SCAN_SUFFIXES)
         raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{path.name} has no suffix that Omomi reads ({known}).")
-    try:
-        size = os.stat(path).st_size
-        if not path.is_file():
-            raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{path.name} is not a file.")
+    with open_file(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
         if size > LARGEST_FILE:
             raise OmomiError(ErrorCode.TOO_LARGE, f"{path.name} is larger than {LARGEST_FILE >> 30} GB.")
-        scan = _READERS[suffix](path)
-    except OmomiError:
-        raise
-    except FileNotFoundError as error:
-        raise OmomiError(ErrorCode.UNREADABLE_FILE, f"{path} does not exist.") from error
-    except OSError as error:
-        raise unreadable(path.name, error.strerror or error) from error
-    except MemoryError as error:
-        raise OmomiError(ErrorCode.TOO_LARGE, f"{path.name} does not fit into memory.") from error
-    except FormatError as flaw:
-        raise unreadable(path.name, flaw) from flaw
-    except Exception as error:  # readers fail in any way on damaged files; each means the same here
-        reason = str(error).strip().split("\n")[0].rstrip(". ") or type(error).__name__
-        sentence = f"{path.name} is not a complete {suffix[1:].upper()} file: {reason}."
-        raise OmomiError(ErrorCode.UNREADABLE_FILE, sentence, detail=repr(error)) from error
+        try:
+            thinned = None
+            if suffix == ".ply" and voxels is not None:
+                thinned = thinned_ply(stream, size, voxels, on_progress)
+                stream.seek(0)
+            scan = read(stream, path) if thinned is None else _of_ply(thinned, path.stem)
+        except (OmomiError, FormatError, OSError, MemoryError):
+            raise
+        except Exception as error:  # whatever else a reader meets in a damaged file means the same here
+            sentence = f"{path.name} is not a complete {suffix[1:].upper()} file."
+            raise OmomiError(ErrorCode.UNREADABLE_FILE, sentence, detail=repr(error)) from error
+    return _checked(scan, path.name)
+
+
+def _checked(scan: RawScan, name: str) -> RawScan:
+    """A scan with a sentence on its points that are nowhere. Raises OmomiError for one of none, too many or only such
+    points."""
     if len(scan.points) == 0:
-        raise OmomiError(ErrorCode.EMPTY_SCAN, f"{path.name} has no points.")
+        raise OmomiError(ErrorCode.EMPTY_SCAN, f"{name} has no points.")
     if len(scan.points) > MOST_POINTS:
-        raise OmomiError(ErrorCode.TOO_LARGE, f"{path.name} has more than {MOST_POINTS:,} points.")
-    return scan
+        raise OmomiError(ErrorCode.TOO_LARGE, f"{name} has more than {MOST_POINTS:,} points.")
+    nowhere = len(scan.points) - int(np.isfinite(scan.points).all(axis=1).sum())
+    if nowhere == len(scan.points):
+        raise OmomiError(ErrorCode.BAD_COORDINATES, f"No point of {name} has a finite position.")
+    if not nowhere:
+        return scan
+    sentence = f"{nowhere:,} of its {len(scan.points):,} points have no finite position, and are left out."
+    return replace(scan, notes=(*scan.notes, sentence))
 
 
-def _load_ply(path: Path) -> RawScan:
-    ply = read_ply(path.read_bytes())
+def _load_ply(data: bytes, name: str) -> RawScan:
+    return _of_ply(read_ply(data), name)
+
+
+def _of_ply(ply: Ply, name: str) -> RawScan:
     faces = ply.faces if ply.faces is not None and len(ply.faces) else None
     attributes = ply.attributes
     if faces is None and attributes is not None:
         attributes = replace(attributes, uvs=None, materials=None, material_names=())
-    return RawScan(
-        ply.vertices, faces, ply.normals, name=path.stem, sigma=ply.sigma, attributes=attributes, notes=ply.notes
-    )
+    return RawScan(ply.vertices, faces, ply.normals, name=name, sigma=ply.sigma, attributes=attributes, notes=ply.notes)
 
 
-def _load_obj(path: Path) -> RawScan:
-    obj = read_obj(path.read_bytes())
-    return RawScan(obj.vertices, obj.faces, obj.normals, name=path.stem, attributes=obj.attributes, notes=obj.notes)
+def _load_obj(data: bytes, name: str) -> RawScan:
+    obj = read_obj(data)
+    return RawScan(obj.vertices, obj.faces, obj.normals, name=name, attributes=obj.attributes, notes=obj.notes)
 
 
-def _load_gltf(path: Path) -> RawScan:
-    trimesh = _trimesh(path)
-    points, faces, attributes = read_gltf(path.read_bytes(), trimesh)
-    return RawScan(points, faces if len(faces) else None, name=path.stem, attributes=attributes)
+def _load_gltf(data: bytes, name: str) -> RawScan:
+    points, faces, attributes = read_gltf(data)
+    return RawScan(points, faces if len(faces) else None, name=name, attributes=attributes)
 
 
-def _load_stl(path: Path) -> RawScan:
-    trimesh = _trimesh(path)
-    with path.open("rb") as stream:
-        # Reading from a stream leaves trimesh no folder, so a file cannot make it open others.
-        scene = trimesh.load_scene(stream, file_type="stl", process=False)
-    points, faces, _ = flattened(scene)
-    return RawScan(points, faces if len(faces) else None, name=path.stem)
+def _load_stl(data: bytes, name: str) -> RawScan:
+    points, faces = read_stl(data)
+    return RawScan(points, faces if len(faces) else None, name=name)
 
 
-def _load_npz(path: Path) -> RawScan:
-    with zipfile.ZipFile(path) as packed:
-        if sum(entry.file_size for entry in packed.infolist()) > LARGEST_UNPACKED:
-            raise OmomiError(ErrorCode.TOO_LARGE, f"{path.name} unpacks to more than {LARGEST_UNPACKED >> 30} GB.")
-    with np.load(path, allow_pickle=False) as arrays:
-        if "points" in arrays:
-            optional = {key: arrays[key] for key in ("faces", "normals", "to_sensor", "sigma") if key in arrays}
-            return RawScan(arrays["points"], name=path.stem, **optional)
-        if {"V0", "F0", "dir0"} <= set(arrays.files):
-            return _joined_views(arrays, path.stem)
-    raise OmomiError(ErrorCode.NOT_A_MESH, f"{path.name} holds no array called points.")
+def _load_npz(data: bytes, name: str) -> RawScan:
+    arrays = NpzReader(data)
+    if "points" in arrays:
+        faces, normals, to_sensor, sigma = map(arrays.get, ("faces", "normals", "to_sensor", "sigma"))
+        return RawScan(arrays["points"], faces, normals, to_sensor, name, sigma)
+    if {"V0", "F0", "dir0"} <= set(arrays):
+        return _joined_views(arrays, name)
+    raise OmomiError(ErrorCode.NOT_A_MESH, f"{name} holds no array called points.")
 
 
-def _joined_views(arrays: Mapping[str, np.ndarray], name: str) -> RawScan:
+def _joined_views(arrays: Mapping[str, NDArray], name: str) -> RawScan:
     """Range views as one mesh with a sensor direction at each point."""
     points, faces, to_sensor, start, view = [], [], [], 0, 0
     while {f"V{view}", f"F{view}", f"dir{view}"} <= set(arrays):
-        vertices = np.asarray(arrays[f"V{view}"], np.float64).reshape(-1, 3)
-        points.append(vertices)
-        faces.append(arrays[f"F{view}"].reshape(-1, 3) + start)
-        to_sensor.append(np.broadcast_to(arrays[f"dir{view}"].reshape(1, 3), vertices.shape))
-        start, view = start + len(vertices), view + 1
+        # each is checked by itself: its faces must not reach into another view
+        own = RawScan(arrays[f"V{view}"], arrays[f"F{view}"], name=f"View {view} of {name}")
+        towards = arrays[f"dir{view}"]
+        require(towards.size == 3, f"dir{view} is not a direction")
+        assert own.faces is not None
+        points.append(own.points)
+        faces.append(own.faces.astype(np.int64) + start)
+        to_sensor.append(np.broadcast_to(towards.reshape(1, 3), own.points.shape))
+        start, view = start + len(own.points), view + 1
     return RawScan(np.concatenate(points), np.concatenate(faces), to_sensor=np.concatenate(to_sensor), name=name)
 
 
-def _trimesh(path: Path) -> ModuleType:
-    """The package that reads STL and GLB and writes the first; the extension comes without it.
-
-    Raises OmomiError(BAD_OPTION) where it is not installed.
-    """
-    try:
-        import trimesh  # takes most of a second
-    except ImportError as error:
-        sentence = f"{path.name} needs the Python package trimesh: install it, or use a PLY, OBJ or NPZ file."
-        raise OmomiError(ErrorCode.BAD_OPTION, sentence) from error
-    return trimesh
+def _whole(read: Callable[[bytes, str], RawScan]) -> _Reader:
+    return lambda stream, path: read(read_all(stream, LARGEST_FILE), path.stem)
 
 
-_READERS: dict[str, Callable[[Path], RawScan]] = {
-    ".ply": _load_ply,
-    ".obj": _load_obj,
-    ".stl": _load_stl,
-    ".glb": _load_gltf,
-    ".gltf": _load_gltf,
-    ".npz": _load_npz,
-    ".off": lambda path: read_off(path.read_bytes(), path.stem),
-    **dict.fromkeys((".xyz", ".asc", ".pts"), lambda path: read_points(path.read_bytes(), path.stem)),
-    ".pcd": lambda path: read_pcd(path.read_bytes(), path.stem),
-    **dict.fromkeys((".las", ".laz"), read_las),
-    ".e57": read_e57,
+_Reader: TypeAlias = Callable[[BinaryIO, Path], RawScan]
+_READERS: dict[str, _Reader] = {
+    ".ply": _whole(_load_ply),
+    ".obj": _whole(_load_obj),
+    ".stl": _whole(_load_stl),
+    ".glb": _whole(_load_gltf),
+    ".gltf": _whole(_load_gltf),
+    ".npz": _whole(_load_npz),
+    ".off": _whole(read_off),
+    **dict.fromkeys((".xyz", ".asc", ".pts"), _whole(read_points)),
+    ".pcd": _whole(read_pcd),
+    # packages that open the file themselves
+    **dict.fromkeys((".las", ".laz"), lambda stream, path: read_las(path)),
+    ".e57": lambda stream, path: read_e57(path),
 }
 
 
 def check_output(path: Path) -> None:
-    """Refuse a name that `save_mesh` would refuse, before the work is done. Raises OmomiError(BAD_OPTION)."""
+    """Refuse a name that `save_mesh` would refuse, before the work is done. Raises OmomiError: BAD_OPTION, DISK."""
+    _check_suffix(path)
+    check_writable(path)
+
+
+def _check_suffix(path: Path) -> None:
     path = Path(path)
     if path.suffix.lower() not in MESH_SUFFIXES:
         known = ", ".join(MESH_SUFFIXES)
         raise OmomiError(ErrorCode.BAD_OPTION, f"{path.name} has no suffix that Omomi writes ({known}).")
-    if path.suffix.lower() == ".stl":
-        _trimesh(path)
 
 
 def save_mesh(
@@ -203,14 +208,14 @@ def save_mesh(
     Raises OmomiError: BAD_OPTION as `check_output`, DISK (cannot write there; what was at ``path`` is untouched).
     """
     path = Path(path)
-    check_output(path)
+    _check_suffix(path)
     points, triangles = np.asarray(vertices, np.float64).reshape(-1, 3), np.asarray(faces, np.int32).reshape(-1, 3)
     error_bars = None if sigma is None else np.asarray(sigma, np.float32).reshape(len(points))
     suffix, notes = path.suffix.lower(), []
     if attributes is not None:
         attributes.check(len(points), len(triangles))
     if suffix == ".stl" and needs_double(points):
-        offset = np.round((points.min(axis=0) + points.max(axis=0)) / 2)
+        offset = np.round((np.nanmin(points, axis=0) + np.nanmax(points, axis=0)) / 2)
         points = points - offset
         beside = offset_path(path)
         write_whole(beside, (json.dumps({"offset": offset.tolist()}) + "\n").encode())
@@ -220,12 +225,7 @@ def save_mesh(
         )
     if attributes and suffix in (".stl", ".npz"):
         notes.append(f"{path.name} holds no colours, texture coordinates or materials: PLY, OBJ and GLB do.")
-    with whole_file(path) as temporary, temporary.open("xb") as stream:
-        if suffix == ".npz":
-            extra = {} if error_bars is None else {"sigma": error_bars}
-            np.savez(stream, points=points, faces=triangles, **extra)
-        else:
-            stream.write(_encoded(path, points, triangles, error_bars, attributes))
+    write_whole(path, _encoded(path, points, triangles, error_bars, attributes))
     return notes
 
 
@@ -245,11 +245,15 @@ def _encoded(
             return write_obj(points, faces, attributes)
         case ".glb":
             return write_glb(points, faces, attributes)
-    return _trimesh(path).Trimesh(points, faces, process=False).export(file_type="stl")
+        case ".npz":
+            extra = {} if sigma is None else {"sigma": sigma}
+            return write_npz({"points": points, "faces": faces, **extra})
+    return write_stl(points, faces)
 
 
 def needs_double(points: NDArray[np.float64]) -> bool:
     """Whether single precision would move points (n, 3) by more than PRECISION."""
+    points = points[np.isfinite(points).all(axis=1)]
     if len(points) == 0:
         return False
     moved = np.abs(points.astype(np.float32).astype(np.float64) - points).max()
@@ -263,7 +267,7 @@ def save_moved(path: Path, source: Path, scan: RawScan, vertices: NDArray, sigma
     source: the scan's file; sigma: (n,), for files that are written anew.
     """
     path, source = Path(path), Path(source)
-    check_output(path)
+    _check_suffix(path)
     suffix = path.suffix.lower()
     faces = np.zeros((0, 3), np.int32) if scan.faces is None else scan.faces
     if suffix != source.suffix.lower() or suffix not in (".ply", ".obj"):
@@ -295,7 +299,7 @@ def save_appended(path: Path, source: Path, scan: RawScan, addition: Addition) -
     source: the scan's file. Files of another suffix, GLB and what no row can be appended to are written anew.
     """
     path, source = Path(path), Path(source)
-    check_output(path)
+    _check_suffix(path)
     suffix = path.suffix.lower()
     assert scan.faces is not None
     why = "only PLY, OBJ, binary STL and NPZ files of the same suffix are continued"
@@ -326,9 +330,6 @@ def _appended(suffix: str, data: bytes, scan: RawScan, addition: Addition) -> tu
         return appended_obj(data, addition)
     if suffix == ".stl":
         return appended_stl(data, addition, scan.points), []
-    with np.load(io.BytesIO(data), allow_pickle=False) as packed:
-        require({"points", "faces"} <= set(packed.files), "it holds several views")
-        arrays = appended_arrays({name: packed[name] for name in packed.files}, addition)
-    stream = io.BytesIO()
-    np.savez(stream, **arrays)  # type: ignore[arg-type]
-    return stream.getvalue(), []
+    packed = NpzReader(data)
+    require({"points", "faces"} <= set(packed), "it holds several views")
+    return write_npz(appended_arrays(dict(packed), addition)), []

@@ -17,7 +17,7 @@ from .ply_elements import Columns, Element, ElementReader, Header, Lists, read_h
 COLOURS = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
 UVS = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
 NORMALS = ("nx", "ny", "nz")
-_SPLAT = ("f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "rot_0")
+SPLAT = ("f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "rot_0")
 """Properties that tell a file of Gaussian splats."""
 _BAND_0 = 0.28209479177387814
 """The constant spherical harmonic, 1 / (2 sqrt(pi))."""
@@ -47,9 +47,14 @@ def read_ply(data: bytes) -> Ply:
     found = _wanted(header, data)
     if "vertex" not in found:
         raise FormatError("it has no vertices")
+    return mesh_of(header, found)
+
+
+def mesh_of(header: Header, found: Mapping[str, Columns], notes: tuple[str, ...] = ()) -> Ply:
+    """The mesh that the elements of a PLY file make. notes: sentences on what was left out. Raises FormatError."""
     numbers = found["vertex"].numbers
     require({"x", "y", "z"} <= numbers.keys(), "its vertices have no x, y and z")
-    if set(_SPLAT) <= numbers.keys() and "face" not in found:
+    if set(SPLAT) <= numbers.keys() and "face" not in found:
         return _splats(numbers)
     vertices = _table(numbers, "xyz")
     corners, sizes, triangles = _polygons(found, vertices)
@@ -65,7 +70,7 @@ def read_ply(data: bytes) -> Ply:
         _table(numbers, NORMALS) if set(NORMALS) <= numbers.keys() else None,
         numbers["sigma"].astype(np.float64) if "sigma" in numbers else None,
         attributes if attributes else None,
-        _left_out(found),
+        (*notes, *_left_out(found)),
     )
 
 
@@ -76,8 +81,8 @@ def _wanted(header: Header, data: bytes) -> dict[str, Columns]:
     for element in header.elements:
         if wanted <= found.keys():
             break
-        columns = body.read(element)
-        found.setdefault(element.name, columns)
+        found[element.name] = body.read(element)
+    body.end(header.elements[len(found) :])
     return {name: found[name] for name in wanted}
 
 
@@ -100,7 +105,7 @@ def _polygons(
     if "tristrips" in found:
         strips = next(iter(found["tristrips"].lists.values()), None)
         if strips is not None:
-            triangles = _strip_triangles(strips.values.astype(np.int64), np.asarray(strips.sizes, np.int64))
+            triangles = _strip_triangles(_as_whole(strips.values), np.asarray(strips.sizes, np.int64))
             return triangles.reshape(-1), np.full(len(triangles), 3), np.arange(triangles.size).reshape(-1, 3)
     return np.zeros(0, np.int64), np.zeros(0, np.int64), None
 
@@ -117,12 +122,20 @@ def polygons(
     name = (named or whole)[0]
     corners, sizes = lists[name].values, np.asarray(lists[name].sizes, np.int64)
     if corners.dtype.kind == "f" or corners.dtype.itemsize == 8:
-        with np.errstate(invalid="ignore"):
-            corners = corners.astype(np.int64)
+        corners = _as_whole(corners)
     try:
         return name, corners, sizes, triangulate(vertices, corners, sizes) if len(sizes) else None
     except ValueError as error:
         raise FormatError(error) from error
+
+
+def _as_whole(corners: NDArray) -> NDArray[np.int64]:
+    """Raises FormatError for fractions, and for numbers beyond those of any vertices."""
+    inside = (corners >= -1) & (corners < 1 << 40)
+    require(inside.all(), "its faces refer to points it does not have")
+    whole = corners.astype(np.int64)
+    require((whole == corners).all(), "its faces have corners that are not whole numbers")
+    return whole
 
 
 def _strip_triangles(values: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -209,7 +222,7 @@ def _splats(numbers: Mapping[str, NDArray]) -> Ply:
     with np.errstate(over="ignore"):
         opacity = 1 / (1 + np.exp(-numbers["opacity"].astype(np.float64)))
     kept = opacity >= FAINTEST
-    colours = 0.5 + _BAND_0 * _table(numbers, _SPLAT[:3])[kept]
+    colours = 0.5 + _BAND_0 * _table(numbers, SPLAT[:3])[kept]
     faint = f"{(~kept).sum():,} of {len(kept):,} that are less than {FAINTEST:.0%} opaque"
     note = f"It holds Gaussian splats: their middles are read as points, without {faint}."
     colours = np.clip(np.rint(np.nan_to_num(colours) * 255), 0, 255).astype(np.uint8)

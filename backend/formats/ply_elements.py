@@ -24,8 +24,9 @@ TYPES = {
 }  # fmt: skip
 LONGEST_HEADER = 1 << 16
 MOST_PROPERTIES = 1024
-RUN = 64
-"""Rows with lists of one length in a row, from which on the reader looks for more of them at once."""
+WINDOW = 1 << 16
+"""Places, and rows, that are looked at together: they stay in the processor's cache."""
+_TWICE = "its header declares an element or a property twice"
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,12 @@ def read_header(data: bytes) -> Header:
                     elements[-1][2].append(Property(name.lower(), TYPES[kind], None))
                 case ["comment" | "obj_info", *_]:
                     comments.append(line.strip())
+    except FormatError:
+        raise
     except (KeyError, ValueError, IndexError) as error:
-        raise FormatError(f"its header is damaged ({error})") from error
+        raise FormatError("its header is damaged") from error
+    for named in (elements, *(properties for _, _, properties in elements)):
+        require(len({one[0] if isinstance(one, tuple) else one.name for one in named}) == len(named), _TWICE)
     known = encoding in ("ascii", "binary_little_endian", "binary_big_endian")
     require(known, "its header names no known format")
     made = tuple(Element(name, count, tuple(properties)) for name, count, properties in elements)
@@ -111,7 +116,10 @@ class ElementReader:
         self._order = ">" if "big" in header.encoding else "<"
         if self._ascii:
             # every number is an item of its own
-            self._items: NDArray = numbers_of(data[header.start :])
+            text = data[header.start :]
+            self._items: NDArray = numbers_of(text)
+            self._begins = _line_begins(text)
+            require(len(self._begins) == len(self._items), "it holds something that is no number")
             self._at = 0
         else:
             self._items, self._data = np.frombuffer(data, np.uint8), data
@@ -133,11 +141,26 @@ class ElementReader:
         width = self._width(element, sizes)
         if self._at + width * element.count <= len(self._items):
             found = self._alike(element, sizes, width)
-            if all(np.all(lists.sizes == size) for lists, size in zip(found.lists.values(), sizes, strict=True)):
+            if found is not None:
+                self._require_lines(self._at + width * np.arange(element.count))
                 self._at += width * element.count
                 return found
         require(element.lists, "it ends in the middle")
         return self._mixed(element)
+
+    def end(self, left: tuple[Element, ...]) -> None:
+        """Nothing but the elements ``left`` follows, as far as the header says how long these are. Raises FormatError
+        for more, as where rows have more numbers than the header declares."""
+        if not any(one.lists for one in left):
+            size = sum(one.count * self._width(one, []) for one in left)
+            rest = self._items[self._at + size :]
+            require(self._at + size <= len(self._items), "it ends in the middle")
+            require(self._ascii or len(rest) <= 2, "it holds more than its header says")
+            require(not self._ascii or not len(rest), "it holds more than its header says")
+
+    def _require_lines(self, rows: NDArray[np.int64]) -> None:
+        """Rows begin with the numbers ``rows`` of a text: each on a line of its own. Raises FormatError."""
+        require(not self._ascii or self._begins[rows].all(), "a line has more or less numbers than its header says")
 
     def places(self, element: Element, names: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
         """Where the numbers with these names begin in the rows of the next element: bytes, or the how many-eth number
@@ -169,7 +192,7 @@ class ElementReader:
         require(end <= len(self._items), "it ends in the middle")
         if self._ascii:
             size = float(self._items[at])
-            require(0 <= size <= len(self._items), "its lists are damaged")
+            require(0 <= size <= len(self._items) and size.is_integer(), "its lists are damaged")
             return int(size)
         order = "big" if self._order == ">" else "little"
         size = int.from_bytes(self._data[at:end], order, signed=kind.startswith("i"))
@@ -193,8 +216,8 @@ class ElementReader:
         fixed = sum(self._size_of(one.count_type or one.type) for one in element.properties)
         return fixed + sum(size * self._size_of(one.type) for one, size in zip(element.lists, sizes, strict=True))
 
-    def _alike(self, element: Element, sizes: list[int], width: int) -> Columns:
-        """The rows, if their lists are as long as those of the first."""
+    def _alike(self, element: Element, sizes: list[int], width: int) -> Columns | None:
+        """The rows, if their lists are as long as those of the first, which have these ``sizes``; else None."""
         numbers, lists, left = {}, {}, iter(sizes)
         if self._ascii:
             rows = self._items[self._at : self._at + width * element.count].reshape(element.count, width)
@@ -202,13 +225,18 @@ class ElementReader:
             for one in element.properties:
                 if one.count_type:
                     size = next(left)
-                    values = rows[:, at + 1 : at + 1 + size].reshape(-1)
-                    lists[one.name] = Lists(rows[:, at], _as_declared(values, one.type))
+                    if not (rows[:, at] == size).all():
+                        return None
+                    lists[one.name] = Lists(rows[:, at], rows[:, at + 1 : at + 1 + size].reshape(-1))
                     at += size
                 else:
-                    numbers[one.name] = _as_declared(rows[:, at], one.type)
+                    numbers[one.name] = rows[:, at]
                 at += 1
-            return Columns(numbers, lists)
+            types = {one.name: one.type for one in element.properties}
+            return Columns(
+                {name: _as_declared(column, types[name]) for name, column in numbers.items()},
+                {name: Lists(some.sizes, _as_declared(some.values, types[name])) for name, some in lists.items()},
+            )
         fields: list[tuple] = []
         for number, one in enumerate(element.properties):
             if one.count_type:
@@ -220,6 +248,8 @@ class ElementReader:
         for number, one in enumerate(element.properties):
             if one.count_type:
                 sizes_of: NDArray = rows[f"n{number}"]
+                if not (sizes_of == rows.dtype[f"{number}"].shape[0]).all():
+                    return None
                 lists[one.name] = Lists(sizes_of, rows[f"{number}"].reshape(-1))
             else:
                 numbers[one.name] = rows[f"{number}"]
@@ -228,73 +258,100 @@ class ElementReader:
     def _starts(self, element: Element) -> dict[int, NDArray[np.int64]]:
         """Where rows (0) and what follows the list of the property number k - 1 (k) begin: one row's place follows from
         the lengths of all lists before it. Moves on behind the element."""
-        # (numbers before the list, its count, size of its items), and what stands behind the last list
-        plan, fixed, after = [], 0, []
+        found, left, at = [np.zeros(0, np.int64)], element.count, self._at
+        while left:
+            require(at < len(self._items), "it ends in the middle")
+            # where a row would end that began at any place of a window; the rows are those that begin where one ends
+            window = np.arange(at, min(at + WINDOW, len(self._items)))
+            jumps = [np.append(np.minimum(self._behind(element, window)[0] - at, len(window)), len(window))]
+            while jumps[-1][0] < len(window):
+                jumps.append(jumps[-1][jumps[-1]])
+            rows = np.zeros(1, np.int64)
+            for jump in reversed(jumps[:-1]):
+                # with every 2^k-th row those half as far apart
+                rows = np.concatenate([rows, jump[rows]])
+            rows = np.sort(rows[rows < len(window)])[:left] + at
+            found.append(rows)
+            left -= len(rows)
+            at = int(self._behind(element, rows[-1:])[0][0])
+        require(at <= len(self._items), "it ends in the middle, or its lists are damaged")
+        rows, self._at = np.concatenate(found), at
+        return {0: rows, **self._behind(element, rows)[1]}
+
+    def _behind(self, element: Element, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], dict[int, NDArray]]:
+        """Where rows end that begin at places (n,), and what follows each of their lists, as `_starts`; beyond the
+        items for what is no row."""
+        at, most, found = rows, len(self._items), {}
         for number, one in enumerate(element.properties, start=1):
+            at = at + self._size_of(one.count_type or one.type)
             if one.count_type:
-                plan.append((fixed, one.count_type, self._size_of(one.count_type), self._size_of(one.type)))
-                fixed = 0
-                after.append(number)
-            else:
-                fixed += self._size_of(one.type)
-        ends: list[list[int]] = [[] for _ in plan]
-        rows, at, end = [], self._at, len(self._items)
-        one_byte = not self._ascii and all(kind == "u1" for _, kind, _, _ in plan)
-        single = one_byte and len(plan) == 1
-        alike, last = 0, -1
-        while len(rows) < element.count:
-            if single and alike >= RUN:
-                # most rows are like the one before: as many as are follow at once
-                width = at - rows[-1]
-                counts = self._items[rows[-1] + plan[0][0] : end : width][1 : element.count - len(rows) + 1]
-                more = int((counts != last).argmax()) if (counts != last).any() else len(counts)
-                rows += range(at, at + more * width, width)
-                ends[0] += range(ends[0][-1] + width, ends[0][-1] + width + more * width, width)
-                at, alike = at + more * width, 0
-                continue
-            rows.append(at)
-            for (before, kind, width, step), behind in zip(plan, ends, strict=True):
-                at += before
-                if one_byte and at < end:
-                    size = self._data[at]
-                else:
-                    size = self._count_at(at, kind)
-                at += width + size * step
-                behind.append(at)
-                alike, last = alike + 1 if size == last else 0, size
-            at += fixed
-            if at > end:
-                raise FormatError("it ends in the middle")
-        self._at = at
-        return {0: np.array(rows), **{number: np.array(one) for number, one in zip(after, ends, strict=True)}}
+                width = self._size_of(one.count_type)
+                count = self._take(np.minimum(at, most) - width, one.count_type)
+                valid = (at <= most) & (count >= 0) & (count <= most)
+                valid &= np.floor(count) == count
+                length = np.where(valid, count, 0).astype(np.int64) * self._size_of(one.type)
+                at = np.where(valid, at + length, most + 1)
+                found[number] = at
+        return at, found
 
     def _mixed(self, element: Element) -> Columns:
         """Rows whose lists have different lengths."""
-        starts, numbers, lists = self._starts(element), {}, {}
-        begins = starts[0]
-        for number, one in enumerate(element.properties, start=1):
-            if one.count_type:
-                width, step = self._size_of(one.count_type), self._size_of(one.type)
-                sizes = (starts[number] - begins - width) // step
-                first = np.cumsum(sizes) - sizes
-                places = np.repeat(begins + width - first * step, sizes) + np.arange(sizes.sum()) * step
-                lists[one.name] = Lists(sizes, self._take(places, one.type))
-                begins = starts[number]
-            else:
-                numbers[one.name] = self._take(begins, one.type)
-                begins = begins + self._size_of(one.type)
-        return Columns(numbers, lists)
+        starts = self._starts(element)
+        numbers: dict[str, list[NDArray]] = {}
+        lists: dict[str, list[Lists]] = {}
+        self._require_lines(starts[0])
+        for first in range(0, element.count, WINDOW):
+            some = {number: begins[first : first + WINDOW] for number, begins in starts.items()}
+            begins = some[0]
+            for number, one in enumerate(element.properties, start=1):
+                if one.count_type:
+                    width, step = self._size_of(one.count_type), self._size_of(one.type)
+                    sizes = (some[number] - begins - width) // step
+                    before = np.cumsum(sizes) - sizes
+                    places = np.repeat(begins + width - before * step, sizes) + np.arange(sizes.sum()) * step
+                    lists.setdefault(one.name, []).append(Lists(sizes, self._declared(places, one.type)))
+                    begins = some[number]
+                else:
+                    numbers.setdefault(one.name, []).append(self._declared(begins, one.type))
+                    begins = begins + self._size_of(one.type)
+        return Columns(
+            {name: np.concatenate(parts) for name, parts in numbers.items()},
+            {name: Lists(*map(np.concatenate, zip(*parts, strict=True))) for name, parts in lists.items()},
+        )
+
+    def _declared(self, places: NDArray[np.int64], kind: str) -> NDArray:
+        """Numbers at places (n,), of this type."""
+        found = self._take(places, kind)
+        return _as_declared(found, kind) if self._ascii else found
 
     def _take(self, places: NDArray[np.int64], kind: str) -> NDArray:
-        if self._ascii:
-            return _as_declared(self._items[places], kind)
-        return self._items[places[:, None] + np.arange(np.dtype(kind).itemsize)].view(self._order + kind)[:, 0]
+        width = self._size_of(kind)
+        if width == 1:
+            return self._items[places] if self._ascii else self._items[places].view(kind)
+        return self._items[places[:, None] + np.arange(width)].view(self._order + kind)[:, 0]
 
 
 def _as_declared(numbers: NDArray[np.float64], kind: str) -> NDArray:
     """Numbers of a text, whole ones where the header says so."""
-    with np.errstate(invalid="ignore"):
-        return numbers if kind.startswith("f") else numbers.astype(np.int64)
+    if kind.startswith("f"):
+        return numbers
+    require(np.all(np.abs(numbers) < 1 << 53), "it holds something else where its header wants a whole number")
+    whole = numbers.astype(np.int64)
+    require(np.all(whole == numbers), "it holds a fraction where its header wants a whole number")
+    return whole
+
+
+def _line_begins(text: bytes) -> NDArray[np.bool_]:
+    """Whether a line begins with each word of a text."""
+    raw = np.frombuffer(text, np.uint8)
+    blank = raw <= 32
+    words = np.flatnonzero(~blank & np.concatenate([[True], blank[:-1]]))
+    ends = np.flatnonzero((raw == ord("\n")) | (raw == ord("\r")))
+    begins = np.zeros(len(words), bool)
+    begins[:1] = True
+    behind = np.searchsorted(words, ends)
+    begins[behind[behind < len(words)]] = True
+    return begins
 
 
 def numbers_of(text: bytes) -> NDArray[np.float64]:

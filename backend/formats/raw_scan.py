@@ -46,7 +46,10 @@ class RawScan:
                 object.__setattr__(self, "sigma", np.ascontiguousarray(sigma, np.float32))
         if self.faces is not None:
             faces = np.asarray(self.faces)
-            if faces.size and (faces.min() < 0 or faces.max() >= len(points)):
+            # not written as "differs": NaN is no whole number either
+            if faces.dtype.kind == "f" and not (faces == np.floor(faces)).all():
+                raise OmomiError(ErrorCode.NOT_A_MESH, f"{self.name} has faces whose corners are not whole numbers.")
+            if faces.dtype.kind in "fiu" and faces.size and (faces.min() < 0 or faces.max() >= len(points)):
                 raise OmomiError(ErrorCode.NOT_A_MESH, f"{self.name} has faces that refer to points it does not have.")
             self._table("faces", faces, np.int32)
         if self.attributes is not None:

@@ -129,8 +129,7 @@ def unpack(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     try:
         found = dict(deserialize(data))
     except SafetensorError as error:
-        reason = str(error).removeprefix("Error while deserializing: ")
-        raise FormatError(f"its header does not describe its data ({reason:.200})") from error
+        raise FormatError("its header does not describe its data") from error
     return {name: _array(name, **found[name]) for name in described}, metadata
 
 

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import refuse
 from .topology import Betti, betti_of_occupancy, euler_of_occupancy
 from .topology_sweep import Solid
 from .winding_number import winding_grid
@@ -20,6 +21,8 @@ STRIDE = 128
 MOST_STEPS = 512
 CRUMB = (RESOLUTION // 128) ** 3
 """Pieces and hollows of fewer voxels are crumbs of folds, too small for the usual detail."""
+MOST_VOXELS = 1 << 27
+"""Twice the canonical cube along each side, which takes 1.5 GB to read."""
 ROOM = 2.37
 """Empty voxels around the mesh; not a whole number, because a tunnel around a column of voxel centres never closes."""
 SHIFT = np.array([0.44, 0.76, 0.21])
@@ -69,10 +72,15 @@ def _euler(betti: Betti) -> int:
 
 
 def solid_voxels(poses: Sequence[NDArray], faces: NDArray, resolution: int = RESOLUTION) -> list[NDArray[np.bool_]]:
-    """Which voxels (x, y, z) the mesh encloses in each pose, vertices (n, 3), canonical; one grid around them all."""
+    """Which voxels (x, y, z) the mesh encloses in each pose, vertices (n, 3), canonical; one grid around them all.
+    Raises OmomiError(BAD_OPTION) where that grid has more than MOST_VOXELS."""
     scaled = [np.asarray(pose, np.float64) * (resolution / 2) for pose in poses]
     low = np.floor(np.min([pose.min(axis=0) for pose in scaled], axis=0)) - ROOM
-    x, y, z = (np.ceil(np.max([pose.max(axis=0) for pose in scaled], axis=0) - low) + ROOM).astype(int).tolist()
+    sides = np.ceil(np.max([pose.max(axis=0) for pose in scaled], axis=0) - low) + ROOM
+    # written so that NaN fails too
+    if not sides.prod() <= MOST_VOXELS:
+        refuse("the edits move the surface too far away: lower the strength")
+    x, y, z = sides.astype(int).tolist()
     return [winding_grid(pose - low, faces, (x, y, z)) > 0 for pose in scaled]
 
 

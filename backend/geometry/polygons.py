@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_WORK = 1e8
-"""Sum of the squared sizes of polygons that no fan covers: about a minute. Larger ones are no faces of a mesh."""
+MOST_WORK = 3e7
+"""Sum of the squared sizes of polygons that no fan covers: some ten seconds. Larger ones are no faces of a mesh."""
+FANNED = 5
+"""Corners up to which one of a polygon's fans covers it, whatever its shape: triangles of five corners share one."""
 FLAT = 1e-12
 """Twice the area of a triangle that counts as none, in squared sizes of its polygon."""
 SAME = 1e-9
@@ -42,6 +44,12 @@ def triangulate(points: NDArray, corners: NDArray, sizes: NDArray) -> NDArray[np
     if not len(corners) or corners.min() < 0 or corners.max() >= len(points):
         return found
     concave = _concave(points, corners, first, sizes)
+    for size in range(4, FANNED + 1):
+        rows = concave[sizes[concave] == size]
+        for part in np.array_split(rows, 1 + len(rows) // (1 << 14)):
+            local = _best_fan(points, corners[first[part][:, None] + np.arange(size)])
+            found[start[part][:, None] + np.arange(size - 2)] = local + first[part][:, None, None]
+    concave = concave[sizes[concave] > FANNED]
     if (sizes[concave].astype(float) ** 2).sum() > MOST_WORK:
         raise ValueError("its polygons have too many corners to be divided into triangles")
     classes = np.ceil(np.log2(np.maximum(sizes[concave], 1)))
@@ -73,6 +81,23 @@ def _concave(points: NDArray, corners: NDArray, first: NDArray, sizes: NDArray) 
                 square = np.sum([every * every for every in whole], axis=0)
             found.append(part[(along < -BENT * square).any(axis=1)])
     return np.concatenate(found) if found else np.zeros(0, np.intp)
+
+
+def _best_fan(points: NDArray, corners: NDArray) -> NDArray[np.int64]:
+    """Triangles (p, k - 2, 3), local corners, of polygons (p, k): of the fans around each corner that whose smallest
+    triangle is largest, those that are turned over being smaller than any other."""
+    places = points[corners].astype(np.float64)
+    size = corners.shape[1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        normal = _newell(places)[:, None]
+        worth = np.empty((size, len(corners)))
+        fans = (np.arange(size)[:, None] + np.arange(size)) % size
+        for around, fan in enumerate(fans):
+            a, b, c = places[:, fan[:1]], places[:, fan[1:-1]], places[:, fan[2:]]
+            worth[around] = (np.cross(b - a, c - a) * normal).sum(axis=2).min(axis=1)
+    best = np.nan_to_num(worth, nan=-np.inf).argmax(axis=0)
+    triangles = np.stack([np.stack([np.full(size - 2, fan[0]), fan[1:-1], fan[2:]], axis=1) for fan in fans])
+    return triangles[best]
 
 
 def _newell(places: NDArray) -> NDArray[np.float64]:

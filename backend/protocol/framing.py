@@ -40,6 +40,7 @@ class Packet:
 
     head: dict[str, Any]  # a JSON object, without ``arrays``
     arrays: dict[str, np.ndarray] = field(default_factory=dict)  # by name, in wire order
+    lost: bool = False  # whether there was no memory for its arrays, which are missing
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ class Decoder:
         self._head: dict[str, Any] | None = None
         self._specs: list[_ArraySpec] = []
         self._arrays: dict[str, np.ndarray] = {}
+        self._dropped = False  # whether there was no memory for the packet that is coming
+        self._lost = 0  # its bytes that are still to come
         self._error: OmomiError | None = None
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Packet]:
@@ -127,14 +130,20 @@ class Decoder:
         view = memoryview(data)
         try:
             while True:
-                need = self._missing()
-                if need:
-                    if not view:
-                        return packets
-                    self._buffer += view[:need]
-                    view = view[need:]
-                else:
+                need = self._lost or self._missing()
+                if need and not view:
+                    return packets
+                if not need:
                     packets += self._complete()
+                    continue
+                if self._lost:
+                    self._lost -= len(view[:need])
+                else:
+                    self._keep(view[:need])
+                view = view[need:]
+                if self._head is not None and self._dropped and not self._lost:
+                    packets.append(Packet(self._head, lost=True))
+                    self._head, self._dropped = None, False
         except OmomiError as error:
             self._error = error
             raise
@@ -145,6 +154,16 @@ class Decoder:
             raise self._error
         if self._buffer or self._head is not None:
             malformed("the stream ended inside a message")
+
+    def _keep(self, data: memoryview) -> None:
+        """Add to the buffer; without memory for it, all of the packet is given up, and only counted from then on."""
+        try:
+            self._buffer += data
+        except MemoryError:
+            if self._head is None:
+                raise
+            self._lost = sum(spec.nbytes for spec in self._specs) - len(self._buffer) - len(data)
+            self._buffer, self._specs, self._arrays, self._dropped = bytearray(), [], {}, True
 
     def _missing(self) -> int:
         """Bytes still wanted before the next step; reads the prefix as soon as it is there."""

@@ -52,6 +52,7 @@ MAX_WAITING_BYTES = 2 * framing.MAX_TOTAL_BYTES
 FITS_SHARE = 0.25
 
 _NO_MEMORY = "The memory does not suffice: use a lower level."
+_NO_ROOM = "The memory does not suffice for what was sent: close other programs, or thin the scan."
 
 _log = logging.getLogger(__name__)
 
@@ -132,7 +133,12 @@ class Server:
         """Take requests until the end of the stream; raises OmomiError when it is no longer a stream of packets."""
         for packet in framing.read_packets(self._reader):
             try:
+                if packet.lost:
+                    raise OmomiError(ErrorCode.OUT_OF_MEMORY, _NO_ROOM)
                 message = from_packet(packet)
+            except MemoryError:
+                self._outbox.put(Failure(job_of(packet), ErrorCode.OUT_OF_MEMORY, _NO_ROOM))
+                continue
             except OmomiError as error:
                 self._outbox.put(Failure.of(job_of(packet), error))
                 continue

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..cli.output import disk_errors, print_json
+from ..cli.output import print_json, system_errors
 from ..formats.files import write_whole
 from ..report.charts import versus
 from ..report.html import Markup, cell, el, page, plural, table, text
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None, find: Find = find_study) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     options = parser.parse_args(argv)
     out, records = options.out, []
-    with disk_errors():
+    with system_errors():
         for name in STUDIES if options.name == ALL else (options.name,):
             # libraries may print; stdout is for the result
             with contextlib.redirect_stdout(sys.stderr):

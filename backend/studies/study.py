@@ -23,7 +23,7 @@ import numpy as np
 from ..protocol.codec import jsonable
 
 STUDIES = ("phase-transition", "disentanglement", "xy-model", "flow-alignment", "fractal")
-PACKAGES = ("numpy", "scipy", "torch", "scikit-learn", "trimesh", "matplotlib", "onnxruntime")
+PACKAGES = ("numpy", "scipy", "torch", "scikit-learn", "matplotlib", "onnxruntime")
 REPORTED = "reported"  # target and verdict of a claim of which nothing is asked
 
 

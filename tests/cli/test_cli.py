@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -185,13 +187,68 @@ def test_doctor_proves_the_cpu_by_running_on_it(omomi: Omomi) -> None:
     assert omomi("doctor")[0] == code
 
 
-def test_doctor_does_not_miss_trimesh_which_the_extension_comes_without(
-    omomi: Omomi, monkeypatch: pytest.MonkeyPatch
+def test_one_bad_scan_is_named_and_the_others_are_fitted(omomi: Omomi, box: Path, tmp_path: Path) -> None:
+    for bad in ("damaged.npz", "damaged.ply", "damaged.glb"):
+        (tmp_path / bad).write_bytes(b"\x93PK ply\n" * 9)
+    bad = [tmp_path / name for name in ("damaged.npz", "damaged.ply", "damaged.glb", "none.ply")]
+    code, out, err = omomi("fit", bad[0], box, *bad[1:], "-o", tmp_path / "out", "--json")
+    results = json.loads(out)["results"]
+    assert code == 1 and [("output" in row) for row in results] == [False, True, False, False, False]
+    assert all(path.name in err for path in bad)
+
+
+def test_a_family_with_one_bad_scan_is_aligned_without_it_and_that_is_told(
+    omomi: Omomi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    problems = json.loads(omomi("doctor", "--json")[1])["problems"]
-    monkeypatch.setitem(sys.modules, "trimesh", None)
-    findings = json.loads(omomi("doctor", "--json")[1])
-    assert findings["packages"]["trimesh"] is None and findings["problems"] == problems
+    (tmp_path / "bad.ply").write_bytes(b"ply\n")
+    for name in "abc":
+        trimesh.creation.icosphere(2).export(tmp_path / f"{name}.ply")
+
+    def learn(members: list, on_progress: object) -> object:
+        return SimpleNamespace(
+            members=[member.name for member in members],
+            departures=[1.0] * len(members),
+            score=lambda departure: 0.5,
+            shape=SimpleNamespace(modes=()),
+            sided=False,
+        )
+
+    monkeypatch.setattr("backend.edits.family.learn_profile", learn)
+    monkeypatch.setattr("backend.edits.family._explained", lambda shape: 1.0)
+    monkeypatch.setattr("backend.prior.profile.profile.save_profile", lambda path, profile: None)
+    code, out, _ = omomi("align", tmp_path, "-o", tmp_path / "a.profile", "--json")
+    found = json.loads(out)
+    assert code == 1 and list(found["members"]) == ["a", "b", "c"]
+    assert [one["name"] for one in found["left_out"]] == ["bad"] and "cannot be read" in found["left_out"][0]["why"]
+
+
+def test_a_name_that_stdout_cannot_print_is_escaped_after_a_good_write(
+    omomi: Omomi, box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "cp1252", errors="strict"))
+    code, _, _ = omomi("fit", box, "-o", tmp_path / "重み.ply")
+    sys.stdout.flush()
+    assert code == 0 and (tmp_path / "重み.ply").is_file() and rb"\u91cd\u307f.ply" in raw.getvalue()
+
+
+def test_a_want_of_memory_is_an_error_of_one_sentence(
+    omomi: Omomi, engine: BoxEngine, box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(engine, "fit", full)
+    code, _, err = omomi("fit", box, "-o", tmp_path / "a.ply")
+    assert code == 1 and "memory does not suffice" in err and "Traceback" not in err
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_before_the_work(omomi: Omomi, box: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.ply").mkdir()
+    nowhere = "edit", box, "-o", tmp_path / "no" / "a.ply", "--set", "fill=1"
+    for words in (("fit", box, "-o", tmp_path / "a.ply"), nowhere):
+        code, _, err = omomi(*words)
+        assert code == 1 and "cannot be written" in err and "reading" not in err
 
 
 def test_measure_tells_energies(omomi: Omomi, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,13 +129,13 @@ def test_nothing_that_the_file_names_is_opened(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "a.mtl").write_text("newmtl skin\nmap_Kd secret.png\n")
     (tmp_path / "cube.obj").write_text(f"mtllib a.mtl\n{SQUARE}usemtl skin\nf 1 2 3 4\n")
     opened: list[str] = []
-    real = Path.read_bytes
+    real = os.open
 
-    def watch(path: Path) -> bytes:
-        opened.append(path.name)
-        return real(path)
+    def watch(path: Any, *rest: Any, **options: Any) -> int:
+        opened.append(Path(path).name)
+        return real(path, *rest, **options)
 
-    monkeypatch.setattr(Path, "read_bytes", watch)
+    monkeypatch.setattr(os, "open", watch)
     load_scan(tmp_path / "cube.obj")
     assert opened == ["cube.obj"]
 

@@ -225,3 +225,24 @@ def test_what_would_be_refused_on_arrival_does_not_leave() -> None:
     with pytest.raises(OmomiError) as caught:
         encode(Packet({"text": "x" * framing.MAX_HEAD_BYTES}))
     assert caught.value.code is ErrorCode.TOO_LARGE
+
+
+def test_a_packet_without_memory_is_lost_and_the_next_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(bytearray):
+        def __iadd__(self, other: Any) -> Any:
+            if len(self) + len(other) > 300:
+                raise MemoryError
+            return super().__iadd__(other)
+
+    monkeypatch.setattr(framing, "bytearray", Full, raising=False)
+    large = Packet({"id": 1}, {"a": np.zeros(10, np.float32), "b": np.zeros(1000)})
+    wire = on_the_wire(large) + on_the_wire(Packet({"id": 2}, {"a": np.ones(3)}))
+    for step in (len(wire), 100, 7):
+        decoder, found = Decoder(), []
+        for start in range(0, len(wire), step):
+            found += decoder.feed(wire[start : start + step])
+        decoder.close()
+        assert [(packet.head["id"], packet.lost, list(packet.arrays)) for packet in found] == [
+            (1, True, []),
+            (2, False, ["a"]),
+        ]
