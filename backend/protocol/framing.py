@@ -4,7 +4,8 @@ Layout: magic ``OMOM``, u32 length of the head (little-endian), the head as UTF-
 ``arrays``: a list of ``{name, dtype, shape}``), then each array's bytes, little-endian, C order, in that order.
 
 The decoder is sans-io and treats its input as hostile: all sizes are bounded, memory grows only with bytes that have
-really arrived, and everything malformed is an ``OmomiError(PROTOCOL)``. Standard library and numpy only.
+really arrived, and everything malformed is an ``OmomiError(PROTOCOL)``. A packet that does not fit into memory is read
+to its end without its arrays, so that it costs only itself. Standard library and numpy only.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Packet:
 
     head: dict[str, Any]  # a JSON object, without ``arrays``
     arrays: dict[str, np.ndarray] = field(default_factory=dict)  # by name, in wire order
+    lost: bool = False  # there was no memory for its arrays, which were read and dropped
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ class Decoder:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._have = 0  # bytes of the step that have come, of which the buffer holds all unless they are lost
+        self._lost = False
         self._head: dict[str, Any] | None = None
         self._specs: list[_ArraySpec] = []
         self._arrays: dict[str, np.ndarray] = {}
@@ -131,7 +135,7 @@ class Decoder:
                 if need:
                     if not view:
                         return packets
-                    self._buffer += view[:need]
+                    self._take(view[:need])
                     view = view[need:]
                 else:
                     packets += self._complete()
@@ -143,12 +147,12 @@ class Decoder:
         """Say that the stream has ended. Raises OmomiError(PROTOCOL) when that cuts a packet short."""
         if self._error is not None:
             raise self._error
-        if self._buffer or self._head is not None:
+        if self._have or self._head is not None:
             malformed("the stream ended inside a message")
 
     def _missing(self) -> int:
         """Bytes still wanted before the next step; reads the prefix as soon as it is there."""
-        have = len(self._buffer)
+        have = self._have
         if self._head is not None:
             return self._specs[0].nbytes - have
         if not MAGIC.startswith(self._buffer[: len(MAGIC)]):
@@ -160,9 +164,21 @@ class Decoder:
             malformed(f"a head of {length} bytes")
         return _PREFIX.size + length - have
 
+    def _take(self, data: memoryview) -> None:
+        try:
+            if not self._lost:
+                self._buffer += data
+        except MemoryError:
+            if self._head is None:
+                raise
+            self._lost = True
+            self._buffer = bytearray()
+            self._arrays.clear()
+        self._have += len(data)
+
     def _complete(self) -> list[Packet]:
         """Use up the buffer, which holds a whole head or a whole array."""
-        data, self._buffer = self._buffer, bytearray()
+        data, self._buffer, self._have = self._buffer, bytearray(), 0
         if self._head is None:
             self._head, self._specs = _parse_head(bytes(data[_PREFIX.size :]))
         else:
@@ -172,12 +188,14 @@ class Decoder:
             self._finish_array(bytearray())
         if self._specs:
             return []
-        packet = Packet(self._head, self._arrays)
-        self._head, self._arrays = None, {}
+        packet = Packet(self._head, self._arrays, self._lost)
+        self._head, self._arrays, self._lost = None, {}, False
         return [packet]
 
     def _finish_array(self, data: bytearray) -> None:
         spec = self._specs.pop(0)
+        if self._lost:
+            return
         self._arrays[spec.name] = np.frombuffer(data, spec.dtype).reshape(spec.shape)
 
 

@@ -132,7 +132,9 @@ class Server:
         """Take requests until the end of the stream; raises OmomiError when it is no longer a stream of packets."""
         for packet in framing.read_packets(self._reader):
             try:
-                message = from_packet(packet)
+                if packet.lost:
+                    raise OmomiError(ErrorCode.OUT_OF_MEMORY, _NO_MEMORY)
+                message = _as_omomi_errors(partial(from_packet, packet))
             except OmomiError as error:
                 self._outbox.put(Failure.of(job_of(packet), error))
                 continue
@@ -220,7 +222,8 @@ class Server:
         self._progress = Progress(number, 0.0, "starting")
         try:
             job.begin(self._engine.token())
-            return _as_omomi_errors(lambda: perform(context))
+            with job.interruptible():
+                return _as_omomi_errors(lambda: perform(context))
         except OmomiError as error:
             if job.cancelled:
                 # Whatever became of the interruption, the reason is the cancel.

@@ -225,3 +225,29 @@ def test_what_would_be_refused_on_arrival_does_not_leave() -> None:
     with pytest.raises(OmomiError) as caught:
         encode(Packet({"text": "x" * framing.MAX_HEAD_BYTES}))
     assert caught.value.code is ErrorCode.TOO_LARGE
+
+
+def test_a_message_without_room_in_memory_costs_itself_and_not_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Scarce(bytearray):
+        """Takes no more than a head."""
+
+        def __iadd__(self, data: bytes) -> Scarce:
+            if len(self) + len(data) > 1000:
+                raise MemoryError
+            self.extend(data)
+            return self
+
+    monkeypatch.setattr(framing, "bytearray", Scarce, raising=False)
+    arrays = {"small": np.zeros(2, "<f4"), "large": np.zeros(5000, "<f4"), "last": np.ones(3, "<f4")}
+    stream = b"".join(
+        bytes(buffer)
+        for packet in (Packet({"id": 1}, arrays), Packet({"id": 2}, {"small": np.ones(2, "<f4")}))
+        for buffer in encode(packet)
+    )
+    decoder = Decoder()
+    packets = [packet for at in range(0, len(stream), 300) for packet in decoder.feed(stream[at : at + 300])]
+    decoder.close()
+    assert [(packet.head["id"], packet.lost, list(packet.arrays)) for packet in packets] == [
+        (1, True, []),
+        (2, False, ["small"]),
+    ]
