@@ -6,21 +6,42 @@ import argparse
 import importlib
 import importlib.util
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import ErrorCode, OmomiError
-from . import align, audit, batch, blend, doctor, edit, fit, learn, measure, patch, sample, score, solve, sweep
+from . import (
+    align,
+    audit,
+    batch,
+    blend,
+    doctor,
+    edit,
+    farm,
+    fit,
+    learn,
+    measure,
+    merge,
+    patch,
+    sample,
+    score,
+    solve,
+    sweep,
+)
 from .arguments import MakeEngine, integer, told
 from .output import print_json
 
 if TYPE_CHECKING:
     from ..engine import Engine
 
-VERBS = (doctor, fit, patch, learn, edit, sweep, blend, solve, batch, sample, score, align, audit, measure)
+VERBS = (
+    doctor, fit, patch, learn, edit, sweep, blend, solve, batch, merge, farm, sample, score, align, audit, measure,
+)  # fmt: skip
 
 # Verbs of the developer, with parsers of their own; an installed extension does not have these modules.
 _ELSEWHERE = {
@@ -34,6 +55,9 @@ _ELSEWHERE = {
 
 def main(argv: Sequence[str] | None = None, make_engine: MakeEngine | None = None) -> int:
     """Run one command; the exit code: 0 done, 1 failed, 2 misused. ``make_engine(device, threads)`` is for tests."""
+    if threading.current_thread() is threading.main_thread():
+        # What waits in `finally` is done, and temporary files go.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
     try:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import secrets
+import time
+import zlib
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +19,12 @@ MESH_SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".npz")
 """Of the meshes that Omomi reads and writes."""
 SCAN_SUFFIXES = (*MESH_SUFFIXES, ".gltf", ".off", ".xyz", ".asc", ".pts", ".pcd", ".las", ".laz", ".e57")
 """Of the scans that it reads; the last three with the packages of the extra ``formats``."""
+
+
+_HOST = f"{zlib.crc32(platform.node().encode()):08x}"
+"""Of this machine: folders may be shared with others, whose processes cannot be asked after."""
+_ABANDONED_SECONDS = 86_400.0
+_swept: set[Path] = set()
 
 
 class FormatError(ValueError):
@@ -65,8 +74,9 @@ def whole_file(path: Path) -> Generator[Path]:
     Raises OmomiError(DISK). After any error ``path`` holds what it held, and nothing is left beside it.
     """
     path = Path(path)
-    temporary = path.parent / f".{secrets.token_hex(8)}.part"
+    temporary = path.parent / f".{_HOST}-{os.getpid()}-{secrets.token_hex(8)}.part"
     try:
+        _sweep(path.parent)
         try:
             yield temporary
             with temporary.open("r+b") as stream:
@@ -76,6 +86,30 @@ def whole_file(path: Path) -> Generator[Path]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder; a process does so once."""
+    folder = folder.absolute()
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    for path in folder.glob(".*-*-*.part"):
+        with suppress(OSError, ValueError):
+            host, process, _ = path.name[1:].split("-")
+            here = host == _HOST and os.name == "posix"
+            if not _runs(int(process)) if here else time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def write_whole(path: Path, data: bytes) -> None:
