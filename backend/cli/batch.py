@@ -78,6 +78,7 @@ def _shard(text: str) -> tuple[int, int, int]:
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     if arguments.restore:
         names = BatchRecord(arguments.output).restore()
+        (arguments.output / TRIAL).unlink(missing_ok=True)
         return report(arguments, {"restored": names}, f"{arguments.output}: {len(names)} results put back")
     if arguments.recipe is None or not arguments.scans:
         arguments.misuse("give a RECIPE and at least one SCAN")

@@ -13,10 +13,10 @@ from ..formats.mesh_files import load_scan
 from .html import Markup, badge, el, page, plural
 from .pictures import data_uri, mesh_picture, png
 
-SIZE = 220
+SIZE = 160
 """Pixels along the side of a picture."""
-MOST_PICTURES = 300
-"""Of a sheet, those that come first: each takes up to .2 s."""
+MOST_PICTURES = 200
+"""Of a sheet, those that come first: each takes a few tenths of a second."""
 _STYLES = {"done": "good", "failed": "bad", "lost": "bad"}
 
 
