@@ -58,8 +58,10 @@ def results(
 
 def _started(context: Any, work: Callable[[Any], Any]) -> tuple[Connection, BaseProcess]:
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, work), daemon=True)
+    process = context.Process(target=_work, args=(theirs,), daemon=True)
     process.start()
+    # Not an argument: the worker reads it once it watches its parent, for with it come all imports.
+    ours.send(work)
     # Else the end of the worker would not be the end of the pipe.
     theirs.close()
     return ours, process
@@ -75,17 +77,17 @@ def _stop(processes: list[BaseProcess]) -> None:
             process.join()
 
 
-def _work(connection: Connection, work: Callable[[Any], Any]) -> None:
+def _work(connection: Connection) -> None:
     leave_interrupts_to_the_parent()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     die_with_parent()
     threading.Thread(target=_watch_parent, daemon=True).start()
-    while True:
-        try:
-            task = connection.recv()
-        except EOFError:
-            return
-        connection.send(work(task))
+    try:
+        work = connection.recv()
+        while True:
+            connection.send(work(connection.recv()))
+    except EOFError:
+        return
 
 
 def _watch_parent() -> None:

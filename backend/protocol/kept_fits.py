@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from .requests import FitRequest, Request, StackRequest
 
-MOST_BYTES = 1 << 30
+MOST_BYTES = 1 << 29
 """Of the scans that are remembered; those used longest ago go first."""
 Encoded: TypeAlias = list[memoryview]
 
