@@ -149,16 +149,18 @@ def keep_recipe(path: Path, folder: Path) -> KeptRecipe:
     beside = {f"{layer.edit}{EDIT}" for layer in recipe.entries if layer.sha256}
     beside |= {f"{mask.name}.npy" for mask in masks if mask.kind == "file"}
     files = {name: read_bounded(path.parent / name, LARGEST_INPUT) for name in sorted(beside)}
-    files["recipe.json"] = data
-    listed = "".join(f"{hashlib.sha256(content).hexdigest()} {name}\n" for name, content in files.items())
+    # Its own name is no part of what a result is made from.
+    listed = "".join(
+        f"{hashlib.sha256(content).hexdigest()} {name}\n" for name, content in [*files.items(), ("", data)]
+    )
     made = hashlib.sha256(listed.encode()).hexdigest()
     kept = folder / f"recipe-{made[:12]}"
     with disk_errors():
         kept.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
+    for name, content in [*files.items(), (path.name, data)]:
         if digest(kept / name) != hashlib.sha256(content).hexdigest():
             write_whole(kept / name, content)
-    return KeptRecipe(kept / "recipe.json", made, recipe.model)
+    return KeptRecipe(kept / path.name, made, recipe.model)
 
 
 def run_key(common: Mapping[str, Any]) -> str:

@@ -170,7 +170,7 @@ def test_a_farms_job_runs_every_scan_once(omomi: Run, kind: str) -> None:
     recipe()
     _, found, _ = omomi("farm", kind, "r.json", "*.ply", "-o", "out", "--chunk", 2)
     text = Path(found["output"]).read_text()
-    kept = str(next(Path("out").glob("recipe-*/recipe.json")).resolve())
+    kept = str(next(Path("out").glob("recipe-*/r.json")).resolve())
     # the recipe as it was when the job was written
     assert kept in text and "r.json" not in text.replace(kept, "")
     if kind == "slurm":
