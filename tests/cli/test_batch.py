@@ -53,6 +53,7 @@ def scaled(monkeypatch: pytest.MonkeyPatch, meddle: list[Callable[[], Any]]) -> 
 
     def edit(scan: Path, output: Path, engine: Any, options: Any, layers: Any, *more: Any) -> dict[str, Any]:
         raw = load_scan(scan)
+        assert raw.faces is not None
         for step in meddle:
             step()
         _, _, (_, beside), _ = more

@@ -231,7 +231,7 @@ def test_a_message_without_room_in_memory_costs_itself_and_not_the_next(monkeypa
     class Scarce(bytearray):
         """Takes no more than a head."""
 
-        def __iadd__(self, data: bytes) -> Scarce:
+        def __iadd__(self, data: bytes) -> Scarce:  # type: ignore[override]
             if len(self) + len(data) > 1000:
                 raise MemoryError
             self.extend(data)
