@@ -61,13 +61,15 @@ class Job:
 
     @contextmanager
     def interruptible(self) -> Generator[None]:
-        """Within this block, on this thread, a cancel ends the job at the next call of a function that computes,
-        whether or not that looks at the token."""
+        """Within this block, on this thread and those that it starts, a cancel ends the job at the next call of a
+        function that computes, whether or not that looks at the token."""
+        threading.setprofile(self._look)
         sys.setprofile(self._look)
         try:
             yield
         finally:
             sys.setprofile(None)
+            threading.setprofile(None)
 
     def _look(self, frame: FrameType, event: str, argument: object) -> None:
         if self.cancelled and event == "call" and _may_end(frame):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,22 @@ from backend.server.jobs import Job
 from tests.children import LIVENESS
 
 
-def test_a_job_that_never_looks_at_its_token_ends_at_its_next_step() -> None:
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_a_job_that_never_looks_at_its_token_ends_at_its_next_step(side_by_side: bool) -> None:
     job, ended, begun = Job(PoseRequest(1, 1, ())), [], threading.Event()
+
+    def compute(_: int = 0) -> None:
+        while True:
+            unit(np.ones((9, 3)))
+            begun.set()
 
     def work() -> None:
         try:
             with job.interruptible():
-                while True:
-                    unit(np.ones((9, 3)))
-                    begun.set()
+                if side_by_side:
+                    with ThreadPoolExecutor() as pool:
+                        list(pool.map(compute, range(2)))
+                compute()
         except OmomiError as error:
             ended.append(error.code)
 
