@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
 import logging
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,21 +56,32 @@ _ELSEWHERE = {
 
 def main(argv: Sequence[str] | None = None, make_engine: MakeEngine | None = None) -> int:
     """Run one command; the exit code: 0 done, 1 failed, 2 misused. ``make_engine(device, threads)`` is for tests."""
-    if threading.current_thread() is threading.main_thread():
-        # What waits in `finally` is done, and temporary files go.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
     try:
-        if words and words[0] in _ELSEWHERE:
-            return _delegate(words[0], words[1:])
-        arguments = _parser().parse_args(words)
-        sys.path += [folder for folder in arguments.site if folder not in sys.path]
-        return arguments.run(arguments, make_engine or _onnx_engine)
+        with _ended_tidily():
+            if words and words[0] in _ELSEWHERE:
+                return _delegate(words[0], words[1:])
+            arguments = _parser().parse_args(words)
+            sys.path += [folder for folder in arguments.site if folder not in sys.path]
+            return arguments.run(arguments, make_engine or _onnx_engine)
     except OmomiError as error:
         return _fail(error, as_json)
     except KeyboardInterrupt:
         return _fail(OmomiError(ErrorCode.CANCELLED, "Cancelled."), as_json)
+
+
+@contextlib.contextmanager
+def _ended_tidily() -> Generator[None]:
+    """Within this block SIGTERM is Ctrl-C: what waits in `finally` is done, and temporary files go."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _parser() -> argparse.ArgumentParser:
