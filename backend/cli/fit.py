@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..formats.files import MESH_SUFFIXES, offset_path
 from .arguments import MakeEngine, add_fit, first_error, fit_options, folder, integer, one_of_many, progress, real
 from .output import print_json
-from .paths import names_many, scans_of, spare_inputs
+from .paths import names_many, scans_of, spare_folders, spare_inputs
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -53,6 +53,9 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     outputs = _outputs(arguments, scans)
     masks = {name: path for names, path in arguments.mask for name in names}
     spare_inputs(_written(arguments, outputs), [*scans, arguments.profile, *masks.values()])
+    if any(names_many(path) for path in arguments.scans) and outputs[0] != arguments.output:
+        # they would be scans of the next run
+        spare_folders(arguments.output, scans)
     given = {name: getattr(arguments, name) for name in VALUES if getattr(arguments, name) is not None}
     switches = {
         "keep_islands": not arguments.largest_only,

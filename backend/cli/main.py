@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
 import logging
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import ErrorCode, OmomiError
-from . import align, audit, batch, blend, doctor, edit, fit, learn, measure, patch, sample, score, solve, sweep
+from . import (
+    align,
+    audit,
+    batch,
+    blend,
+    doctor,
+    edit,
+    farm,
+    fit,
+    learn,
+    measure,
+    merge,
+    patch,
+    sample,
+    score,
+    solve,
+    sweep,
+)
 from .arguments import MakeEngine, integer, told
 from .output import escape_unprintable, print_json, system_errors
 
 if TYPE_CHECKING:
     from ..engine import Engine
 
-VERBS = (doctor, fit, patch, learn, edit, sweep, blend, solve, batch, sample, score, align, audit, measure)
+VERBS = (
+    doctor, fit, patch, learn, edit, sweep, blend, solve, batch, merge, farm, sample, score, align, audit, measure,
+)  # fmt: skip
 
 # Verbs of the developer, with parsers of their own; an installed extension does not have these modules.
 _ELSEWHERE = {
@@ -38,16 +60,30 @@ def main(argv: Sequence[str] | None = None, make_engine: MakeEngine | None = Non
     as_json = "--json" in words
     escape_unprintable()
     try:
-        if words and words[0] in _ELSEWHERE:
-            return _delegate(words[0], words[1:])
-        arguments = _parser().parse_args(words)
-        sys.path += [folder for folder in arguments.site if folder not in sys.path]
-        with system_errors():
-            return arguments.run(arguments, make_engine or _onnx_engine)
+        with _ended_tidily():
+            if words and words[0] in _ELSEWHERE:
+                return _delegate(words[0], words[1:])
+            arguments = _parser().parse_args(words)
+            sys.path += [folder for folder in arguments.site if folder not in sys.path]
+            with system_errors():
+                return arguments.run(arguments, make_engine or _onnx_engine)
     except OmomiError as error:
         return _fail(error, as_json)
     except KeyboardInterrupt:
         return _fail(OmomiError(ErrorCode.CANCELLED, "Cancelled."), as_json)
+
+
+@contextlib.contextmanager
+def _ended_tidily() -> Generator[None]:
+    """Within this block SIGTERM is Ctrl-C: what waits in `finally` is done, and temporary files go."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _parser() -> argparse.ArgumentParser:

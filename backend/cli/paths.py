@@ -48,6 +48,14 @@ def spare_inputs(outputs: Iterable[Path], inputs: Iterable[Path | None]) -> None
             raise OmomiError(ErrorCode.BAD_OPTION, sentence)
 
 
+def spare_folders(output: Path, scans: Iterable[Path]) -> None:
+    """Refuse results in the folder of the scans, where they would be taken for scans. Raises OmomiError(BAD_OPTION)."""
+    for folder in dict.fromkeys(scan.parent for scan in scans):
+        if _file(output) is not None and _file(output) == _file(folder):
+            sentence = f"{output} holds the scans, and results would lie among them: choose another folder."
+            raise OmomiError(ErrorCode.BAD_OPTION, sentence)
+
+
 def _file(path: Path) -> tuple[int, int] | None:
     """What tells a file from others, through links of any kind; None where there is none."""
     try:

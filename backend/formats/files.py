@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import secrets
 import stat
+import time
+import zlib
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +23,10 @@ SCAN_SUFFIXES = (*MESH_SUFFIXES, ".gltf", ".off", ".xyz", ".asc", ".pts", ".pcd"
 
 
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_HOST = f"{zlib.crc32(platform.node().encode()):08x}"
+"""Of this machine: folders may be shared with others, whose processes cannot be asked after."""
+_ABANDONED_SECONDS = 86_400.0
+_swept: set[Path] = set()
 
 
 class FormatError(ValueError):
@@ -90,6 +97,7 @@ def whole_file(path: Path) -> Generator[Path]:
     path = Path(path)
     temporary = _temporary(path)
     try:
+        _sweep(path.parent)
         try:
             yield temporary
             with temporary.open("r+b") as stream:
@@ -103,7 +111,7 @@ def whole_file(path: Path) -> Generator[Path]:
 
 def _temporary(path: Path) -> Path:
     """Beside ``path``, but of a short name, however long that of ``path`` is."""
-    return path.parent / f".{secrets.token_hex(8)}.part"
+    return path.parent / f".{_HOST}-{os.getpid()}-{secrets.token_hex(8)}.part"
 
 
 def check_writable(path: Path) -> None:
@@ -122,6 +130,28 @@ def check_writable(path: Path) -> None:
         raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {error.strerror or error}.") from error
     except ValueError as error:  # a NUL in the path
         raise OmomiError(ErrorCode.DISK, f"{path.name!r} cannot be written: no file can have this name.") from error
+def _sweep(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder; a process does so once."""
+    folder = folder.absolute()
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    for path in folder.glob(".*-*-*.part"):
+        with suppress(OSError, ValueError):
+            host, process, _ = path.name[1:].split("-")
+            here = host == _HOST and os.name == "posix"
+            if not _runs(int(process)) if here else time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def write_whole(path: Path, data: bytes) -> None:

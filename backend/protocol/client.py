@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ import numpy as np
 from ..errors import ErrorCode, OmomiError
 from .codec import to_packet
 from .framing import encode
+from .kept_fits import KeptFits
 from .mailbox import Mailbox
 from .messages import Cancel, Done, Failure, FitDone, Forget, Hello, MeshFrame, Message, Progress, Response
 from .process import ChildProcess
@@ -32,8 +34,9 @@ _QUICK_DEATH_SECONDS = 5.0
 _QUICK_DEATHS_ALLOWED = 3
 _QUICK_DEATHS_WINDOW = 60.0
 _FIRST_PAUSE_SECONDS = 0.25
-# Native code between two checks may take a while to notice; past this the process goes, and the fits that it keeps.
-_CANCEL_SECONDS = 15.0
+# Native code between two checks may take a while to notice; past this the process goes. What else it had to do, and the
+# fits that it kept, are made again.
+_CANCEL_SECONDS = 0.5
 
 
 class State(Enum):
@@ -44,12 +47,23 @@ class State(Enum):
     FAILED = "failed"
 
 
+@dataclass
+class _OpenJob:
+    """A job that has no response yet."""
+
+    request: Request
+    message: list[memoryview]
+    sent: bool = False  # to the process that runs
+    begun: bool = False  # the process has said something of it
+    retried: bool = False
+
+
 class BackendClient:
     """Runs ``command`` (see ``default_command``) when it is first needed and again when it has died.
 
     Every job ends with exactly one ``FitDone``, ``Done`` or ``Failure``. When the process cannot be started or keeps
-    dying the state is FAILED, and jobs fail at once with the reason, until ``reset``. A fit is kept by the process that
-    made it: jobs on it fail with UNKNOWN_SCAN when that one has ended.
+    dying the state is FAILED, and jobs fail at once with the reason, until ``reset``. A process that dies costs the job
+    that it was at: the next process is sent those that waited, and makes again the fits that they need.
     """
 
     def __init__(
@@ -71,8 +85,8 @@ class BackendClient:
         self._given_up = False
         self._events = Mailbox()
         self._numbers = itertools.count(1)
-        self._open: set[int] = set()
-        self._unsent: dict[int, list[memoryview]] = {}
+        self._open: dict[int, _OpenJob] = {}  # in the order in which they are done
+        self._kept = KeptFits()
         self._cancelling: dict[int, float] = {}
         self._quick_deaths: list[float] = []
         self._start_after = 0.0
@@ -90,7 +104,7 @@ class BackendClient:
         if self._given_up:
             return State.FAILED
         if self._child is None:
-            return State.STARTING if self._unsent else State.STOPPED
+            return State.STARTING if self._open else State.STOPPED
         if self._child.hello is None:
             return State.STARTING
         return State.BUSY if self._open else State.READY
@@ -120,20 +134,21 @@ class BackendClient:
         """Ask for a job of this kind, with the request's fields but the id; its number. Arrays must not change until
         the job ends. Raises OmomiError: PROTOCOL for fields of a wrong type or shape, TOO_LARGE."""
         number = next(self._numbers)
-        buffers = encode(to_packet(_request(kind, number, fields)))
+        request = _request(kind, number, fields)
+        message = encode(to_packet(request))
         # A process that died since the last call must not be what the job is sent to.
         self._pump()
-        self._open.add(number)
+        self._open[number] = _OpenJob(request, message)
         if self._given_up and self._failure is not None:
             self._finish(Failure.of(number, self._failure))
         else:
-            self._unsent[number] = buffers
             self._advance()
         return number
 
     def forget(self, handle: int) -> None:
         """The fit that job ``handle`` made is not needed any more; where it still goes on it is cancelled."""
         self.cancel(handle)
+        self._kept.forget(handle)
         # Another process than the one that made it does not have it.
         if self._child is not None and not self._child.ending:
             self._child.send(encode(to_packet(Forget(handle))))
@@ -180,9 +195,15 @@ class BackendClient:
         already is left alone."""
         if job not in self._open:
             return
-        if self._unsent.pop(job, None) is None and self._child is not None:
-            self._child.send(encode(to_packet(Cancel(job))))
-            self._cancelling[job] = time.monotonic() + _CANCEL_SECONDS
+        first = next(iter(self._open)) == job
+        if self._open[job].sent and self._child is not None:
+            # What is made again for this job alone is not wanted either.
+            unwanted = self._kept.give_up() if len(self._open) == 1 else []
+            for number in (job, *unwanted):
+                self._child.send(encode(to_packet(Cancel(number))))
+            # Those that only wait are let go of for sure, once the process has read so.
+            running = [job, *unwanted] if first else []
+            self._cancelling |= dict.fromkeys(running, time.monotonic() + _CANCEL_SECONDS)
         self._finish(Failure(job, ErrorCode.CANCELLED, "The job was cancelled."))
 
     def reset(self) -> None:
@@ -197,8 +218,8 @@ class BackendClient:
         half a second when it behaves. The client can be used again."""
         for job in list(self._open):
             self._finish(Failure(job, ErrorCode.CANCELLED, "The backend was closed."))
-        self._unsent.clear()
         self._cancelling.clear()
+        self._kept.process_ended()
         if self._child is not None:
             self._child.stop()
             self._child = None
@@ -219,18 +240,27 @@ class BackendClient:
     def _receive(self, message: Message) -> None:
         match message:
             case Progress(id=job) | MeshFrame(id=job) if job in self._open:
+                self._open[job].begun = True
                 self._events.put(message)
-            case FitDone(id=job) | Done(id=job) | Failure(id=job):
-                if job in self._open:
-                    self._finish(message)
-                elif job is not None:
-                    self._cancelling.pop(job, None)
+            case FitDone(id=job) | Done(id=job) | Failure(id=job) if job in self._open:
+                self._answered(self._open[job], message)
+            case FitDone(id=job) | Done(id=job) | Failure(id=job) if job is not None:
+                self._cancelling.pop(job, None)
+                self._kept.made_again(job)
+
+    def _answered(self, job: _OpenJob, response: Response) -> None:
+        if not isinstance(response, Failure):
+            self._kept.ended(job.request, job.message)
+        elif response.code is ErrorCode.UNKNOWN_SCAN and not job.retried and self._kept.dropped(job.request):
+            # The process was short of memory.
+            job.sent, job.retried = False, True
+            return
+        self._finish(response)
 
     def _finish(self, response: Response) -> None:
         """Close a job with its response. What waited of a failed job is no longer of interest."""
         assert response.id is not None
-        self._open.discard(response.id)
-        self._unsent.pop(response.id, None)
+        self._open.pop(response.id, None)
         if isinstance(response, Failure):
             self._events.drop(response.id)
         self._events.put(response)
@@ -253,29 +283,41 @@ class BackendClient:
         """The process has ended: fail its jobs, and decide whether another one may be started."""
         now = time.monotonic()
         error = child.error or OmomiError(ErrorCode.BACKEND_DIED, "The backend stopped unexpectedly.")
+        # A cancelled job is to blame before the first of those that still wait.
+        blamed = bool(self._cancelling)
         self._child = None
         self._cancelling.clear()
-        if now - child.started < _QUICK_DEATH_SECONDS:
+        self._kept.process_ended()
+        if not blamed and now - child.started < _QUICK_DEATH_SECONDS:
             self._quick_deaths = [t for t in self._quick_deaths if now - t < _QUICK_DEATHS_WINDOW] + [now]
             self._start_after = now + _FIRST_PAUSE_SECONDS * 2 ** (len(self._quick_deaths) - 1)
         self._failure = error
         self._given_up = child.hopeless or len(self._quick_deaths) >= _QUICK_DEATHS_ALLOWED
-        for job in sorted(self._open):
-            if self._given_up or job not in self._unsent:
-                self._finish(Failure.of(job, error))
+        for number, job in list(self._open.items()):
+            # Of those that were sent the first one ran, unless nothing was heard of it: then it may have come when the
+            # process was already dead, and has another try.
+            ran, blamed = job.sent and not blamed, blamed or job.sent
+            guilty = ran and (job.begun or job.retried or error.code is ErrorCode.BACKEND_TIMEOUT)
+            if self._given_up or child.hello is None or guilty:
+                self._finish(Failure.of(number, error))
+            job.sent, job.retried = False, job.retried or ran
 
     def _advance(self) -> None:
         """Send what has not been sent, starting a process if there is none and its time has come."""
-        if not self._unsent:
+        waiting = [job for job in self._open.values() if not job.sent]
+        if not waiting:
             return
         if self._child is None and time.monotonic() >= self._start_after:
             self._spawn()
         # To a process that is ending nothing is sent: the next one will have it.
-        if self._child is not None and not self._child.ending:
+        if self._child is not None and self._child.hello is not None and not self._child.ending:
             self._busy_since = time.monotonic()
-            for buffers in self._unsent.values():
-                self._child.send(buffers)
-            self._unsent.clear()
+            for job in waiting:
+                if not self._kept.ready(job.request):
+                    break
+                for message in (*self._kept.missing(job.request), job.message):
+                    self._child.send(message)
+                job.sent = True
 
     def _spawn(self) -> None:
         self._failure = None

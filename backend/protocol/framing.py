@@ -4,7 +4,8 @@ Layout: magic ``OMOM``, u32 length of the head (little-endian), the head as UTF-
 ``arrays``: a list of ``{name, dtype, shape}``), then each array's bytes, little-endian, C order, in that order.
 
 The decoder is sans-io and treats its input as hostile: all sizes are bounded, memory grows only with bytes that have
-really arrived, and everything malformed is an ``OmomiError(PROTOCOL)``. Standard library and numpy only.
+really arrived, and everything malformed is an ``OmomiError(PROTOCOL)``. A packet that does not fit into memory is read
+to its end without its arrays, so that it costs only itself. Standard library and numpy only.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Packet:
 
     head: dict[str, Any]  # a JSON object, without ``arrays``
     arrays: dict[str, np.ndarray] = field(default_factory=dict)  # by name, in wire order
-    lost: bool = False  # whether there was no memory for its arrays, which are missing
+    lost: bool = False  # there was no memory for its arrays, which were read and dropped
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,11 @@ class Decoder:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._have = 0  # bytes of the step that have come, of which the buffer holds all unless they are lost
+        self._lost = False
         self._head: dict[str, Any] | None = None
         self._specs: list[_ArraySpec] = []
         self._arrays: dict[str, np.ndarray] = {}
-        self._dropped = False  # whether there was no memory for the packet that is coming
-        self._lost = 0  # its bytes that are still to come
         self._error: OmomiError | None = None
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Packet]:
@@ -130,20 +131,14 @@ class Decoder:
         view = memoryview(data)
         try:
             while True:
-                need = self._lost or self._missing()
-                if need and not view:
-                    return packets
-                if not need:
-                    packets += self._complete()
-                    continue
-                if self._lost:
-                    self._lost -= len(view[:need])
+                need = self._missing()
+                if need:
+                    if not view:
+                        return packets
+                    self._take(view[:need])
+                    view = view[need:]
                 else:
-                    self._keep(view[:need])
-                view = view[need:]
-                if self._head is not None and self._dropped and not self._lost:
-                    packets.append(Packet(self._head, lost=True))
-                    self._head, self._dropped = None, False
+                    packets += self._complete()
         except OmomiError as error:
             self._error = error
             raise
@@ -152,22 +147,12 @@ class Decoder:
         """Say that the stream has ended. Raises OmomiError(PROTOCOL) when that cuts a packet short."""
         if self._error is not None:
             raise self._error
-        if self._buffer or self._head is not None:
+        if self._have or self._head is not None:
             malformed("the stream ended inside a message")
-
-    def _keep(self, data: memoryview) -> None:
-        """Add to the buffer; without memory for it, all of the packet is given up, and only counted from then on."""
-        try:
-            self._buffer += data
-        except MemoryError:
-            if self._head is None:
-                raise
-            self._lost = sum(spec.nbytes for spec in self._specs) - len(self._buffer) - len(data)
-            self._buffer, self._specs, self._arrays, self._dropped = bytearray(), [], {}, True
 
     def _missing(self) -> int:
         """Bytes still wanted before the next step; reads the prefix as soon as it is there."""
-        have = len(self._buffer)
+        have = self._have
         if self._head is not None:
             return self._specs[0].nbytes - have
         if not MAGIC.startswith(self._buffer[: len(MAGIC)]):
@@ -179,9 +164,21 @@ class Decoder:
             malformed(f"a head of {length} bytes")
         return _PREFIX.size + length - have
 
+    def _take(self, data: memoryview) -> None:
+        try:
+            if not self._lost:
+                self._buffer += data
+        except MemoryError:
+            if self._head is None:
+                raise
+            self._lost = True
+            self._buffer = bytearray()
+            self._arrays.clear()
+        self._have += len(data)
+
     def _complete(self) -> list[Packet]:
         """Use up the buffer, which holds a whole head or a whole array."""
-        data, self._buffer = self._buffer, bytearray()
+        data, self._buffer, self._have = self._buffer, bytearray(), 0
         if self._head is None:
             self._head, self._specs = _parse_head(bytes(data[_PREFIX.size :]))
         else:
@@ -191,12 +188,14 @@ class Decoder:
             self._finish_array(bytearray())
         if self._specs:
             return []
-        packet = Packet(self._head, self._arrays)
-        self._head, self._arrays = None, {}
+        packet = Packet(self._head, self._arrays, self._lost)
+        self._head, self._arrays, self._lost = None, {}, False
         return [packet]
 
     def _finish_array(self, data: bytearray) -> None:
         spec = self._specs.pop(0)
+        if self._lost:
+            return
         self._arrays[spec.name] = np.frombuffer(data, spec.dtype).reshape(spec.shape)
 
 

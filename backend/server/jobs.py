@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +22,14 @@ from ..protocol.requests import Request
 if TYPE_CHECKING:
     from ..field.fit import FittedMesh
     from ..field.onnx_model import CancelToken
+
+# A job ends where one of these folders' functions begins: they compute, and hold neither locks nor half-written files.
+_BACKEND = Path(__file__).parents[1]
+_PARTS = ("scan", "geometry", "registration", "field", "prior", "edits")
+_COMPUTING = (
+    *(str(_BACKEND / part) for part in _PARTS),
+    *(str(Path(np.__file__).parent.with_name(package)) for package in ("numpy", "scipy")),
+)
 
 
 @dataclass
@@ -46,6 +59,22 @@ class Job:
             if self.token is not None:
                 self.token.cancel()
 
+    @contextmanager
+    def interruptible(self) -> Generator[None]:
+        """Within this block, on this thread and those that it starts, a cancel ends the job at the next call of a
+        function that computes, whether or not that looks at the token."""
+        threading.setprofile(self._look)
+        sys.setprofile(self._look)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+            threading.setprofile(None)
+
+    def _look(self, frame: FrameType, event: str, argument: object) -> None:
+        if self.cancelled and event == "call" and _may_end(frame):
+            self.raise_if_cancelled()
+
     def raise_if_cancelled(self) -> None:
         if self.cancelled:
             raise OmomiError(ErrorCode.CANCELLED, "The job was cancelled.")
@@ -66,3 +95,15 @@ def frame_of(
     near = (vertices - origin).astype("<f4")
     faces, sigma = np.asarray(faces, "<i4").reshape(-1, 3), np.asarray(sigma, "<f4").reshape(-1)
     return MeshFrame(job, level, final, origin, near, faces, sigma)
+
+
+def _may_end(frame: FrameType) -> bool:
+    """Whether a job may end where this function begins. Never below an import, which must not be left half done."""
+    if not frame.f_code.co_filename.startswith(_COMPUTING):
+        return False
+    caller: FrameType | None = frame
+    while caller is not None:
+        if caller.f_code.co_filename.startswith("<frozen importlib"):
+            return False
+        caller = caller.f_back
+    return True

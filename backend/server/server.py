@@ -135,10 +135,7 @@ class Server:
             try:
                 if packet.lost:
                     raise OmomiError(ErrorCode.OUT_OF_MEMORY, _NO_ROOM)
-                message = from_packet(packet)
-            except MemoryError:
-                self._outbox.put(Failure(job_of(packet), ErrorCode.OUT_OF_MEMORY, _NO_ROOM))
-                continue
+                message = _as_omomi_errors(partial(from_packet, packet))
             except OmomiError as error:
                 self._outbox.put(Failure.of(job_of(packet), error))
                 continue
@@ -226,7 +223,8 @@ class Server:
         self._progress = Progress(number, 0.0, "starting")
         try:
             job.begin(self._engine.token())
-            return _as_omomi_errors(lambda: perform(context))
+            with job.interruptible():
+                return _as_omomi_errors(lambda: perform(context))
         except OmomiError as error:
             if job.cancelled:
                 # Whatever became of the interruption, the reason is the cancel.

@@ -34,8 +34,10 @@ def claim_streams() -> tuple[io.FileIO, io.FileIO]:
 
 
 def leave_interrupts_to_the_parent() -> None:
-    """Ctrl-C in a terminal reaches every process of the group; only the parent decides what it means."""
+    """Ctrl-C in a terminal reaches every process of the group; only the parent decides what it means. SIGTERM, which is
+    for this process, ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def die_with_parent() -> None:

@@ -258,7 +258,9 @@ def test_a_backend_killed_while_it_drills_leaves_the_scan_and_is_replaced(
         engine.live.pump()
     os.kill(engine.process.running().pid, signal.SIGKILL)
     settle()
-    assert "Move the slider to try again" in engine.live.error() and np.array_equal(rest_of(drilled), before)
+    # A job of which nothing was heard yet is done by the next process, which makes the fit again.
+    said = engine.live.error()
+    assert (said == "" or "Move the slider to try again" in said) and np.array_equal(rest_of(drilled), before)
     drilled.omomi.edits[0].strength = 0.9
     settle()
     assert engine.live.error() == "" and tunnels(previews()[0].data) == 1

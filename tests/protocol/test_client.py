@@ -122,14 +122,15 @@ def test_stray_prints_do_not_corrupt_the_stream(make_client: MakeClient, tmp_pat
 
 @posix_only
 @pytest.mark.parametrize("way", ["exit", "kill"])
-def test_a_death_mid_job_fails_that_job_and_the_next_one_works(client: BackendClient, way: str) -> None:
+def test_a_death_mid_job_fails_that_job_and_another_process_does_those_that_wait(
+    client: BackendClient, way: str
+) -> None:
     failing, waiting = ask_fit(client, cloud(), name=way), ask_fit(client, cloud(), name="echo")
     failure = response(client, failing)
     assert isinstance(failure, Failure) and failure.code is ErrorCode.BACKEND_DIED
     assert "the last words" in failure.detail
+    assert isinstance(client.wait(waiting, timeout=LIVENESS), FitDone)
     assert fit(client, "echo")
-    with pytest.raises(OmomiError):
-        client.wait(waiting)
 
 
 @posix_only
@@ -140,6 +141,32 @@ def test_killed_from_outside_while_idle_the_next_job_starts_another(client: Back
     assert client.failure is not None and client.failure.code is ErrorCode.BACKEND_DIED
     assert fit(client, "echo").report["pid"] != first
     assert client.failure is None
+
+
+@posix_only
+def test_a_request_just_after_the_death_of_an_idle_process_is_sent_again(client: BackendClient) -> None:
+    for _ in range(2):
+        first = fit(client, "echo").report["pid"]
+        os.kill(first, signal.SIGKILL)
+        assert fit(client, "echo").report["pid"] != first
+
+
+@posix_only
+@pytest.mark.parametrize("number", range(1, 5))
+def test_killed_at_any_message_a_job_ends_once_and_the_next_one_works(client: BackendClient, number: int) -> None:
+    job, heard = ask_fit(client, cloud(), name="flood"), []
+
+    def on_event(event: object) -> None:
+        heard.append(event)
+        if len(heard) == number and client.pid is not None:
+            os.kill(client.pid, signal.SIGKILL)
+
+    try:
+        assert isinstance(client.wait(job, on_event, timeout=LIVENESS), FitDone)
+    except OmomiError as error:
+        assert error.code is ErrorCode.BACKEND_DIED
+    assert fit(client, "echo")
+    assert not [event for event in client.poll() if isinstance(event, FitDone | Failure)]
 
 
 def test_a_process_that_always_dies_is_started_three_times_and_then_left(
@@ -271,10 +298,17 @@ def test_a_job_that_ignores_its_cancel_costs_the_process_and_not_the_client(
     job = ask_fit(client, cloud(), name="stuck")
     until(lambda: any(isinstance(event, MeshFrame) for event in client.poll()), "work")
     pid = client.pid
+    waiting = [ask_fit(client, cloud(), name="echo") for _ in range(2)]
     client.cancel(job)
     assert pid is not None
     until(lambda: client.poll() is not None and not alive(pid), "the death of the process")
-    assert fit(client, "echo")
+    # The jobs behind it are innocent, and deaths by cancel, however many, are no reason to give up.
+    assert isinstance(client.wait(waiting[1], timeout=LIVENESS), FitDone)
+    for _ in range(4):
+        job = ask_fit(client, cloud(), name="stuck")
+        until(lambda: any(isinstance(event, MeshFrame) for event in client.poll()), "work")
+        client.cancel(job)
+        assert fit(client, "echo")
 
 
 def test_newest_frame_wins_over_a_slow_reader(client: BackendClient) -> None:
