@@ -31,7 +31,8 @@ def made_anew(session: EditSession, strengths: Sequence[float], number: int) -> 
     another one that acts at ``strengths``."""
     moving = [*strengths]
     moving[number] = 1.0
-    return session.stack.mesh is session.fitted.mesh(EditTarget.FIT) and bool(session.stack.deltas(moving))
+    of_fit = session.fitted.fit is not None and session.stack.mesh is session.fitted.mesh(EditTarget.FIT)
+    return of_fit and bool(session.stack.deltas(moving))
 
 
 class EditedSolid:
