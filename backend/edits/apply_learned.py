@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -22,6 +21,7 @@ from .gear import LearnedEdit
 from .learned import FADE, LearnedMovement, learn
 from .pair_difference import Change, surface_of
 from .part import DistanceGrid, part_alignments
+from .threads import JobThreads
 
 POINTS = 20_000
 UNLIKE = 0.14
@@ -100,7 +100,7 @@ def example_poses(changes: Sequence[Change]) -> list[Alignment]:
     """The pose of each example on the first one. One that lies on it in several poses takes the pose in which it shows
     the same change. Raises OmomiError(NOT_REGISTERED) for one that does not look like the first."""
     reference, first = changes[0].surface, Alignment(Similarity.identity(), Warp(), 0.0)
-    with ThreadPoolExecutor() as pool:
+    with JobThreads() as pool:
         found = list(pool.map(lambda change: alignments(change.surface, reference), changes[1:]))
     chosen = [first]
     for number, (change, poses) in enumerate(zip(changes[1:], found, strict=True), start=2):

@@ -7,7 +7,6 @@ not seen, it is the better gear.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, partial
@@ -23,6 +22,7 @@ from .pair_difference import Change
 from .pair_fields import FieldPair
 from .part import Part
 from .placement import Placement
+from .threads import JobThreads
 
 
 class Gear(StrEnum):
@@ -78,7 +78,7 @@ def choose_gear(
     known = [(*row[:2], row[2]) for row in zip(changes, poses, pairs, strict=True) if row[2] is not None]
     fields = [pair for _, _, pair in known]
     placements = [Placement.of(pose, pair.room) for _, pose, pair in known]
-    with ThreadPoolExecutor() as pool:
+    with JobThreads() as pool:
         whole = pool.submit(learn, changes, [pose.similarity for pose in poses])
         others = pool.map(partial(_without, known), range(len(known)))
         topologies = pool.map(lambda pair: pair.topology, fields)

@@ -16,7 +16,6 @@ gain -1 and the distance from a tool make max(mu, tool), on scans whose walls li
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
@@ -32,6 +31,7 @@ from ..field.weight_delta import FLOOR, GATE, REACH, LevelDelta
 from ..registration.warp import gram, kernel
 from .pair_fields import FieldPair, voxel_centres, voxels_of
 from .placement import Placement
+from .threads import JobThreads
 
 RADIUS = 1.75
 """Standard deviation of a kernel, in voxels of the level: of 1.75 and 2.25 the better one on plates with holes and
@@ -238,7 +238,7 @@ def _learn_level(
         change = one_sided(values @ others.astype(np.float32), side)
         return replace(row, predicted=row.before + change / placements[example].scale)
 
-    with ThreadPoolExecutor() as pool:
+    with JobThreads() as pool:
         parts = list(pool.map(shown, range(len(pairs))))
         normal, right = _summed(parts)
         solution, penalised = _ridge(normal.astype(np.float64), right.astype(np.float64))

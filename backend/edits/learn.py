@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat, zip_longest
 from typing import Any
 
@@ -23,6 +22,7 @@ from .pair_difference import pair_difference
 from .pair_fields import pair_fields
 from .part import example_alignments
 from .placement import Placement
+from .threads import JobThreads
 
 MOST_EXAMPLES = 5
 CONTRADICTING = 0.5
@@ -52,7 +52,7 @@ def learn_from(
     cancel = cancel or CancelToken()
     steps = 2 * len(pairs) + 1
     on_progress(0.0, f"reading {', '.join(names)}")
-    with ThreadPoolExecutor() as pool:
+    with JobThreads() as pool:
         prepared = list(pool.map(prepare, chain.from_iterable(pairs)))
         befores, afters = prepared[::2], prepared[1::2]
         changes = []

@@ -9,7 +9,6 @@ the best. A part that occurs several times is found as often.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -25,6 +24,7 @@ from ..registration.icp import Surface, axis_turns
 from ..registration.similarity import Similarity
 from ..registration.warp import Warp
 from .pair_fields import FieldPair, dense_mean
+from .threads import JobThreads
 
 CLOSE, AROUND = 0.06, 0.15
 """The surface up to AROUND from the change belongs to the part, and that up to CLOSE decides whether there is one
@@ -233,7 +233,7 @@ def example_alignments(pairs: Sequence[FieldPair | None], wholes: Sequence[Align
     for side, surface in enumerate(first.surfaces):
         part = Part.of(surface.moved(cube), shown)
         if part is not None:
-            with ThreadPoolExecutor() as pool:
+            with JobThreads() as pool:
                 others = pool.map(partial(_example_alignment, part, side), pairs[1:], wholes[1:])
                 return [wholes[0], *others], side == 1
     return list(wholes), False

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from backend.edits.threads import JobThreads
 from backend.errors import ErrorCode, OmomiError
 from backend.geometry.normals import unit
 from backend.protocol.requests import PoseRequest
@@ -31,7 +31,7 @@ def test_a_job_that_never_looks_at_its_token_ends_at_its_next_step(side_by_side:
         try:
             with job.interruptible():
                 if side_by_side:
-                    with ThreadPoolExecutor() as pool:
+                    with JobThreads() as pool:
                         list(pool.map(compute, range(2)))
                 compute()
         except OmomiError as error:
