@@ -159,7 +159,7 @@ def measure(engine: OnnxEngine, options: argparse.Namespace, folder: Path, journ
         Skull.read(folder, name, np.array(marks[name]), number)
         for number, name in enumerate(names[: EXAMPLES + options.members])
     ]
-    kinds = [(edit, landmark) for edit in options.edits for landmark in LANDMARKS[edit]]
+    kinds = [(edit, landmark) for edit in options.edits or LANDMARKS for landmark in LANDMARKS[edit]]
     paths = {kind: options.out / f"{kind[0]} {kind[1]}.omomi" for kind in kinds}
     wanted = [kind for kind in kinds if not (options.resume and paths[kind].is_file())]
     examples = [(skull, *fit(engine, skull, 2)) for skull in skulls[:EXAMPLES]] if wanted else []
@@ -227,7 +227,7 @@ def skull_table(rows: list[dict]) -> str:
 def main(words: list[str] | None = None) -> int:
     """Run the benchmark; status 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--edits", nargs="+", choices=LANDMARKS, default=list(LANDMARKS))
+    parser.add_argument("--edits", nargs="+", choices=LANDMARKS, help="all of them if not given")
     parser.add_argument("--members", type=int, default=MEMBERS, help="unseen specimens")
     parser.add_argument("--level", type=int, default=2, choices=(2, 3), help="of the fits that are edited")
     parser.add_argument("--seed", type=int, default=0, help="of the order of specimens: the first three are examples")
