@@ -26,8 +26,11 @@ WIDTH = 1.2
 """Of the surroundings beyond the loop, in radii of the hole."""
 STEPS, EXACT = 5, 2
 """Gauss-Newton steps of laying it there; before the last ones the tangent planes of vertices stand for the faces."""
-NEAR = 6
-"""Vertices of which the nearest that faces alike counts."""
+TURNED = 0.02
+"""Sides of the mesh that a normal which is one off counts as far: what faces alike is found behind thin walls too. With
+five times as many a fill changes little."""
+ROUNDS = 4
+"""Times that the faces around the nearest one are looked at; three suffice on hulls with faces of any length."""
 FACING, MET = 0.6, 0.2
 """Least cosine between normals of surroundings that count, and of the fill and what it is drawn to."""
 LEAST_AGREE = 0.3
@@ -63,6 +66,8 @@ class MirrorSource:
     border: NDArray[np.bool_]  # (n,), at a loop
     tree: KDTree  # of the vertices
     used: NDArray[np.bool_]  # (n,), by a face
+    turned: float  # world units that a normal which is one off counts as
+    facing: KDTree  # of the used vertices, each with its normal times ``turned``
     planes: tuple[Plane, ...]
 
     @classmethod
@@ -74,7 +79,9 @@ class MirrorSource:
         used[mesh.faces] = True
         planes = tuple(plane for plane in planes if plane.agree >= LEAST_AGREE)[:MOST_PLANES]
         normals = vertex_normals_of(mesh.vertices, mesh.faces)
-        return cls(mesh.vertices, normals, found.around, border, found.tree, used, planes)
+        turned = TURNED * float(np.ptp(mesh.vertices, axis=0).max())
+        facing = KDTree(np.hstack([mesh.vertices, turned * normals])[used], balanced_tree=False)
+        return cls(mesh.vertices, normals, found.around, border, found.tree, used, turned, facing, planes)
 
     def counterpart(self, hole: Hole) -> Counterpart | None:
         """The best counterpart of a hole; None where none fits its surroundings."""
@@ -110,34 +117,41 @@ class MirrorSource:
         return self.feet(points, normals)[:2]
 
     def _vertices_near(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray]:
-        """The same of the nearest vertices that face alike, or the nearest."""
+        """The same of the nearest vertices."""
         chosen = self._nearest(points, normals)
         return self.vertices[chosen], self.normals[chosen]
 
     def _nearest(self, points: NDArray, normals: NDArray) -> NDArray[np.intp]:
-        """The vertices (n,) nearest to points that face alike, or the nearest."""
-        near = self.tree.query(points, k=[*range(1, min(NEAR, len(self.vertices)) + 1)])[1]
-        alike = np.einsum("nka,na->nk", self.normals[near], normals) > FACING
-        return np.take_along_axis(near, alike.argmax(axis=1)[:, None], axis=1)[:, 0]
+        """The vertices (n,) nearest to points by place and facing."""
+        return np.flatnonzero(self.used)[self.facing.query(np.hstack([points, self.turned * normals]))[1]]
 
     def feet(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray, NDArray[np.bool_]]:
-        """The feet (n, 3) of points on the faces around the nearest vertex, unit normals (n, 3) there, and (n,) whether
-        they lie at a border."""
+        """The feet (n, 3) of points on the mesh, unit normals (n, 3) there, and (n,) whether they lie at a border.
+
+        Looked at are the faces around the nearest vertices, then those around the corners of the nearest
+        of these: a long face may have no corner near a point.
+        """
         vertex = self._nearest(points, normals)
-        first, number = self.around.first[vertex], np.diff(self.around.first)[vertex]
         # a vertex without faces is its own foot
-        start = np.cumsum(number) - number
-        point = np.repeat(np.arange(len(points)), number)
-        face = self.around.order[np.arange(len(point)) - np.repeat(start - first, number)]
-        corners = self.around.faces[face]
-        barycentric, distance = closest_on_triangles(self.vertices[corners], points[point])
-        best = np.lexsort((distance, point))[start[number > 0]]
-        foot, across = self.vertices[vertex], self.normals[vertex]
-        at_border = np.ones(len(points), bool)
-        has, corners, barycentric = point[best], corners[best], barycentric[best]
-        foot[has] = np.einsum("nk,nka->na", barycentric, self.vertices[corners])
-        across[has] = unit_normals(self.vertices[corners])[0]
-        at_border[has] = ((barycentric > 1e-6) & ~self.border[corners]).sum(axis=1) == 0
+        foot, across, at_border = self.vertices[vertex], self.normals[vertex], np.ones(len(points), bool)
+        distance, asked, corner = np.full(len(points), np.inf), np.arange(len(points)), vertex
+        for _ in range(ROUNDS):
+            first, number = self.around.first[corner], np.diff(self.around.first)[corner]
+            row = np.repeat(np.arange(len(corner)), number)
+            face = self.around.order[np.arange(len(row)) + np.repeat(first - np.cumsum(number) + number, number)]
+            point, corners = asked[row], self.around.faces[face]
+            barycentric, away = closest_on_triangles(self.vertices[corners], points[point])
+            order = np.lexsort((away, point))
+            best = order[np.flatnonzero(np.diff(point[order], prepend=-1))]
+            best = best[away[best] < distance[point[best]]]
+            if not len(best):
+                break
+            has, corners, barycentric = point[best], corners[best], barycentric[best]
+            distance[has] = away[best]
+            foot[has] = np.einsum("nk,nka->na", barycentric, self.vertices[corners])
+            across[has] = unit_normals(self.vertices[corners])[0]
+            at_border[has] = ((barycentric > 1e-6) & ~self.border[corners]).sum(axis=1) == 0
+            asked, corner = np.repeat(has, 3), corners.ravel()
         return foot, across, at_border
 
 
