@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from backend.edits.learned import LearnedMovement, learn
 from backend.edits.pair_difference import Change
 from backend.edits.pair_fields import FieldPair, voxel_centres
 from backend.edits.placement import Placement
+from backend.edits.threads import JobThreads
 from backend.errors import ErrorCode, OmomiError
 from backend.field.onnx_model import CancelToken
 from backend.field.weight_delta import REACH
@@ -310,7 +310,7 @@ def test_what_is_learned_does_not_depend_on_the_number_of_threads(monkeypatch: p
     pairs = [pair(plate, drilled), pair(plate, lambda points: drilled(points, x=0.22))]
     ways = [Placement(Similarity.identity())] * 2
     many, many_rows = learn_delta(pairs, ways)
-    monkeypatch.setattr(head_delta, "ThreadPoolExecutor", lambda: ThreadPoolExecutor(1))
+    monkeypatch.setattr(head_delta, "JobThreads", lambda: JobThreads(1))
     one, one_rows = learn_delta(pairs, ways)
     for here, there in zip(many.levels, one.levels, strict=True):
         assert here is not None and there is not None
