@@ -5,4 +5,12 @@ from typing import Any
 
 import bpy
 
-context: Any = bpy.context
+
+class _Context:
+    """Looks ``bpy.context`` up at each use: while Blender imports an add-on, a context without a scene stands there."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(bpy.context, name)
+
+
+context: Any = _Context()

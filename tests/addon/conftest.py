@@ -40,6 +40,9 @@ if importlib.util.find_spec("bpy") is None:
     collect_ignore_glob = ["test_*.py"]
 else:
     bpy: Any = importlib.import_module("bpy")
+    # While Blender imports an add-on, bpy has no context and no data. The bpy wheel takes them from another module.
+    restricted = "bpy_restrict_state" if importlib.util.find_spec("bpy_restrict_state") else "_bpy_restrict_state"
+    vars(importlib.import_module(restricted))["_bpy"] = bpy
 
 
 def zip_under_test() -> Path:
