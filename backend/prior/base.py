@@ -20,7 +20,7 @@ from ..scan.prepare import PreparedScan
 from .symmetry import thinned
 
 SOURCE = "a flat base"
-NOTE = "Its flat bottom was not seen: a plane closes it; --no-base leaves it to the network."
+NOTE = "Its flat bottom was not seen: a plane closes it. Turn the flat base off to let the network close it."
 
 POINTS = 20_000
 """Scan points that a base is looked for in."""
