@@ -38,7 +38,6 @@ DIST = BUILD / "dist"
 
 # What the backend needs beside the numpy inside Blender. The last scipy that takes numpy 1.26 (Blender 4.5, 5.0) and 2.
 BUNDLED = ("onnxruntime==1.31.1", "scipy==1.17.1", "safetensors==0.8.0", "flatbuffers", "packaging", "protobuf")
-PYTHONS = ("3.11", "3.13")
 PLATFORMS = {
     "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
     "windows-x64": ("win_amd64",),
@@ -58,6 +57,31 @@ LONGEST_FIRST = ("studies", "training")
 MOST_WORKERS = 4
 NOT_SHIPPED = shutil.ignore_patterns(
     "__pycache__", "training", "studies", "*.pyc", "checkpoint.safetensors", "audit.html", "README.md"
+)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A zip of the extension: for the Blenders of one Python, with its libraries, or without any for all of them."""
+
+    name: str
+    python: str | None
+    least: str  # version of Blender
+    below: str | None  # the first version of Blender with another Python
+
+    def manifest(self, platforms: Sequence[str], wheels: Sequence[Path]) -> str:
+        lines = [f'blender_version_max = "{self.below}"'] if self.below else []
+        if wheels:
+            listed = json.dumps([f"./wheels/{wheel.name}" for wheel in wheels], indent=2)
+            lines += [f"platforms = {json.dumps(list(platforms))}", f"wheels = {listed}"]
+        return "\n".join([f'blender_version_min = "{self.least}"', *lines])
+
+
+PACKAGES = (
+    Package("blender4.5", "3.11", "4.5.0", "5.1.0"),
+    Package("blender5.1", "3.13", "5.1.0", None),
+    # For a Blender with a Python of its own; the interpreter in the preferences brings the libraries.
+    Package("without-libraries", None, "4.5.0", None),
 )
 
 
@@ -155,40 +179,41 @@ def own_platform() -> str:
     return {"win32": "windows-x64", "darwin": "macos-arm64"}.get(sys.platform, "linux-x64")
 
 
-def wheels(platform: str) -> list[Path]:
-    """The wheels for one platform, downloaded once."""
-    folder = BUILD / "wheels" / f"{platform}-{hashlib.sha256(repr((BUNDLED, PYTHONS)).encode()).hexdigest()[:8]}"
+def wheels(platform: str, python: str) -> list[Path]:
+    """The wheels for one platform and Python, downloaded once."""
+    mark = hashlib.sha256(repr(BUNDLED).encode()).hexdigest()[:8]
+    folder = BUILD / "wheels" / f"{platform}-{python}-{mark}"
     if not folder.is_dir():
-        say(f"downloading wheels for {platform}")
+        say(f"downloading wheels for {platform}, Python {python}")
         part = folder.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
-        for version in PYTHONS:
-            tags = [option for tag in PLATFORMS[platform] for option in ("--platform", tag)]
-            run(
-                python_in(MAIN.environment), "-m", "pip", "download", "-qq", "--disable-pip-version-check",
-                "--only-binary=:all:", "--no-deps", "--implementation", "cp", "--python-version", version, *tags,
-                "--dest", part, *BUNDLED,
-            )  # fmt: skip
+        tags = [option for tag in PLATFORMS[platform] for option in ("--platform", tag)]
+        run(
+            python_in(MAIN.environment), "-m", "pip", "download", "-qq", "--disable-pip-version-check",
+            "--only-binary=:all:", "--no-deps", "--implementation", "cp", "--python-version", python, *tags,
+            "--dest", part, *BUNDLED,
+        )  # fmt: skip
         part.rename(folder)
     return sorted(folder.glob("*.whl"))
 
 
-def stage(platforms: Sequence[str]) -> Path:
+def stage(platforms: Sequence[str], package: Package = PACKAGES[0]) -> Path:
     """Lay out the extension folder: add-on, backend without training, wheels, manifest."""
     main_environment()
-    found = {wheel.name: wheel for platform in platforms for wheel in wheels(platform)}
+    python = package.python
+    found = {wheel.name: wheel for platform in platforms for wheel in wheels(platform, python)} if python else {}
     shutil.rmtree(STAGE, ignore_errors=True)
     shutil.copytree(ROOT / "blender_addon", STAGE, ignore=NOT_SHIPPED)
     shutil.copytree(ROOT / "backend", STAGE / "backend", ignore=NOT_SHIPPED)
     shutil.copy2(ROOT / "LICENSE", STAGE)
-    (STAGE / "wheels").mkdir()
+    if found:
+        (STAGE / "wheels").mkdir()
     for wheel in found.values():
         shutil.copy2(wheel, STAGE / "wheels")
-    listed = json.dumps([f"./wheels/{name}" for name in found], indent=2)
-    lists = f"platforms = {json.dumps(list(platforms))}\nwheels = {listed}\n"
     manifest = STAGE / "blender_manifest.toml"
     # Top-level keys must come before the first table.
-    manifest.write_text(manifest.read_text("utf-8").replace("[permissions]", f"{lists}\n[permissions]", 1), "utf-8")
+    lines = f"{package.manifest(platforms, list(found.values()))}\n\n[permissions]"
+    manifest.write_text(manifest.read_text("utf-8").replace("[permissions]", lines, 1), "utf-8")
     tomllib.loads(manifest.read_text("utf-8"))
     return STAGE
 
@@ -205,18 +230,33 @@ def validate(target: Path) -> None:
     extension_tool("validate", f"--valid-tags={tags}", target)
 
 
-def build(platforms: Sequence[str]) -> list[Path]:
-    """Stage, build the zips and check them."""
-    stage(platforms)
-    validate(STAGE)
+def build(platforms: Sequence[str], packages: Sequence[Package] = PACKAGES) -> list[Path]:
+    """Stage, build and check the zips: one for each package and platform, named after both."""
     shutil.rmtree(DIST, ignore_errors=True)
     DIST.mkdir(parents=True)
-    extension_tool("build", "--source-dir", STAGE, "--output-dir", DIST, "--split-platforms")
+    # the first stays staged
+    for package in reversed(packages):
+        stage(platforms, package)
+        validate(STAGE)
+        made = DIST / package.name
+        made.mkdir()
+        split = ["--split-platforms"] if package.python else []
+        extension_tool("build", "--source-dir", STAGE, "--output-dir", made, *split)
+        for path in made.glob("*.zip"):
+            path.rename(DIST / f"{path.stem}-{package.name}.zip")
+        made.rmdir()
     zips = sorted(DIST.glob("*.zip"))
     for path in zips:
         validate(path)
         say(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1e6:.0f} MB")
     return zips
+
+
+def zip_for(python: str) -> Path:
+    """The zip in ``build/dist`` for this platform and the Blenders of this Python."""
+    [package] = [package for package in PACKAGES if package.python == python]
+    [found] = DIST.glob(f"*-{own_platform().replace('-', '_')}-{package.name}.zip")
+    return found
 
 
 @dataclass
@@ -301,7 +341,7 @@ def test_without_blender(python: Path, tally: Tally, only: Sequence[str]) -> Non
 
 def test_add_on(python: Path, tally: Tally, others: Mapping[Blender, Future[Path | None]], everything: bool) -> None:
     """Build the zip, check what is written, and run the add-on's tests in the main Blender and some in the others."""
-    zips = build([own_platform()])
+    build([own_platform()])
     tally.check("ruff", python, "-m", "ruff", "check", ".")
     # The add-on finds its backend only where both are staged.
     staged = [path for path in STAGE.rglob("*.py") if STAGE / "backend" not in path.parents]
@@ -317,13 +357,13 @@ def test_add_on(python: Path, tally: Tally, others: Mapping[Blender, Future[Path
         suites = ["tests/addon"] if blender is MAIN or everything else [f"tests/addon/{name}" for name in VERSIONED]
         # Three suites would write the same cache; what other tests share needs packages that Blender does not have.
         options = ("-p", "no:cacheprovider", "--confcutdir=tests/addon")
-        tally.pytest(name, addon, *options, *suites, OMOMI_ZIP=str(zips[0]), OMP_NUM_THREADS="1")
+        tally.pytest(name, addon, *options, *suites, OMOMI_ZIP=str(zip_for(blender.python)), OMP_NUM_THREADS="1")
 
 
 def demo(picture: Path | None) -> int:
     """Scan a procedural object, install the zip into a throw-away Blender profile, fit, render before and after."""
     python = main_environment()
-    zips = build([own_platform()])
+    build([own_platform()], PACKAGES[:1])
     folder = BUILD / "demo"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -331,7 +371,7 @@ def demo(picture: Path | None) -> int:
     run(python, "-m", "backend.training.demo_scan", scan, "--truth", truth)
     profile = folder / "profile"
     env = {**os.environ, "BLENDER_USER_RESOURCES": str(profile)}
-    run(python, "tests/demo/demo_in_blender.py", zips[0], scan, folder, env=env)
+    run(python, "tests/demo/demo_in_blender.py", zip_for(MAIN.python), scan, folder, env=env)
     shutil.rmtree(profile, ignore_errors=True)
     if picture is not None:
         picture.parent.mkdir(parents=True, exist_ok=True)

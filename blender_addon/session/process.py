@@ -8,9 +8,9 @@ from pathlib import Path
 
 import bpy
 
-from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.client import BackendClient, default_command
 from ..backend.protocol.messages import Failure, Hello
+from ..text import Refusal
 from ..ui import preferences
 
 BACKEND = Path(__file__).parents[1] / "backend"
@@ -26,14 +26,17 @@ def site_folder() -> Path:
 
 
 def command() -> list[str]:
-    """The argv of the backend. Raises ``BACKEND_START`` where the package has no wheels for this Blender's Python."""
+    """The argv of the backend. Raises `Refusal` where the package has no libraries for this Blender's Python and the
+    preferences name no other."""
     chosen = preferences.get()
     interpreter, sites = chosen.interpreter, []
     if not interpreter:
         interpreter, sites = sys.executable, [site_folder()]
         if not (sites[0] / "onnxruntime").is_dir():
-            missing = f"holds no libraries for Python {PYTHON} on this system, only for {_supported()}"
-            raise OmomiError(ErrorCode.BACKEND_START, f"The installed package {missing}")
+            raise Refusal(
+                f"The installed package holds no libraries for Python {PYTHON} on this system, {_supported()}. Install "
+                "the package for this Blender, or name a Python that has onnxruntime in the Omomi preferences."
+            )
     return default_command(
         bpy.path.abspath(interpreter), BACKEND, sites,
         device=chosen.device, threads=chosen.threads, memory_mb=chosen.memory_mb,
@@ -42,7 +45,8 @@ def command() -> list[str]:
 
 def _supported() -> str:
     wheels = (BACKEND.parent / "wheels").glob("onnxruntime-*.whl")
-    return ", ".join(sorted(" ".join(wheel.stem.split("-")[2::2]) for wheel in wheels)) or "none"
+    found = sorted(" ".join(wheel.stem.split("-")[2::2]) for wheel in wheels)
+    return f"only for {', '.join(found)}" if found else "nor any others"
 
 
 def running() -> BackendClient | None:

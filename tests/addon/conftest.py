@@ -48,7 +48,8 @@ else:
 def zip_under_test() -> Path:
     named = os.environ.get("OMOMI_ZIP")
     system = {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux")
-    found = [Path(named)] if named else list((ROOT / "build" / "dist").glob(f"*-{system}*.zip"))
+    blender = "blender4.5" if bpy.app.version < (5, 1) else "blender5.1"
+    found = [Path(named)] if named else list((ROOT / "build" / "dist").glob(f"*-{system}*-{blender}.zip"))
     if not found:
         pytest.skip("no zip: run `python3.11 build_addon.py build` first")
     return found[0]

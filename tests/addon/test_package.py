@@ -42,13 +42,15 @@ def names(package: Path) -> list[str]:
         return archive.namelist()
 
 
-def test_zip_holds_wheels_for_both_pythons_and_no_numpy(package: Path) -> None:
+def test_zip_holds_the_libraries_of_this_python_alone_and_no_numpy(package: Path) -> None:
     wheels = [name for name in names(package) if name.endswith(".whl")]
-    for tag in ("cp311-cp311", "cp313-cp313"):
-        for library in ("onnxruntime", "scipy"):
-            assert any(library in name and tag in name for name in wheels), (library, tag)
+    tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    for library in ("onnxruntime", "scipy"):
+        assert [name for name in wheels if f"/{library}-" in name and f"{tag}-{tag}" in name], library
+        assert len([name for name in wheels if f"/{library}-" in name]) == 1
     assert any("/safetensors-" in name and "-abi3-" in name for name in wheels)
     assert not any(re.search(r"/(numpy|torch|trimesh|requests|certifi)-", name) for name in wheels)
+    assert package.stat().st_size < 75e6
 
 
 def test_zip_holds_no_training_code_tests_or_caches(package: Path) -> None:
@@ -130,7 +132,11 @@ def test_missing_libraries_are_one_sentence_with_both_versions(
     monkeypatch.setattr(addon.process, "site_folder", lambda: Path("/nowhere"))
     with pytest.raises(Exception, match=rf"Python {sys.version_info[0]}\.{sys.version_info[1]}") as caught:
         addon.process.command()
-    assert "cp311" in str(caught.value) and "cp313" in str(caught.value)
+    assert f"only for cp{sys.version_info[0]}{sys.version_info[1]}" in str(caught.value)
+    assert "preferences" in str(caught.value)
+    monkeypatch.setattr(addon.process, "BACKEND", Path("/nowhere/backend"))
+    with pytest.raises(Exception, match="nor any others"):
+        addon.process.command()
 
 
 def test_backend_command_is_the_bundled_python_isolated(addon: Any, scene: Any) -> None:
