@@ -7,6 +7,7 @@
     python3.11 build_addon.py build       the zip, in build/dist (--all-platforms: one for each)
     python3.11 build_addon.py validate    the staged folder and the zip, by Blender's own rules
     python3.11 build_addon.py bench NAME  a benchmark of the backend
+    python3.11 build_addon.py window      the artist's steps in a real window of Blender, with pictures
     python3.11 build_addon.py fuzz        damaged files for every reader, other ones each time (--minutes N)
 
 Standard library only. Each verb makes the virtual environments that it needs and installs into them.
@@ -380,6 +381,18 @@ def demo(picture: Path | None) -> int:
     return 0
 
 
+def window(blender: str, bundled: bool, chosen: Sequence[str]) -> int:
+    """The artist's steps in a real window of Blender; pictures land in build/window."""
+    python, folder = main_environment(), BUILD / "window"
+    build([own_platform()])
+    version = subprocess.run([blender, "--version"], capture_output=True, text=True, check=True).stdout
+    own = zip_for("3.11" if re.search(r"Blender (4|5\.0)\.", version) else "3.13")
+    package = own if bundled else next(DIST.glob(f"*-{PACKAGES[-1].name}.zip"))
+    interpreter = [] if bundled else ["--python", python]
+    words = ["--blender", blender, "--package", package, *interpreter, "-o", folder, *chosen]
+    return run(python, "-m", "tests.window.walk", *words, check=False)
+
+
 def fuzz(minutes: float) -> int:
     """Damaged files from new seeds until a reader fails on one or the time is over."""
     python, end = main_environment(), time.monotonic() + 60 * minutes
@@ -402,6 +415,10 @@ def main() -> int:
     for verb in ("stage", "build"):
         verbs.add_parser(verb).add_argument("--all-platforms", action="store_true")
     verbs.add_parser("validate")
+    walk = verbs.add_parser("window")
+    walk.add_argument("--blender", default="blender", help="the program")
+    walk.add_argument("--bundled", action="store_true", help="with the libraries in the zip (Blender from blender.org)")
+    walk.add_argument("steps", nargs="*", help="these steps in place of all")
     verbs.add_parser("fuzz").add_argument("--minutes", type=float, default=10.0, metavar="N")
     verbs.add_parser("bench").add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args()
@@ -416,6 +433,8 @@ def main() -> int:
                 say(f"staged {stage(platforms).relative_to(ROOT)}")
             case "build" | "validate":
                 build(platforms)
+            case "window":
+                return window(options.blender, options.bundled, options.steps)
             case "fuzz":
                 return fuzz(options.minutes)
             case "bench":

@@ -12,7 +12,6 @@ from ..backend.protocol.messages import MeshFrame
 from ..scene import completions, fit_origin, fit_provenance, preview
 from ..session import fits
 from ..session.backend_fit import FitSettings
-from ..session.refit import RefitRun
 from ..session.task import Client, Task
 from ..text import Refusal, reading_text, refuse
 from ..ui.properties import COMPLETIONS, FIT_OPTIONS
@@ -34,13 +33,14 @@ def why_not_fitted(context: Any) -> str:
 
 
 class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
-    """Fit a surface to every selected mesh, as its modifiers show it. An option not given is the scene's setting."""
+    """Fit a surface to every selected mesh, as its modifiers show it; of a fit, its scan again, in its place. An option
+    not given is the scene's setting."""
 
     bl_idname = "omomi.fit"
     bl_label = "Fit"
     bl_description = (
-        "Fit a surface to every selected mesh, as its modifiers show it: closed, or open where the mesh is a sheet; "
-        "Esc cancels"
+        "Fit a surface to every selected mesh, as its modifiers show it: closed, or open where the mesh is a sheet. A "
+        "fit is made again from its scan, in its place; Esc cancels"
     )
     # No REGISTER: the redo panel would run the whole fit again, blocking, at every move of a slider.
     bl_options = {"UNDO"}  # noqa: RUF012
@@ -101,7 +101,7 @@ class OMOMI_OT_refit(RunOperator, bpy.types.Operator):
         result = fit_origin.result_of(context.active_object)
         assert result is not None
         settings = FitSettings.of(result.omomi.origin)
-        return RefitRun(client, result, settings.read_as(self.kind), stream=stream)
+        return fits.FitRun(client, [result], settings.read_as(self.kind), stream=stream)
 
 
 class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):

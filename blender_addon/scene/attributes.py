@@ -99,6 +99,12 @@ def read_own(obj: Any) -> MeshAttributes:
     return _read(obj, ())
 
 
+def read_groups(obj: Any) -> MeshAttributes | None:
+    """The vertex groups of the own mesh of an object with faces, and nothing else; None where it has none."""
+    found = read_own(obj)
+    return found._replace(layers=(), notes=()) if found.groups and len(obj.data.polygons) else None
+
+
 def transfer_to_fit(
     client: Client, handle: int, source: MeshAttributes, scan: mesh_io.ScanArrays, frame: MeshFrame
 ) -> Work:

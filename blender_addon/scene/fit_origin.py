@@ -12,10 +12,16 @@ SHEET = "sheet"
 
 def result_of(obj: Any) -> Any | None:
     """The object of a fit, where ``obj`` is that object, another completion of the fit, or its scan; else None."""
-    if shows_fit(obj):
-        return obj.omomi.completes or obj
+    if (fit := fit_at(obj)) is not None:
+        return fit
     fits = (other for other in context.scene.objects if other.type == "MESH" and other.omomi.origin.scan == obj)
     return next(fits, None)
+
+
+def fit_at(obj: Any) -> Any | None:
+    """The object of a fit, where ``obj`` is that object or another completion of the fit, and not its scan; else
+    None."""
+    return obj.omomi.completes or obj if shows_fit(obj) else None
 
 
 def kind_of(obj: Any, wanted: str) -> str:

@@ -31,7 +31,7 @@ def note(obj: Any, settings: FitSettings, scan: Any, mesh: Any, modifiers: list[
     origin = obj.omomi.origin
     origin.scan, origin.mesh, origin.modifiers = scan, mesh, "\n".join(modifiers)
     origin.level, origin.profile = str(settings.options.level), settings.profile
-    for name in ("kind", *PAINTED, *SWITCHES):
+    for name in ("kind", "thickness", *PAINTED, *SWITCHES):
         setattr(origin, name, getattr(settings.options, name))
     for name in PAINTED:
         mask = settings.options.masks.get(name)
@@ -66,8 +66,13 @@ def read(obj: Any, groups: Sequence[str] = ()) -> OriginalScan:
         copy.hide_viewport = False
         context.scene.collection.objects.link(copy)
         context.view_layer.update()
-        depsgraph = context.evaluated_depsgraph_get()
-        scan, carried = mesh_io.read_scan(copy, depsgraph, groups), read_shown(copy, depsgraph)
-        return OriginalScan(scan, carried, mesh_io.object_linear(copy), np.array(copy.matrix_world, np.float64)[:3, 3])
+        return read_shown_now(copy, groups)
     finally:
         bpy.data.objects.remove(copy)
+
+
+def read_shown_now(obj: Any, groups: Sequence[str] = ()) -> OriginalScan:
+    """An object as its modifiers show it, with the weights in vertex groups. Raises as `mesh_io.read_scan`."""
+    depsgraph = context.evaluated_depsgraph_get()
+    scan, carried = mesh_io.read_scan(obj, depsgraph, groups), read_shown(obj, depsgraph)
+    return OriginalScan(scan, carried, mesh_io.object_linear(obj), np.array(obj.matrix_world, np.float64)[:3, 3])

@@ -68,12 +68,12 @@ def read_scan(obj: Any, depsgraph: Any, groups: Sequence[str] = ()) -> ScanArray
     return _arrays(obj, obj.evaluated_get(depsgraph).data, None, groups)
 
 
-def read_own(obj: Any, groups: Sequence[str] = ()) -> ScanArrays:
+def read_own(obj: Any, groups: Sequence[str] = (), linear: NDArray[np.float64] | None = None) -> ScanArrays:
     """Vertices and triangles of the object's own mesh in its rest shape, without modifiers, and the weights in vertex
-    groups. Raises as `read_scan`."""
+    groups; posed by ``linear`` of another object where that is given. Raises as `read_scan`."""
     if obj.mode == "EDIT":
         raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab first.")
-    return _arrays(obj, obj.data, rest_shape(obj.data), groups)
+    return _arrays(obj, obj.data, rest_shape(obj.data), groups, linear)
 
 
 def rest_shape(mesh: Any) -> NDArray[np.float32]:
@@ -84,8 +84,14 @@ def rest_shape(mesh: Any) -> NDArray[np.float32]:
     return read_values(points, "co", (len(points), 3))
 
 
-def _arrays(obj: Any, mesh: Any, local: NDArray[np.float32] | None, groups: Sequence[str]) -> ScanArrays:
-    linear = object_linear(obj)
+def _arrays(
+    obj: Any,
+    mesh: Any,
+    local: NDArray[np.float32] | None,
+    groups: Sequence[str],
+    linear: NDArray[np.float64] | None = None,
+) -> ScanArrays:
+    linear = object_linear(obj) if linear is None else linear
     if not len(mesh.vertices):
         raise OmomiError(ErrorCode.EMPTY_SCAN, f"{obj.name} has no vertices")
     # Coordinates that are not finite are the backend's to report.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import bpy
@@ -15,6 +16,9 @@ from ..session.backend_fit import FitSettings
 from . import fit_provenance, mesh_io
 from .attributes import MeshAttributes, apply_attributes
 
+CHECKSUM = "omomi_checksum"
+"""Property of a mesh: what it was when it was made."""
+
 
 def why_not_replace(obj: Any) -> str | None:
     """The reason why this object cannot be given another mesh, or None."""
@@ -25,6 +29,15 @@ def why_not_replace(obj: Any) -> str | None:
     if obj.mode == "EDIT":
         return f"{obj.name} is in Edit Mode, so its mesh cannot be replaced. Leave it with Tab, then press Fit."
     return None
+
+
+def why_not_refit(fit: Any) -> str | None:
+    """The reason why the scan of this fit cannot be fitted again, or None."""
+    if fit.library is not None or fit.override_library is not None:
+        return f"{fit.name} is linked from another file. Fit its scan again."
+    if context.view_layer.objects.get(fit.name) != fit:
+        return f"{fit.name} is not in this view layer. Show it first."
+    return why_not_replace(fit)
 
 
 def place(
@@ -59,6 +72,39 @@ def place(
     return target
 
 
+def place_again(
+    fit: Any,
+    frame: MeshFrame,
+    linear: NDArray[np.float64],
+    settings: FitSettings,
+    worn: MeshAttributes | None,
+    painted: MeshAttributes | None,
+) -> Any:
+    """Give a fit a new mesh from its scan, and return its object. The strengths of its edits stay: they have not been
+    applied to this mesh. Where the artist has changed the old mesh, or it has shape keys, it is kept in the file.
+
+    linear: of the scan; worn: as of `place`; painted: the vertex groups that the fit had.
+    """
+    origin, old = fit.omomi.origin, fit.data
+    source = origin.mesh or origin.scan.data
+    mesh = _geometry(frame, linear, old.name)
+    for material in source.materials:
+        mesh.materials.append(material)
+    if is_changed(old):
+        keep_mesh(fit)
+    fit.data = mesh
+    fit_provenance.note(fit, settings, origin.scan, origin.mesh, origin.modifiers.splitlines())
+    _dress(fit, worn, linear)
+    if painted is not None:
+        mesh_io.set_groups(fit, painted.groups, painted.weights)
+    if not old.users:
+        bpy.data.meshes.remove(old)
+        mesh.name = fit.name
+    fit.select_set(True)
+    context.view_layer.objects.active = fit
+    return fit
+
+
 def new(frame: MeshFrame, name: str, place: tuple[float, float, float]) -> Any:
     """A new object that shows a mesh at this place, selected and active."""
     obj = bpy.data.objects.new(name, _geometry(frame, np.eye(3), name))
@@ -81,6 +127,11 @@ def double(
     copy.omomi.report = copy.omomi.check = ""
     _dress(copy, worn, linear)
     return copy
+
+
+def is_changed(mesh: Any) -> bool:
+    """Whether the mesh of a fit is no longer as it was made."""
+    return mesh.shape_keys is not None or mesh.get(CHECKSUM) != _checksum(mesh)
 
 
 def keep_mesh(obj: Any) -> None:
@@ -109,7 +160,13 @@ def _geometry(frame: MeshFrame, linear: NDArray[np.float64], name: str) -> Any:
     mesh, posed = bpy.data.meshes.new(name), frame.world()
     mesh_io.fill_mesh(mesh, *mesh_io.to_local(posed, frame.faces, linear))
     mesh_io.paint_sigma(mesh, frame.sigma, mesh_io.longest_side(posed), made=True)
+    mesh[CHECKSUM] = _checksum(mesh)
     return mesh
+
+
+def _checksum(mesh: Any) -> str:
+    # Blender's whole numbers have a sign
+    return f"{zlib.crc32(mesh_io.rest_shape(mesh).tobytes()):x} {len(mesh.polygons)}"
 
 
 def _replace(source: Any, mesh: Any, keep_modifiers: bool) -> Any:

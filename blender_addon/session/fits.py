@@ -6,13 +6,12 @@ import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import bpy
 import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame
-from ..scene import attributes, fit_origin, mesh_io, preview, results
+from ..scene import attributes, fit_origin, fit_provenance, mesh_io, preview, results
 from ..text import refuse, untextured
 from . import backend_fit, edits
 from .backend_fit import FitSettings
@@ -30,11 +29,13 @@ class Fitted(NamedTuple):
     linear: NDArray[np.float64]  # of the object's world matrix at the start
     report: dict[str, Any]  # fields of ``CleanReport``
     worn: attributes.MeshAttributes | None = None  # what its mesh has from the scan
-    lost: OmomiError | None = None  # why it has nothing from the scan, which carries something
+    painted: attributes.MeshAttributes | None = None  # vertex groups of the fit whose place it takes
+    lost: OmomiError | None = None  # why it has nothing from the scan or the fit, which carry something
 
 
 class FitRun(ObjectRun):
-    """Fits objects one after the other."""
+    """Fits objects one after the other. Of an object that shows a fit, the scan is fitted again: the object keeps its
+    name, its place, its edits and its vertex groups."""
 
     def __init__(
         self, client: Client, objects: Iterable[Any], settings: FitSettings, *, replace: bool = False, stream: bool
@@ -53,33 +54,56 @@ class FitRun(ObjectRun):
         return list(dict.fromkeys(found["guess"] for found in stats if found.get("guess")))
 
     def _one(self, item: RunObject, obj: Any) -> Work:
-        if self._replace:
-            refuse(results.why_not_replace(obj))
-        linear = mesh_io.object_linear(obj)
-        depsgraph = bpy.context.evaluated_depsgraph_get()
-        scan, carried = mesh_io.read_scan(obj, depsgraph, self._settings.groups), attributes.read_shown(obj, depsgraph)
-        self.notes += edits.unmasked(obj, self._settings.groups, "sliders")
-        mark = self._settings.mark()
-        answer = yield self._settings.ask(self._client, scan, item.name)
+        fit = fit_origin.fit_at(obj)
+        settings = self._settings_for(fit)
+        if fit is not None:
+            refuse(results.why_not_refit(fit))
+            original = fit_provenance.read(fit, settings.groups)
+            item.offset = original.offset
+        else:
+            refuse(results.why_not_replace(obj) if self._replace else None)
+            original = fit_provenance.read_shown_now(obj, settings.groups)
+        scan, carried, linear, _ = original
+        origin = obj if fit is None else fit.omomi.origin.scan or fit
+        self.notes += edits.unmasked(origin, settings.groups, "sliders")
+        mark = settings.mark()
+        answer = yield settings.ask(self._client, scan, item.name)
         # Where no modifier changes the object, the sliders find its scan fitted.
-        backend_fit.remember(self._client, item.uid, answer.job, scan, mark, answer.mesh, linear)
+        backend_fit.remember(self._client, origin.session_uid, answer.job, scan, mark, answer.mesh, linear)
         fitted = Fitted(answer.mesh, answer.done.stats, linear, answer.done.report)
-        if carried is None or not len(answer.mesh.faces):
+        own = None if fit is None else attributes.read_groups(fit)
+        if (carried is None and own is None) or not len(answer.mesh.faces):
             return fitted
         # From here on the fit is complete: it stays, whatever becomes of the transfer.
         item.result = fitted._replace(lost=OmomiError(ErrorCode.CANCELLED, "The transfer was cancelled"))
+        worn = painted = None
         try:
-            worn = yield from attributes.transfer_to_fit(self._client, answer.job, carried, scan, answer.mesh)
+            if carried is not None:
+                worn = yield from attributes.transfer_to_fit(self._client, answer.job, carried, scan, answer.mesh)
+            if own is not None:
+                old = mesh_io.read_own(fit, linear=linear)
+                painted = yield from attributes.transfer_to_fit(self._client, answer.job, own, old, answer.mesh)
         except OmomiError as error:
-            return fitted._replace(lost=error)
-        return fitted._replace(worn=worn)
+            return fitted._replace(worn=worn, lost=error)
+        return fitted._replace(worn=worn, painted=painted)
+
+    def _settings_for(self, fit: Any | None) -> FitSettings:
+        """The settings; where they leave the kind open, a fit keeps what its artist has called it."""
+        if fit is None or self._settings.options.kind != "auto":
+            return self._settings
+        return self._settings.read_as(fit.omomi.origin.kind)
 
     def _place(self, item: RunObject, obj: Any) -> Any:
-        if self._replace:
-            refuse(results.why_not_replace(obj))
-        frame, _, linear, report, worn, lost = item.result
-        how = {"replace": self._replace, "settings": self._settings, "worn": worn}
-        shown = results.place(obj, frame, linear, **how)
+        frame, _, linear, report, worn, painted, lost = item.result
+        if (fit := fit_origin.fit_at(obj)) is not None:
+            refuse(results.why_not_refit(fit))
+            if results.is_changed(fit.data):
+                self.notes.append(f"{fit.name} had been changed by hand; its old mesh is kept as '{fit.name}.original'")
+            shown = results.place_again(fit, frame, linear, self._settings_for(fit), worn, painted)
+        else:
+            refuse(results.why_not_replace(obj) if self._replace else None)
+            how = {"replace": self._replace, "settings": self._settings, "worn": worn}
+            shown = results.place(obj, frame, linear, **how)
         fit_origin.note_reading(shown, report)
         if lost is not None:
             self.lost.append(untextured(shown.name, lost))

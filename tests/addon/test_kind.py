@@ -58,7 +58,7 @@ def test_one_click_overrules_it_and_the_fit_keeps_its_object_and_edits(fake: Any
     assert np.array_equal(again["points"], first["points"]) and np.array_equal(again["faces"], first["faces"])
     assert again["options"] == first["options"].__class__(level=1, symmetry=False, kind="sheet")
     assert len(bpy.data.objects) == objects and bpy.context.active_object == fit
-    assert len(fit.data.polygons) == faces - 12 and len(fit.omomi.edits) == 1 and not previews()
+    assert len(fit.data.polygons) == faces - 12 and fit.omomi.edits[0].strength == 0.5 and not previews()
     assert fit.omomi.origin.kind == fit.omomi.origin.found == "sheet"
     if result == "NEW":
         assert scan.hide_get() and fit.omomi.origin.scan == scan
@@ -81,6 +81,52 @@ def test_a_refit_that_fails_leaves_everything(fake: Any, addon: Any, make: Any) 
     bpy.data.objects.remove(scan)
     with pytest.raises(RuntimeError, match="has not been fitted"):
         bpy.ops.omomi.refit(kind="solid")
+
+
+def test_fit_on_a_fit_fits_its_scan_again_in_place(fake: Any, make: Any) -> None:
+    scan = make("owl")
+    bpy.ops.omomi.fit(level="1")
+    fit = bpy.context.active_object
+    fit.location = (3, 0, 0)
+    group = fit.vertex_groups.new(name="ears")
+    group.add([0], 1.0, "REPLACE")
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.5)
+    fit.omomi.edits[0].mask = "ears"
+    first, objects = fake.asked("FitRequest")[0], len(bpy.data.objects)
+    assert bpy.ops.omomi.fit(level="3", thickness=0.25) == {"FINISHED"}
+    again = fake.asked("FitRequest")[-1]
+    assert np.array_equal(again["points"], first["points"]) and again["options"].level == 3
+    assert len(bpy.data.objects) == objects and bpy.context.active_object == fit and tuple(fit.location) == (3, 0, 0)
+    assert fit.omomi.origin.scan == scan and fit.omomi.origin.level == "3" and fit.omomi.origin.thickness == 0.25
+    assert fit.omomi.edits[0].strength == 0.5 and fit.omomi.edits[0].mask in fit.vertex_groups
+    assert scan.hide_get()
+
+
+def test_a_fit_keeps_the_kind_that_its_artist_named_when_it_is_fitted_again(fake: Any, make: Any) -> None:
+    make("leaf")
+    bpy.ops.omomi.fit()
+    bpy.ops.omomi.refit(kind="sheet")
+    bpy.ops.omomi.fit(level="3")
+    assert kinds(fake) == ["auto", "sheet", "sheet"]
+    bpy.ops.omomi.fit(kind="solid")
+    assert kinds(fake)[-1] == "solid"
+
+
+def test_a_fit_that_its_artist_has_changed_stays_in_the_file_when_it_is_fitted_again(fake: Any, make: Any) -> None:
+    make("owl")
+    bpy.ops.omomi.fit()
+    fit = bpy.context.active_object
+    meshes = len(bpy.data.meshes)
+    bpy.ops.omomi.fit()
+    assert len(bpy.data.meshes) == meshes
+    sculpted = fit.data
+    sculpted.vertices[0].co.x += 1.0
+    bpy.ops.omomi.fit()
+    assert fit.data != sculpted and sculpted.use_fake_user and sculpted.name == "owl.fit.original"
+    fit.shape_key_add(name="Basis")
+    keyed = fit.data
+    bpy.ops.omomi.fit()
+    assert fit.data != keyed and keyed.use_fake_user
 
 
 def test_edits_and_other_completions_use_the_kind_of_the_fit(fake: Any, make: Any) -> None:

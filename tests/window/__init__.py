@@ -1,0 +1,1 @@
+"""A walk through the artist's steps in a real window of Blender: ``build_addon.py window``."""
