@@ -12,7 +12,7 @@ from bpy.app.handlers import persistent
 from . import operators
 from .scene import holes, preview
 from .session import backend_fit, fits, live, place_watch, process
-from .ui import hole_overlay, keymap, panels, preferences, properties, widgets
+from .ui import colour_overlay, hole_overlay, keymap, menus, panels, preferences, properties, widgets
 
 CLASSES = (
     *properties.CLASSES,
@@ -20,6 +20,7 @@ CLASSES = (
     *operators.CLASSES,
     *widgets.CLASSES,
     *panels.CLASSES,
+    *menus.CLASSES,
 )
 
 
@@ -29,6 +30,7 @@ def _on_load_pre(*_: Any) -> None:
     fits.abort()
     backend_fit.forget_all()
     hole_overlay.hide()
+    colour_overlay.hide()
     holes.forget_all()
 
 
@@ -77,6 +79,7 @@ def register() -> None:
         bpy.utils.register_class(cls)
     properties.add_to_blender()
     keymap.add_to_blender()
+    menus.add_to_blender()
     for handlers, function in _handlers():
         handlers.append(function)
     atexit.register(process.close)
@@ -86,10 +89,12 @@ def unregister() -> None:
     live.stop()
     fits.abort()
     hole_overlay.hide()
+    colour_overlay.hide()
     process.close()
     atexit.unregister(process.close)
     for handlers, function in _handlers():
         handlers.remove(function)
+    menus.remove_from_blender()
     keymap.remove_from_blender()
     properties.remove_from_blender()
     for cls in reversed(CLASSES):

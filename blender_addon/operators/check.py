@@ -10,14 +10,15 @@ import bpy
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ..backend.protocol.requests import BlendRequest, CheckRequest, EditTarget, SolveRequest, SweepRequest
-from ..scene import mesh_io, preview, results
+from ..scene import mesh_io, results
 from ..session import backend_fit, library, live
 from ..session.backend_fit import FitSettings, profile_path
 from ..session.task import Client, Work
 from ..text import Refusal, measure_lines, plausibility_lines, topology_text, transition_lines, typicality_lines
+from ..ui import colour_overlay
 from ..ui.properties import BLEND_OPTIONS, FIT_OPTIONS, SOLVE_OPTIONS
 from .edits import EditOperator, EditRunOperator, why_not_editable
-from .modal import WAIT, ActionOperator, chosen
+from .modal import WAIT, ActionOperator, PolledOperator, chosen
 
 SHOWN = [
     ("UNCERTAINTY", "Uncertainty", "Colour the object by how sure its surface is: blue is measured, orange is guessed"),
@@ -61,16 +62,18 @@ class OMOMI_OT_check(EditRunOperator, bpy.types.Operator):
                 mesh_io.paint_sigma(obj.data, done.values, mesh_io.longest_side(result.fit.frame.vertices))
             if done.deviation is not None and len(done.deviation) == count:
                 mesh_io.paint_deviation(obj.data, done.deviation)
+        painted = COLOURS["DEPARTURE" if done.deviation is not None else "UNCERTAINTY"]
+        if painted in obj.data.attributes:
+            colour_overlay.show(painted)
         self.report({"INFO"}, f"{obj.name}: {'; '.join([text, *usual])}")
 
 
 class OMOMI_OT_show(EditOperator, ActionOperator, bpy.types.Operator):
-    """Colour the active object by what a check found: blue is sure and orange is guessed; or grey is like the family,
+    """Show or hide what a check found as colours: blue is sure and orange is guessed; or grey is like the family,
     orange stands out from it and blue falls short of it"""
 
     bl_idname = "omomi.show"
     bl_label = "Show"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
     wants = "object"
     __annotations__ = {"what": EnumProperty(name="What", items=SHOWN)}
 
@@ -79,16 +82,30 @@ class OMOMI_OT_show(EditOperator, ActionOperator, bpy.types.Operator):
         return next(text for kind, _, text in SHOWN if kind == properties.what)
 
     def _act(self, context: Any) -> str:
-        mesh = context.active_object.data
-        colour = mesh.color_attributes.get(COLOURS[self.what])
-        if colour is None:
+        colours = COLOURS[self.what]
+        if context.active_object.data.color_attributes.get(colours) is None:
             missing = " with a family chosen" if self.what == "DEPARTURE" else ""
             raise Refusal(f"There is nothing to show yet. Press Check{missing} first.")
-        mesh.color_attributes.active_color = colour
-        for area in preview.view_areas():
-            if area.spaces.active.shading.type == "SOLID":
-                area.spaces.active.shading.color_type = "VERTEX"
+        if colour_overlay.shown() == colours:
+            colour_overlay.hide()
+        else:
+            colour_overlay.show(colours)
         return ""
+
+
+class OMOMI_OT_hide_colours(PolledOperator, bpy.types.Operator):
+    """Colour the views as before the check"""
+
+    bl_idname = "omomi.hide_colours"
+    bl_label = "Hide Colours"
+
+    @classmethod
+    def why_not(cls, context: Any) -> str:
+        return "" if colour_overlay.shown() else "No colours of a check are shown"
+
+    def execute(self, context: Any) -> Any:
+        colour_overlay.hide()
+        return {"FINISHED"}
 
 
 class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
@@ -194,7 +211,7 @@ class OMOMI_OT_blend(EditRunOperator, bpy.types.Operator):
         self.report({"INFO"}, f"{made.name}: {text}")
 
 
-CLASSES = (OMOMI_OT_check, OMOMI_OT_show, OMOMI_OT_sweep, OMOMI_OT_solve, OMOMI_OT_blend)
+CLASSES = (OMOMI_OT_check, OMOMI_OT_show, OMOMI_OT_hide_colours, OMOMI_OT_sweep, OMOMI_OT_solve, OMOMI_OT_blend)
 
 
 def _edit_at(obj: Any, index: int) -> Any:

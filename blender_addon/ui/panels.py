@@ -11,8 +11,8 @@ from ..backend.protocol.names import NEW_MESH_NEEDED
 from ..scene import completions, fit_origin, mesh_io
 from ..session import edits, fits, library, live, process
 from ..text import reading_text
-from . import hole_overlay, preferences
-from .widgets import ClosedSidebar, Sidebar, active_mesh, file_rows, lines
+from . import colour_overlay, hole_overlay, preferences
+from .widgets import ClosedSidebar, Sidebar, active_mesh, file_rows, lines, mask_row, selected_meshes
 
 # Counting borders touches every edge; larger meshes would make the sidebar stutter.
 MAX_COUNTED_CORNERS = 1_000_000
@@ -21,37 +21,62 @@ _borders: dict[tuple[int, int, int], int] = {}
 
 
 class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
-    bl_label = "Scan"
+    bl_label = "Fit"
 
     def draw(self, context: Any) -> None:
+        # What is above a button that is pressed while it works must keep its height.
+        run = fits.current()
+        if run is None:
+            row = self.layout.row()
+            row.scale_y = 1.3
+            row.operator("omomi.fit", text=_fit_text(context), icon="MOD_REMESH")
+        else:
+            row = self.layout.row(align=True)
+            row.scale_y = 1.3
+            row.progress(factor=run.fraction, type="BAR", text=run.text)
+            row.operator("omomi.cancel", text="", icon="X")
         settings = context.scene.omomi
         lines(self.layout, _scan_text(context.active_object), "MESH_DATA")
         column = self.layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
-        column.row().prop(settings, "kind", expand=True)
         column.prop(settings, "level")
-        obj = active_mesh(context)
-        for name in PAINTED:
-            column.prop(settings, name)
-            if obj is not None and getattr(settings, name):
-                column.prop_search(settings, f"{name}_mask", obj, "vertex_groups", text="Mask")
-        for name in ("symmetry", "base"):
-            column.prop(settings, name)
+        column.row().prop(settings, "kind", expand=True)
         row = column.row()
         row.alert = missing = _missing(settings.profile)
         row.prop(settings, "profile")
         if missing:
             lines(column, f"The library has no '{settings.profile}'", "ERROR")
-        run = fits.current()
-        if run is None:
-            self.layout.operator("omomi.fit", icon="MOD_REMESH")
-        else:
-            row = self.layout.row(align=True)
-            row.progress(factor=run.fraction, type="BAR", text=run.text)
-            row.operator("omomi.cancel", text="", icon="X")
         _draw_reading(self.layout, context)
         lines(self.layout, _device_text(), "MEMORY")
+
+
+class OMOMI_PT_options(ClosedSidebar, bpy.types.Panel):
+    bl_label = "Options"
+    bl_parent_id = "OMOMI_PT_scan"
+
+    def draw_header_preset(self, context: Any) -> None:
+        self.layout.operator("omomi.reset_options", text="", icon="LOOP_BACK", emboss=False)
+
+    def draw(self, context: Any) -> None:
+        settings, obj = context.scene.omomi, active_mesh(context)
+        column = self.layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        for name in PAINTED:
+            column.prop(settings, name)
+            if obj is not None and getattr(settings, name):
+                mask_row(column, settings, f"{name}_mask", obj)
+        for name in ("symmetry", "base", "keep_islands", "keep_thin", "thickness"):
+            column.prop(settings, name)
+
+
+class OMOMI_PT_result(Sidebar, bpy.types.Panel):
+    bl_label = "Result"
+    bl_parent_id = "OMOMI_PT_scan"
+
+    def draw(self, context: Any) -> None:
+        self.layout.row().prop(context.scene.omomi, "result", expand=True)
 
 
 class OMOMI_PT_holes(ClosedSidebar, bpy.types.Panel):
@@ -83,6 +108,7 @@ class OMOMI_PT_holes(ClosedSidebar, bpy.types.Panel):
 
 class OMOMI_PT_completions(ClosedSidebar, bpy.types.Panel):
     bl_label = "Other Completions"
+    bl_parent_id = "OMOMI_PT_scan"
 
     def draw(self, context: Any) -> None:
         obj = active_mesh(context)
@@ -133,6 +159,7 @@ class OMOMI_PT_edits(Sidebar, bpy.types.Panel):
 
 class OMOMI_PT_learn(ClosedSidebar, bpy.types.Panel):
     bl_label = "Learn"
+    bl_parent_id = "OMOMI_PT_edits"
 
     def draw(self, context: Any) -> None:
         settings = context.scene.omomi
@@ -150,6 +177,7 @@ class OMOMI_PT_learn(ClosedSidebar, bpy.types.Panel):
 
 class OMOMI_PT_library(ClosedSidebar, bpy.types.Panel):
     bl_label = "Library"
+    bl_parent_id = "OMOMI_PT_edits"
 
     def draw(self, context: Any) -> None:
         file_rows(self.layout, "EDIT", library.EDIT, "omomi.add_from_library", "FILE")
@@ -159,6 +187,7 @@ class OMOMI_PT_library(ClosedSidebar, bpy.types.Panel):
 
 class OMOMI_PT_blend(ClosedSidebar, bpy.types.Panel):
     bl_label = "Blend"
+    bl_parent_id = "OMOMI_PT_edits"
 
     def draw(self, context: Any) -> None:
         settings = context.scene.omomi
@@ -183,7 +212,9 @@ class OMOMI_PT_check(Sidebar, bpy.types.Panel):
             ("UNCERTAINTY", "Uncertainty", mesh_io.COLOUR), ("DEPARTURE", "Departure", mesh_io.DEPARTURE),
         ):  # fmt: skip
             if obj is not None and colour in obj.data.attributes:
-                row.operator("omomi.show", text=text, icon="HIDE_OFF").what = what
+                shown = colour_overlay.shown() == colour
+                icon = "HIDE_OFF" if shown else "HIDE_ON"
+                row.operator("omomi.show", text=text, icon=icon, depress=shown).what = what
         self.layout.operator("omomi.audit", icon="TEXT")
 
 
@@ -212,22 +243,19 @@ class OMOMI_PT_imagine(ClosedSidebar, bpy.types.Panel):
         self.layout.operator("omomi.sample", icon="OUTLINER_OB_POINTCLOUD")
 
 
-class OMOMI_PT_result(Sidebar, bpy.types.Panel):
-    bl_label = "Result"
-
-    def draw(self, context: Any) -> None:
-        settings = context.scene.omomi
-        self.layout.row().prop(settings, "result", expand=True)
-        self.layout.prop(settings, "keep_islands")
-        self.layout.prop(settings, "keep_thin")
-        self.layout.prop(settings, "thickness")
-
-
 # In the order of the sidebar.
 CLASSES = (
-    OMOMI_PT_scan, OMOMI_PT_holes, OMOMI_PT_completions, OMOMI_PT_edits, OMOMI_PT_learn, OMOMI_PT_library,
-    OMOMI_PT_blend, OMOMI_PT_check, OMOMI_PT_family, OMOMI_PT_imagine, OMOMI_PT_result,
+    OMOMI_PT_scan, OMOMI_PT_options, OMOMI_PT_result, OMOMI_PT_completions, OMOMI_PT_holes, OMOMI_PT_edits,
+    OMOMI_PT_learn, OMOMI_PT_library, OMOMI_PT_blend, OMOMI_PT_check, OMOMI_PT_family, OMOMI_PT_imagine,
 )  # fmt: skip
+
+
+def _fit_text(context: Any) -> str:
+    """What the button does with what is selected."""
+    selected = selected_meshes(context)
+    again = [obj for obj in selected if fit_origin.shows_fit(obj)]
+    count = f" {len(selected)} Objects" if len(selected) > 1 else ""
+    return f"Fit{count} Again" if again and len(again) == len(selected) else f"Fit{count}"
 
 
 def _draw_reading(layout: Any, context: Any) -> None:
@@ -252,7 +280,7 @@ def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     column.use_property_split = True
     column.use_property_decorate = False
     column.prop(edit, "strength", slider=True)
-    column.prop_search(edit, "mask", obj, "vertex_groups", text="Mask")
+    mask_row(column, edit, "mask", obj)
     if edit.kind == "learned":
         _draw_place(column, edit)
     row = layout.row(align=True)

@@ -72,6 +72,14 @@ def lines(layout: Any, text: str, icon: str = "NONE") -> None:
         column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 
+def mask_row(layout: Any, owner: Any, name: str, obj: Any) -> None:
+    """Draw the choice of a vertex group of ``obj`` for a property of ``owner``, and a button that opens it to paint."""
+    row = layout.row(align=True)
+    row.prop_search(owner, name, obj, "vertex_groups", text="Mask")
+    button = row.operator("omomi.paint_mask", text="", icon="BRUSH_DATA")
+    button.owner, button.setting = ("EDIT", "") if name == "mask" else ("OPTION", name)
+
+
 def files(suffix: str) -> list[str]:
     """Names of the first files of a kind in the library."""
     return [path.stem for path in library.listing(preferences.library_folder(), suffix)[:MOST_ROWS]]

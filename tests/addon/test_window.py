@@ -257,7 +257,7 @@ def test_scan_panel_shows_progress_and_cancel_while_a_fit_runs(operator: Any, to
 
 def test_every_property_that_a_panel_draws_exists(toy: Any, make: Any) -> None:
     make("owl")
-    for panel in ("OMOMI_PT_scan", "OMOMI_PT_result"):
+    for panel in ("OMOMI_PT_scan", "OMOMI_PT_options", "OMOMI_PT_result"):
         for name, args, _ in draw(panel).drawn:
             if name == "prop":
                 assert hasattr(args[0], args[1])

@@ -228,6 +228,38 @@ def sliders() -> Steps:
     assert "scan.fit.edit" not in bpy.data.objects
 
 
+def again() -> Steps:
+    """Fit on a fit makes it anew at another detail, in place: two clicks."""
+    open_files("scan")
+    bpy.context.scene.omomi.level = "1"
+    invoke("fit")
+    yield from until_idle()
+    result = bpy.context.active_object
+    coarse = len(result.data.vertices)
+    bpy.context.scene.omomi.level = "2"
+    invoke("fit")
+    yield from until_idle()
+    assert bpy.context.active_object == result and len(result.data.vertices) > 2 * coarse
+    assert len([obj for obj in bpy.data.objects if obj.type == "MESH"]) == 2
+
+
+def search() -> Steps:
+    """F3 finds our operators."""
+    open_files("scan")
+    window = Window()
+    yield from window.key("F3")
+    for letter in "close holes":
+        window.window.event_simulate(
+            type=letter.upper() if letter != " " else "SPACE", value="PRESS", unicode=letter, x=0, y=0
+        )
+        yield 0.1
+        window.window.event_simulate(type=letter.upper() if letter != " " else "SPACE", value="RELEASE", x=0, y=0)
+        yield 0.05
+    yield from picture("search")
+    yield from window.key("ESC")
+    yield from window.key("ESC")
+
+
 def learn() -> Steps:
     """An edit is learned from two pairs and applied to four others at once."""
     made = open_files("before0", "after0", "before1", "after1", "other3", "other4", "other5", "other6")
@@ -258,8 +290,10 @@ def check() -> Steps:
     yield from until_idle()
     invoke("check")
     yield from until_idle()
-    assert bpy.context.active_object.omomi.check
+    assert bpy.context.active_object.omomi.check and addon("ui.colour_overlay").shown()
     yield from picture("check")
+    yield from Window().key("ESC")
+    assert not addon("ui.colour_overlay").shown(), "Esc does not take the colours away"
 
 
 def killed() -> Steps:
@@ -275,7 +309,9 @@ def killed() -> Steps:
     assert bpy.context.active_object.name.startswith(f"{scan.name}.fit")
 
 
-STEPS: tuple[Callable[[], Steps], ...] = (install, fit, escape, refit, holes, sliders, learn, check, killed)
+STEPS: tuple[Callable[[], Steps], ...] = (
+    install, fit, escape, refit, again, search, holes, sliders, learn, check, killed,
+)  # fmt: skip
 
 
 def walk() -> Steps:
