@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .backend.errors import ErrorCode, OmomiError
@@ -25,7 +25,7 @@ WAYS = {
     "mirror": "from the other side",
 }  # fmt: skip
 
-_UNITS = {"volume": "³", "area": "²", "thickness": ""}
+MEASURES = {"volume": "VOLUME", "area": "AREA", "thickness": "LENGTH"}
 
 
 class Advice(NamedTuple):
@@ -214,16 +214,16 @@ def family_report(name: str, result: Mapping[str, Any]) -> list[str]:
     return lines + [_sentence(text) for text in result.get("warnings") or () if not text.startswith(told)]
 
 
-def measure_lines(found: Mapping[str, Any]) -> list[str]:
-    """A line for each measure that is known, in world units.
+def measure_lines(found: Mapping[str, Any], shown: Callable[[str, float], str]) -> list[str]:
+    """A line for each measure that is known; ``shown`` writes a LENGTH, AREA or VOLUME in world units.
 
-    >>> measure_lines({"volume": 2.0, "area": None, "bounds": [[0, 0, 0], [1, 2, 0.5]]})
-    ['volume 2³', 'size 1 × 2 × 0.5']
+    >>> measure_lines({"volume": 2, "area": None, "bounds": [[0, 0, 0], [1, 2, 3]]}, lambda _, value: f"{value} m")
+    ['volume 2 m', 'size 1 m × 2 m × 3 m']
     """
-    lines = [f"{name} {found[name]:.4g}{unit}" for name, unit in _UNITS.items() if found.get(name) is not None]
+    lines = [f"{name} {shown(kind, found[name])}" for name, kind in MEASURES.items() if found.get(name) is not None]
     if found.get("bounds"):
         low, high = found["bounds"]
-        lines.append("size " + " × ".join(f"{b - a:.4g}" for a, b in zip(low, high, strict=True)))
+        lines.append("size " + " × ".join(shown("LENGTH", b - a) for a, b in zip(low, high, strict=True)))
     return lines
 
 

@@ -10,7 +10,7 @@ import bpy
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ..backend.protocol.requests import BlendRequest, CheckRequest, EditTarget, SolveRequest, SweepRequest
-from ..scene import mesh_io, results
+from ..scene import mesh_io, results, units
 from ..session import backend_fit, library, live
 from ..session.backend_fit import FitSettings, profile_path
 from ..session.task import Client, Work
@@ -55,7 +55,7 @@ class OMOMI_OT_check(EditRunOperator, bpy.types.Operator):
         found = done.result
         text = topology_text(found.get("topology"), found.get("guessed"))
         usual = [*plausibility_lines(found.get("plausibility")), *typicality_lines(found.get("family"))]
-        obj.omomi.check = "\n".join([text, *usual, *measure_lines(found.get("measures") or {})])
+        obj.omomi.check = "\n".join([text, *usual, *measure_lines(found.get("measures") or {}, units.shown)])
         if obj.data.library is None and obj.data.override_library is None:
             count = len(obj.data.vertices)
             if done.values is not None and len(done.values) == count:

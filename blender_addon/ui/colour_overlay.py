@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 
 from ..context import context
-from ..scene import mesh_io, preview
+from ..scene import mesh_io, preview, units
 from .widgets import active_mesh
 
 # Pixels at scale 1: the bar, its distance from the lower left corner, and the letters.
@@ -81,7 +81,8 @@ def legend(obj: Any, colours: str) -> Legend:
     size = max(obj.dimensions)
     low, high = mesh_io.SURE * size, mesh_io.GUESSED * size
     painted = mesh_io.uncertainty_colours(np.geomspace(low, high, STEPS, dtype=np.float32), size)
-    return Legend("Error to expect", _screen(painted), f"{_length(low)}, measured", f"{_length(high)}, guessed")
+    ends = (f"{units.shown('LENGTH', value)}, {word}" for value, word in ((low, "measured"), (high, "guessed")))
+    return Legend("Error to expect", _screen(painted), *ends)
 
 
 def _shadings() -> list[Any]:
@@ -94,11 +95,6 @@ def _screen(linear: Any) -> Any:
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
     srgb[:, 3] = 1.0
     return srgb
-
-
-def _length(value: float) -> str:
-    units: Any = context.scene.unit_settings
-    return bpy.utils.units.to_string(units.system, "LENGTH", value * units.scale_length, precision=3)
 
 
 def _draw() -> None:

@@ -201,12 +201,8 @@ class OMOMI_PT_check(Sidebar, bpy.types.Panel):
     bl_label = "Check"
 
     def draw(self, context: Any) -> None:
-        obj = active_mesh(context)
-        if obj is not None:
-            lines(self.layout, obj.omomi.check)
-            if fit_origin.is_sheet(obj):
-                lines(self.layout, "The fit of a sheet is an open mesh: it has no inside, volume or tunnels", "INFO")
         self.layout.operator("omomi.check", icon="VIEWZOOM")
+        obj = active_mesh(context)
         row = self.layout.row(align=True)
         for what, text, colour in (
             ("UNCERTAINTY", "Uncertainty", mesh_io.COLOUR), ("DEPARTURE", "Departure", mesh_io.DEPARTURE),
@@ -215,6 +211,10 @@ class OMOMI_PT_check(Sidebar, bpy.types.Panel):
                 shown = colour_overlay.shown() == colour
                 icon = "HIDE_OFF" if shown else "HIDE_ON"
                 row.operator("omomi.show", text=text, icon=icon, depress=shown).what = what
+        if obj is not None:
+            lines(self.layout, obj.omomi.check)
+            if fit_origin.is_sheet(obj):
+                lines(self.layout, "The fit of a sheet is an open mesh: it has no inside, volume or tunnels", "INFO")
         self.layout.operator("omomi.audit", icon="TEXT")
 
 

@@ -26,7 +26,7 @@ def test_check_tells_topology_measures_and_paints_the_uncertainty(fake: Any, sca
     assert bpy.ops.omomi.check() == {"FINISHED"}
     lines = scan.omomi.check.splitlines()
     assert lines[0] == "1 piece, 1 tunnel, closed - 4 % of the surface is guessed"
-    assert "volume 2³" in lines and "area 8²" in lines
+    assert "volume 2 m³" in lines and "area 8 m²" in lines
     sigma = [item.value for item in scan.data.attributes["omomi_sigma"].data]
     assert len(sigma) == 8 and min(sigma) >= 0 and "omomi_uncertainty" in scan.data.color_attributes
     assert [tuple(v.co) for v in scan.data.vertices] == points

@@ -75,7 +75,7 @@ def test_what_a_fit_guessed_is_still_a_guess_when_the_fit_is_checked(engine: Any
     corners = np.array([[mesh.vertices[i].co for i in polygon.vertices] for polygon in mesh.polygons])
     a, b, c = corners.transpose(1, 0, 2)
     volume = np.einsum("ij,ij->", a, np.cross(b, c)) / 6
-    assert float(told.split("volume ")[1].split("³")[0]) == pytest.approx(volume, rel=1e-3)
+    assert float(told.split("volume ")[1].split(" m³")[0]) == pytest.approx(volume, rel=1e-3)
     red, blue = colours_of(mesh)[:, [0, 2]].T
     x, y, z = np.array([vertex.co for vertex in mesh.vertices]).T
     lid = (z < 0.4) & (np.hypot(x, y) < 0.6)
