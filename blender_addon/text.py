@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from .backend.errors import ErrorCode, OmomiError
 
-# Kinds of shapes that a line names.
-MOST_KINDS = 3
+# Kinds of shapes, and objects, that a line names.
+MOST_KINDS = MOST_NAMES = 3
 # Share of a shape that intersects itself; a smaller one is not worth a line.
 LEAST_TANGLED = 0.001
 
@@ -109,6 +109,15 @@ def explain(error: OmomiError, again: str = FIT) -> str:
     sentence, next_step = ADVICE[error.code]
     happened = " ".join(error.message.split()).rstrip(".") or sentence
     return f"{happened}. {next_step.replace(FIT, again)}."
+
+
+def listed(names: Sequence[str]) -> str:
+    """
+    >>> listed(["owl", "crow"]), listed(["a", "b", "c", "d", "e"])
+    ('owl, crow', 'a, b, c and 2 more')
+    """
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def untextured(name: str, error: OmomiError) -> str:

@@ -51,7 +51,7 @@ def find(folder: Path, name: str, suffix: str) -> Path:
     """The file of this name. Raises `Refusal` where there is none."""
     path = folder / f"{check_name(name)}{suffix}"
     if not path.is_file():
-        raise Refusal(f"The library has no '{name}'. Press Refresh, or import it again.")
+        raise Refusal(f"The library has no '{name}'. Choose another, or import it again.")
     return path
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame, Progress
 from ..scene import mesh_io, preview
+from ..text import listed
 from .task import Client, Task, Work
 
 
@@ -35,6 +36,8 @@ class ObjectRun(Task, ABC):
         self.objects = [RunObject(obj.session_uid, obj.name) for obj in objects]
         self._number = 0
         self._stream = stream
+        # Of a failure: its code and message, what is told of it, and the objects.
+        self._failed: dict[tuple[ErrorCode, str], tuple[OmomiError, list[str]]] = {}
         super().__init__(client, self._all(), text, on_frame=self._show, keys={str(item.uid) for item in self.objects})
 
     def step(self) -> None:
@@ -81,9 +84,16 @@ class ObjectRun(Task, ABC):
                 preview.remove(str(item.uid))
 
     def _note(self, item: RunObject, error: OmomiError) -> None:
-        if len(self.objects) > 1 and not error.message.startswith(f"{item.name} "):
-            error.message = f"{item.name}: {error.message}"
-        self.errors.append(error)
+        """Note a failure. What fails alike for several objects is told once, with their names."""
+        if len(self.objects) == 1 or error.message.startswith(f"{item.name} "):
+            self.errors.append(error)
+            return
+        message = error.message
+        known, names = self._failed.setdefault((error.code, message), (error, []))
+        names.append(item.name)
+        known.message = f"{listed(names)}: {message}"
+        if known is error:
+            self.errors.append(error)
 
     def _show(self, frame: MeshFrame) -> None:
         item = self.objects[self._number]

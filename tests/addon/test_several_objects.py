@@ -215,3 +215,16 @@ def test_a_slider_that_is_moved_meanwhile_changes_no_result(applying: Any, fake:
     assert applying.run(lambda answer: answer != {"RUNNING_MODAL"}) == {"FINISHED"}
     assert [fields["strengths"] for fields in fake.asked("ApplyRequest")] == [(0.5,)] * 2
     assert "cat was deleted" in applying.reports[-1][1] and "dog.edit" in bpy.data.objects
+
+
+def test_what_fails_alike_for_several_objects_is_told_once_with_their_names(
+    fake: Any, addon: Any, make: Callable[..., Any]
+) -> None:
+    for name in ("owl", "cat", "dog", "hen", "pig"):
+        make(name)
+    for name in ("owl", "cat", "dog", "hen", "pig"):
+        bpy.data.objects[name].select_set(True)
+    fake.failures["FitRequest"] = [addon.errors.OmomiError("no_surface", "Nothing is there.") for _ in range(4)]
+    with pytest.raises(RuntimeError) as caught:
+        bpy.ops.omomi.fit()
+    assert str(caught.value).count("Nothing is there") == 1 and "and 1 more: Nothing is there" in str(caught.value)
