@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,20 +94,38 @@ def sample(grid: BrickGrid, bricks: BrickMap, positions: np.ndarray, channel: in
     Bricks that are not stored count as ``absent`` on the outside and as -``absent`` inside for channel 0, and as
     ``absent`` for the others.
     """
+    total = np.zeros(len(positions), np.float32)
+    for (in_x, in_y, in_z), _, value in _around(grid, bricks, positions, channel, absent):
+        total += (in_x * in_y * in_z).astype(np.float32) * value
+    return total
+
+
+def sample_gradient(grid: BrickGrid, bricks: BrickMap, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values f64 (n,) of channel 0 as of `sample`, beyond the stored bricks `TRUNCATION`, and gradients f64 (n, 3)."""
+    total, gradient = np.zeros(len(positions)), np.zeros((len(positions), 3))
+    for (in_x, in_y, in_z), (x, y, z), value in _around(grid, bricks, positions, 0, TRUNCATION):
+        total += in_x * in_y * in_z * value
+        gradient += np.stack([x * in_y * in_z, y * in_x * in_z, z * in_x * in_y], axis=1) * value[:, None]
+    return total, gradient
+
+
+def _around(
+    grid: BrickGrid, bricks: BrickMap, positions: np.ndarray, channel: int, absent: float
+) -> Iterator[tuple[list[np.ndarray], list[int], np.ndarray]]:
+    """Of each of the eight voxels around ``positions``: its shares (n,) along the axes, on which side it is of each, -1
+    or 1, and its values f32 (n,)."""
     values = grid.values.reshape(len(grid.coords), -1, BRICK**3)[:, channel]
     lower = np.floor(positions).astype(np.int32)
     upper = positions - lower
     shares = [(1 - along, along) for along in upper.T]
-    total = np.zeros(len(positions), np.float32)
     for corner in itertools.product((0, 1), repeat=3):
         voxel = lower + np.array(corner, np.int32)
-        in_x, in_y, in_z = (share[end] for share, end in zip(shares, corner, strict=True))
         index = bricks.find(voxel >> 3)
         x, y, z = (voxel & (BRICK - 1)).T
         value = values[np.maximum(index, 0), (x * BRICK + y) * BRICK + z]
         side = np.where((index == INSIDE) & (channel == 0), -absent, absent)
-        total += (in_x * in_y * in_z).astype(np.float32) * np.where(index >= 0, value, side).astype(np.float32)
-    return total
+        share = [share[end] for share, end in zip(shares, corner, strict=True)]
+        yield share, [2 * end - 1 for end in corner], np.where(index >= 0, value, side).astype(np.float32)
 
 
 def upsampled(grid: BrickGrid, bricks: BrickMap, coords: np.ndarray) -> np.ndarray:

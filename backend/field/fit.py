@@ -24,6 +24,7 @@ from .onnx_model import CancelToken, Model
 from .paint import Paint, Weights
 from .pieces import LEAST_VOLUME, kept_faces
 from .recursion import ScanEvidence, Within, recursion
+from .relaxation import relaxed
 from .shell import shell, shell_thickness
 from .thin_walls import parted
 from .uncertainty import Variation, vertex_sigma
@@ -284,7 +285,7 @@ def level_surface(
     see `kept_faces`. None where the field has no inside, as thin walls may have none on coarse levels.
     """
     level = levels[-1]
-    surface = extract(level.grid, sides=level.bricks)
+    surface = relaxed(extract(level.grid, sides=level.bricks), level.grid, level.bricks)
     if len(surface.faces) == 0:
         return None
     positions = (surface.vertices + np.float32(0.5)) * np.float32(level.voxel) - np.float32(1)
