@@ -152,7 +152,8 @@ def set_groups(obj: Any, names: Sequence[str], weights: NDArray[np.float32], fir
 def triangle_corners(mesh: Any) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The corners (m, 3) of the triangles of a mesh, and the polygon (m,) that each is a part of."""
     count = len(mesh.polygons)
-    if (read_values(mesh.polygons, "loop_total", count, np.int32) == 3).all():
+    # no polygon has fewer than three
+    if len(mesh.loops) == 3 * count:
         return np.arange(3 * count, dtype=np.int32).reshape(-1, 3), np.arange(count, dtype=np.int32)
     mesh.calc_loop_triangles()
     triangles, count = mesh.loop_triangles, len(mesh.loop_triangles)
