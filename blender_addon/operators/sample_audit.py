@@ -20,16 +20,18 @@ from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task, Work
 from ..text import plausibility_lines
 from ..ui.properties import SAMPLES, SEED
+from ..ui.widgets import active_mesh
 from .edits import why_not_editable
 from .modal import WAIT, RunOperator, chosen
 
-# World units between the centres of shapes, whose longest side is 1.6.
-SPACING = 2.0
+# What the model samples is 1.6 long; the centres of two shapes are this far apart.
+LONGEST, SPACING = 1.6, 2.0
 PREVIEW = "sample"
 
 
 class OMOMI_OT_sample(RunOperator, bpy.types.Operator):
-    """Sample new shapes from the model and place them in a row that starts at the 3D cursor; Esc cancels"""
+    """Sample new shapes from the model and place them in a row that starts at the 3D cursor, as large as the active
+    mesh; Esc cancels"""
 
     bl_idname = "omomi.sample"
     bl_label = "Imagine"
@@ -37,27 +39,30 @@ class OMOMI_OT_sample(RunOperator, bpy.types.Operator):
     __annotations__ = {"seed": SEED, "count": SAMPLES, **WAIT}
     _seed = 1
     _cursor: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    _scale = 1.0
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
         scene = context.scene
         self._cursor, self._seed = tuple(scene.cursor.location), chosen(self, scene, "seed")
-        count = chosen(self, scene, "count", "samples")
+        count, active = chosen(self, scene, "count", "samples"), active_mesh(context)
+        self._scale = (max(active.dimensions) if active is not None else 0.0) / LONGEST or 1.0
         made: list[tuple[MeshFrame, dict[str, Any]]] = []
 
         def show(frame: MeshFrame) -> None:
-            preview.show(PREVIEW, "Imagined", frame.world() + self._location(len(made)), frame.faces)
+            preview.show(PREVIEW, "Imagined", self._scale * frame.world() + self._location(len(made)), frame.faces)
 
         work = _samples(client, self._seed, count, int(scene.omomi.level), made)
         return Task(client, work, "imagining", count, show if stream else None, (PREVIEW,))
 
     def _location(self, number: int) -> NDArray[np.float64]:
-        return np.array(self._cursor) + (SPACING * number, 0.0, 0.0)
+        return np.array(self._cursor) + (self._scale * SPACING * number, 0.0, 0.0)
 
     def _commit(self, context: Any, run: Any) -> None:
         for obj in context.selected_objects:
             obj.select_set(False)
         for number, (frame, said) in enumerate(run.result):
             obj = results.new(frame, f"Imagined {self._seed + number}", tuple(self._location(number).tolist()))
+            obj.scale = (self._scale,) * 3
             obj.omomi.check = "\n".join(plausibility_lines({**said, "value": said.get("plausibility")}))
         count = len(run.result)
         self.report({"INFO"}, f"{count} {'shape' if count == 1 else 'shapes'} imagined in {run.seconds:.1f} s")

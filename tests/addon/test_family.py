@@ -190,10 +190,11 @@ def test_imagined_shapes_stand_in_a_row_from_the_cursor_on(fake: Any, make: Call
     bpy.context.scene.omomi.level = "1"
     assert bpy.ops.omomi.sample(seed=4, count=3) == {"FINISHED"}
     made = [bpy.data.objects[f"Imagined {seed}"] for seed in (4, 5, 6)]
+    apart = 2 * max(scan.dimensions) / 1.6
     assert [(fields["seed"], fields["level"]) for fields in fake.asked("SampleRequest")] == [(4, 1), (5, 1), (6, 1)]
     for number, obj in enumerate(made):
         middle = (world(obj).min(0) + world(obj).max(0)) / 2
-        assert np.allclose(middle, (10 + 2 * number, 20, 30), atol=1e-5) and obj.select_get()
+        assert np.allclose(middle, (10 + apart * number, 20, 30), atol=1e-5) and obj.select_get()
         assert "plausibility 0.50" in obj.omomi.check and "most like: vessel" in obj.omomi.check
         assert "omomi_sigma" in obj.data.attributes
     assert not scan.select_get() and bpy.context.view_layer.objects.active is made[-1]
@@ -323,3 +324,15 @@ def test_every_tooltip_says_what_happens(addon: Any, scene: Any) -> None:
     for cls in addon.operators.CLASSES:
         text = getattr(cls, "bl_description", "") or cls.__doc__
         assert text and text[0].isupper() and len(" ".join(text.split())) > 15 and not text.rstrip().endswith("."), cls
+
+
+def test_imagined_shapes_are_as_large_as_the_active_mesh(fake: Any, make: Any) -> None:
+    cup = make("cup")
+    cup.scale = (0.03, 0.03, 0.03)
+    bpy.context.view_layer.update()
+    size = max(cup.dimensions)
+    bpy.ops.omomi.sample(seed=4, count=2)
+    bpy.context.view_layer.update()
+    first, second = (bpy.data.objects[f"Imagined {seed}"] for seed in (4, 5))
+    assert first.scale[0] == pytest.approx(size / 1.6, rel=1e-5)
+    assert (second.location - first.location).length == pytest.approx(2.0 * size / 1.6, rel=1e-5)
