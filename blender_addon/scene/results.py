@@ -47,7 +47,7 @@ def place(
     *,
     replace: bool,
     suffix: str = "fit",
-    hide: bool = True,
+    hide_source: bool = True,
     worn: MeshAttributes | None = None,
     settings: FitSettings | None = None,
 ) -> Any:
@@ -60,7 +60,7 @@ def place(
     mesh = _mesh(source, frame, linear, f"{source.name}.{suffix}")
     keep, original = suffix == "edit", source.data
     acting = [modifier.name for modifier in source.modifiers if modifier.show_viewport]
-    target = _replace(source, mesh, keep) if replace else _add(source, mesh, suffix, keep, hide)
+    target = _replace(source, mesh, keep) if replace else _add(source, mesh, suffix, keep, hide_source)
     if settings is None:
         fit_provenance.clear(target)
     elif replace:
@@ -177,19 +177,38 @@ def _replace(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
     return source
 
 
-def _add(source: Any, mesh: Any, suffix: str, keep_modifiers: bool, hide: bool) -> Any:
-    result, layer = _bare(source, mesh, keep_modifiers), context.view_layer
+def _add(source: Any, mesh: Any, suffix: str, keep_modifiers: bool, hidden: bool) -> Any:
+    result = _bare(source, mesh, keep_modifiers)
     result.name = f"{source.name}.{suffix}"
     for collection in mesh_io.homes(source):
         collection.objects.link(result)
-    if hide and layer.objects.get(source.name) is source:
-        source.select_set(False)
-        source.hide_set(True)
-    if hide and source.library is None:
-        source.hide_render = True
+    if hidden:
+        hide(source)
     result.select_set(True)
-    layer.objects.active = result
+    context.view_layer.objects.active = result
     return result
+
+
+def copy_with(source: Any, mesh: Any, suffix: str) -> Any:
+    """A copy NAME.suffix of an object that shows another mesh, without modifiers, selected and active."""
+    return _add(source, mesh, suffix, keep_modifiers=False, hidden=False)
+
+
+def hide(obj: Any) -> None:
+    """Hide an object in the view and in renders."""
+    if context.view_layer.objects.get(obj.name) is obj:
+        obj.select_set(False)
+        obj.hide_set(True)
+    if obj.library is None:
+        obj.hide_render = True
+
+
+def discard(obj: Any) -> None:
+    """Remove an object and its mesh."""
+    mesh = obj.data
+    bpy.data.objects.remove(obj)
+    if not mesh.users:
+        bpy.data.meshes.remove(mesh)
 
 
 def _bare(source: Any, mesh: Any, keep_modifiers: bool) -> Any:

@@ -76,7 +76,12 @@ class OMOMI_PT_result(Sidebar, bpy.types.Panel):
     bl_parent_id = "OMOMI_PT_scan"
 
     def draw(self, context: Any) -> None:
-        self.layout.row().prop(context.scene.omomi, "result", expand=True)
+        settings = context.scene.omomi
+        self.layout.row().prop(settings, "result", expand=True)
+        row = self.layout.row(align=True)
+        row.prop(settings, "faces")
+        row.operator("omomi.fewer_faces", text="Fewer")
+        row.operator("omomi.quads")
 
 
 class OMOMI_PT_holes(ClosedSidebar, bpy.types.Panel):

@@ -156,6 +156,9 @@ PATCH_OPTIONS: dict[str, Any] = {
 COMPLETIONS: Any = IntProperty(
     name="How Many", description="How many other completions to make", default=3, min=2, max=5
 )
+FACES: Any = IntProperty(
+    name="Faces", description="About how many faces Fewer and Quads leave", default=10_000, min=12, soft_max=200_000
+)
 SAMPLES: Any = IntProperty(name="How Many", description="How many shapes, from this seed on", default=3, min=1, max=16)
 SEED: Any = IntProperty(
     name="Seed", description="The same number gives the same shape again", default=1, min=0, max=2_000_000_000
@@ -324,6 +327,7 @@ class OmomiSettings(bpy.types.PropertyGroup):
         "pairs": CollectionProperty(type=OmomiPair),
         "learn_name": StringProperty(name="Name", description="Name of the edit to learn", default="My edit"),
         "completions": COMPLETIONS,
+        "faces": FACES,
         "seed": SEED,
         "samples": SAMPLES,
         "family_name": StringProperty(name="Name", description="Name of the new family", default="My family"),

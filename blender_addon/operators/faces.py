@@ -1,0 +1,72 @@
+"""Operators on the faces of a result, by Blender's own tools: fewer triangles, or quads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..scene import results
+from ..text import Refusal
+from ..ui.properties import FACES
+from ..ui.widgets import active_mesh
+from .modal import ActionOperator, PolledOperator, chosen, why_not_start
+
+MODIFIER = "Omomi faces"
+
+
+class FacesOperator(PolledOperator, ActionOperator):
+    """Mix-in of an operator on the active mesh and a number of faces. It supplies ``_make(context, obj, faces)``, which
+    returns what to report."""
+
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+    __annotations__ = {"faces": FACES}
+
+    @classmethod
+    def why_not(cls, context: Any) -> str:
+        obj = active_mesh(context)
+        if reason := why_not_start(context):
+            return reason
+        return "Make a mesh with faces active" if obj is None or not len(obj.data.polygons) else ""
+
+    def _act(self, context: Any) -> str:
+        return self._make(context, active_mesh(context), chosen(self, context.scene, "faces"))
+
+
+class OMOMI_OT_fewer_faces(FacesOperator, bpy.types.Operator):
+    """Show the active mesh with about so many triangles, by a Decimate modifier: flat parts get few, and the mesh
+    itself stays. Removing the modifier brings all faces back"""
+
+    bl_idname = "omomi.fewer_faces"
+    bl_label = "Fewer Faces"
+
+    def _make(self, context: Any, obj: Any, faces: int) -> str:
+        has = sum(len(polygon.vertices) - 2 for polygon in obj.data.polygons)
+        if faces >= has:
+            raise Refusal(f"{obj.name} has {has:,} triangles already. Ask for fewer.")
+        modifier = obj.modifiers.get(MODIFIER) or obj.modifiers.new(MODIFIER, "DECIMATE")
+        modifier.ratio, modifier.use_collapse_triangulate = faces / has, True
+        return f"{obj.name} shows {faces:,} of its {has:,} triangles"
+
+
+class OMOMI_OT_quads(FacesOperator, bpy.types.Operator):
+    """Make a copy NAME.quads of the active mesh, of about so many quads, by Blender's QuadriFlow, and hide the mesh"""
+
+    bl_idname = "omomi.quads"
+    bl_label = "Quads"
+
+    def _make(self, context: Any, obj: Any, faces: int) -> str:
+        made = results.copy_with(obj, obj.data.copy(), "quads")
+        with context.temp_override(active_object=made, object=made, selected_objects=[made]):
+            done = bpy.ops.object.quadriflow_remesh(
+                mode="FACES", target_faces=faces, use_preserve_sharp=True, use_preserve_boundary=True, seed=0
+            )
+        quads = sum(len(polygon.vertices) == 4 for polygon in made.data.polygons)
+        if done != {"FINISHED"} or quads == 0:
+            results.discard(made)
+            raise Refusal(f"QuadriFlow makes no quads of {obj.name}. It needs a closed mesh without faces that cross.")
+        results.hide(obj)
+        return f"{made.name}: {quads:,} quads"
+
+
+CLASSES = (OMOMI_OT_fewer_faces, OMOMI_OT_quads)
