@@ -224,7 +224,8 @@ def _ways(fill: HoleFill, hole: Hole, close: Close, prior: _Prior) -> Iterator[t
         smooth = fill.smooth()
         if _known(hole, close) and prior.surface is not None:
             limb = close is Close.AUTO and smooth.area() > DOME * fill.area()
-            for way, drawn in _drawn(smooth, hole, prior):
+            # the plate stands off the membrane that it was triangulated on
+            for way, drawn in _drawn(smooth.remeshed(), hole, prior):
                 # the fit closes limbs that were cut off flatter
                 if way is FillWay.MIRROR or not limb or drawn.area() >= smooth.area():
                     yield way, drawn
@@ -255,10 +256,10 @@ def _grown(fill: HoleFill, targets: Targets, hole: Hole, surface: SurfaceNear, f
         if grows and drawn.targets(surface, hole.radius).apart >= targets.apart:
             # it wanders off instead
             return fill
-        fill = drawn
         if not grows:
-            break
-        fill = fill.remeshed()
+            # from nearby, places on either side of a ridge are told apart
+            return _towards(drawn, drawn.targets(surface, hole.radius), hole, surface, fitted)
+        fill = drawn.remeshed()
         targets = fill.targets(surface, hole.radius)
     return fill
 

@@ -131,8 +131,8 @@ def fit(
     paints = tuple(Paint(name, amount, weights) for name, (amount, weights) in painted.items() if amount)
     noise = prepared.noise * 2.0 ** amounts.get("denoise", 0.0)
     variation = Variation(options.variation) if options.variation else None
-    if callable(completion) and prepared.report.kind != Kind.SCAN:
-        # a solid or a sheet is all there
+    if callable(completion) and prepared.report.kind == Kind.SOLID:
+        # it is all there
         completion = None
 
     def levels_with(added: CompletionPoints | None, painted: bool) -> Iterator[Level]:

@@ -1,4 +1,5 @@
-"""What completes a scan by itself: its mirror symmetry, the flat base that it stood on, and its lost thin walls."""
+"""What completes a scan by itself: its mirror symmetry, the flat base that it stood on, and its lost thin walls; of a
+sheet, what surrounds its holes."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from ..formats.raw_scan import RawScan
 from ..protocol.fit_options import FitOptions
 from ..scan.prepare import PreparedScan
 from .base import TOLERANCE, FlatBase, base_prior
+from .sheet_holes import sheet_hole_prior
 from .symmetry_completion import symmetry_prior
 from .thin_walls import thin_wall_prior
 
@@ -36,7 +38,7 @@ def completed_fit(
 
 class SelfCompletion:
     """What completes one scan by itself, as a `Completer`: its base and its thin walls before level 0 is fitted; with
-    its symmetry, if it has one, after that."""
+    its symmetry, if it has one, after that. Of a sheet only its holes."""
 
     def __init__(self, symmetry: bool, base: bool) -> None:
         self._symmetry, self._closes_base = symmetry, base
@@ -44,6 +46,8 @@ class SelfCompletion:
         self._alone: list[CompletionPrior] = []
 
     def __call__(self, scan: PreparedScan, level: Level | None) -> CompletionPrior | None:
+        if scan.sheet is not None:
+            return sheet_hole_prior(scan) if level is None else None
         if level is None:
             closed, self._base = (base_prior(scan) if self._closes_base else None) or (None, None)
             self._alone = [part for part in (closed, thin_wall_prior(scan)) if part is not None and len(part)]

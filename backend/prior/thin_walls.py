@@ -79,7 +79,7 @@ def thin_wall_prior(scan: PreparedScan) -> CompletionPrior | None:
             chosen |= {one, two}
     if not chosen:
         return None
-    return joined([_prior(plates[number], scan.noise) for number in sorted(chosen)], SOURCE)
+    return joined([plate_prior(plates[number], scan.noise) for number in sorted(chosen)], SOURCE)
 
 
 def closing_plate(found: MeshHoles, hole: Hole) -> Plate:
@@ -137,7 +137,8 @@ def _shared(one: Plate, two: Plate) -> float:
     return float(np.mean((distance < THICKEST) & behind & (facing < OPPOSITE)))
 
 
-def _prior(plate: Plate, noise: float) -> CompletionPrior:
+def plate_prior(plate: Plate, noise: float) -> CompletionPrior:
+    """What a plate suggests; noise: of the scan, canonical."""
     points, normals = (found.astype(np.float32) for found in (plate.points, plate.normals))
     sigma = (noise + SIGMA_GROWTH * plate.depth).astype(np.float32)
     return CompletionPrior(points, normals, sigma, "", clearance=np.full(len(points), CLEARANCE, np.float32))

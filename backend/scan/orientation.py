@@ -214,10 +214,11 @@ def repaired(points: NDArray[np.float32], normals: NDArray) -> NDArray[np.float3
 
 
 def fitted_normals(
-    points: NDArray[np.float32], noise: float, to_sensor: NDArray[np.float32] | None = None
+    points: NDArray[np.float32], noise: float, to_sensor: NDArray[np.float32] | None = None, ground: bool = False
 ) -> NDArray[np.float32]:
     """Normals (n, 3) of local planes at points (n, 3), turned to the sensor (n, 3) if it is known, else by propagation
-    and then outward; noise: sd of the points along the normal."""
+    and then outward, or with ``ground`` up along z where that is most of their direction; noise: sd of the points along
+    the normal."""
     chosen = _fitted_points(points)
     some = points[chosen]
     tree = KDTree(some)
@@ -227,7 +228,7 @@ def fitted_normals(
     wanted = int(min(NEIGHBOURS * (SHEET * noise / width) ** 2, MOST_NEIGHBOURS))
     normals = _plane_normals(some, near if wanted <= NEIGHBOURS else _nearest(tree, some, wanted)[1])
     if to_sensor is None:
-        normals = _propagated(some, normals, near[:, 1 : LINKS + 1])
+        normals = _propagated(some, normals, near[:, 1 : LINKS + 1], ground)
     else:
         normals[np.einsum("ij,ij->i", normals, to_sensor[chosen]) < 0] *= -1
     if len(chosen) < len(points):
@@ -267,10 +268,10 @@ def _plane_normals(points: NDArray[np.float32], near: NDArray[np.intp]) -> NDArr
 
 
 def _propagated(
-    points: NDArray[np.float32], normals: NDArray[np.float32], near: NDArray[np.intp]
+    points: NDArray[np.float32], normals: NDArray[np.float32], near: NDArray[np.intp], ground: bool
 ) -> NDArray[np.float32]:
     """Spread an orientation over each connected part, along links of near-parallel normals (Hoppe et al. 1992), then
-    turn the part so that it encloses a positive volume about the middle of the scan."""
+    turn the part so that it encloses a positive volume about the middle of the scan, or as ground faces up."""
     count = len(points)
     tail, head = np.repeat(np.arange(count), near.shape[1]), near.ravel()
     link = np.unique(np.minimum(tail, head) * count + np.maximum(tail, head))
@@ -281,6 +282,10 @@ def _propagated(
     normals = normals * sign[:, None]
     middle = (points.max(axis=0) + points.min(axis=0)) / 2
     outward = np.bincount(part, weights=np.einsum("ij,ij->i", points - middle, normals))
+    if ground:
+        mean = np.stack([np.bincount(part, weights=axis) for axis in normals.T], axis=1)
+        level = mean[:, 2] ** 2 > (mean[:, :2] ** 2).sum(axis=1)
+        outward = np.where(level, mean[:, 2], outward)
     return normals * np.where(outward < 0, -1, 1).astype(np.float32)[part, None]
 
 

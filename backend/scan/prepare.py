@@ -100,7 +100,7 @@ class PreparedScan:
     input_sigma: InputSigma | None = None  # None where the scan has none
     interior: Interior | None = None  # of a solid
     sheet: Sheet | None = None  # what of the fitted surface stays, of a sheet
-    mesh: ScanMesh | None = None  # of an open scan of a solid; None for bare points, solids and sheets
+    mesh: ScanMesh | None = None  # of an open scan of a solid, or of a sheet; None for bare points and solids
     given: GivenSurface | None = None  # what the result is compared with
 
     @cached_property
@@ -168,7 +168,8 @@ def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> Pr
     elif oriented.to_sensor is not None:
         normals = fitted_normals(points, noise, repaired(points, oriented.to_sensor))
     else:
-        normals = fitted_normals(points, noise)
+        # a sheet has no outside; what is scanned so is ground, and files of points have z up
+        normals = fitted_normals(points, noise, ground=found.kind is Kind.SHEET)
     report = replace(
         scan.report,
         dropped_outliers=dropped,
@@ -186,12 +187,12 @@ def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> Pr
     interior = sheet = mesh = None
     if shell is not None:
         corners = (scan.points - middle) * np.float32(factor)
-        if found.kind is Kind.SCAN:
+        if found.kind is not Kind.SOLID:
             mesh = ScanMesh(corners, shell.faces)
-        elif found.kind is Kind.SHEET:
+        if found.kind is Kind.SHEET:
             of_vertex = unit(vertex_normals(len(corners), shell.faces, shell.normals))[0]
             sheet = Sheet(points, normals, SheetBorder.of(corners, shell.faces, of_vertex))
-        elif shell.closed.any():
+        elif mesh is None and shell.closed.any():
             interior = Interior.of(corners, closed_faces(shell))
     elif found.kind is Kind.SHEET:
         sheet = Sheet(points, normals, SheetBorder.none())

@@ -15,9 +15,12 @@ from backend.engine import patch_mesh
 from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import ignore
 from backend.formats.raw_scan import RawScan
+from backend.geometry.nearest import nearest_on_mesh
 from backend.geometry.normals import face_normals
 from backend.geometry.topology import edge_report
 from backend.geometry.triangulation import smallest_angles
+from backend.prior.counterpart import Plane
+from backend.prior.fitted_surface import FittedSurface
 from backend.protocol.requests import Close
 from backend.scan.hole_fill import HoleFill
 from tests.fakes import MeshEngine
@@ -230,6 +233,21 @@ def test_a_fit_that_is_elsewhere_at_the_border_is_not_followed() -> None:
     made = patch_mesh(used, raw, Close.MODEL, ignore)
     assert used.fits == 1 and made.closed[0].way is FillWay.SMOOTH
     assert np.abs(np.linalg.norm(made.vertices, axis=1) - 1).max() < 3e-3
+
+
+@pytest.mark.parametrize("place", [(0.5, 0.1, 0.3), (0.5, 0.4, 0.3)], ids=["edge", "corner"])
+def test_a_fill_across_a_ridge_is_as_sharp_as_its_counterpart(
+    place: tuple[float, float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FittedSurface, "planes", lambda self: [Plane(np.array([1.0, 0.0, 0.0]), 0.0, 1.0)])
+    box = trimesh.creation.box([1, 0.8, 0.6]).subdivide_to_size(0.03)
+    assert isinstance(box, trimesh.Trimesh)
+    gone = np.linalg.norm(box.triangles_center - place, axis=1) < 0.2
+    raw = RawScan(np.asarray(box.vertices), np.asarray(box.faces)[~gone], name="box")
+    made = patch_mesh(MeshEngine(box=box), raw, Close.AUTO, ignore)
+    assert [one.way for one in made.closed] == [FillWay.MIRROR] and not made.warnings
+    off = nearest_on_mesh(np.asarray(box.vertices), np.asarray(box.faces), made.vertices).distance
+    assert off.mean() < 0.0006
 
 
 def test_a_limb_that_was_cut_off_is_rounded_unless_the_model_was_asked_for() -> None:

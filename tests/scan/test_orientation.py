@@ -7,7 +7,7 @@ import pytest
 
 from backend.formats.raw_scan import RawScan
 from backend.geometry.normals import face_normals, vertex_normals
-from backend.scan.orientation import orient_faces, spread_signs
+from backend.scan.orientation import fitted_normals, orient_faces, spread_signs
 from backend.scan.prepare import PreparedScan, prepare
 from tests.input_kinds import cup, scans, thick
 from tests.scan_shapes import box, cube, globe, sphere, volume
@@ -225,3 +225,19 @@ def test_nodes_without_pairs_are_parts_of_their_own():
     sign, part = spread_signs(3, np.zeros((0, 2), int), np.zeros(0, int))
     assert np.array_equal(sign, [1, 1, 1])
     assert len(np.unique(part)) == 3
+
+
+@pytest.mark.parametrize("bulge", [0.3, -0.3])
+def test_ground_of_bare_points_faces_up_whether_it_is_a_hill_or_a_valley(bulge: float) -> None:
+    place = np.random.default_rng(0).uniform(-1, 1, (4000, 2))
+    points = np.column_stack([place, bulge * np.exp(-3 * (place**2).sum(axis=1))]).astype(np.float32)
+    assert (fitted_normals(points, 0.0, ground=True)[:, 2] > 0).mean() > 0.99
+    upright = points[:, [2, 0, 1]]
+    outward = fitted_normals(upright, 0.0)
+    assert np.array_equal(fitted_normals(upright, 0.0, ground=True), outward)
+
+
+def test_a_sheet_of_bare_points_is_fitted_facing_up() -> None:
+    place = np.random.default_rng(1).uniform(-1, 1, (4000, 2))
+    valley = np.column_stack([place, 0.2 * (place**2).sum(axis=1)])
+    assert (prepare(RawScan(valley), "sheet").normals[:, 2] > 0).mean() > 0.99
