@@ -18,17 +18,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 from scipy.spatial import KDTree
 
 from ..field.bricks import TRUNCATION, voxel_size
 from ..field.onnx_model import CancelToken, Model
-from ..field.weight_delta import FLOOR, GATE, REACH, LevelDelta
-from ..registration.warp import gram, kernel
+from ..field.weight_delta import REACH, LevelDelta
+from .banded_kernels import BandedKernels, gated_kernels
 from .pair_fields import FieldPair, voxel_centres, voxels_of
 from .placement import Placement
 from .threads import JobThreads
@@ -44,9 +43,6 @@ PENALTY = 0.02
 """Of the ridge, in mean diagonals of its normal matrix."""
 MOST_ROWS = 6_000
 """Voxels of each example that the ridge sees on a level; of twice as many a third cost .007 of the wanted change."""
-NEGLIGIBLE = np.float32(1e-9)
-"""Heights below this count as 0: products of two are below what single precision holds at full speed, and made the
-normal matrix thirty times as slow."""
 ONE_SIDED = 0.02
 """Share of the change that may go the other way in an edit that only takes away or only puts on."""
 HINGES, UNMOVED = 3, 0.15
@@ -102,18 +98,6 @@ class LearnedDelta:
         if not known:
             return None
         return KDTree(np.concatenate([one.centres for one in known])), REACH * max(one.radius for one in known)
-
-
-def gated_kernels(places: NDArray, centres: NDArray, radius: float) -> NDArray[np.float32]:
-    """What the graph delta multiplies with its weights (n, E); see `training.atom.HeadDelta`."""
-    # single precision, as in the graph, takes half the time
-    height = kernel(np.asarray(places, np.float32), np.asarray(centres, np.float32), radius)
-    low, high = GATE
-    share = np.clip((height.max(axis=1, initial=0.0) - low) / (high - low), 0, 1)
-    gate = share * share * (3 - 2 * share)
-    height *= (gate / (height.sum(axis=1) + np.float32(FLOOR)))[:, None]
-    height[height < NEGLIGIBLE] = 0
-    return height
 
 
 def learn_delta(
@@ -191,8 +175,27 @@ class LevelRows:
         return float(wrong.sum() / max(int(want.sum()), 1))
 
 
-Example: TypeAlias = tuple[LevelRows, NDArray, NDArray, NDArray, NDArray]
-"""Voxels of an example, their kernels (n, 2 E), the change wanted there (n,), and both sides of the ridge."""
+@dataclass(frozen=True)
+class RidgeExample:
+    """What one example shows on a level with E centres."""
+
+    rows: LevelRows
+    kernels: BandedKernels  # of n voxels
+    wanted: NDArray[np.float32]  # (n,), the change
+    told: NDArray[np.bool_]  # (n,), the voxels that the ridge is told of
+    normal: NDArray[np.float32]  # (2 E, 2 E), the upper triangle of the ridge's normal matrix
+
+    @property
+    def right(self) -> NDArray[np.float32]:
+        """The right side (2 E,) of the ridge."""
+        return self.kernels.right(self.wanted * self.told)
+
+    def tell(self, told: NDArray[np.bool_]) -> RidgeExample:
+        """The same with other voxels; the product of those that stay is kept."""
+        normal = self.normal.copy(order="F")
+        self.kernels.add_gram(normal, self.told & ~told, -1)
+        self.kernels.add_gram(normal, told & ~self.told)
+        return replace(self, told=told, normal=normal)
 
 
 def _some(points: NDArray) -> NDArray:
@@ -211,46 +214,49 @@ def _learn_level(
         if len(centres) <= MOST_CENTRES:
             break
         radius *= 1.1
-    tree, count = KDTree(centres), len(centres)
+    axis = int(np.argmax(np.ptp(centres, axis=0)))
+    centres = centres[np.argsort(centres[:, axis], kind="stable")]
+    tree = KDTree(centres)
 
-    def shown(example: int) -> Example:
+    def shown(example: int) -> RidgeExample:
         pair, placement = pairs[example], placements[example]
         points, places, before, after = _rows(number, pair, placement, tree, radius, example)
-        values = np.empty((len(points), 2 * count), np.float32)
-        values[:, count:] = gated_kernels(places, centres, radius)
+        order = np.argsort(places[:, axis], kind="stable")
+        points, places, before, after = points[order], places[order], before[order], after[order]
         # gain and bias of the edit's frame; the mean is in units of the truncation, so that both are penalised alike
         mean = (placement.scale / TRUNCATION * before).astype(np.float32)
-        np.multiply(values[:, count:], mean[:, None], out=values[:, :count])
+        kernels = BandedKernels.of(places, centres, radius, mean, axis)
         wanted = one_sided((placement.scale * (after - before)).astype(np.float32), side)
-        return LevelRows(number, points, before, after, before), values, wanted, *_normal(values, wanted)
+        told, normal = np.ones(len(points), bool), np.zeros((kernels.columns,) * 2, np.float32, order="F")
+        kernels.add_gram(normal, told)
+        return RidgeExample(LevelRows(number, points, before, after, before), kernels, wanted, told, normal)
 
-    def held(example: int) -> Example:
+    def held(one: RidgeExample) -> RidgeExample:
         """An example without the voxels at which nothing is wanted, and what is predicted is cut off."""
-        row, values, wanted, *_ = parts[example]
-        told = (side * wanted > UNMOVED) | (side * (values @ solution.astype(np.float32)) > side * wanted)
-        return row, values, wanted, *_normal(values[told], wanted[told])
+        wanted = side * one.wanted
+        return one.tell((wanted > UNMOVED) | (side * one.kernels.predicted(solution) > wanted))
 
-    def predicted(example: int) -> LevelRows:
+    def predicted(one: RidgeExample, scale: float) -> LevelRows:
         """The voxels of an example with what the others predict."""
-        row, values, _, own, own_right = parts[example]
         # single precision is enough for how wrong an edit is
-        others = solution if len(parts) == 1 else _ridge(normal - own, right - own_right)[0]
-        change = one_sided(values @ others.astype(np.float32), side)
-        return replace(row, predicted=row.before + change / placements[example].scale)
+        others = solution if len(parts) == 1 else _ridge(normal - one.normal, right - one.right)
+        change = one_sided(one.kernels.predicted(others), side)
+        return replace(one.rows, predicted=one.rows.before + change / scale)
 
+    scales = [placement.scale for placement in placements]
     with JobThreads() as pool:
         parts = list(pool.map(shown, range(len(pairs))))
         normal, right = _summed(parts)
-        solution, penalised = _ridge(normal.astype(np.float64), right.astype(np.float64))
+        bias = _penalised(normal.astype(np.float64))[1::2, 1::2]
         for _ in range(HINGES if side else 0):
-            parts = list(pool.map(held, range(len(pairs))))
+            solution = _ridge(normal, right)
+            parts = list(pool.map(held, parts))
             normal, right = _summed(parts)
-            solution, _ = _ridge(normal.astype(np.float64), right.astype(np.float64))
-        rows = list(pool.map(predicted, range(len(pairs))))
-    weights = np.stack([solution[:count] / TRUNCATION, solution[count:]], axis=1)
+        solution = _ridge(normal.astype(np.float64), right.astype(np.float64))
+        rows = list(pool.map(predicted, parts, scales))
+    weights = solution.reshape(-1, 2) / (TRUNCATION, 1)
     delta = LevelDelta(centres.astype(np.float32), float(radius), weights.astype(np.float32))
-    factor = np.linalg.cholesky(penalised[count:, count:]).astype(np.float32)
-    scales = [placement.scale for placement in placements]
+    factor = cholesky(bias, check_finite=False).T.astype(np.float32)
     return LearnedLevel(delta, factor, _variance(rows, scales)), rows
 
 
@@ -266,20 +272,23 @@ def _variance(rows: Sequence[LevelRows], scales: Sequence[float]) -> float:
     return max(found, ALONE**2) if len(rows) == 1 else found
 
 
-def _normal(values: NDArray, wanted: NDArray) -> tuple[NDArray, NDArray]:
-    """Both sides of the ridge for rows."""
-    return gram(values), values.T @ wanted
-
-
-def _summed(parts: Sequence[Example]) -> tuple[NDArray, NDArray]:
+def _summed(parts: Sequence[RidgeExample]) -> tuple[NDArray, NDArray]:
     """Both sides of the ridge for all examples."""
-    return np.sum([part[3] for part in parts], axis=0), np.sum([part[4] for part in parts], axis=0)
+    normal, right = parts[0].normal.copy(order="F"), parts[0].right
+    for part in parts[1:]:
+        normal += part.normal
+        right = right + part.right
+    return normal, right
 
 
-def _ridge(normal: NDArray, right: NDArray) -> tuple[NDArray, NDArray]:
-    """The solution, and the penalised matrix, which takes the place of ``normal``."""
-    normal[np.diag_indices_from(normal)] += PENALTY * np.trace(normal) / len(normal)
-    return cho_solve(cho_factor(normal, check_finite=False), right, check_finite=False), normal
+def _penalised(normal: NDArray) -> NDArray:
+    """A normal matrix with the ridge's penalty."""
+    return normal + PENALTY * np.trace(normal) / len(normal) * np.eye(len(normal), dtype=normal.dtype)
+
+
+def _ridge(normal: NDArray, right: NDArray) -> NDArray:
+    """The solution (2 E,) of the ridge; normal: of which the upper triangle counts."""
+    return cho_solve(cho_factor(_penalised(normal), overwrite_a=True, check_finite=False), right, check_finite=False)
 
 
 def _rows(

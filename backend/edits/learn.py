@@ -60,18 +60,21 @@ def learn_from(
             changes.append(change)
             on_progress(len(changes) / steps, f"compared {name}")
         known = [_mark(before, mark, name) for before, mark, name in zip_longest(befores, marks, names)]
+        fits = None
+        if model is not None:
+            # the network runs while the poses are found
+            fits = pool.map(pair_fields, befores, afters, changes, repeat(model), repeat(cancel))
         poses = example_poses(changes)
-        if model is None:
+        if fits is None:
             movement = learn(changes, [pose.similarity for pose in poses])
             edit = LearnedEdit(movement, anchor=anchor_of(known, [Placement.of(pose) for pose in poses]))
         else:
+            reference = changes[0].surface
+            fine = pool.map(lambda pose, change: refined(pose, change.surface, reference), poses[1:], changes[1:])
             fields = []
-            fits = pool.map(pair_fields, befores, afters, changes, repeat(model), repeat(cancel))
             for name, found in zip(names, fits, strict=True):
                 fields.append(found)
                 on_progress((len(pairs) + len(fields)) / steps, f"fitted {name}")
-            reference = changes[0].surface
-            fine = pool.map(lambda pose, change: refined(pose, change.surface, reference), poses[1:], changes[1:])
             whole = [*poses[:1], *fine]
             poses, on_skin = example_alignments(fields, whole)
             # on skin, registration of the whole is all there is to place the edit with

@@ -115,14 +115,19 @@ def kernel(points: NDArray, centres: NDArray, radius: float) -> NDArray:
 
 
 def gram(values: NDArray) -> NDArray:
-    """``values.T @ values`` (m, m) of values (n, m), in their precision: half of a product, by the library that knows
-    the processor."""
-    (syrk,) = get_blas_funcs(("syrk",), (values,))
-    # the rows of an array in C order are the columns of its transpose in Fortran's
-    half = syrk(1.0, np.ascontiguousarray(values).T)
-    found = half + half.T  # of which one triangle is zero
+    """``values.T @ values`` (m, m) of values (n, m), in their precision."""
+    half = half_gram(values)
+    found = half + half.T
     found[np.diag_indices_from(found)] /= 2
     return found
+
+
+def half_gram(values: NDArray) -> NDArray:
+    """The upper triangle of ``values.T @ values`` (m, m), zero below it, in Fortran's order: half of a product, by the
+    library that knows the processor."""
+    (syrk,) = get_blas_funcs(("syrk",), (values,))
+    # the rows of an array in C order are the columns of its transpose in Fortran's
+    return syrk(1.0, np.ascontiguousarray(values).T)
 
 
 def spread_points(points: NDArray, spacing: float) -> NDArray[np.intp]:

@@ -13,13 +13,13 @@ from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
 from backend.edits import head_delta
+from backend.edits.banded_kernels import gated_kernels
 from backend.edits.edit_file import TWO_SIDED_KIND, load_edit, save_edit
 from backend.edits.gear import Gear, LearnedEdit, anchor_of, choose_gear
 from backend.edits.head_delta import (
     LearnedDelta,
     PlacedDelta,
     centred_on_change,
-    gated_kernels,
     learn_delta,
     side_of,
 )
