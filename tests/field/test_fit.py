@@ -16,7 +16,9 @@ from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.field.pieces import kept_faces
 from backend.formats.raw_scan import RawScan
 from backend.geometry.measure import measure
+from backend.geometry.topology import label_faces
 from backend.protocol.fit_options import FitOptions
+from tests import input_kinds as kinds
 from tests.children import LIVENESS
 
 
@@ -188,3 +190,15 @@ def test_a_wall_thinner_than_a_coarse_voxel_is_found_by_the_finer_levels(model: 
     # 0.04 thick: two thirds of a voxel at level 0, two and a half at level 2
     middle = np.abs(mesh.vertices[:, :2]).max(axis=1) < 0.7
     assert np.median(np.abs(np.abs(mesh.vertices[middle, 2]) - 0.02)) < 0.008
+
+
+def test_a_thin_plate_keeps_its_thickness_below_what_hovers_over_it(model: Model) -> None:
+    beads = [kinds.ball(10, 0.012, (x, 0.1, 0.03)) for x in (-0.4, -0.2, 0.0, 0.2, 0.4)]
+    mesh = kinds.joined(kinds.box((1.0, 0.6, 0.02), count=17), *beads)
+    found = fit(RawScan(*mesh), model, FitOptions(level=2))
+    points, voxel = np.asarray(found.mesh.vertices), 1.0 / (0.8 * 128)
+    label, count = label_faces(found.mesh.faces)
+    plate = points[found.mesh.faces[label == np.argmax(np.bincount(label))]].reshape(-1, 3)
+    inner = plate[(np.abs(plate[:, 0]) < 0.45) & (np.abs(plate[:, 1]) < 0.25)]
+    assert count == 6 and np.abs(np.abs(inner[:, 2]) - 0.01).max() < voxel
+    assert found.report.invented < 0.01
