@@ -8,9 +8,9 @@ import bpy
 
 from ..backend.protocol.fit_options import PAINTED
 from ..backend.protocol.names import NEW_MESH_NEEDED
-from ..scene import completions, fit_origin, mesh_io
+from ..scene import completions, fit_origin, mesh_io, units
 from ..session import edits, fits, library, live, process
-from ..text import reading_text
+from ..text import MEASURES, reading_text
 from . import colour_overlay, hole_overlay, preferences
 from .widgets import ClosedSidebar, Sidebar, active_mesh, file_rows, lines, mask_row, selected_meshes
 
@@ -291,10 +291,14 @@ def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     lines(layout, edit.note, "ERROR")
     if context.scene.omomi.result == "SHAPE_KEY" and edits.makes_new_mesh(edit):
         lines(layout, NEW_MESH_NEEDED.format(name=edit.name), "INFO")
-    row = layout.row(align=True)
-    row.prop(context.scene.omomi, "measure", text="")
-    row.prop(context.scene.omomi, "value", text="")
-    row.operator("omomi.solve")
+    settings = context.scene.omomi
+    column = layout.column(align=True)
+    column.label(text="Find the strength for a measure")
+    column.prop(settings, "measure")
+    row = column.row(align=True)
+    row.prop(settings, "value")
+    row.label(text=units.shown(MEASURES.get(settings.measure, "LENGTH"), settings.value))
+    column.operator("omomi.solve")
 
 
 def _draw_place(column: Any, edit: Any) -> None:

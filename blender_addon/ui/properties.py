@@ -76,7 +76,8 @@ FIT_OPTIONS: dict[str, Any] = {
     ),
     "denoise": FloatProperty(
         name="Denoise",
-        description="Trust the scan less (positive) or more (negative) than its measured noise suggests, in octaves",
+        description="How noisy to take the scan, against what was measured: 0 is as noisy, 1 twice and 2 four times, "
+        "which smooths more; -1 is half, which keeps more detail",
         default=0.0, min=-2.0, max=2.0, precision=2,
     ),
     "fill": FloatProperty(
@@ -143,7 +144,10 @@ SOLVE_OPTIONS: dict[str, Any] = {
             *_LENGTHS,
         ],
     ),
-    "value": FloatProperty(name="Value", description="The value to reach, in world units", default=1.0, min=0.0),
+    "value": FloatProperty(
+        name="Value", description="The value to reach, in world units: lengths, or their squares or cubes",
+        default=1.0, min=0.0, precision=4,
+    ),
 }
 PATCH_OPTIONS: dict[str, Any] = {
     "close": EnumProperty(name="Close", description="What a hole is closed with", items=CLOSES),

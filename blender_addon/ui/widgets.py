@@ -105,7 +105,7 @@ class OMOMI_UL_edits(bpy.types.UIList):
     ) -> None:  # fmt: skip
         row = layout.row(align=True)
         row.active = not item.mute
-        row.label(text=item.name, icon=ICONS.get(item.kind, "NONE"))
+        row.label(text=edits.label(item), icon=ICONS.get(item.kind, "NONE"))
         strength = row.row(align=True)
         strength.alert = edits.outside(item)
         strength.prop(item, "strength", text="", slider=True)
