@@ -11,6 +11,7 @@ from ..scene import shape_key
 from ..session import apply, backend_fit, edits, live
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task
+from ..translations import told
 from ..ui.properties import KINDS, RESULTS
 from ..ui.widgets import selected_meshes
 from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, why_not_start
@@ -101,7 +102,7 @@ class OMOMI_OT_add_edit(EditOperator, ActionOperator, bpy.types.Operator):
     def description(cls, context: Any, properties: Any) -> str:
         """The tooltip: what a built-in edit does."""
         known = edits.find(properties.kind, properties.name)
-        return known.description if known is not None else cls.__doc__ or ""
+        return told(known.description if known is not None else cls.__doc__ or "")
 
     def _act(self, context: Any) -> str:
         obj = context.active_object
@@ -189,14 +190,15 @@ class OMOMI_OT_apply(EditOperator, RunOperator, bpy.types.Operator):
         if not edits.is_neutral(obj.omomi.edits):
             return None
         if result != "SHAPE_KEY":
-            self.report({"ERROR"}, "All strengths are 0, so there is nothing to apply. Move a slider first.")
+            self.tell("ERROR", "All strengths are 0, so there is nothing to apply. Move a slider first.")
             return {"CANCELLED"}
         objects = shared(context)
         for obj in objects:
             settle(obj)
             obj.omomi.report = ""
-        as_before = "is as it was" if len(objects) == 1 else "are as they were"
-        self.report({"INFO"}, f"{', '.join(obj.name for obj in objects)} {as_before} without edits")
+        names = ", ".join(obj.name for obj in objects)
+        alone = len(objects) == 1
+        self.tell("INFO", f"{names} is as it was without edits" if alone else f"{names} are as they were without edits")
         return {"FINISHED"}
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
@@ -215,9 +217,9 @@ class OMOMI_OT_apply(EditOperator, RunOperator, bpy.types.Operator):
         if several and shown:
             text = f"the edits are on {len(shown)} of {len(run.objects)} objects"
         if shown:
-            self.report({"INFO"}, f"{', '.join(obj.name for obj in shown)}: {text}")
+            self.tell("INFO", f"{', '.join(obj.name for obj in shown)}: {text}")
         if warnings:
-            self.report({"WARNING"}, "\n".join(warnings))
+            self.tell("WARNING", "\n".join(warnings))
         return {"FINISHED"} if shown else {"CANCELLED"}
 
 

@@ -17,6 +17,7 @@ from ..backend.protocol.names import ATTRIBUTES, DELTA, MOST_SLIDERS, PLAUSIBLE,
 from ..backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef, Point
 from ..scene import mesh_io, places
 from ..text import Refusal
+from ..translations import told
 from . import library
 
 # What the shipped model can do.
@@ -125,9 +126,9 @@ def find(kind: str, name: str) -> BuiltIn | None:
 
 
 def label(edit: Any) -> str:
-    """What an edit is called in a list."""
+    """What an edit is called in a list, in the artist's language."""
     known = find(edit.kind, edit.name)
-    return edit.name if known is None else known.label
+    return edit.name if known is None else told(known.label)
 
 
 def add(obj: Any, kind: str, name: str, path: str = "") -> Any:
@@ -308,7 +309,7 @@ def safe_text(edit: Any) -> str:
     low, high = _safe_range(edit)
     if not (edit.safe or low < high):
         return "safe range not measured"
-    return f"safe {'' if edit.safe else 'about '}{low:.3g} .. {high:.3g}"
+    return f"safe {low:.3g} .. {high:.3g}" if edit.safe else f"safe about {low:.3g} .. {high:.3g}"
 
 
 def _safe_range(edit: Any) -> tuple[float, float]:

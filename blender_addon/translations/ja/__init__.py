@@ -1,0 +1,7 @@
+"""Japanese for all that an artist reads."""
+
+from __future__ import annotations
+
+from . import checks, edits, errors, fit, reports
+
+TEXTS = {**fit.TEXTS, **edits.TEXTS, **checks.TEXTS, **reports.TEXTS, **errors.TEXTS}
