@@ -75,7 +75,7 @@ class OMOMI_OT_show(EditOperator, ActionOperator, bpy.types.Operator):
     bl_idname = "omomi.show"
     bl_label = "Show"
     wants = "object"
-    __annotations__ = {"what": EnumProperty(name="What", items=SHOWN)}
+    __annotations__ = {"what": EnumProperty(name="What", description="Which colours", items=SHOWN)}
 
     @classmethod
     def description(cls, context: Any, properties: Any) -> str:
@@ -116,8 +116,8 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
     bl_label = "Find Safe Range"
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {
-        "low": FloatProperty(name="From", default=-1.0),
-        "high": FloatProperty(name="To", default=2.0),
+        "low": FloatProperty(name="From", description="The least strength to try", default=-1.0),
+        "high": FloatProperty(name="To", description="The greatest strength to try", default=2.0),
         "steps": IntProperty(name="Steps", description="At least this many", default=24, min=1, max=1000),
         "picture": StringProperty(name="Picture", description="SVG file to write", subtype="FILE_PATH"),
         **WAIT,

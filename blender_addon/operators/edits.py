@@ -92,10 +92,10 @@ class OMOMI_OT_add_edit(EditOperator, ActionOperator, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
     wants = "object"
     __annotations__ = {
-        "kind": EnumProperty(name="Kind", items=KINDS),
-        "name": StringProperty(name="Name"),
-        "path": StringProperty(name="File", subtype="FILE_PATH"),
-        "strength": FloatProperty(name="Strength", default=0.0),
+        "kind": EnumProperty(name="Kind", description="Where the edit comes from", items=KINDS),
+        "name": StringProperty(name="Name", description="Of the edit"),
+        "path": StringProperty(name="File", description="Of a learned edit", subtype="FILE_PATH"),
+        "strength": FloatProperty(name="Strength", description="How strong the edit is at first", default=0.0),
     }
 
     @classmethod
@@ -134,7 +134,9 @@ class OMOMI_OT_move_edit(EditOperator, bpy.types.Operator):
     bl_label = "Move Edit"
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
     __annotations__ = {
-        "direction": EnumProperty(name="Direction", items=[("UP", "Up", ""), ("DOWN", "Down", "")]),
+        "direction": EnumProperty(
+            name="Direction", description="Where to in the list", items=[("UP", "Up", ""), ("DOWN", "Down", "")]
+        ),
     }
 
     def execute(self, context: Any) -> Any:
@@ -177,7 +179,9 @@ class OMOMI_OT_apply(EditOperator, RunOperator, bpy.types.Operator):
     )
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {
-        "result": EnumProperty(name="Result", items=RESULTS, default="SHAPE_KEY"),
+        "result": EnumProperty(
+            name="Result", description="What becomes of the result", items=RESULTS, default="SHAPE_KEY"
+        ),
         **WAIT,
     }
 

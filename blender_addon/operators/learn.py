@@ -52,7 +52,7 @@ class OMOMI_OT_remove_pair(ActionOperator, bpy.types.Operator):
     bl_idname = "omomi.remove_pair"
     bl_label = "Remove Pair"
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-    __annotations__ = {"index": IntProperty(name="Index", min=0)}
+    __annotations__ = {"index": IntProperty(name="Index", description="Counted from 0", min=0)}
 
     def _act(self, context: Any) -> str:
         pairs = context.scene.omomi.pairs

@@ -26,7 +26,9 @@ class OmomiPreferences(bpy.types.AddonPreferences):
 
     bl_idname = PACKAGE
     __annotations__ = {
-        "device": EnumProperty(name="Device", items=DEVICES, default="auto"),
+        "device": EnumProperty(
+            name="Device", description="What the backend process computes on", items=DEVICES, default="auto"
+        ),
         "threads": IntProperty(
             name="Threads", description="Processor threads of the backend process; 0 leaves the choice to it",
             default=0, min=0, max=256,

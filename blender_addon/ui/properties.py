@@ -206,8 +206,8 @@ class OmomiLayer(bpy.types.PropertyGroup):
     """One edit of a stack."""
 
     __annotations__ = {
-        "kind": EnumProperty(name="Kind", items=KINDS),
-        "path": StringProperty(name="File", subtype="FILE_PATH"),
+        "kind": EnumProperty(name="Kind", description="Where the edit comes from", items=KINDS),
+        "path": StringProperty(name="File", description="Of a learned edit", subtype="FILE_PATH"),
         "strength": FloatProperty(
             name="Strength", description="How strong the edit is; a negative value reverses it",
             default=0.0, soft_min=-2.0, soft_max=2.0, min=-100.0, max=100.0, precision=3, step=1, update=_touched,
@@ -287,9 +287,9 @@ class OmomiObject(bpy.types.PropertyGroup):
         "completes": PointerProperty(type=bpy.types.Object),
         "variation": IntProperty(),
         "edits": CollectionProperty(type=OmomiLayer),
-        "active": IntProperty(name="Active Edit", min=0),
+        "active": IntProperty(name="Active Edit", description="Counted from 0", min=0),
         "holes": CollectionProperty(type=OmomiHole),
-        "active_hole": IntProperty(name="Active Hole", min=0),
+        "active_hole": IntProperty(name="Active Hole", description="Counted from 0", min=0),
         # Lines: what the last search for holes, or the last closing of them, said.
         "holes_report": StringProperty(),
         # Lines: what the last result of the edits and the last check said.
@@ -302,8 +302,12 @@ class OmomiPair(bpy.types.PropertyGroup):
     """An example to learn from."""
 
     __annotations__ = {
-        "before": PointerProperty(name="Before", type=bpy.types.Object, poll=_is_mesh),
-        "after": PointerProperty(name="After", type=bpy.types.Object, poll=_is_mesh),
+        "before": PointerProperty(
+            name="Before", description="A mesh without the edit", type=bpy.types.Object, poll=_is_mesh
+        ),
+        "after": PointerProperty(
+            name="After", description="The same mesh with the edit", type=bpy.types.Object, poll=_is_mesh
+        ),
         "mark": PointerProperty(
             name="Mark",
             description="An object, such as an empty, where the edit is on the mesh before. A place that you give the "

@@ -47,23 +47,31 @@ def classes(addon: Any) -> tuple[Any, ...]:
     return importlib.import_module(addon.name).CLASSES
 
 
+def rna(cls: Any) -> Any:
+    """How Blender describes a registered class."""
+    operator = issubclass(cls, bpy.types.Operator)
+    return getattr(bpy.ops.omomi, cls.bl_idname.partition(".")[2]).get_rna_type() if operator else cls.bl_rna
+
+
+def properties(cls: Any) -> list[Any]:
+    """The properties of a class that an artist may see. One without a name has its identifier for one."""
+    annotations = [item for base in cls.__mro__ for item in vars(base).get("__annotations__", {}).items()]
+    made = {name for name, value in annotations if hasattr(value, "keywords")}
+    found = [prop for prop in rna(cls).properties if prop.identifier in made and not prop.is_hidden]
+    return [prop for prop in found if prop.name != prop.identifier]
+
+
 def labels(addon: Any) -> Iterator[str]:
     """What the registered classes say: labels, tooltips, properties and the items of enumerations."""
     for cls in classes(addon):
-        rna = cls.bl_rna
         if issubclass(cls, bpy.types.Operator):
-            rna = getattr(bpy.ops.omomi, cls.bl_idname.partition(".")[2]).get_rna_type()
-            yield rna.description
+            yield rna(cls).description
         if not issubclass(cls, (bpy.types.PropertyGroup, bpy.types.UIList, bpy.types.AddonPreferences)):
             yield cls.bl_label
-        annotations = [item for base in cls.__mro__ for item in vars(base).get("__annotations__", {}).items()]
-        made = {name for name, value in annotations if hasattr(value, "keywords")}
-        for prop in rna.properties:
-            if prop.identifier in made and not prop.is_hidden:
-                # without a name it has its identifier for one
-                yield from ("" if prop.name == prop.identifier else prop.name, prop.description)
-                items = prop.enum_items if prop.type == "ENUM" else ()
-                yield from (text for item in items for text in (item.name, item.description))
+        for prop in properties(cls):
+            yield from (prop.name, prop.description)
+            items = prop.enum_items if prop.type == "ENUM" else ()
+            yield from (text for item in items for text in (item.name, item.description))
     for item in addon.edits.built_in():
         yield item.label
 
@@ -86,6 +94,14 @@ def test_every_sentence_of_the_add_on_is_in_japanese(addon: Any, scene: Any, jap
     built = {text for text in prose if any(re.fullmatch(re.escape(text).replace(r"\{\}", ".+"), one) for one in known)}
     missing = prose - built - UNTOLD
     assert not missing
+
+
+def test_every_operator_and_property_has_a_tooltip(addon: Any, scene: Any) -> None:
+    operators = [cls for cls in classes(addon) if issubclass(cls, bpy.types.Operator)]
+    silent = [cls.__name__ for cls in operators if not rna(cls).description]
+    own = [(cls.__name__, prop) for cls in classes(addon) for prop in properties(cls)]
+    silent += [f"{name}.{prop.identifier}" for name, prop in own if not prop.description]
+    assert not silent
 
 
 @pytest.mark.parametrize("locale", ["ja_JP", "de_DE"])

@@ -2,6 +2,7 @@
 
 TEXTS = {
     # Check and audit
+    "Which colours": "どの色を表示するか",
     "Check": "チェック",
     "Count pieces and tunnels, measure, say how usual the shape is, and paint on the object how sure its "
     "surface is; with a family chosen also where it departs from that. Esc cancels":
@@ -64,6 +65,7 @@ TEXTS = {
     "How many shapes, from this seed on": "このシードからいくつ生成するか",
 
     # Preferences and the backend process
+    "What the backend process computes on": "バックエンドが計算に使うもの",
     "Device": "デバイス",
     "Automatic": "自動",
     "A GPU where one works, else the processor": "使えるGPUがあればGPU、なければCPU",

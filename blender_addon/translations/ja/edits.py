@@ -2,6 +2,12 @@
 
 TEXTS = {
     # Edits
+    "Where the edit comes from": "編集の出どころ",
+    "Of a learned edit": "学習した編集のファイル",
+    "Of the edit": "編集の名前",
+    "How strong the edit is at first": "最初の強さ",
+    "Where to in the list": "リスト内の移動方向",
+    "Counted from 0": "0から数えた番号",
     "Edits": "編集",
     "Make a mesh object active": "メッシュオブジェクトをアクティブにしてください",
     "Add Edit": "編集を追加",
@@ -107,6 +113,8 @@ TEXTS = {
     "{name} is deleted, so Omomi finds the place by itself": "{name}は削除されたので、Omomiが場所を探します",
 
     # Safe range and solve
+    "The least strength to try": "試す強さの下限",
+    "The greatest strength to try": "試す強さの上限",
     "Find Safe Range": "安全範囲を検索",
     "Find out between which strengths the active edit keeps the topology; Esc cancels":
         "アクティブな編集がトポロジーを保つ強さの範囲を調べます。Escでキャンセル",
@@ -141,6 +149,8 @@ TEXTS = {
         "合わせる値。単位はワールド単位（長さ、またはその2乗、3乗）",
 
     # Learn
+    "A mesh without the edit": "編集前のメッシュ",
+    "The same mesh with the edit": "編集後の同じメッシュ",
     "Learn": "学習",
     "Learn an edit from the pairs and put it in the library; Esc cancels":
         "ペアから編集を学習し、ライブラリに入れます。Escでキャンセル",
@@ -163,6 +173,9 @@ TEXTS = {
     "Replace an edit of the same name": "同じ名前の編集を置き換えます",
 
     # Library and presets
+    "Of the preset": "プリセットの名前",
+    "Of the file, without its suffix": "拡張子を除いたファイル名",
+    "What the file holds": "ファイルの内容",
     "Library": "ライブラリ",
     "Presets": "プリセット",
     "Preset": "プリセット",

@@ -63,6 +63,7 @@ TEXTS = {
     "The library has no '{name}'": "ライブラリに「{name}」がありません",
 
     # Options of a fit
+    "What the mask is of": "何のマスクか",
     "Options": "オプション",
     "Denoise": "ノイズ除去",
     "How noisy to take the scan, against what was measured: 0 is as noisy, 1 twice and 2 four times, which "
