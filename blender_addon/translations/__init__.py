@@ -107,13 +107,19 @@ def _formats(language: str) -> tuple[TextFormat, ...]:
 def _format(english: str) -> TextFormat:
     # Fixed parts and names of placeholders in turn.
     parts = _PLACEHOLDER.split(english)
-    pattern = "".join(_group(part) if number % 2 else re.escape(part) for number, part in enumerate(parts))
+    names, last = parts[1::2], parts[-2] if not parts[-1] else ""
+    groups = [_group(name, is_last=name == last) for name in names]
+    pattern = "".join(re.escape(fixed) + group for fixed, group in zip(parts[::2], [*groups, ""], strict=True))
     is_joint = not any(map(str.isalnum, "".join(parts[::2])))
     return TextFormat(english, max(parts[::2], key=len), re.compile(pattern), is_joint)
 
 
-def _group(name: str) -> str:
-    # A name ends with its sentence.
-    plain = r"(?:(?!\. |; ).)+?"
-    holds = ".*?" if name.startswith("text") else r"[-+.,\de]+" if name.startswith("num") else plain
+def _group(name: str, *, is_last: bool) -> str:
+    """What matches a placeholder. None reaches beyond its sentence but for a text at the end, which may be several."""
+    if name.startswith("num"):
+        holds = r"[-+.,\de]+"
+    elif name.startswith("text"):
+        holds = ".*" if is_last else r"(?:(?!\. ).)*?"
+    else:
+        holds = r"(?:(?!\. |; ).)+?"
     return f"(?P<{name}>{holds})"

@@ -77,9 +77,11 @@ def labels(addon: Any) -> Iterator[str]:
 
 
 def said(addon: Any) -> set[str]:
-    """Shapes of all texts of the extension, those of the backend process included."""
+    """Shapes of all texts of the extension, those of the backend process included, with and without their stop: a key
+    that is one sentence has none, for reports join sentences."""
     paths = (path for path in folder(addon).rglob("*.py") if "translations" not in path.parts)
-    return {text for path in paths for text in quoted(path)} | {shape(text) for text in labels(addon)}
+    found = {text for path in paths for text in quoted(path)} | {shape(text) for text in labels(addon)}
+    return found | {text.removesuffix(".") for text in found}
 
 
 def test_every_label_and_tooltip_is_in_japanese(addon: Any, scene: Any, japanese: Any) -> None:
@@ -88,9 +90,10 @@ def test_every_label_and_tooltip_is_in_japanese(addon: Any, scene: Any, japanese
 
 
 def test_every_sentence_of_the_add_on_is_in_japanese(addon: Any, scene: Any, japanese: Any) -> None:
-    root, known = folder(addon), {shape(text) for text in japanese}
+    root, known = folder(addon), {shape(text).removesuffix(".") for text in japanese}
     paths = [path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in ("backend", "translations")]
-    prose = {text for path in paths for text in quoted(path) if " " in text.strip() and WORD.search(text)}
+    texts = {text.removesuffix(".") for path in paths for text in quoted(path)}
+    prose = {text for text in texts if " " in text.strip() and WORD.search(text)}
     built = {text for text in prose if any(re.fullmatch(re.escape(text).replace(r"\{\}", ".+"), one) for one in known)}
     missing = prose - built - UNTOLD
     assert not missing
@@ -160,6 +163,15 @@ def test_sentences_are_told_with_their_values_and_the_names_of_objects(addon: An
     assert {*WORD.findall(told(fitted))} == {"owl", "fit", "original"}
 
 
+def test_what_the_backend_says_is_told_with_or_without_its_stop(addon: Any, scene: Any, japanese: Any) -> None:
+    silent = "The backend was silent for 60 s and was stopped"
+    told, error = addon.translations.told, addon.errors.OmomiError
+    assert told(f"{silent}.") == told(silent) + "。"
+    explained = addon.text.explain(error(addon.errors.ErrorCode.BACKEND_TIMEOUT, f"{silent}."))
+    assert told(explained).startswith(told(silent)) and "Press" not in told(explained)
+    assert "レベル2" in told("owl: 30% of the input is thinner than a voxel of level 1. Level 2 keeps it.")
+
+
 def test_what_nobody_has_translated_stays_whole(addon: Any, scene: Any, japanese: Any) -> None:
     for text in ("It rains, and it pours. All day: and all night.", "owl", "/home/a.b/c.log", ""):
         assert addon.translations.told(text) == text
@@ -183,16 +195,16 @@ def shown(addon: Any, table: Any) -> Iterator[str]:
         stand_in = SimpleNamespace(layout=layout)
         if hasattr(cls, "draw"):
             cls.draw(stand_in, bpy.context)
-        yield from texts(layout, table)
+        yield from translated(layout, table)
     obj = bpy.context.active_object
     for cls, rows in (("edits", obj.omomi.edits), ("holes", obj.omomi.holes)) if obj else ():
         for row in rows:
             layout = Layout()
             getattr(addon.widgets, f"OMOMI_UL_{cls}").draw_item(None, bpy.context, layout, None, row, 0, None, "")
-            yield from texts(layout, table)
+            yield from translated(layout, table)
 
 
-def texts(layout: Layout, table: Any) -> Iterator[str]:
+def translated(layout: Layout, table: Any) -> Iterator[str]:
     for _, _, options in layout.drawn:
         text = str(options.get("text", ""))
         yield text if options.get("translate") is False else table.get(text, text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from . import checks, edits, errors, fit, reports
+from . import backend, checks, edits, errors, fit, reports
 
-TEXTS = {**fit.TEXTS, **edits.TEXTS, **checks.TEXTS, **reports.TEXTS, **errors.TEXTS}
+TEXTS = {
+    **fit.TEXTS, **edits.TEXTS, **checks.TEXTS, **reports.TEXTS, **backend.TEXTS, **errors.TEXTS,
+}  # fmt: skip

@@ -60,7 +60,7 @@ TEXTS = {
         "を選んでください。",
     "There is no file {name}. Choose another.": "ファイル {name} がありません。別のものを選んでください。",
     "The folder of the library cannot be made: {name}": "ライブラリのフォルダーを作れません: {name}",
-    "{name} cannot be read: {text}.": "{name}を読み込めません: {text}。",
+    "{name} cannot be read: {text}": "{name}を読み込めません: {text}",
     "{name} cannot be read": "{name}を読み込めません",
     "it has no edits": "編集がありません",
     "the strength of '{name}' is beyond {num}": "「{name}」の強さが{num}を超えています",
@@ -84,12 +84,12 @@ TEXTS = {
     "{name} was deleted in the meantime": "{name}はその間に削除されました",
     "{name} has changed in the meantime": "{name}はその間に変わりました",
     "The scan has too few usable points": "スキャンの使える点が少なすぎます",
-    "{name} has only {num} usable points; at least {num2} are needed.":
-        "{name}の使える点は{num}個だけです。{num2}個以上必要です。",
+    "{name} has only {num} usable points; at least {num2} are needed":
+        "{name}の使える点は{num}個だけです。{num2}個以上必要です",
     "Select a denser scan": "もっと密なスキャンを選択してください",
     "The scan is flat, so it encloses nothing": "スキャンが平らなので、何も囲んでいません",
-    "All points of {name} lie on a plane or a line; a solid has to have depth.":
-        "{name}の点はすべて平面か直線の上にあります。ソリッドには奥行きが必要です。",
+    "All points of {name} lie on a plane or a line; a solid has to have depth":
+        "{name}の点はすべて平面か直線の上にあります。ソリッドには奥行きが必要です",
     "Check its scale and its shape in the viewport": "スケールと形をビューポートで確認してください",
     "No point of the scan has a finite position": "スキャンに有効な座標の点がありません",
     "Import the scan again": "スキャンをもう一度インポートしてください",
@@ -126,8 +126,8 @@ TEXTS = {
     "Raise Fill, lower Denoise, or clean the scan of stray points":
         "「穴埋め」を上げるか、「ノイズ除去」を下げるか、スキャンの余分な点を取り除いてください",
     "The scan does not look like the examples": "スキャンが例と似ていません",
-    "{name} does not look like the examples of this edit.": "{name}はこの編集の例と似ていません。",
-    "{name} does not look like the family of this profile.": "{name}はこのファミリーと似ていません。",
+    "{name} does not look like the examples of this edit": "{name}はこの編集の例と似ていません",
+    "{name} does not look like the family of this profile": "{name}はこのファミリーと似ていません",
     "Use it on scans of the same kind of object": "同じ種類の物体のスキャンに使ってください",
     "The scan fits the examples in more than one pose": "スキャンが複数の向きで例に合います",
     "An edit can be placed by hand: press Place at 3D Cursor":

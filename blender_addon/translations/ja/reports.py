@@ -83,11 +83,11 @@ TEXTS = {
     "it has walls inside": "内側に壁がある",
     "the union is fitted": "全体をまとめてフィット",
     "its outside is fitted": "外側をフィット",
-    "It is too small or too thin for this level of detail.": "この細かさには小さすぎるか薄すぎます。",
+    "It is too small or too thin for this level of detail": "この細かさには小さすぎるか薄すぎます",
     "{name} of the input has no surface near it. {text}": "入力の{name}は近くにサーフェスがありません。{text}",
-    "{name} of the surface is invented: nothing was measured near it.":
-        "サーフェスの{name}は推測です。近くに実測がありません。",
-    "{name} of the input was left out: {text}.": "入力の{name}を除きました: {text}。",
+    "{name} of the surface is invented: nothing was measured near it":
+        "サーフェスの{name}は推測です。近くに実測がありません",
+    "{name} of the input was left out: {text}": "入力の{name}を除きました: {text}",
     "what lies inside": "内側にあるもの",
     "a piece without support, or a very small one": "裏付けのない部分、またはとても小さい部分",
     "{num} pieces without support, or very small ones": "裏付けのない部分、またはとても小さい部分が{num}個",
@@ -99,14 +99,14 @@ TEXTS = {
     "{name} lacks the texture, colours and groups of its scan. {text}":
         "{name}にはスキャンのテクスチャ、カラー、グループがありません。{text}",
     "The transfer was cancelled": "引き継ぎはキャンセルされました",
-    "A new mesh has other edges and holds no texts, so it lacks the {text}.":
-        "新しいメッシュは辺が異なり、テキストを持てないため、{text}がありません。",
+    "A new mesh has other edges and holds no texts, so it lacks the {text}":
+        "新しいメッシュは辺が異なり、テキストを持てないため、{text}がありません",
     "attributes {name} and {name2}": "属性 {name}、{name2}",
     "attribute {name}": "属性 {name}",
-    "What lies beyond the scan takes the colours of its border, and is marked as invented.":
-        "スキャンの外側は境界のカラーを受け継ぎ、推測として印が付きます。",
-    "There is no vertex group '{name}', so the {text} that it masks do nothing.":
-        "頂点グループ「{name}」がないため、それでマスクする{text}は働きません。",
+    "What lies beyond the scan takes the colours of its border, and is marked as invented":
+        "スキャンの外側は境界のカラーを受け継ぎ、推測として印が付きます",
+    "There is no vertex group '{name}', so the {text} that it masks do nothing":
+        "頂点グループ「{name}」がないため、それでマスクする{text}は働きません",
     "edits": "編集",
     "sliders": "スライダー",
     "The options of a fit are as they are at first": "フィットのオプションを初期値に戻しました",
@@ -144,21 +144,21 @@ TEXTS = {
     "the surface does not run on into it, as at the mouth of a vessel or the end of a tube":
         "器の口や筒の端のように、面がそこへ続いていません",
     "it is as large as the outer border of a view": "視野の外周ほどの大きさです",
-    "Opening {num} is left open: {text}.": "開口部{num}は開いたままです: {text}。",
-    "Hole {num} is left open: its radius is {num2}.": "穴{num}は開いたままです: 半径は{num2}です。",
-    "Hole {num} is left open: its border runs through a vertex twice.":
-        "穴{num}は開いたままです: 境界が同じ頂点を2度通ります。",
+    "Opening {num} is left open: {text}": "開口部{num}は開いたままです: {text}",
+    "Hole {num} is left open: its radius is {num2}": "穴{num}は開いたままです: 半径は{num2}です",
+    "Hole {num} is left open: its border runs through a vertex twice":
+        "穴{num}は開いたままです: 境界が同じ頂点を2度通ります",
     "The mesh could not be fitted, so its holes are closed smoothly: {text}":
         "メッシュをフィットできなかったので、穴は滑らかに閉じました: {text}",
-    "{name} shares its mesh with {name2}, where the holes are closed as well.":
-        "{name}のメッシュは{name2}と共有なので、そちらの穴も閉じられます。",
-    "{name} shares its mesh with {name2} and {num} more, where the holes are closed as well.":
-        "{name}のメッシュは{name2}ほか{num}個と共有なので、そちらの穴も閉じられます。",
+    "{name} shares its mesh with {name2}, where the holes are closed as well":
+        "{name}のメッシュは{name2}と共有なので、そちらの穴も閉じられます",
+    "{name} shares its mesh with {name2} and {num} more, where the holes are closed as well":
+        "{name}のメッシュは{name2}ほか{num}個と共有なので、そちらの穴も閉じられます",
     "The modifiers of {name} change its borders: the mesh itself has {num}, with them there are {num2}. Holes "
     "are those of the mesh itself; untick what a modifier closes.":
         "{name}のモディファイアーで境界の数が変わります: メッシュ自体は{num}、適用後は{num2}。穴はメッシュ自体のも"
         "のです。モディファイアーが閉じるものはチェックを外してください。",
-    "No hole of {name} is ticked.": "{name}の穴がチェックされていません。",
+    "No hole of {name} is ticked": "{name}の穴がチェックされていません",
     "Hole {num} of {name} is not there any more. Press Find Holes again.":
         "{name}の穴{num}はもうありません。もう一度「穴を検索」を押してください。",
     "A hole of {name} is as large as the face beside it. Untick it.":
@@ -169,7 +169,7 @@ TEXTS = {
         "{name}は別のファイルからリンクされています。先に「オブジェクト > 関係 > ローカル化」を使ってください。",
     "{name} is a library override, so its mesh cannot be changed. Make it local first.":
         "{name}はライブラリオーバーライドなので、メッシュを変更できません。先にローカル化してください。",
-    "{name} has no faces, so it has no holes.": "{name}には面がないので、穴もありません。",
+    "{name} has no faces, so it has no holes": "{name}には面がないので、穴もありません",
     "{name} has a Multiresolution modifier, which cannot follow new faces. Apply it first.":
         "{name}のマルチレゾリューションモディファイアーは新しい面に対応できません。先に適用してください。",
     "The attribute '{name}' of {name2} holds matrices, which new faces cannot have. Convert it first.":
@@ -185,11 +185,11 @@ TEXTS = {
     "{name} are as they were without edits": "{name}は編集前の形です",
     "All strengths are 0, so there is nothing to apply. Move a slider first.":
         "強さがすべて0なので、適用するものがありません。先にスライダーを動かしてください。",
-    "The network makes its new meshes: the examples change the topology, or a movement does worse.":
-        "新しいメッシュはネットワークが作ります（例がトポロジーを変えるか、移動だけでは劣るため）。",
-    "It moves the surface and keeps its vertices.": "サーフェスを動かし、頂点は保ちます。",
-    "{name} makes more than a movement of the surface: it needs a new mesh of the fit.":
-        "{name}はサーフェスの移動だけでは表せないので、フィットの新しいメッシュが必要です。",
+    "The network makes its new meshes: the examples change the topology, or a movement does worse":
+        "新しいメッシュはネットワークが作ります（例がトポロジーを変えるか、移動だけでは劣るため）",
+    "It moves the surface and keeps its vertices": "サーフェスを動かし、頂点は保ちます",
+    "{name} makes more than a movement of the surface: it needs a new mesh of the fit":
+        "{name}はサーフェスの移動だけでは表せないので、フィットの新しいメッシュが必要です",
     "The edits of {name} have changed in the meantime. Press the button again.":
         "{name}の編集がその間に変わりました。もう一度ボタンを押してください。",
     "A learned edit needs its file. Choose one of the library.":
@@ -198,19 +198,19 @@ TEXTS = {
     "The model has no shape slider '{name}'. Choose one of the list.":
         "モデルにシェイプスライダー「{name}」はありません。一覧から選んでください。",
     "choose New mesh as the result": "結果に「新規メッシュ」を選んでください",
-    "{name} is linked from another file: {text}.": "{name}は別のファイルからリンクされています: {text}。",
-    "{name} is a library override: {text}.": "{name}はライブラリオーバーライドです: {text}。",
+    "{name} is linked from another file: {text}": "{name}は別のファイルからリンクされています: {text}",
+    "{name} is a library override: {text}": "{name}はライブラリオーバーライドです: {text}",
     "{name} is in Edit Mode. Leave it with Tab first.": "{name}は編集モードです。先にTabで終えてください。",
     "{name} is in Edit Mode. Leave it with Tab, then press Fit.":
         "{name}は編集モードです。Tabで終えてから「フィット」を押してください。",
-    "{name} has no faces, so it can have no shape key: {text}.":
-        "{name}には面がないので、シェイプキーを作れません: {text}。",
+    "{name} has no faces, so it can have no shape key: {text}":
+        "{name}には面がないので、シェイプキーを作れません: {text}",
     "{name} has no faces, so it can have no shape key. Choose New mesh as the result.":
         "{name}には面がないので、シェイプキーを作れません。結果に「新規メッシュ」を選んでください。",
     "The mesh of {name} is used by other objects as well. Use Object > Relations > Make Single User, or {text}.":
         "{name}のメッシュはほかのオブジェクトでも使われています。「オブジェクト > 関係 > シングルユーザー化」を使う"
         "か、{text}。",
-    "The shape keys of {name} are absolute: {text}.": "{name}のシェイプキーは絶対シェイプキーです: {text}。",
+    "The shape keys of {name} are absolute: {text}": "{name}のシェイプキーは絶対シェイプキーです: {text}",
     "{name} is linked from another file, so it can have no edits. Make it local first.":
         "{name}は別のファイルからリンクされているので、編集できません。先にローカル化してください。",
     "{name} is linked from another file, so its mesh cannot be replaced. Choose New mesh as the result.":
@@ -299,7 +299,7 @@ TEXTS = {
     # Learning, families, blends and imagined shapes
     "Learned '{name}' from 1 pair": "1組のペアから「{name}」を学習しました",
     "Learned '{name}' from {num} pairs": "{num}組のペアから「{name}」を学習しました",
-    "There is no pair number {num}.": "{num}番のペアはありません。",
+    "There is no pair number {num}": "{num}番のペアはありません",
     "The mesh {text} of pair {num} was deleted. Remove the pair, or choose another.":
         "ペア{num}の編集{text}のメッシュは削除されました。ペアを外すか、別のものを選んでください。",
     "before": "前",
@@ -308,16 +308,16 @@ TEXTS = {
         "{name}には面がないので、学習に使えません。{text}。",
     "Choose a mesh with faces": "面のあるメッシュを選んでください",
     "Deselect it, or fit it first": "選択を解除するか、先にフィットしてください",
-    "The examples show no change: this edit does nothing.": "例に変化がないので、この編集は何もしません。",
-    "The examples contradict one another: expect much doubt where the edit is applied.":
-        "例どうしが矛盾しています。適用時の不確かさが大きくなります。",
+    "The examples show no change: this edit does nothing": "例に変化がないので、この編集は何もしません",
+    "The examples contradict one another: expect much doubt where the edit is applied":
+        "例どうしが矛盾しています。適用時の不確かさが大きくなります",
     "{name}: {num} members": "{name}: メンバー{num}個",
     "{text}, explains {num} % of how they differ": "{text}、違いの{num}%を説明",
     "left out {name}: {text}": "除外 {name}: {text}",
     "Choose the other object": "相手のオブジェクトを選んでください",
     "Choose another object than the active one": "アクティブ以外のオブジェクトを選んでください",
-    "No path was found that keeps the topology: the blend takes the straight one.":
-        "トポロジーを保つ経路が見つからないので、直線の経路でブレンドします。",
+    "No path was found that keeps the topology: the blend takes the straight one":
+        "トポロジーを保つ経路が見つからないので、直線の経路でブレンドします",
     "1 shape imagined in {num} s": "{num}秒で形を1個生成しました",
     "{num} shapes imagined in {num2} s": "{num2}秒で形を{num}個生成しました",
 }  # fmt: skip
