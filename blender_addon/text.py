@@ -84,7 +84,7 @@ ADVICE: dict[ErrorCode, Advice] = {
     ),
     ErrorCode.DISK: Advice("A file could not be written", "Free some space, or choose another folder"),
     ErrorCode.NO_SURFACE: Advice(
-        "No surface was found in the scan", "Raise Fill, lower Denoise, or clean the scan of stray points"
+        "No surface was found", "Raise Fill, lower Denoise, or clean the scan of stray points"
     ),
     ErrorCode.NOT_REGISTERED: Advice(
         "The scan does not look like the examples", "Use it on scans of the same kind of object"

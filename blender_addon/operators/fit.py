@@ -69,7 +69,7 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
         if placed and not run.errors:
             vertices = sum(len(obj.data.vertices) for obj in placed)
             names = ", ".join(obj.name for obj in placed)
-            filled = ", ".join(run.guesses)
+            filled = "; ".join(run.guesses)
             text = f"{names}: {vertices:,} vertices in {run.seconds:.1f} s"
             if filled:
                 text = f"{text}; what was not seen follows {filled}"

@@ -49,9 +49,9 @@ _SHAPES = {
     "depth": ("Depth (Y)", "Stretch the whole shape along its Y axis"),
     "height": ("Height (Z)", "Stretch the whole shape along its Z axis"),
     "fullness": ("Fullness", "Have the whole shape fill more of the box around it"),
-    "lean in x": ("Taper to +X", "Thin the whole shape out toward its +X end; below 0 toward the other end"),
-    "lean in y": ("Taper to +Y", "Thin the whole shape out toward its +Y end; below 0 toward the other end"),
-    "lean in z": ("Taper to +Z", "Thin the whole shape out toward its +Z end; below 0 toward the other end"),
+    "lean in x": ("Taper to +X", "Thin the whole shape out toward its +X end, below 0 toward the other end"),
+    "lean in y": ("Taper to +Y", "Thin the whole shape out toward its +Y end, below 0 toward the other end"),
+    "lean in z": ("Taper to +Z", "Thin the whole shape out toward its +Z end, below 0 toward the other end"),
 }
 _UNITS = {"standard deviations": "1 is how much shapes usually differ in that"}
 # By the time and the size of the card.

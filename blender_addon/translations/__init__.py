@@ -26,6 +26,8 @@ EVERYWHERE = "*"
 """In which it looks for tooltips and plain texts."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+# Of a text that is one sentence. The key of such a sentence has no stop.
+_STOP = "{text}."
 
 
 class TextFormat(NamedTuple):
@@ -99,9 +101,10 @@ def _listed(text: str, separator: str, language: str) -> str:
 
 @cache
 def _formats(language: str) -> tuple[TextFormat, ...]:
-    """Keys with placeholders, the longest first, for a short one may match what is meant for a longer one."""
+    """Keys with placeholders, `_STOP` before all and then the longest, for a short one may match what is meant for a
+    longer one."""
     found = [_format(english) for english in LANGUAGES[language] if _PLACEHOLDER.search(english)]
-    return tuple(sorted(found, key=lambda form: -len(_PLACEHOLDER.sub("", form.english))))
+    return tuple(sorted(found, key=lambda form: (form.english != _STOP, -len(_PLACEHOLDER.sub("", form.english)))))
 
 
 def _format(english: str) -> TextFormat:
@@ -117,9 +120,9 @@ def _format(english: str) -> TextFormat:
 def _group(name: str, *, is_last: bool) -> str:
     """What matches a placeholder. None reaches beyond its sentence but for a text at the end, which may be several."""
     if name.startswith("num"):
-        holds = r"[-+.,\de]+"
+        holds = r"[-+.,\de]*\d"
     elif name.startswith("text"):
         holds = ".*" if is_last else r"(?:(?!\. ).)*?"
     else:
-        holds = r"(?:(?!\. |; ).)+?"
+        holds = r"(?:(?!\. |; |: ).)+?"
     return f"(?P<{name}>{holds})"

@@ -163,6 +163,26 @@ def test_sentences_are_told_with_their_values_and_the_names_of_objects(addon: An
     assert {*WORD.findall(told(fitted))} == {"owl", "fit", "original"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hole 2 is left open: its radius is 3.",
+        "Hole 3 is closed flat: a smooth fill would fold.",
+        "Hole 1 is closed, but its fill cuts through 4 faces of the mesh.",
+        "A new mesh has other edges and holds no texts, so it lacks the attributes a and b.",
+        "a: 2.0: 2 tunnels through it close, a piece splits off",
+        "a (1 of 3): level 2 of 3",
+        "a is a sheet, and a blend needs an inside: fit it with a thickness, or as a scan or a solid, first.",
+        "3 mirror planes (across each, at least 69% of the seen surface meets its mirror image, and at most 1% speaks "
+        "against it); a flat base. a: 12% of the surface is invented: nothing was measured near it",
+        "Topology: a tunnel through it closes (1 before, 0 after).",
+        "b and 2 more: The backend stopped unexpectedly (3).",
+    ],
+)
+def test_reports_are_told_whole(addon: Any, scene: Any, japanese: Any, text: str) -> None:
+    assert not WORD.search(addon.translations.told(text))
+
+
 def test_what_the_backend_says_is_told_with_or_without_its_stop(addon: Any, scene: Any, japanese: Any) -> None:
     silent = "The backend was silent for 60 s and was stopped"
     told, error = addon.translations.told, addon.errors.OmomiError

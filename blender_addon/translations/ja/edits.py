@@ -55,13 +55,13 @@ TEXTS = {
     "Fullness": "ふくらみ",
     "Have the whole shape fill more of the box around it": "全体の形が、それを囲む箱をより満たすようにします",
     "Taper to +X": "先細り (+X)",
-    "Thin the whole shape out toward its +X end; below 0 toward the other end":
+    "Thin the whole shape out toward its +X end, below 0 toward the other end":
         "全体の形を+X側に向かって細くします。0未満では反対側に",
     "Taper to +Y": "先細り (+Y)",
-    "Thin the whole shape out toward its +Y end; below 0 toward the other end":
+    "Thin the whole shape out toward its +Y end, below 0 toward the other end":
         "全体の形を+Y側に向かって細くします。0未満では反対側に",
     "Taper to +Z": "先細り (+Z)",
-    "Thin the whole shape out toward its +Z end; below 0 toward the other end":
+    "Thin the whole shape out toward its +Z end, below 0 toward the other end":
         "全体の形を+Z側に向かって細くします。0未満では反対側に",
     "1 is how much shapes usually differ in that": "1は形どうしの標準的な差です",
     "Change the {name} of the whole shape": "全体の形の「{name}」を変えます",

@@ -121,7 +121,7 @@ TEXTS = {
     "Restart Blender to finish the update": "Blenderを再起動して更新を完了してください",
     "A file could not be written": "ファイルを書き込めませんでした",
     "Free some space, or choose another folder": "空き容量を増やすか、別のフォルダーを選んでください",
-    "No surface was found in the scan": "スキャンにサーフェスが見つかりませんでした",
+    "No surface was found": "サーフェスが見つかりませんでした",
     "No surface was found in {name}. {text}": "{name}にサーフェスが見つかりませんでした。{text}",
     "Raise Fill, lower Denoise, or clean the scan of stray points":
         "「穴埋め」を上げるか、「ノイズ除去」を下げるか、スキャンの余分な点を取り除いてください",
