@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import operators
+from . import operators, translations
 from .scene import holes, preview
 from .session import backend_fit, fits, live, place_watch, process
 from .ui import colour_overlay, hole_overlay, keymap, menus, panels, preferences, properties, widgets
@@ -75,6 +75,7 @@ def _handlers() -> list[tuple[list[Any], Callable[..., None]]]:
 
 
 def register() -> None:
+    translations.register(CLASSES)
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     properties.add_to_blender()
@@ -99,3 +100,4 @@ def unregister() -> None:
     properties.remove_from_blender()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
+    translations.unregister()

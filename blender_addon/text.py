@@ -19,20 +19,26 @@ GEARS = {
     "movement": "It moves the surface and keeps its vertices.",
 }
 
-# How a hole was closed.
+# How holes were closed.
 WAYS = {
-    "faces": "without new vertices", "flat": "flat", "smooth": "smooth", "model": "by the fit",
-    "mirror": "from the other side",
+    "faces": "{count} without new vertices", "flat": "{count} flat", "smooth": "{count} smooth",
+    "model": "{count} by the fit", "mirror": "{count} from the other side",
 }  # fmt: skip
+# By the number of Betti.
+COUNTED = (
+    ("{count:,} piece", "{count:,} pieces"), ("{count:,} tunnel", "{count:,} tunnels"),
+    ("{count:,} hollow", "{count:,} hollows"),
+)  # fmt: skip
 
 MEASURES = {"volume": "VOLUME", "area": "AREA", "thickness": "LENGTH"}
+MEASURED = {"volume": "volume {value}", "area": "area {value}", "thickness": "thickness {value}"}
 
 
 class Advice(NamedTuple):
     """What to tell about an error code."""
 
     sentence: str  # for an error that has no message of its own
-    next_step: str  # always added; "Press Fit" in it stands for whatever starts the work again
+    next_step: str  # always added; "{again}" in it stands for what starts the work again, such as "Press Fit"
 
 
 class Refusal(OmomiError):
@@ -68,17 +74,17 @@ ADVICE: dict[ErrorCode, Advice] = {
         "The device asked for cannot be used", "Choose Automatic in the Omomi preferences"
     ),
     ErrorCode.OUT_OF_MEMORY: Advice("There was not enough memory", "Choose a lower detail, or close other programs"),
-    ErrorCode.CANCELLED: Advice("The job was cancelled", "Press Fit to start again"),
+    ErrorCode.CANCELLED: Advice("The job was cancelled", "{again} to start again"),
     ErrorCode.BACKEND_START: Advice("The backend process did not start", f"Press Restart, or {LOG}"),
-    ErrorCode.BACKEND_DIED: Advice("The backend process ended unexpectedly", f"Press Fit to try again, or {LOG}"),
-    ErrorCode.BACKEND_TIMEOUT: Advice("The backend process stopped answering", f"Press Fit to try again, or {LOG}"),
+    ErrorCode.BACKEND_DIED: Advice("The backend process ended unexpectedly", f"{{again}} to try again, or {LOG}"),
+    ErrorCode.BACKEND_TIMEOUT: Advice("The backend process stopped answering", f"{{again}} to try again, or {LOG}"),
     ErrorCode.PROTOCOL: Advice("The backend process sent an invalid message", f"Press Restart, or {LOG}"),
     ErrorCode.PROTOCOL_VERSION: Advice(
         "The backend process belongs to another version", "Restart Blender to finish the update"
     ),
     ErrorCode.DISK: Advice("A file could not be written", "Free some space, or choose another folder"),
     ErrorCode.NO_SURFACE: Advice(
-        "No surface was found in the scan", "Raise Fill, lower Denoise, or clean the scan of stray points"
+        "No surface was found", "Raise Fill, lower Denoise, or clean the scan of stray points"
     ),
     ErrorCode.NOT_REGISTERED: Advice(
         "The scan does not look like the examples", "Use it on scans of the same kind of object"
@@ -90,7 +96,7 @@ ADVICE: dict[ErrorCode, Advice] = {
     ErrorCode.BAD_PLACE: Advice(
         "The place of the edit is not at the surface of the scan", "Move its object there, or press Clear Place"
     ),
-    ErrorCode.UNKNOWN_SCAN: Advice("The backend process no longer holds this scan", "Press Fit to open it again"),
+    ErrorCode.UNKNOWN_SCAN: Advice("The backend process no longer holds this scan", "{again} to open it again"),
     ErrorCode.NO_SOLUTION: Advice(
         "No strength reaches this measure", "Ask for a value nearer to the present one, or use another edit"
     ),
@@ -108,16 +114,17 @@ def explain(error: OmomiError, again: str = FIT) -> str:
         return error.message
     sentence, next_step = ADVICE[error.code]
     happened = " ".join(error.message.split()).rstrip(".") or sentence
-    return f"{happened}. {next_step.replace(FIT, again)}."
+    return f"{happened}. {next_step.format(again=again)}."
 
 
-def listed(names: Sequence[str]) -> str:
+def told_of(names: Sequence[str], message: str) -> str:
+    """What concerns several objects.
+
+    >>> told_of(["owl", "crow"], "no"), told_of(["a", "b", "c", "d", "e"], "no")
+    ('owl, crow: no', 'a, b, c and 2 more: no')
     """
-    >>> listed(["owl", "crow"]), listed(["a", "b", "c", "d", "e"])
-    ('owl, crow', 'a, b, c and 2 more')
-    """
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    first, more = ", ".join(names[:MOST_NAMES]), len(names) - MOST_NAMES
+    return f"{first} and {more} more: {message}" if more > 0 else f"{first}: {message}"
 
 
 def untextured(name: str, error: OmomiError) -> str:
@@ -151,8 +158,7 @@ def betti_text(betti: Sequence[int] | None) -> str:
     """
     if betti is None:
         return "open: it encloses nothing"
-    words = ("piece", "pieces"), ("tunnel", "tunnels"), ("hollow", "hollows")
-    found = [f"{count} {one if count == 1 else many}" for count, (one, many) in zip(betti, words, strict=False)]
+    found = [_count(count, *words) for count, words in zip(betti, COUNTED, strict=False)]
     return ", ".join([found[0], *(text for text in found[1:] if not text.startswith("0 ")), "closed"])
 
 
@@ -162,9 +168,7 @@ def topology_text(topology: Any, guessed: float | None) -> str:
     '1 piece, 1 tunnel, closed - 4 % of the surface is guessed'
     """
     text = betti_text(_betti(topology))
-    if guessed is not None:
-        text += f" - {100 * guessed:.0f} % of the surface is guessed"
-    return text
+    return text if guessed is None else f"{text} - {100 * guessed:.0f} % of the surface is guessed"
 
 
 def plausibility_lines(found: Any) -> list[str]:
@@ -188,7 +192,8 @@ def plausibility_lines(found: Any) -> list[str]:
         kinds.setdefault(str(item["family"]), item.get("distance") or 0.0)
     if kinds:
         nearest = list(kinds.items())[:MOST_KINDS]
-        lines.append("most like: " + ", ".join(f"{family} ({distance:.2f})" for family, distance in nearest))
+        named = ", ".join(f"{family} ({distance:.2f})" for family, distance in nearest)
+        lines.append(f"most like: {named}")
     return lines
 
 
@@ -202,8 +207,9 @@ def typicality_lines(found: Any) -> list[str]:
     """
     if not isinstance(found, Mapping):
         return []
-    share = f", {100 * found['outside']:.0f} % of the surface departs" if found.get("outside") is not None else ""
-    return [f"typical {found.get('typical') or 0.0:.2g} for {found.get('name')}{share}"]
+    text = f"typical {found.get('typical') or 0.0:.2g} for {found.get('name')}"
+    outside = found.get("outside")
+    return [text if outside is None else f"{text}, {100 * outside:.0f} % of the surface departs"]
 
 
 def family_report(name: str, result: Mapping[str, Any]) -> list[str]:
@@ -215,8 +221,8 @@ def family_report(name: str, result: Mapping[str, Any]) -> list[str]:
     ['skulls: 12 members, explains 87 % of how they differ', 'left out owl: it fits no pose']
     """
     explained = result.get("explained")
-    share = f", explains {100 * explained:.0f} % of how they differ" if explained is not None else ""
-    lines = [f"{name}: {len(result.get('members', ()))} members{share}"]
+    text = f"{name}: {len(result.get('members', ()))} members"
+    lines = [text if explained is None else f"{text}, explains {100 * explained:.0f} % of how they differ"]
     left_out = {item["name"]: item["why"].rstrip(".") for item in result.get("left_out") or ()}
     lines += [f"left out {member}: {why}" for member, why in left_out.items()]
     told = tuple(f"{member} is left out" for member in left_out)
@@ -229,10 +235,12 @@ def measure_lines(found: Mapping[str, Any], shown: Callable[[str, float], str]) 
     >>> measure_lines({"volume": 2, "area": None, "bounds": [[0, 0, 0], [1, 2, 3]]}, lambda _, value: f"{value} m")
     ['volume 2 m', 'size 1 m × 2 m × 3 m']
     """
-    lines = [f"{name} {shown(kind, found[name])}" for name, kind in MEASURES.items() if found.get(name) is not None]
+    known = [(name, shown(kind, found[name])) for name, kind in MEASURES.items() if found.get(name) is not None]
+    lines = [MEASURED[name].format(value=value) for name, value in known]
     if found.get("bounds"):
         low, high = found["bounds"]
-        lines.append("size " + " × ".join(shown("LENGTH", b - a) for a, b in zip(low, high, strict=True)))
+        sides = " × ".join(shown("LENGTH", b - a) for a, b in zip(low, high, strict=True))
+        lines.append(f"size {sides}")
     return lines
 
 
@@ -250,7 +258,7 @@ def edit_report(report: Mapping[str, Any]) -> tuple[str, list[str]]:
         if change := topology.get("change"):
             warnings = [*(line for line in warnings if line != change), f"Topology: {change}"]
         elif _betti(topology) is not None:
-            text += f"; {betti_text(_betti(topology))}, as before"
+            text = f"{text}; {betti_text(_betti(topology))}, as before"
         if topology.get("unstable"):
             warnings.append("The topology is unstable: it depends on the resolution")
     return text, [_sentence(line) for line in warnings]
@@ -288,12 +296,12 @@ def reading_text(found: str, reason: str) -> str:
 def holes_report(rows: Sequence[Mapping[str, Any]]) -> str:
     """
     >>> holes_report([{"is_hole": True}, {"is_hole": False}, {"is_hole": False}])
-    '1 hole and 2 openings'
+    '1 hole, 2 openings'
     """
     holes = sum(bool(row["is_hole"]) for row in rows)
     openings = len(rows) - holes
-    counts = [_count(holes, "hole"), *([_count(openings, "opening")] if openings else [])]
-    return " and ".join(counts) if rows else "No holes: the mesh has no border"
+    counts = [_holes(holes), *([_count(openings, "{count:,} opening", "{count:,} openings")] if openings else [])]
+    return ", ".join(counts) if rows else "No holes: the mesh has no border"
 
 
 def patch_report(result: Mapping[str, Any]) -> list[str]:
@@ -304,16 +312,19 @@ def patch_report(result: Mapping[str, Any]) -> list[str]:
     ['1 hole closed with 30 faces: 1 flat', 'Hole 2 is left open: its radius is 3.']
     """
     ways = Counter(row["closed"] for row in result.get("holes", ()) if row["closed"])
-    closed = _count(sum(ways.values()), "hole")
     if not ways:
         return ["No hole was closed", *map(_sentence, result.get("warnings", ()))]
-    how = ", ".join(f"{count} {WAYS.get(way, way)}" for way, count in sorted(ways.items()))
-    return [f"{closed} closed with {_count(result.get('new_faces', 0), 'face')}: {how}",
-            *map(_sentence, result.get("warnings", ()))]  # fmt: skip
+    how = ", ".join(WAYS.get(way, "{count} " + way).format(count=count) for way, count in sorted(ways.items()))
+    closed, faces = _holes(sum(ways.values())), _count(result.get("new_faces", 0), "{count:,} face", "{count:,} faces")
+    return [f"{closed} closed with {faces}: {how}", *map(_sentence, result.get("warnings", ()))]
 
 
-def _count(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+def _holes(count: int) -> str:
+    return _count(count, "{count:,} hole", "{count:,} holes")
+
+
+def _count(count: int, one: str, many: str) -> str:
+    return (one if count == 1 else many).format(count=count)
 
 
 def _betti(topology: Any) -> Sequence[int] | None:

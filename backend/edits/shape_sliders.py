@@ -71,7 +71,7 @@ def shape_edit(
     if name == PLAUSIBLE:
         way = prior.flow.descent(prior.codes.of_mesh(there.vertices, there.faces))
         delta = way.codes[-1] - way.codes[0]
-        warnings = () if delta.any() else ("This shape is as plausible as real ones are: there is nothing to do.",)
+        warnings = () if delta.any() else ("This shape is as usual as real ones are: there is nothing to do.",)
     else:
         delta, warnings = prior.sliders[name].delta, ()
     heights = heights_of(prior.codes, delta, there.vertices)

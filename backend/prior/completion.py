@@ -60,4 +60,4 @@ class SelfCompletion:
 
 
 def _together(parts: list[CompletionPrior]) -> CompletionPrior | None:
-    return joined(parts, " and ".join(part.source for part in parts)) if parts else None
+    return joined(parts, "; ".join(part.source for part in parts)) if parts else None

@@ -115,5 +115,7 @@ def describe(planes: list[Mirror]) -> str:
     """Mirror planes in words, for the artist."""
     agree, contradict = min(plane.agree for plane in planes), max(plane.contradict for plane in planes)
     if len(planes) == 1:
-        return f"mirror symmetry (agrees on {agree:.0%}, contradicts on {contradict:.0%})"
-    return f"{len(planes)} mirror planes (each agrees on {agree:.0%} or more, contradicts on {contradict:.0%} or less)"
+        share = f"{agree:.0%} of the seen surface meets its mirror image, {contradict:.0%} speaks against it"
+        return f"mirror symmetry ({share})"
+    agreeing = f"at least {agree:.0%} of the seen surface meets its mirror image"
+    return f"{len(planes)} mirror planes (across each, {agreeing}, and at most {contradict:.0%} speaks against it)"

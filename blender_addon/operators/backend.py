@@ -8,7 +8,7 @@ import bpy
 
 from ..session import fits, live, process
 from ..ui import preferences
-from .modal import ActionOperator, PolledOperator
+from .modal import ActionOperator, OmomiOperator, PolledOperator
 
 
 class OMOMI_OT_cancel(bpy.types.Operator):
@@ -36,7 +36,7 @@ class OMOMI_OT_doctor(ActionOperator, bpy.types.Operator):
 
     def _act(self, context: Any) -> str:
         for line in process.describe(process.introduced()):
-            self.report({"INFO"}, line)
+            self.tell("INFO", line)
         return ""
 
 
@@ -56,7 +56,7 @@ class OMOMI_OT_restart(PolledOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class OMOMI_OT_open_log(bpy.types.Operator):
+class OMOMI_OT_open_log(OmomiOperator, bpy.types.Operator):
     """Show the log of the backend process"""
 
     bl_idname = "omomi.open_log"
@@ -65,7 +65,7 @@ class OMOMI_OT_open_log(bpy.types.Operator):
     def execute(self, context: Any) -> Any:
         path = preferences.log_path(preferences.get())
         if not path.is_file():
-            self.report({"WARNING"}, "There is no log yet: the backend process has not run")
+            self.tell("WARNING", "There is no log yet: the backend process has not run")
             return {"CANCELLED"}
         bpy.ops.wm.path_open(filepath=str(path))
         return {"FINISHED"}

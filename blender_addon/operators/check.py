@@ -15,6 +15,7 @@ from ..session import backend_fit, library, live
 from ..session.backend_fit import FitSettings, profile_path
 from ..session.task import Client, Work
 from ..text import Refusal, measure_lines, plausibility_lines, topology_text, transition_lines, typicality_lines
+from ..translations import told
 from ..ui import colour_overlay
 from ..ui.properties import BLEND_OPTIONS, FIT_OPTIONS, SOLVE_OPTIONS
 from .edits import EditOperator, EditRunOperator, why_not_editable
@@ -65,27 +66,27 @@ class OMOMI_OT_check(EditRunOperator, bpy.types.Operator):
         painted = COLOURS["DEPARTURE" if done.deviation is not None else "UNCERTAINTY"]
         if painted in obj.data.attributes:
             colour_overlay.show(painted)
-        self.report({"INFO"}, f"{obj.name}: {'; '.join([text, *usual])}")
+        self.tell("INFO", f"{obj.name}: {'; '.join([text, *usual])}")
 
 
 class OMOMI_OT_show(EditOperator, ActionOperator, bpy.types.Operator):
-    """Show or hide what a check found as colours: blue is sure and orange is guessed; or grey is like the family,
-    orange stands out from it and blue falls short of it"""
+    """Show or hide what a check found, as colours"""
 
     bl_idname = "omomi.show"
     bl_label = "Show"
     wants = "object"
-    __annotations__ = {"what": EnumProperty(name="What", items=SHOWN)}
+    __annotations__ = {"what": EnumProperty(name="What", description="Which colours", items=SHOWN)}
 
     @classmethod
     def description(cls, context: Any, properties: Any) -> str:
-        return next(text for kind, _, text in SHOWN if kind == properties.what)
+        return told(next(text for kind, _, text in SHOWN if kind == properties.what))
 
     def _act(self, context: Any) -> str:
         colours = COLOURS[self.what]
         if context.active_object.data.color_attributes.get(colours) is None:
-            missing = " with a family chosen" if self.what == "DEPARTURE" else ""
-            raise Refusal(f"There is nothing to show yet. Press Check{missing} first.")
+            if self.what == "DEPARTURE":
+                raise Refusal("There is nothing to show yet. Press Check with a family chosen first.")
+            raise Refusal("There is nothing to show yet. Press Check first.")
         if colour_overlay.shown() == colours:
             colour_overlay.hide()
         else:
@@ -115,8 +116,8 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
     bl_label = "Find Safe Range"
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {
-        "low": FloatProperty(name="From", default=-1.0),
-        "high": FloatProperty(name="To", default=2.0),
+        "low": FloatProperty(name="From", description="The least strength to try", default=-1.0),
+        "high": FloatProperty(name="To", description="The greatest strength to try", default=2.0),
         "steps": IntProperty(name="Steps", description="At least this many", default=24, min=1, max=1000),
         "picture": StringProperty(name="Picture", description="SVG file to write", subtype="FILE_PATH"),
         **WAIT,
@@ -141,13 +142,13 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
         edit.safe_low, edit.safe_high = found["safe"]
         edit.transitions, edit.safe = transition_lines(found), True
         if found.get("unstable"):
-            self.report({"WARNING"}, "At some strengths the topology depends on the resolution")
+            self.tell("WARNING", "At some strengths the topology depends on the resolution")
         if self.picture and found.get("picture"):
             library.write_file(Path(bpy.path.abspath(self.picture)), found["picture"].encode())
         text = f"{edit.name}: safe from {edit.safe_low:.3g} to {edit.safe_high:.3g}"
         if (shown := found.get("shown")) and shown != found["safe"]:
-            text += f"; as its examples show from {shown[0]:.3g} to {shown[1]:.3g}"
-        self.report({"INFO"}, text)
+            text = f"{text}; as its examples show from {shown[0]:.3g} to {shown[1]:.3g}"
+        self.tell("INFO", text)
 
 
 class OMOMI_OT_solve(EditRunOperator, bpy.types.Operator):
@@ -173,10 +174,10 @@ class OMOMI_OT_solve(EditRunOperator, bpy.types.Operator):
             edit.safe_low, edit.safe_high = safe
             edit.safe = True
         for warning in found.get("warnings", ()):
-            self.report({"WARNING"}, warning)
+            self.tell("WARNING", warning)
         measured = found.get("measured")
-        at = f", measured {measured:.4g}" if isinstance(measured, int | float) else ""
-        self.report({"INFO"}, f"{edit.name}: strength {edit.strength:.3g}{at}")
+        text = f"{edit.name}: strength {edit.strength:.3g}"
+        self.tell("INFO", f"{text}, measured {measured:.4g}" if isinstance(measured, int | float) else text)
         live.mark(obj)
 
 
@@ -208,7 +209,7 @@ class OMOMI_OT_blend(EditRunOperator, bpy.types.Operator):
         answer = result.answer
         made = results.place(obj, answer.mesh, result.fit.linear, replace=False, suffix="blend", hide_source=False)
         made.omomi.check = text = topology_text(answer.done.result.get("topology"), None)
-        self.report({"INFO"}, f"{made.name}: {text}")
+        self.tell("INFO", f"{made.name}: {text}")
 
 
 CLASSES = (OMOMI_OT_check, OMOMI_OT_show, OMOMI_OT_hide_colours, OMOMI_OT_sweep, OMOMI_OT_solve, OMOMI_OT_blend)

@@ -11,6 +11,7 @@ from ..scene import shape_key
 from ..session import apply, backend_fit, edits, live
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task
+from ..translations import told
 from ..ui.properties import KINDS, RESULTS
 from ..ui.widgets import selected_meshes
 from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, why_not_start
@@ -91,17 +92,17 @@ class OMOMI_OT_add_edit(EditOperator, ActionOperator, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
     wants = "object"
     __annotations__ = {
-        "kind": EnumProperty(name="Kind", items=KINDS),
-        "name": StringProperty(name="Name"),
-        "path": StringProperty(name="File", subtype="FILE_PATH"),
-        "strength": FloatProperty(name="Strength", default=0.0),
+        "kind": EnumProperty(name="Kind", description="Where the edit comes from", items=KINDS),
+        "name": StringProperty(name="Name", description="Of the edit"),
+        "path": StringProperty(name="File", description="Of a learned edit", subtype="FILE_PATH"),
+        "strength": FloatProperty(name="Strength", description="How strong the edit is at first", default=0.0),
     }
 
     @classmethod
     def description(cls, context: Any, properties: Any) -> str:
         """The tooltip: what a built-in edit does."""
         known = edits.find(properties.kind, properties.name)
-        return known.description if known is not None else cls.__doc__ or ""
+        return told(known.description if known is not None else cls.__doc__ or "")
 
     def _act(self, context: Any) -> str:
         obj = context.active_object
@@ -133,7 +134,9 @@ class OMOMI_OT_move_edit(EditOperator, bpy.types.Operator):
     bl_label = "Move Edit"
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
     __annotations__ = {
-        "direction": EnumProperty(name="Direction", items=[("UP", "Up", ""), ("DOWN", "Down", "")]),
+        "direction": EnumProperty(
+            name="Direction", description="Where to in the list", items=[("UP", "Up", ""), ("DOWN", "Down", "")]
+        ),
     }
 
     def execute(self, context: Any) -> Any:
@@ -176,7 +179,9 @@ class OMOMI_OT_apply(EditOperator, RunOperator, bpy.types.Operator):
     )
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {
-        "result": EnumProperty(name="Result", items=RESULTS, default="SHAPE_KEY"),
+        "result": EnumProperty(
+            name="Result", description="What becomes of the result", items=RESULTS, default="SHAPE_KEY"
+        ),
         **WAIT,
     }
 
@@ -189,14 +194,15 @@ class OMOMI_OT_apply(EditOperator, RunOperator, bpy.types.Operator):
         if not edits.is_neutral(obj.omomi.edits):
             return None
         if result != "SHAPE_KEY":
-            self.report({"ERROR"}, "All strengths are 0, so there is nothing to apply. Move a slider first.")
+            self.tell("ERROR", "All strengths are 0, so there is nothing to apply. Move a slider first.")
             return {"CANCELLED"}
         objects = shared(context)
         for obj in objects:
             settle(obj)
             obj.omomi.report = ""
-        as_before = "is as it was" if len(objects) == 1 else "are as they were"
-        self.report({"INFO"}, f"{', '.join(obj.name for obj in objects)} {as_before} without edits")
+        names = ", ".join(obj.name for obj in objects)
+        alone = len(objects) == 1
+        self.tell("INFO", f"{names} is as it was without edits" if alone else f"{names} are as they were without edits")
         return {"FINISHED"}
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
@@ -215,9 +221,9 @@ class OMOMI_OT_apply(EditOperator, RunOperator, bpy.types.Operator):
         if several and shown:
             text = f"the edits are on {len(shown)} of {len(run.objects)} objects"
         if shown:
-            self.report({"INFO"}, f"{', '.join(obj.name for obj in shown)}: {text}")
+            self.tell("INFO", f"{', '.join(obj.name for obj in shown)}: {text}")
         if warnings:
-            self.report({"WARNING"}, "\n".join(warnings))
+            self.tell("WARNING", "\n".join(warnings))
         return {"FINISHED"} if shown else {"CANCELLED"}
 
 

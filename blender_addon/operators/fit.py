@@ -19,8 +19,6 @@ from ..ui.widgets import active_mesh, selected_meshes
 from .edits import prepare, settle
 from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, why_not_start
 
-SEVERAL = "other completions"
-
 
 def why_not_fitted(context: Any) -> str:
     """The reason why nothing can be started on the fit of the active object, or an empty text."""
@@ -65,18 +63,19 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
         for obj in placed:
             told = obj.omomi.origin
             if reading := reading_text(told.found, told.reason):
-                self.report({"INFO"}, f"{obj.name}: {reading}")
+                self.tell("INFO", f"{obj.name}: {reading}")
             for note in told.notes.splitlines():
-                self.report({"WARNING"}, f"{obj.name}: {note}")
+                self.tell("WARNING", f"{obj.name}: {note}")
         if placed and not run.errors:
             vertices = sum(len(obj.data.vertices) for obj in placed)
             names = ", ".join(obj.name for obj in placed)
-            filled = ", ".join(run.guesses)
-            unseen = f"; what was not seen follows {filled}" if filled else ""
-            told = ". ".join([f"{names}: {vertices:,} vertices in {run.seconds:.1f} s{unseen}", *run.notes])
-            self.report({"INFO"}, told)
+            filled = "; ".join(run.guesses)
+            text = f"{names}: {vertices:,} vertices in {run.seconds:.1f} s"
+            if filled:
+                text = f"{text}; what was not seen follows {filled}"
+            self.tell("INFO", ". ".join([text, *run.notes]))
         if run.lost:
-            self.report({"WARNING"}, "\n".join(run.lost))
+            self.tell("WARNING", "\n".join(run.lost))
         return {"FINISHED"} if placed else {"CANCELLED"}
 
 
@@ -139,7 +138,7 @@ class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
 
     def _commit(self, context: Any, run: Any) -> None:
         made = completions.commit(self._uid, self._original, run.result)
-        self.report({"INFO"}, f"{len(made)} {SEVERAL} in '{completions.NAME}'. Look at each, then pick one")
+        self.tell("INFO", f"{len(made)} other completions in '{completions.NAME}'. Look at each, then pick one")
 
 
 class CompletionOperator(PolledOperator, ActionOperator):
@@ -153,7 +152,7 @@ class CompletionOperator(PolledOperator, ActionOperator):
         objects: Any = bpy.data.objects
         obj = objects.get(self.name) if self.name else context.active_object
         if obj is None or obj.type != "MESH" or not completions.of(obj.omomi.completes or obj):
-            raise Refusal(f"There are no {SEVERAL} to choose from. Press Complete Otherwise first.")
+            raise Refusal("There are no other completions to choose from. Press Complete Otherwise first.")
         return self._use(context, obj)
 
 

@@ -42,9 +42,9 @@ class OMOMI_OT_find_holes(HolesOperator, bpy.types.Operator):
         looked = run.commit()
         for obj in looked:
             report, *warnings = obj.omomi.holes_report.splitlines()
-            self.report({"INFO"}, f"{obj.name}: {report}")
+            self.tell("INFO", f"{obj.name}: {report}")
             for warning in warnings:
-                self.report({"WARNING"}, warning)
+                self.tell("WARNING", warning)
         if looked:
             hole_overlay.show()
         return {"FINISHED"} if looked else {"CANCELLED"}
@@ -74,12 +74,12 @@ class OMOMI_OT_close_holes(HolesOperator, bpy.types.Operator):
             return {"CANCELLED"}
         reports = [obj.omomi.holes_report.splitlines() for obj in patched]
         for warning in (line for report in reports for line in report[1:]):
-            self.report({"WARNING"}, warning)
+            self.tell("WARNING", warning)
         closed, faces = run.closed
         if len(patched) == 1:
-            self.report({"INFO"}, f"{patched[0].name}: {reports[0][0]}")
+            self.tell("INFO", f"{patched[0].name}: {reports[0][0]}")
         else:
-            self.report({"INFO"}, f"{len(patched)} meshes: {closed} holes closed with {faces:,} faces")
+            self.tell("INFO", f"{len(patched)} meshes: {closed} holes closed with {faces:,} faces")
         return {"FINISHED"}
 
 

@@ -52,7 +52,7 @@ class OMOMI_OT_remove_pair(ActionOperator, bpy.types.Operator):
     bl_idname = "omomi.remove_pair"
     bl_label = "Remove Pair"
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-    __annotations__ = {"index": IntProperty(name="Index", min=0)}
+    __annotations__ = {"index": IntProperty(name="Index", description="Counted from 0", min=0)}
 
     def _act(self, context: Any) -> str:
         pairs = context.scene.omomi.pairs
@@ -91,11 +91,12 @@ class OMOMI_OT_learn(RunOperator, bpy.types.Operator):
 
     def _commit(self, context: Any, run: Any) -> None:
         for warning in run.result.get("warnings", ()):
-            self.report({"WARNING"}, warning)
+            self.tell("WARNING", warning)
         examples = run.result.get("examples", len(context.scene.omomi.pairs))
-        learned = f"Learned '{self._name}' from {examples} {'pair' if examples == 1 else 'pairs'}"
+        name = self._name
+        learned = f"Learned '{name}' from 1 pair" if examples == 1 else f"Learned '{name}' from {examples} pairs"
         gear = gear_text(run.result.get("gear"))
-        self.report({"INFO"}, f"{learned}. {gear}" if gear else learned)
+        self.tell("INFO", f"{learned}. {gear}" if gear else learned)
 
 
 class OMOMI_OT_align(RunOperator, bpy.types.Operator):
@@ -133,13 +134,12 @@ class OMOMI_OT_align(RunOperator, bpy.types.Operator):
         learned, *warnings = family_report(self._name, run.result)
         context.scene.omomi.family_report = "\n".join([learned, *warnings])
         if warnings:
-            self.report({"WARNING"}, "\n".join(warnings))
-        self.report({"INFO"}, learned)
+            self.tell("WARNING", "\n".join(warnings))
+        self.tell("INFO", learned)
 
 
 class OMOMI_OT_choose_family(ActionOperator, bpy.types.Operator):
-    """Use this family: fits fill unseen parts the way its members look, and Check compares the scan with it. Press
-    again to use none"""
+    """Use this family: fits fill what is unseen as its members look, and Check compares with it. Press again: none"""
 
     bl_idname = "omomi.choose_family"
     bl_label = "Use Family"

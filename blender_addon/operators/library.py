@@ -43,7 +43,7 @@ class OMOMI_OT_add_from_library(EditOperator, FileOperator, bpy.types.Operator):
     bl_label = "Add from Library"
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
     wants = "object"
-    __annotations__ = {"name": StringProperty(name="Name")}
+    __annotations__ = {"name": StringProperty(name="Name", description="Of the file, without its suffix")}
 
     def _use(self, context: Any, folder: Path) -> str:
         path = library.find(folder, self.name, library.EDIT)
@@ -60,7 +60,7 @@ class OMOMI_OT_load_preset(EditOperator, FileOperator, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
     wants = "object"
     __annotations__ = {
-        "name": StringProperty(name="Name"),
+        "name": StringProperty(name="Name", description="Of the preset"),
         "append": BoolProperty(name="Append", description="Keep the edits that are there"),
     }
 
@@ -85,7 +85,7 @@ class OMOMI_OT_save_preset(EditOperator, FileOperator, bpy.types.Operator):
     bl_idname = "omomi.save_preset"
     bl_label = "Save Preset"
     __annotations__ = {
-        "name": StringProperty(name="Name", default="My preset"),
+        "name": StringProperty(name="Name", description="Of the preset", default="My preset"),
         "overwrite": BoolProperty(name="Overwrite", description="Replace a preset of the same name"),
     }
 
@@ -110,9 +110,9 @@ class OMOMI_OT_rename_file(FileOperator, bpy.types.Operator):
     bl_idname = "omomi.rename_file"
     bl_label = "Rename"
     __annotations__ = {
-        "kind": EnumProperty(name="Kind", items=KINDS),
+        "kind": EnumProperty(name="Kind", description="What the file holds", items=KINDS),
         "name": StringProperty(name="Name", options={"HIDDEN"}),
-        "new_name": StringProperty(name="New Name"),
+        "new_name": StringProperty(name="New Name", description="Of the file, without its suffix"),
     }
 
     def invoke(self, context: Any, event: Any) -> Any:
@@ -138,7 +138,10 @@ class OMOMI_OT_delete_file(FileOperator, bpy.types.Operator):
 
     bl_idname = "omomi.delete_file"
     bl_label = "Delete"
-    __annotations__ = {"kind": EnumProperty(name="Kind", items=KINDS), "name": StringProperty(name="Name")}
+    __annotations__ = {
+        "kind": EnumProperty(name="Kind", description="What the file holds", items=KINDS),
+        "name": StringProperty(name="Name", description="Of the file, without its suffix"),
+    }
 
     def invoke(self, context: Any, event: Any) -> Any:
         return context.window_manager.invoke_confirm(self, event)

@@ -15,6 +15,7 @@ from ..scene import preview
 from ..session import fits, live, process
 from ..session.task import Task
 from ..text import explain
+from ..translations import told
 
 TICK_SECONDS = 0.05
 
@@ -32,6 +33,10 @@ class OmomiOperator:
 
         def __getattr__(self, name: str) -> Any: ...
 
+    def tell(self, kind: str, text: str) -> None:
+        """Report in the artist's language; kind: INFO, WARNING or ERROR."""
+        self.report({kind}, told(text))
+
 
 class PolledOperator(OmomiOperator):
     """Mix-in of an operator whose button says why it is disabled."""
@@ -41,7 +46,7 @@ class PolledOperator(OmomiOperator):
         reason = cls.why_not(context)
         if reason:
             operator: Any = cls
-            operator.poll_message_set(reason)
+            operator.poll_message_set(told(reason))
         return not reason
 
     @classmethod
@@ -58,10 +63,10 @@ class ActionOperator(OmomiOperator):
         try:
             done = self._act(context)
         except OmomiError as error:
-            self.report({"ERROR"}, explain(error))
+            self.tell("ERROR", explain(error))
             return {"CANCELLED"}
         if done:
-            self.report({"INFO"}, done)
+            self.tell("INFO", done)
         preview.redraw()
         return {"FINISHED"}
 
@@ -109,7 +114,7 @@ class RunOperator(PolledOperator):
             run.cancel()
             self._finish(context)
             raise
-        context.workspace.status_text_set(f"Omomi: {run.text}, {run.fraction:.0%}   Esc cancels")
+        context.workspace.status_text_set(f"Omomi: {told(run.text)}, {run.fraction:.0%}   {told('Esc cancels')}")
         preview.redraw()
         return self._finish(context) if run.over else {"RUNNING_MODAL"}
 
@@ -144,7 +149,7 @@ class RunOperator(PolledOperator):
             self._run = self._make(context, client, stream)
         except OmomiError as error:
             live.resume(self._paused)
-            self.report({"ERROR"}, explain(error))
+            self.tell("ERROR", explain(error))
             return {"CANCELLED"}
         fits.set_current(self._run)
         return None
@@ -157,7 +162,7 @@ class RunOperator(PolledOperator):
         fits.sweep_previews()
         outcome = self._done(context, run)
         if run.errors:
-            self.report({"ERROR"}, "\n".join(explain(error, f"Press {self.bl_label}") for error in run.errors))
+            self.tell("ERROR", "\n".join(explain(error, f"Press {self.bl_label}") for error in run.errors))
         live.resume(self._paused)
         return outcome
 

@@ -32,8 +32,7 @@ class OMOMI_OT_place_at_cursor(EditOperator, ActionOperator, bpy.types.Operator)
 
 
 class OMOMI_OT_place_at_vertex(EditOperator, ActionOperator, bpy.types.Operator):
-    """Say where the edit belongs on this scan: at the vertex that is selected in Edit Mode, and leave Edit Mode. An
-    Empty marks the place; move it to correct it"""
+    """Say where the edit belongs on this scan: at the vertex selected in Edit Mode. An Empty marks it; move that"""
 
     bl_idname = "omomi.place_at_vertex"
     bl_label = "Place at Selected Vertex"
@@ -101,7 +100,7 @@ class OMOMI_OT_find_places(EditRunOperator, bpy.types.Operator):
 
     def _place(self, context: Any, obj: Any, result: backend_fit.BackendFit) -> None:
         edit = active_edit(context)
-        self.report({"INFO"}, f"{edit.name} has {len(edit.places)} places on {obj.name}")
+        self.tell("INFO", f"{edit.name} has {len(edit.places)} places on {obj.name}")
 
 
 CLASSES = (

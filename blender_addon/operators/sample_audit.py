@@ -65,7 +65,9 @@ class OMOMI_OT_sample(RunOperator, bpy.types.Operator):
             obj.scale = (self._scale,) * 3
             obj.omomi.check = "\n".join(plausibility_lines({**said, "value": said.get("plausibility")}))
         count = len(run.result)
-        self.report({"INFO"}, f"{count} {'shape' if count == 1 else 'shapes'} imagined in {run.seconds:.1f} s")
+        seconds = f"{run.seconds:.1f}"
+        alone = count == 1
+        self.tell("INFO", f"1 shape imagined in {seconds} s" if alone else f"{count} shapes imagined in {seconds} s")
 
 
 class OMOMI_OT_audit(RunOperator, bpy.types.Operator):
@@ -111,7 +113,7 @@ class OMOMI_OT_audit(RunOperator, bpy.types.Operator):
         return RunOperator._done(self, context, run)
 
     def _commit(self, context: Any, run: Any) -> None:
-        self.report({"INFO"}, f"The audit is in {run.result}")
+        self.tell("INFO", f"The audit is in {run.result}")
         if not bpy.app.background:
             bpy.ops.wm.url_open(url=Path(run.result).as_uri())
 

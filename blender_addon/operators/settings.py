@@ -36,7 +36,8 @@ class OMOMI_OT_paint_mask(PolledOperator, ActionOperator, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
     __annotations__ = {
         "owner": EnumProperty(
-            name="Of", items=[("EDIT", "Edit", "The active edit"), ("OPTION", "Option", "An option of a fit")]
+            name="Of", description="What the mask is of",
+            items=[("EDIT", "Edit", "The active edit"), ("OPTION", "Option", "An option of a fit")],
         ),
         "setting": StringProperty(name="Setting", description="Of an option: which mask", default="fill_mask"),
     }

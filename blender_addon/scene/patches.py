@@ -99,8 +99,10 @@ def shared_with(obj: Any) -> str:
     others = [other.name for other in bpy.data.objects if other.data == obj.data and other != obj]
     if not others:
         return ""
-    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-    return f"{obj.name} shares its mesh with {others[0]}{more}, where the holes are closed as well."
+    first, more = others[0], len(others) - 1
+    if not more:
+        return f"{obj.name} shares its mesh with {first}, where the holes are closed as well."
+    return f"{obj.name} shares its mesh with {first} and {more} more, where the holes are closed as well."
 
 
 def append(obj: Any, source: PatchSource, frame: MeshFrame, done: Done) -> None:

@@ -17,6 +17,7 @@ from ..backend.protocol.names import ATTRIBUTES, DELTA, MOST_SLIDERS, PLAUSIBLE,
 from ..backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef, Point
 from ..scene import mesh_io, places
 from ..text import Refusal
+from ..translations import told
 from . import library
 
 # What the shipped model can do.
@@ -38,9 +39,21 @@ _ATTRIBUTES = tuple(
     for item in ATTRIBUTES.values()
 )
 _PLAUSIBLE = BuiltIn(
-    SHAPE, PLAUSIBLE, PLAUSIBLE.capitalize(),
-    "Move the shape toward the most plausible one near by; 0 leaves it alone, 1 goes all the way", (0.0, 1.0),
+    SHAPE, PLAUSIBLE, "Usual Shape",
+    "Move the shape toward the most usual one near by, a share of the way: 0 leaves it alone, 1 goes all the way",
+    (0.0, 1.0),
 )  # fmt: skip
+# Labels and descriptions of the shape sliders that the training names (`training.slider_names`).
+_SHAPES = {
+    "width": ("Width (X)", "Stretch the whole shape along its X axis"),
+    "depth": ("Depth (Y)", "Stretch the whole shape along its Y axis"),
+    "height": ("Height (Z)", "Stretch the whole shape along its Z axis"),
+    "fullness": ("Fullness", "Have the whole shape fill more of the box around it"),
+    "lean in x": ("Taper to +X", "Thin the whole shape out toward its +X end, below 0 toward the other end"),
+    "lean in y": ("Taper to +Y", "Thin the whole shape out toward its +Y end, below 0 toward the other end"),
+    "lean in z": ("Taper to +Z", "Thin the whole shape out toward its +Z end, below 0 toward the other end"),
+}
+_UNITS = {"standard deviations": "1 is how much shapes usually differ in that"}
 # By the time and the size of the card.
 _shapes: dict[tuple[Path, int, int], tuple[BuiltIn, ...]] = {}
 
@@ -98,15 +111,24 @@ def _card_shapes() -> tuple[BuiltIn, ...]:
     found: dict[str, BuiltIn] = {}
     for slider in sliders:
         low, high = slider.reach or slider.range or (-1.0, 1.0)
-        unit = f", in {slider.unit}" if slider.unit else ""
-        description = f"Change the {slider.name} of the whole shape{unit}; useful from {low:.3g} to {high:.3g}"
-        found.setdefault(slider.name, BuiltIn(SHAPE, slider.name, slider.name.capitalize(), description, (low, high)))
+        unit = _UNITS.get(slider.unit, f"in {slider.unit}" if slider.unit else "")
+        plain = slider.name.capitalize(), f"Change the {slider.name} of the whole shape"
+        label, does = _SHAPES.get(slider.name, plain)
+        useful = f"useful from {low:.3g} to {high:.3g}"
+        description = "; ".join(filter(None, (does, unit, useful)))
+        found.setdefault(slider.name, BuiltIn(SHAPE, slider.name, label, description, (low, high)))
     return tuple(found.values())[:MOST_SLIDERS]
 
 
 def find(kind: str, name: str) -> BuiltIn | None:
     """The built-in edit of this kind, "attribute" or "shape", and name."""
     return next((item for item in built_in() if (item.kind, item.name) == (kind, name)), None)
+
+
+def label(edit: Any) -> str:
+    """What an edit is called in a list, in the artist's language."""
+    known = find(edit.kind, edit.name)
+    return edit.name if known is None else told(known.label)
 
 
 def add(obj: Any, kind: str, name: str, path: str = "") -> Any:
@@ -287,7 +309,7 @@ def safe_text(edit: Any) -> str:
     low, high = _safe_range(edit)
     if not (edit.safe or low < high):
         return "safe range not measured"
-    return f"safe {'' if edit.safe else 'about '}{low:.3g} .. {high:.3g}"
+    return f"safe {low:.3g} .. {high:.3g}" if edit.safe else f"safe about {low:.3g} .. {high:.3g}"
 
 
 def _safe_range(edit: Any) -> tuple[float, float]:

@@ -95,8 +95,10 @@ def delete(folder: Path, name: str, suffix: str) -> None:
 def import_file(folder: Path, source: Path, *, overwrite: bool) -> Path:
     """Copy a file into the library; the backend checks it when it is used. Raises `Refusal`, OmomiError(DISK)."""
     if source.suffix.lower() not in (EDIT, PRESET, PROFILE):
-        kinds = f"an edit (*{EDIT}), a preset (*{PRESET}) nor a family (*{PROFILE})"
-        raise Refusal(f"{source.name} is neither {kinds}. Choose another file.")
+        raise Refusal(
+            f"{source.name} is neither an edit (*{EDIT}), a preset (*{PRESET}) nor a family (*{PROFILE}). "
+            "Choose another file."
+        )
     if not source.is_file():
         raise Refusal(f"There is no file {source.name}. Choose another.")
     if source.suffix.lower() == PRESET:

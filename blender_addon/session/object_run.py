@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame, Progress
 from ..scene import mesh_io, preview
-from ..text import listed
+from ..text import told_of
 from .task import Client, Task, Work
 
 
@@ -91,7 +91,7 @@ class ObjectRun(Task, ABC):
         message = error.message
         known, names = self._failed.setdefault((error.code, message), (error, []))
         names.append(item.name)
-        known.message = f"{listed(names)}: {message}"
+        known.message = told_of(names, message)
         if known is error:
             self.errors.append(error)
 

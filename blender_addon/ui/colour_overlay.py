@@ -13,6 +13,7 @@ import numpy as np
 
 from ..context import context
 from ..scene import mesh_io, preview, units
+from ..translations import told
 from .widgets import active_mesh
 
 # Pixels at scale 1: the bar, its distance from the lower left corner, and the letters.
@@ -105,22 +106,23 @@ def _draw() -> None:
     obj = active_mesh(context)
     if obj is None or _shown not in obj.data.attributes:
         return
-    told, scale = legend(obj, _shown), context.preferences.system.ui_scale
+    shown, scale = legend(obj, _shown), context.preferences.system.ui_scale
     left, width, height, line = MARGIN * scale, WIDTH * scale, HEIGHT * scale, 1.6 * LETTERS * scale
     bottom = MARGIN * scale + line
     edges = left + width * np.arange(STEPS + 1) / STEPS
     corners = [[(a, bottom), (b, bottom), (b, bottom + height), (a, bottom + height)] for a, b in pairwise(edges)]
     triangles = np.arange(0, 4 * STEPS, 4)[:, None] + [0, 1, 2, 0, 2, 3]
     shader = gpu.shader.from_builtin("SMOOTH_COLOR")
-    content = {"pos": np.concatenate(corners).tolist(), "color": np.repeat(told.colours, 4, axis=0).tolist()}
+    content = {"pos": np.concatenate(corners).tolist(), "color": np.repeat(shown.colours, 4, axis=0).tolist()}
     batch_for_shader(shader, "TRIS", content, indices=triangles.reshape(-1, 3).tolist()).draw(shader)
     blf.size(0, LETTERS * scale)
     blf.color(0, 1.0, 1.0, 1.0, 1.0)
     blf.enable(0, blf.SHADOW)
     blf.shadow(0, 3, 0.0, 0.0, 0.0, 1.0)
-    right = left + width - blf.dimensions(0, told.high)[0]
+    title, low, high = told(shown.title), told(shown.low), told(shown.high)
+    right = left + width - blf.dimensions(0, high)[0]
     below, above = bottom - line, bottom + height + 0.5 * line
-    for text, x, y in ((told.title, left, above), (told.low, left, below), (told.high, max(right, left), below)):
+    for text, x, y in ((title, left, above), (low, left, below), (high, max(right, left), below)):
         blf.position(0, x, y, 0)
         blf.draw(0, text)
     blf.disable(0, blf.SHADOW)

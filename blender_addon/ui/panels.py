@@ -8,9 +8,10 @@ import bpy
 
 from ..backend.protocol.fit_options import PAINTED
 from ..backend.protocol.names import NEW_MESH_NEEDED
-from ..scene import completions, fit_origin, mesh_io
+from ..scene import completions, fit_origin, mesh_io, units
 from ..session import edits, fits, library, live, process
-from ..text import reading_text
+from ..text import MEASURES, reading_text
+from ..translations import told
 from . import colour_overlay, hole_overlay, preferences
 from .widgets import ClosedSidebar, Sidebar, active_mesh, file_rows, lines, mask_row, selected_meshes
 
@@ -29,11 +30,11 @@ class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
         if run is None:
             row = self.layout.row()
             row.scale_y = 1.3
-            row.operator("omomi.fit", text=_fit_text(context), icon="MOD_REMESH")
+            row.operator("omomi.fit", text=told(_fit_text(context)), translate=False, icon="MOD_REMESH")
         else:
             row = self.layout.row(align=True)
             row.scale_y = 1.3
-            row.progress(factor=run.fraction, type="BAR", text=run.text)
+            row.progress(factor=run.fraction, type="BAR", text=told(run.text), translate=False)
             row.operator("omomi.cancel", text="", icon="X")
         settings = context.scene.omomi
         lines(self.layout, _scan_text(context.active_object), "MESH_DATA")
@@ -125,8 +126,8 @@ class OMOMI_PT_completions(ClosedSidebar, bpy.types.Panel):
         for number, item in enumerate((result, *made) if made else (), 1):
             row = self.layout.row(align=True)
             shown = "RADIOBUT_ON" if item == obj else "RADIOBUT_OFF"
-            text = "The fit" if item == result else f"Completion {number}"
-            row.operator("omomi.show_completion", text=text, icon=shown).name = item.name
+            text = told("The fit" if item == result else f"Completion {number}")
+            row.operator("omomi.show_completion", text=text, translate=False, icon=shown).name = item.name
             row.operator("omomi.pick_completion", text="", icon="CHECKMARK").name = item.name
         row = self.layout.row(align=True)
         row.prop(context.scene.omomi, "completions", text="")
@@ -259,8 +260,10 @@ def _fit_text(context: Any) -> str:
     """What the button does with what is selected."""
     selected = selected_meshes(context)
     again = [obj for obj in selected if fit_origin.shows_fit(obj)]
-    count = f" {len(selected)} Objects" if len(selected) > 1 else ""
-    return f"Fit{count} Again" if again and len(again) == len(selected) else f"Fit{count}"
+    count, only_again = len(selected), bool(again) and len(again) == len(selected)
+    if count > 1:
+        return f"Fit {count} Objects Again" if only_again else f"Fit {count} Objects"
+    return "Fit Again" if only_again else "Fit"
 
 
 def _draw_reading(layout: Any, context: Any) -> None:
@@ -290,16 +293,21 @@ def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
         _draw_place(column, edit)
     row = layout.row(align=True)
     row.alert = edits.outside(edit)
-    row.label(text=edits.safe_text(edit), icon="ERROR" if edits.outside(edit) else "CHECKMARK" if edit.safe else "NONE")
+    icon = "ERROR" if edits.outside(edit) else "CHECKMARK" if edit.safe else "NONE"
+    row.label(text=told(edits.safe_text(edit)), translate=False, icon=icon)
     row.operator("omomi.sweep", text="", icon="VIEWZOOM")
     lines(layout, edit.transitions, "NONE")
     lines(layout, edit.note, "ERROR")
     if context.scene.omomi.result == "SHAPE_KEY" and edits.makes_new_mesh(edit):
         lines(layout, NEW_MESH_NEEDED.format(name=edit.name), "INFO")
-    row = layout.row(align=True)
-    row.prop(context.scene.omomi, "measure", text="")
-    row.prop(context.scene.omomi, "value", text="")
-    row.operator("omomi.solve")
+    settings = context.scene.omomi
+    column = layout.column(align=True)
+    column.label(text="Find the strength for a measure")
+    column.prop(settings, "measure")
+    row = column.row(align=True)
+    row.prop(settings, "value")
+    row.label(text=units.shown(MEASURES.get(settings.measure, "LENGTH"), settings.value))
+    column.operator("omomi.solve")
 
 
 def _draw_place(column: Any, edit: Any) -> None:
@@ -317,7 +325,7 @@ def _draw_place(column: Any, edit: Any) -> None:
         for number, place in enumerate(edit.places, 1):
             row = column.row(align=True)
             row.use_property_split = False
-            row.prop(place, "use", text=f"Place {number}")
+            row.prop(place, "use", text=told(f"Place {number}"), translate=False)
             row.operator("omomi.cursor_to_place", text="", icon="PIVOT_CURSOR").number = number
 
 
@@ -336,7 +344,9 @@ def _scan_text(obj: Any) -> str:
     if not len(mesh.polygons):
         return f"{text}, points only"
     count = _border_count(mesh)
-    return f"{text}, closed" if count == 0 else f"{text}, open ({count} {'border' if count == 1 else 'borders'})"
+    if count == 0:
+        return f"{text}, closed"
+    return f"{text}, open (1 border)" if count == 1 else f"{text}, open ({count} borders)"
 
 
 def _border_count(mesh: Any) -> int:

@@ -10,6 +10,7 @@ import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from ..context import context
+from ..translations import told
 
 PACKAGE = (__package__ or "").rpartition(".")[0]
 
@@ -25,7 +26,9 @@ class OmomiPreferences(bpy.types.AddonPreferences):
 
     bl_idname = PACKAGE
     __annotations__ = {
-        "device": EnumProperty(name="Device", items=DEVICES, default="auto"),
+        "device": EnumProperty(
+            name="Device", description="What the backend process computes on", items=DEVICES, default="auto"
+        ),
         "threads": IntProperty(
             name="Threads", description="Processor threads of the backend process; 0 leaves the choice to it",
             default=0, min=0, max=256,
@@ -56,7 +59,7 @@ class OmomiPreferences(bpy.types.AddonPreferences):
             layout.prop(self, name)
         column = layout.column(align=True)
         column.label(text=f"Python {sys.version.split()[0]}: {chosen.interpreter or sys.executable}")
-        column.label(text=f"Log: {log_path(self)}")
+        column.label(text=told(f"Log: {log_path(self)}"), translate=False)
         row = layout.row()
         row.operator("omomi.doctor")
         row.operator("omomi.open_log")

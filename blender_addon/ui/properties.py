@@ -76,7 +76,8 @@ FIT_OPTIONS: dict[str, Any] = {
     ),
     "denoise": FloatProperty(
         name="Denoise",
-        description="Trust the scan less (positive) or more (negative) than its measured noise suggests, in octaves",
+        description="How noisy to take the scan, against what was measured: 0 is as noisy, 1 twice and 2 four times, "
+        "which smooths more; -1 is half, which keeps more detail",
         default=0.0, min=-2.0, max=2.0, precision=2,
     ),
     "fill": FloatProperty(
@@ -143,7 +144,10 @@ SOLVE_OPTIONS: dict[str, Any] = {
             *_LENGTHS,
         ],
     ),
-    "value": FloatProperty(name="Value", description="The value to reach, in world units", default=1.0, min=0.0),
+    "value": FloatProperty(
+        name="Value", description="The value to reach, in world units: lengths, or their squares or cubes",
+        default=1.0, min=0.0, precision=4,
+    ),
 }
 PATCH_OPTIONS: dict[str, Any] = {
     "close": EnumProperty(name="Close", description="What a hole is closed with", items=CLOSES),
@@ -205,8 +209,8 @@ class OmomiLayer(bpy.types.PropertyGroup):
     """One edit of a stack."""
 
     __annotations__ = {
-        "kind": EnumProperty(name="Kind", items=KINDS),
-        "path": StringProperty(name="File", subtype="FILE_PATH"),
+        "kind": EnumProperty(name="Kind", description="Where the edit comes from", items=KINDS),
+        "path": StringProperty(name="File", description="Of a learned edit", subtype="FILE_PATH"),
         "strength": FloatProperty(
             name="Strength", description="How strong the edit is; a negative value reverses it",
             default=0.0, soft_min=-2.0, soft_max=2.0, min=-100.0, max=100.0, precision=3, step=1, update=_touched,
@@ -286,9 +290,9 @@ class OmomiObject(bpy.types.PropertyGroup):
         "completes": PointerProperty(type=bpy.types.Object),
         "variation": IntProperty(),
         "edits": CollectionProperty(type=OmomiLayer),
-        "active": IntProperty(name="Active Edit", min=0),
+        "active": IntProperty(name="Active Edit", description="Counted from 0", min=0),
         "holes": CollectionProperty(type=OmomiHole),
-        "active_hole": IntProperty(name="Active Hole", min=0),
+        "active_hole": IntProperty(name="Active Hole", description="Counted from 0", min=0),
         # Lines: what the last search for holes, or the last closing of them, said.
         "holes_report": StringProperty(),
         # Lines: what the last result of the edits and the last check said.
@@ -301,8 +305,12 @@ class OmomiPair(bpy.types.PropertyGroup):
     """An example to learn from."""
 
     __annotations__ = {
-        "before": PointerProperty(name="Before", type=bpy.types.Object, poll=_is_mesh),
-        "after": PointerProperty(name="After", type=bpy.types.Object, poll=_is_mesh),
+        "before": PointerProperty(
+            name="Before", description="A mesh without the edit", type=bpy.types.Object, poll=_is_mesh
+        ),
+        "after": PointerProperty(
+            name="After", description="The same mesh with the edit", type=bpy.types.Object, poll=_is_mesh
+        ),
         "mark": PointerProperty(
             name="Mark",
             description="An object, such as an empty, where the edit is on the mesh before. A place that you give the "

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+import unicodedata
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import bpy
 
 from ..context import context
 from ..session import edits, library
+from ..translations import told
 from . import preferences
 
 ICONS = {"attribute": "MODIFIER", "shape": "MESH_MONKEY", "learned": "FILE"}
@@ -20,6 +23,8 @@ FILE_BUTTONS = ("rename_file", "GREASEPENCIL"), ("export_file", "EXPORT"), ("del
 LETTER, MARGIN = 6.5, 56
 # Letters in a line without a window, and the fewest: a shorter line holds no word.
 COLUMNS, FEWEST = 40, 16
+# No line of Japanese begins with these.
+_STOPS = "、。」）・ー"
 
 
 class Drawn:
@@ -55,11 +60,32 @@ def selected_meshes(context: Any) -> list[Any]:
 
 
 def wrapped(text: str) -> list[str]:
-    """The lines of a text, wrapped to the width of the sidebar."""
-    found = []
-    for line in text.splitlines():
-        found += textwrap.wrap(line, _columns(), break_on_hyphens=False) or [""]
+    """The lines of a text in the artist's language, wrapped to the width of the sidebar."""
+    found, columns = [], _columns()
+    for line in told(text).splitlines():
+        wrap = _wrap_wide if _width(line) > len(line) else _wrap
+        found += wrap(line, columns) or [""]
     return found
+
+
+def _wrap(line: str, columns: int) -> list[str]:
+    return textwrap.wrap(line, columns, break_on_hyphens=False)
+
+
+def _wrap_wide(line: str, columns: int) -> list[str]:
+    """Wrap Japanese, which breaks between any two letters, but not before a stop."""
+    found = [""]
+    for piece in re.findall(rf"\s*(?:[!-~]+|[^!-~])[{_STOPS}]*", line):
+        if _width(found[-1] + piece) > columns and found[-1]:
+            found.append("")
+            piece = piece.lstrip()
+        found[-1] += piece
+    return found
+
+
+def _width(text: str) -> int:
+    """In letters of Latin script; those of Japanese are two wide."""
+    return len(text) + sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
 
 
 def lines(layout: Any, text: str, icon: str = "NONE") -> None:
@@ -69,7 +95,7 @@ def lines(layout: Any, text: str, icon: str = "NONE") -> None:
     column = layout.column(align=True)
     column.scale_y = 0.8
     for number, line in enumerate(wrapped(text)):
-        column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
+        column.label(text=line, translate=False, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 
 def mask_row(layout: Any, owner: Any, name: str, obj: Any) -> None:
@@ -92,7 +118,7 @@ def file_rows(
     the name of the file that is in use, and the icon for it."""
     for name in files(suffix):
         row = layout.row(align=True)
-        row.operator(operator, text=name, icon=chosen[1] if name == chosen[0] else icon).name = name
+        row.operator(operator, text=name, translate=False, icon=chosen[1] if name == chosen[0] else icon).name = name
         for action, sign in FILE_BUTTONS:
             button = row.operator(f"omomi.{action}", text="", icon=sign)
             button.kind, button.name = kind, name
@@ -105,7 +131,7 @@ class OMOMI_UL_edits(bpy.types.UIList):
     ) -> None:  # fmt: skip
         row = layout.row(align=True)
         row.active = not item.mute
-        row.label(text=item.name, icon=ICONS.get(item.kind, "NONE"))
+        row.label(text=edits.label(item), translate=False, icon=ICONS.get(item.kind, "NONE"))
         strength = row.row(align=True)
         strength.alert = edits.outside(item)
         strength.prop(item, "strength", text="", slider=True)
@@ -123,9 +149,10 @@ class OMOMI_UL_holes(bpy.types.UIList):
         row = layout.row(align=True)
         row.active = not smaller or item.radius < smaller
         row.prop(item, "use", text="")
-        row.label(text=f"{item.number}  {'hole' if item.is_hole else 'opening'}")
-        row.label(text=f"radius {item.radius:.3g}")
-        row.label(text=f"{item.edges} edges")
+        kind = "hole" if item.is_hole else "opening"
+        row.label(text=f"{item.number}  {told(kind)}", translate=False)
+        row.label(text=told(f"radius {item.radius:.3g}"), translate=False)
+        row.label(text=told(f"{item.edges} edges"), translate=False)
 
 
 class OMOMI_MT_add_edit(Drawn, bpy.types.Menu):
@@ -138,7 +165,7 @@ class OMOMI_MT_add_edit(Drawn, bpy.types.Menu):
                 add.kind, add.name = kind, known.name
             self.layout.separator()
         for name in files(library.EDIT):
-            self.layout.operator("omomi.add_from_library", text=name, icon="FILE").name = name
+            self.layout.operator("omomi.add_from_library", text=name, translate=False, icon="FILE").name = name
 
 
 class OMOMI_MT_presets(Drawn, bpy.types.Menu):
@@ -149,7 +176,7 @@ class OMOMI_MT_presets(Drawn, bpy.types.Menu):
             self.layout.operator("omomi.load_preset", text=name, icon="LOCKED").name = name
         self.layout.separator()
         for name in files(library.PRESET):
-            self.layout.operator("omomi.load_preset", text=name).name = name
+            self.layout.operator("omomi.load_preset", text=name, translate=False).name = name
         self.layout.separator()
         self.layout.operator("omomi.save_preset", icon="ADD")
 

@@ -29,7 +29,7 @@ MODULE = "bl_ext.user_default.omomi"
 MODULES = (
     "operators", "text", "backend.errors", "backend.protocol.messages", "scene.holes", "scene.mesh_io", "scene.preview",
     "session.backend_fit", "session.edits", "session.fits", "session.library", "session.live", "session.process",
-    "ui.hole_overlay", "ui.preferences", "ui.properties", "ui.widgets",
+    "translations", "ui.hole_overlay", "ui.preferences", "ui.properties", "ui.widgets",
 )  # fmt: skip
 # An accent and spaces, as in the home folder of many an artist. Set before bpy is imported.
 PROFILE = Path(tempfile.mkdtemp(prefix="omomi é ü 重み "))

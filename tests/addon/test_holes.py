@@ -131,7 +131,7 @@ def test_holes_are_ticked_and_openings_are_not(fake: Any, cloth: Any) -> None:
     assert bpy.ops.omomi.find_holes() == {"FINISHED"}
     found = [(hole.number, hole.is_hole, hole.use, hole.edges) for hole in cloth.omomi.holes]
     assert found == [(1, True, True, 6), (2, True, True, 4), (3, False, False, 4 * SIDE)]
-    assert cloth.omomi.holes_report == "2 holes and 1 opening"
+    assert cloth.omomi.holes_report == "2 holes, 1 opening"
     cloth.omomi.active_hole = 2
     assert "outer border" in draw("OMOMI_PT_holes").texts() and everything(cloth, sizes(cloth)) == before
     cloth.omomi.holes[0].use = False

@@ -115,7 +115,7 @@ def test_every_error_code_has_a_sentence_and_a_next_step(addon: Any) -> None:
     ADVICE, errors = addon.text.ADVICE, addon.errors
     assert set(ADVICE) == set(errors.ErrorCode)
     for advice in ADVICE.values():
-        assert advice.sentence[0].isupper() and advice.next_step[0].isupper()
+        assert advice.sentence[0].isupper() and advice.next_step.format(again="Press Fit")[0].isupper()
         assert not advice.sentence.endswith(".") and not advice.next_step.endswith(".")
 
 

@@ -147,14 +147,14 @@ def test_the_shipped_card_can_be_read(addon: Any, scene: Any) -> None:
 
 def test_the_menu_offers_the_sliders_with_a_tooltip(fake: Any, addon: Any, card: Any, make: Any) -> None:
     make("owl")
-    assert {"Elongation", "Plausible", "Thickness"} <= set(draw("OMOMI_MT_add_edit").texts().splitlines())
+    assert {"Elongation", "Usual Shape", "Thickness"} <= set(draw("OMOMI_MT_add_edit").texts().splitlines())
     tip = addon.operators.edits.OMOMI_OT_add_edit.description
     said = {
         name: tip(bpy.context, SimpleNamespace(kind=kind, name=name))
         for kind, name in (("shape", "elongation"), ("shape", "plausible"), ("attribute", "detail"), ("learned", ""))
     }
     assert said["elongation"].endswith("in sd; useful from -1.5 to 2.5")
-    assert said["plausible"].startswith("Move the shape toward the most plausible one")
+    assert said["plausible"].startswith("Move the shape toward the most usual one")
     assert "relief" in said["detail"] and said[""].startswith("Add an edit")
 
 
