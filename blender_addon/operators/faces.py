@@ -34,11 +34,14 @@ class FacesOperator(PolledOperator, ActionOperator):
 
 
 class OMOMI_OT_fewer_faces(FacesOperator, bpy.types.Operator):
-    """Show the active mesh with about so many triangles, by a Decimate modifier: flat parts get few, and the mesh
-    itself stays. Removing the modifier brings all faces back"""
+    """Show the active mesh with fewer triangles, by a modifier"""
 
     bl_idname = "omomi.fewer_faces"
     bl_label = "Fewer Faces"
+    bl_description = (
+        "Show the active mesh with about so many triangles, by a Decimate modifier: flat parts get few. The mesh itself "
+        "stays: remove the modifier, and all faces are back"
+    )
 
     def _make(self, context: Any, obj: Any, faces: int) -> str:
         has = sum(len(polygon.vertices) - 2 for polygon in obj.data.polygons)
@@ -50,10 +53,13 @@ class OMOMI_OT_fewer_faces(FacesOperator, bpy.types.Operator):
 
 
 class OMOMI_OT_quads(FacesOperator, bpy.types.Operator):
-    """Make a copy NAME.quads of the active mesh, of about so many quads, by Blender's QuadriFlow, and hide the mesh"""
+    """Make a copy of the active mesh out of quads"""
 
     bl_idname = "omomi.quads"
     bl_label = "Quads"
+    bl_description = (
+        "Make a copy NAME.quads of the active mesh, of about so many quads, by Blender's QuadriFlow, and hide the mesh"
+    )
 
     def _make(self, context: Any, obj: Any, faces: int) -> str:
         made = results.copy_with(obj, obj.data.copy(), "quads")

@@ -30,11 +30,14 @@ PREVIEW = "sample"
 
 
 class OMOMI_OT_sample(RunOperator, bpy.types.Operator):
-    """Sample new shapes from the model and place them in a row that starts at the 3D cursor, as large as the active
-    mesh; Esc cancels"""
+    """Sample new shapes from the model"""
 
     bl_idname = "omomi.sample"
     bl_label = "Imagine"
+    bl_description = (
+        "Sample new shapes from the model and place them in a row that starts at the 3D cursor, as large as the active "
+        "mesh; Esc cancels"
+    )
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {"seed": SEED, "count": SAMPLES, **WAIT}
     _seed = 1

@@ -53,6 +53,10 @@ TEXTS = {
 
     # Result of a fit or of edits
     "Result": "Ergebnis",
+    "Faces": "Flächen",
+    "Fewer": "Weniger",
+    "Fewer Faces": "Weniger Flächen",
+    "Quads": "Vierecke",
     "Shape key": "Shape-Key",
     "New mesh": "Neues Mesh",
     "Replace": "Ersetzen",

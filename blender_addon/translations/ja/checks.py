@@ -58,7 +58,8 @@ TEXTS = {
     # Imagine
     "Imagine": "形を生成",
     "Imagine with Omomi": "Omomiで形を生成",
-    "Sample new shapes from the model and place them in a row that starts at the 3D cursor; Esc cancels":
+    "Sample new shapes from the model and place them in a row that starts at the 3D cursor, as large as the "
+    "active mesh; Esc cancels":
         "モデルから新しい形を生成し、3Dカーソルから一列に並べます。Escでキャンセル",
     "Seed": "シード",
     "The same number gives the same shape again": "同じ番号からは同じ形が生成されます",

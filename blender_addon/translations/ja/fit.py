@@ -111,6 +111,25 @@ TEXTS = {
 
     # Result of a fit or of edits
     "Result": "結果",
+    "Faces": "面数",
+    "About how many faces Fewer and Quads leave": "「減らす」と「四角面」で残すおおよその面数",
+    "Fewer": "減らす",
+    "Fewer Faces": "面を減らす",
+    "Show the active mesh with about so many triangles, by a Decimate modifier: flat parts get few. The mesh "
+    "itself stays: remove the modifier, and all faces are back":
+        "アクティブなメッシュを、デシメートモディファイアーでおおよその三角面数まで減らして表示します。平らな部分は少"
+        "なくなります。メッシュ自体は変わらず、モディファイアーを外せば元に戻ります",
+    "Quads": "四角面",
+    "Make a copy NAME.quads of the active mesh, of about so many quads, by Blender's QuadriFlow, and hide the "
+    "mesh":
+        "BlenderのQuadriFlowで、アクティブなメッシュからおおよその数の四角面でできた複製「名前.quads」を作り、元の"
+        "メッシュを隠します",
+    "Make a mesh with faces active": "面のあるメッシュをアクティブにしてください",
+    "{name} has {num} triangles already. Ask for fewer": "{name}の三角面は{num}個です。それより少なく指定してください",
+    "{name} shows {num} of its {num2} triangles": "{name}: 三角面{num2}個のうち{num}個を表示しています",
+    "{name}: {num} quads": "{name}: 四角面{num}個",
+    "QuadriFlow makes no quads of {name}. It needs a closed mesh without faces that cross":
+        "QuadriFlowは{name}を四角面にできません。交差する面のない閉じたメッシュが必要です",
     "What becomes of the result": "結果をどう残すか",
     "Shape key": "シェイプキー",
     "Edits move the object's own vertices, as a shape key; a fit makes a new mesh":
