@@ -282,18 +282,18 @@ def test_cancel_of_a_job_that_only_waits_leaves_the_running_one(lasting_client: 
     assert isinstance(response(lasting_client, running), FitDone)
 
 
-def test_late_frames_of_a_cancelled_job_are_dropped(lasting_client: BackendClient) -> None:
-    job = ask_fit(lasting_client, cloud(), name="deaf")
-    until(lambda: any(isinstance(event, MeshFrame) for event in lasting_client.poll()), "a frame")
-    lasting_client.cancel(job)
-    events = lasting_client.poll()
+def test_late_frames_of_a_cancelled_job_are_dropped(client: BackendClient) -> None:
+    job = ask_fit(client, cloud(), name="deaf")
+    until(lambda: any(isinstance(event, MeshFrame) for event in client.poll()), "a frame")
+    client.cancel(job)
+    events = client.poll()
     deadline = time.monotonic() + 1.0
     while time.monotonic() < deadline:
-        events += lasting_client.poll()
+        events += client.poll()
         time.sleep(0.01)
     assert [type(event) for event in events] == [Failure]
-    lasting_client.cancel(job)
-    assert lasting_client.poll() == []
+    client.cancel(job)
+    assert client.poll() == []
 
 
 def test_a_job_that_ignores_its_cancel_costs_the_process_and_not_the_client(
