@@ -53,7 +53,7 @@ VERSIONED = (
     "test_engine.py::test_points_of_a_sphere_become_a_closed_sphere_in_place",
 )  # fmt: skip
 # Of the folders of tests; a long file that starts last would keep one core waiting.
-LONGEST_FIRST = ("studies", "training")
+LONGEST_FIRST = ("studies", "training", "server", "edits", "protocol", "prior", "scan", "field", "cli")
 # A worker of the training tests takes a gigabyte.
 MOST_WORKERS = 4
 NOT_SHIPPED = shutil.ignore_patterns(
@@ -334,7 +334,9 @@ def test_without_blender(python: Path, tally: Tally, only: Sequence[str]) -> Non
     if only:
         return tally.pytest("chosen tests", python, *only)
     folders = [path for path in sorted((ROOT / "tests").iterdir()) if any(path.glob("test_*.py"))]
-    chosen = sorted((path for path in folders if path.name != "addon"), key=lambda path: path.name not in LONGEST_FIRST)
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    chosen = [path for path in folders if path.name != "addon"]
+    chosen.sort(key=lambda path: places.get(path.name, len(places)))
     # what runs beside them fills the cores while tests wait, and every worker imports all packages
     workers = ("-n", min(os.cpu_count() or 1, MOST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
     return tally.pytest("tests without Blender", python, *workers, *chosen, OMP_NUM_THREADS="1")

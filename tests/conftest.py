@@ -46,6 +46,19 @@ def client(make_client: Callable[..., BackendClient]) -> BackendClient:
     return make_client()
 
 
+@pytest.fixture(scope="session")
+def _spare_client() -> Iterator[BackendClient]:
+    with BackendClient(FAKE_SERVER) as client:
+        yield client
+
+
+@pytest.fixture
+def lasting_client(_spare_client: BackendClient) -> Iterator[BackendClient]:
+    """A client of the fake server for tests that leave no job behind: its process starts once."""
+    yield _spare_client
+    _spare_client.poll()
+
+
 @pytest.fixture
 def omomi(engine: MeshEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> Run:
     """Run a command in a folder with the meshes of the test's own engine."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import KDTree
 
+from ..geometry.nearest import LEAF
 from ..protocol.fit_options import DEEPEST_LEVEL
 from ..scan.clean import CleanReport
 from ..scan.prepare import PreparedScan
@@ -105,7 +106,7 @@ def said_of_thinness(scan: PreparedScan, level: int, thin: np.ndarray | None = N
 
 def _near(points: np.ndarray, vertices: np.ndarray, reach: float) -> np.ndarray:
     """Whether points (p, 3) have a vertex (n, 3) within ``reach``."""
-    tree = KDTree(vertices, balanced_tree=False)
+    tree = KDTree(vertices, LEAF, balanced_tree=False)
     return np.isfinite(tree.query(points, distance_upper_bound=reach)[0])
 
 

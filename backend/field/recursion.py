@@ -13,6 +13,7 @@ from functools import cached_property, partial
 import numpy as np
 from scipy.spatial import KDTree
 
+from ..geometry.nearest import LEAF
 from ..scan.solid import CELL_RADIUS, Interior
 from .blocks import BlockAverage, bricks_of, cover, cover_on_lattice, distinct, gather_parent
 from .bricks import (
@@ -86,7 +87,7 @@ class ScanEvidence:
 
     @cached_property
     def _tree(self) -> KDTree:
-        return KDTree(self.points)
+        return KDTree(self.points, LEAF)
 
     def sided(self, mean: np.ndarray, coords: np.ndarray, number: int) -> np.ndarray:
         """Field f32 (m, 2, 8, 8, 8) of bricks with coordinates (m, 3), moved to the side where the interior of a solid

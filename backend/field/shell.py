@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from ..errors import refuse
-from ..geometry.nearest import closest_on_triangles
+from ..geometry.nearest import LEAF, closest_on_triangles
 from ..protocol.fit_options import DEEPEST_LEVEL, FitOptions
 from ..scan.prepare import LONGEST_SIDE, PreparedScan
 from .bricks import BRICK, TRUNCATION, BrickGrid, voxel_size
@@ -47,7 +47,7 @@ def shell(
     level += thickness < LEAST_VOXELS * voxel_size(level)
     voxel, half = voxel_size(level), thickness / 2
     corners = np.asarray(vertices, np.float64)[faces]
-    tree = KDTree(np.einsum("sk,mka->sma", SPREAD, corners).reshape(-1, 3), balanced_tree=False)
+    tree = KDTree(np.einsum("sk,mka->sma", SPREAD, corners).reshape(-1, 3), LEAF, balanced_tree=False)
     coords = _crossed_bricks(tree, half, voxel)
     inner = np.stack(np.meshgrid(*[np.arange(BRICK)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     places = ((coords[:, None] * BRICK + inner + 0.5) * voxel - 1).reshape(-1, 3)

@@ -15,6 +15,9 @@ SURFACE_SAMPLES = 20_000
 """Random points that represent the surface for the thickness."""
 BALLS = 1_000
 """Balls whose diameters are averaged."""
+LEAF = 256
+"""Points in a leaf of their tree. Around the middle of a ball all of them are about as near, so that leaves are better
+scanned than chosen among: at 10 a ball takes five times as long, a mug twice, and no shape of the tests less."""
 SAME_WALL = np.cos(np.radians(40))
 """Cosine of the angle between the two points that a ball touches, seen from its centre. A ball is not shrunk to a point
 at a smaller angle, which is noise or a bend of the same wall, not the opposite wall."""
@@ -133,7 +136,7 @@ def mean_thickness(vertices: np.ndarray, faces: np.ndarray) -> float:
     u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
     a, b, c = corners[chosen].transpose(1, 0, 2)
     points = a + u * (b - a) + v * (c - a)
-    tree = KDTree(points)
+    tree = KDTree(points, LEAF)
     start, inward = points[:BALLS], -normals[chosen[:BALLS]]
     radius = np.full(BALLS, np.linalg.norm(np.ptp(points, axis=0)) / 2)
     active = np.arange(BALLS)

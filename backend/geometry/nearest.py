@@ -15,6 +15,8 @@ FAN = 8
 """Children of a node of the tree of boxes."""
 NEAREST = 16
 """Triangles that are tried before the tree of boxes: about those around a corner and around its neighbours."""
+LEAF = 32
+"""Points in a leaf of a tree of a scan's points: a fit of a mesh of the tests takes an eighth less time than at 10."""
 CHUNK = 1 << 14
 """Queries that go down the tree together."""
 MOST_PAIRS = 1 << 16

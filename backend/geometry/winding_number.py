@@ -90,17 +90,23 @@ def winding_at(vertices: NDArray, faces: NDArray, places: NDArray) -> NDArray[np
     order = np.argsort(column[:, 0] * (side + 1) + column[:, 1], kind="stable")
     count = np.bincount(column[:, 0] * (side + 1) + column[:, 1], minlength=(side + 1) ** 2)
     first = np.cumsum(count) - count
-    along = np.floor((corners[:, :2] - low) / cell)[faces]
-    start, stop = np.maximum(along.min(axis=1), 0), np.minimum(along.max(axis=1), side)
+    x, y, z = np.ascontiguousarray(places[order].T)
+    lowest, highest = (np.ascontiguousarray(bound(corners[faces], axis=1).T) for bound in (np.min, np.max))
+    start, stop = (np.floor((bound[:2] - low[:, None]) / cell) for bound in (lowest, highest))
+    start, stop = np.maximum(start, 0), np.minimum(stop, side)
     start, wide = start.astype(np.int64), np.maximum(stop - start + 1, 0).astype(np.int64)
-    for owner, x, y in face_columns(start[:, 0], wide[:, 0], start[:, 1], wide[:, 1], MOST_CROSSINGS >> 2):
-        held = count[x * (side + 1) + y]
-        pair = np.repeat(np.arange(len(owner)), held)
-        within = np.arange(len(pair)) - np.repeat(np.cumsum(held) - held, held)
-        which = order[first[x * (side + 1) + y][pair] + within]
-        hit, heights, up = _crossed(corners, faces[owner[pair]], places[which, 0], places[which, 1])
-        above = heights > places[which[hit], 2]
-        np.add.at(found, which[hit[above]], np.where(up[above], 1, -1).astype(np.int32))
+    for owner, row, column in face_columns(start[0], wide[0], start[1], wide[1], MOST_CROSSINGS >> 2):
+        begin, held = (table[row * (side + 1) + column] for table in (first, count))
+        face, which = np.repeat(owner, held), np.repeat(begin - np.cumsum(held) + held, held)
+        which += np.arange(len(which))
+        # most of the pairs end here, at the box of the face
+        met = z[which] <= highest[2][face]
+        for axis, along in enumerate((x, y)):
+            met &= (along[which] >= lowest[axis][face]) & (along[which] <= highest[axis][face])
+        face, which = face[met], which[met]
+        hit, heights, up = _crossed(corners, faces[face], x[which], y[which])
+        above = heights > z[which[hit]]
+        np.add.at(found, order[which[hit[above]]], np.where(up[above], 1, -1).astype(np.int32))
     return found
 
 

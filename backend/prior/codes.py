@@ -20,7 +20,7 @@ from ..field.evidence import gather_evidence, splat
 from ..field.onnx_model import CODE, CancelToken, Model
 from ..formats.files import require
 from ..formats.tables import load_tables, save_tables, table
-from ..geometry.nearest import closest_on_triangles
+from ..geometry.nearest import LEAF, closest_on_triangles
 from ..geometry.normals import triangle_normals
 from ..geometry.winding_number import winding_grid
 from ..scan.surface_points import SPACING, sample_faces
@@ -89,9 +89,8 @@ def level0_field(vertices: NDArray, faces: NDArray, winding: NDArray[np.int16] |
     places = np.concatenate([spread / scale, corners.mean(axis=1)])
     owner = np.concatenate([owner, np.arange(len(faces))])
     centres = np.stack(np.meshgrid(*[np.arange(BLOCK)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    away, which = (
-        np.asarray(found) for found in KDTree(places).query(centres, k=TRIANGLES, distance_upper_bound=TRUNCATION + 1)
-    )
+    nearest = KDTree(places, LEAF).query(centres, k=TRIANGLES, distance_upper_bound=TRUNCATION + 1)
+    away, which = (np.asarray(column) for column in nearest)
     centre, rank = np.nonzero(np.isfinite(away))
     _, found = closest_on_triangles(corners[owner[which[centre, rank]]], centres[centre])
     distance = np.full(len(centres), TRUNCATION)

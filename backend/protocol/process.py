@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import queue
@@ -112,8 +113,10 @@ class ChildProcess:
         if sys.platform == "win32":
             process.kill()
         else:
-            # The child leads a session of its own: this reaches a wrapper's children too.
-            os.killpg(process.pid, signal.SIGKILL)
+            # The child leads a session of its own: this reaches a wrapper's children too. While another thread waits
+            # for its end, `poll` does not tell that it has ended.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def stop(self, grace: float = 0.5) -> None:
         """Let the process end by closing its stdin, then kill it; returns when it is gone."""

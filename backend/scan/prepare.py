@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
 from ..formats.raw_scan import RawScan
+from ..geometry.nearest import LEAF
 from ..geometry.normals import unit, vertex_normals
 from .clean import CleanReport, CleanScan, clean
 from .given_surface import GivenSurface
@@ -106,7 +107,7 @@ class PreparedScan:
     @cached_property
     def tree(self) -> KDTree:
         """Finds points."""
-        return KDTree(self.points)
+        return KDTree(self.points, LEAF)
 
 
 def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> PreparedScan:

@@ -14,6 +14,7 @@ from scipy.spatial import KDTree
 
 from ..geometry.borders import border_edges
 from ..geometry.clip import clipped
+from ..geometry.nearest import LEAF
 from ..geometry.normals import normals_of, unit
 from ..geometry.topology import label_faces
 from .samples import Samples
@@ -85,7 +86,7 @@ class Sheet:
 
     @cached_property
     def _tree(self) -> KDTree:
-        return KDTree(self.points)
+        return KDTree(self.points, LEAF)
 
     @cached_property
     def _spacing(self) -> float:
@@ -141,7 +142,7 @@ def outer_side(points: NDArray, normals: NDArray, samples: Samples, thickness: f
     """Which points (p, 3) of a thin closed shell, with unit normals (p, 3), are on its outer side; all in units of the
     clean scan. Where both sides are seen alike, as on a fin, both count.
     """
-    tree, front = KDTree(samples.points), samples.front
+    tree, front = KDTree(samples.points, LEAF), samples.front
     _, index = tree.query(samples.points - thickness * samples.normals, k=8)
     opposite = np.einsum("nkj,nj->nk", samples.normals[index], samples.normals) < -0.5
     first = np.argmax(opposite, axis=1)

@@ -170,6 +170,8 @@ def settle(addon: Any) -> Callable[[], None]:
         deadline = time.monotonic() + LIVENESS
         while addon.live.pump():
             assert time.monotonic() < deadline, addon.live.status()
+            # the backend needs the core
+            time.sleep(0.002)
 
     return drive
 

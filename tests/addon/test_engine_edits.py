@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -231,14 +232,19 @@ def tunnels(mesh: Any) -> float:
     return 1 - (len(mesh.vertices) - len(mesh.edges) + len(mesh.polygons)) / 2
 
 
+def pump_until(engine: Any, condition: Callable[[], bool]) -> None:
+    while not condition():
+        engine.live.pump()
+        time.sleep(0.002)
+
+
 def test_at_rest_the_network_drills_the_preview_and_apply_the_result(engine: Any, drilled: Any, settle: Any) -> None:
     settle()
     (preview,) = previews()
     assert tunnels(preview.data) == 1 and engine.live.error() == "" and drilled.data.shape_keys is None
     # Touched again, it is solid at once, and its new mesh is that of the new strength.
     drilled.omomi.edits[0].strength = 0.1
-    while engine.live._marked:
-        engine.live.pump()
+    pump_until(engine, lambda: not engine.live._marked)
     assert tunnels(preview.data) == 0
     settle()
     assert tunnels(previews()[0].data) == 0
@@ -254,8 +260,7 @@ def test_a_backend_killed_while_it_drills_leaves_the_scan_and_is_replaced(
     engine: Any, drilled: Any, settle: Any
 ) -> None:
     before = rest_of(drilled)
-    while not engine.live.shows_new_mesh():
-        engine.live.pump()
+    pump_until(engine, engine.live.shows_new_mesh)
     os.kill(engine.process.running().pid, signal.SIGKILL)
     settle()
     # A job of which nothing was heard yet is done by the next process, which makes the fit again.

@@ -89,13 +89,20 @@ def dressed(obj: Any) -> Any:
 def values(mesh: Any, name: str) -> np.ndarray:
     data = mesh.attributes[name].data
     member = next(m for m in ("vector", "color", "value") if hasattr(data[0], m))
-    return np.array([getattr(item, member) for item in data])
+    first = np.array(getattr(data[0], member))
+    found = np.empty((len(data), *first.shape), np.float32 if first.dtype == np.float64 else first.dtype)
+    data.foreach_get(member, found.reshape(-1))
+    return found
 
 
 def places(mesh: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of vertices, corners and the middles of faces, local."""
-    points = np.array([v.co for v in mesh.vertices])
-    return points, points[[loop.vertex_index for loop in mesh.loops]], np.array([p.center for p in mesh.polygons])
+    points, corners = np.empty((len(mesh.vertices), 3), np.float32), np.empty(len(mesh.loops), np.int32)
+    middle = np.empty((len(mesh.polygons), 3), np.float32)
+    mesh.vertices.foreach_get("co", points.reshape(-1))
+    mesh.loops.foreach_get("vertex_index", corners)
+    mesh.polygons.foreach_get("center", middle.reshape(-1))
+    return points, points[corners], middle
 
 
 def snapshot(obj: Any) -> Any:

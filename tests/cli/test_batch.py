@@ -23,6 +23,7 @@ from backend.formats.mesh_files import load_scan, save_mesh
 from tests.children import HERE, LIVENESS, Run, until
 from tests.fakes import MODEL, MeshEngine
 from tests.protocol.test_client import alive
+from tests.worker_tasks import shout
 
 NAMES = ("a", "b", "c")
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -245,20 +246,23 @@ SLOW = f"""
 import os, sys, time
 sys.path.insert(0, {str(HERE.parent)!r})
 from backend.cli import main
-from tests.cli.test_batch import engine_of_balls
+from backend.engine import EngineInfo
 
-def slow(device, threads):
-    engine = engine_of_balls(device, threads)
-    prepare = engine.prepare
-    def wait(*given):
+class Slow:
+    model = None
+
+    def __init__(self, device, threads):
+        pass
+
+    def info(self):
+        return EngineInfo({MODEL!r}, "cpu", (), "0")
+
+    def prepare(self, *given):
         open(f"worker-{{os.getpid()}}", "w").close()
         time.sleep({LIVENESS})
-        return prepare(*given)
-    engine.prepare = wait
-    return engine
 
 if __name__ == "__main__":
-    sys.exit(main.main(sys.argv[1:], slow))
+    sys.exit(main.main(sys.argv[1:], Slow))
 """
 
 
@@ -298,14 +302,8 @@ def test_what_killed_writers_left_is_swept_and_never_taken_for_a_scan(omomi: Run
 def test_a_worker_that_dies_costs_its_scan_and_no_other(omomi: Run) -> None:
     from backend.cli.workers import results
 
-    found = dict(results(_work, ["a", "die", "b", "c"], 2))
+    found = dict(results(shout, ["a", "die", "b", "c"], 2))
     assert found == {"a": "A", "die": None, "b": "B", "c": "C"}
-
-
-def _work(task: str) -> str:
-    if task == "die":
-        os._exit(9)
-    return task.upper()
 
 
 def test_a_torn_line_costs_itself_and_not_the_next(tmp_path: Path) -> None:

@@ -15,14 +15,7 @@ from backend.formats.mesh_files import load_scan
 from tests.children import Run
 from tests.edits.test_learned import blob, pushed
 from tests.fakes import MODEL, MeshEngine
-
-
-def engine_of_balls(device: str, threads: int) -> MeshEngine:
-    return MeshEngine(**{name: ball() for name in ("ball", "other")})
-
-
-def ball() -> trimesh.Trimesh:
-    return trimesh.creation.icosphere(4, radius=2.0).apply_translation([10, 0, 0])
+from tests.worker_tasks import ball, engine_of_balls
 
 
 @pytest.fixture

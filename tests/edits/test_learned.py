@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from backend.cli.main import main
-from backend.edits.apply_learned import apply_learned, example_poses
+from backend.edits.apply_learned import AppliedEdit, apply_learned, example_poses
 from backend.edits.displacement import combine, displacement_of
 from backend.edits.edit_file import load_edit, save_edit
 from backend.edits.gear import Gear, LearnedEdit
@@ -25,7 +25,7 @@ from backend.geometry.normals import normals_of
 from backend.registration.icp import Surface, register
 from backend.registration.similarity import Similarity, angle_between, best_similarity
 from backend.registration.warp import Bumps, Warp
-from backend.scan.prepare import PreparedScan, prepare
+from backend.scan.prepare import Frame, PreparedScan, prepare
 from tests.fakes import MODEL, MeshEngine
 from tests.movements import apply_movement
 
@@ -73,14 +73,17 @@ def edit() -> LearnedMovement:
     return learn_movement([example(seed) for seed in range(2)])
 
 
-def moved_by(edit: LearnedMovement, mesh: trimesh.Trimesh, strength: float = 1.0) -> np.ndarray:
-    """Displacement in the mesh's own units."""
+def placed_on(edit: LearnedMovement, mesh: trimesh.Trimesh) -> tuple[AppliedEdit, Frame, np.ndarray]:
+    """The edit on a mesh, its frame, and its canonical vertices."""
     scan = scan_of(mesh.vertices, mesh.faces)
     vertices = (np.asarray(mesh.vertices) - scan.frame.centre) * scan.frame.scale
-    return (
-        apply_movement(apply_learned(LearnedEdit(edit), scan)[0], strength, vertices, mesh.faces).move
-        / scan.frame.scale
-    )
+    return apply_learned(LearnedEdit(edit), scan)[0], scan.frame, vertices
+
+
+def moved_by(edit: LearnedMovement, mesh: trimesh.Trimesh, *strengths: float) -> list[np.ndarray]:
+    """Displacements in the mesh's own units at each strength."""
+    placed, frame, vertices = placed_on(edit, mesh)
+    return [apply_movement(placed, strength, vertices, mesh.faces).move / frame.scale for strength in strengths]
 
 
 rotations = st.integers(0, 2**32 - 1).map(
@@ -174,7 +177,7 @@ def test_identical_pairs_make_an_edit_that_moves_nothing() -> None:
     scan = scan_of(mesh.vertices, mesh.faces)
     nothing = learn_movement([pair_difference(scan, scan)])
     assert nothing.changes_nothing
-    assert not moved_by(nothing, mesh).any()
+    assert not moved_by(nothing, mesh, 1.0)[0].any()
 
 
 def test_two_different_objects_are_not_a_pair() -> None:
@@ -189,28 +192,25 @@ def test_an_edit_learned_from_two_examples_is_right_on_a_third_in_another_pose(e
     turn = Rotation.from_rotvec([1.0, 2.0, -0.5])
     posed = trimesh.Trimesh(2.5 * turn.apply(mesh.vertices) + 40, mesh.faces, process=False)
     wanted = 2.5 * turn.apply(pushed(mesh) - mesh.vertices)
-    across = ((moved_by(edit, posed) - wanted) * np.asarray(posed.vertex_normals)).sum(axis=1)
+    across = ((moved_by(edit, posed, 1.0)[0] - wanted) * np.asarray(posed.vertex_normals)).sum(axis=1)
     assert np.linalg.norm(across) < 0.25 * np.linalg.norm(wanted)
 
 
 def test_far_from_the_edit_nothing_moves_at_all(edit: LearnedMovement) -> None:
     mesh = blob(7)
     far = np.asarray(mesh.vertices)[:, 0] < 0
-    assert not moved_by(edit, mesh)[far].any()
+    assert not moved_by(edit, mesh, 1.0)[0][far].any()
 
 
 def test_strength_scales_the_edit_and_zero_is_nothing(edit: LearnedMovement) -> None:
-    mesh = blob(3)
-    once = moved_by(edit, mesh)
-    assert np.allclose(moved_by(edit, mesh, -2.5), -2.5 * once)
-    assert not moved_by(edit, mesh, 0.0).any()
+    once, back, nothing = moved_by(edit, blob(3), 1.0, -2.5, 0.0)
+    assert np.allclose(back, -2.5 * once)
+    assert not nothing.any()
 
 
 def test_edits_add_in_any_order(edit: LearnedMovement) -> None:
     mesh = blob(3)
-    scan = scan_of(mesh.vertices, mesh.faces)
-    vertices = (np.asarray(mesh.vertices) - scan.frame.centre) * scan.frame.scale
-    placed = apply_learned(LearnedEdit(edit), scan)[0]
+    placed, _, vertices = placed_on(edit, mesh)
     part = displacement_of(placed, vertices, normals_of(vertices, mesh.faces))
     forth, back = (combine([part, part], some, vertices, mesh.faces).move for some in ([0.5, -0.2], [-0.2, 0.5]))
     assert np.allclose(forth, back, atol=1e-15)

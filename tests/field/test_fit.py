@@ -31,6 +31,18 @@ def sphere_scan(radius: float = 1.0, centre: tuple[float, float, float] = (0, 0,
     return RawScan(direction * radius + np.array(centre), None, direction.astype(np.float32), None, "sphere")
 
 
+@pytest.fixture(scope="module")
+def whole(model: Model) -> FittedMesh:
+    """A fitted sphere."""
+    return fit(sphere_scan(), model, FitOptions(level=1)).mesh
+
+
+@pytest.fixture(scope="module")
+def holed(model: Model) -> FittedMesh:
+    """A fitted sphere of which the scan lacks the top."""
+    return fit(sphere_scan(hole=True), model, FitOptions(level=1)).mesh
+
+
 def test_a_sphere_comes_back_closed_in_place_and_in_size(model: Model) -> None:
     result = fit(sphere_scan(2.5, (10, -20, 30)), model, FitOptions(level=1))
     vertices, faces = result.mesh.vertices, result.mesh.faces
@@ -60,39 +72,37 @@ def test_frames_come_coarse_to_fine_and_the_last_is_the_result(model: Model) -> 
     assert len(frames[0].faces) < len(frames[1].faces) < len(frames[2].faces)
 
 
-def test_the_same_scan_gives_the_same_bits(model: Model) -> None:
-    one, other = (fit(sphere_scan(), model, FitOptions(level=1)).mesh for _ in range(2))
-    assert np.array_equal(one.vertices, other.vertices)
-    assert np.array_equal(one.faces, other.faces) and np.array_equal(one.sigma, other.sigma)
+def test_the_same_scan_gives_the_same_bits(model: Model, whole: FittedMesh) -> None:
+    other = fit(sphere_scan(), model, FitOptions(level=1)).mesh
+    assert np.array_equal(whole.vertices, other.vertices)
+    assert np.array_equal(whole.faces, other.faces) and np.array_equal(whole.sigma, other.sigma)
 
 
-def test_sigma_is_larger_where_nothing_was_measured(model: Model) -> None:
-    mesh = fit(sphere_scan(hole=True), model, FitOptions(level=1)).mesh
+def test_sigma_is_larger_where_nothing_was_measured(holed: FittedMesh) -> None:
     # whatever lid it puts there, bulging or flat
-    unseen = (np.linalg.norm(mesh.vertices[:, :2], axis=1) < 0.4) & (mesh.vertices[:, 2] > 0)
+    unseen = (np.linalg.norm(holed.vertices[:, :2], axis=1) < 0.4) & (holed.vertices[:, 2] > 0)
     assert unseen.any()
-    assert np.median(mesh.sigma[unseen]) > 2 * np.median(mesh.sigma[~unseen])
-    assert (mesh.sigma > 0).all() and np.isfinite(mesh.sigma).all()
+    assert np.median(holed.sigma[unseen]) > 2 * np.median(holed.sigma[~unseen])
+    assert (holed.sigma > 0).all() and np.isfinite(holed.sigma).all()
 
 
-def test_fill_moves_the_lid_of_a_hole_and_not_what_was_measured(model: Model) -> None:
-    plain, less, more = (fit(sphere_scan(hole=True), model, FitOptions(level=1, fill=fill)).mesh for fill in (0, -1, 1))
-    voxel = np.ptp(plain.vertices, axis=0).max() * 2 / 1.6 / 64
+def test_fill_moves_the_lid_of_a_hole_and_not_what_was_measured(model: Model, holed: FittedMesh) -> None:
+    less, more = (fit(sphere_scan(hole=True), model, FitOptions(level=1, fill=fill)).mesh for fill in (-1, 1))
+    voxel = np.ptp(holed.vertices, axis=0).max() * 2 / 1.6 / 64
     lids = []
-    for mesh in (plain, less, more):
+    for mesh in (holed, less, more):
         lid = (np.linalg.norm(mesh.vertices[:, :2], axis=1) < 0.3) & (mesh.vertices[:, 2] > 0)
         lids.append(mesh.vertices[lid, 2].mean())
         measured = mesh.vertices[mesh.vertices[:, 2] < 0]
-        away = KDTree(plain.vertices).query(measured)[0]
+        away = KDTree(holed.vertices).query(measured)[0]
         assert np.quantile(away, 0.99) < 0.1 * voxel
     assert lids[1] < lids[0] - voxel / 2 and lids[2] > lids[0] + voxel / 2
 
 
-def test_an_offset_of_ten_to_the_twelfth_costs_no_detail(model: Model) -> None:
-    near = fit(sphere_scan(), model, FitOptions(level=1)).mesh
+def test_an_offset_of_ten_to_the_twelfth_costs_no_detail(model: Model, whole: FittedMesh) -> None:
     far = fit(sphere_scan(1000.0, (1e12, -1e12, 1e12)), model, FitOptions(level=1)).mesh
     back = (far.vertices - np.array([1e12, -1e12, 1e12])) / 1000
-    assert abs(np.linalg.norm(back, axis=1).mean() - np.linalg.norm(near.vertices, axis=1).mean()) < 1e-3
+    assert abs(np.linalg.norm(back, axis=1).mean() - np.linalg.norm(whole.vertices, axis=1).mean()) < 1e-3
 
 
 def test_cancel_stops_a_fit_inside_the_network(model: Model) -> None:

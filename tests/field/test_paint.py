@@ -10,9 +10,9 @@ import pytest
 from backend.edits.masks import NearestMask
 from backend.edits.regions import fit_masks
 from backend.errors import ErrorCode, OmomiError
-from backend.field.bricks import voxel_places
+from backend.field.bricks import BRICK, voxel_places
 from backend.field.fit import Fit, fit
-from backend.field.onnx_model import Model, load_model
+from backend.field.onnx_model import Model
 from backend.formats.raw_scan import RawScan
 from backend.prior.completion import completed_fit
 from backend.protocol.fit_options import PAINTED, FitOptions
@@ -20,11 +20,6 @@ from backend.protocol.mask_ref import ROW, MaskRef
 from backend.scan.prepare import prepare
 
 LEVEL = 1
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model("cpu", 1)
 
 
 @pytest.fixture(scope="module")
@@ -59,15 +54,33 @@ def means(found: Fit) -> tuple[np.ndarray, np.ndarray]:
     return voxel_places(level.grid.coords, level.voxel).reshape(-1, 3), values.reshape(-1, 2)
 
 
-@pytest.mark.parametrize("amounts", [{"denoise": 2.0}, {"fill": 1.0}])
+def known_in(one: Fit, other: Fit) -> np.ndarray:
+    """Which voxel of a fit's last level, as `means` has them, each of another fit's is (m,), -1 where it is none."""
+    assert one.field is not None and other.field is not None
+    own, bricks = one.field.levels[-1].grid.coords.tolist(), other.field.levels[-1].grid.coords.tolist()
+    row = {tuple(brick): number for number, brick in enumerate(own)}
+    first = np.array([row.get(tuple(brick), -1) for brick in bricks])[:, None] * BRICK**3
+    return np.where(first >= 0, first + np.arange(BRICK**3), -1).reshape(-1)
+
+
+@pytest.fixture(scope="module")
+def filled(model: Model, raw: RawScan) -> tuple[Fit, NearestMask]:
+    """Painted above the middle."""
+    return painted(model, raw, raw.points[:, 2] > 0, fill=1.0)
+
+
+@pytest.fixture(scope="module")
+def smoothed(model: Model, raw: RawScan) -> tuple[Fit, NearestMask]:
+    return painted(model, raw, raw.points[:, 2] > 0, denoise=2.0)
+
+
+@pytest.mark.parametrize("made", ["smoothed", "filled"])
 def test_what_has_no_weight_keeps_its_bits_and_the_rest_changes(
-    model: Model, raw: RawScan, plain: Fit, amounts: dict[str, float]
+    request: pytest.FixtureRequest, plain: Fit, made: str
 ) -> None:
-    found, mask = painted(model, raw, raw.points[:, 2] > 0, **amounts)
-    places, before = means(plain)
-    own, after = means(found)
-    row = {tuple(place): number for number, place in enumerate(places)}
-    known = np.array([row.get(tuple(place), -1) for place in own])
+    found, mask = request.getfixturevalue(made)
+    (_, before), (own, after) = means(plain), means(found)
+    known = known_in(plain, found)
     away = known >= 0
     same = (after[away] == before[known[away]]).all(axis=1)
     unpainted = mask.at(own[away]) == 0
@@ -80,8 +93,10 @@ def test_what_has_no_weight_keeps_its_bits_and_the_rest_changes(
     assert kept == moved
 
 
-def test_a_hole_that_is_painted_is_filled_more_and_the_other_is_not(model: Model, raw: RawScan, plain: Fit) -> None:
-    found, _ = painted(model, raw, raw.points[:, 2] > 0, fill=1.0)
+def test_a_hole_that_is_painted_is_filled_more_and_the_other_is_not(
+    model: Model, raw: RawScan, plain: Fit, filled: tuple[Fit, NearestMask]
+) -> None:
+    found, _ = filled
     whole = fit(raw, model, FitOptions(level=LEVEL, fill=1.0))
 
     def lids(made: Fit) -> tuple[float, float]:
@@ -134,8 +149,9 @@ def test_a_completion_by_symmetry_is_the_same_beside_the_paint(model: Model, raw
     painted_options = options.masked({"denoise": MaskRef("sphere", centre=(0.0, -0.8, 0.0), radius=0.3)})
     masks = fit_masks(cut, scan, painted_options, None)
     found = completed_fit(scan, model, painted_options, masks=masks)
-    (places, after), (own, before) = means(found), means(completed_fit(scan, model, FitOptions(level=LEVEL)))
-    row = {tuple(place): number for number, place in enumerate(own)}
-    known = np.array([row.get(tuple(place), -1) for place in places])
+    plain = completed_fit(scan, model, FitOptions(level=LEVEL))
+    (places, after), (own, before) = means(found), means(plain)
+    known = known_in(plain, found)
+    assert np.array_equal(places[known >= 0], own[known[known >= 0]])
     unpainted = (masks["denoise"].at(places) == 0) & (known >= 0)
     assert np.array_equal(after[unpainted], before[known[unpainted]]) and found.stats.guess

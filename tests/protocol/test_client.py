@@ -48,11 +48,11 @@ def fit(client: BackendClient, name: str, points: np.ndarray | None = None, face
 
 
 @pytest.mark.parametrize("points", [cloud(5), cloud(0), cloud(5).astype(np.float64) + 1e12, cloud(200_000)])
-def test_a_scan_comes_back_bit_for_bit(client: BackendClient, points: np.ndarray) -> None:
+def test_a_scan_comes_back_bit_for_bit(lasting_client: BackendClient, points: np.ndarray) -> None:
     faces = np.array([[0, 1, 2], [2, 3, 4]], np.int32) if len(points) else np.zeros((0, 3), np.int32)
     frames: list[MeshFrame] = []
-    job = ask_fit(client, points, faces, name="echo", options=FitOptions(level=3, fill=-0.5))
-    done = client.wait(job, lambda event: frames.append(event) if isinstance(event, MeshFrame) else None)
+    job = ask_fit(lasting_client, points, faces, name="echo", options=FitOptions(level=3, fill=-0.5))
+    done = lasting_client.wait(job, lambda event: frames.append(event) if isinstance(event, MeshFrame) else None)
     assert isinstance(done, FitDone)
     final = frames[-1]
     assert final.final and not any(frame.final for frame in frames[:-1])
@@ -79,13 +79,13 @@ def test_the_state_follows_the_process(client: BackendClient) -> None:
     assert client.state is State.STOPPED and not alive(hello.pid)
 
 
-def test_jobs_queue_and_each_has_one_response(client: BackendClient) -> None:
+def test_jobs_queue_and_each_has_one_response(lasting_client: BackendClient) -> None:
     names = ["echo", "empty", "bug", "memory", "allocate", "echo"]
-    jobs = [ask_fit(client, cloud(), name=name) for name in names]
+    jobs = [ask_fit(lasting_client, cloud(), name=name) for name in names]
     ended: dict[int | None, FitDone | Failure] = {}
 
     def all_ended() -> bool:
-        ended.update({event.id: event for event in client.poll() if isinstance(event, FitDone | Failure)})
+        ended.update({event.id: event for event in lasting_client.poll() if isinstance(event, FitDone | Failure)})
         return len(ended) == len(jobs)
 
     until(all_ended, "all responses")
@@ -96,11 +96,11 @@ def test_jobs_queue_and_each_has_one_response(client: BackendClient) -> None:
     assert isinstance(bug, Failure) and "ZeroDivisionError" in bug.detail
 
 
-def test_faces_that_point_nowhere_fail_the_job_and_not_the_process(client: BackendClient) -> None:
+def test_faces_that_point_nowhere_fail_the_job_and_not_the_process(lasting_client: BackendClient) -> None:
     with pytest.raises(OmomiError) as caught:
-        fit(client, "echo", points=cloud(3), faces=np.array([[0, 1, 3]]))
+        fit(lasting_client, "echo", points=cloud(3), faces=np.array([[0, 1, 3]]))
     assert caught.value.code is ErrorCode.NOT_A_MESH
-    assert fit(client, "echo")
+    assert fit(lasting_client, "echo")
 
 
 @pytest.mark.parametrize("points", [np.zeros((4, 2)), np.zeros(3), np.zeros((2, 3, 3))])
@@ -248,32 +248,38 @@ def test_a_process_that_falls_silent_over_a_job_is_killed(
     assert fit(client, "echo")
 
 
-def test_a_busy_engine_shows_signs_of_life_by_itself(client: BackendClient) -> None:
-    job = ask_fit(client, cloud(), name="slow")
+def test_a_busy_engine_shows_signs_of_life_by_itself(lasting_client: BackendClient) -> None:
+    job = ask_fit(lasting_client, cloud(), name="slow")
     beats: list[Progress] = []
+
+    def four_beats() -> bool:
+        beats.extend(event for event in lasting_client.poll() if isinstance(event, Progress))
+        return len(beats) >= 4
+
     # The engine reports once; the rest comes from the server.
-    until(lambda: beats.extend(e for e in client.poll() if isinstance(e, Progress)) or len(beats) >= 4, "four beats")
+    until(four_beats, "four beats")
     with pytest.raises(OmomiError) as caught:
-        client.wait(job, timeout=0.2)
+        lasting_client.wait(job, timeout=0.2)
     assert caught.value.code is ErrorCode.BACKEND_TIMEOUT and "did not end" in caught.value.message
+    lasting_client.cancel(job)
 
 
-def test_cancel_ends_the_job_soon_and_the_process_lives_on(client: BackendClient) -> None:
-    first = fit(client, "echo").report["pid"]
-    job = ask_fit(client, cloud(), name="slow")
-    until(lambda: any(isinstance(event, Progress) and event.fraction > 0 for event in client.poll()), "work")
-    client.cancel(job)
-    (failure,) = client.poll()
+def test_cancel_ends_the_job_soon_and_the_process_lives_on(lasting_client: BackendClient) -> None:
+    first = fit(lasting_client, "echo").report["pid"]
+    job = ask_fit(lasting_client, cloud(), name="slow")
+    until(lambda: any(isinstance(event, Progress) and event.fraction > 0 for event in lasting_client.poll()), "work")
+    lasting_client.cancel(job)
+    (failure,) = lasting_client.poll()
     assert isinstance(failure, Failure) and failure.code is ErrorCode.CANCELLED
     # The job itself never ends: where the next one runs through in the same process, the worker was freed.
-    assert fit(client, "echo").report["pid"] == first
+    assert fit(lasting_client, "echo").report["pid"] == first
 
 
-def test_cancel_of_a_job_that_only_waits_leaves_the_running_one(client: BackendClient) -> None:
-    running, waiting = ask_fit(client, cloud(), name="brief"), ask_fit(client, cloud(), name="echo")
-    client.cancel(waiting)
-    assert isinstance(response(client, waiting), Failure)
-    assert isinstance(response(client, running), FitDone)
+def test_cancel_of_a_job_that_only_waits_leaves_the_running_one(lasting_client: BackendClient) -> None:
+    running, waiting = ask_fit(lasting_client, cloud(), name="brief"), ask_fit(lasting_client, cloud(), name="echo")
+    lasting_client.cancel(waiting)
+    assert isinstance(response(lasting_client, waiting), Failure)
+    assert isinstance(response(lasting_client, running), FitDone)
 
 
 def test_late_frames_of_a_cancelled_job_are_dropped(client: BackendClient) -> None:
@@ -311,12 +317,12 @@ def test_a_job_that_ignores_its_cancel_costs_the_process_and_not_the_client(
         assert fit(client, "echo")
 
 
-def test_newest_frame_wins_over_a_slow_reader(client: BackendClient) -> None:
-    job = ask_fit(client, cloud(20_000), name="flood")
+def test_newest_frame_wins_over_a_slow_reader(lasting_client: BackendClient) -> None:
+    job = ask_fit(lasting_client, cloud(20_000), name="flood")
     time.sleep(1.0)
     deadline, frames = time.monotonic() + LIVENESS, []
     while time.monotonic() < deadline:
-        events = client.poll()
+        events = lasting_client.poll()
         assert sum(isinstance(event, MeshFrame) for event in events) <= 1
         frames += [event for event in events if isinstance(event, MeshFrame)]
         if any(isinstance(event, FitDone) for event in events):
@@ -327,21 +333,21 @@ def test_newest_frame_wins_over_a_slow_reader(client: BackendClient) -> None:
     assert job == frames[-1].id
 
 
-def test_wait_leaves_the_events_of_other_jobs(client: BackendClient) -> None:
-    first, second = ask_fit(client, cloud(), name="echo"), ask_fit(client, cloud(), name="echo")
-    client.wait(second, timeout=LIVENESS)
-    assert any(isinstance(event, FitDone) and event.id == first for event in client.poll())
+def test_wait_leaves_the_events_of_other_jobs(lasting_client: BackendClient) -> None:
+    first, second = ask_fit(lasting_client, cloud(), name="echo"), ask_fit(lasting_client, cloud(), name="echo")
+    lasting_client.wait(second, timeout=LIVENESS)
+    assert any(isinstance(event, FitDone) and event.id == first for event in lasting_client.poll())
 
 
-def test_an_interrupted_wait_cancels_its_job(client: BackendClient) -> None:
+def test_an_interrupted_wait_cancels_its_job(lasting_client: BackendClient) -> None:
     def interrupt(event: object) -> None:
         raise KeyboardInterrupt
 
-    job = ask_fit(client, cloud(), name="slow")
+    job = ask_fit(lasting_client, cloud(), name="slow")
     with pytest.raises(KeyboardInterrupt):
-        client.wait(job, interrupt)
-    assert client.state is not State.BUSY
-    assert fit(client, "echo")
+        lasting_client.wait(job, interrupt)
+    assert lasting_client.state is not State.BUSY
+    assert fit(lasting_client, "echo")
 
 
 @pytest.mark.parametrize("name", ["slow", "stuck"])
@@ -386,13 +392,13 @@ def test_the_child_dies_when_the_parent_is_killed(tmp_path: Path) -> None:
 
 
 @linux_only
-def test_neither_side_opens_a_socket(client: BackendClient) -> None:
+def test_neither_side_opens_a_socket(lasting_client: BackendClient) -> None:
     before = {
         os.readlink(f"/proc/self/fd/{fd}")
         for fd in os.listdir("/proc/self/fd")
         if os.path.exists(f"/proc/self/fd/{fd}")
     }
-    assert fit(client, "echo").report["sockets"] == []
+    assert fit(lasting_client, "echo").report["sockets"] == []
     links = [
         os.readlink(f"/proc/self/fd/{fd}")
         for fd in os.listdir("/proc/self/fd")

@@ -29,15 +29,15 @@ def fit(client: BackendClient, name: str, points: np.ndarray | None = None, face
 TRIANGLE = {"points": cloud(3), "faces": [[0, 1, 2]], "target_points": cloud(3), "target_faces": [[0, 1, 2]]}
 
 
-def test_any_job_ends_with_its_result_by_wait_and_by_poll(client: BackendClient) -> None:
+def test_any_job_ends_with_its_result_by_wait_and_by_poll(lasting_client: BackendClient) -> None:
     fields = {"handle": -1, "channels": 1, "widths": (), "values": [1, 2, 3], **TRIANGLE}
-    done = client.wait(client.request(TransferRequest, **fields), timeout=LIVENESS)
+    done = lasting_client.wait(lasting_client.request(TransferRequest, **fields), timeout=LIVENESS)
     assert isinstance(done, Done) and done.values is not None
     assert np.allclose(done.values, [1, 2, 3], atol=1e-5)
-    polled = response(client, client.request(TransferRequest, **fields))
+    polled = response(lasting_client, lasting_client.request(TransferRequest, **fields))
     assert isinstance(polled, Done) and polled.values is not None
     assert polled.values.tobytes() == done.values.tobytes()
-    assert client.state is State.READY
+    assert lasting_client.state is State.READY
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_a_field_that_a_request_does_not_have_is_a_mistake_of_the_caller(client:
         client.request(PoseRequest, handle=1, strengths=[], speed=2)
 
 
-def test_numbers_of_numpy_and_arrays_of_other_types_travel(client: BackendClient) -> None:
-    job = client.request(
+def test_numbers_of_numpy_and_arrays_of_other_types_travel(lasting_client: BackendClient) -> None:
+    job = lasting_client.request(
         TransferRequest,
         handle=-1,
         channels=np.int64(1),
@@ -79,7 +79,7 @@ def test_numbers_of_numpy_and_arrays_of_other_types_travel(client: BackendClient
         target_faces=np.array([[0, 1, 2]], np.uint8),
         values=np.arange(3),
     )
-    assert isinstance(client.wait(job, timeout=LIVENESS), Done)
+    assert isinstance(lasting_client.wait(job, timeout=LIVENESS), Done)
 
 
 @posix_only
@@ -119,12 +119,12 @@ def test_a_backend_that_cannot_start_fails_every_kind_of_job(make_client: MakeCl
         assert isinstance(failure, Failure) and failure.code is ErrorCode.BACKEND_START
 
 
-def test_forgetting_a_fit_that_still_goes_on_cancels_it(client: BackendClient) -> None:
-    job = ask_fit(client, cloud(), name="slow")
-    client.forget(job)
-    failure = response(client, job)
+def test_forgetting_a_fit_that_still_goes_on_cancels_it(lasting_client: BackendClient) -> None:
+    job = ask_fit(lasting_client, cloud(), name="slow")
+    lasting_client.forget(job)
+    failure = response(lasting_client, job)
     assert isinstance(failure, Failure) and failure.code is ErrorCode.CANCELLED
-    assert fit(client, "echo")
+    assert fit(lasting_client, "echo")
 
 
 def test_forgetting_without_a_process_does_not_start_one(client: BackendClient) -> None:
@@ -132,10 +132,10 @@ def test_forgetting_without_a_process_does_not_start_one(client: BackendClient) 
     assert client.state is State.STOPPED
 
 
-def test_a_forgotten_scan_is_gone(client: BackendClient) -> None:
-    handle = ask_fit(client, cloud(), name="echo")
-    client.wait(handle, timeout=LIVENESS)
-    client.forget(handle)
+def test_a_forgotten_scan_is_gone(lasting_client: BackendClient) -> None:
+    handle = ask_fit(lasting_client, cloud(), name="echo")
+    lasting_client.wait(handle, timeout=LIVENESS)
+    lasting_client.forget(handle)
     with pytest.raises(OmomiError) as caught:
-        client.wait(client.request(PoseRequest, handle=handle, strengths=[]), timeout=LIVENESS)
+        lasting_client.wait(lasting_client.request(PoseRequest, handle=handle, strengths=[]), timeout=LIVENESS)
     assert caught.value.code is ErrorCode.UNKNOWN_SCAN

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
 from backend.errors import ErrorCode, OmomiError
 from backend.formats.raw_scan import RawScan
 from backend.protocol.fit_options import FitOptions
+from backend.scan.clean import CleanReport
 from backend.scan.prepare import PreparedScan, prepare
 from tests import input_kinds as kinds
 
@@ -18,20 +21,26 @@ def read(mesh: kinds.Mesh, kind: str = "auto") -> PreparedScan:
     return prepare(RawScan(*mesh), kind)
 
 
+@cache
+def told(name: str) -> CleanReport:
+    """What is said of a mesh of this name."""
+    return read({**SOLIDS, **SHEETS, **SCANS}[name]).report
+
+
 @pytest.mark.parametrize("name", SOLIDS)
 def test_closed_parts_are_a_solid(name: str) -> None:
-    found = read(SOLIDS[name]).report
+    found = told(name)
     assert (found.kind, "closed" in found.reason) == ("solid", True)
 
 
 @pytest.mark.parametrize("name", SHEETS)
 def test_a_surface_that_stays_open_is_a_sheet(name: str) -> None:
-    assert read(SHEETS[name]).report.kind == "sheet"
+    assert told(name).kind == "sheet"
 
 
 @pytest.mark.parametrize("name", SCANS)
 def test_part_of_the_outside_of_a_solid_is_a_scan(name: str) -> None:
-    assert read(SCANS[name]).report.kind == "scan"
+    assert told(name).kind == "scan"
 
 
 def test_bare_points_are_a_scan_unless_the_artist_says_otherwise() -> None:
@@ -75,4 +84,4 @@ def test_a_solid_that_overlaps_nowhere_has_the_evidence_of_a_scan(name: str) -> 
 @pytest.mark.parametrize("name", ["balls that overlap", "a hollow ball", "terrain with holes", "a bust"])
 def test_winding_welding_and_place_do_not_change_the_kind(name: str, turned: object) -> None:
     mesh = {**SOLIDS, **SHEETS, **SCANS}[name]
-    assert read(turned(mesh)).report.kind == read(mesh).report.kind  # type: ignore[operator]
+    assert read(turned(mesh)).report.kind == told(name).kind  # type: ignore[operator]

@@ -159,15 +159,15 @@ def test_it_answers_a_ping_while_it_works(server: Conversation) -> None:
     assert isinstance(server.hear_until(Pong)[-1], Pong)
 
 
-def test_a_cancel_stops_the_engine_itself(server: Conversation) -> None:
-    server.say(scan(1, "slow"))
-    server.hear_half_way()
-    server.say(Cancel(1))
+def test_a_cancel_stops_the_engine_itself(lasting: Conversation) -> None:
+    lasting.say(scan(1, "slow"))
+    lasting.hear_half_way()
+    lasting.say(Cancel(1))
     # The engine never ends by itself.
-    failure = server.hear_until(Failure)[-1]
+    failure = lasting.hear_until(Failure)[-1]
     assert isinstance(failure, Failure) and (failure.id, failure.code) == (1, ErrorCode.CANCELLED)
-    server.say(scan(2, "echo"))
-    assert isinstance(server.hear_until(FitDone)[-1], FitDone)
+    lasting.say(scan(2, "echo"))
+    assert isinstance(lasting.hear_until(FitDone)[-1], FitDone)
 
 
 def test_nothing_of_a_job_follows_its_response(server: Conversation) -> None:
@@ -262,32 +262,32 @@ def test_a_job_on_a_scan_that_is_not_there_says_so(lasting: Conversation, reques
 
 
 @pytest.mark.parametrize("name", ["empty", "bug"])
-def test_a_fit_that_failed_left_nothing_to_edit(server: Conversation, name: str) -> None:
-    server.say(scan(1, name), PoseRequest(2, 1, ()))
-    server.hear_until(Failure)
-    failure = server.hear_until(Failure)[-1]
+def test_a_fit_that_failed_left_nothing_to_edit(lasting: Conversation, name: str) -> None:
+    lasting.say(scan(1, name), PoseRequest(2, 1, ()))
+    lasting.hear_until(Failure)
+    failure = lasting.hear_until(Failure)[-1]
     assert isinstance(failure, Failure) and (failure.id, failure.code) == (2, ErrorCode.UNKNOWN_SCAN)
 
 
-def test_a_fit_that_was_cancelled_left_nothing_to_edit(server: Conversation) -> None:
-    server.say(scan(1, "slow"), StackRequest(2, 1, "fit", ()))
-    server.hear_until(Progress)
-    server.say(Cancel(1))
-    failures = [server.hear_until(Failure)[-1] for _ in range(2)]
+def test_a_fit_that_was_cancelled_left_nothing_to_edit(lasting: Conversation) -> None:
+    lasting.say(scan(1, "slow"), StackRequest(2, 1, "fit", ()))
+    lasting.hear_until(Progress)
+    lasting.say(Cancel(1))
+    failures = [lasting.hear_until(Failure)[-1] for _ in range(2)]
     assert [(f.id, f.code) for f in failures if isinstance(f, Failure)] == [
         (1, ErrorCode.CANCELLED),
         (2, ErrorCode.UNKNOWN_SCAN),
     ]
 
 
-def test_a_newer_pose_ends_the_one_that_waits_for_the_same_scan_only(server: Conversation) -> None:
-    server.say(scan(1, "slow"))
-    server.hear_until(Progress)
-    server.say(PoseRequest(2, 9, ()), PoseRequest(3, 8, ()), StackRequest(4, 9, "fit", ()), PoseRequest(5, 9, ()))
-    failure = server.hear_until(Failure)[-1]
+def test_a_newer_pose_ends_the_one_that_waits_for_the_same_scan_only(lasting: Conversation) -> None:
+    lasting.say(scan(1, "slow"))
+    lasting.hear_until(Progress)
+    lasting.say(PoseRequest(2, 9, ()), PoseRequest(3, 8, ()), StackRequest(4, 9, "fit", ()), PoseRequest(5, 9, ()))
+    failure = lasting.hear_until(Failure)[-1]
     assert isinstance(failure, Failure) and (failure.id, failure.code) == (2, ErrorCode.CANCELLED)
-    server.say(Cancel(1))
-    failures = [server.hear_until(Failure)[-1] for _ in range(4)]
+    lasting.say(Cancel(1))
+    failures = [lasting.hear_until(Failure)[-1] for _ in range(4)]
     unknown = ErrorCode.UNKNOWN_SCAN
     assert [(f.id, f.code) for f in failures if isinstance(f, Failure)] == [
         (1, ErrorCode.CANCELLED),
@@ -297,11 +297,11 @@ def test_a_newer_pose_ends_the_one_that_waits_for_the_same_scan_only(server: Con
     ]
 
 
-def test_a_flood_of_poses_has_one_answer_each_and_leaves_one_to_do(server: Conversation) -> None:
-    server.say(scan(1, "slow"))
-    server.hear_until(Progress)
-    server.say(*(PoseRequest(job, 9, (0.5,)) for job in range(2, 2002)), Cancel(1))
-    answers = [server.hear_until(Failure)[-1] for _ in range(2001)]
+def test_a_flood_of_poses_has_one_answer_each_and_leaves_one_to_do(lasting: Conversation) -> None:
+    lasting.say(scan(1, "slow"))
+    lasting.hear_until(Progress)
+    lasting.say(*(PoseRequest(job, 9, (0.5,)) for job in range(2, 2002)), Cancel(1))
+    answers = [lasting.hear_until(Failure)[-1] for _ in range(2001)]
     codes = {answer.id: answer.code for answer in answers if isinstance(answer, Failure)}
     assert sorted(code for code in codes if code) == list(range(1, 2002))
     assert [job for job, code in codes.items() if code is not ErrorCode.CANCELLED] == [2001]
@@ -315,18 +315,18 @@ def test_a_pose_with_the_number_of_the_one_that_waits_is_refused_and_ends_nothin
     assert isinstance(failure, Failure) and (failure.id, failure.code) == (2, ErrorCode.PROTOCOL)
 
 
-def test_jobs_of_all_kinds_wait_their_turn_and_can_be_cancelled_while_they_do(server: Conversation) -> None:
-    server.say(scan(1, "slow"), transfer(2), CheckRequest(5, 1, (), ""), transfer(3), Cancel(2))
-    cancelled = server.hear_until(Failure)[-1]
+def test_jobs_of_all_kinds_wait_their_turn_and_can_be_cancelled_while_they_do(lasting: Conversation) -> None:
+    lasting.say(scan(1, "slow"), transfer(2), CheckRequest(5, 1, (), ""), transfer(3), Cancel(2))
+    cancelled = lasting.hear_until(Failure)[-1]
     assert isinstance(cancelled, Failure) and (cancelled.id, cancelled.code) == (2, ErrorCode.CANCELLED)
-    server.say(Cancel(1))
-    done = server.hear_until(Done)[-1]
+    lasting.say(Cancel(1))
+    done = lasting.hear_until(Done)[-1]
     assert isinstance(done, Done) and done.id == 3
 
 
-def test_a_transfer_carries_values_and_says_where_faces_come_from(server: Conversation) -> None:
-    server.say(transfer(1))
-    done = server.hear_until(Done)[-1]
+def test_a_transfer_carries_values_and_says_where_faces_come_from(lasting: Conversation) -> None:
+    lasting.say(transfer(1))
+    done = lasting.hear_until(Done)[-1]
     assert isinstance(done, Done) and done.values is not None and done.sources is not None
     assert done.corners is None and done.invented is None
     assert np.allclose(done.values, np.arange(4), atol=1e-5)
@@ -356,9 +356,9 @@ def test_arrays_that_are_not_as_long_as_they_should_be_are_refused(lasting: Conv
     assert isinstance(failure, Failure) and failure.code is ErrorCode.BAD_OPTION
 
 
-def test_faces_of_a_pair_that_point_outside_of_its_mesh_are_refused(server: Conversation) -> None:
-    server.say(LearnRequest(1, "a", "a.omomi", (2, 2, 2, 2), cloud(4), TETRAHEDRON))
-    failure = server.hear_until(Failure)[-1]
+def test_faces_of_a_pair_that_point_outside_of_its_mesh_are_refused(lasting: Conversation) -> None:
+    lasting.say(LearnRequest(1, "a", "a.omomi", (2, 2, 2, 2), cloud(4), TETRAHEDRON))
+    failure = lasting.hear_until(Failure)[-1]
     assert isinstance(failure, Failure) and failure.code is ErrorCode.NOT_A_MESH
 
 
@@ -376,6 +376,6 @@ def test_arrays_that_wait_are_bounded_and_a_job_that_is_over_makes_room(monkeypa
     assert isinstance(cancelled, Failure) and (cancelled.id, cancelled.code) == (2, ErrorCode.CANCELLED)
 
 
-def test_forgetting_what_was_never_there_is_no_error(server: Conversation) -> None:
-    server.say(Forget(99), transfer(1))
-    assert isinstance(server.hear_until(Done)[-1], Done)
+def test_forgetting_what_was_never_there_is_no_error(lasting: Conversation) -> None:
+    lasting.say(Forget(99), transfer(1))
+    assert isinstance(lasting.hear_until(Done)[-1], Done)
