@@ -39,8 +39,8 @@ class OMOMI_OT_fewer_faces(FacesOperator, bpy.types.Operator):
     bl_idname = "omomi.fewer_faces"
     bl_label = "Fewer Faces"
     bl_description = (
-        "Show the active mesh with about so many triangles, by a Decimate modifier: flat parts get few. The mesh itself "
-        "stays: remove the modifier, and all faces are back"
+        "Show the active mesh with about so many triangles, by a Decimate modifier: flat parts get few. The mesh "
+        "itself stays: remove the modifier, and all faces are back"
     )
 
     def _make(self, context: Any, obj: Any, faces: int) -> str:
