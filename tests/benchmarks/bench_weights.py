@@ -252,10 +252,11 @@ def bars(rows: Sequence[dict]) -> list[Bar]:
     previews = [row["preview"] for row in done if row.get("preview") is not None]
     found.append(_median(f"preview at strength {PREVIEW_STRENGTH}, median (voxels)", previews, PREVIEW_VOXELS))
     inside = [row["covered"] for row in done if row.get("covered") is not None]
-    share = float(np.median(inside)) if inside else None
+    # of all new surface: errors of one member go together, so that most members are covered whole and a few hardly
+    share = mean(inside)
     found += [
-        Bar("the 90 % interval covers at least, median", share, COVERED[0], False, len(inside)),
-        Bar("the 90 % interval covers at most, median", share, COVERED[1], True, len(inside)),
+        Bar("the 90 % interval covers at least", share, COVERED[0], False, len(inside)),
+        Bar("the 90 % interval covers at most", share, COVERED[1], True, len(inside)),
     ]
     ran = [float(row["runs"] > 0) for row in done if row["gear"] == Gear.DELTA]
     return [*found, Bar("deltas: the network runs", mean(ran), 1.0, False, len(ran))]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import trimesh
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from backend.edits.apply_learned import UNLIKE_PART, AppliedEdit, said_of_places
+from backend.edits.learned import LearnedMovement
 from backend.edits.part import DistanceGrid, Part, part_alignments
 from backend.registration.align import Alignment
 from backend.registration.icp import Surface
@@ -121,6 +125,20 @@ def test_a_part_that_occurs_several_times_is_found_as_often_and_nothing_is_inven
 def test_a_scan_without_the_part_keeps_the_alignment_of_the_whole(part: Part) -> None:
     grid, skin = fields()
     assert part_alignments(part, grid, skin, IDENTITY)[0] is IDENTITY
+    # which is told from a part in its place
+    assert part.misfit(IDENTITY, grid) > UNLIKE_PART > 2 * part.misfit(IDENTITY, fields((-0.4, 0.1))[0])
+
+
+def test_what_hardly_looks_like_the_part_is_said() -> None:
+    skin = fields((-0.4, 0.1))[1]
+    nothing = LearnedMovement(skin, np.zeros((0, 6)), np.zeros((0, 3)), 1.0, np.zeros((0, 0)), 0.0, 1.0, 0.0, 1, 0.0)
+    place = AppliedEdit(nothing, IDENTITY, skin)
+    assert said_of_places([place], 1) == []
+    assert said_of_places([replace(place, moved=True)], 1) == [
+        "The part that it changes is elsewhere on this scan: it acts there."
+    ]
+    there, doubtful = said_of_places([place, replace(place, unlike=True)], 2)
+    assert "at 2 places" in there and "hardly looks like the part" in doubtful
 
 
 def test_an_alignment_takes_back_what_its_warp_bends() -> None:

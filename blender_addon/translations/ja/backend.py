@@ -9,6 +9,8 @@ TEXTS = {
         "変化させる部分がこのスキャンに{num}か所あります: {text}働きます",
     "on all of them": "そのすべてに",
     "on {num} of them": "そのうち{num}か所に",
+    "What is there hardly looks like the part on the examples: look at the result, or place the edit":
+        "そこにあるものは見本の部分とあまり似ていません。結果を確かめるか、編集の場所を指定してください",
     "The part that it changes is elsewhere on this scan: it acts there":
         "変化させる部分がこのスキャンでは別の場所にあるので、そこに働きます",
     "the place that was given for it is not at the surface of the scan":
