@@ -383,7 +383,7 @@ def demo(picture: Path | None) -> int:
     return 0
 
 
-def window(blender: str, bundled: bool, chosen: Sequence[str]) -> int:
+def window(blender: str, bundled: bool, picture: Path | None, chosen: Sequence[str]) -> int:
     """The artist's steps in a real window of Blender; pictures land in build/window."""
     python, folder = main_environment(), BUILD / "window"
     build([own_platform()])
@@ -392,7 +392,10 @@ def window(blender: str, bundled: bool, chosen: Sequence[str]) -> int:
     package = own if bundled else next(DIST.glob(f"*-{PACKAGES[-1].name}.zip"))
     interpreter = [] if bundled else ["--python", python]
     words = ["--blender", blender, "--package", package, *interpreter, "-o", folder, *chosen]
-    return run(python, "-m", "tests.window.walk", *words, check=False)
+    code = run(python, "-m", "tests.window.walk", *words, check=False)
+    if picture is not None:
+        shutil.copy2(folder / "check.png", picture)
+    return code
 
 
 def fuzz(minutes: float) -> int:
@@ -420,6 +423,7 @@ def main() -> int:
     walk = verbs.add_parser("window")
     walk.add_argument("--blender", default="blender", help="the program")
     walk.add_argument("--bundled", action="store_true", help="with the libraries in the zip (Blender from blender.org)")
+    walk.add_argument("--picture", type=Path, help="also copy the picture of a check here")
     walk.add_argument("steps", nargs="*", help="these steps in place of all")
     verbs.add_parser("fuzz").add_argument("--minutes", type=float, default=10.0, metavar="N")
     verbs.add_parser("bench").add_argument("arguments", nargs=argparse.REMAINDER)
@@ -436,7 +440,7 @@ def main() -> int:
             case "build" | "validate":
                 build(platforms)
             case "window":
-                return window(options.blender, options.bundled, options.steps)
+                return window(options.blender, options.bundled, options.picture, options.steps)
             case "fuzz":
                 return fuzz(options.minutes)
             case "bench":

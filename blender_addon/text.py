@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from .backend.errors import ErrorCode, OmomiError
 
-# Kinds of shapes, and objects, that a line names.
-MOST_KINDS = MOST_NAMES = 3
+# Kinds of shapes, and objects, that a line names, and changes of the topology beside a slider.
+MOST_KINDS = MOST_NAMES = MOST_TRANSITIONS = 3
 # Share of a shape that intersects itself; a smaller one is not worth a line.
 LEAST_TANGLED = 0.001
 
@@ -280,6 +280,20 @@ def transition_lines(result: Mapping[str, Any]) -> str:
     'at 1.25: a tunnel closes'
     """
     return "\n".join(f"at {item['strength']:.3g}: {item['change']}" for item in result.get("transitions", ()))
+
+
+def nearest_transitions(lines: str, strength: float) -> str:
+    """Of lines as of `transition_lines` those nearest to a strength, in their order, and how many more there are.
+
+    >>> nearest_transitions("at -1: a\\nat 0.5: b\\nat 0.7: c\\nat 2: d\\nat 3: e", 0.6)
+    'at -1: a\\nat 0.5: b\\nat 0.7: c\\n2 more changes'
+    """
+    found = lines.splitlines()
+    away = [abs(float(line.removeprefix("at ").split(":")[0]) - strength) for line in found]
+    nearest = sorted(sorted(range(len(found)), key=away.__getitem__)[:MOST_TRANSITIONS])
+    more = len(found) - len(nearest)
+    told = [_count(more, "{count} more change", "{count} more changes")] if more else []
+    return "\n".join([*(found[number] for number in nearest), *told])
 
 
 def reading_text(found: str, reason: str) -> str:

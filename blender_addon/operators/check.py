@@ -11,7 +11,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ..backend.protocol.requests import BlendRequest, CheckRequest, EditTarget, SolveRequest, SweepRequest
 from ..scene import mesh_io, results, units
-from ..session import backend_fit, library, live
+from ..session import backend_fit, edits, library, live
 from ..session.backend_fit import FitSettings, profile_path
 from ..session.task import Client, Work
 from ..text import Refusal, measure_lines, plausibility_lines, topology_text, transition_lines, typicality_lines
@@ -151,6 +151,22 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
         self.tell("INFO", text)
 
 
+class OMOMI_OT_list_changes(EditOperator, ActionOperator, bpy.types.Operator):
+    """Write all changes of the topology along the active edit into a text of this file"""
+
+    bl_idname = "omomi.list_changes"
+    bl_label = "List All Changes"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+
+    def _act(self, context: Any) -> str:
+        obj = context.active_object
+        edit = _edit_at(obj, obj.omomi.active)
+        name = f"{obj.name} {edit.name}"
+        text = bpy.data.texts.get(name) or bpy.data.texts.new(name)
+        text.from_string(f"{edits.safe_text(edit)}\n{edit.transitions}\n")
+        return f"'{text.name}' in the Text Editor lists all changes"
+
+
 class OMOMI_OT_solve(EditRunOperator, bpy.types.Operator):
     """Find the strength of the active edit at which a measure has the wanted value; Esc cancels"""
 
@@ -212,7 +228,10 @@ class OMOMI_OT_blend(EditRunOperator, bpy.types.Operator):
         self.tell("INFO", f"{made.name}: {text}")
 
 
-CLASSES = (OMOMI_OT_check, OMOMI_OT_show, OMOMI_OT_hide_colours, OMOMI_OT_sweep, OMOMI_OT_solve, OMOMI_OT_blend)
+CLASSES = (
+    OMOMI_OT_check, OMOMI_OT_show, OMOMI_OT_hide_colours, OMOMI_OT_sweep, OMOMI_OT_list_changes, OMOMI_OT_solve,
+    OMOMI_OT_blend,
+)  # fmt: skip
 
 
 def _edit_at(obj: Any, index: int) -> Any:

@@ -102,7 +102,7 @@ def pick(chosen: Any) -> Any:
         mesh, chosen.data = chosen.data, result.data
         result.data = mesh
         mesh.name = result.name
-        edits.settle(result)
+        edits.settle(result, new_mesh=True)
     preview.remove_objects(of(result), MARK)
     show(result)
     return result

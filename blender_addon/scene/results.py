@@ -68,7 +68,7 @@ def place(
     else:
         fit_provenance.note(target, settings, source, None, [])
     _dress(target, worn, linear)
-    edits.settle(target)
+    edits.settle(target, new_mesh=True)
     return target
 
 

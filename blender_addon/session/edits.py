@@ -346,7 +346,10 @@ def unmeasured(edit: Any) -> None:
     edit.safe, edit.transitions, edit.foretold = False, "", (0.0, 0.0)
 
 
-def settle(obj: Any) -> None:
-    """Set all strengths to 0: the mesh now holds what the stack did."""
+def settle(obj: Any, new_mesh: bool = False) -> None:
+    """Set all strengths to 0: the mesh now holds what the stack did. new_mesh: what was measured on the old one says
+    nothing of it."""
     for edit in obj.omomi.edits:
         edit.strength = 0.0
+        if new_mesh:
+            unmeasured(edit)

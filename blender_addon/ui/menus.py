@@ -13,7 +13,7 @@ from .widgets import Drawn
 ENTRIES = (
     "omomi.fit", "omomi.complete_otherwise", "omomi.fewer_faces", "omomi.quads", None,
     "omomi.find_holes", "omomi.show_holes", "omomi.close_holes", None,
-    "omomi.apply", "omomi.reset_edits", "omomi.sweep", "omomi.solve", "omomi.save_preset", None,
+    "omomi.apply", "omomi.reset_edits", "omomi.sweep", "omomi.list_changes", "omomi.solve", "omomi.save_preset", None,
     "omomi.place_at_cursor", "omomi.place_at_vertex", "omomi.clear_place", None,
     "omomi.add_pair", "omomi.learn", "omomi.align", "omomi.blend", None,
     "omomi.check", "omomi.audit", None,

@@ -10,7 +10,7 @@ from ..backend.protocol.fit_options import PAINTED
 from ..backend.protocol.names import NEW_MESH_NEEDED
 from ..scene import completions, fit_origin, mesh_io, units
 from ..session import edits, fits, library, live, process
-from ..text import MEASURES, reading_text
+from ..text import MEASURES, MOST_TRANSITIONS, nearest_transitions, reading_text
 from ..translations import told
 from . import colour_overlay, hole_overlay, preferences
 from .widgets import ClosedSidebar, Sidebar, active_mesh, file_rows, lines, mask_row, selected_meshes
@@ -296,7 +296,9 @@ def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     icon = "ERROR" if edits.outside(edit) else "CHECKMARK" if edit.safe else "NONE"
     row.label(text=told(edits.safe_text(edit)), translate=False, icon=icon)
     row.operator("omomi.sweep", text="", icon="VIEWZOOM")
-    lines(layout, edit.transitions, "NONE")
+    lines(layout, nearest_transitions(edit.transitions, edit.strength))
+    if len(edit.transitions.splitlines()) > MOST_TRANSITIONS:
+        layout.operator("omomi.list_changes", icon="TEXT")
     lines(layout, edit.note, "ERROR")
     if context.scene.omomi.result == "SHAPE_KEY" and edits.makes_new_mesh(edit):
         lines(layout, NEW_MESH_NEEDED.format(name=edit.name), "INFO")

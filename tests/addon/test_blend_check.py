@@ -167,3 +167,21 @@ def test_a_strength_outside_of_the_safe_range_is_warned_of(fake: Any, addon: Any
     layout = Layout()
     item(None, bpy.context, layout, None, edit, 0, None, "")
     assert any(options.get("icon") == "ERROR" for _, _, options in layout.drawn)
+
+
+def test_a_sweep_shows_the_nearest_changes_and_lists_all_in_a_text(fake: Any, addon: Any, scan: Any) -> None:
+    edit = scan.omomi.edits[0]
+    edit.transitions = "\n".join(f"at {0.1 * number:.3g}: a tunnel opens" for number in range(1, 21))
+    edit.safe, edit.safe_high = True, 0.1
+    panel = draw("OMOMI_PT_edits")
+    assert "at 0.5: " in panel.texts() and "17 more changes" in panel.texts() and "at 0.8" not in panel.texts()
+    assert bpy.ops.omomi.list_changes() == {"FINISHED"}
+    assert len(bpy.data.texts["owl thickness"].lines) >= 21
+
+
+def test_what_was_measured_of_an_edit_is_not_said_of_another_mesh(fake: Any, addon: Any, scan: Any) -> None:
+    bpy.ops.omomi.sweep()
+    assert scan.omomi.edits[0].safe
+    bpy.ops.omomi.apply(result="NEW")
+    made = bpy.data.objects["owl.edit"].omomi.edits[0]
+    assert not made.safe and made.transitions == "" and scan.omomi.edits[0].safe

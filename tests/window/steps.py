@@ -296,6 +296,19 @@ def check() -> Steps:
     assert not addon("ui.colour_overlay").shown(), "Esc does not take the colours away"
 
 
+def japanese() -> Steps:
+    """The panels are in Japanese, and in English again."""
+    view = bpy.context.preferences.view
+    if "ja_JP" not in {item.identifier for item in view.bl_rna.properties["language"].enum_items}:
+        print("this Blender has no translations", flush=True)
+        return
+    open_files("scan")
+    view.language, view.use_translate_interface, view.use_translate_tooltips = "ja_JP", True, True
+    yield 1.0
+    yield from picture("japanese")
+    view.language = "en_US"
+
+
 def killed() -> Steps:
     """The backend is killed in mid-fit: one sentence, and the next fit works."""
     [scan] = open_files("scan")
@@ -310,7 +323,7 @@ def killed() -> Steps:
 
 
 STEPS: tuple[Callable[[], Steps], ...] = (
-    install, fit, escape, refit, again, search, holes, sliders, learn, check, killed,
+    install, fit, escape, refit, again, search, holes, sliders, learn, check, japanese, killed,
 )  # fmt: skip
 
 

@@ -115,6 +115,12 @@ TEXTS = {
     # Safe range and solve
     "The least strength to try": "試す強さの下限",
     "The greatest strength to try": "試す強さの上限",
+    "List All Changes": "すべての変化を一覧",
+    "Write all changes of the topology along the active edit into a text of this file":
+        "アクティブな編集に沿ったトポロジーの変化をすべて、このファイルのテキストに書き出します",
+    "{num} more change": "ほか{num}件の変化",
+    "{num} more changes": "ほか{num}件の変化",
+    "'{name}' in the Text Editor lists all changes": "すべての変化はテキストエディターの「{name}」にあります",
     "Find Safe Range": "安全範囲を検索",
     "Find out between which strengths the active edit keeps the topology; Esc cancels":
         "アクティブな編集がトポロジーを保つ強さの範囲を調べます。Escでキャンセル",
