@@ -65,27 +65,31 @@ class FitRun(ObjectRun):
             original = fit_provenance.read_shown_now(obj, settings.groups)
         scan, carried, linear, _ = original
         origin = obj if fit is None else fit.omomi.origin.scan or fit
+        # from here on the objects may be freed, by an undo or by the artist
+        uid, painted = origin.session_uid, None
+        if fit is not None and (groups := attributes.read_groups(fit)) is not None:
+            painted = groups, mesh_io.read_own(fit, linear=linear)
         self.notes += edits.unmasked(origin, settings.groups, "sliders")
         mark = settings.mark()
         answer = yield settings.ask(self._client, scan, item.name)
         # Where no modifier changes the object, the sliders find its scan fitted.
-        backend_fit.remember(self._client, origin.session_uid, answer.job, scan, mark, answer.mesh, linear)
+        backend_fit.remember(self._client, uid, answer.job, scan, mark, answer.mesh, linear)
         fitted = Fitted(answer.mesh, answer.done.stats, linear, answer.done.report)
-        own = None if fit is None else attributes.read_groups(fit)
-        if (carried is None and own is None) or not len(answer.mesh.faces):
+        if (carried is None and painted is None) or not len(answer.mesh.faces):
             return fitted
         # From here on the fit is complete: it stays, whatever becomes of the transfer.
         item.result = fitted._replace(lost=OmomiError(ErrorCode.CANCELLED, "The transfer was cancelled"))
-        worn = painted = None
+        to_fit = attributes.transfer_to_fit
         try:
             if carried is not None:
-                worn = yield from attributes.transfer_to_fit(self._client, answer.job, carried, scan, answer.mesh)
-            if own is not None:
-                old = mesh_io.read_own(fit, linear=linear)
-                painted = yield from attributes.transfer_to_fit(self._client, answer.job, own, old, answer.mesh)
+                worn = yield from to_fit(self._client, answer.job, carried, scan, answer.mesh)
+                fitted = fitted._replace(worn=worn)
+            if painted is not None:
+                weights = yield from to_fit(self._client, answer.job, *painted, answer.mesh)
+                fitted = fitted._replace(painted=weights)
         except OmomiError as error:
-            return fitted._replace(worn=worn, lost=error)
-        return fitted._replace(worn=worn, painted=painted)
+            return fitted._replace(lost=error)
+        return fitted
 
     def _settings_for(self, fit: Any | None) -> FitSettings:
         """The settings; where they leave the kind open, a fit keeps what its artist has called it."""

@@ -176,12 +176,12 @@ def test_escape_is_bound_once(addon: Any, scene: Any) -> None:
         items = [item for keymap in keymaps for item in keymap.keymap_items if "omomi" in item.idname]
         return sorted(item.idname for item in items if item.type == "ESC")
 
-    both = ["omomi.back_to_preview", "omomi.hide_holes"]
-    assert bound() == both
+    every = ["omomi.back_to_preview", "omomi.hide_colours", "omomi.hide_holes"]
+    assert bound() == every
     bpy.ops.preferences.addon_disable(module=addon.name)
     assert bound() == []
     bpy.ops.preferences.addon_enable(module=addon.name)
-    assert bound() == both
+    assert bound() == every
 
 
 def test_what_is_painted_is_drawn_as_ever(fake: Any, drill: Any, clock: Any, pump: Any) -> None:
