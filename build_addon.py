@@ -392,10 +392,9 @@ def window(blender: str, bundled: bool, picture: Path | None, chosen: Sequence[s
     package = own if bundled else next(DIST.glob(f"*-{PACKAGES[-1].name}.zip"))
     interpreter = [] if bundled else ["--python", python]
     words = ["--blender", blender, "--package", package, *interpreter, "-o", folder, *chosen]
-    code = run(python, "-m", "tests.window.walk", *words, check=False)
     if picture is not None:
-        shutil.copy2(folder / "check.png", picture)
-    return code
+        words = ["--picture", picture, *words]
+    return run(python, "-m", "tests.window.walk", *words, check=False)
 
 
 def fuzz(minutes: float) -> int:
@@ -423,7 +422,7 @@ def main() -> int:
     walk = verbs.add_parser("window")
     walk.add_argument("--blender", default="blender", help="the program")
     walk.add_argument("--bundled", action="store_true", help="with the libraries in the zip (Blender from blender.org)")
-    walk.add_argument("--picture", type=Path, help="also copy the picture of a check here")
+    walk.add_argument("--picture", type=Path, help="also put the manual's picture of the window here")
     walk.add_argument("steps", nargs="*", help="these steps in place of all")
     verbs.add_parser("fuzz").add_argument("--minutes", type=float, default=10.0, metavar="N")
     verbs.add_parser("bench").add_argument("arguments", nargs=argparse.REMAINDER)

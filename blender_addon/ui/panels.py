@@ -79,8 +79,9 @@ class OMOMI_PT_result(Sidebar, bpy.types.Panel):
     def draw(self, context: Any) -> None:
         settings = context.scene.omomi
         self.layout.row().prop(settings, "result", expand=True)
-        row = self.layout.row(align=True)
-        row.prop(settings, "faces")
+        column = self.layout.column(align=True)
+        column.prop(settings, "faces")
+        row = column.row(align=True)
         row.operator("omomi.fewer_faces", text="Fewer")
         row.operator("omomi.quads")
 

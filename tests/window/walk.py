@@ -16,10 +16,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 from . import scans
 
 SCREEN = ":93"
 SIZE = 1600, 1000
+VIEW = 0, 20, 1310, 900
+"""Of the 3D view in it."""
 
 
 def main() -> int:
@@ -29,6 +33,7 @@ def main() -> int:
     parser.add_argument("--package", type=Path, required=True)
     parser.add_argument("--python", default="", help="the backend's; Blender's own if not given")
     parser.add_argument("-o", dest="folder", type=Path, required=True)
+    parser.add_argument("--picture", type=Path, help="where the manual's picture of the window goes")
     parser.add_argument("steps", nargs="*", help="all of them if none is named")
     options = parser.parse_args()
     shutil.rmtree(options.folder, ignore_errors=True)
@@ -45,7 +50,11 @@ def main() -> int:
         screen = subprocess.Popen(["Xvfb", SCREEN, "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp"])
     try:
         words = ["--factory-startup", "--enable-event-simulate", "--window-geometry", "0", "0", width, height]
-        return walk([options.blender, *words, "--python", str(Path(__file__).with_name("steps.py"))], env)
+        code = walk([options.blender, *words, "--python", str(Path(__file__).with_name("steps.py"))], env)
+        if options.picture is not None:
+            shown = Image.open(options.folder / "check.png").crop(VIEW)
+            shown.convert("P", palette=Image.Palette.ADAPTIVE, colors=200).save(options.picture, optimize=True)
+        return code
     finally:
         if screen is not None:
             screen.terminate()
