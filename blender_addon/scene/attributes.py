@@ -195,9 +195,12 @@ def _read(obj: Any, left_out: Collection[str]) -> MeshAttributes:
     mesh = obj.data
     places: dict[str, Any] = {"POINT": slice(None)}
     if len(mesh.polygons):
-        corners, places["FACE"] = mesh_io.triangle_corners(mesh)
         mirrored = np.linalg.det(mesh_io.object_linear(obj)) < 0
-        places["CORNER"] = (corners[:, ::-1] if mirrored else corners).reshape(-1)
+        if mesh_io.all_triangles(mesh) and not mirrored:
+            places["FACE"] = places["CORNER"] = slice(None)
+        else:
+            corners, places["FACE"] = mesh_io.triangle_corners(mesh)
+            places["CORNER"] = (corners[:, ::-1] if mirrored else corners).reshape(-1)
     layers, dropped = [], []
     for item in mesh.attributes:
         if item.name.startswith(".") or item.name in NOT_CARRIED or item.name in left_out or not len(item.data):

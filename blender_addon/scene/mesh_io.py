@@ -95,9 +95,11 @@ def _arrays(
     if not len(mesh.vertices):
         raise OmomiError(ErrorCode.EMPTY_SCAN, f"{obj.name} has no vertices")
     # Coordinates that are not finite are the backend's to report.
-    with np.errstate(invalid="ignore"):
-        points = (_positions(mesh) if local is None else local).astype(np.float64) @ linear.T
-    faces = corner_vertices(mesh)[triangle_corners(mesh)[0]] if len(mesh.polygons) else None
+    points = (_positions(mesh) if local is None else local).astype(np.float64)
+    if not np.array_equal(linear, np.eye(3)):
+        with np.errstate(invalid="ignore"):
+            points = points @ linear.T
+    faces = triangles(mesh) if len(mesh.polygons) else None
     if faces is not None and np.linalg.det(linear) < 0:
         faces = np.ascontiguousarray(faces[:, ::-1])
     own = obj.data.get(MADE) and _holds_sigma(mesh)
@@ -149,16 +151,25 @@ def set_groups(obj: Any, names: Sequence[str], weights: NDArray[np.float32], fir
             group.add((first + inside[rounded == level]).tolist(), level / 255, "REPLACE")
 
 
+def triangles(mesh: Any) -> NDArray[np.int32]:
+    """The triangles (m, 3) of a mesh."""
+    corners = corner_vertices(mesh)
+    return corners.reshape(-1, 3) if all_triangles(mesh) else corners[triangle_corners(mesh)[0]]
+
+
+def all_triangles(mesh: Any) -> bool:
+    """Whether every polygon of a mesh is one: none has fewer corners."""
+    return len(mesh.loops) == 3 * len(mesh.polygons)
+
+
 def triangle_corners(mesh: Any) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The corners (m, 3) of the triangles of a mesh, and the polygon (m,) that each is a part of."""
     count = len(mesh.polygons)
-    # no polygon has fewer than three
-    if len(mesh.loops) == 3 * count:
+    if all_triangles(mesh):
         return np.arange(3 * count, dtype=np.int32).reshape(-1, 3), np.arange(count, dtype=np.int32)
     mesh.calc_loop_triangles()
-    triangles, count = mesh.loop_triangles, len(mesh.loop_triangles)
-    corners = read_values(triangles, "loops", (count, 3), np.int32)
-    return corners, read_values(triangles, "polygon_index", count, np.int32)
+    found, count = mesh.loop_triangles, len(mesh.loop_triangles)
+    return read_values(found, "loops", (count, 3), np.int32), read_values(found, "polygon_index", count, np.int32)
 
 
 def _point_normals(mesh: Any, linear: NDArray[np.float64]) -> NDArray[np.float32] | None:
