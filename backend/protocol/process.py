@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -32,7 +33,6 @@ _KNOWN_ENDINGS = (
     ("std::bad_alloc", ErrorCode.OUT_OF_MEMORY, "The memory did not suffice: use a lower level."),
     ("MemoryError", ErrorCode.OUT_OF_MEMORY, "The memory did not suffice: use a lower level."),
     ("DLL load failed", ErrorCode.BACKEND_START, "A library is missing: install Microsoft's Visual C++ runtime."),
-    ("No module named", ErrorCode.BACKEND_START, "A package of the backend is missing: reinstall Omomi."),
 )
 
 
@@ -235,6 +235,9 @@ class ChildProcess:
         for sign, known, sentence in _KNOWN_ENDINGS:
             if sign in tail:
                 return OmomiError(known, sentence, tail)
+        if missing := re.search(r"No module named '(\w+)", tail):
+            sentence = f"{self._command[0]} lacks the package {missing[1]}: install it there, or choose another Python."
+            return OmomiError(ErrorCode.BACKEND_START, sentence, tail)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         if self.hello is None:
             sentence = f"The backend ended before it was ready ({how})."

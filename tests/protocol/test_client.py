@@ -225,6 +225,18 @@ def test_a_missing_model_is_what_the_job_fails_with(make_client: MakeClient) -> 
     assert (failure.code, failure.message) == (ErrorCode.MODEL_MISSING, "There is no model.")
 
 
+def test_a_python_without_a_package_is_named_with_what_it_lacks(make_client: MakeClient) -> None:
+    code = "import sys; sys.stderr.write(\"ModuleNotFoundError: No module named 'onnxruntime.capi'\"); sys.exit(1)"
+    client = make_client([sys.executable, "-c", code])
+    client.start()
+    with pytest.raises(OmomiError, match="lacks the package onnxruntime") as caught:
+        while client.failure is None:
+            client.poll()
+            time.sleep(0.01)
+        raise client.failure
+    assert caught.value.code is ErrorCode.BACKEND_START and sys.executable in caught.value.message
+
+
 def test_a_process_that_never_says_hello_is_given_up(make_client: MakeClient) -> None:
     client = make_client(python("import time; time.sleep(60)"), start_timeout=0.3)
     failure = response(client, ask_fit(client, cloud()))

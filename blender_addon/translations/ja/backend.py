@@ -137,8 +137,8 @@ TEXTS = {
     "The backend cannot be started: {name}": "バックエンドを起動できません: {name}",
     "A library is missing: install Microsoft's Visual C++ runtime":
         "ライブラリがありません: MicrosoftのVisual C++ランタイムをインストールしてください",
-    "A package of the backend is missing: reinstall Omomi":
-        "バックエンドのパッケージがありません: Omomiをインストールし直してください",
+    "{name} lacks the package {name2}: install it there, or choose another Python":
+        "{name}にはパッケージ{name2}がありません。そこにインストールするか、別のPythonを選んでください",
     "A package that the backend needs cannot be loaded: {name}":
         "バックエンドに必要なパッケージを読み込めません: {name}",
     "The model is incomplete: {name} is not installed": "モデルが不完全です: {name}がインストールされていません",
