@@ -223,7 +223,7 @@ class OMOMI_OT_blend(EditRunOperator, bpy.types.Operator):
 
     def _place(self, context: Any, obj: Any, result: backend_fit.Asked) -> None:
         answer = result.answer
-        made = results.place(obj, answer.mesh, result.fit.linear, replace=False, suffix="blend", hide_source=False)
+        made = results.place(obj, answer.mesh, result.fit.linear, replace=False, suffix="blend")
         made.omomi.check = text = topology_text(answer.done.result.get("topology"), None)
         self.tell("INFO", f"{made.name}: {text}")
 

@@ -47,7 +47,6 @@ def place(
     *,
     replace: bool,
     suffix: str = "fit",
-    hide_source: bool = True,
     worn: MeshAttributes | None = None,
     settings: FitSettings | None = None,
 ) -> Any:
@@ -60,7 +59,7 @@ def place(
     mesh = _mesh(source, frame, linear, f"{source.name}.{suffix}")
     keep, original = suffix == "edit", source.data
     acting = [modifier.name for modifier in source.modifiers if modifier.show_viewport]
-    target = _replace(source, mesh, keep) if replace else _add(source, mesh, suffix, keep, hide_source)
+    target = _replace(source, mesh, keep) if replace else _add(source, mesh, suffix, keep, hidden=True)
     if settings is None:
         fit_provenance.clear(target)
     elif replace:

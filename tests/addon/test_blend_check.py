@@ -92,7 +92,7 @@ def test_a_blend_is_a_new_object_and_both_others_stay(fake: Any, scan: Any, make
     bpy.context.scene.omomi.other = other
     assert bpy.ops.omomi.blend(share=0.25, guarded=False) == {"FINISHED"}
     made = bpy.data.objects["owl.blend"]
-    assert made.omomi.check == "1 piece, closed" and not scan.hide_get() and not other.hide_get()
+    assert made.omomi.check == "1 piece, closed" and scan.hide_get() and not other.hide_get()
     assert len(scan.data.vertices) == len(other.data.vertices) == 8 and scan.omomi.edits[0].strength == 0.5
     (asked,) = fake.asked("BlendRequest")
     assert asked["share"] == 0.25 and asked["guarded"] is False and asked["handle"] != asked["other"]
