@@ -35,7 +35,10 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     weights = "where --denoise and --fill act, or one of them: a weight 0..1 for every vertex of SCAN"
     fit.add_argument("--mask", type=_mask, action="append", default=[], metavar="[NAME=]FILE.npy", help=weights)
     fit.add_argument("--largest-only", action="store_true", help="keep the largest piece only")
-    fit.add_argument("--keep-thin", action="store_true", help="make walls thinner than a voxel thick enough to stay")
+    fit.add_argument(
+        "--no-keep-thin", dest="keep_thin", action="store_false",
+        help="lose walls of a solid that are thinner than a voxel instead of making them thick enough",
+    )  # fmt: skip
     thick = "make a sheet a closed solid this thick, in units of the scan"
     fit.add_argument("--thickness", type=real(0), metavar="T", help=thick)
     fit.add_argument("--no-symmetry", action="store_true", help="do not complete by the scan's own mirror symmetry")

@@ -8,6 +8,7 @@ from ..geometry.winding_number import winding_at
 from ..scan.given_surface import DEPTHS, GivenSurface
 from ..scan.prepare import PreparedScan
 from .bricks import voxel_size
+from .coverage import said_of_thinness
 
 WIDTH = 1.5
 """Voxels between the sides of a wall that is kept. Chosen on thin discs, plates and leaves at levels 1 to 3."""
@@ -22,7 +23,7 @@ def parted(scan: PreparedScan, level: int) -> tuple[np.ndarray, str]:
     """
     given, wide = scan.given, WIDTH * voxel_size(level)
     if given is None or given.vertices is None:
-        return scan.points, "No walls were made thicker: the thickness is known of solids alone."
+        return scan.points, ""
     points, normals = scan.points.astype(np.float64), scan.normals.astype(np.float64)
     thin = np.flatnonzero(np.logical_or.reduce([_outside(given, points - wide * share * normals) for share in DEPTHS]))
     low, high = np.zeros(len(thin)), np.full(len(thin), wide)
@@ -31,8 +32,8 @@ def parted(scan: PreparedScan, level: int) -> tuple[np.ndarray, str]:
         beyond = _outside(given, points[thin] - middle[:, None] * normals[thin])
         low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
     points[thin] += ((wide - (low + high) / 2) / 2)[:, None] * normals[thin]
-    said = f"{len(thin) / len(points):.0%} of the points lie on walls that were made {WIDTH} voxels thick."
-    return points.astype(np.float32), said if len(thin) else ""
+    said = said_of_thinness(scan, level)
+    return points.astype(np.float32), f"{said} Thin walls were made {WIDTH} voxels thick, to stay." if said else ""
 
 
 def _outside(given: GivenSurface, places: np.ndarray) -> np.ndarray:

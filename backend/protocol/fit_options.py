@@ -34,7 +34,7 @@ class FitOptions:
     symmetry: bool = True  # complete by the scan's own mirror symmetry; only `prior.completion` looks for it
     base: bool = True  # close a flat bottom that was not seen by a plane; only `prior.completion` looks for it
     kind: str = "auto"  # one of KINDS
-    keep_thin: bool = False  # make walls of a solid that are thinner than a voxel thick enough for the level
+    keep_thin: bool = True  # make walls of a solid that are thinner than a voxel thick enough for the level
     denoise_mask: MaskRef | None = None  # how much of `denoise` acts where; None: all of it everywhere
     fill_mask: MaskRef | None = None
     thickness: float = 0.0  # of the solid that a sheet becomes, world units; 0 leaves it open

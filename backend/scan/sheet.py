@@ -25,6 +25,9 @@ SPACINGS = 1.5
 """The same in spacings of the points, where these are wider."""
 AROUND = 4
 """Nearest points of the sheet, one of which has to face the same way."""
+EVEN, ASIDE, WIDEST_GAP = 12, 1.2, 0.2
+"""Bare points have no border: their sheet ends where the middle of so many of the nearest is this far away (voxels)
+and none lies beyond within this distance (canonical). Chosen on ground of a laser scanner, which has gaps."""
 OUTER = 0.5
 """A border of a piece that is longer than this share of its longest one is an outer border, not a hole."""
 JOINT = 0.012
@@ -134,8 +137,21 @@ class Sheet:
             hole = self._outer.reach[place]
             allowed = np.maximum(allowed, np.where(past > 0, HOLE_REACH * hole, 0))
             edge = np.where(hole > 0, np.inf, edge)
+        else:
+            past = self._past_points(vertices) - max(ASIDE * voxel, self._spacing)
+            edge = np.abs(past)
         over = np.where((past > 0) & (edge < nearest + voxel / 3), past, -np.minimum(edge, near))
         return np.where(same & (nearest < allowed), over, np.maximum(voxel, nearest))
+
+
+    def _past_points(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far (n,) places (n, 3) are from the middle of the points around them, where none lies beyond: there the
+        sheet of bare points ends. 0 where they go on beyond a gap."""
+        _, index = self._tree.query(places, k=EVEN)
+        aside = places - self.points[index].mean(axis=1, dtype=np.float64)
+        out, _ = unit(aside)
+        beyond = self._tree.query(places + WIDEST_GAP / 2 * out, distance_upper_bound=WIDEST_GAP / 2)[0]
+        return np.where(np.isfinite(beyond), 0.0, np.linalg.norm(aside, axis=1))
 
 
 def outer_side(points: NDArray, normals: NDArray, samples: Samples, thickness: float) -> NDArray[np.bool_]:

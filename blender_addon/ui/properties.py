@@ -111,6 +111,7 @@ FIT_OPTIONS: dict[str, Any] = {
     "keep_thin": BoolProperty(
         name="Keep Thin Walls",
         description="Make walls of a solid that are thinner than a voxel of the level thick enough to stay",
+        default=True,
     ),
     "thickness": FloatProperty(
         name="Sheet Thickness",

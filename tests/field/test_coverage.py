@@ -133,7 +133,7 @@ def test_the_sides_of_a_thin_wall_are_parted_evenly_and_others_stay() -> None:
 
 
 @pytest.mark.parametrize("name", ["a thin leaf", "a thin plate"])
-def test_a_thin_part_is_kept_whole_when_asked(name: str, model: Model) -> None:
-    found = fit(RawScan(*kinds.solids()[name]), model, FitOptions(level=2, keep_thin=True))
+def test_a_thin_part_is_kept_whole(name: str, model: Model) -> None:
+    found = fit(RawScan(*kinds.solids()[name]), model, FitOptions(level=2))
     assert label_faces(found.mesh.faces)[1] == 1 and found.report.kept > 0.99
     assert any("made 1.5 voxels thick" in note for note in found.report.notes)

@@ -50,6 +50,19 @@ def test_holes_inside_the_border_are_closed() -> None:
     assert edge_report(found).boundary_loops == 1
 
 
+def test_bare_points_end_where_none_lies_beyond_and_their_gaps_are_closed() -> None:
+    points = np.zeros((9000, 3), np.float32)
+    points[:, :2] = np.random.default_rng(0).uniform(-0.5, 0.5, (9000, 2))
+    points = points[np.abs(points[:, :2] - [0.1, 0.1]).max(axis=1) > 0.03]
+    up = np.tile(np.float32([0, 0, 1]), (len(points), 1))
+    mesh = slab()
+    vertices, found, *_ = Sheet(points, up, SheetBorder.none()).cut(*mesh, np.ones(len(mesh[0])), VOXEL)
+    assert edge_report(found).boundary_loops == 1
+    # without a rule of its own a border lay 2.5 voxels beyond
+    beyond = np.abs(vertices[:, :2]).max(axis=1) - 0.5
+    assert beyond.max() < 1.7 * VOXEL and np.quantile(beyond, 0.99) > 0.2 * VOXEL
+
+
 def test_places_along_a_border_point_away_from_the_sheet() -> None:
     border = SheetBorder.of(*flat(), normals_of(*flat()))
     assert np.allclose(np.abs(border.places[:, :2]).max(axis=1), 0.5)

@@ -80,10 +80,8 @@ TEXTS = {
     "{name} of the input is thinner than a voxel of level {num}": "入力の{name}はレベル{num}のボクセルより薄いです",
     "{text}. Level {num} keeps it.": "{text}。レベル{num}なら残ります。",
     "{text}, and some of it than one of the finest level": "{text}。一部は最も細かいレベルのボクセルよりも薄いです",
-    "{name} of the points lie on walls that were made {num} voxels thick":
-        "点の{name}は、厚さ{num}ボクセルにした壁の上にあります",
-    "No walls were made thicker: the thickness is known of solids alone":
-        "壁は厚くしていません: 厚みが分かるのはソリッドだけです",
+    "Thin walls were made {num} voxels thick, to stay":
+        "薄い壁は残るように{num}ボクセルの厚さにしました",
     "a sheet of this size can be up to {num} thick, not {num2}":
         "この大きさのシートの厚みは{num}までです（{num2}ではなく）",
     "a thickness of {num} is less than a voxel of level {num2}, {num3}: {text}":
