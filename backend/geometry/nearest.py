@@ -53,50 +53,25 @@ def nearest_on_mesh(
     """
     points = _finite(points)
     if len(points) == 0:
-        return _NONE
-    if labels is None:
-        return NearestSearch.of(vertices, faces, facing=normals is not None).nearest(points, normals)
+        return Nearest(np.zeros(0, np.intp), np.zeros((0, 3)), np.zeros(0))
     kept, corners = _finite_faces(vertices, faces)
     turns = np.zeros((len(corners), 0)) if normals is None else unit_normals(corners)[0]
-    penalty = _penalty(corners)
-    corners, points = _lift(corners, points, labels[0][kept], labels[1])
-    return NearestSearch(kept, _Tree.of(corners, turns, penalty)).nearest(points, normals)
-
-
-@dataclass(frozen=True)
-class NearestSearch:
-    """A mesh prepared for many searches, see `nearest_on_mesh`."""
-
-    kept: NDArray[np.intp]  # (k,), faces that count
-    tree: _Tree
-
-    @classmethod
-    def of(cls, vertices: NDArray, faces: NDArray, facing: bool) -> NearestSearch:
-        """facing: whether searches have normals. Raises ValueError for a mesh without finite faces."""
-        kept, corners = _finite_faces(vertices, faces)
-        turns = unit_normals(corners)[0] if facing else np.zeros((len(corners), 0))
-        return cls(kept, _Tree.of(corners, turns, _penalty(corners)))
-
-    def nearest(self, points: NDArray, normals: NDArray | None = None) -> Nearest:
-        """Raises ValueError for points (n, 3) that are not finite."""
-        points = _finite(points)
-        if len(points) == 0:
-            return _NONE
-        facing = np.zeros((len(points), 0)) if normals is None else np.asarray(normals, np.float64)
-        parts = [
-            self.tree.nearest(points[start : start + CHUNK], facing[start : start + CHUNK])
-            for start in range(0, len(points), CHUNK)
-        ]
-        face, barycentric, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return Nearest(self.kept[face], barycentric, distance)
-
-
-_NONE = Nearest(np.zeros(0, np.intp), np.zeros((0, 3)), np.zeros(0))
+    # what a face that is turned away counts as farther
+    penalty = TURNED * float(np.linalg.norm(np.ptp(corners.reshape(-1, 3), axis=0)))
+    if labels is not None:
+        corners, points = _lift(corners, points, labels[0][kept], labels[1])
+    tree = _Tree.of(corners, turns, penalty)
+    facing = np.zeros((len(points), 0)) if normals is None else np.asarray(normals, np.float64)
+    parts = [
+        tree.nearest(points[start : start + CHUNK], facing[start : start + CHUNK])
+        for start in range(0, len(points), CHUNK)
+    ]
+    face, barycentric, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Nearest(kept[face], barycentric, distance)
 
 
 def _finite(points: NDArray) -> NDArray[np.float64]:
-    points = np.asarray(points, np.float64)
-    points = points.reshape(-1, points.shape[-1] if points.ndim == 2 and points.size else 3)
+    points = np.asarray(points, np.float64).reshape(-1, 3)
     if not np.isfinite(points).all():
         raise ValueError("the points are not finite")
     return points
@@ -109,11 +84,6 @@ def _finite_faces(vertices: NDArray, faces: NDArray) -> tuple[NDArray[np.intp], 
     if len(kept) == 0:
         raise ValueError("the mesh has no faces")
     return kept, corners[kept]
-
-
-def _penalty(corners: NDArray) -> float:
-    """What a face that is turned away counts as farther, for triangles (m, 3, 3)."""
-    return TURNED * float(np.linalg.norm(np.ptp(corners.reshape(-1, 3), axis=0)))
 
 
 def closest_on_triangles(corners: NDArray, points: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -54,7 +54,7 @@ def test_bare_points_end_where_none_lies_beyond_and_their_gaps_are_closed() -> N
     points = np.zeros((9000, 3), np.float32)
     points[:, :2] = np.random.default_rng(0).uniform(-0.5, 0.5, (9000, 2))
     points = points[np.abs(points[:, :2] - [0.1, 0.1]).max(axis=1) > 0.03]
-    up = np.tile(np.float32([0, 0, 1]), (len(points), 1))
+    up = np.tile(np.array([0, 0, 1], np.float32), (len(points), 1))
     mesh = slab()
     vertices, found, *_ = Sheet(points, up, SheetBorder.none()).cut(*mesh, np.ones(len(mesh[0])), VOXEL)
     assert edge_report(found).boundary_loops == 1
