@@ -286,7 +286,7 @@ def nearest_transitions(lines: str, strength: float) -> str:
     """Of lines as of `transition_lines` those nearest to a strength, in their order, and how many more there are.
 
     >>> nearest_transitions("at -1: a\\nat 0.5: b\\nat 0.7: c\\nat 2: d\\nat 3: e", 0.6)
-    'at -1: a\\nat 0.5: b\\nat 0.7: c\\n2 more changes'
+    'at 0.5: b\\nat 0.7: c\\nat 2: d\\n2 more changes'
     """
     found = lines.splitlines()
     away = [abs(float(line.removeprefix("at ").split(":")[0]) - strength) for line in found]

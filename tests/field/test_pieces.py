@@ -118,12 +118,12 @@ def test_a_fit_given_again_is_fitted_again(model: Model) -> None:
 
 
 def test_what_is_thinner_than_a_voxel_is_counted_and_a_finer_level_named(model: Model) -> None:
-    found = fitted(kinds.solids()["a thin leaf"], model, level=2).report
+    found = fitted(kinds.solids()["a thin leaf"], model, level=2, keep_thin=False).report
     assert found.kept < 0.9
     assert any("thinner than a voxel of level 2. Level 4 keeps it." in note for note in found.notes)
 
 
 def test_where_nothing_is_left_the_error_names_a_finer_level(model: Model) -> None:
     with pytest.raises(OmomiError) as caught:
-        fitted(kinds.solids()["a thin plate"], model, level=1)
+        fitted(kinds.solids()["a thin plate"], model, level=1, keep_thin=False)
     assert caught.value.code == ErrorCode.NO_SURFACE and "Level 3 keeps it" in caught.value.message

@@ -80,8 +80,8 @@ TEXTS = {
     "{name} of the input is thinner than a voxel of level {num}": "入力の{name}はレベル{num}のボクセルより薄いです",
     "{text}. Level {num} keeps it.": "{text}。レベル{num}なら残ります。",
     "{text}, and some of it than one of the finest level": "{text}。一部は最も細かいレベルのボクセルよりも薄いです",
-    "Thin walls were made {num} voxels thick, to stay":
-        "薄い壁は残るように{num}ボクセルの厚さにしました",
+    "{text} Thin walls were made {num} voxels thick, to stay":
+        "{text}薄い壁は残るように{num}ボクセルの厚さにしました",
     "a sheet of this size can be up to {num} thick, not {num2}":
         "この大きさのシートの厚みは{num}までです（{num2}ではなく）",
     "a thickness of {num} is less than a voxel of level {num2}, {num3}: {text}":
