@@ -47,7 +47,7 @@ def show(colours: str) -> None:
     global _shown
     _shown = colours
     for mesh in bpy.data.meshes:
-        if (painted := mesh.color_attributes.get(colours)) is not None:
+        if mesh.library is None and (painted := mesh.color_attributes.get(colours)) is not None:
             mesh.color_attributes.active_color = painted
     for shading in _shadings():
         _before.setdefault(shading.as_pointer(), shading.color_type)
