@@ -20,7 +20,7 @@ from ..scan.prepare import PreparedScan
 from .gear import LearnedEdit
 from .learned import FADE, LearnedMovement, learn
 from .pair_difference import Change, surface_of
-from .part import DistanceGrid, part_alignments
+from .part import DistanceGrid, Part, part_alignments
 from .threads import JobThreads
 
 POINTS = 20_000
@@ -171,7 +171,7 @@ def apply_learned(
     if part is not None and grid is not None and (at is None or edit.anchor is None):
         wholes = [refined(one, surface, reference) for one in likely]
         whole = min(wholes, key=lambda one: part.misfit(one, grid))
-        chosen = part_alignments(part, grid, surface, whole)
+        chosen = _part_places(part, grid, surface, whole, reference)
         if at is not None:
             chosen = [one for one in chosen if part.holds(one, at)][:1]
     if at is not None and not edit.changes_nothing:
@@ -197,6 +197,21 @@ def apply_learned(
         replace(place, moved=one is not whole, unlike=at is None and apart > UNLIKE_PART)
         for place, one, apart in zip(applied, chosen, off, strict=True)
     ]
+
+
+def _part_places(
+    part: Part, grid: DistanceGrid, surface: Surface, whole: Alignment, reference: Surface
+) -> list[Alignment]:
+    """As of `part_alignments`. Where what is found hardly looks like the part, the whole may be wrong by any turn, as a
+    mug is whose handle says little: then it is looked for again from turns half way between those tried before."""
+    found = [part_alignments(part, grid, surface, whole)]
+    if part.misfit(found[0][0], grid) > UNLIKE_PART:
+        middle = reference.points.mean(axis=0)
+        for axis in np.linalg.eigh(np.cov(reference.points.T))[1].T:
+            turn = Rotation.from_rotvec(np.pi / 4 * axis).as_matrix()
+            turned = Similarity(turn, 1.0, middle - turn @ middle).after(whole.similarity)
+            found.append(part_alignments(part, grid, surface, replace(whole, similarity=turned, warp=Warp())))
+    return min(found, key=lambda places: part.misfit(places[0], grid))
 
 
 def said_of_places(found: Sequence[AppliedEdit], chosen: int) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import trimesh
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from backend.edits import apply_learned
 from backend.edits.apply_learned import UNLIKE_PART, AppliedEdit, said_of_places
 from backend.edits.learned import LearnedMovement
 from backend.edits.part import DistanceGrid, Part, part_alignments
@@ -127,6 +130,32 @@ def test_a_scan_without_the_part_keeps_the_alignment_of_the_whole(part: Part) ->
     assert part_alignments(part, grid, skin, IDENTITY)[0] is IDENTITY
     # which is told from a part in its place
     assert part.misfit(IDENTITY, grid) > UNLIKE_PART > 2 * part.misfit(IDENTITY, fields((-0.4, 0.1))[0])
+
+
+def test_a_part_that_hardly_fits_is_looked_for_from_other_turns_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = fields((-0.4, 0.1))[1]
+    asked: list[Alignment] = []
+
+    def fitting(part: Any, grid: Any, surface: Any, whole: Alignment) -> list[Alignment]:
+        asked.append(whole)
+        return [whole]
+
+    def off(alignment: Alignment, grid: Any) -> float:
+        turned = Rotation.from_matrix(alignment.similarity.rotation)
+        return float((turned * Rotation.from_euler("z", 45, degrees=True).inv()).magnitude())
+
+    monkeypatch.setattr(apply_learned, "part_alignments", fitting)
+    turned: Any = SimpleNamespace(misfit=off)
+    grid: Any = None
+    found = apply_learned._part_places(turned, grid, reference, IDENTITY, reference)
+    assert len(asked) == 4 and off(found[0], grid) < np.radians(5)
+    # the whole turns about its middle
+    middle = reference.points.mean(axis=0, keepdims=True)
+    assert found[0].similarity.points(middle) == pytest.approx(middle)
+    asked.clear()
+    fits: Any = SimpleNamespace(misfit=lambda *_: 0.0)
+    apply_learned._part_places(fits, grid, reference, IDENTITY, reference)
+    assert len(asked) == 1
 
 
 def test_what_hardly_looks_like_the_part_is_said() -> None:
