@@ -22,7 +22,9 @@ def parted(scan: PreparedScan, level: int) -> tuple[np.ndarray, str]:
     Nothing moves where no thickness is known.
     """
     given, wide = scan.given, WIDTH * voxel_size(level)
-    if given is None or given.vertices is None:
+    thinner = None if given is None else given.thinner(wide)
+    # all points are looked at only where some of a few thousand samples are thin
+    if given is None or thinner is None or not thinner.any():
         return scan.points, ""
     points, normals = scan.points.astype(np.float64), scan.normals.astype(np.float64)
     thin = np.flatnonzero(np.logical_or.reduce([_outside(given, points - wide * share * normals) for share in DEPTHS]))
