@@ -10,7 +10,7 @@ from bpy.props import StringProperty
 
 from ..backend.protocol.messages import MeshFrame
 from ..scene import completions, fit_origin, fit_provenance, preview
-from ..session import fits
+from ..session import edits, fits
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task
 from ..text import Refusal, reading_text, refuse
@@ -61,6 +61,10 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
         # Of several objects, those that were fitted are placed, whatever became of the others.
         placed = run.commit()
         for obj in placed:
+            if not edits.is_neutral(obj.omomi.edits):
+                # a fit that was made again keeps its strengths, so that its edits show on the new mesh
+                prepare(obj, context.scene)
+                settle(obj)
             told = obj.omomi.origin
             if reading := reading_text(told.found, told.reason):
                 self.tell("INFO", f"{obj.name}: {reading}")

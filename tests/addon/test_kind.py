@@ -99,6 +99,8 @@ def test_fit_on_a_fit_fits_its_scan_again_in_place(fake: Any, make: Any) -> None
     assert len(bpy.data.objects) == objects and bpy.context.active_object == fit and tuple(fit.location) == (3, 0, 0)
     assert fit.omomi.origin.scan == scan and fit.omomi.origin.level == "3" and fit.omomi.origin.thickness == 0.25
     assert fit.omomi.edits[0].strength == 0.5 and fit.omomi.edits[0].mask in fit.vertex_groups
+    # and the new mesh can show what they do
+    assert fit.data.shape_keys is not None and "Omomi" in fit.data.shape_keys.key_blocks
     assert scan.hide_get()
 
 
