@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.field.bricks import INSIDE, OUTSIDE, TRUNCATION, BrickGrid, BrickMap, sample, sample_gradient
+from backend.field.bricks import INSIDE, OUTSIDE, TRUNCATION, BrickGrid, BrickMap, linear_error, sample, sample_gradient
 from backend.field.isosurface import Isosurface, extract
 from backend.field.relaxation import relaxed
 from backend.geometry.topology import edge_report
@@ -58,7 +58,10 @@ def test_next_to_no_slivers_are_left_and_the_surface_stays(name: str) -> None:
     # a plate along the axes has none to begin with
     assert (least_angles(raw) < 10).mean() > 0.02 or name == "plate of a voxel"
     assert (least_angles(surface) < 10).mean() < 0.01 and (least_angles(surface) < 5).mean() < 0.001
-    assert np.abs(sample(grid, bricks, surface.vertices, 0, TRUNCATION)).max() < 0.05
+    straight = sample(grid, bricks, surface.vertices, 0, TRUNCATION)
+    curved = straight - linear_error(grid, bricks, surface.vertices)
+    # what cannot slide, as on the rim of a plate, stays where a straight line between voxels is zero
+    assert np.quantile(np.minimum(np.abs(straight), np.abs(curved)), 0.99) < 0.05
     assert edge_report(surface.faces).closed and surface.faces is raw.faces
     assert ((normals(raw) * normals(surface)).sum(axis=1) >= 0).all()
 
@@ -106,3 +109,29 @@ def test_the_gradient_is_that_of_the_samples() -> None:
         step[axis] = 0.25
         apart = sample(grid, bricks, inside + step, 0, TRUNCATION) - sample(grid, bricks, inside - step, 0, TRUNCATION)
         np.testing.assert_allclose(sample_gradient(grid, bricks, inside)[1][:, axis], apart / 0.5, atol=1e-4)
+
+
+def test_vertices_lie_on_a_sphere_and_not_on_its_straight_interpolation() -> None:
+    radius = 9.3
+    grid, bricks = field_of(np.linalg.norm(places(), axis=-1) - radius)
+    surface = relaxed(extract(grid, sides=bricks), grid, bricks)
+    off = np.linalg.norm(surface.vertices - 23.3, axis=1) - radius
+    straight = sample(grid, bricks, surface.vertices, 0, TRUNCATION)
+    # a straight line between voxels lies inside by up to 1 / (8 radius) for each axis across which the sphere bends
+    assert abs(off.mean()) < 0.002 < straight.mean() and np.abs(off).max() < 0.02
+
+
+def test_the_error_of_straight_lines_vanishes_on_a_plane_and_is_exact_on_a_parabola() -> None:
+    x, y, _ = np.moveaxis(places(), -1, 0)
+    at = np.random.default_rng(2).uniform(20, 27, (200, 3)).astype(np.float32)
+    upper = at - np.floor(at)
+    for distance, error in ((0.3 * x - 0.2 * y, 0), (x**2 / 16, upper[:, 0] * (1 - upper[:, 0]) / 16)):
+        np.testing.assert_allclose(linear_error(*field_of(distance), at), error, atol=1e-5)
+
+
+def test_where_stored_bricks_end_the_error_of_straight_lines_stays_small() -> None:
+    grid, bricks = field_of(places()[..., 0])
+    first = BrickGrid(grid.coords[:1], grid.values[:1])
+    alone = BrickMap.of(first.coords, np.full_like(bricks.index, OUTSIDE), 0)
+    at = np.random.default_rng(2).uniform(0, 8, (200, 3)).astype(np.float32)
+    assert np.abs(linear_error(first, alone, at)).max() <= 3 / 8
