@@ -31,17 +31,21 @@ class BuiltIn(NamedTuple):
     name: str
     label: str  # in a menu
     description: str
+    useful: tuple[float, float]  # strengths that it is made for
     reach: tuple[float, float] = (0.0, 0.0)  # strengths between which other shapes kept their topology, where known
 
 
 _ATTRIBUTES = tuple(
-    BuiltIn("attribute", item.name, item.label, f"{item.description}; useful from {item.low:g} to {item.high:g}")
+    BuiltIn(
+        "attribute", item.name, item.label, f"{item.description}; useful from {item.low:g} to {item.high:g}",
+        (item.low, item.high),
+    )
     for item in ATTRIBUTES.values()
-)
+)  # fmt: skip
 _PLAUSIBLE = BuiltIn(
     SHAPE, PLAUSIBLE, "Usual Shape",
     "Move the shape toward the most usual one near by, a share of the way: 0 leaves it alone, 1 goes all the way",
-    (0.0, 1.0),
+    (0.0, 1.0), (0.0, 1.0),
 )  # fmt: skip
 # Labels and descriptions of the shape sliders that the training names (`training.slider_names`).
 _SHAPES = {
@@ -71,6 +75,9 @@ class Edit(NamedTuple):
     at: Point | None  # the artist's own place, as of `places.given`
     places: tuple[places.Place, ...]  # that were found
 
+
+LEAST_TRAVEL = 0.02
+"""Of the range that an edit is made for: the shortest way that its slider goes to either side."""
 
 # What objects have in common that share a stack. Places are of one scan: each object has its own.
 _SHARED = Edit._fields[:-2]
@@ -116,7 +123,7 @@ def _card_shapes() -> tuple[BuiltIn, ...]:
         label, does = _SHAPES.get(slider.name, plain)
         useful = f"useful from {low:.3g} to {high:.3g}"
         description = "; ".join(filter(None, (does, unit, useful)))
-        found.setdefault(slider.name, BuiltIn(SHAPE, slider.name, label, description, (low, high)))
+        found.setdefault(slider.name, BuiltIn(SHAPE, slider.name, label, description, (low, high), (low, high)))
     return tuple(found.values())[:MOST_SLIDERS]
 
 
@@ -291,6 +298,28 @@ def outside(edit: Any) -> bool:
     """Whether the topology changes at this strength, as measured or as expected."""
     low, high = _safe_range(edit)
     return not edit.mute and (edit.safe or low < high) and not low <= edit.strength <= high
+
+
+def travel(edit: Any) -> tuple[float, float]:
+    """Strengths at the two ends of an edit's slider, the first below 0 and the second above.
+
+    Of a learned edit -1 and 1, which is what its examples show. Of the others the part of the range that they are made
+    for in which the topology of this scan stays, as far as that is known. An end that has no room is as far as
+    `LEAST_TRAVEL` of that range, so that the slider can go there, and be told of.
+
+    >>> from types import SimpleNamespace
+    >>> travel(SimpleNamespace(kind="attribute", name="thickness", safe=False, foretold=(-0.5, 9.0), reach=(0, 0)))
+    (-0.5, 2.0)
+    """
+    known = find(edit.kind, edit.name)
+    if edit.kind == "learned" or known is None:
+        return -1.0, 1.0
+    low, high = known.useful
+    least = LEAST_TRAVEL * max(-low, high)
+    safe_low, safe_high = _safe_range(edit)
+    if edit.safe or safe_low < safe_high:
+        low, high = max(low, safe_low), min(high, safe_high)
+    return min(low, -least), max(high, least)
 
 
 def makes_new_mesh(edit: Any) -> bool:

@@ -120,6 +120,7 @@ TEXTS = {
     "File": "Datei",
     "Name": "Name",
     "Strength": "Stärke",
+    "Amount": "Menge",
     "Mute": "Stumm",
     "Thickness": "Dicke",
     "Smoothness": "Glätte",

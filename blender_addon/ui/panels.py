@@ -288,7 +288,8 @@ def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     column = layout.column()
     column.use_property_split = True
     column.use_property_decorate = False
-    column.prop(edit, "strength", slider=True)
+    column.prop(edit, "amount", slider=True)
+    column.prop(edit, "strength")
     mask_row(column, edit, "mask", obj)
     if edit.kind == "learned":
         _draw_place(column, edit)

@@ -194,6 +194,16 @@ def _is_mesh(settings: Any, obj: Any) -> bool:
     return obj.type == "MESH"
 
 
+def _amount(edit: Any) -> float:
+    low, high = edits.travel(edit)
+    return 100 * edit.strength / (high if edit.strength > 0 else -low)
+
+
+def _set_amount(edit: Any, amount: float) -> None:
+    low, high = edits.travel(edit)
+    edit.strength = amount / 100 * (high if amount > 0 else -low)
+
+
 class OmomiPlace(bpy.types.PropertyGroup):
     """A place of the part that a learned edit changes."""
 
@@ -215,6 +225,13 @@ class OmomiLayer(bpy.types.PropertyGroup):
         "strength": FloatProperty(
             name="Strength", description="How strong the edit is; a negative value reverses it",
             default=0.0, soft_min=-2.0, soft_max=2.0, min=-100.0, max=100.0, precision=3, step=1, update=_touched,
+        ),
+        # The strength again, as the slider shows it: the same travel for every edit.
+        "amount": FloatProperty(
+            name="Amount",
+            description="How strong the edit is: 100 % is as far as it goes on this scan before pieces or tunnels change, "
+            "or what the examples of a learned edit show; a negative value reverses it",
+            subtype="PERCENTAGE", soft_min=-100.0, soft_max=100.0, precision=0, step=100, get=_amount, set=_set_amount,
         ),
         "mute": BoolProperty(name="Mute", description="Leave this edit out", update=_touched),
         "mask": StringProperty(

@@ -134,7 +134,7 @@ class OMOMI_UL_edits(bpy.types.UIList):
         row.label(text=edits.label(item), translate=False, icon=ICONS.get(item.kind, "NONE"))
         strength = row.row(align=True)
         strength.alert = edits.outside(item)
-        strength.prop(item, "strength", text="", slider=True)
+        strength.prop(item, "amount", text="", slider=True)
         if edits.outside(item):
             row.label(text="", icon="ERROR")
         row.prop(item, "mute", text="", icon="HIDE_ON" if item.mute else "HIDE_OFF", emboss=False)

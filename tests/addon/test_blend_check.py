@@ -68,6 +68,30 @@ def test_what_is_foretold_stands_in_until_the_range_is_measured(fake: Any, addon
     assert addon.edits.safe_text(edit) == "safe range not measured"
 
 
+def test_the_slider_of_an_edit_ends_where_the_topology_of_this_scan_does(fake: Any, scan: Any) -> None:
+    edit = scan.omomi.edits[0]
+    edit.amount = 100
+    useful = edit.strength
+    bpy.ops.omomi.check()
+    # -0.75 to 1.5 is what the backend expects
+    for amount, strength in ((100, min(1.5, useful)), (-100, -0.75), (-50, -0.375), (0, 0)):
+        edit.amount = amount
+        assert edit.strength == pytest.approx(strength) and edit.amount == pytest.approx(amount)
+    strength = edit.strength = -0.25
+    bpy.ops.omomi.sweep()
+    # -0.5 to 1.25 was measured: the edit stays as strong as it was
+    assert edit.strength == strength and edit.amount == pytest.approx(-50)
+
+
+def test_a_slider_without_room_still_moves_a_little(fake: Any, addon: Any, scan: Any) -> None:
+    edit = scan.omomi.edits[0]
+    edit.safe, edit.safe_low, edit.safe_high = True, 0.0, 0.0
+    edit.amount = 100
+    assert 0 < edit.strength <= 0.05 and addon.edits.outside(edit)
+    edit.amount = -100
+    assert -0.05 <= edit.strength < 0
+
+
 def test_solve_sets_the_strength(fake: Any, scan: Any) -> None:
     assert bpy.ops.omomi.solve(measure="volume", value=3.0) == {"FINISHED"}
     assert scan.omomi.edits[0].strength == 0.75

@@ -47,6 +47,18 @@ def test_a_shape_slider_is_an_edit_and_travels_by_its_name(fake: Any, card: Any,
     assert told == [("elongation", "shape", 0.5, False), ("plausible", "shape", 0.25, False)]
 
 
+def test_sliders_of_shapes_and_of_learned_edits_have_the_same_travel(fake: Any, card: Any, make: Any) -> None:
+    scan = make("owl")
+    bpy.ops.omomi.add_edit(kind="shape", name="elongation")
+    bpy.ops.omomi.add_edit(kind="shape", name="plausible")
+    learned = scan.omomi.edits.add()
+    learned.kind, learned.name = "learned", "horns"
+    for edit, low, high in zip(scan.omomi.edits, (-1.5, -0.02, -1), (2.5, 1, 1), strict=True):
+        for amount, strength in ((-100, low), (100, high)):
+            edit.amount = amount
+            assert edit.strength == pytest.approx(strength)
+
+
 def test_a_slider_that_the_model_does_not_have_is_refused(fake: Any, card: Any, make: Callable[..., Any]) -> None:
     scan = make("owl")
     with pytest.raises(RuntimeError, match=r"no shape slider 'wings'\. Choose one of the list"):
