@@ -229,8 +229,8 @@ class OmomiLayer(bpy.types.PropertyGroup):
         # The strength again, as the slider shows it: the same travel for every edit.
         "amount": FloatProperty(
             name="Amount",
-            description="How strong the edit is: 100 % is as far as it goes on this scan before pieces or tunnels change, "
-            "or what the examples of a learned edit show; a negative value reverses it",
+            description="How strong the edit is: 100 % is as far as it goes on this scan before pieces or tunnels "
+            "change, or what the examples of a learned edit show; a negative value reverses it",
             subtype="PERCENTAGE", soft_min=-100.0, soft_max=100.0, precision=0, step=100, get=_amount, set=_set_amount,
         ),
         "mute": BoolProperty(name="Mute", description="Leave this edit out", update=_touched),
