@@ -35,8 +35,8 @@ TEXTS = {
     "Amount": "量",
     "How strong the edit is: 100 % is as far as it goes on this scan before pieces or tunnels change, or what the "
     "examples of a learned edit show; a negative value reverses it":
-        "編集の強さ。100 % は、このスキャンで部分や穴の数が変わらずに動かせる限界まで、または学習した編集の例が示す強さで"
-        "す。負の値では逆向きに働きます",
+        "編集の強さ。100 % は、このスキャンで部分や穴の数が変わらずに動かせる限界まで、または学習した編集の例が示す強"
+        "さです。負の値では逆向きに働きます",
     "How strong the edit is; a negative value reverses it": "編集の強さ。負の値では逆向きに働きます",
     "Mute": "ミュート",
     "Leave this edit out": "この編集を無効にします",
