@@ -8,7 +8,7 @@
     python3.11 build_addon.py validate    the staged folder and the zip, by Blender's own rules
     python3.11 build_addon.py bench NAME  a benchmark of the backend
     python3.11 build_addon.py window      the artist's steps in a real window of Blender, with pictures
-    python3.11 build_addon.py fuzz        damaged files for every reader, other ones each time (--minutes N)
+    python3.11 build_addon.py fuzz        damaged files for every reader, killed backends, other ones each time (--minutes N)
 
 Standard library only. Each verb makes the virtual environments that it needs and installs into them.
 """
@@ -398,13 +398,15 @@ def window(blender: str, bundled: bool, picture: Path | None, chosen: Sequence[s
 
 
 def fuzz(minutes: float) -> int:
-    """Damaged files from new seeds until a reader fails on one or the time is over."""
+    """Damaged files and killed backends from new seeds until something fails or the time is over."""
     python, end = main_environment(), time.monotonic() + 60 * minutes
     words = python, "-m", "pytest", "-x", "-p", "no:cacheprovider", "tests/formats/test_fuzz.py"
+    words = *words, "tests/server/test_kills.py"
     while time.monotonic() < end:
         seed = time.time_ns() % (1 << 32)
         say(f"seed {seed}")
-        run(*words, f"--hypothesis-seed={seed}", env={**os.environ, "OMOMI_FUZZ_EXAMPLES": "500"})
+        more = {"OMOMI_FUZZ_EXAMPLES": "500", "OMOMI_KILLS": "20", "OMOMI_KILLS_SEED": str(seed)}
+        run(*words, f"--hypothesis-seed={seed}", env={**os.environ, **more})
     return 0
 
 

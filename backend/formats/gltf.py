@@ -287,12 +287,12 @@ def write_glb(
         uv[:, 1] = 1 - uv[:, 1]
     header: dict[str, Any] = {"asset": {"version": "2.0", "generator": "Omomi"}, "scene": 0, "scenes": [{"nodes": [0]}]}
     header |= {"nodes": [{"mesh": 0, "translation": middle.tolist()}], "accessors": [], "bufferViews": []}
-    chunks: list[bytes] = []
+    binary = bytearray()
 
     def stored(array: NDArray, component: int, kind: str, **more: Any) -> int:
         raw = array.tobytes() + b"\0" * (-array.nbytes % 4)
-        view = {"buffer": 0, "byteOffset": sum(map(len, chunks)), "byteLength": array.nbytes}
-        chunks.append(raw)
+        view = {"buffer": 0, "byteOffset": len(binary), "byteLength": array.nbytes}
+        binary.extend(raw)
         header["bufferViews"].append(view)
         about = {"bufferView": len(header["bufferViews"]) - 1, "componentType": component, "type": kind}
         header["accessors"].append({**about, "count": len(array), **more})
@@ -307,9 +307,9 @@ def write_glb(
         alpha = np.full(len(vertices), 255, np.uint8) if carried.colours.shape[1] == 3 else carried.colours[:, 3]
         table = np.column_stack([carried.colours[:, :3], alpha])[corner]
         shared["COLOR_0"] = stored(np.ascontiguousarray(table), 5121, "VEC4", normalized=True)
-    groups = [(None, faces)]
+    groups: list[tuple[int | None, NDArray]] = [(None, faces)]
     if carried.materials is not None:
-        groups = [(row, faces[carried.materials == row]) for row in range(len(carried.material_names))]
+        groups = [(row, faces[own]) for row, own in carried.faces_by_material()]
         header["materials"] = [{"name": name} for name in carried.material_names]
     primitives = []
     for row, some in groups:
@@ -317,7 +317,6 @@ def write_glb(
             about = {"attributes": shared, "indices": stored(some.reshape(-1).astype("<u4"), 5125, "SCALAR")}
             primitives.append(about if row is None else {**about, "material": row})
     header["meshes"] = [{"name": "mesh", "primitives": primitives}]
-    binary = b"".join(chunks)
     header["buffers"] = [{"byteLength": len(binary)}]
     text = json.dumps(header).encode("utf-8")
     text += b" " * (-len(text) % 4)

@@ -93,8 +93,7 @@ def _checked(scan: RawScan, name: str) -> RawScan:
     points."""
     if len(scan.points) == 0:
         raise OmomiError(ErrorCode.EMPTY_SCAN, f"{name} has no points.")
-    if len(scan.points) > MOST_POINTS:
-        raise OmomiError(ErrorCode.TOO_LARGE, f"{name} has more than {MOST_POINTS:,} points.")
+    _bound(len(scan.points), name)
     nowhere = len(scan.points) - int(np.isfinite(scan.points).all(axis=1).sum())
     if nowhere == len(scan.points):
         raise OmomiError(ErrorCode.BAD_COORDINATES, f"No point of {name} has a finite position.")
@@ -102,6 +101,11 @@ def _checked(scan: RawScan, name: str) -> RawScan:
         return scan
     sentence = f"{nowhere:,} of its {len(scan.points):,} points have no finite position, and are left out."
     return replace(scan, notes=(*scan.notes, sentence))
+
+
+def _bound(count: int, name: str) -> None:
+    if count > MOST_POINTS:
+        raise OmomiError(ErrorCode.TOO_LARGE, f"{name} has more than {MOST_POINTS:,} points.")
 
 
 def _load_ply(data: bytes, name: str) -> RawScan:
@@ -154,6 +158,7 @@ def _joined_views(arrays: Mapping[str, NDArray], name: str) -> RawScan:
         faces.append(own.faces.astype(np.int64) + start)
         to_sensor.append(np.broadcast_to(towards.reshape(1, 3), own.points.shape))
         start, view = start + len(own.points), view + 1
+        _bound(start, name)
     return RawScan(np.concatenate(points), np.concatenate(faces), to_sensor=np.concatenate(to_sensor), name=name)
 
 

@@ -22,8 +22,10 @@ from .files import FormatError, require
 
 LARGEST_UNPACKED = 4 << 30
 """Bytes of all arrays of a file together."""
-MOST_GROWTH, ALWAYS = 200, 64 << 20
+MOST_GROWTH, ALWAYS = 100, 64 << 20
 """Unpacked bytes for each packed one, and those of small files: repeated numbers shrink by dozens, bombs by 1000."""
+WIDEST = 8
+"""Bytes of a number of the arrays that a reader makes, however narrow it is in the file."""
 LARGEST_DIRECTORY = 1 << 20
 """Bytes of the list of a zip file's members: that of 10,000 arrays."""
 LONGEST_HEADER = 1 << 14
@@ -58,7 +60,9 @@ class NpzReader(Mapping[str, NDArray]):
         require(sum(one.compress_size for one in entries) <= len(data), "its arrays overlap")
         size = sum(one.file_size for one in entries)
         require(size <= LARGEST_UNPACKED, f"it unpacks to more than {LARGEST_UNPACKED >> 30} GB")
-        require(size <= max(ALWAYS, MOST_GROWTH * len(data)), f"it unpacks to more than {MOST_GROWTH} times its size")
+        self._most = max(ALWAYS, MOST_GROWTH * len(data))
+        require(size <= self._most, f"it unpacks to more than {MOST_GROWTH} times its size")
+        self._numbers: dict[str, int] = {}  # of the arrays that were read
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -71,13 +75,16 @@ class NpzReader(Mapping[str, NDArray]):
 
     def __getitem__(self, name: str) -> NDArray:
         entry = self._entries[name]
+        read = sum(count for other, count in self._numbers.items() if other != name)
         try:
             with self._packed.open(entry) as stream:
-                return read_npy(stream, entry.file_size)  # type: ignore[arg-type]
+                array = read_npy(stream, entry.file_size, self._most // WIDEST - read)  # type: ignore[arg-type]
         except FormatError:
             raise
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError, struct.error) as error:
             raise FormatError(f"its array {name!r:.80} is damaged") from error
+        self._numbers[name] = array.size
+        return array
 
 
 def _check_directory(data: bytes) -> None:
@@ -89,9 +96,9 @@ def _check_directory(data: bytes) -> None:
     require(not large and length <= LARGEST_DIRECTORY, "it has too many members")
 
 
-def read_npy(stream: BinaryIO, length: int) -> NDArray:
-    """The array of numbers in an NPY file of ``length`` bytes, of which no more than these are read. Raises FormatError
-    for other things than numbers, and where its header promises more or less than there is."""
+def read_npy(stream: BinaryIO, length: int, most: int = MOST_NUMBERS) -> NDArray:
+    """The array of at most ``most`` numbers in an NPY file of ``length`` bytes, of which no more than these are read.
+    Raises FormatError for other things than numbers, and where its header promises more or less than there is."""
     begun = stream.read(8)
     require(len(begun) == 8 and begun.startswith(_MAGIC) and begun[6] in (1, 2, 3), "it is no NPY file")
     wide = 2 if begun[6] == 1 else 4
@@ -109,7 +116,8 @@ def read_npy(stream: BinaryIO, length: int) -> NDArray:
     count = math.prod(shape)
     # sides count as at least one here, so that (0, 10**18) is not taken for a harmless empty array
     require(len(shape) <= 8 and math.prod(max(side, 1) for side in shape) <= length, "its header is damaged")
-    require(count <= MOST_NUMBERS, f"it holds an array of more than {MOST_NUMBERS:,} numbers")
+    most = min(most, MOST_NUMBERS)
+    require(count <= most, f"it holds more than {most:,} numbers, too many for its size")
     left = length - 8 - wide - size
     require(count * kind.itemsize == left, "its header does not describe what it holds")
     data = stream.read(left + 1)

@@ -172,7 +172,8 @@ def _materials(
     said = [_named(lines[row]) for row in at.tolist()]
     which = np.searchsorted(at, rows[b"f"]) - 1
     names = list(dict.fromkeys([*(["default"] if which.min() < 0 else []), *said]))
-    number = np.array([names.index(name) for name in said], np.int32)
+    row = {name: place for place, name in enumerate(names)}
+    number = np.array([row[name] for name in said], np.int32)
     of_polygon = np.where(which < 0, 0, number[np.maximum(which, 0)])
     return np.repeat(of_polygon, counts).astype(np.int32), tuple(names)
 
@@ -207,9 +208,8 @@ def write_obj(vertices: NDArray[np.float64], faces: NDArray, attributes: Surface
         faces_said = [f"f {a}/{u} {b}/{v} {c}/{w}" for a, u, b, v, c, w in both.tolist()]
     if carried.materials is None:
         return ("\n".join([*lines, *faces_said]) + "\n").encode("utf-8")
-    for number, name in enumerate(carried.material_names):
-        own = np.flatnonzero(carried.materials == number).tolist()
-        lines += [f"usemtl {name}", *(faces_said[face] for face in own)] if own else []
+    for row, own in carried.faces_by_material():
+        lines += [f"usemtl {carried.material_names[row]}", *(faces_said[face] for face in own.tolist())]
     return ("\n".join(lines) + "\n").encode("utf-8")
 
 

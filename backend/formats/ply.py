@@ -26,6 +26,8 @@ FAINTEST = 0.1
 chosen on scans: ten splats as faint as this, one behind another, still let a third of the light through."""
 MOST_VALUES = 64
 """Numbers that a vertex may carry by name beside those that are known."""
+MOST_ROWS = 100_000_000
+"""Of an element, and triangles: the faces of the largest scan that is read."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ def read_ply(data: bytes) -> Ply:
     """Read the mesh of a PLY file: its vertices, its faces or triangle strips, and what they carry. Lists that are not
     the corners of faces and elements that are no part of a mesh are stepped over. Raises FormatError."""
     header = read_header(data)
+    many = f"it has more than {MOST_ROWS:,} vertices or faces"
+    require(all(one.count <= MOST_ROWS for one in header.elements), many)
     found = _wanted(header, data)
     if "vertex" not in found:
         raise FormatError("it has no vertices")
@@ -140,6 +144,7 @@ def _as_whole(corners: NDArray) -> NDArray[np.int64]:
 
 def _strip_triangles(values: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Triangles (t, 3) of strips, one after another, that end with their list or at -1; every other one is turned."""
+    require(len(values) <= MOST_ROWS, f"it has more than {MOST_ROWS:,} faces")
     begins = np.zeros(len(values), bool)
     begins[(np.cumsum(sizes) - sizes)[sizes > 0]] = True
     begins[1:] |= values[:-1] < 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 MOST_WORK = 3e7
 """Sum of the squared sizes of polygons that no fan covers: some ten seconds. Larger ones are no faces of a mesh."""
+MOST_TRIANGLES = 100_000_000
 FANNED = 5
 """Corners up to which one of a polygon's fans covers it, whatever its shape: triangles of five corners share one."""
 FLAT = 1e-12
@@ -30,12 +31,14 @@ def triangulate(points: NDArray, corners: NDArray, sizes: NDArray) -> NDArray[np
     gives n - 2 triangles that cover it once, wound as it is; one that crosses itself gives as many that do not. Less
     than three corners give none. Where corners name points that are not there, all polygons are cut as fans.
 
-    Raises ValueError where polygons that no fan covers have too many corners.
+    Raises ValueError where polygons that no fan covers have too many corners, or all together too many triangles.
     """
     sizes = np.asarray(sizes, np.int64)
     if np.all(sizes == 3):
         return np.arange(3 * len(sizes)).reshape(-1, 3)
     counts = np.maximum(sizes - 2, 0)
+    if counts.sum() > MOST_TRIANGLES:
+        raise ValueError(f"its polygons are more than {MOST_TRIANGLES:,} triangles")
     first = np.cumsum(sizes) - sizes
     start = np.cumsum(counts) - counts
     step = np.arange(counts.sum()) - np.repeat(start, counts)

@@ -27,6 +27,13 @@ class SurfaceAttributes:
         """Whether there is anything to carry."""
         return bool(self.values) or any(one is not None for one in (self.colours, self.uvs, self.materials))
 
+    def faces_by_material(self) -> list[tuple[int, NDArray[np.intp]]]:
+        """Rows of ``material_names`` that triangles have, rising, each with the numbers of these triangles."""
+        materials = np.zeros(0, np.int32) if self.materials is None else self.materials
+        order = np.argsort(materials, kind="stable")
+        rows, begins = np.unique(materials[order], return_index=True)
+        return list(zip(rows.tolist(), np.split(order, begins[1:]), strict=False))
+
     def check(self, points: int, faces: int) -> None:
         """Raises ValueError where the arrays are not those of a mesh with so many vertices and triangles."""
         shapes = [(self.colours, (points, 3), (points, 4)), (self.uvs, (faces, 3, 2)), (self.materials, (faces,))]

@@ -29,10 +29,8 @@ from .requests import Request
 
 Event: TypeAlias = Progress | MeshFrame | Response
 
-# A process that dies this young, this often in this time, would only die again.
-_QUICK_DEATH_SECONDS = 5.0
-_QUICK_DEATHS_ALLOWED = 3
-_QUICK_DEATHS_WINDOW = 60.0
+# A process that ends so often in a row before it is ready would only do so again.
+_STARTS = 3
 _FIRST_PAUSE_SECONDS = 0.25
 # Native code between two checks may take a while to notice; past this the process goes. What else it had to do, and the
 # fits that it kept, are made again.
@@ -61,9 +59,10 @@ class _OpenJob:
 class BackendClient:
     """Runs ``command`` (see ``default_command``) when it is first needed and again when it has died.
 
-    Every job ends with exactly one ``FitDone``, ``Done`` or ``Failure``. When the process cannot be started or keeps
-    dying the state is FAILED, and jobs fail at once with the reason, until ``reset``. A process that dies costs the job
-    that it was at: the next process is sent those that waited, and makes again the fits that they need.
+    Every job ends with exactly one ``FitDone``, ``Done`` or ``Failure``. When the process cannot be started the state
+    is FAILED, and jobs fail at once with the reason, until ``reset``. A process that dies costs the job that it was at,
+    and one that dies before it is ready none: the next process is sent those that waited, and makes again the fits that
+    they need.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class BackendClient:
         self._open: dict[int, _OpenJob] = {}  # in the order in which they are done
         self._kept = KeptFits()
         self._cancelling: dict[int, float] = {}
-        self._quick_deaths: list[float] = []
+        self._failed_starts = 0  # in a row
         self._start_after = 0.0
         self._busy_since = 0.0
 
@@ -207,10 +206,10 @@ class BackendClient:
         self._finish(Failure(job, ErrorCode.CANCELLED, "The job was cancelled."))
 
     def reset(self) -> None:
-        """Forget that the process kept dying: the next job tries again."""
+        """Forget that the process could not be started: the next job tries again."""
         self._failure = None
         self._given_up = False
-        self._quick_deaths.clear()
+        self._failed_starts = 0
         self._start_after = 0.0
 
     def close(self) -> None:
@@ -281,24 +280,24 @@ class BackendClient:
 
     def _bury(self, child: ChildProcess) -> None:
         """The process has ended: fail its jobs, and decide whether another one may be started."""
-        now = time.monotonic()
         error = child.error or OmomiError(ErrorCode.BACKEND_DIED, "The backend stopped unexpectedly.")
         # A cancelled job is to blame before the first of those that still wait.
         blamed = bool(self._cancelling)
         self._child = None
         self._cancelling.clear()
         self._kept.process_ended()
-        if not blamed and now - child.started < _QUICK_DEATH_SECONDS:
-            self._quick_deaths = [t for t in self._quick_deaths if now - t < _QUICK_DEATHS_WINDOW] + [now]
-            self._start_after = now + _FIRST_PAUSE_SECONDS * 2 ** (len(self._quick_deaths) - 1)
+        self._failed_starts = 0 if child.hello is not None else self._failed_starts + 1
+        if self._failed_starts:
+            self._start_after = time.monotonic() + _FIRST_PAUSE_SECONDS * 2 ** (self._failed_starts - 1)
         self._failure = error
-        self._given_up = child.hopeless or len(self._quick_deaths) >= _QUICK_DEATHS_ALLOWED
+        self._given_up = child.hopeless or self._failed_starts >= _STARTS
+        late = child.hello is None and child.killed
         for number, job in list(self._open.items()):
             # Of those that were sent the first one ran, unless nothing was heard of it: then it may have come when the
             # process was already dead, and has another try.
             ran, blamed = job.sent and not blamed, blamed or job.sent
             guilty = ran and (job.begun or job.retried or error.code is ErrorCode.BACKEND_TIMEOUT)
-            if self._given_up or child.hello is None or guilty:
+            if self._given_up or late or guilty:
                 self._finish(Failure.of(number, error))
             job.sent, job.retried = False, job.retried or ran
 

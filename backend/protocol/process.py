@@ -80,7 +80,7 @@ class ChildProcess:
         self._outgoing: queue.SimpleQueue[list[memoryview] | None] = queue.SimpleQueue()
         self._may_write = threading.Event()
         self._complaint: OmomiError | None = None
-        self._killed = False
+        self.killed = False  # from here
         self._silenced = False
         self._tail = b""
         # Popen runs on this thread and not on the caller's: on Linux a child dies with the thread that started it.
@@ -96,7 +96,7 @@ class ChildProcess:
         """The process has ended or been killed, though perhaps its last messages are still to come."""
         # poll() alone knows nothing while another thread is in wait(), which comes after the end of stdout.
         ended = self._process is not None and self._process.poll() is not None
-        return ended or self._killed or self._silenced
+        return ended or self.killed or self._silenced
 
     def send(self, buffers: list[memoryview]) -> None:
         """Queue an encoded message; it is written once the process has said a hello of this version."""
@@ -106,7 +106,7 @@ class ChildProcess:
         """End the process now; ``reason`` becomes its error."""
         if self.error is None:
             self.error = reason
-        self._killed = True
+        self.killed = True
         process = self._process
         if process is None or process.poll() is not None:
             return
@@ -146,7 +146,7 @@ class ChildProcess:
             self.inbox.close()
             return
         self._process = process
-        if self._killed:
+        if self.killed:
             process.kill()
         writing = threading.Thread(target=self._write, args=(process,), name="omomi-write", daemon=True)
         logging = threading.Thread(target=self._log, args=(process,), name="omomi-log", daemon=True)

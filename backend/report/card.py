@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ MOST = 512
 """Sliders, bars or values of a list; the rest is left out."""
 DEEPEST = 6
 """Levels of nesting that are read."""
+MOST_LEAVES = 20_000
+"""Numbers, texts and truth values of a card that are compared with those of another: a card of ours has 1,300."""
 
 
 class Metric(NamedTuple):
@@ -176,12 +179,17 @@ def card_of(raw: Mapping[str, Any]) -> Card:
     )
 
 
-def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float | str | bool]]:
-    """Numbers, texts and truth values of a card, each with its path; entries of lists by their number."""
+def leaves(card: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], float | str | bool]]:
+    """The first MOST_LEAVES numbers, texts and truth values of a card, each with its path; entries of lists by their
+    number."""
+    return islice(_leaves(card, ()), MOST_LEAVES)
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], float | str | bool]]:
     if isinstance(value, (Mapping, list)) and len(path) < DEEPEST:
         entries = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, item in list(entries)[:MOST]:
-            yield from leaves(item, (*path, str(key)))
+            yield from _leaves(item, (*path, str(key)))
     elif isinstance(value, (bool, str)):
         yield path, value
     elif (found := _number(value)) is not None:

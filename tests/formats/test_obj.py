@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from backend.errors import OmomiError
 from backend.formats.files import FormatError
@@ -123,6 +124,25 @@ def test_what_a_mesh_carries_is_written_and_read_again(tmp_path: Path) -> None:
     assert equal(found.colours, given.colours) and np.allclose(found.uvs, given.uvs, atol=1e-6)
     assert equal(found.materials, given.materials) and found.material_names == given.material_names
     assert found.library == "a.mtl"
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".glb"])
+def test_each_triangle_keeps_its_material_in_any_order_and_names_that_none_has_do_no_harm(
+    tmp_path: Path, suffix: str
+) -> None:
+    points, triangles = cube()
+    names = ("none", "a", "b", "nobody", "c")
+    materials = np.array([4, 1, 2, 4, 1, 1, 2, 4, 4, 2, 1, 2], np.int32)
+    save_mesh(tmp_path / f"cube{suffix}", points, triangles, None, SurfaceAttributes(None, None, materials, names))
+    scan = load_scan(tmp_path / f"cube{suffix}")
+    found = scan.attributes
+    assert found is not None and found.materials is not None and scan.faces is not None
+
+    def said(places: NDArray, rows: NDArray, named: tuple[str, ...]) -> list[tuple]:
+        return sorted((*places[face].tolist(), named[row]) for face, row in enumerate(rows.tolist()))
+
+    before = said(points[triangles].reshape(12, 9), materials, names)
+    assert said(scan.points[scan.faces].reshape(12, 9), found.materials, found.material_names) == before
 
 
 def test_nothing_that_the_file_names_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

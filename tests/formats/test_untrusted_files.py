@@ -22,6 +22,7 @@ from backend.formats import mesh_files
 from backend.formats.files import check_writable, write_whole
 from backend.formats.mesh_files import check_output, load_scan, save_mesh
 from backend.formats.npz import read_npy
+from backend.formats.ply import read_ply
 from backend.geometry.moving_solid import read_solid
 from backend.geometry.polygons import triangulate
 from backend.protocol.recipe import read_recipe
@@ -157,6 +158,36 @@ def test_a_small_npz_that_wants_gigabytes_takes_no_memory(tmp_path: Path) -> Non
     little_memory(bomb(tmp_path / "lie.npz", "<f8", (10**12, 3), 100))
     little_memory(bomb(tmp_path / "empty.npz", "<f8", (0, 10**18), 0))
     little_memory(bomb(tmp_path / "less.npz", "<f8", (4, 3), 100))
+    # within the bound on bytes, but its numbers become wider
+    little_memory(bomb(tmp_path / "narrow.npz", "|u1", (1 << 24, 3), 3 << 24))
+
+
+def test_narrow_numbers_of_many_views_count_together(tmp_path: Path) -> None:
+    points, face = np.zeros((1 << 20, 3), "u1"), np.zeros((1, 3), "u1")
+    views: dict[str, NDArray] = {}
+    for view in range(9):
+        views |= {f"V{view}": points, f"F{view}": face, f"dir{view}": np.ones(3)}
+    np.savez_compressed(tmp_path / "a.npz", **views)
+    refused(tmp_path / "a.npz", "too many for its size")
+
+
+@pytest.mark.parametrize("element", ["vertex", "face", "other"])
+def test_rows_of_a_ply_are_counted_before_they_are_read(tmp_path: Path, element: str) -> None:
+    others = f"element {element} 100000001\nproperty list uchar uchar a\n"
+    path = tmp_path / "a.ply"
+    path.write_bytes(f"ply\nformat binary_little_endian 1.0\n{others}end_header\n".encode() + bytes(100))
+    refused(path, "more than 100,000,000")
+
+
+def test_strips_and_polygons_are_counted_before_they_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.geometry.polygons.MOST_TRIANGLES", 5)
+    with pytest.raises(ValueError, match="more than 5 triangles"):
+        triangulate(POINTS, np.arange(8), np.array([4, 4, 4, 4]))
+    monkeypatch.setattr("backend.formats.ply.MOST_ROWS", 5)
+    strip = b"element tristrips 1\nproperty list uchar uchar vertex_indices\nend_header\n"
+    head = b"ply\nformat binary_little_endian 1.0\nelement vertex 1\n" + XYZ.encode() + strip
+    with pytest.raises(ValueError, match="more than 5 faces"):
+        read_ply(head + bytes(12) + b"\6" + bytes(6))
 
 
 def test_members_of_a_zip_that_share_bytes_or_a_name_are_refused(tmp_path: Path) -> None:

@@ -183,7 +183,30 @@ def test_a_process_that_always_dies_is_started_three_times_and_then_left(
     client.reset()
     assert client.state is State.STOPPED  # pyrefly: ignore[unnecessary-comparison]
     response(client, ask_fit(client, cloud()))
-    assert starts.read_text() == "xxxx"
+    assert starts.read_text() == 6 * "x"
+
+
+@posix_only
+def test_a_process_that_dies_before_it_is_ready_costs_no_job(make_client: MakeClient, tmp_path: Path) -> None:
+    starts, words = tmp_path / "starts", FAKE_SERVER
+    client = make_client(
+        python(
+            f"import os, signal\nopen({str(starts)!r}, 'a').write('x')\n"
+            f"if os.path.getsize({str(starts)!r}) < 3: os.kill(os.getpid(), signal.SIGKILL)\n"
+            f"os.execv({words[0]!r}, {words!r})"
+        )
+    )
+    jobs = [ask_fit(client, cloud(), name="echo") for _ in range(2)]
+    assert all(isinstance(client.wait(job, timeout=LIVENESS), FitDone) for job in jobs)
+    assert starts.read_text() == "xxx"
+
+
+@posix_only
+def test_deaths_of_a_process_that_was_ready_are_no_reason_to_give_up(client: BackendClient) -> None:
+    dying = [ask_fit(client, cloud(), name="exit") for _ in range(4)]
+    waiting = ask_fit(client, cloud(), name="echo")
+    assert all(isinstance(response(client, job), Failure) for job in dying)
+    assert isinstance(client.wait(waiting, timeout=LIVENESS), FitDone)
 
 
 @pytest.mark.parametrize(

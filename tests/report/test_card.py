@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from backend.errors import ErrorCode, OmomiError
 from backend.protocol.names import LARGEST_CARD
 from backend.report.audit import audit_page
-from backend.report.card import Card, Curve, card_of, read_card
+from backend.report.card import MOST_LEAVES, Card, Curve, card_of, leaves, read_card
 from backend.report.card_diff import drifts, match_sliders
 from backend.report.card_diff import settings as changed_settings
 
@@ -122,6 +122,14 @@ def test_a_card_that_is_too_large_is_refused(tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text(json.dumps({"a": "x" * LARGEST_CARD}))
     with pytest.raises(OmomiError, match="larger"):
         read_card(tmp_path / "card.json")
+
+
+def test_of_a_wide_card_only_so_much_is_compared() -> None:
+    wide = {f"measure {row}": {f"part {column}": column for column in range(500)} for row in range(500)}
+    paths = [path for path, _ in leaves(wide)]
+    assert len(paths) == MOST_LEAVES and paths[501] == ("measure 1", "part 1")
+    card = card_of(wide)
+    assert len(drifts(card, card)) == MOST_LEAVES
 
 
 def test_absurd_numbers_are_left_out() -> None:
