@@ -8,7 +8,7 @@
     python3.11 build_addon.py validate    the staged folder and the zip, by Blender's own rules
     python3.11 build_addon.py bench NAME  a benchmark of the backend
     python3.11 build_addon.py window      the artist's steps in a real window of Blender, with pictures
-    python3.11 build_addon.py fuzz        damaged files for every reader, killed backends, other ones each time (--minutes N)
+    python3.11 build_addon.py fuzz        damaged files and killed backends, other ones each time (--minutes N)
 
 Standard library only. Each verb makes the virtual environments that it needs and installs into them.
 """

@@ -34,7 +34,7 @@ _STARTS = 3
 _FIRST_PAUSE_SECONDS = 0.25
 # Native code between two checks may take a while to notice; past this the process goes. What else it had to do, and the
 # fits that it kept, are made again.
-_CANCEL_SECONDS = 0.5
+_CANCEL_SECONDS = 0.3
 
 
 class State(Enum):

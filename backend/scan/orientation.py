@@ -18,6 +18,8 @@ from .outliers import box, occupied_cells
 NEIGHBOURS, MOST_NEIGHBOURS = 24, 96
 LINKS = 10
 """Neighbours along which an orientation may spread."""
+ASKED = 1 << 16
+"""Points that a tree is asked for at a time: a job that was cancelled ends between two such calls."""
 MOST_FITTED = 300_000
 """Larger scans are thinned to about so many points for fitting; the others take the normal of the nearest of those."""
 CORNERS_LOOKED_AT = 9
@@ -240,8 +242,13 @@ def fitted_normals(
 
 def _nearest(tree: KDTree, points: NDArray, count: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Distances and indices, both (n, count or as many as there are), of the nearest points of ``tree``."""
-    distance, index = tree.query(points, k=min(count, tree.n), workers=-1)
-    return np.reshape(distance, (len(points), -1)), np.reshape(index, (len(points), -1))
+    count = min(count, tree.n)
+    distance, index = np.empty((len(points), count)), np.empty((len(points), count), np.intp)
+    for first in range(0, len(points), ASKED):
+        rows = slice(first, first + ASKED)
+        found = tree.query(points[rows], k=count, workers=-1)
+        distance[rows], index[rows] = (np.reshape(column, (-1, count)) for column in found)
+    return distance, index
 
 
 def _fitted_points(points: NDArray[np.float32]) -> NDArray[np.intp]:
