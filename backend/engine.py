@@ -53,7 +53,9 @@ class Engine(Protocol):
         """Make ready (load the model) and say what runs. Raises OmomiError."""
         ...
 
-    def prepare(self, raw: RawScan, kind: str = "auto") -> PreparedScan:
+    def prepare(
+        self, raw: RawScan, kind: str = "auto", on_progress: OnProgress = lambda done, text: None
+    ) -> PreparedScan:
         """A scan as ``fit`` and the edits take it, read as one of `fit_options.KINDS`. Raises OmomiError."""
         ...
 
@@ -113,10 +115,12 @@ class OnnxEngine:
 
         return CancelToken()
 
-    def prepare(self, raw: RawScan, kind: str = "auto") -> PreparedScan:
+    def prepare(
+        self, raw: RawScan, kind: str = "auto", on_progress: OnProgress = lambda done, text: None
+    ) -> PreparedScan:
         from .scan.prepare import prepare
 
-        return prepare(raw, kind)
+        return prepare(raw, kind, on_progress=on_progress)
 
     def fit(
         self,
@@ -147,7 +151,7 @@ def prepare_scan(
 
     Raises OmomiError as `Engine.prepare` and `member_of` do.
     """
-    scan = engine.prepare(raw, kind)
+    scan = engine.prepare(raw, kind, on_progress)
     if profile is None:
         return scan, None
     # slow to import, and most fits have no profile

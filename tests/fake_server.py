@@ -75,7 +75,7 @@ class FakeEngine:
     def token(self) -> Any:
         return FakeToken()
 
-    def prepare(self, raw: Any, kind: str = "auto") -> Any:
+    def prepare(self, raw: Any, kind: str = "auto", on_progress: Any = None) -> Any:
         """Bits must come back as they were given, and any scan will do."""
         return raw
 
@@ -181,7 +181,7 @@ class SphereEngine(FakeEngine):
 
         return EngineInfo("toy", "cpu", ("CPUExecutionProvider",), "none")
 
-    def prepare(self, raw: Any, kind: str = "auto") -> Any:
+    def prepare(self, raw: Any, kind: str = "auto", on_progress: Any = None) -> Any:
         """What edits need, where the scan is good enough for it; the toy itself takes any scan, as it was given."""
         from backend.errors import OmomiError
         from backend.scan.prepare import prepare

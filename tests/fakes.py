@@ -50,7 +50,7 @@ class MeshEngine:
     def token(self) -> CancelToken:
         return CancelToken()
 
-    def prepare(self, raw: RawScan, kind: str = "auto") -> PreparedScan:
+    def prepare(self, raw: RawScan, kind: str = "auto", on_progress: Any = None) -> PreparedScan:
         return prepare(raw, kind)
 
     def fit(

@@ -117,8 +117,7 @@ def fit(
     """
     options, cancel = options or FitOptions(), cancel or CancelToken()
     started, network_before = time.perf_counter(), model.seconds
-    on_progress(0.0, "reading the scan")
-    prepared = scan if isinstance(scan, PreparedScan) else prepare(scan, options.kind)
+    prepared = scan if isinstance(scan, PreparedScan) else prepare(scan, options.kind, on_progress=on_progress)
     cancel.raise_if_cancelled()
     thickness = shell_thickness(prepared, options)
     on_blocks = level_progress(on_progress, options.level)

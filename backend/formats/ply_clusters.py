@@ -46,9 +46,9 @@ def thinned_ply(stream: BinaryIO, size: int, voxels: float, on_progress: OnProgr
     vertex, face = _plain(header, size)
     if vertex is None or vertex.count <= THIN_ABOVE:
         return None
-    kinds = _rows_of(vertex, header)
     stride = 1 + vertex.count // SAMPLE
-    sample = [_places(rows)[::stride] for _, rows in _chunks(stream, header.start, kinds, vertex.count)]
+    reading = _Reading(stream, header, vertex, face, on_progress)
+    sample = [_places(rows[::stride]) for _, rows in reading.vertices()]
     whole = np.concatenate(sample)
     whole = whole[np.isfinite(whole).all(axis=1)]
     if not len(whole):
@@ -57,13 +57,13 @@ def thinned_ply(stream: BinaryIO, size: int, voxels: float, on_progress: OnProgr
     side = float((high - low).max()) / (FINER * voxels)
     cells = None
     while side > 0 and cells is None:
-        cells = _Cells.of(stream, header, vertex, (low + high) / 2, side, on_progress)
+        cells = _Cells.of(reading, (low + high) / 2, side)
         side *= 2
     if cells is None:
         return None
     columns, lost = cells.columns(vertex), []
     if face is not None:
-        found = _normals(stream, header, vertex, face, cells, on_progress)
+        found = _normals(reading, cells)
         if found is None:
             return None
         if not set(NORMALS) <= columns.keys():
@@ -108,14 +108,37 @@ def _rows_of(element: Element, header: Header) -> np.dtype:
     return np.dtype(fields)
 
 
-def _chunks(stream: BinaryIO, start: int, kind: np.dtype, count: int) -> Iterator[tuple[int, NDArray]]:
-    """Rows of the file, some at a time, each time with the number of the first."""
-    stream.seek(start)
-    for first in range(0, count, ROWS):
-        rows = min(ROWS, count - first)
-        data = stream.read(rows * kind.itemsize)
-        require(len(data) == rows * kind.itemsize, "it ends in the middle")
-        yield first, np.frombuffer(data, kind)
+class _Reading:
+    """The rows of a file, some at a time, each time with the number of the first; says how many were read."""
+
+    def __init__(
+        self, stream: BinaryIO, header: Header, vertex: Element, face: Element | None, on_progress: OnProgress
+    ) -> None:
+        self.vertex, self._face = vertex, face
+        self._stream, self._header, self._on_progress = stream, header, on_progress
+        self._vertex_rows = _rows_of(vertex, header)
+        # vertices are read twice
+        self._done, self._rows = 0, 2 * vertex.count + (face.count if face is not None else 0)
+
+    def vertices(self) -> Iterator[tuple[int, NDArray]]:
+        return self._chunks(self._header.start, self._vertex_rows, self.vertex.count)
+
+    def faces(self) -> Iterator[tuple[int, NDArray]]:
+        assert self._face is not None
+        start = self._header.start + self.vertex.count * self._vertex_rows.itemsize
+        return self._chunks(start, _rows_of(self._face, self._header), self._face.count)
+
+    def _chunks(self, start: int, kind: np.dtype, count: int) -> Iterator[tuple[int, NDArray]]:
+        self._stream.seek(start)
+        for first in range(0, count, ROWS):
+            rows = min(ROWS, count - first)
+            # vertices are read once more where the cells were too small
+            share = min(self._done / self._rows, 1)
+            self._on_progress(0.0, f"reading and thinning, {10 * int(10 * share)} %")
+            data = self._stream.read(rows * kind.itemsize)
+            require(len(data) == rows * kind.itemsize, "it ends in the middle")
+            yield first, np.frombuffer(data, kind)
+            self._done += rows
 
 
 def _places(rows: NDArray) -> NDArray[np.float64]:
@@ -133,13 +156,10 @@ class _Cells:
         self.places = np.empty((count, 3), np.float32)  # of vertices, from the middle
 
     @classmethod
-    def of(
-        cls, stream: BinaryIO, header: Header, vertex: Element, middle: NDArray, side: float, on_progress: OnProgress
-    ) -> _Cells | None:
+    def of(cls, reading: _Reading, middle: NDArray, side: float) -> _Cells | None:
         """The cells of this size; None where there are more than MOST_CELLS."""
-        found, parts = cls(_mean_names(vertex), vertex.count), []
-        for first, rows in _chunks(stream, header.start, _rows_of(vertex, header), vertex.count):
-            on_progress(0.0, "reading and thinning")
+        found, parts = cls(_mean_names(reading.vertex), reading.vertex.count), []
+        for first, rows in reading.vertices():
             places = _places(rows)
             there = np.isfinite(places).all(axis=1)
             with np.errstate(over="ignore", invalid="ignore"):
@@ -176,19 +196,15 @@ class _Cells:
         }
 
 
-def _normals(
-    stream: BinaryIO, header: Header, vertex: Element, face: Element, cells: _Cells, on_progress: OnProgress
-) -> NDArray[np.float64] | None:
+def _normals(reading: _Reading, cells: _Cells) -> NDArray[np.float64] | None:
     """Normals (n, 3) of cells, of any length; None where some faces are no triangles."""
-    start = header.start + vertex.count * _rows_of(vertex, header).itemsize
-    count = len(cells.sums)
+    count, vertices = len(cells.sums), reading.vertex.count
     found = np.zeros((count, 3))
-    for _, rows in _chunks(stream, start, _rows_of(face, header), face.count):
-        on_progress(0.0, "reading and thinning")
+    for _, rows in reading.faces():
         if not (rows["n"] == 3).all():
             return None
         corners = rows["corners"]
-        require(((corners >= 0) & (corners < vertex.count)).all(), "its faces refer to points it does not have")
+        require(((corners >= 0) & (corners < vertices)).all(), "its faces refer to points it does not have")
         if corners.dtype.kind == "f":
             require((np.floor(corners) == corners).all(), "its faces have corners that are not whole numbers")
         corners = corners.astype(np.int64)

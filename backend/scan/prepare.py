@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -110,15 +111,22 @@ class PreparedScan:
         return KDTree(self.points, LEAF)
 
 
-def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> PreparedScan:
+def prepare(
+    raw: RawScan,
+    kind: str = "auto",
+    max_points: int = 5_000_000,
+    on_progress: Callable[[float, str], None] = lambda done, text: None,
+) -> PreparedScan:
     """Clean, orient and frame a scan. The same scan gives the same bits.
 
     kind: one of `protocol.fit_options.KINDS`, what the scan is read as. max_points: more points than this are thinned,
-    by a fixed random choice.
+    by a fixed random choice. on_progress: a share 0 .. 1 of what is no share of a fit yet, 0, and words; it may raise.
     Raises OmomiError: EMPTY_SCAN, BAD_COORDINATES (no finite point), TOO_FEW_POINTS (fewer than 32 usable),
     FLAT_SCAN (all on one plane or line).
     """
+    on_progress(0.0, "cleaning the scan")
     scan = clean(raw)
+    on_progress(0.0, "looking at what the scan is")
     shell = None if scan.faces is None else orient_faces(scan.points, scan.faces, scan.to_sensor)
     found = found_kind(scan, shell, kind)
     in_pieces = 0 if shell is None else shell.pieces
@@ -134,6 +142,7 @@ def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> Pr
         oriented = oriented.take(np.sort(order[excess:]))
     _require_enough(len(oriented.points), raw.name)
 
+    on_progress(0.0, "looking for outliers and noise")
     cells = occupancy(oriented.points)
     keep = near_core(oriented.points)
     if found.kind is not Kind.SOLID:  # whose parts are no outliers, however small
@@ -164,6 +173,7 @@ def prepare(raw: RawScan, kind: str = "auto", max_points: int = 5_000_000) -> Pr
     factor = frame.scale * scan.unit
     points = (oriented.points - middle) * np.float32(factor)
     noise *= factor
+    on_progress(0.0, "looking for normals")
     if oriented.normals is not None:
         normals = repaired(points, oriented.normals)
     elif oriented.to_sensor is not None:

@@ -97,6 +97,15 @@ def test_faces_that_point_nowhere_are_refused_and_polygons_are_read_whole(tmp_pa
     assert len(load_scan(tmp_path / "b.ply", VOXELS).points) == len(POINTS)
 
 
+def test_progress_is_told_from_the_first_row_to_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ply_clusters, "ROWS", len(POINTS) // 20)
+    save_mesh(tmp_path / "a.ply", POINTS, FACES)
+    told: list[str] = []
+    load_scan(tmp_path / "a.ply", VOXELS, lambda done, text: told.append(text))
+    shares = [int(text.rsplit(maxsplit=2)[1]) for text in told]
+    assert shares == sorted(shares) and set(shares) == set(range(0, 100, 10))
+
+
 def test_progress_may_end_it(tmp_path: Path) -> None:
     def stop(done: float, text: str) -> None:
         raise OmomiError(ErrorCode.CANCELLED, "Cancelled.")
