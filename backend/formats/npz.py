@@ -116,8 +116,8 @@ def read_npy(stream: BinaryIO, length: int, most: int = MOST_NUMBERS) -> NDArray
     count = math.prod(shape)
     # sides count as at least one here, so that (0, 10**18) is not taken for a harmless empty array
     require(len(shape) <= 8 and math.prod(max(side, 1) for side in shape) <= length, "its header is damaged")
-    most = min(most, MOST_NUMBERS)
-    require(count <= most, f"it holds more than {most:,} numbers, too many for its size")
+    require(count <= MOST_NUMBERS, f"it holds an array of more than {MOST_NUMBERS:,} numbers")
+    require(count <= most, "it holds many more numbers than it has bytes for")
     left = length - 8 - wide - size
     require(count * kind.itemsize == left, "its header does not describe what it holds")
     data = stream.read(left + 1)

@@ -167,7 +167,8 @@ class ElementReader:
         after the header of an ASCII file. Raises FormatError."""
         at, found = self._at, {}
         if element.lists:
-            starts = self._starts(element)
+            rows = self._starts(element)
+            starts = {0: rows, **self._behind(element, rows)[1]}
         else:
             width = self._width(element, [])
             starts = {0: at + width * np.arange(element.count)}
@@ -255,9 +256,9 @@ class ElementReader:
                 numbers[one.name] = rows[f"{number}"]
         return Columns(numbers, lists)
 
-    def _starts(self, element: Element) -> dict[int, NDArray[np.int64]]:
-        """Where rows (0) and what follows the list of the property number k - 1 (k) begin: one row's place follows from
-        the lengths of all lists before it. Moves on behind the element."""
+    def _starts(self, element: Element) -> NDArray[np.int64]:
+        """Where rows begin: one row's place follows from the lengths of all lists before it. Moves on behind the
+        element."""
         found, left, at = [np.zeros(0, np.int64)], element.count, self._at
         while left:
             require(at < len(self._items), "it ends in the middle")
@@ -275,12 +276,12 @@ class ElementReader:
             left -= len(rows)
             at = int(self._behind(element, rows[-1:])[0][0])
         require(at <= len(self._items), "it ends in the middle, or its lists are damaged")
-        rows, self._at = np.concatenate(found), at
-        return {0: rows, **self._behind(element, rows)[1]}
+        self._at = at
+        return np.concatenate(found)
 
     def _behind(self, element: Element, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], dict[int, NDArray]]:
-        """Where rows end that begin at places (n,), and what follows each of their lists, as `_starts`; beyond the
-        items for what is no row."""
+        """Where rows end that begin at places (n,), and where what follows the list of the property number k - 1 begins
+        (k); beyond the items for what is no row."""
         at, most, found = rows, len(self._items), {}
         for number, one in enumerate(element.properties, start=1):
             at = at + self._size_of(one.count_type or one.type)
@@ -299,10 +300,10 @@ class ElementReader:
         starts = self._starts(element)
         numbers: dict[str, list[NDArray]] = {}
         lists: dict[str, list[Lists]] = {}
-        self._require_lines(starts[0])
+        self._require_lines(starts)
         for first in range(0, element.count, WINDOW):
-            some = {number: begins[first : first + WINDOW] for number, begins in starts.items()}
-            begins = some[0]
+            begins = starts[first : first + WINDOW]
+            some = self._behind(element, begins)[1]
             for number, one in enumerate(element.properties, start=1):
                 if one.count_type:
                     width, step = self._size_of(one.count_type), self._size_of(one.type)
