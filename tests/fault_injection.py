@@ -1,0 +1,138 @@
+"""Memory, a disk and a process that fail once, at the place that a test asks for.
+
+A place is where the backend asks the system for something that it may not get: a line at which numpy takes memory, a
+call that writes, syncs, renames or opens, a message of the protocol. ``OMOMI_FAULTS=all`` tries every one of them, as
+`python3.11 build_addon.py faults` does; otherwise each test tries a few, always the same.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import random
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from contextvars import copy_context
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+
+from backend.edits.threads import JobThreads
+
+ALL = os.environ.get("OMOMI_FAULTS") == "all"
+ROOT = Path(__file__).parents[1]
+BACKEND = str(ROOT / "backend")
+Place = TypeVar("Place")
+
+
+def share(places: Sequence[Place], few: int) -> list[Place]:
+    """``few`` of the places, spread over all of them, or all."""
+    if ALL or len(places) <= few:
+        return list(places)
+    chosen = random.Random(0)
+    edges = [len(places) * step // few for step in range(few + 1)]
+    return [places[chosen.randrange(low, high)] for low, high in zip(edges, edges[1:], strict=False)]
+
+
+# Memory
+
+_SET_HANDLER, _GET_HANDLER = 304, 305  # places of PyDataMem_SetHandler and _GetHandler in numpy's table
+
+
+class _Allocator(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_void_p) for name in ("context", "malloc", "calloc", "realloc", "free")]
+
+
+class _Handler(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char * 127), ("version", ctypes.c_uint8), ("allocator", _Allocator)]
+
+
+class Memory:
+    """The memory that numpy takes for arrays on this thread and those of `JobThreads`.
+
+    There is one of it: arrays that were made while it was watched may live as long as the process.
+    """
+
+    def __init__(self) -> None:
+        self.met = False
+        self._count, self._fails, self._sites = 0, 0, dict[str, list[int]]()
+        api, core = ctypes.pythonapi, np.core if np.__version__.startswith("1.") else np._core
+        api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+        api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+        api.PyCapsule_New.restype = ctypes.py_object
+        api.PyCapsule_New.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+        table = ctypes.cast(
+            api.PyCapsule_GetPointer(core.multiarray._ARRAY_API, None), ctypes.POINTER(ctypes.c_void_p)
+        )
+        self._set = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(table[_SET_HANDLER] or 0)
+        self._usual = ctypes.PYFUNCTYPE(ctypes.py_object)(table[_GET_HANDLER] or 0)()
+        own = _Handler.from_address(api.PyCapsule_GetPointer(self._usual, b"mem_handler")).allocator
+        pointer = ctypes.c_void_p
+        size = ctypes.c_size_t
+        kinds = {"malloc": (size,), "calloc": (size, size), "realloc": (pointer, size)}
+        self._calls = [
+            # numpy's own, which are called with Python's lock held
+            ctypes.CFUNCTYPE(pointer, pointer, *given)(
+                self._watched(ctypes.PYFUNCTYPE(pointer, pointer, *given)(getattr(own, name)))
+            )
+            for name, given in kinds.items()
+        ]
+        addresses = (ctypes.cast(call, pointer) for call in self._calls)
+        self._handler = _Handler(b"watched", 1, _Allocator(own.context, *addresses, own.free))
+        self._capsule = api.PyCapsule_New(ctypes.addressof(self._handler), b"mem_handler", None)
+        # the last arrays are freed when Python has forgotten all of its objects
+        api.Py_IncRef(ctypes.py_object(self._handler))
+
+    def _watched(self, take: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            self._count += 1
+            if self._fails:
+                if self._count == self._fails:
+                    self.met = True
+                    return None
+            elif site := _site(sys._getframe(1)):
+                self._sites.setdefault(site, []).append(self._count)
+            return take(*given)
+
+        return call
+
+    @contextmanager
+    def _watch(self, fails: int) -> Generator[None]:
+        self._count, self._fails, self.met = 0, fails, False
+        submit = JobThreads.submit
+        # a thread begins without its starter's way of taking memory
+        JobThreads.submit = lambda pool, task, *given, **more: submit(pool, copy_context().run, task, *given, **more)
+        self._set(self._capsule)
+        try:
+            yield
+        finally:
+            self._set(self._usual)
+            JobThreads.submit = submit
+
+    def places(self, work: Callable[[], Any]) -> list[int]:
+        """For each line of the backend at which ``work``, done twice, takes memory, the number of one of its
+        allocations; in the order of the lines' first ones."""
+        work()
+        self._sites = {}
+        with self._watch(fails=0):
+            work()
+        chosen = random.Random(0)
+        return [chosen.choice(numbers) for numbers in self._sites.values()]
+
+    def failing(self, number: int) -> Any:
+        """Within this block the allocation of this number fails; ``met`` tells whether it was asked for."""
+        return self._watch(number)
+
+
+def _site(frame: FrameType | None) -> str:
+    """The innermost line of the backend."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(BACKEND):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
