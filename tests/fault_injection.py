@@ -15,9 +15,10 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def share(places: Sequence[Place], few: int) -> list[Place]:
         return list(places)
     chosen = random.Random(0)
     edges = [len(places) * step // few for step in range(few + 1)]
-    return [places[chosen.randrange(low, high)] for low, high in zip(edges, edges[1:], strict=False)]
+    return [places[chosen.randrange(low, high)] for low, high in pairwise(edges)]
 
 
 # Memory
@@ -66,9 +67,7 @@ class Memory:
         api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
         api.PyCapsule_New.restype = ctypes.py_object
         api.PyCapsule_New.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
-        table = ctypes.cast(
-            api.PyCapsule_GetPointer(core.multiarray._ARRAY_API, None), ctypes.POINTER(ctypes.c_void_p)
-        )
+        table = ctypes.cast(api.PyCapsule_GetPointer(core.multiarray._ARRAY_API, None), ctypes.POINTER(ctypes.c_void_p))
         self._set = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(table[_SET_HANDLER] or 0)
         self._usual = ctypes.PYFUNCTYPE(ctypes.py_object)(table[_GET_HANDLER] or 0)()
         own = _Handler.from_address(api.PyCapsule_GetPointer(self._usual, b"mem_handler")).allocator
@@ -115,9 +114,8 @@ class Memory:
             JobThreads.submit = submit
 
     def places(self, work: Callable[[], Any]) -> list[int]:
-        """For each line of the backend at which ``work``, done twice, takes memory, the number of one of its
-        allocations; in the order of the lines' first ones."""
-        work()
+        """For each line of the backend at which ``work``, which was done before, takes memory, the number of one of
+        its allocations; in the order of the lines' first ones."""
         self._sites = {}
         with self._watch(fails=0):
             work()
@@ -136,3 +134,65 @@ def _site(frame: FrameType | None) -> str:
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
+
+
+# Disk
+
+
+class Disk:
+    """What the process asks of the disk: files and folders that are made, written, synced and renamed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls = 0
+        self._fails, self._end = 0, _full
+        for name in ("open", "mkdir", "write", "fsync", "replace"):
+            monkeypatch.setattr(os, name, self._watched(name, getattr(os, name)))
+        monkeypatch.setattr(Path, "write_bytes", self._watched("write_bytes", Path.write_bytes))
+
+    def _watched(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(*given: Any, **more: Any) -> Any:
+            if name == "open" and not given[1] & os.O_CREAT:
+                return call(*given, **more)
+            self.calls += 1
+            if self.calls == self._fails:
+                if name.startswith("write"):
+                    call(given[0], given[1][: len(given[1]) // 2])
+                self._end()
+            return call(*given, **more)
+
+        return asked
+
+    @contextmanager
+    def failing(self, number: int, end: Callable[[], Any] | None = None) -> Generator[None]:
+        """Within this block the call of this number, counted from 1, does half of what it should and ends with
+        ``end``: with an error, in turn of a full disk and of a broken one, unless another end is given."""
+        self.calls, self._fails, self._end = 0, number, end or (_full if number % 2 else _broken)
+        try:
+            yield
+        finally:
+            self._fails = 0
+
+    def places(self, work: Callable[[], Any]) -> list[int]:
+        """The numbers of the calls of ``work``."""
+        self.calls = 0
+        work()
+        return list(range(1, self.calls + 1))
+
+
+def _full() -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _broken() -> NoReturn:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def died(work: Callable[[], Any]) -> bool:
+    """Do the work in a copy of this process, and whether that died over it. POSIX only."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0

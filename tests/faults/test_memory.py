@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,10 @@ import pytest
 import trimesh
 
 from backend.cli import main
-from backend.edits.learn import learn_from
 from backend.engine import Engine, OnnxEngine
 from backend.errors import ErrorCode
 from backend.protocol.fit_options import FitOptions
-from backend.protocol.messages import Failure, FitDone, MeshFrame, Message, Response
+from backend.protocol.messages import Failure, MeshFrame, Message, Response
 from backend.protocol.recipe import Layer
 from backend.protocol.requests import (
     ApplyRequest,
@@ -33,7 +32,7 @@ from backend.server.jobs import Job
 from backend.server.server import Server
 from tests.children import Run
 from tests.fakes import MODEL, MeshEngine
-from tests.fault_injection import Memory, share
+from tests.fault_injection import ALL, Memory, share
 
 BALL = trimesh.creation.icosphere(2)
 VERTICES, FACES = np.asarray(BALL.vertices, np.float32), np.asarray(BALL.faces, np.int32)
@@ -78,10 +77,11 @@ def test_a_fit_without_memory_leaves_every_file_and_the_next_one_works(
         code = main.main(["fit", "a.ply", "-o", "b.ply", "--level", "0", "--json"], lambda device, threads: real)
         return code, json.loads(capsys.readouterr().out)
 
+    fit()
     places = memory.places(fit)
     before = files()
     assert len(places) > 300 and set(before) == {"a.ply", "b.ply"}
-    for number in share(places, 8):
+    for number in share(places, 5):
         with memory.failing(number):
             code, found = fit()
         assert memory.met and files() == before, number
@@ -91,13 +91,38 @@ def test_a_fit_without_memory_leaves_every_file_and_the_next_one_works(
     assert fit()[0] == 0 and files() == before
 
 
-def test_an_edit_that_cannot_be_learned_for_want_of_memory_leaves_the_one_before(
-    memory: Memory, omomi: Run
+def test_a_run_of_the_network_without_memory_fails_the_job_and_the_next_one_works(
+    real: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    requests, runs, fatal = Requests(real), 0, 0
+
+    class Session:
+        def __init__(self, session: Any) -> None:
+            self.session = session
+
+        def run(self, *given: Any) -> Any:
+            nonlocal runs
+            runs += 1
+            if runs == fatal:
+                raise RuntimeError("bfc_arena.cc: Failed to allocate memory for requested buffer of size 9")
+            return self.session.run(*given)
+
+    for graph, session in real.model.sessions.items():
+        monkeypatch.setitem(real.model.sessions, graph, Session(session))
+    clean = said(*requests.ask(ON_A_FIT["fit"](1)))
+    for number in share(range(1, runs + 1), 2):
+        runs, fatal = 0, number
+        response, _ = requests.ask(ON_A_FIT["fit"](1))
+        assert isinstance(response, Failure) and response.code is ErrorCode.OUT_OF_MEMORY, (number, response)
+        assert said(*requests.ask(ON_A_FIT["fit"](1))) == clean
+
+
+def test_an_edit_that_cannot_be_learned_for_want_of_memory_leaves_the_one_before(memory: Memory, omomi: Run) -> None:
     words = "learn", "--before", "a.ply", "--after", "b.ply", "-o", "bump.omomi"
+    omomi(*words)
     places = memory.places(lambda: omomi(*words))
     before = files()
-    for number in share(places, 4):
+    for number in share(places, 2):
         with memory.failing(number):
             code, found, _ = omomi(*words)
         assert memory.met and files() == before, number
@@ -109,7 +134,7 @@ def test_an_edit_that_cannot_be_learned_for_want_of_memory_leaves_the_one_before
 def test_a_scan_of_a_batch_without_memory_costs_itself_and_no_other(memory: Memory, omomi: Run) -> None:
     layer = {"edit": "thickness", "strength": 0.2}
     Path("r.json").write_text(json.dumps({"version": 1, "model": MODEL, "entries": [layer]}))
-    scans = "a.ply", "b.ply", "c.ply"
+    scans = "a.ply", "b.ply"
     omomi("batch", "r.json", *scans, "-o", "clean")
     clean, given = meshes("clean"), meshes(".")
     count = 0
@@ -119,14 +144,14 @@ def test_a_scan_of_a_batch_without_memory_costs_itself_and_no_other(memory: Memo
         count += 1
         return omomi("batch", "r.json", *scans, "-o", f"out{count}")
 
-    for number in share(memory.places(batch), 6):
+    for number in share(memory.places(batch), 2):
         with memory.failing(number):
             code, found, _ = batch()
         assert memory.met and meshes(".") == given, number
         if code:
             [error] = [row["error"] for row in (found, *found.get("results", ())) if "error" in row]
             assert error["code"] in ("out_of_memory", "too_large"), (number, error)
-            assert len(meshes(f"out{count}")) >= ("results" in found) * 2, (number, error)
+            assert len(meshes(f"out{count}")) >= ("results" in found), (number, error)
         assert meshes(f"out{count}").items() <= clean.items(), number
         assert omomi("batch", "r.json", *scans, "-o", f"out{count}")[0] == 0
         assert meshes(f"out{count}") == clean and not list(Path(f"out{count}").glob(".*")), number
@@ -165,11 +190,11 @@ ON_A_FIT: dict[str, Callable[[int], Request]] = {
     "apply": lambda job: ApplyRequest(job, 1, [0.2, 0.1], Outcome.CARRIED),
     "remesh": lambda job: RemeshRequest(job, 1, [0.2, 0.1]),
     "check": lambda job: CheckRequest(job, 1, [0.2, 0.1], ""),
-    "sweep": lambda job: SweepRequest(job, 1, [0.2, 0.1], 0, -0.5, 0.5, 4),
+    "sweep": lambda job: SweepRequest(job, 1, [0.2, 0.1], 0, -0.2, 0.2, 2),
 }
 
 
-@pytest.mark.parametrize("kind", ON_A_FIT)
+@pytest.mark.parametrize("kind", ON_A_FIT if ALL else ("stack", "apply"))
 def test_a_job_without_memory_fails_alone_and_what_is_kept_stays_as_it_was(
     kind: str, memory: Memory, real: Engine
 ) -> None:
@@ -178,9 +203,9 @@ def test_a_job_without_memory_fails_alone_and_what_is_kept_stays_as_it_was(
         response, _ = requests.ask(ON_A_FIT[start](1 if start == "fit" else 2))
         assert not isinstance(response, Failure), response
     pose = said(*requests.ask(ON_A_FIT["pose"](3)))
-    places = memory.places(lambda: requests.ask(make(4)))
     clean = said(*requests.ask(make(4)))
-    for number in share(places, 3):
+    places = memory.places(lambda: requests.ask(make(4)))
+    for number in share(places, 1):
         with memory.failing(number):
             response, frames = requests.ask(make(4))
         assert memory.met, number
