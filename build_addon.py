@@ -9,6 +9,7 @@
     python3.11 build_addon.py bench NAME  a benchmark of the backend
     python3.11 build_addon.py window      the artist's steps in a real window of Blender, with pictures
     python3.11 build_addon.py fuzz        damaged files for every reader, other ones each time (--minutes N)
+    python3.11 build_addon.py faults      memory, the disk or the process fails, at every place in turn
 
 Standard library only. Each verb makes the virtual environments that it needs and installs into them.
 """
@@ -103,6 +104,7 @@ MAIN = Blender("4.5.15", ".venv", "3.11")
 OTHERS = (Blender("5.0.1", ".venv-5.0", "3.11"), Blender("5.2.3", ".venv-5.2", "3.13"))
 # The benchmark's peer and scores want a newer numpy than Blender 4.5 has, and no Blender.
 BENCH = Blender("", ".venv-bench", "3.11")
+FUZZ = Blender("", ".venv-fuzz", "3.11")
 
 
 class Failed(Exception):
@@ -398,7 +400,16 @@ def window(blender: str, bundled: bool, picture: Path | None, chosen: Sequence[s
 
 
 def fuzz(minutes: float) -> int:
-    """Damaged files from new seeds until a reader fails on one or the time is over."""
+    """Damaged files for every reader until one fails on one or the time is over: where atheris can be had, guided by
+    the lines that they reach and from where the last run ended, elsewhere from new seeds."""
+    if sys.platform == "linux":
+        python = needed(FUZZ, [*requirements("cpu"), "atheris>=3", "hypothesis", "pytest"])
+        kinds = sorted({path.suffix for path in (ROOT / "tests/formats/corpus").iterdir()})
+        for kind in kinds:
+            say(kind)
+            seconds = max(1, round(60 * minutes / len(kinds)))
+            run(python, "-m", "tests.formats.fuzz", kind, BUILD / "fuzz", "--seconds", seconds)
+        return 0
     python, end = main_environment(), time.monotonic() + 60 * minutes
     words = python, "-m", "pytest", "-x", "-p", "no:cacheprovider", "tests/formats/test_fuzz.py"
     while time.monotonic() < end:
@@ -406,6 +417,13 @@ def fuzz(minutes: float) -> int:
         say(f"seed {seed}")
         run(*words, f"--hypothesis-seed={seed}", env={**os.environ, "OMOMI_FUZZ_EXAMPLES": "500"})
     return 0
+
+
+def faults() -> int:
+    """Every place where memory, the disk or a process can fail: about an hour."""
+    settings = {**os.environ, "OMOMI_FAULTS": "all", "OMP_NUM_THREADS": "1"}
+    words = "-m", "pytest", "-p", "no:cacheprovider", "-n", min(os.cpu_count() or 1, MOST_WORKERS), "tests/faults"
+    return run(main_environment(), *words, check=False, env=settings)
 
 
 def main() -> int:
@@ -425,6 +443,7 @@ def main() -> int:
     walk.add_argument("--picture", type=Path, help="also put the manual's picture of the window here")
     walk.add_argument("steps", nargs="*", help="these steps in place of all")
     verbs.add_parser("fuzz").add_argument("--minutes", type=float, default=10.0, metavar="N")
+    verbs.add_parser("faults")
     verbs.add_parser("bench").add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     platforms = list(PLATFORMS) if getattr(options, "all_platforms", False) else [own_platform()]
@@ -442,6 +461,8 @@ def main() -> int:
                 return window(options.blender, options.bundled, options.picture, options.steps)
             case "fuzz":
                 return fuzz(options.minutes)
+            case "faults":
+                return faults()
             case "bench":
                 python = needed(BENCH, requirements("cpu", "bench"))
                 return run(python, "-m", "backend", "bench", *options.arguments, check=False)

@@ -1,43 +1,30 @@
 """Memory, a disk and a process that fail once, at the place that a test asks for.
 
 A place is where the backend asks the system for something that it may not get: a line at which numpy takes memory, a
-call that writes, syncs, renames or opens, a message of the protocol. ``OMOMI_FAULTS=all`` tries every one of them, as
-`python3.11 build_addon.py faults` does; otherwise each test tries a few, always the same.
+call that writes, syncs, renames or opens, a message of the protocol.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import importlib
 import os
 import random
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import copy_context
-from itertools import pairwise
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 
 from backend.edits.threads import JobThreads
 
-ALL = os.environ.get("OMOMI_FAULTS") == "all"
-ROOT = Path(__file__).parents[1]
-BACKEND = str(ROOT / "backend")
-Place = TypeVar("Place")
-
-
-def share(places: Sequence[Place], few: int) -> list[Place]:
-    """``few`` of the places, spread over all of them, or all."""
-    if ALL or len(places) <= few:
-        return list(places)
-    chosen = random.Random(0)
-    edges = [len(places) * step // few for step in range(few + 1)]
-    return [places[chosen.randrange(low, high)] for low, high in pairwise(edges)]
+BACKEND = str(Path(__file__).parents[1] / "backend")
 
 
 # Memory
@@ -62,12 +49,13 @@ class Memory:
     def __init__(self) -> None:
         self.met = False
         self._count, self._fails, self._sites = 0, 0, dict[str, list[int]]()
-        api, core = ctypes.pythonapi, np.core if np.__version__.startswith("1.") else np._core
+        api = ctypes.pythonapi
+        core: Any = importlib.import_module(f"{'numpy.core' if np.__version__ < '2' else 'numpy._core'}.multiarray")
         api.PyCapsule_GetPointer.restype = ctypes.c_void_p
         api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
         api.PyCapsule_New.restype = ctypes.py_object
         api.PyCapsule_New.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
-        table = ctypes.cast(api.PyCapsule_GetPointer(core.multiarray._ARRAY_API, None), ctypes.POINTER(ctypes.c_void_p))
+        table = ctypes.cast(api.PyCapsule_GetPointer(core._ARRAY_API, None), ctypes.POINTER(ctypes.c_void_p))
         self._set = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(table[_SET_HANDLER] or 0)
         self._usual = ctypes.PYFUNCTYPE(ctypes.py_object)(table[_GET_HANDLER] or 0)()
         own = _Handler.from_address(api.PyCapsule_GetPointer(self._usual, b"mem_handler")).allocator

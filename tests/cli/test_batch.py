@@ -199,49 +199,6 @@ def test_a_farms_job_runs_every_scan_once(omomi: Run, kind: str) -> None:
         assert "frameChunker" in text and '"1-3"' in text and "compileJob" in text
 
 
-class Faults:
-    """Makes the n-th write, sync or rename of the process fail, as on a full disk."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.left, self.met = 0, False
-        for owner, name in ((os, "fsync"), (os, "replace"), (os, "write"), (Path, "write_bytes"), (Path, "open")):
-            monkeypatch.setattr(owner, name, self._failing(getattr(owner, name), name))
-
-    def _failing(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def made(*given: Any, **more: Any) -> Any:
-            if name != "open" or "xb" in given:
-                self.left -= 1
-                if self.left == 0:
-                    self.met = True
-                    raise OSError(28, "No space left on device")
-            return call(*given, **more)
-
-        return made
-
-
-def test_no_failure_of_the_disk_costs_more_than_the_scan_it_meets(omomi: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe()
-    scans = [f"{name}.ply" for name in NAMES]
-    originals = folder(".")
-    omomi("batch", "r.json", *scans, "-o", "clean")
-    faults = Faults(monkeypatch)
-    for number in range(1, 60):
-        out = f"out{number}"
-        faults.left, faults.met = number, False
-        code, found, _ = omomi("batch", "r.json", *scans, "-o", out)
-        faults.left = 0
-        if not faults.met:
-            break
-        errors = [row["error"] for row in (found, *found.get("results", ())) if "error" in row]
-        assert code == 1 and [error["code"] for error in errors] == ["disk"]
-        assert folder(".") == originals and folder(out).items() <= folder("clean").items()
-        assert not list(Path(out).glob(".*"))
-        assert omomi("batch", "r.json", *scans, "-o", out)[0] == 0
-        assert folder(out) == folder("clean")
-        assert [row["state"] for row in BatchRecord(Path(out)).last().values()] == ["done"] * 3
-    assert 10 < number < 59
-
-
 SLOW = f"""
 import os, sys, time
 sys.path.insert(0, {str(HERE.parent)!r})

@@ -18,7 +18,8 @@ from backend.formats import files as files_module
 from backend.formats.mesh_files import load_scan, save_mesh
 from tests.children import Run
 from tests.fakes import MODEL, MeshEngine
-from tests.fault_injection import Disk, died, share
+from tests.fault_injection import Disk, died
+from tests.faults.conftest import Share
 
 BALL = trimesh.creation.icosphere(1)
 FAR = BALL.copy().apply_translation([1e6, 0, 0])
@@ -95,7 +96,7 @@ def here() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_the_disk_refuses_is_said_in_a_sentence_and_no_file_is_half_written(
-    command: str, omomi: Run, fresh: Callable[[], None], disk: Disk
+    command: str, omomi: Run, fresh: Callable[[], None], disk: Disk, share: Share
 ) -> None:
     words = COMMANDS[command]
     fresh()
@@ -121,7 +122,7 @@ def test_what_the_disk_refuses_is_said_in_a_sentence_and_no_file_is_half_written
 @posix_only
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_that_dies_over_the_disk_is_made_up_for_by_the_next(
-    command: str, omomi: Run, fresh: Callable[[], None], disk: Disk
+    command: str, omomi: Run, fresh: Callable[[], None], disk: Disk, share: Share
 ) -> None:
     words = COMMANDS[command]
     fresh()

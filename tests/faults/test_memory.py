@@ -15,7 +15,7 @@ from backend.cli import main
 from backend.engine import Engine, OnnxEngine
 from backend.errors import ErrorCode
 from backend.protocol.fit_options import FitOptions
-from backend.protocol.messages import Failure, MeshFrame, Message, Response
+from backend.protocol.messages import Failure, MeshFrame, Response
 from backend.protocol.recipe import Layer
 from backend.protocol.requests import (
     ApplyRequest,
@@ -32,7 +32,8 @@ from backend.server.jobs import Job
 from backend.server.server import Server
 from tests.children import Run
 from tests.fakes import MODEL, MeshEngine
-from tests.fault_injection import ALL, Memory, share
+from tests.fault_injection import Memory
+from tests.faults.conftest import ALL, Share
 
 BALL = trimesh.creation.icosphere(2)
 VERTICES, FACES = np.asarray(BALL.vertices, np.float32), np.asarray(BALL.faces, np.int32)
@@ -68,7 +69,12 @@ def files() -> dict[str, bytes]:
 
 
 def test_a_fit_without_memory_leaves_every_file_and_the_next_one_works(
-    memory: Memory, real: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    memory: Memory,
+    real: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    share: Share,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     BALL.export("a.ply")
@@ -92,7 +98,7 @@ def test_a_fit_without_memory_leaves_every_file_and_the_next_one_works(
 
 
 def test_a_run_of_the_network_without_memory_fails_the_job_and_the_next_one_works(
-    real: Engine, monkeypatch: pytest.MonkeyPatch
+    real: Engine, monkeypatch: pytest.MonkeyPatch, share: Share
 ) -> None:
     requests, runs, fatal = Requests(real), 0, 0
 
@@ -117,7 +123,9 @@ def test_a_run_of_the_network_without_memory_fails_the_job_and_the_next_one_work
         assert said(*requests.ask(ON_A_FIT["fit"](1))) == clean
 
 
-def test_an_edit_that_cannot_be_learned_for_want_of_memory_leaves_the_one_before(memory: Memory, omomi: Run) -> None:
+def test_an_edit_that_cannot_be_learned_for_want_of_memory_leaves_the_one_before(
+    memory: Memory, omomi: Run, share: Share
+) -> None:
     words = "learn", "--before", "a.ply", "--after", "b.ply", "-o", "bump.omomi"
     omomi(*words)
     places = memory.places(lambda: omomi(*words))
@@ -131,7 +139,7 @@ def test_an_edit_that_cannot_be_learned_for_want_of_memory_leaves_the_one_before
     assert omomi(*words)[0] == 0 and files() == before
 
 
-def test_a_scan_of_a_batch_without_memory_costs_itself_and_no_other(memory: Memory, omomi: Run) -> None:
+def test_a_scan_of_a_batch_without_memory_costs_itself_and_no_other(memory: Memory, omomi: Run, share: Share) -> None:
     layer = {"edit": "thickness", "strength": 0.2}
     Path("r.json").write_text(json.dumps({"version": 1, "model": MODEL, "entries": [layer]}))
     scans = "a.ply", "b.ply"
@@ -167,14 +175,14 @@ class Requests:
     def __init__(self, engine: Engine) -> None:
         self.server = Server(engine, None, None)  # type: ignore[arg-type]
 
-    def ask(self, request: Request) -> tuple[Response, list[Message]]:
+    def ask(self, request: Request) -> tuple[Response, list[MeshFrame]]:
         """The response, and the last mesh before it."""
         response = self.server._respond(Job(request))
         sent = self.server._outbox.drain()
         return response, [message for message in sent if isinstance(message, MeshFrame)][-1:]
 
 
-def said(response: Response, frames: list[Message]) -> list[Any]:
+def said(response: Response, frames: list[MeshFrame]) -> list[Any]:
     """All bits of an answer but how long it took."""
     parts = []
     for part in (response, *frames):
@@ -185,18 +193,18 @@ def said(response: Response, frames: list[Message]) -> list[Any]:
 
 ON_A_FIT: dict[str, Callable[[int], Request]] = {
     "fit": lambda job: FitRequest(job, "b", FitOptions(level=0), "", VERTICES, FACES),
-    "stack": lambda job: StackRequest(job, 1, "fit", [Layer("smoothness", 0.2), Layer("thickness", 0.1)]),
-    "pose": lambda job: PoseRequest(job, 1, [0.2, 0.1]),
-    "apply": lambda job: ApplyRequest(job, 1, [0.2, 0.1], Outcome.CARRIED),
-    "remesh": lambda job: RemeshRequest(job, 1, [0.2, 0.1]),
-    "check": lambda job: CheckRequest(job, 1, [0.2, 0.1], ""),
-    "sweep": lambda job: SweepRequest(job, 1, [0.2, 0.1], 0, -0.2, 0.2, 2),
+    "stack": lambda job: StackRequest(job, 1, "fit", (Layer("smoothness", 0.2), Layer("thickness", 0.1))),
+    "pose": lambda job: PoseRequest(job, 1, (0.2, 0.1)),
+    "apply": lambda job: ApplyRequest(job, 1, (0.2, 0.1), Outcome.CARRIED),
+    "remesh": lambda job: RemeshRequest(job, 1, (0.2, 0.1)),
+    "check": lambda job: CheckRequest(job, 1, (0.2, 0.1), ""),
+    "sweep": lambda job: SweepRequest(job, 1, (0.2, 0.1), 0, -0.2, 0.2, 2),
 }
 
 
 @pytest.mark.parametrize("kind", ON_A_FIT if ALL else ("stack", "apply"))
 def test_a_job_without_memory_fails_alone_and_what_is_kept_stays_as_it_was(
-    kind: str, memory: Memory, real: Engine
+    kind: str, memory: Memory, real: Engine, share: Share
 ) -> None:
     requests, make = Requests(real), ON_A_FIT[kind]
     for start in ("fit", "stack", "apply"):

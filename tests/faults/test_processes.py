@@ -16,7 +16,7 @@ from backend.protocol.messages import Failure, Response
 from backend.protocol.process import ChildProcess
 from backend.protocol.requests import PoseRequest
 from tests.children import FAKE_SERVER, ask_fit, cloud, until
-from tests.fault_injection import share
+from tests.faults.conftest import Share
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
@@ -64,7 +64,9 @@ def talk() -> list[ErrorCode | None]:
     return [ends[job][0] for job in (kept, *jobs, last)]
 
 
-def test_killed_at_any_message_the_backend_loses_one_job_and_no_kept_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_at_any_message_the_backend_loses_one_job_and_no_kept_fit(
+    monkeypatch: pytest.MonkeyPatch, share: Share
+) -> None:
     messages = Messages(monkeypatch)
     # the toy's fits are kept, but cannot be edited
     usual = [None, None, ErrorCode.CANCELLED, None, ErrorCode.INTERNAL, None]

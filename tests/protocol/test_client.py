@@ -150,24 +150,6 @@ def test_a_request_just_after_the_death_of_an_idle_process_is_sent_again(client:
         assert fit(client, "echo").report["pid"] != first
 
 
-@posix_only
-@pytest.mark.parametrize("number", range(1, 5))
-def test_killed_at_any_message_a_job_ends_once_and_the_next_one_works(client: BackendClient, number: int) -> None:
-    job, heard = ask_fit(client, cloud(), name="flood"), []
-
-    def on_event(event: object) -> None:
-        heard.append(event)
-        if len(heard) == number and client.pid is not None:
-            os.kill(client.pid, signal.SIGKILL)
-
-    try:
-        assert isinstance(client.wait(job, on_event, timeout=LIVENESS), FitDone)
-    except OmomiError as error:
-        assert error.code is ErrorCode.BACKEND_DIED
-    assert fit(client, "echo")
-    assert not [event for event in client.poll() if isinstance(event, FitDone | Failure)]
-
-
 def test_a_process_that_always_dies_is_started_three_times_and_then_left(
     make_client: MakeClient, tmp_path: Path
 ) -> None:
