@@ -40,8 +40,8 @@ def read_points(data: bytes, name: str) -> RawScan:
     lines = lines[first:]
     width = len(re.split(rb"[\s,;]+", lines[0].strip(b" \t,;")))
     require(width >= 3, "its lines have less than three numbers")
-    # one line alone may hold a count, as between the parts of a PTS file
-    text = b"\n".join(line for line in lines if len(line.split()) != 1 or b"," in line or b";" in line)
+    # a count may stand alone, as between the parts of a PTS file
+    text = b"\n".join(line for line in lines if not line.strip().isdigit())
     text = text.replace(b",", b" ").replace(b";", b" ")
     try:
         table = np.loadtxt(io.BytesIO(text), np.float64, comments=("#", "//"), ndmin=2)

@@ -12,8 +12,8 @@ OFFSET = np.array([0.4142135623730951e-3, 0.7320508075688772e-3, 0.2360679774997
 """Moves all columns by less than a thousandth of a voxel, off the round numbers that coordinates tend to be."""
 MOST_CROSSINGS = 1 << 22
 """Pairs of a face and a column that are tested at a time."""
-MOST_PAIRS = 1 << 24
-"""Pairs of a face and a place within its box in the plane: two seconds or so. What is no tangle has a tenth of that."""
+MOST_PAIRS = 1 << 23
+"""Pairs of a face and a place within its box in the plane: a second or two. What is no tangle has a quarter of that."""
 
 
 def winding_grid(vertices: NDArray, faces: NDArray, shape: tuple[int, int, int]) -> NDArray[np.int16]:

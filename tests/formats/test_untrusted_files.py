@@ -9,6 +9,7 @@ import sys
 import threading
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -430,3 +431,17 @@ def test_a_survey_whose_header_lies_never_reaches_the_package_that_reads_it(
 def test_a_corner_that_is_no_number_of_this_machine_is_damage(tmp_path: Path) -> None:
     (tmp_path / "a.off").write_text(f"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 {10**30}\n")
     refused(tmp_path / "a.off", "damaged")
+
+
+def test_what_a_text_of_points_has_lost_of_a_line_is_no_count(tmp_path: Path) -> None:
+    (tmp_path / "a.pts").write_text("2\n0 0 0\n1 0 0\n 1 \n0 1 0\n")
+    assert len(load_scan(tmp_path / "a.pts").points) == 3
+    (tmp_path / "b.pts").write_text("2\n0 0 0\n1 0 0\n-0.5\n0 1 0\n")
+    refused(tmp_path / "b.pts", "as many numbers")
+
+
+@pytest.mark.parametrize("change", [lambda data: data + bytes(4), lambda data: data[:-40] + bytes(8) + data[-40:]])
+def test_a_glb_with_bytes_too_many_is_refused(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    save_mesh(tmp_path / "a.glb", POINTS, FACES)
+    (tmp_path / "b.glb").write_bytes(change((tmp_path / "a.glb").read_bytes()))
+    refused(tmp_path / "b.glb", "bytes")
