@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -197,6 +198,48 @@ def test_a_farms_job_runs_every_scan_once(omomi: Run, kind: str) -> None:
         assert arguments[-1] == "{{Task.Param.Shard}}/3" and template["steps"][1]["dependencies"]
     else:
         assert "frameChunker" in text and '"1-3"' in text and "compileJob" in text
+
+
+FLAMENCO = """
+const job = {tasks: [], addTask(task) { this.tasks.push(task); }};
+const author = {
+    Task: (name, type) => ({
+        name, type, commands: [], after: [],
+        addCommand(command) { this.commands.push(command); }, addDependency(task) { this.after.push(task.name); },
+    }),
+    Command: (name, parameters) => ({name, parameters}),
+};
+// of numbers in a row; two of them are not written as a range
+function frameChunker(range, size) {
+    const [first, last] = range.split("-").map(Number), chunks = [];
+    for (let from = first; from <= last; from += size) {
+        const to = Math.min(from + size - 1, last);
+        chunks.push(from === to ? `${from}` : to === from + 1 ? `${from},${to}` : `${from}-${to}`);
+    }
+    return chunks;
+}
+job.settings = Object.fromEntries(JOB_TYPE.settings.map(setting => [setting.key, setting.default]));
+compileJob(job);
+console.log(JSON.stringify(job.tasks));
+"""
+"""What a Flamenco manager offers to the script of a job type, which stands before it."""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs a JavaScript engine")
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_the_tasks_of_a_flamenco_job_run_every_scan_once(omomi: Run, chunk: int) -> None:
+    recipe()
+    ball().export("d.ply")
+    Path("e.ply").write_bytes(Path("d.ply").read_bytes())
+    script = Path(omomi("farm", "flamenco", "r.json", "*.ply", "-o", "out", "--chunk", chunk)[1]["output"])
+    run = subprocess.run(["node", "-"], input=script.read_text() + FLAMENCO, capture_output=True, text=True, check=True)
+    *parts, merge = json.loads(run.stdout)
+    assert merge["after"] == [part["name"] for part in parts] and len(parts) == -(-5 // chunk)
+    for task in (*parts, merge):
+        [command] = task["commands"]
+        assert (task["type"], command["name"], command["parameters"]["exe"]) == ("misc", "exec", "omomi")
+        assert main.main(command["parameters"]["args"], engine_of_balls) == 0
+    assert [row["state"] for row in json.loads(Path("out/batch.json").read_text())["results"]] == ["done"] * 5
 
 
 SLOW = f"""
