@@ -70,7 +70,8 @@ class Memory:
             for name, given in kinds.items()
         ]
         addresses = (ctypes.cast(call, pointer) for call in self._calls)
-        self._handler = _Handler(b"watched", 1, _Allocator(own.context, *addresses, own.free))
+        self._own, self._watching = own, _Allocator(own.context, *addresses, own.free)
+        self._handler = _Handler(b"watched", 1, own)
         self._capsule = api.PyCapsule_New(ctypes.addressof(self._handler), b"mem_handler", None)
         # the last arrays are freed when Python has forgotten all of its objects
         api.Py_IncRef(ctypes.py_object(self._handler))
@@ -81,6 +82,8 @@ class Memory:
             if self._fails:
                 if self._count == self._fails:
                     self.met = True
+                    # no Python may run until numpy has raised its error, which it may take memory for
+                    self._handler.allocator = self._own
                     return None
             elif site := _site(sys._getframe(1)):
                 self._sites.setdefault(site, []).append(self._count)
@@ -94,6 +97,7 @@ class Memory:
         submit = JobThreads.submit
         # a thread begins without its starter's way of taking memory
         JobThreads.submit = lambda pool, task, *given, **more: submit(pool, copy_context().run, task, *given, **more)
+        self._handler.allocator = self._watching
         self._set(self._capsule)
         try:
             yield
