@@ -277,7 +277,7 @@ def _as_omomi_errors(call: Any) -> Any:
         return call()
     except OmomiError:
         raise
-    except MemoryError as error:
+    except (MemoryError, SystemError) as error:  # numpy's `where` without memory ends in the latter
         raise OmomiError(ErrorCode.OUT_OF_MEMORY, _NO_MEMORY, str(error)) from error
     except Exception as error:
         _log.exception("unexpected error")
