@@ -9,6 +9,7 @@
     python3.11 build_addon.py bench NAME  a benchmark of the backend
     python3.11 build_addon.py window      the artist's steps in a real window of Blender, with pictures
     python3.11 build_addon.py fuzz        damaged files and killed backends, other ones each time (--minutes N)
+    python3.11 build_addon.py faults      memory, the disk or the process fails, at every place in turn
 
 Standard library only. Each verb makes the virtual environments that it needs and installs into them.
 """
@@ -103,6 +104,7 @@ MAIN = Blender("4.5.15", ".venv", "3.11")
 OTHERS = (Blender("5.0.1", ".venv-5.0", "3.11"), Blender("5.2.3", ".venv-5.2", "3.13"))
 # The benchmark's peer and scores want a newer numpy than Blender 4.5 has, and no Blender.
 BENCH = Blender("", ".venv-bench", "3.11")
+FUZZ = Blender("", ".venv-fuzz", "3.11")
 
 
 class Failed(Exception):
@@ -398,16 +400,32 @@ def window(blender: str, bundled: bool, picture: Path | None, chosen: Sequence[s
 
 
 def fuzz(minutes: float) -> int:
-    """Damaged files and killed backends from new seeds until something fails or the time is over."""
-    python, end = main_environment(), time.monotonic() + 60 * minutes
-    words = python, "-m", "pytest", "-x", "-p", "no:cacheprovider", "tests/formats/test_fuzz.py"
-    words = *words, "tests/server/test_kills.py"
+    """Damaged files and killed backends until something fails or the time is over. For half of it files are guided by
+    the lines of the readers that they reach, from where the last run ended, where atheris can be had; then both are
+    from new seeds."""
+    end = time.monotonic() + 60 * minutes
+    if sys.platform == "linux":
+        guided = needed(FUZZ, [*requirements("cpu"), "atheris>=3", "hypothesis", "pytest"])
+        kinds = sorted({path.suffix for path in (ROOT / "tests/formats/corpus").iterdir()})
+        for kind in kinds:
+            say(kind)
+            seconds = max(1, round(30 * minutes / len(kinds)))
+            run(guided, "-m", "tests.formats.fuzz", kind, BUILD / "fuzz", "--seconds", seconds)
+    files = "tests/formats/test_fuzz.py", "tests/server/test_kills.py"
+    words = main_environment(), "-m", "pytest", "-x", "-p", "no:cacheprovider", *files
     while time.monotonic() < end:
         seed = time.time_ns() % (1 << 32)
         say(f"seed {seed}")
         more = {"OMOMI_FUZZ_EXAMPLES": "500", "OMOMI_KILLS": "20", "OMOMI_KILLS_SEED": str(seed)}
         run(*words, f"--hypothesis-seed={seed}", env={**os.environ, **more})
     return 0
+
+
+def faults() -> int:
+    """Every place where memory, the disk or a process can fail: about an hour."""
+    settings = {**os.environ, "OMOMI_FAULTS": "all", "OMP_NUM_THREADS": "1"}
+    words = "-m", "pytest", "-p", "no:cacheprovider", "-n", min(os.cpu_count() or 1, MOST_WORKERS), "tests/faults"
+    return run(main_environment(), *words, check=False, env=settings)
 
 
 def main() -> int:
@@ -427,6 +445,7 @@ def main() -> int:
     walk.add_argument("--picture", type=Path, help="also put the manual's picture of the window here")
     walk.add_argument("steps", nargs="*", help="these steps in place of all")
     verbs.add_parser("fuzz").add_argument("--minutes", type=float, default=10.0, metavar="N")
+    verbs.add_parser("faults")
     verbs.add_parser("bench").add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     platforms = list(PLATFORMS) if getattr(options, "all_platforms", False) else [own_platform()]
@@ -444,6 +463,8 @@ def main() -> int:
                 return window(options.blender, options.bundled, options.picture, options.steps)
             case "fuzz":
                 return fuzz(options.minutes)
+            case "faults":
+                return faults()
             case "bench":
                 python = needed(BENCH, requirements("cpu", "bench"))
                 return run(python, "-m", "backend", "bench", *options.arguments, check=False)

@@ -162,9 +162,6 @@ class FakeEngine:
     def do_bug(self, mesh: FakeMesh, on_frame: Callable[[Any], None], cancel: Any) -> None:
         raise ZeroDivisionError("in a place nobody thought of")
 
-    def do_allocate(self, mesh: FakeMesh, on_frame: Callable[[Any], None], cancel: Any) -> None:
-        raise RuntimeError("bfc_arena.cc: Failed to allocate memory for requested buffer of size 9")
-
     def do_memory(self, mesh: FakeMesh, on_frame: Callable[[Any], None], cancel: Any) -> None:
         raise MemoryError
 

@@ -20,6 +20,7 @@ from .arguments import MakeEngine, folder, integer, progress, recipe_layers, rep
 from .batch_record import BatchRecord, KeptRecipe, Row, digest, keep_recipe, needed, run_key
 from .edit import edit_scan
 from .merge import write_report
+from .output import system_errors
 from .paths import scans_of, spare_folders, spare_inputs
 from .workers import results
 
@@ -200,7 +201,7 @@ def _result(make_engine: MakeEngine, task: _Task) -> Row:
     """What became of one scan; its state is done or failed."""
     try:
         source = needed(task.scan)
-        with progress(task.scan.name) as line:
+        with system_errors(), progress(task.scan.name) as line:
             engine = _engine(make_engine, task.device, task.threads)
             options, layers = recipe_layers(task.recipe.path, None, engine.info().model_hash)
             layers = with_places(layers, task.places, {})

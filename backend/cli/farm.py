@@ -106,7 +106,9 @@ const MERGE = {json.dumps(list(merge))};
 function compileJob(job) {{
     const merge = task("merge", MERGE);
     for (const chunk of frameChunker(job.settings.shards, job.settings.chunk_size)) {{
-        const part = task("shards-" + chunk, BATCH.concat(chunk + "/{shards}"));
+        // two in a row come as 1,2 and more of them as 1-3
+        const range = chunk.replace(",", "-");
+        const part = task("shards-" + range, BATCH.concat(range + "/{shards}"));
         merge.addDependency(part);
         job.addTask(part);
     }}

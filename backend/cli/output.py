@@ -75,7 +75,7 @@ def system_errors() -> Generator[None]:
     """Turns errors of the file system, and a want of memory, into OmomiError(DISK or OUT_OF_MEMORY)."""
     try:
         yield
-    except MemoryError as error:
+    except (MemoryError, SystemError) as error:  # numpy's `where` without memory ends in the latter
         sentence = "The memory does not suffice: close other programs, take a lower level, or thin the scan."
         raise OmomiError(ErrorCode.OUT_OF_MEMORY, sentence) from error
     except OSError as error:

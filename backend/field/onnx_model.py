@@ -84,6 +84,9 @@ class CancelToken:
             with self._lock:
                 self._runs.remove(options)
 
+_NO_MEMORY = ("failed to allocate", "out of memory", "bad_alloc")
+"""What onnxruntime says where memory, the processor's or the GPU's, does not suffice."""
+
 
 @dataclass
 class Model:
@@ -160,7 +163,12 @@ class Model:
         options = onnxruntime.RunOptions()
         started = time.perf_counter()
         with cancel.running(options):
-            result = self.sessions[graph].run(outputs, inputs, options)
+            try:
+                result = self.sessions[graph].run(outputs, inputs, options)
+            except Exception as error:  # onnxruntime has no base class for its errors, nor a MemoryError
+                if any(sign in str(error).lower() for sign in _NO_MEMORY):
+                    raise MemoryError(str(error)) from error
+                raise
         with self._lock:
             self.seconds += time.perf_counter() - started
             self.runs[graph] += 1

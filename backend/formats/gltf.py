@@ -64,8 +64,9 @@ def _parts(data: bytes) -> tuple[Any, bytes]:
         require(len(data) <= LARGEST_HEADER, f"its text is longer than {LARGEST_HEADER >> 20} MiB: save it as GLB")
         return parse_json(data.removeprefix(b"\xef\xbb\xbf"), "it"), b""
     require(len(data) >= 20, "it ends with its header")
-    _, version, _, length, kind = struct.unpack_from("<5I", data)
+    _, version, size, length, kind = struct.unpack_from("<5I", data)
     require(version == 2, "it is of another version than 2")
+    require(size == len(data), f"it has {len(data)} bytes, and its header says {size}")
     require(kind == _JSON and 20 + length <= len(data) and length <= LARGEST_HEADER, "its header is damaged")
     header, rest = parse_json(data[20 : 20 + length].rstrip(b" \0"), "its header"), data[20 + length :]
     if len(rest) < 8:

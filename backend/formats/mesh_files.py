@@ -36,12 +36,11 @@ from .ply import Ply, moved_ply, read_ply, write_ply
 from .ply_addition import appended_ply
 from .ply_clusters import OnProgress, thinned_ply
 from .point_files import read_e57, read_las, read_off, read_pcd, read_points
-from .raw_scan import RawScan
+from .raw_scan import MOST_POINTS, RawScan
 from .stl import appended_stl, read_stl, write_stl
 
 LARGEST_FILE = 2 << 30
 """Bytes."""
-MOST_POINTS = 50_000_000
 PRECISION = 1e-4
 """Coordinates are written in double precision where single would move them by more than this share of the mesh."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,14 +15,15 @@ from numpy.typing import NDArray
 from ..errors import ErrorCode, OmomiError
 from ..geometry.polygons import triangulate
 from ..geometry.surface_attributes import SurfaceAttributes
-from .files import FormatError, require
+from .files import FormatError, open_file, require
 from .ply import as_bytes
-from .raw_scan import RawScan
+from .raw_scan import MOST_POINTS, RawScan
 
 _NUMBER = rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf)"
 _ROW = re.compile(rb"\s*(?:%s)(?:[\s,;]+(?:%s))+[\s,;]*" % (_NUMBER, _NUMBER), re.IGNORECASE)
 MOST_TITLES = 1000
 """Lines at the start that may be something else than numbers."""
+_CUT = "it ends in the middle"
 UNIT = 0.02
 """Three columns are normals where their lengths differ from 1 by less than this: files have three digits or more."""
 
@@ -37,8 +40,8 @@ def read_points(data: bytes, name: str) -> RawScan:
     lines = lines[first:]
     width = len(re.split(rb"[\s,;]+", lines[0].strip(b" \t,;")))
     require(width >= 3, "its lines have less than three numbers")
-    # one line alone may hold a count, as between the parts of a PTS file
-    text = b"\n".join(line for line in lines if len(line.split()) != 1 or b"," in line or b";" in line)
+    # a count may stand alone, as between the parts of a PTS file
+    text = b"\n".join(line for line in lines if not line.strip().isdigit())
     text = text.replace(b",", b" ").replace(b";", b" ")
     try:
         table = np.loadtxt(io.BytesIO(text), np.float64, comments=("#", "//"), ndmin=2)
@@ -67,14 +70,14 @@ def read_off(data: bytes, name: str) -> RawScan:
     counts = lines[0][1:] or lines.pop(1)
     try:
         points, polygons = int(counts[0]), int(counts[1])
-        require(min(points, polygons) >= 0 and 1 + points + polygons <= len(lines), "it ends in the middle")
+        require(min(points, polygons) >= 0 and 1 + points + polygons <= len(lines), _CUT)
         table = np.array([[float(number) for number in line] for line in lines[1 : 1 + points]]).reshape(points, -1)
         rows = lines[1 + points : 1 + points + polygons]
         sizes = np.array([int(line[0]) for line in rows], np.int64)
         require(all(len(line) > size >= 0 for line, size in zip(rows, sizes.tolist(), strict=True)), "it is damaged")
         corners = np.array([int(n) for row, k in zip(rows, sizes, strict=True) for n in row[1 : 1 + k]], np.int64)
         triangles = triangulate(table[:, :3], corners, sizes)
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError) as error:
         raise FormatError(str(error) if isinstance(error, FormatError) else "it is damaged") from error
     require(table.shape[1] >= 3, "its vertices have less than three numbers")
     shades = table[:, 3 + 3 * (b"N" in kind) :]
@@ -103,7 +106,7 @@ def read_pcd(data: bytes, name: str) -> RawScan:
     body = data[found.end() :]
     if found[1] == b"ascii":
         lines = [line.split() for line in body.splitlines() if line.strip()][:points]
-        require(len(lines) == points, "it ends in the middle")
+        require(len(lines) == points, _CUT)
         first = np.cumsum([0, *counts[:-1]])
         try:
             columns = {
@@ -113,7 +116,7 @@ def read_pcd(data: bytes, name: str) -> RawScan:
             raise FormatError("it holds something that is no number") from error
     else:
         require(found[1] == b"binary", "its points are compressed: save it as ascii or binary")
-        require(record.itemsize * points <= len(body), "it ends in the middle")
+        require(record.itemsize * points <= len(body), _CUT)
         rows = np.frombuffer(body, record, points)
         columns = {field: rows[f"{row}"][:, 0] for row, field in enumerate(names)}
     table = np.stack([columns[axis].astype(np.float64) for axis in "xyz"], axis=1)
@@ -142,6 +145,7 @@ def read_las(path: Path) -> RawScan:
         import laspy
     except ImportError as error:
         raise _needs(path, "laspy") from error
+    _check_las(path)
     las = laspy.read(path)
     table = np.stack([np.asarray(las[axis], np.float64) for axis in "xyz"], axis=1)
     given = set(las.point_format.dimension_names)
@@ -151,6 +155,34 @@ def read_las(path: Path) -> RawScan:
     kept = [name for name in ("intensity", "classification") if name in given]
     values = {name: np.asarray(las[name]).astype(np.float32) for name in kept}
     return RawScan(table, name=path.stem, attributes=SurfaceAttributes(colours, values=values))
+
+
+def _check_las(path: Path) -> None:
+    """Raises FormatError where the header of a LAS or LAZ file promises more than the file holds: what laspy does for
+    that is endless, or ends the process."""
+    with open_file(path) as stream:
+        size, head = os.fstat(stream.fileno()).st_size, stream.read(375)
+        require(len(head) >= 227 and head[:4] == b"LASF", "it is no LAS file")
+        begin, records, kind, length, points = struct.unpack_from("<IIBHI", head, 96)
+        require(54 * records <= begin <= size, _CUT)
+        if head[24:26] >= b"\1\4":
+            require(len(head) == 375, _CUT)
+            later, more, points = struct.unpack_from("<QIQ", head, 235)
+            require(not more or later + 60 * more <= size, _CUT)
+        if not kind & 128:
+            require(begin + length * points <= size, _CUT)
+            return
+        # compressed: where the table of chunks lies stands before the chunks, or at the end of the file
+        for place in (begin, size - 8):
+            stream.seek(place)
+            table = int.from_bytes(stream.read(8), "little", signed=True)
+            if table != -1:
+                break
+        require(begin + 8 <= table <= size - 8, _CUT)
+        stream.seek(table + 4)
+        chunks = int.from_bytes(stream.read(4), "little")
+        require(chunks <= points, "its table of chunks is damaged")
+        require(points <= MOST_POINTS, f"it has more than {MOST_POINTS:,} points")
 
 
 def read_e57(path: Path) -> RawScan:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from ..errors import ErrorCode, OmomiError
 from ..geometry.surface_attributes import SurfaceAttributes
 
+MOST_POINTS = 50_000_000
+
 
 @dataclass(frozen=True)
 class RawScan:

@@ -6,11 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 OFFSET = np.array([0.4142135623730951e-3, 0.7320508075688772e-3, 0.2360679774997896e-3])
 """Moves all columns by less than a thousandth of a voxel, off the round numbers that coordinates tend to be."""
 MOST_CROSSINGS = 1 << 22
 """Pairs of a face and a column that are tested at a time."""
+MOST_PAIRS = 1 << 23
+"""Pairs of a face and a place within its box in the plane: a second or two."""
+TANGLED = 256
+"""Faces above or below a place, on average; scans and models have a few dozen."""
 
 
 def winding_grid(vertices: NDArray, faces: NDArray, shape: tuple[int, int, int]) -> NDArray[np.int16]:
@@ -74,7 +79,8 @@ def winding_at(vertices: NDArray, faces: NDArray, places: NDArray) -> NDArray[np
     """Winding number (p,) of a closed mesh, vertices (n, 3) and faces (m, 3), at ``places`` (p, 3) off the surface.
 
     Exact, by a ray upwards from each place; in memory and time about what faces and places come to, for no grid of
-    voxels is made.
+    voxels is made. A tangle with hundreds of faces over every one of many places would take minutes: there every
+    few places are looked at, and the others have the number of the nearest of these.
     """
     places = np.asarray(places, np.float64).reshape(-1, 3)
     found = np.zeros(len(places), np.int32)
@@ -95,6 +101,10 @@ def winding_at(vertices: NDArray, faces: NDArray, places: NDArray) -> NDArray[np
     start, stop = (np.floor((bound[:2] - low[:, None]) / cell) for bound in (lowest, highest))
     start, stop = np.maximum(start, 0), np.minimum(stop, side)
     start, wide = start.astype(np.int64), np.maximum(stop - start + 1, 0).astype(np.int64)
+    pairs = _pairs(count.reshape(side + 1, side + 1), start, wide)
+    if pairs > max(MOST_PAIRS, TANGLED * len(places)):
+        some = places[:: -(-pairs // MOST_PAIRS)]
+        return winding_at(vertices, faces, some)[KDTree(some).query(places)[1]]
     for owner, row, column in face_columns(start[0], wide[0], start[1], wide[1], MOST_CROSSINGS >> 2):
         begin, held = (table[row * (side + 1) + column] for table in (first, count))
         face, which = np.repeat(owner, held), np.repeat(begin - np.cumsum(held) + held, held)
@@ -108,6 +118,17 @@ def winding_at(vertices: NDArray, faces: NDArray, places: NDArray) -> NDArray[np
         above = heights > z[which[hit]]
         np.add.at(found, order[which[hit[above]]], np.where(up[above], 1, -1).astype(np.int32))
     return found
+
+
+def _pairs(count: NDArray[np.int64], start: NDArray[np.int64], wide: NDArray[np.int64]) -> int:
+    """Pairs of a face and a place in one of the cells from start (2, m) on, wide (2, m) of them along each axis; count
+    (n, n) places in each cell."""
+    table = np.zeros((len(count) + 1,) * 2, np.int64)
+    table[1:, 1:] = count.cumsum(axis=0).cumsum(axis=1)
+    (x, y), (right, top) = start, start + wide
+    met = wide.all(axis=0)
+    x, y, right, top = x[met], y[met], right[met], top[met]
+    return int((table[right, top] - table[x, top] - table[right, y] + table[x, y]).sum())
 
 
 def _cross(steps: NDArray[np.int16], points: NDArray, faces: NDArray, x: NDArray, y: NDArray) -> None:

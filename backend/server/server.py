@@ -277,12 +277,9 @@ def _as_omomi_errors(call: Any) -> Any:
         return call()
     except OmomiError:
         raise
-    except MemoryError as error:
-        raise OmomiError(ErrorCode.OUT_OF_MEMORY, _NO_MEMORY) from error
+    except (MemoryError, SystemError) as error:  # numpy's `where` without memory ends in the latter
+        raise OmomiError(ErrorCode.OUT_OF_MEMORY, _NO_MEMORY, str(error)) from error
     except Exception as error:
-        # ONNX Runtime has exceptions of its own for what Python calls a MemoryError.
-        if any(sign in str(error).lower() for sign in ("failed to allocate", "out of memory", "bad_alloc")):
-            raise OmomiError(ErrorCode.OUT_OF_MEMORY, _NO_MEMORY, str(error)) from error
         _log.exception("unexpected error")
         summary = f"Something went wrong inside the backend ({type(error).__name__})."
         raise OmomiError(ErrorCode.INTERNAL, summary, traceback.format_exc()) from error

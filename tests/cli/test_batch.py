@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,47 +200,46 @@ def test_a_farms_job_runs_every_scan_once(omomi: Run, kind: str) -> None:
         assert "frameChunker" in text and '"1-3"' in text and "compileJob" in text
 
 
-class Faults:
-    """Makes the n-th write, sync or rename of the process fail, as on a full disk."""
+FLAMENCO = """
+const job = {tasks: [], addTask(task) { this.tasks.push(task); }};
+const author = {
+    Task: (name, type) => ({
+        name, type, commands: [], after: [],
+        addCommand(command) { this.commands.push(command); }, addDependency(task) { this.after.push(task.name); },
+    }),
+    Command: (name, parameters) => ({name, parameters}),
+};
+// of numbers in a row; two of them are not written as a range
+function frameChunker(range, size) {
+    const [first, last] = range.split("-").map(Number), chunks = [];
+    for (let from = first; from <= last; from += size) {
+        const to = Math.min(from + size - 1, last);
+        chunks.push(from === to ? `${from}` : to === from + 1 ? `${from},${to}` : `${from}-${to}`);
+    }
+    return chunks;
+}
+job.settings = Object.fromEntries(JOB_TYPE.settings.map(setting => [setting.key, setting.default]));
+compileJob(job);
+console.log(JSON.stringify(job.tasks));
+"""
+"""What a Flamenco manager offers to the script of a job type, which stands before it."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.left, self.met = 0, False
-        for owner, name in ((os, "fsync"), (os, "replace"), (os, "write"), (Path, "write_bytes"), (Path, "open")):
-            monkeypatch.setattr(owner, name, self._failing(getattr(owner, name), name))
 
-    def _failing(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def made(*given: Any, **more: Any) -> Any:
-            if name != "open" or "xb" in given:
-                self.left -= 1
-                if self.left == 0:
-                    self.met = True
-                    raise OSError(28, "No space left on device")
-            return call(*given, **more)
-
-        return made
-
-
-def test_no_failure_of_the_disk_costs_more_than_the_scan_it_meets(omomi: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs a JavaScript engine")
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_the_tasks_of_a_flamenco_job_run_every_scan_once(omomi: Run, chunk: int) -> None:
     recipe()
-    scans = [f"{name}.ply" for name in NAMES]
-    originals = folder(".")
-    omomi("batch", "r.json", *scans, "-o", "clean")
-    faults = Faults(monkeypatch)
-    for number in range(1, 60):
-        out = f"out{number}"
-        faults.left, faults.met = number, False
-        code, found, _ = omomi("batch", "r.json", *scans, "-o", out)
-        faults.left = 0
-        if not faults.met:
-            break
-        errors = [row["error"] for row in (found, *found.get("results", ())) if "error" in row]
-        assert code == 1 and [error["code"] for error in errors] == ["disk"]
-        assert folder(".") == originals and folder(out).items() <= folder("clean").items()
-        assert not list(Path(out).glob(".*"))
-        assert omomi("batch", "r.json", *scans, "-o", out)[0] == 0
-        assert folder(out) == folder("clean")
-        assert [row["state"] for row in BatchRecord(Path(out)).last().values()] == ["done"] * 3
-    assert 10 < number < 59
+    ball().export("d.ply")
+    Path("e.ply").write_bytes(Path("d.ply").read_bytes())
+    script = Path(omomi("farm", "flamenco", "r.json", "*.ply", "-o", "out", "--chunk", chunk)[1]["output"])
+    run = subprocess.run(["node", "-"], input=script.read_text() + FLAMENCO, capture_output=True, text=True, check=True)
+    *parts, merge = json.loads(run.stdout)
+    assert merge["after"] == [part["name"] for part in parts] and len(parts) == -(-5 // chunk)
+    for task in (*parts, merge):
+        [command] = task["commands"]
+        assert (task["type"], command["name"], command["parameters"]["exe"]) == ("misc", "exec", "omomi")
+        assert main.main(command["parameters"]["args"], engine_of_balls) == 0
+    assert [row["state"] for row in json.loads(Path("out/batch.json").read_text())["results"]] == ["done"] * 5
 
 
 SLOW = f"""

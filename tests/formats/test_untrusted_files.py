@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import os
 import struct
+import sys
 import threading
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -394,3 +397,82 @@ def test_an_npy_of_another_order_or_version_is_read() -> None:
             length = stream.tell()
             stream.seek(0)
             assert np.array_equal(read_npy(stream, length), array)
+
+
+# Surveys, which packages read that believe their headers
+
+
+def survey(version: int = 4, **fields: int) -> bytes:
+    """The header of a LAS file of 3 points of 20 bytes, and as many bytes."""
+    head = bytearray(375 + 60)
+    values = {
+        "begin": 375,
+        "records": 0,
+        "kind": 0,
+        "length": 20,
+        "points": 3,
+        "later": 0,
+        "more": 0,
+        "all": 3,
+    } | fields
+    places = {"begin": (96, 4), "records": (100, 4), "kind": (104, 1), "length": (105, 2), "points": (107, 4)}
+    places |= {"later": (235, 8), "more": (243, 4), "all": (247, 8)}
+    head[:4], head[24:26] = b"LASF", bytes((1, version))
+    for name, (at, size) in places.items():
+        head[at : at + size] = values[name].to_bytes(size, "little")
+    return bytes(head)
+
+
+TABLE = (391).to_bytes(8, "little") + bytes(8) + bytes(4)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"LASF", b"FSAL" + survey()[4:], survey()[:300], survey()[:-1], survey(records=1 << 31), survey(begin=1 << 30),
+        survey(length=21), survey(all=4), survey(2, points=4), survey(more=1 << 31), survey(more=1, later=400),
+        # compressed
+        survey(kind=128)[:375] + (1 << 40).to_bytes(8, "little") + bytes(60),
+        survey(kind=128)[:375] + (-2).to_bytes(8, "little", signed=True) + bytes(60),
+        survey(kind=128)[:375] + TABLE + (1 << 31).to_bytes(4, "little"),
+        survey(kind=128)[:375] + b"\xff" * 8 + TABLE[8:] + b"\xff\xff\0\0" + TABLE[:8],
+        survey(kind=128, all=60_000_000)[:375] + TABLE + (1).to_bytes(4, "little"),
+    ],
+)  # fmt: skip
+def test_a_survey_whose_header_lies_never_reaches_the_package_that_reads_it(
+    tmp_path: Path, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Path] = []
+
+    def read(path: Path) -> Any:
+        seen.append(path)
+        raise ValueError
+
+    monkeypatch.setitem(sys.modules, "laspy", SimpleNamespace(read=read))
+    (tmp_path / "a.las").write_bytes(data)
+    refused(tmp_path / "a.las")
+    assert not seen
+    for whole in (survey(), survey(2), survey(kind=128)[:375] + TABLE + (3).to_bytes(4, "little")):
+        (tmp_path / "a.las").write_bytes(whole)
+        with pytest.raises(OmomiError):
+            load_scan(tmp_path / "a.las")
+    assert len(seen) == 3
+
+
+def test_a_corner_that_is_no_number_of_this_machine_is_damage(tmp_path: Path) -> None:
+    (tmp_path / "a.off").write_text(f"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 {10**30}\n")
+    refused(tmp_path / "a.off", "damaged")
+
+
+def test_what_a_text_of_points_has_lost_of_a_line_is_no_count(tmp_path: Path) -> None:
+    (tmp_path / "a.pts").write_text("2\n0 0 0\n1 0 0\n 1 \n0 1 0\n")
+    assert len(load_scan(tmp_path / "a.pts").points) == 3
+    (tmp_path / "b.pts").write_text("2\n0 0 0\n1 0 0\n-0.5\n0 1 0\n")
+    refused(tmp_path / "b.pts", "as many numbers")
+
+
+@pytest.mark.parametrize("change", [lambda data: data + bytes(4), lambda data: data[:-40] + bytes(8) + data[-40:]])
+def test_a_glb_with_bytes_too_many_is_refused(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    save_mesh(tmp_path / "a.glb", POINTS, FACES)
+    (tmp_path / "b.glb").write_bytes(change((tmp_path / "a.glb").read_bytes()))
+    refused(tmp_path / "b.glb", "bytes")

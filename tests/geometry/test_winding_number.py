@@ -10,8 +10,9 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.geometry import winding_number
 from backend.geometry.topology import betti_of_occupancy
-from backend.geometry.winding_number import tangled_share, winding_at, winding_grid
+from backend.geometry.winding_number import column_areas, tangled_share, winding_at, winding_grid
 from tests.scan_shapes import cube, globe
 
 
@@ -131,3 +132,24 @@ def test_places_may_lie_on_the_lines_of_the_mesh_or_be_none() -> None:
     assert winding_at(points, faces, inside).tolist() == [1, 1, 1]
     assert winding_at(points, faces, inside + [0, 0, 2]).tolist() == [0, 0, 0]
     assert len(winding_at(points, faces, np.zeros((0, 3)))) == 0
+
+
+def test_in_a_tangle_of_large_faces_few_places_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = np.random.default_rng(0)
+    mesh = trimesh.creation.icosphere(2)
+    tangled, places = chance.permutation(mesh.vertices), chance.uniform(-0.9, 0.9, (4000, 3))
+    exact, looked = winding_at(tangled, mesh.faces, places), list[int]()
+
+    def counted(*given: np.ndarray) -> list[np.ndarray]:
+        looked.append(len(given[1]))
+        return column_areas(*given)
+
+    monkeypatch.setattr(winding_number, "column_areas", counted)
+    monkeypatch.setattr(winding_number, "MOST_PAIRS", 1 << 16)
+    monkeypatch.setattr(winding_number, "TANGLED", 8)
+    near = winding_at(tangled, mesh.faces, places)
+    assert sum(looked) < 1 << 16 and np.mean((near > 0) == (exact > 0)) > 0.8
+    # a ball is no tangle
+    usual = winding_at(mesh.vertices, mesh.faces, places)
+    monkeypatch.setattr(winding_number, "_pairs", lambda *given: 0)
+    assert np.array_equal(winding_at(mesh.vertices, mesh.faces, places), usual)
