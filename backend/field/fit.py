@@ -25,7 +25,7 @@ from .paint import Paint, Weights
 from .pieces import LEAST_VOLUME, kept_faces
 from .recursion import ScanEvidence, Within, recursion
 from .relaxation import relaxed
-from .sharpening import sharpened
+from .sharp_edges import sharpened
 from .shell import shell, shell_thickness
 from .thin_walls import parted
 from .uncertainty import Variation, vertex_sigma

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from backend.field.bricks import INSIDE, OUTSIDE, TRUNCATION, BrickGrid, BrickMap
 from backend.field.isosurface import Isosurface, extract
 from backend.field.relaxation import relaxed
-from backend.field.sharpening import sharpened
+from backend.field.sharp_edges import sharpened
 from backend.geometry.nearest import nearest_on_mesh
 from backend.geometry.topology import edge_report
 
