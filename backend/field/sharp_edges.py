@@ -21,7 +21,7 @@ FARTHEST = 1.2
 """Voxels; no vertex moves farther."""
 TILT = 1.0
 """Voxels that a face may be farther from a vertex than another one whose normal is at a right angle to the vertex's."""
-SNAP = 0.3
+SNAP = .5
 """Voxels. A vertex so near to the crease moves onto it, for a cut would leave a sliver."""
 FOLDED = 0.3
 """Cosine between a triangle's normals before and after, below which it is folded."""
