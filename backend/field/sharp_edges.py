@@ -23,7 +23,7 @@ TILT = 1.0
 """Voxels that a face may be farther from a vertex than another one whose normal is at a right angle to the vertex's."""
 SNAP = .5
 """Voxels. A vertex so near to the crease moves onto it, for a cut would leave a sliver."""
-FOLDED = 0.3
+FOLDED = 0.5
 """Cosine between a triangle's normals before and after, below which it is folded."""
 
 

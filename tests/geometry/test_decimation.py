@@ -86,4 +86,4 @@ def test_no_size_and_no_place_changes_what_is_made() -> None:
     _, fewer = decimated(vertices, faces, 1000)
     far, same = decimated(vertices * 2.0**-20 + 2.0**10, faces, 1000)
     assert len(fewer) == len(same)
-    assert nearest_on_mesh((far - 2.0**10) * 2.0**20, same, vertices).distance.max() < 0.1
+    assert nearest_on_mesh((far - 2.0**10) * 2.0**20, same, vertices).distance.max() < 0.2
