@@ -136,14 +136,14 @@ def save_edited(
     from ..edits.carried import carried_by_edit, invented_note, with_fewer_faces
     from ..formats.mesh_files import save_mesh, save_moved
 
-    raw, made = session.fitted.raw, (applied.vertices, applied.faces, applied.sigma)
+    raw, vertices, triangles, sigma = session.fitted.raw, applied.vertices, applied.faces, applied.sigma
     if own and faces is None:
-        notes = save_moved(output, scan, raw, applied.vertices, applied.sigma)
+        notes = save_moved(output, scan, raw, vertices, sigma)
     else:
-        attributes = carried_by_edit(session, strengths, applied.vertices, applied.faces)
-        *made, attributes = with_fewer_faces(*made, attributes, faces)
-        notes = [*invented_note(attributes), *save_mesh(output, *made, attributes)]
-    return {"vertices": len(made[0]), "faces": len(made[1]), "notes": [*raw.notes, *notes]}
+        attributes = carried_by_edit(session, strengths, vertices, triangles)
+        vertices, triangles, sigma, attributes = with_fewer_faces(vertices, triangles, sigma, attributes, faces)
+        notes = [*invented_note(attributes), *save_mesh(output, vertices, triangles, sigma, attributes)]
+    return {"vertices": len(vertices), "faces": len(triangles), "notes": [*raw.notes, *notes]}
 
 
 def _elsewhere(recipe: Path, layers: Sequence[Layer], mask: Path | None) -> list[str]:

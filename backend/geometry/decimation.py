@@ -100,7 +100,8 @@ def _quadrics(points: NDArray, faces: NDArray) -> NDArray[np.float64]:
     x, y, z = (normals / np.maximum(area, 1e-300)[:, None]).T
     offset = -(np.stack([x, y, z], axis=1) * points[faces[:, 0]]).sum(axis=1)
     each = area * np.stack([x * x, x * y, x * z, y * y, y * z, z * z, x * offset, y * offset, z * offset, offset**2])
-    return np.stack([np.bincount(faces.ravel(), np.repeat(row, 3), len(points)) for row in each], axis=1)
+    sums = [np.bincount(faces.ravel(), np.repeat(row, 3), len(points)) for row in each]
+    return np.stack(sums, axis=1).astype(np.float64)
 
 
 def _best_places(quadrics: NDArray, middles: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -148,7 +149,8 @@ def _sound(points: NDArray, faces: NDArray, edges: NDArray, places: NDArray) -> 
     # of an edge on a border, which has one direction only, both are counted once
     beside = sparse.csr_matrix((np.ones(2 * len(start), np.int32), ends), shape=(count, count))
     beside.data[:] = 1
-    common = np.asarray(beside[edges[:, 0]].multiply(beside[edges[:, 1]]).sum(axis=1)).ravel()
+    first, second = (sparse.csr_matrix(beside[end]) for end in edges.T)
+    common = np.asarray(first.multiply(second).sum(axis=1)).ravel()
     sound = common == 2
 
     owner = np.full(count, -1)

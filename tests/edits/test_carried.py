@@ -220,7 +220,8 @@ def test_fewer_faces_carry_sigma_colours_uvs_and_marks() -> None:
     marked = vertices[faces].mean(axis=1)[:, 2] > 0
     given = SurfaceAttributes(colours=colours, uvs=uvs, invented=marked)
     made, fewer, sigma, found = with_fewer_faces(vertices, faces, vertices[:, 0].astype(np.float32), given, 1000)
-    assert found is not None and abs(len(fewer) - 1000) <= 1 and edge_report(fewer).closed
+    assert found is not None and found.colours is not None and found.uvs is not None
+    assert abs(len(fewer) - 1000) <= 1 and edge_report(fewer).closed
     found.check(len(made), len(fewer))
     np.testing.assert_allclose(sigma, made[:, 0], atol=0.02)
     np.testing.assert_allclose(found.colours, np.clip(128 + 127 * made, 0, 255), atol=4)
