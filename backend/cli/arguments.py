@@ -28,6 +28,8 @@ MakeEngine: TypeAlias = "Callable[[str, int], Engine]"
 
 SHAPE_PREFIX = "shape:"
 """What --set calls the sliders of the model's shape code by."""
+FEWEST_FACES = 4
+"""Of a closed mesh: a tetrahedron's."""
 LARGEST = 1e6
 """Of numbers on the command line."""
 
@@ -76,6 +78,11 @@ def add_source(verb: argparse.ArgumentParser, *, many: bool = False) -> None:
 
 def add_level(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--level", type=integer(0, 5), metavar="0..5", help="resolution 32 * 2^level")
+
+
+def add_faces(verb: argparse.ArgumentParser) -> None:
+    few = "write a mesh of about N triangles, few where it is flat"
+    verb.add_argument("--faces", type=integer(FEWEST_FACES, 1 << 30), metavar="N", help=few)
 
 
 def add_fit(verb: argparse.ArgumentParser) -> None:

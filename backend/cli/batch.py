@@ -16,7 +16,18 @@ from .. import __version__
 from ..errors import ErrorCode, OmomiError, refuse
 from ..protocol.recipe import Point
 from ..protocol.requests import EditTarget
-from .arguments import MakeEngine, folder, integer, progress, recipe_layers, report, told, with_places, write_json
+from .arguments import (
+    MakeEngine,
+    add_faces,
+    folder,
+    integer,
+    progress,
+    recipe_layers,
+    report,
+    told,
+    with_places,
+    write_json,
+)
 from .batch_record import BatchRecord, KeptRecipe, Row, digest, keep_recipe, needed, run_key
 from .edit import edit_scan
 from .merge import write_report
@@ -41,6 +52,7 @@ class _Task:
     made_from: dict[str, Any]  # but the scan
     run: str
     remesh: bool
+    faces: int | None
     places: dict[str, Point]  # world units, of edits by their name
     device: str
     threads: int
@@ -52,6 +64,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     batch.add_argument("scans", nargs="*", type=Path, metavar="SCAN")
     batch.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for meshes and records")
     batch.add_argument("--remesh", action="store_true", help="write new meshes, of what the moved ones enclose")
+    add_faces(batch)
     batch.add_argument(
         "--places", type=Path, metavar="PLACES.json",
         help='where edits belong on scans that are not to be searched: {"SCAN": {"EDIT": [X, Y, Z]}}',
@@ -96,6 +109,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     spare_folders(arguments.output, scans)
     recipe = keep_recipe(arguments.recipe, folder(arguments.output))
     common = {"recipe": recipe.digest, "model": recipe.model, "omomi": __version__, "remesh": arguments.remesh}
+    common |= {} if arguments.faces is None else {"faces": arguments.faces}
     run = run_key(common)
     trial = _trial(arguments, run)
     if arguments.shard is not None:
@@ -110,7 +124,8 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         own = places.get(scan.stem, {})
         made_from = common | ({"places": {name: list(place) for name, place in own.items()}} if own else {})
         output = arguments.output / f"{scan.stem}.ply"
-        tasks.append(_Task(scan, output, recipe, made_from, run, arguments.remesh, own, arguments.device, threads))
+        mesh = arguments.remesh, arguments.faces
+        tasks.append(_Task(scan, output, recipe, made_from, run, *mesh, own, arguments.device, threads))
     shard = "" if arguments.shard is None else "{}-{}-of-{}".format(*arguments.shard)
     rows = _rows(tasks, BatchRecord(arguments.output, shard), arguments.workers, make_engine)
     found: dict[Path, Row] = {}
@@ -206,7 +221,8 @@ def _result(make_engine: MakeEngine, task: _Task) -> Row:
             options, layers = recipe_layers(task.recipe.path, None, engine.info().model_hash)
             layers = with_places(layers, task.places, {})
             masks = None, task.recipe.path.parent
-            found = edit_scan(task.scan, task.output, engine, options, layers, line, EditTarget.FIT, masks, task.remesh)
+            mesh = masks, task.remesh, task.faces
+            found = edit_scan(task.scan, task.output, engine, options, layers, line, EditTarget.FIT, *mesh)
         if needed(task.scan) != source:
             refuse(f"{task.scan.name} changed while it was read: run the batch again", ErrorCode.UNREADABLE_FILE)
         made = needed(task.output)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .arguments import (
     MakeEngine,
+    add_faces,
     add_source,
     edit_target,
     fit_options,
@@ -47,6 +48,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
         "--without", type=numbered, action="append", default=[], metavar="NAME=N,N",
         help="places of a learned edit that are left alone, of those that a run before has listed",
     )  # fmt: skip
+    add_faces(edit)
     edit.add_argument("--recipe", type=Path, metavar="R.json", help="its edits and masks are looked for beside it")
     edit.add_argument("--save-recipe", type=Path, metavar="R.json")
     edit.set_defaults(run=_run, misuse=edit.error)
@@ -77,7 +79,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         masks = arguments.mask, beside
         summary = edit_scan(
             arguments.scan, arguments.output, engine, options, layers, line, edit_target(arguments), masks,
-            arguments.remesh,
+            arguments.remesh, arguments.faces,
         )  # fmt: skip
         if arguments.save_recipe:
             entries = tuple(replace(layer, path="") for layer in layers)
@@ -102,10 +104,11 @@ def edit_scan(
     target: EditTarget,
     masks: tuple[Path | None, Path | None] = (None, None),
     remesh: bool = False,
+    faces: int | None = None,
 ) -> dict[str, Any]:
     """Edit one scan and write the result; what there is to say about it, lengths in world units. masks: as of
-    `with_masks`; remesh: write a new mesh of the solid that the moved one encloses, as deltas of the network always do.
-    Raises OmomiError."""
+    `with_masks`; remesh: write a new mesh of the solid that the moved one encloses, as deltas of the network always do;
+    faces: as of `save_edited`. Raises OmomiError."""
     from ..edits.apply import apply_stack
     from ..protocol.requests import EditTarget, Outcome
 
@@ -113,32 +116,34 @@ def edit_scan(
     strengths = [layer.strength for layer in layers]
     new = remesh or (target is EditTarget.FIT and session.stack.deltas(strengths))
     applied = apply_stack(session, strengths, Outcome.REMESHED if new else Outcome.CARRIED, engine.model, line.show)
-    notes = save_edited(session, strengths, applied, scan, output, own=target is EditTarget.SCAN and not new)
-    return {
-        "scan": str(scan),
-        "output": str(output),
-        "vertices": len(applied.vertices),
-        "faces": len(applied.faces),
-        "layers": [layer.summary for layer in session.stack.layers],
-        **applied.summary,
-        "notes": notes,
-    }
+    saved = save_edited(session, strengths, applied, scan, output, target is EditTarget.SCAN and not new, faces)
+    made = [layer.summary for layer in session.stack.layers]
+    return {"scan": str(scan), "output": str(output), "layers": made, **applied.summary, **saved}
 
 
 def save_edited(
-    session: EditSession, strengths: Sequence[float], applied: AppliedStack, scan: Path, output: Path, own: bool
-) -> list[str]:
-    """Write what edits made of a scan, with what the scan carries; own: as the scan's own file with other coordinates.
-    Returns sentences on what the file does not hold. Raises OmomiError."""
-    from ..edits.carried import carried_by_edit, invented_note
+    session: EditSession,
+    strengths: Sequence[float],
+    applied: AppliedStack,
+    scan: Path,
+    output: Path,
+    own: bool,
+    faces: int | None,
+) -> dict[str, Any]:
+    """Write what edits made of a scan, with what the scan carries; own: as the scan's own file with other coordinates,
+    unless the mesh is to have about so many ``faces``. Returns the size of the mesh, and sentences on what the file
+    does not hold. Raises OmomiError."""
+    from ..edits.carried import carried_by_edit, invented_note, with_fewer_faces
     from ..formats.mesh_files import save_mesh, save_moved
 
-    raw = session.fitted.raw
-    if own:
-        return [*raw.notes, *save_moved(output, scan, raw, applied.vertices, applied.sigma)]
-    attributes = carried_by_edit(session, strengths, applied.vertices, applied.faces)
-    notes = save_mesh(output, applied.vertices, applied.faces, applied.sigma, attributes)
-    return [*raw.notes, *invented_note(attributes), *notes]
+    raw, vertices, triangles, sigma = session.fitted.raw, applied.vertices, applied.faces, applied.sigma
+    if own and faces is None:
+        notes = save_moved(output, scan, raw, vertices, sigma)
+    else:
+        attributes = carried_by_edit(session, strengths, vertices, triangles)
+        vertices, triangles, sigma, attributes = with_fewer_faces(vertices, triangles, sigma, attributes, faces)
+        notes = [*invented_note(attributes), *save_mesh(output, vertices, triangles, sigma, attributes)]
+    return {"vertices": len(vertices), "faces": len(triangles), "notes": [*raw.notes, *notes]}
 
 
 def _elsewhere(recipe: Path, layers: Sequence[Layer], mask: Path | None) -> list[str]:

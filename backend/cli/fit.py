@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..formats.files import MESH_SUFFIXES, offset_path
-from .arguments import MakeEngine, add_fit, first_error, fit_options, folder, integer, one_of_many, progress, real
+from .arguments import (
+    MakeEngine,
+    add_faces,
+    add_fit,
+    first_error,
+    fit_options,
+    folder,
+    integer,
+    one_of_many,
+    progress,
+    real,
+)
 from .output import print_json
 from .paths import names_many, scans_of, spare_folders, spare_inputs
 
@@ -47,6 +58,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     fit.add_argument("--profile", type=Path, metavar="FILE", help=family)
     others = "N other completions of what was not seen too: OUT-1, OUT-2, ..."
     fit.add_argument("--variations", type=integer(0, MOST_VARIATIONS), default=0, metavar="N", help=others)
+    add_faces(fit)
     fit.add_argument("--frames", type=Path, metavar="DIR", help="write each mesh on the way there")
     fit.set_defaults(run=_run, misuse=fit.error)
 
@@ -72,7 +84,8 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     for scan, output in zip(scans, outputs, strict=True):
         written = [_numbered(output, number) for number in range(arguments.variations + 1)]
         with one_of_many(results, str(scan), {"scan": str(scan)}, lambda error: len(outputs) == 1):
-            found = _fit(engine, scan, written, options, masks, arguments.frames, arguments.profile)
+            wanted = arguments.frames, arguments.profile, arguments.faces
+            found = _fit(engine, scan, written, options, masks, *wanted)
             results += found
             for result in [] if arguments.json else found:
                 name, vertices, faces, level = (result[key] for key in ("output", "vertices", "faces", "level"))
@@ -156,12 +169,13 @@ def _fit(
     masks: Mapping[str, Path],
     frames: Path | None,
     profile: Path | None,
+    faces: int | None,
 ) -> list[dict[str, Any]]:
     """Fit a scan and write it: the most likely completion first, then others, as many as there are outputs. masks: of
-    options, by their names."""
+    options, by their names; faces: about so many in each mesh that is a result."""
     import numpy as np
 
-    from ..edits.carried import carried, invented_note
+    from ..edits.carried import carried, invented_note, with_fewer_faces
     from ..edits.masks import mask_from_file
     from ..edits.regions import fit_masks
     from ..engine import prepare_scan
@@ -196,17 +210,18 @@ def _fit(
             fit = engine.fit(prepared, *way, masks=weights)
             mesh = fit.mesh
             attributes = carried(raw, prepared, mesh)
-            notes = save_mesh(output, mesh.vertices, mesh.faces, mesh.sigma, attributes)
-            if written and attributes is not None:
+            result = with_fewer_faces(mesh.vertices, mesh.faces, mesh.sigma, attributes, faces)
+            notes = save_mesh(output, *result)
+            if written and (attributes is not None or faces is not None):
                 # the last frame is the result
-                save_mesh(written[-1], mesh.vertices, mesh.faces, mesh.sigma, attributes)
+                save_mesh(written[-1], *result)
             results.append(
                 {
                     "scan": str(scan),
                     "output": str(output),
                     "frames": [str(path) for path in written],
-                    "vertices": len(mesh.vertices),
-                    "faces": len(mesh.faces),
+                    "vertices": len(result[0]),
+                    "faces": len(result[1]),
                     "level": mesh.level,
                     "stats": jsonable(fit.stats),
                     "report": jsonable(fit.report),

@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ErrorCode
-from .arguments import MakeEngine, add_level, first_error, folder, integer, one_of_many, progress, report, write_json
+from .arguments import (
+    MakeEngine,
+    add_faces,
+    add_level,
+    first_error,
+    folder,
+    integer,
+    one_of_many,
+    progress,
+    report,
+    write_json,
+)
 
 LEVEL = 2
 MOST = 1000
@@ -20,11 +31,13 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
         "--seed", type=integer(0, (1 << 31) - MOST), default=0, metavar="S", help="of the first; the others follow"
     )
     add_level(sample)
+    add_faces(sample)
     sample.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for SEED.ply and samples.json")
     sample.set_defaults(run=_run, misuse=sample.error)
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
+    from ..edits.carried import with_fewer_faces
     from ..edits.sample_shape import sample_shape
     from ..formats.mesh_files import save_mesh
 
@@ -38,8 +51,9 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
             with progress(f"seed {seed}") as line:
                 sampled = sample_shape(engine.model, seed, level, on_progress=line.show, cancel=engine.token())
                 mesh, path = sampled.mesh, target / f"{seed}.ply"
-                save_mesh(path, mesh.vertices, mesh.faces, mesh.sigma)
-            size = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
+                made = with_fewer_faces(mesh.vertices, mesh.faces, mesh.sigma, None, arguments.faces)
+                save_mesh(path, *made)
+            size = {"vertices": len(made[0]), "faces": len(made[1])}
             rows.append({"seed": seed, "output": str(path), **size, **sampled.summary})
     failed = first_error(rows)
     summary = {"model": engine.info().model_hash, "level": level, "samples": rows, **failed}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..formats.files import offset_path
-from .arguments import MakeEngine, add_source, named, progress, report
+from .arguments import MakeEngine, add_faces, add_source, named, progress, report
 from .edit import save_edited
 from .paths import spare_inputs
 from .sweep import add_range, one_edit
@@ -20,6 +20,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     add_range(solve)
     until = "thickness, volume, area, length_x, length_y or length_z, in the scan's units"
     solve.add_argument("--until", type=named, required=True, metavar="MEASURE=VALUE", help=until)
+    add_faces(solve)
     solve.add_argument("-o", "--output", type=Path, required=True, metavar="OUT")
     solve.set_defaults(run=_run, misuse=solve.error)
 
@@ -41,7 +42,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         strengths, own = [solution.strength], arguments.keep_topology
         outcome = Outcome.REMESHED if not own and session.stack.deltas(strengths) else Outcome.CARRIED
         applied = apply_stack(session, strengths, outcome, model, line.show)
-        notes = save_edited(session, strengths, applied, arguments.scan, arguments.output, own)
+        saved = save_edited(session, strengths, applied, arguments.scan, arguments.output, own, arguments.faces)
     summary = {
         "scan": str(arguments.scan),
         "output": str(arguments.output),
@@ -49,7 +50,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         "measure": measure,
         "wanted": value,
         **asdict(solution),
-        "notes": notes,
+        **saved,
     }
     return report(
         arguments,

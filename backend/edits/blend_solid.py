@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 from ..errors import ErrorCode, refuse
 from ..field.bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap
 from ..field.isosurface import CLOSEST, extract
+from ..field.relaxation import relaxed_mesh
 from ..geometry.nearest import closest_on_triangles
 from ..geometry.topology import Betti, betti_of_occupancy, euler_of_occupancy
 from ..geometry.winding_number import winding_grid
@@ -159,4 +160,5 @@ class _Stage:
         sides = np.where(inside[::BRICK, ::BRICK, ::BRICK], INSIDE, OUTSIDE).astype(np.int32)
         grid = BrickGrid.from_dense(values[None], kept)
         found = extract(grid, sides=BrickMap.of(grid.coords, sides, 0))
-        return (found.vertices.astype(np.float64) + self.low + 0.5) * (2 / self.resolution) - 1, found.faces
+        placed = relaxed_mesh(found.vertices, found.faces)
+        return (placed + self.low + 0.5) * (2 / self.resolution) - 1, found.faces

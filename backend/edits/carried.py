@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from ..field.coverage import SAID, invented, near
 from ..field.fit import FittedMesh
 from ..formats.raw_scan import RawScan
 from ..geometry.attribute_transfer import PointTransfer, Transfer
+from ..geometry.decimation import decimated
 from ..geometry.surface_attributes import SurfaceAttributes
 from ..protocol.requests import EditTarget
 from ..scan.prepare import PreparedScan
@@ -51,6 +53,21 @@ def carried_by_edit(
     moved = session.stack.moved(strengths)
     transfer = Transfer(moved, session.stack.mesh.faces, vertices, faces)
     return transfer.attributes(found, transfer.beyond(reach_of(session)))
+
+
+def with_fewer_faces(
+    vertices: NDArray, faces: NDArray, sigma: NDArray, attributes: SurfaceAttributes | None, count: int | None
+) -> tuple[NDArray, NDArray, NDArray, SurfaceAttributes | None]:
+    """A mesh of about ``count`` triangles, see `decimated`, with the sigma (n,) and the attributes of one with vertices
+    (n, 3) and faces (m, 3); that mesh where it has no more, or without a count."""
+    if count is None or len(faces) <= count:
+        return vertices, faces, sigma, attributes
+    made = decimated(vertices, faces, count)
+    transfer = Transfer(vertices, faces, *made)
+    if attributes is not None:
+        found = transfer.attributes(attributes, np.zeros(len(made[1]), bool))
+        attributes = found if attributes.invented is not None else replace(found, invented=None)
+    return *made, transfer.vertex_values(np.asarray(sigma)[:, None])[:, 0], attributes
 
 
 def invented_note(attributes: SurfaceAttributes | None) -> list[str]:

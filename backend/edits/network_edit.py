@@ -93,7 +93,8 @@ def edited_mesh(
             # a thin part that vanishes leaves several pieces of a fit that had one
             made.append(_grown(edited, fitted.mesh(EditTarget.FIT), steps, model, cancel))
         more = np.concatenate(made) if made else None
-        surface = scan_surface(levels, scan, field.evidence.completion, model, field.largest_only, more)
+        edges = field.evidence if number == field.levels[-1].number else None
+        surface = scan_surface(levels, scan, field.evidence.completion, model, field.largest_only, more, edges)
         cancel.raise_if_cancelled()
         mesh = in_world(surface, scan, number, final=False)
         if mesh is not None and edited.plain.number < field.levels[-1].number:

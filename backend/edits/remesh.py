@@ -1,8 +1,8 @@
 """A new mesh of the solid that a moved mesh encloses, however its faces overlap: where its winding number is positive.
 
 The signs of the voxels come from the winding number, so overlaps join and walls that passed one another open. The
-vertices are where the edges of the grid leave the solid, found by following the winding number along them: faces
-inside the solid do not count, and flat parts are exact.
+surface goes through the places where the edges of the grid leave the solid, found by following the winding number along
+them: faces inside the solid do not count, and flat parts are exact.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, refuse
 from ..field.bricks import BRICK, INSIDE, OUTSIDE, BrickGrid, BrickMap, resolution
+from ..field.fit import compacted
 from ..field.isosurface import CLOSEST, extract
-from ..geometry.topology import edge_report
+from ..field.relaxation import relaxed_mesh
+from ..geometry.topology import edge_report, label_faces, signed_volumes
 from ..geometry.winding_number import OFFSET, column_areas, face_columns, grid_lines, winding_grid
 
 RESOLUTION = 128
@@ -26,6 +28,8 @@ MOST_BRICKS = 192
 """Along each side of the grid."""
 SLAB = 4
 """Bricks along x whose winding numbers are held at a time."""
+CRUMB = 1.0
+"""Voxels. Smaller pieces are crumbs of folds: at sharp edges an edit turns some faces over."""
 MOST_PAIRS = 1 << 21
 """Pairs of a face and a grid line that are looked at together."""
 
@@ -70,8 +74,19 @@ def remesh(
     shares = [_crossings(points + OFFSET, faces, some, axis) for axis, some in enumerate(edges)]
     grid = _field(edges, shares, sides)
     found = extract(grid, sides=BrickMap.of(grid.coords, sides, 0))
-    placed = _placed(found.vertices, found.faces, edges, shares)
-    return (placed + origin - OFFSET + 0.5) * (2 / resolution) - 1, found.faces
+    placed, whole = _without_crumbs(_placed(found.vertices, found.faces, edges, shares), found.faces)
+    return (relaxed_mesh(placed, whole) + origin - OFFSET + 0.5) * (2 / resolution) - 1, whole
+
+
+def _without_crumbs(vertices: NDArray, faces: NDArray) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """A closed mesh, in voxels, without pieces and hollows smaller than CRUMB, but for the largest piece."""
+    labels, count = label_faces(faces)
+    size = np.abs(signed_volumes(vertices, faces, labels, count))
+    kept = size >= min(CRUMB, size.max(initial=0.0))
+    if kept.all():
+        return vertices, faces
+    used, whole = compacted(vertices, faces[kept[labels]])
+    return vertices[used], whole
 
 
 def _signs(points: NDArray, faces: NDArray, count: int) -> tuple[NDArray[np.int32], list[_Edges]]:

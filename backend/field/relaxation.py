@@ -10,6 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..geometry.nearest import closest_on_triangles
+from ..geometry.normals import face_normals, triangle_normals
 from .bricks import BrickGrid, BrickMap, linear_error, sample_gradient
 from .isosurface import Isosurface
 
@@ -23,6 +25,10 @@ LONGEST_STEP = 0.25
 """Voxels; a step back may not reach the other side of a wall."""
 OFF_SURFACE = 0.03
 """Voxels; a vertex that ends farther from the surface stays where it was."""
+FLAT = np.cos(np.radians(15))
+"""Cosine between the normals of a vertex and of each triangle around it where the surface does not bend."""
+SLIVER = 0.002
+"""Twice the area (voxels) of a triangle below which its normal says nothing."""
 LEAST_SLOPE = 0.2
 """Where the field is flatter, its value says little of the distance."""
 
@@ -33,10 +39,10 @@ def relaxed(surface: Isosurface, grid: BrickGrid, bricks: BrickMap) -> Isosurfac
     A vertex depends on its neighbours and on the voxels around it alone. One that cannot be brought back to the
     surface, or whose triangles would turn over, stays where it was.
     """
-    old, faces = surface.vertices, surface.faces
-    if not len(faces):
+    if not len(surface.faces):
         return surface
-    mean, values = _neighbour_means(faces, old, surface.values)
+    old = surface.vertices
+    mean, values = _neighbour_means(surface.faces, old, surface.values)
     new = old + STEP * (mean - old)
     curve: np.ndarray | float = 0.0
     for step in range(STEPS_BACK):
@@ -49,17 +55,56 @@ def relaxed(surface: Isosurface, grid: BrickGrid, bricks: BrickMap) -> Isosurfac
         new = new + back * np.minimum(1, LONGEST_STEP / np.maximum(length, LONGEST_STEP))
     distance, gradient = sample_gradient(grid, bricks, new)
     slope = np.maximum(np.linalg.norm(gradient, axis=1), LEAST_SLOPE)
-    moved = (np.abs(distance - curve) <= OFF_SURFACE * slope) & (np.linalg.norm(new - old, axis=1) < 1)
-    before = _normals(old, faces)
+    near = np.abs(distance - curve) <= OFF_SURFACE * slope
+    placed, moved = _unfolded(old, new.astype(np.float32), near, surface.faces)
+    smooth = surface.values + np.float32(STEP) * (values - surface.values)
+    return replace(surface, vertices=placed, values=np.where(moved[:, None], smooth, surface.values))
+
+
+def relaxed_mesh(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Vertices f64 (n, 3) that lie evenly on a closed mesh with vertices (n, 3), in voxels, and faces (m, 3), for a
+    surface of which no field is at hand: on the triangles around each, or where it was, as in `relaxed`. Where the
+    surface bends they stay: the triangles cut the corner that the vertices are beside.
+    """
+    old = np.asarray(vertices, np.float64)
+    if not len(faces):
+        return old
+    (mean,) = _neighbour_means(faces, old)
+    wanted = old + STEP * (mean - old)
+    corner = faces.ravel()
+    around = old[np.repeat(faces, 3, axis=0)]
+    share, distance = closest_on_triangles(around, wanted[corner])
+    order = np.lexsort((distance, corner))
+    vertex, first = np.unique(corner[order], return_index=True)
+    nearest = order[first]
+    new = old.copy()
+    new[vertex] = np.einsum("nk,nka->na", share[nearest], around[nearest])
+    normals = triangle_normals(old[faces])
+    sums = np.stack([np.bincount(corner, np.repeat(axis, 3), len(old)) for axis in normals.T], axis=1)
+    length = np.linalg.norm(normals, axis=1)
+    along = np.einsum("mka,ma->mk", sums[faces], normals)
+    bent = along < FLAT * np.linalg.norm(sums, axis=1)[faces] * length[:, None]
+    # the direction of a sliver is nobody's
+    bent &= (length > SLIVER)[:, None]
+    flat = np.ones(len(old), bool)
+    flat[faces[bent]] = False
+    return _unfolded(old, new, flat, faces)[0]
+
+
+def _unfolded(
+    old: np.ndarray, new: np.ndarray, moved: np.ndarray, faces: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (n, 3) at their new places, and which are there, of those that may (n,): where they would go a voxel, or
+    a triangle would turn over, they are at their old ones."""
+    moved = moved & (np.linalg.norm(new - old, axis=1) < 1)
+    before = face_normals(old, faces)
     while True:
-        vertices = np.where(moved[:, None], new, old).astype(np.float32)
-        turned = (before * _normals(vertices, faces)).sum(axis=1) < 0
+        vertices = np.where(moved[:, None], new, old)
+        turned = (before * face_normals(vertices, faces)).sum(axis=1) < 0
         # each round puts some back, so that there is a last one
         if not moved[faces[turned]].any():
-            break
+            return vertices, moved
         moved[faces[turned]] = False
-    smooth = surface.values + np.float32(STEP) * (values - surface.values)
-    return replace(surface, vertices=vertices, values=np.where(moved[:, None], smooth, surface.values))
 
 
 def _neighbour_means(faces: np.ndarray, *columns: np.ndarray) -> list[np.ndarray]:
@@ -72,8 +117,3 @@ def _neighbour_means(faces: np.ndarray, *columns: np.ndarray) -> list[np.ndarray
         if values.shape[1] else values
         for values in columns
     ]
-
-
-def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    a, b, c = (vertices[corner] for corner in faces.T)
-    return np.cross(b - a, c - a)

@@ -11,6 +11,7 @@ from ..protocol.fit_options import DEEPEST_LEVEL, FitOptions
 from ..scan.prepare import LONGEST_SIDE, PreparedScan
 from .bricks import BRICK, TRUNCATION, BrickGrid, voxel_size
 from .isosurface import extract
+from .relaxation import relaxed_mesh
 
 LEAST_VOXELS = 2.0
 """Voxels of the grid that a shell has at least in its thickness: from the root of 3 on no direction leaves holes."""
@@ -59,7 +60,8 @@ def shell(
     np.minimum.at(distance, row, exact)
     values = ((distance - half) / voxel).astype(np.float32).reshape(-1, 1, BRICK, BRICK, BRICK)
     found = extract(BrickGrid(coords, values))
-    made = (found.vertices + np.float32(0.5)) * np.float32(voxel) - np.float32(1)
+    placed = relaxed_mesh(found.vertices, found.faces).astype(np.float32)
+    made = (placed + np.float32(0.5)) * np.float32(voxel) - np.float32(1)
     owner = np.asarray(tree.query(made)[1]) % len(faces)
     return made, found.faces, sigma[faces[owner]].mean(axis=1)
 

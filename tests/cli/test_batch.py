@@ -58,7 +58,7 @@ def scaled(monkeypatch: pytest.MonkeyPatch, meddle: list[Callable[[], Any]]) -> 
         assert raw.faces is not None
         for step in meddle:
             step()
-        _, _, (_, beside), _ = more
+        _, _, (_, beside), *_ = more
         (layer,) = layers
         weight = 1.0 if layer.mask is None else float(np.load(beside / f"{layer.mask.name}.npy").mean())
         save_mesh(output, raw.points * (1 + layer.strength * weight), raw.faces)

@@ -91,6 +91,15 @@ def test_fit_passes_on_only_what_was_asked_for(omomi: Omomi, engine: BoxEngine, 
     assert engine.options == FitOptions(level=3, denoise=-0.5, fill=1.0, keep_islands=False)
 
 
+def test_a_fit_has_as_many_faces_as_asked_for(omomi: Omomi, box: Path, tmp_path: Path) -> None:
+    _, out, _ = omomi("fit", box, "-o", tmp_path / "o.ply", "--faces", 10, "--frames", tmp_path / "f", "--json")
+    result = json.loads(out)["results"][0]
+    for path in (result["output"], result["frames"][-1]):
+        mesh = trimesh.load(path, process=False)
+        assert len(mesh.faces) == result["faces"] == 10 and mesh.is_watertight
+    assert omomi("fit", box, "-o", tmp_path / "o.ply", "--faces", 3)[0] == 2
+
+
 def test_frames_are_written_in_order(omomi: Omomi, box: Path, tmp_path: Path) -> None:
     code, out, _ = omomi("fit", box, "-o", tmp_path / "o.obj", "--frames", tmp_path / "frames", "--json")
     names = sorted(path.name for path in (tmp_path / "frames").iterdir())

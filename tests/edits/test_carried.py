@@ -14,11 +14,12 @@ import trimesh
 from numpy.typing import NDArray
 
 from backend.cli.main import main
-from backend.edits.carried import carried, invented_note
+from backend.edits.carried import carried, invented_note, with_fewer_faces
 from backend.field.fit import FittedMesh
 from backend.formats.mesh_files import load_scan, save_mesh
 from backend.formats.raw_scan import RawScan
 from backend.geometry.surface_attributes import SurfaceAttributes
+from backend.geometry.topology import edge_report
 from backend.scan.prepare import prepare
 from tests.fakes import MeshEngine
 
@@ -209,3 +210,24 @@ def test_an_edit_that_keeps_the_topology_keeps_a_ply_files_colours(run: Callable
     assert before.attributes is not None and after.attributes is not None
     assert np.array_equal(before.attributes.colours, after.attributes.colours)  # type: ignore[arg-type]
     assert np.array_equal(before.faces, after.faces) and not np.array_equal(before.points, after.points)  # type: ignore[arg-type]
+
+
+def test_fewer_faces_carry_sigma_colours_uvs_and_marks() -> None:
+    ball = trimesh.creation.icosphere(4)
+    vertices, faces = np.asarray(ball.vertices, np.float64), np.asarray(ball.faces, np.int32)
+    colours = np.clip(128 + 127 * vertices, 0, 255).astype(np.uint8)
+    uvs = vertices[faces][..., :2].astype(np.float32)
+    marked = vertices[faces].mean(axis=1)[:, 2] > 0
+    given = SurfaceAttributes(colours=colours, uvs=uvs, invented=marked)
+    made, fewer, sigma, found = with_fewer_faces(vertices, faces, vertices[:, 0].astype(np.float32), given, 1000)
+    assert found is not None and found.colours is not None and found.uvs is not None
+    assert abs(len(fewer) - 1000) <= 1 and edge_report(fewer).closed
+    found.check(len(made), len(fewer))
+    np.testing.assert_allclose(sigma, made[:, 0], atol=0.02)
+    np.testing.assert_allclose(found.colours, np.clip(128 + 127 * made, 0, 255), atol=4)
+    np.testing.assert_allclose(found.uvs, made[fewer][..., :2], atol=0.03)
+    high = made[fewer].mean(axis=1)[:, 2]
+    assert found.invented is not None and found.invented[high > 0.1].all() and not found.invented[high < -0.1].any()
+    assert with_fewer_faces(vertices, faces, sigma, None, None)[:2] == (vertices, faces)
+    unmarked = with_fewer_faces(vertices, faces, vertices[:, 0], SurfaceAttributes(colours=colours), 1000)[3]
+    assert unmarked is not None and unmarked.invented is None

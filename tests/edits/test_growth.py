@@ -19,6 +19,7 @@ from backend.edits.stack import EditSession, FittedEdit
 from backend.engine import OnnxEngine, fit_scan
 from backend.formats.mesh_files import load_scan
 from backend.formats.raw_scan import RawScan
+from backend.geometry.moving_solid import read_solid
 from backend.geometry.nearest import nearest_on_mesh
 from backend.geometry.topology import betti_of_mesh
 from backend.protocol.fit_options import FitOptions
@@ -94,7 +95,10 @@ def test_a_new_mesh_of_thickness_is_made_by_the_network_and_is_that_of_the_slide
         runs = engine.model.runs["delta"]
         moved, made = thicker(frame, None, strength), thicker(frame, engine, strength)
         assert engine.model.runs["delta"] > runs
-        assert betti_of_mesh(made.vertices, made.faces) == betti_of_mesh(moved.vertices, moved.faces) == (1, 0, 0)
+        assert betti_of_mesh(made.vertices, made.faces) == (1, 0, 0)
+        # moved vertices fold at the sharp edges, in places smaller than a voxel
+        solid = read_solid(frame.fitted.to_canonical(moved.vertices), moved.faces)
+        assert solid.betti == (1, 0, 0)
         volumes = [abs(trimesh.Trimesh(each.vertices, each.faces).volume) for each in (moved, made)]
         assert volumes[1] == pytest.approx(volumes[0], rel=0.02)
         away = nearest_on_mesh(moved.vertices, moved.faces, made.vertices).distance

@@ -7,7 +7,7 @@ import pytest
 
 from backend.field.bricks import INSIDE, OUTSIDE, TRUNCATION, BrickGrid, BrickMap, linear_error, sample, sample_gradient
 from backend.field.isosurface import Isosurface, extract
-from backend.field.relaxation import relaxed
+from backend.field.relaxation import relaxed, relaxed_mesh
 from backend.geometry.topology import edge_report
 
 SIDE = 48
@@ -135,3 +135,15 @@ def test_where_stored_bricks_end_the_error_of_straight_lines_stays_small() -> No
     alone = BrickMap.of(first.coords, np.full_like(bricks.index, OUTSIDE), 0)
     at = np.random.default_rng(2).uniform(0, 8, (200, 3)).astype(np.float32)
     assert np.abs(linear_error(first, alone, at)).max() <= 3 / 8
+
+
+@pytest.mark.parametrize("name", shapes())
+def test_a_mesh_without_a_field_is_relaxed_on_its_own_triangles(name: str) -> None:
+    grid, bricks = field_of(shapes()[name])
+    raw = extract(grid, sides=bricks)
+    made = relaxed_mesh(raw.vertices, raw.faces)
+    surface = Isosurface(made.astype(np.float32), raw.faces, raw.values)
+    assert (least_angles(surface) < 10).mean() < 0.02
+    assert np.abs(sample(grid, bricks, surface.vertices, 0, TRUNCATION)).max() < 0.2
+    assert ((normals(raw) * normals(surface)).sum(axis=1) >= 0).all()
+    assert len(relaxed_mesh(raw.vertices[:0], raw.faces[:0])) == 0
