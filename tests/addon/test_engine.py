@@ -126,8 +126,8 @@ def test_fill_acts_where_its_vertex_group_is_painted(engine: Any, make: Callable
         heights.append(sorted(vertex.co.z for vertex in mesh.vertices))
         bpy.ops.object.select_all(action="DESELECT")
     plain, top, bottom = heights
-    # the hole is at the bottom
-    assert np.abs(np.subtract(plain, top)).max() < 1e-4 and bottom[0] < plain[0] - 0.01
+    # the hole is at the bottom; a voxel is .08 wide
+    assert np.abs(np.subtract(plain, top)).max() < 1e-3 and bottom[0] < plain[0] - 0.01
 
 
 def test_an_unusable_device_is_one_sentence(engine: Any, make: Callable[..., Any]) -> None:
