@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -144,21 +144,30 @@ class OnnxEngine:
 
 
 def prepare_scan(
-    engine: Engine, raw: RawScan, kind: str, profile: Path | None, on_progress: OnProgress
-) -> tuple[PreparedScan, CompletionPrior | None]:
-    """A scan, read as one of `fit_options.KINDS`, as fits take it; with the file of a family's profile also what the
-    family has where nothing was seen.
+    engine: Engine, raw: RawScan, options: FitOptions, profile: Path | None, on_progress: OnProgress
+) -> tuple[RawScan, PreparedScan, CompletionPrior | None]:
+    """A scan with its views registered, where the options say so; the same as fits take it; and with the file of a
+    family's profile what the family has where nothing was seen.
 
-    Raises OmomiError as `Engine.prepare` and `member_of` do.
+    Raises OmomiError as `registered`, `Engine.prepare` and `member_of` do.
     """
-    scan = engine.prepare(raw, kind, on_progress)
+    if options.register_views:
+        from .scan.views import registered, said_of_views
+
+        on_progress(0.0, "registering the views")
+        raw, motions = registered(raw)
+        scan = engine.prepare(raw, options.kind, on_progress)
+        notes = (*said_of_views(motions), *scan.report.notes)
+        scan = replace(scan, report=replace(scan.report, views=tuple(motions), notes=notes))
+    else:
+        scan = engine.prepare(raw, options.kind, on_progress)
     if profile is None:
-        return scan, None
+        return raw, scan, None
     # slow to import, and most fits have no profile
     from .prior.profile.profile import member_of
 
     on_progress(0.0, "finding its place in the family")
-    return scan, member_of(profile, scan).completion
+    return raw, scan, member_of(profile, scan).completion
 
 
 def fit_scan(
@@ -177,8 +186,8 @@ def fit_scan(
     from .edits.fitted_scan import FittedScan
     from .edits.regions import fit_masks
 
-    scan, prior = prepare_scan(engine, raw, options.kind, profile, on_progress)
-    painted = fit_masks(raw, scan, options, masks)
+    seen, scan, prior = prepare_scan(engine, raw, options, profile, on_progress)
+    painted = fit_masks(seen, scan, options, masks)
     fit = engine.fit(scan, options, on_frame, on_progress, cancel or engine.token(), prior, masks=painted)
     return FittedScan(raw, scan, fit, options.level)
 

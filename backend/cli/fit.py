@@ -54,6 +54,8 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     fit.add_argument("--thickness", type=real(0), metavar="T", help=thick)
     fit.add_argument("--no-symmetry", action="store_true", help="do not complete by the scan's own mirror symmetry")
     fit.add_argument("--no-base", action="store_true", help="do not close a flat bottom that was not seen by a plane")
+    views = "register views whose poses are slightly wrong: several files as one scan, or an NPZ with views"
+    fit.add_argument("--register", dest="register_views", action="store_true", help=views)
     family = "of a family (omomi align): completes what was not seen"
     fit.add_argument("--profile", type=Path, metavar="FILE", help=family)
     others = "N other completions of what was not seen too: OUT-1, OUT-2, ..."
@@ -64,10 +66,12 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
-    scans = scans_of(arguments.scans)
+    files = scans_of(arguments.scans)
+    whole = arguments.register_views and arguments.output.suffix.lower() in MESH_SUFFIXES
+    scans = files[:1] if whole else files
     outputs = _outputs(arguments, scans)
     masks = {name: path for names, path in arguments.mask for name in names}
-    spare_inputs(_written(arguments, outputs), [*scans, arguments.profile, *masks.values()])
+    spare_inputs(_written(arguments, outputs), [*files, arguments.profile, *masks.values()])
     if any(names_many(path) for path in arguments.scans) and outputs[0] != arguments.output:
         # they would be scans of the next run
         spare_folders(arguments.output, scans)
@@ -77,6 +81,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         "symmetry": not arguments.no_symmetry,
         "base": not arguments.no_base,
         "keep_thin": arguments.keep_thin,
+        "register_views": arguments.register_views,
     }
     options = replace(fit_options(arguments), **switches, **given)
     engine = make_engine(arguments.device, arguments.threads)
@@ -85,7 +90,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         written = [_numbered(output, number) for number in range(arguments.variations + 1)]
         with one_of_many(results, str(scan), {"scan": str(scan)}, lambda error: len(outputs) == 1):
             wanted = arguments.frames, arguments.profile, arguments.faces
-            found = _fit(engine, scan, written, options, masks, *wanted)
+            found = _fit(engine, files if whole else [scan], written, options, masks, *wanted)
             results += found
             for result in [] if arguments.json else found:
                 name, vertices, faces, level = (result[key] for key in ("output", "vertices", "faces", "level"))
@@ -163,7 +168,7 @@ def _numbered(path: Path, number: int) -> Path:
 
 def _fit(
     engine: Engine,
-    scan: Path,
+    scans: list[Path],
     outputs: list[Path],
     options: FitOptions,
     masks: Mapping[str, Path],
@@ -171,8 +176,8 @@ def _fit(
     profile: Path | None,
     faces: int | None,
 ) -> list[dict[str, Any]]:
-    """Fit a scan and write it: the most likely completion first, then others, as many as there are outputs. masks: of
-    options, by their names; faces: about so many in each mesh that is a result."""
+    """Fit a scan, of which several files are the views, and write it: the most likely completion first, then others, as
+    many as there are outputs. masks: of options, by their names; faces: about so many in each mesh that is a result."""
     import numpy as np
 
     from ..edits.carried import carried, invented_note, with_fewer_faces
@@ -181,6 +186,7 @@ def _fit(
     from ..engine import prepare_scan
     from ..field.bricks import resolution
     from ..formats.mesh_files import check_output, load_scan, save_mesh
+    from ..formats.raw_scan import RawScan
     from ..protocol.codec import jsonable
     from ..protocol.mask_ref import ROW, MaskRef
     from ..scan.prepare import LONGEST_SIDE
@@ -190,13 +196,15 @@ def _fit(
         folder(target)
     for output in outputs:
         check_output(output)
-    with progress(scan.name) as line:
+    with progress(scans[0].name) as line:
         # a mask has a weight for every vertex
-        voxels = None if masks else resolution(options.level) * LONGEST_SIDE / 2
-        raw = load_scan(scan, voxels, line.show)
+        # and a view is registered as it is
+        voxels = None if masks or options.register_views else resolution(options.level) * LONGEST_SIDE / 2
+        parts = [load_scan(scan, voxels, line.show) for scan in scans]
+        raw = RawScan.of_views(parts) if len(parts) > 1 else parts[0]
         rows = [mask_from_file(path, len(raw.points)) for path in masks.values()]
         options = options.masked({name: MaskRef(ROW, row=row) for row, name in enumerate(masks)})
-        prepared, prior = prepare_scan(engine, raw, options.kind, profile, line.show)
+        raw, prepared, prior = prepare_scan(engine, raw, options, profile, line.show)
         weights = fit_masks(raw, prepared, options, np.concatenate(rows) if rows else None)
         for number, output in enumerate(outputs):
             written: list[Path] = []
@@ -217,7 +225,8 @@ def _fit(
                 save_mesh(written[-1], *result)
             results.append(
                 {
-                    "scan": str(scan),
+                    "scan": str(scans[0]),
+                    **({"joined": [str(scan) for scan in scans]} if len(scans) > 1 else {}),
                     "output": str(output),
                     "frames": [str(path) for path in written],
                     "vertices": len(result[0]),

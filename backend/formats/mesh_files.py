@@ -36,7 +36,7 @@ from .ply import Ply, moved_ply, read_ply, write_ply
 from .ply_addition import appended_ply
 from .ply_clusters import OnProgress, thinned_ply
 from .point_files import read_e57, read_las, read_off, read_pcd, read_points
-from .raw_scan import MOST_POINTS, RawScan
+from .raw_scan import MOST_POINTS, RawScan, is_whole
 from .stl import appended_stl, read_stl, write_stl
 
 LARGEST_FILE = 2 << 30
@@ -52,9 +52,10 @@ def load_scan(path: Path, voxels: float | None = None, on_progress: OnProgress =
     Polygons become triangles; several meshes become one, each where its scene puts it. Points are those of the file in
     its order, except that GLB and STL have points of their own on either side of a seam. Vertex normals are kept from
     PLY, NPZ and files of points: the other formats split vertices to hold them. So is the ``sigma`` that a fit has
-    written. NPZ holds ``points`` (n, 3), and if wanted ``normals`` (n, 3), ``faces`` (m, 3), ``to_sensor`` (n, 3) and
-    ``sigma`` (n,); or range views in one frame: ``V0`` (n, 3), ``F0`` (m, 3), ``dir0`` (3,) towards the sensor, ``V1``,
-    ... Nothing that a file names is opened.
+    written, and the whole number ``view`` of each point of a PLY file. NPZ holds ``points`` (n, 3), and if wanted
+    ``normals`` (n, 3), ``faces`` (m, 3), ``to_sensor`` (n, 3), ``sigma`` (n,) and ``view`` (n,); or range views in one
+    frame: ``V0`` (n, 3), ``F0`` (m, 3), ``dir0`` (3,) towards the sensor, ``V1``, ... Nothing that a file names is
+    opened.
 
     voxels: along the longest side, of the only fit that the scan is read for; then a binary PLY file of very many
     vertices is thinned while it is read, see `thinned_ply`, and on_progress, which may raise, told. None: the points
@@ -116,7 +117,9 @@ def _of_ply(ply: Ply, name: str) -> RawScan:
     attributes = ply.attributes
     if faces is None and attributes is not None:
         attributes = replace(attributes, uvs=None, materials=None, material_names=())
-    return RawScan(ply.vertices, faces, ply.normals, name=name, sigma=ply.sigma, attributes=attributes, notes=ply.notes)
+    view = None if attributes is None else attributes.values.get("view")
+    view = view if view is not None and is_whole(view) else None
+    return RawScan(ply.vertices, faces, ply.normals, None, name, ply.sigma, view, attributes, ply.notes)
 
 
 def _load_obj(data: bytes, name: str) -> RawScan:
@@ -137,8 +140,9 @@ def _load_stl(data: bytes, name: str) -> RawScan:
 def _load_npz(data: bytes, name: str) -> RawScan:
     arrays = NpzReader(data)
     if "points" in arrays:
-        faces, normals, to_sensor, sigma = map(arrays.get, ("faces", "normals", "to_sensor", "sigma"))
-        return RawScan(arrays["points"], faces, normals, to_sensor, name, sigma)
+        names = ("faces", "normals", "to_sensor", "sigma", "view")
+        faces, normals, to_sensor, sigma, view = map(arrays.get, names)
+        return RawScan(arrays["points"], faces, normals, to_sensor, name, sigma, view)
     if {"V0", "F0", "dir0"} <= set(arrays):
         return _joined_views(arrays, name)
     raise OmomiError(ErrorCode.NOT_A_MESH, f"{name} holds no array called points.")
@@ -146,19 +150,16 @@ def _load_npz(data: bytes, name: str) -> RawScan:
 
 def _joined_views(arrays: Mapping[str, NDArray], name: str) -> RawScan:
     """Range views as one mesh with a sensor direction at each point."""
-    points, faces, to_sensor, start, view = [], [], [], 0, 0
-    while {f"V{view}", f"F{view}", f"dir{view}"} <= set(arrays):
+    views: list[RawScan] = []
+    while {f"V{len(views)}", f"F{len(views)}", f"dir{len(views)}"} <= set(arrays):
+        view = len(views)
         # each is checked by itself: its faces must not reach into another view
         own = RawScan(arrays[f"V{view}"], arrays[f"F{view}"], name=f"View {view} of {name}")
         towards = arrays[f"dir{view}"]
         require(towards.size == 3, f"dir{view} is not a direction")
-        assert own.faces is not None
-        points.append(own.points)
-        faces.append(own.faces.astype(np.int64) + start)
-        to_sensor.append(np.broadcast_to(towards.reshape(1, 3), own.points.shape))
-        start, view = start + len(own.points), view + 1
-        _bound(start, name)
-    return RawScan(np.concatenate(points), np.concatenate(faces), to_sensor=np.concatenate(to_sensor), name=name)
+        views.append(replace(own, to_sensor=np.broadcast_to(towards.reshape(1, 3), own.points.shape)))
+        _bound(sum(len(one.points) for one in views), name)
+    return replace(RawScan.of_views(views), name=name)
 
 
 def _whole(read: Callable[[bytes, str], RawScan]) -> _Reader:

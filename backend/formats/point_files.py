@@ -204,7 +204,8 @@ def read_e57(path: Path) -> RawScan:
     whole: list[NDArray] = [table for table in shades if table is not None]
     colours = as_bytes(np.concatenate(whole)) if len(whole) == len(shades) else None
     carried = None if colours is None else SurfaceAttributes(colours)
-    return RawScan(np.concatenate(points), name=path.stem, attributes=carried)
+    view = np.repeat(np.arange(len(points)), [len(table) for table in points])
+    return RawScan(np.concatenate(points), name=path.stem, view=view, attributes=carried)
 
 
 def _needs(path: Path, package: str) -> OmomiError:

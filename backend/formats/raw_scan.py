@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ class RawScan:
     sigma: NDArray | None = None
     """(n,) float32, one standard deviation of the surface at each point, world units, where it is known, as for a mesh
     that a fit made; NaN at points where it is not."""
+    view: NDArray | None = None  # (n,) int32, number of the view of each point, of a scan that comes as several
     attributes: SurfaceAttributes | None = None  # of these points and faces, as the file has them
     notes: tuple[str, ...] = ()  # sentences on what the reader left out of it
 
@@ -46,6 +48,12 @@ class RawScan:
             # what is beyond single precision is as good as unknown
             with np.errstate(over="ignore"):
                 object.__setattr__(self, "sigma", np.ascontiguousarray(sigma, np.float32))
+        if self.view is not None:
+            view = np.asarray(self.view)
+            if view.shape != (len(points),) or view.dtype.kind not in "fiub" or not is_whole(view):
+                sentence = f"The view of {self.name} is not one whole number for each point."
+                raise OmomiError(ErrorCode.NOT_A_MESH, sentence)
+            object.__setattr__(self, "view", np.ascontiguousarray(view, np.int32))
         if self.faces is not None:
             faces = np.asarray(self.faces)
             # not written as "differs": NaN is no whole number either
@@ -60,6 +68,36 @@ class RawScan:
             except ValueError as error:
                 raise OmomiError(ErrorCode.NOT_A_MESH, f"{self.name} has {error}.") from error
 
+    @classmethod
+    def of_views(cls, scans: Sequence[RawScan]) -> RawScan:
+        """Scans in one frame as the views of one scan, which has the name of the first; those of a scan that has views
+        are views of their own. Colours and numbers of points are kept where all scans have them."""
+        counts = [len(scan.points) for scan in scans]
+        starts = np.cumsum([0, *counts[:-1]])
+        views, first = [], 0
+        for scan in scans:
+            _, own = np.unique(np.zeros(len(scan.points)) if scan.view is None else scan.view, return_inverse=True)
+            views.append(own + first)
+            first += int(own.max(initial=0)) + 1
+        faces = [scan.faces for scan in scans]
+        carried = [SurfaceAttributes() if scan.attributes is None else scan.attributes for scan in scans]
+        colours = _all_or_none([one.colours for one in carried])
+        values = {name: _all_or_none([one.values.get(name) for one in carried]) for name in carried[0].values}
+        attributes = SurfaceAttributes(colours, values={name: v for name, v in values.items() if v is not None})
+        unknown = [np.full(count, np.nan, np.float32) for count in counts]
+        sigma = [own if scan.sigma is None else scan.sigma for scan, own in zip(scans, unknown, strict=True)]
+        return cls(
+            np.concatenate([scan.points for scan in scans]),
+            _all_or_none([None if own is None else own + start for own, start in zip(faces, starts, strict=True)]),
+            _all_or_none([scan.normals for scan in scans]),
+            _all_or_none([scan.to_sensor for scan in scans]),
+            scans[0].name,
+            np.concatenate(sigma) if any(scan.sigma is not None for scan in scans) else None,
+            np.concatenate(views),
+            attributes if attributes else None,
+            tuple(note for scan in scans for note in scan.notes),
+        )
+
     def _table(self, field: str, value: object, dtype: type) -> NDArray | None:
         """Store ``value`` as an (n, 3) array of ``dtype``."""
         if value is None:
@@ -72,3 +110,16 @@ class RawScan:
         array = np.ascontiguousarray(array, dtype=dtype)
         object.__setattr__(self, field, array)
         return array
+
+
+def is_whole(numbers: NDArray) -> bool:
+    """Whether all are whole numbers of 32 bits; NaN is none."""
+    with np.errstate(invalid="ignore"):
+        return bool(np.all((numbers == np.floor(numbers)) & (np.abs(numbers) < 1 << 31)))
+
+
+def _all_or_none(tables: Sequence[NDArray | None]) -> NDArray | None:
+    """Tables one after another; None where one is absent or has other columns."""
+    found = [table for table in tables if table is not None]
+    same = len(found) == len(tables) and len({table.shape[1:] for table in found}) == 1
+    return np.concatenate(found) if same else None

@@ -34,6 +34,7 @@ class FitOptions:
     symmetry: bool = True  # complete by the scan's own mirror symmetry; only `prior.completion` looks for it
     base: bool = True  # close a flat bottom that was not seen by a plane; only `prior.completion` looks for it
     kind: str = "auto"  # one of KINDS
+    register_views: bool = False  # register the views of a scan to one another before they are averaged
     keep_thin: bool = True  # make walls of a solid that are thinner than a voxel thick enough for the level
     denoise_mask: MaskRef | None = None  # how much of `denoise` acts where; None: all of it everywhere
     fill_mask: MaskRef | None = None

@@ -55,6 +55,7 @@ class FitRequest:
     normals: np.ndarray | None = array_field("<f4", columns=3, optional=True)
     to_sensor: np.ndarray | None = array_field("<f4", columns=3, optional=True)  # from each point
     sigma: np.ndarray | None = array_field("<f4", columns=None, optional=True)  # as of `formats.raw_scan.RawScan`
+    view: np.ndarray | None = array_field("<i4", columns=None, optional=True)  # number of the view of each point
     # the painted masks of its options end to end, as of a ``StackRequest``
     masks: np.ndarray | None = array_field("<f4", columns=None, optional=True)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import ErrorCode, OmomiError
 from ..formats.raw_scan import RawScan
+from ..registration.views import ViewMotion
 
 FARTHEST = 1e100
 """Coordinates beyond this count as damaged, like NaN: their differences would overflow."""
@@ -40,6 +41,7 @@ class CleanReport:
     thinner: float | None = None  # share of it that is thinner than a voxel; None where its thickness is not known
     dropped: float = 0.0  # share of it that was left out: outliers, what lies inside, pieces of the result
     invented: float = 0.0  # share of the result's area with nothing that was measured near it
+    views: tuple[ViewMotion, ...] = ()  # what registration did to each view, where it was wanted
     notes: tuple[str, ...] = ()  # what an artist should know of the result, a sentence each
 
 

@@ -73,7 +73,13 @@ def _fit(request: FitRequest, context: JobContext) -> FitDone:
 
     job, name = context.job, request.name or "The scan"
     raw = RawScan(
-        request.points.astype(np.float64), request.faces, request.normals, request.to_sensor, name, request.sigma
+        request.points.astype(np.float64),
+        request.faces,
+        request.normals,
+        request.to_sensor,
+        name,
+        request.sigma,
+        request.view,
     )
     context.report(0.0, "reading the scan")
     profile = _file(request.profile) if request.profile else None

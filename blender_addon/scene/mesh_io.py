@@ -22,6 +22,7 @@ SIGMA = "omomi_sigma"
 MADE = "omomi_made"
 """Custom property of a mesh that Omomi made: its sigma is its own, and no check overwrites it."""
 COLOUR = "omomi_uncertainty"
+VIEW = "view"
 DEVIATION = "omomi_deviation"
 DEPARTURE = "omomi_departure"
 INVENTED = "omomi_invented"
@@ -48,6 +49,7 @@ class ScanArrays(NamedTuple):
     faces: NDArray[np.int32] | None  # (m, 3), wound as seen in the world
     normals: NDArray[np.float32] | None  # (n, 3), posed
     sigma: NDArray[np.float32] | None = None  # (n,), of a mesh that Omomi made
+    view: NDArray[np.int32] | None = None  # (n,), number of the view of each point
     masks: NDArray[np.float32] | None = None  # (groups * n,), weights in vertex groups, group by group
 
 
@@ -105,7 +107,7 @@ def _arrays(
     own = obj.data.get(MADE) and _holds_sigma(mesh)
     sigma = read_values(mesh.attributes[SIGMA].data, "value", len(mesh.vertices)) if own else None
     masks = group_weights(obj, groups, mesh).reshape(-1) if groups else None
-    return ScanArrays(points, faces, _point_normals(mesh, linear), sigma, masks)
+    return ScanArrays(points, faces, _point_normals(mesh, linear), sigma, _views(mesh), masks)
 
 
 def is_made(mesh: Any) -> bool:
@@ -179,6 +181,15 @@ def _point_normals(mesh: Any, linear: NDArray[np.float64]) -> NDArray[np.float32
     normals = read_values(attribute.data, "vector", (len(attribute.data), 3)) @ np.linalg.inv(linear)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0).astype(np.float32)
+
+
+def _views(mesh: Any) -> NDArray[np.int32] | None:
+    attribute = mesh.attributes.get(VIEW)
+    # an importer may make a number of any kind a float
+    if attribute is None or attribute.domain != "POINT" or attribute.data_type not in ("INT", "FLOAT"):
+        return None
+    kind = np.int32 if attribute.data_type == "INT" else np.float32
+    return np.round(read_values(attribute.data, "value", len(attribute.data), kind)).astype(np.int32)
 
 
 def to_local(

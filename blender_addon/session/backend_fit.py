@@ -27,7 +27,7 @@ from . import edits, library
 from .task import Answer, Client, Work
 
 # Options of a fit that are on or off.
-SWITCHES = ("keep_islands", "symmetry", "base", "keep_thin")
+SWITCHES = ("keep_islands", "symmetry", "base", "keep_thin", "register_views")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class FitSettings:
         options = self.options.masked({name: rows[str(mask.name)] for name, mask in self.options.masks.items()})
         return client.request(
             FitRequest, name=name, options=options, profile=profile_path(self.profile), points=scan.points,
-            faces=scan.faces, normals=scan.normals, sigma=scan.sigma, masks=scan.masks,
+            faces=scan.faces, normals=scan.normals, sigma=scan.sigma, view=scan.view, masks=scan.masks,
         )  # fmt: skip
 
 

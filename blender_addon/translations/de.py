@@ -42,6 +42,7 @@ TEXTS = {
     "Flat Base": "Flacher Boden",
     "Keep Islands": "Inseln behalten",
     "Keep Thin Walls": "Dünne Wände behalten",
+    "Register Views": "Ansichten ausrichten",
     "Sheet Thickness": "Dicke der Fläche",
     "Reset Options": "Optionen zurücksetzen",
     "Mask": "Maske",

@@ -68,7 +68,7 @@ class OMOMI_PT_options(ClosedSidebar, bpy.types.Panel):
             column.prop(settings, name)
             if obj is not None and getattr(settings, name):
                 mask_row(column, settings, f"{name}_mask", obj)
-        for name in ("symmetry", "base", "keep_islands", "keep_thin", "thickness"):
+        for name in ("symmetry", "base", "keep_islands", "keep_thin", "register_views", "thickness"):
             column.prop(settings, name)
 
 

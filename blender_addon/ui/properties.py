@@ -113,6 +113,12 @@ FIT_OPTIONS: dict[str, Any] = {
         description="Make walls of a solid that are thinner than a voxel of the level thick enough to stay",
         default=True,
     ),
+    "register_views": BoolProperty(
+        name="Register Views",
+        description="Register the views of a scan, whose poses are slightly wrong, to one another first. The mesh has "
+        "their numbers in the point attribute 'view'",
+        default=False,
+    ),
     "thickness": FloatProperty(
         name="Sheet Thickness",
         description="Make a sheet a closed solid this thick, with the sheet in its middle. 0 leaves it open",

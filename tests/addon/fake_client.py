@@ -135,7 +135,7 @@ class FakeClient:
 
     def _fit(
         self, number: int, name: str, options: Any, profile: str, points: Any, faces: Any, normals: Any, sigma: Any,
-        masks: Any = None,
+        view: Any = None, masks: Any = None,
     ) -> Any:  # fmt: skip
         low, high = points.min(0), points.max(0)
         origin = (low + high) / 2

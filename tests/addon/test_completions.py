@@ -298,6 +298,17 @@ def test_symmetry_and_family_reach_the_fit(
     bpy.ops.omomi.fit(base=False, keep_thin=True, thickness=0.5)
     options = fake.asked("FitRequest")[-1]["options"]
     assert options.base is False and options.keep_thin is True and options.thickness == 0.5
+    assert options.register_views is False and fake.asked("FitRequest")[-1]["view"] is None
+
+
+@pytest.mark.parametrize("kind", ["INT", "FLOAT"])
+def test_the_numbers_of_the_views_go_along(fake: Any, make: Callable[..., Any], kind: str) -> None:
+    mesh = make("owl").data
+    numbers = [3 * (number % 2) for number in range(len(mesh.vertices))]
+    mesh.attributes.new("view", kind, "POINT").data.foreach_set("value", numbers)
+    bpy.ops.omomi.fit(register_views=True)
+    asked = fake.asked("FitRequest")[-1]
+    assert asked["options"].register_views is True and asked["view"].tolist() == numbers
 
 
 def test_a_family_that_is_gone_is_said_before_anything_is_asked(fake: Any, make: Callable[..., Any]) -> None:

@@ -91,6 +91,20 @@ TEXTS = {
     "{num} faces ({name} of the area) close holes of the scan and measure nothing: they were left out":
         "面{num}枚（面積の{name}）はスキャンの穴をふさいだもので実測ではないため、除きました",
     "{name} of the surface was inside out and was turned over": "サーフェスの{name}が裏返しだったので、表に向けました",
+    "{num} of {num2} views moved, by up to {num3} % of the longest side and {num4} degrees":
+        "{num2}個のビューのうち{num}個を動かしました（最大で最長辺の{num3} %、{num4}度）",
+    "No view moved: those that overlap are right already":
+        "動かしたビューはありません: 重なるビューはすでに合っています",
+    "{num} of {num2} views stayed: they overlap no other":
+        "{num2}個のビューのうち{num}個は、ほかと重ならないためそのままです",
+    "{num} of {num2} views stayed: they are too far off":
+        "{num2}個のビューのうち{num}個は、ずれが大きすぎるためそのままです",
+    "{name} does not say which view each point is of, so that no views can be registered":
+        "{name}には各点のビューの番号がないため、ビューを位置合わせできません",
+    "{name} has {num} views; at most {num2} can be registered":
+        "{name}には{num}個のビューがあります。位置合わせできるのは{num2}個までです",
+    "{name} has no two views of {num} points or more, so that none can be registered":
+        "{name}には{num}点以上のビューが2つないため、位置合わせできません",
     "what surrounds lost patches of thin walls": "薄い壁の失われた部分の周り",
     "{name} has no points": "{name}には点がありません",
     "All points of {name} lie at one place": "{name}の点はすべて同じ場所にあります",

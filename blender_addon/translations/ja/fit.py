@@ -92,6 +92,11 @@ TEXTS = {
     "Keep Thin Walls": "薄い壁を残す",
     "Make walls of a solid that are thinner than a voxel of the level thick enough to stay":
         "ソリッドのうち1ボクセルより薄い壁を、消えない厚さにします",
+    "Register Views": "ビューの位置合わせ",
+    "Register the views of a scan, whose poses are slightly wrong, to one another first. The mesh has their "
+    "numbers in the point attribute 'view'":
+        "姿勢がわずかにずれたスキャンの各ビューを、先に互いに位置合わせします。メッシュはポイント属性「view」にビュー"
+        "の番号を持ちます",
     "Sheet Thickness": "シートの厚み",
     "Make a sheet a closed solid this thick, with the sheet in its middle. 0 leaves it open":
         "シートを中心にして、この厚みの閉じたソリッドにします。0なら開いたままです",

@@ -46,6 +46,7 @@ TEXTS = {
     "measuring": "測定しています",
     "comparing with other shapes": "ほかの形と比較しています",
     "comparing with its family": "ファミリーと比較しています",
+    "registering the views": "ビューを位置合わせしています",
     "finding its place in the family": "ファミリーの中での位置を求めています",
     "finding the nearest of the scan": "スキャンの最も近い所を求めています",
     "carrying attributes over": "属性を引き継いでいます",
