@@ -93,7 +93,7 @@ def test_scans_become_the_views_of_one_and_keep_what_all_have() -> None:
     grey, here = np.full((8, 3), 128, np.uint8), {"heat": np.arange(8, dtype=np.float32)}
     one = RawScan(points, faces, name="a", sigma=np.ones(8), attributes=SurfaceAttributes(grey, values=here))
     two = RawScan(
-        points + 2, faces, normals=points, name="b", view=[5] * 4 + [7] * 4, attributes=SurfaceAttributes(grey)
+        points + 2, faces, normals=points, name="b", view=np.repeat([5, 7], 4), attributes=SurfaceAttributes(grey)
     )
     whole = RawScan.of_views([one, two])
     assert whole.name == "a" and whole.faces is not None and np.array_equal(whole.faces[12:], faces + 8)
