@@ -37,6 +37,18 @@ def test_filled_mesh_reads_back_exactly(addon: Any, scene: Any, count: int) -> N
     assert not mesh.validate()
 
 
+def test_only_edges_are_shaded_sharp(addon: Any, scene: Any) -> None:
+    mesh = bpy.data.meshes.new("m")
+    # a prism over a right-angled triangle whose side of faces is halved: the halves lie in one plane
+    vertices = np.concatenate([TETRA[:3] * 4, TETRA[:3] * 4 + [0, 0, 4]]).astype(np.float32)
+    sides = [[0, 1, 4], [0, 4, 3], [1, 2, 5], [1, 5, 4], [2, 0, 3], [2, 3, 5]]
+    for count, sharp in ((8, 9), (4, 6)):
+        faces = np.array([[0, 2, 1], [3, 4, 5], *sides], np.int32) if count == 8 else TETRA_FACES
+        addon.mesh_io.fill_mesh(mesh, vertices if count == 8 else TETRA, faces)
+        assert sum(edge.use_edge_sharp for edge in mesh.edges) == sharp
+        assert all(polygon.use_smooth for polygon in mesh.polygons)
+
+
 def test_bounds_and_normals_are_right_after_each_refill(addon: Any, make: Callable[..., Any]) -> None:
     obj = make()
     for scale in (1.0, 5.0, 0.25):
