@@ -203,7 +203,10 @@ def to_local(
 
 
 def fill_mesh(mesh: Any, vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> None:
-    """Replace all geometry of ``mesh``, shaded smooth but for edges of more than `SHARP`. Writing through attributes is ten times as fast as ``from_pydata``."""
+    """Replace all geometry of ``mesh``, shaded smooth but for edges of more than `SHARP`.
+
+    Writing through attributes is ten times as fast as ``from_pydata``.
+    """
     mesh.clear_geometry()
     count = len(faces)
     mesh.vertices.add(len(vertices))
