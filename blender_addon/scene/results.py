@@ -13,7 +13,7 @@ from ..backend.protocol.messages import MeshFrame
 from ..context import context
 from ..session import edits
 from ..session.backend_fit import FitSettings
-from . import fit_provenance, mesh_io
+from . import fit_provenance, mesh_io, shape_key
 from .attributes import MeshAttributes, apply_attributes
 
 CHECKSUM = "omomi_checksum"
@@ -80,7 +80,7 @@ def place_again(
     painted: MeshAttributes | None,
 ) -> Any:
     """Give a fit a new mesh from its scan, and return its object. The strengths of its edits stay: they have not been
-    applied to this mesh. Where the artist has changed the old mesh, or it has shape keys, it is kept in the file.
+    applied to this mesh. Where the artist has changed the old mesh, or given it shape keys, it is kept in the file.
 
     linear: of the scan; worn: as of `place`; painted: the vertex groups that the fit had.
     """
@@ -130,7 +130,7 @@ def double(
 
 def is_changed(mesh: Any) -> bool:
     """Whether the mesh of a fit is no longer as it was made."""
-    return mesh.shape_keys is not None or mesh.get(CHECKSUM) != _checksum(mesh)
+    return not shape_key.is_all(mesh) or mesh.get(CHECKSUM) != _checksum(mesh)
 
 
 def keep_mesh(obj: Any) -> None:

@@ -45,6 +45,12 @@ def find(obj: Any) -> Any | None:
     return None if keys is None else keys.key_blocks.get(NAME)
 
 
+def is_all(mesh: Any) -> bool:
+    """Whether a mesh has no shape keys but those that were made for the edits."""
+    keys = mesh.shape_keys
+    return keys is None or (bool(keys.get(MADE_BASIS)) and set(keys.key_blocks.keys()) <= {"Basis", NAME})
+
+
 def ensure(obj: Any) -> Any:
     """The shape key of the edits; a new one shows the basis."""
     key: Any = find(obj)

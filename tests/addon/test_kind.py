@@ -129,6 +129,13 @@ def test_a_fit_that_its_artist_has_changed_stays_in_the_file_when_it_is_fitted_a
     keyed = fit.data
     bpy.ops.omomi.fit()
     assert fit.data != keyed and keyed.use_fake_user
+    # the shape key of an edit is not the artist's
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.5)
+    bpy.ops.omomi.apply()
+    assert fit.data.shape_keys is not None
+    meshes = len(bpy.data.meshes)
+    bpy.ops.omomi.fit()
+    assert len(bpy.data.meshes) == meshes
 
 
 def test_edits_and_other_completions_use_the_kind_of_the_fit(fake: Any, make: Any) -> None:
