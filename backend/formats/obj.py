@@ -64,8 +64,10 @@ def read_obj(data: bytes) -> Obj:
         normals = _numbers(lines, rows, b"vn", 3)[:, :3]
     library = _named(lines[rows[b"mtllib"][0]]) if len(rows[b"mtllib"]) else ""
     carried = SurfaceAttributes(_colours(points), uvs, materials, names, library)
-    notes = ("Its curved surfaces are not read: only its polygons are.",) if len(rows[b"cstype"]) else ()
-    return Obj(vertices, faces, normals, carried if carried else None, notes)
+    notes = ["Its curved surfaces are not read: only its polygons are."] if len(rows[b"cstype"]) else []
+    if few := int((sizes < 3).sum()):
+        notes.append(f"Faces with less than three corners, which are left out: {few}.")
+    return Obj(vertices, faces, normals, carried if carried else None, tuple(notes))
 
 
 def _lines(data: bytes) -> list[bytes]:

@@ -21,6 +21,7 @@ from .raw_scan import MOST_POINTS, RawScan
 
 _NUMBER = rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf)"
 _ROW = re.compile(rb"\s*(?:%s)(?:[\s,;]+(?:%s))+[\s,;]*" % (_NUMBER, _NUMBER), re.IGNORECASE)
+_NUMBERS = re.compile(_NUMBER, re.IGNORECASE)
 MOST_TITLES = 1000
 """Lines at the start that may be something else than numbers."""
 _CUT = "it ends in the middle"
@@ -37,8 +38,13 @@ def read_points(data: bytes, name: str) -> RawScan:
     first = next((row for row, line in enumerate(lines[:MOST_TITLES]) if _ROW.fullmatch(line)), None)
     if first is None:
         raise FormatError("it has no line of numbers")
+    width = len(_words(lines[first]))
+    for title in lines[:first]:
+        # a damaged row is no title
+        words = _words(title)
+        numbers = sum(_NUMBERS.fullmatch(word) is not None for word in words)
+        require(len(words) != width or 2 * numbers <= width, "one of its numbers is none")
     lines = lines[first:]
-    width = len(re.split(rb"[\s,;]+", lines[0].strip(b" \t,;")))
     require(width >= 3, "its lines have less than three numbers")
     # a count may stand alone, as between the parts of a PTS file
     text = b"\n".join(line for line in lines if not line.strip().isdigit())
@@ -59,6 +65,10 @@ def read_points(data: bytes, name: str) -> RawScan:
             colours = as_bytes(three if three.max() <= 1 else three.astype(np.int64))
     carried = SurfaceAttributes(colours, values=values)
     return RawScan(table[:, :3], None, normals, name=name, attributes=carried if carried else None)
+
+
+def _words(line: bytes) -> list[bytes]:
+    return re.split(rb"[\s,;]+", line.strip(b" \t,;"))
 
 
 def read_off(data: bytes, name: str) -> RawScan:

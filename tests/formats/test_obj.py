@@ -45,6 +45,13 @@ def test_indices_that_mean_nothing_are_refused(face: str, tmp_path: Path) -> Non
         assert face in ("f 1/1/1 2 3/", "f 1/2/3/4 2 3") and scan.faces is not None
 
 
+def test_faces_of_less_than_three_corners_are_left_out_and_counted() -> None:
+    found = read_obj(f"{SQUARE}f 1 2 3\nf 1 2\nf 4\nf 1 3 4\n".encode())
+    assert found.faces is not None and found.faces.tolist() == [[0, 1, 2], [0, 2, 3]]
+    assert found.notes == ("Faces with less than three corners, which are left out: 2.",)
+    assert not read_obj(f"{SQUARE}f 1 2 3 4\n".encode()).notes
+
+
 @pytest.mark.parametrize("corner", ["{0}", "{0}/{0}", "{0}//1", "{0}/{0}/1"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_corners_of_every_form_are_the_same_face(corner: str, end: str) -> None:

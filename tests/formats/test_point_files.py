@@ -36,6 +36,12 @@ def test_a_table_of_points_is_read_past_its_titles(tmp_path: Path, between: str,
     assert scan.faces is None and scan.attributes is None and np.allclose(scan.points, TABLE)
 
 
+@pytest.mark.parametrize("damaged", ["1.5 x2 3", "1.5,2,3-", "1..5 2 3"])
+def test_a_damaged_first_point_is_no_title(tmp_path: Path, damaged: str) -> None:
+    with pytest.raises(OmomiError, match="one of its numbers is none"):
+        loaded(tmp_path / "a.xyz", f"X Y Z\n{damaged}\n" + lines(TABLE))
+
+
 def test_further_columns_are_normals_colours_or_one_number(tmp_path: Path) -> None:
     one = np.arange(20.0)[:, None]
     both = loaded(tmp_path / "a.xyz", lines(TABLE, NORMALS, COLOURS))
