@@ -21,6 +21,8 @@ SLIVER = 0.01
 """Area of a triangle over that of a regular one with the same sides squared, below which it may not become worse."""
 PULL = 1e-6
 """Weight of the middle of an edge, in planes: where the planes do not say where a vertex belongs."""
+STALLED, MOST_STALLED = 0.002, 20
+"""Rounds in a row in which fewer than this share of the free edges collapse, after which the rest stays."""
 EVEN = 1e-12
 """Costs below this, for a mesh of size one, are equal."""
 
@@ -44,7 +46,8 @@ def decimated(vertices: NDArray, faces: NDArray, count: int) -> tuple[NDArray[np
     random = np.random.Generator(np.random.PCG64(0))
     # keys of edges that cannot collapse, until something beside them does
     refused = np.zeros(0, np.int64)
-    while len(faces) > count:
+    stalled = 0
+    while len(faces) > count and stalled < MOST_STALLED:
         keys = np.unique(_edge_keys(faces, len(points)))
         every = np.stack(np.divmod(keys, len(points)), axis=1)
         free = ~fixed[every].any(axis=1) & np.isin(keys, refused, assume_unique=True, invert=True)
@@ -58,7 +61,9 @@ def decimated(vertices: NDArray, faces: NDArray, count: int) -> tuple[NDArray[np
         chosen = chosen[np.argsort(rank[chosen], kind="stable")]
         sound = _sound(points, faces, edges[chosen], place[chosen])
         refused = np.concatenate([refused, keys[chosen[~sound]]])
-        chosen = chosen[sound][: max(1, (len(faces) - count + 1) // 2)]
+        wanted, chosen = max(1, (len(faces) - count + 1) // 2), chosen[sound]
+        stalled = stalled + 1 if len(chosen) < min(wanted, STALLED * len(edges)) else 0
+        chosen = chosen[:wanted]
         kept, gone = edges[chosen].T
         points[kept], moved[kept] = place[chosen], True
         quadrics[kept] += quadrics[gone]
