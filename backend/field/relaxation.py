@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..geometry.nearest import closest_on_triangles
-from ..geometry.normals import face_normals, triangle_normals
+from ..geometry.normals import face_normals, triangle_normals, unit
 from .bricks import BrickGrid, BrickMap, linear_error, sample_gradient
 from .isosurface import Isosurface
 
@@ -29,15 +29,18 @@ FLAT = np.cos(np.radians(15))
 """Cosine between the normals of a vertex and of each triangle around it where the surface does not bend."""
 SLIVER = 0.002
 """Twice the area (voxels) of a triangle below which its normal says nothing."""
+MOST_TURN = 0.0
+"""Cosine: a right angle within a voxel, as at the rim of a thin wall."""
 LEAST_SLOPE = 0.2
 """Where the field is flatter, its value says little of the distance."""
 
 
 def relaxed(surface: Isosurface, grid: BrickGrid, bricks: BrickMap) -> Isosurface:
-    """The same triangles with vertices that lie evenly, within `OFF_SURFACE` voxels of the trilinear field's zero set.
+    """The same triangles with vertices that lie evenly, within `OFF_SURFACE` voxels of the field's zero set, see
+    `linear_error`.
 
     A vertex depends on its neighbours and on the voxels around it alone. One that cannot be brought back to the
-    surface, or whose triangles would turn over, stays where it was.
+    surface, at which the surface turns by more than `MOST_TURN`, or whose triangles would turn over, stays where it was.
     """
     if not len(surface.faces):
         return surface
@@ -55,10 +58,20 @@ def relaxed(surface: Isosurface, grid: BrickGrid, bricks: BrickMap) -> Isosurfac
         new = new + back * np.minimum(1, LONGEST_STEP / np.maximum(length, LONGEST_STEP))
     distance, gradient = sample_gradient(grid, bricks, new)
     slope = np.maximum(np.linalg.norm(gradient, axis=1), LEAST_SLOPE)
-    near = np.abs(distance - curve) <= OFF_SURFACE * slope
-    placed, moved = _unfolded(old, new.astype(np.float32), near, surface.faces)
+    free = (np.abs(distance - curve) <= OFF_SURFACE * slope) & ~_turned(gradient, surface.faces)
+    placed, moved = _unfolded(old, new.astype(np.float32), free, surface.faces)
     smooth = surface.values + np.float32(STEP) * (values - surface.values)
     return replace(surface, vertices=placed, values=np.where(moved[:, None], smooth, surface.values))
+
+
+def _turned(normals: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Vertices (n,) of triangles along whose sides normals (n, 3), of any length, turn by more than `MOST_TURN`: to
+    slide there would cut an edge off."""
+    facing = unit(normals)[0][faces]
+    cosine = (facing * np.roll(facing, 1, axis=1)).sum(axis=2).min(axis=1)
+    found = np.zeros(len(normals), bool)
+    found[faces[cosine < MOST_TURN]] = True
+    return found
 
 
 def relaxed_mesh(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
