@@ -40,7 +40,8 @@ def relaxed(surface: Isosurface, grid: BrickGrid, bricks: BrickMap) -> Isosurfac
     `linear_error`.
 
     A vertex depends on its neighbours and on the voxels around it alone. One that cannot be brought back to the
-    surface, at which the surface turns by more than `MOST_TURN`, or whose triangles would turn over, stays where it was.
+    surface, at which the surface turns by more than `MOST_TURN`, or whose triangles would turn over, stays where it
+    was.
     """
     if not len(surface.faces):
         return surface
