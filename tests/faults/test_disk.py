@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,15 +94,22 @@ def here() -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in paths}
 
 
+def undisturbed(
+    words: Sequence[str], omomi: Run, fresh: Callable[[], None], disk: Disk
+) -> tuple[dict[str, bytes], dict[str, bytes], list[int]]:
+    """Files before and after a run of a command in which nothing fails, and the places at which something can."""
+    fresh()
+    before = here()
+    places = disk.places(lambda: omomi(*words))
+    return before, here(), places
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_the_disk_refuses_is_said_in_a_sentence_and_no_file_is_half_written(
     command: str, omomi: Run, fresh: Callable[[], None], disk: Disk, share: Share
 ) -> None:
     words = COMMANDS[command]
-    fresh()
-    before = here()
-    places = disk.places(lambda: omomi(*words))
-    clean = here()
+    before, clean, places = undisturbed(words, omomi, fresh, disk)
     assert (places and clean != before) or command == "a report"
     for number in share(places, 3):
         fresh()
@@ -125,10 +132,7 @@ def test_a_command_that_dies_over_the_disk_is_made_up_for_by_the_next(
     command: str, omomi: Run, fresh: Callable[[], None], disk: Disk, share: Share
 ) -> None:
     words = COMMANDS[command]
-    fresh()
-    before = here()
-    places = disk.places(lambda: omomi(*words))
-    clean = here()
+    before, clean, places = undisturbed(words, omomi, fresh, disk)
 
     def dying(number: int) -> None:
         with disk.failing(number, lambda: os._exit(9)):
