@@ -81,6 +81,24 @@ ATTRIBUTES = {
 }  # fmt: skip
 """By name, in the order of a menu."""
 
+LEAST_TRAVEL = 0.02
+"""Of the range that an edit is made for: the shortest way that its slider goes to either side."""
+
+
+def slider_travel(useful: tuple[float, float], safe: tuple[float, float] | None) -> tuple[float, float]:
+    """Strengths at the two ends of a slider, the first below 0 and the second above: the part of its ``useful`` range
+    in which the topology of a scan stays, ``safe``, as far as that is known. An end that has no room is as far as
+    `LEAST_TRAVEL` of that range, so that the slider can go there, and be told of.
+
+    >>> slider_travel((-2.0, 2.0), (-0.5, 9.0))
+    (-0.5, 2.0)
+    """
+    (low, high), least = useful, LEAST_TRAVEL * max(-useful[0], useful[1])
+    if safe is not None:
+        low, high = max(low, safe[0]), min(high, safe[1])
+    return min(low, -least), max(high, least)
+
+
 PLAUSIBLE = "plausible"
 """The shape slider of every model: 0 leaves the shape alone, 1 moves it to the most plausible one near by."""
 LARGEST_CARD = 4 << 20
@@ -99,7 +117,6 @@ class CardSlider(NamedTuple):
     unit: str  # what strength 1 stands for, in words; may be empty
     direction: int | None  # row of the directions in the file of codes
     range: tuple[float, float] | None  # strengths, around 0, that the training shapes fill
-    reach: tuple[float, float] | None  # strengths at which every reference shape keeps its topology
 
 
 def card_members(path: Path) -> Mapping[str, Any]:
@@ -132,18 +149,7 @@ def card_sliders(card: Mapping[str, Any]) -> Iterator[CardSlider]:
             words,
             direction if type(direction) is int and direction >= 0 else None,
             ends if around_zero else None,
-            _shared(entry.get("reach")),
         )
-
-
-def _shared(value: Any) -> tuple[float, float] | None:
-    """What all intervals of a list have in common; the list may be one interval itself."""
-    items = [value] if _interval(value) else value if isinstance(value, list) else []
-    pairs = [pair for item in items if (pair := _interval(item))]
-    if not pairs:
-        return None
-    low, high = max(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
-    return (low, high) if low < high else None
 
 
 def _interval(value: Any) -> tuple[float, float] | None:

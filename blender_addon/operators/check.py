@@ -128,9 +128,9 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
         uid, obj = self._uid, context.active_object
         self._index = obj.omomi.active
         low, high = sorted((self.low, self.high))
-        reach, asked = _edit_at(obj, self._index).reach, self.properties.is_property_set
-        if reach[0] < reach[1] and not (asked("low") or asked("high")):
-            low, high = reach
+        edit, asked = _edit_at(obj, self._index), self.properties.is_property_set
+        if (known := edits.find(edit.kind, edit.name)) is not None and not (asked("low") or asked("high")):
+            low, high = known.useful
         body = live.body_of(obj, context.scene.omomi.result)
         # Only a surface that encloses something has a topology that could change.
         body = EditTarget.FIT if mesh_io.open_loops(obj.data) else body

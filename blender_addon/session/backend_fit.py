@@ -216,7 +216,10 @@ def note(obj: Any, fit: BackendFit) -> None:
         places.write(edit, found.places)
     for edit, said in zip(own, fit.told, strict=True):
         edit.note = " ".join(said.get("warnings", ()))
-        edit.foretold = said.get("foretold") or (0.0, 0.0)
+        amount, edit.foretold = edit.amount, said.get("foretold") or (0.0, 0.0)
+        if edit.by_amount and edits.is_known(edit):
+            # the slider stays where the artist has it
+            edit.amount = amount
         edit.gear = said.get("gear", "")
 
 

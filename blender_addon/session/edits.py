@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.errors import OmomiError
-from ..backend.protocol.names import ATTRIBUTES, DELTA, MOST_SLIDERS, PLAUSIBLE, card_members, card_sliders
+from ..backend.protocol.names import (
+    ATTRIBUTES,
+    DELTA,
+    MOST_SLIDERS,
+    PLAUSIBLE,
+    card_members,
+    card_sliders,
+    slider_travel,
+)
 from ..backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef, Point
 from ..scene import mesh_io, places
 from ..text import Refusal
@@ -32,7 +40,6 @@ class BuiltIn(NamedTuple):
     label: str  # in a menu
     description: str
     useful: tuple[float, float]  # strengths that it is made for
-    reach: tuple[float, float] = (0.0, 0.0)  # strengths between which other shapes kept their topology, where known
 
 
 _ATTRIBUTES = tuple(
@@ -45,7 +52,7 @@ _ATTRIBUTES = tuple(
 _PLAUSIBLE = BuiltIn(
     SHAPE, PLAUSIBLE, "Usual Shape",
     "Move the shape toward the most usual one near by, a share of the way: 0 leaves it alone, 1 goes all the way",
-    (0.0, 1.0), (0.0, 1.0),
+    (0.0, 1.0),
 )  # fmt: skip
 # Labels and descriptions of the shape sliders that the training names (`training.slider_names`).
 _SHAPES = {
@@ -70,14 +77,10 @@ class Edit(NamedTuple):
     path: str
     mask: str
     mute: bool
-    reach: tuple[float, float]
     strength: float
     at: Point | None  # the artist's own place, as of `places.given`
     places: tuple[places.Place, ...]  # that were found
 
-
-LEAST_TRAVEL = 0.02
-"""Of the range that an edit is made for: the shortest way that its slider goes to either side."""
 
 # What objects have in common that share a stack. Places are of one scan: each object has its own.
 _SHARED = Edit._fields[:-2]
@@ -117,13 +120,13 @@ def _card_shapes() -> tuple[BuiltIn, ...]:
         return ()
     found: dict[str, BuiltIn] = {}
     for slider in sliders:
-        low, high = slider.reach or slider.range or (-1.0, 1.0)
+        low, high = slider.range or (-1.0, 1.0)
         unit = _UNITS.get(slider.unit, f"in {slider.unit}" if slider.unit else "")
         plain = slider.name.capitalize(), f"Change the {slider.name} of the whole shape"
         label, does = _SHAPES.get(slider.name, plain)
         useful = f"useful from {low:.3g} to {high:.3g}"
         description = "; ".join(filter(None, (does, unit, useful)))
-        found.setdefault(slider.name, BuiltIn(SHAPE, slider.name, label, description, (low, high), (low, high)))
+        found.setdefault(slider.name, BuiltIn(SHAPE, slider.name, label, description, (low, high)))
     return tuple(found.values())[:MOST_SLIDERS]
 
 
@@ -151,8 +154,6 @@ def add(obj: Any, kind: str, name: str, path: str = "") -> Any:
     edits = obj.omomi.edits
     edit = edits.add()
     edit.name, edit.kind, edit.path = name, kind, path
-    if known is not None:
-        edit.reach = known.reach
     obj.omomi.active = len(edits) - 1
     return edit
 
@@ -161,7 +162,7 @@ def frozen(stack: Edits) -> tuple[Edit, ...]:
     """The stack as it is now, which no slider changes any more."""
     found = []
     for edit in stack:
-        shared: dict[str, Any] = {name: getattr(edit, name) for name in _SHARED} | {"reach": tuple(edit.reach)}
+        shared: dict[str, Any] = {name: getattr(edit, name) for name in _SHARED}
         known = tuple(places.Place(place.use, tuple(place.location)) for place in edit.places)
         found.append(Edit(**shared, at=edit.at, places=known))
     return tuple(found)
@@ -179,7 +180,7 @@ def give(obj: Any, stack: Edits) -> None:
         for name in _SHARED:
             value = getattr(edit, name)
             # A member that is written is one that has to be shown.
-            if name == "reach" or getattr(own[number], name) != value:
+            if getattr(own[number], name) != value:
                 setattr(own[number], name, value)
     while len(own) > len(stack):
         places.clear(own[-1])
@@ -297,29 +298,28 @@ def _kind(edit: Any) -> str | None:
 def outside(edit: Any) -> bool:
     """Whether the topology changes at this strength, as measured or as expected."""
     low, high = _safe_range(edit)
-    return not edit.mute and (edit.safe or low < high) and not low <= edit.strength <= high
+    return not edit.mute and is_known(edit) and not low <= edit.strength <= high
 
 
 def travel(edit: Any) -> tuple[float, float]:
     """Strengths at the two ends of an edit's slider, the first below 0 and the second above.
 
-    Of a learned edit -1 and 1, which is what its examples show. Of the others the part of the range that they are made
-    for in which the topology of this scan stays, as far as that is known. An end that has no room is as far as
-    `LEAST_TRAVEL` of that range, so that the slider can go there, and be told of.
+    Of a learned edit -1 and 1, which is what its examples show; of the others see `slider_travel`.
 
     >>> from types import SimpleNamespace
-    >>> travel(SimpleNamespace(kind="attribute", name="thickness", safe=False, foretold=(-0.5, 9.0), reach=(0, 0)))
+    >>> travel(SimpleNamespace(kind="attribute", name="thickness", safe=False, foretold=(-0.5, 9.0)))
     (-0.5, 2.0)
     """
     known = find(edit.kind, edit.name)
     if edit.kind == "learned" or known is None:
         return -1.0, 1.0
-    low, high = known.useful
-    least = LEAST_TRAVEL * max(-low, high)
-    safe_low, safe_high = _safe_range(edit)
-    if edit.safe or safe_low < safe_high:
-        low, high = max(low, safe_low), min(high, safe_high)
-    return min(low, -least), max(high, least)
+    low, high = _safe_range(edit)
+    return slider_travel(known.useful, (low, high) if is_known(edit) else None)
+
+
+def is_known(edit: Any) -> bool:
+    """Whether the travel of the edit's slider on this scan is known."""
+    return edit.safe or edit.foretold[0] < edit.foretold[1]
 
 
 def makes_new_mesh(edit: Any) -> bool:
@@ -332,20 +332,20 @@ def safe_text(edit: Any) -> str:
     >>> from types import SimpleNamespace
     >>> safe_text(SimpleNamespace(safe=True, safe_low=-0.4, safe_high=1.25))
     'safe -0.4 .. 1.25'
-    >>> safe_text(SimpleNamespace(safe=False, foretold=(-0.5, 2.0), reach=(0, 0)))
+    >>> safe_text(SimpleNamespace(safe=False, foretold=(-0.5, 2.0)))
     'safe about -0.5 .. 2'
     """
-    low, high = _safe_range(edit)
-    if not (edit.safe or low < high):
+    if not is_known(edit):
         return "safe range not measured"
+    low, high = _safe_range(edit)
     return f"safe {low:.3g} .. {high:.3g}" if edit.safe else f"safe about {low:.3g} .. {high:.3g}"
 
 
 def _safe_range(edit: Any) -> tuple[float, float]:
-    """The interval measured, else expected on this scan, else of other shapes; 0 and 0 where none is known."""
+    """The interval measured, else expected on this scan; 0 and 0 where none is known."""
     if edit.safe:
         return edit.safe_low, edit.safe_high
-    low, high = edit.foretold if edit.foretold[0] < edit.foretold[1] else edit.reach
+    low, high = edit.foretold
     return low, high
 
 

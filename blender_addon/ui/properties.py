@@ -181,6 +181,11 @@ def _touched(group: Any, context: Any) -> None:
     live.mark(owner if isinstance(owner, bpy.types.Object) else None)
 
 
+def _given(edit: Any, context: Any) -> None:
+    edit.by_amount = False
+    _touched(edit, context)
+
+
 def _moved(edit: Any, context: Any) -> None:
     # The interval was measured for the edit where it acted before.
     edits.unmeasured(edit)
@@ -208,6 +213,7 @@ def _amount(edit: Any) -> float:
 def _set_amount(edit: Any, amount: float) -> None:
     low, high = edits.travel(edit)
     edit.strength = amount / 100 * (high if amount > 0 else -low)
+    edit.by_amount = not edits.is_known(edit)
 
 
 class OmomiPlace(bpy.types.PropertyGroup):
@@ -230,7 +236,7 @@ class OmomiLayer(bpy.types.PropertyGroup):
         "path": StringProperty(name="File", description="Of a learned edit", subtype="FILE_PATH"),
         "strength": FloatProperty(
             name="Strength", description="How strong the edit is; a negative value reverses it",
-            default=0.0, soft_min=-2.0, soft_max=2.0, min=-100.0, max=100.0, precision=3, step=1, update=_touched,
+            default=0.0, soft_min=-2.0, soft_max=2.0, min=-100.0, max=100.0, precision=3, step=1, update=_given,
         ),
         # The strength again, as the slider shows it: the same travel for every edit.
         "amount": FloatProperty(
@@ -256,9 +262,10 @@ class OmomiLayer(bpy.types.PropertyGroup):
         "safe": BoolProperty(),
         "safe_low": FloatProperty(),
         "safe_high": FloatProperty(),
-        # The interval that the backend expects without measuring, and that of other shapes; 0 and 0 where unknown.
+        # The interval that the backend expects without measuring; 0 and 0 where unknown.
         "foretold": FloatVectorProperty(size=2),
-        "reach": FloatVectorProperty(size=2),
+        # Whether the strength was given as an amount before the travel on this scan was known.
+        "by_amount": BoolProperty(),
         # Lines: what happens at the ends of the measured interval.
         "transitions": StringProperty(),
         # What the backend says of the edit on this object, and which gear makes its new mesh; empty where unknown.

@@ -14,7 +14,7 @@ from tests.addon.stand_ins import draw
 
 bpy = pytest.importorskip("bpy")
 
-ELONGATION = {"name": "elongation", "kind": "shape", "unit": "sd", "reach": [-1.5, 2.5]}
+ELONGATION = {"name": "elongation", "kind": "shape", "unit": "sd", "range": [-1.5, 2.5]}
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_shape_slider_is_an_edit_and_travels_by_its_name(fake: Any, card: Any,
     assert bpy.ops.omomi.add_edit(kind="shape", name="elongation", strength=0.5) == {"FINISHED"}
     bpy.ops.omomi.add_edit(kind="shape", name="plausible", strength=0.25)
     edit = scan.omomi.edits[0]
-    assert (edit.kind, edit.name, edit.strength, tuple(edit.reach)) == ("shape", "elongation", 0.5, (-1.5, 2.5))
+    assert (edit.kind, edit.name, edit.strength) == ("shape", "elongation", 0.5)
     assert bpy.ops.omomi.apply() == {"FINISHED"}
     (asked,) = fake.asked("StackRequest")
     told = [(layer.edit, layer.kind, layer.strength, layer.mute) for layer in asked["layers"]]
@@ -77,19 +77,34 @@ def test_a_shape_and_an_attribute_of_one_name_are_two_edits(fake: Any, addon: An
     assert first[0] != second[0] and first[1] != second[1]
 
 
-def test_beyond_its_reach_a_slider_is_warned_of(fake: Any, addon: Any, card: Any, make: Any) -> None:
+def test_a_slider_is_warned_of_by_what_is_known_of_this_scan_alone(fake: Any, addon: Any, card: Any, make: Any) -> None:
     scan = make("owl")
     bpy.ops.omomi.add_edit(kind="shape", name="elongation")
     edit = scan.omomi.edits[0]
-    assert addon.edits.safe_text(edit) == "safe about -1.5 .. 2.5"
     edit.strength = 2.6
-    assert addon.edits.outside(edit)
-    # What the backend foretells for this scan counts more.
+    assert addon.edits.safe_text(edit) == "safe range not measured" and not addon.edits.outside(edit)
     bpy.ops.omomi.check()
-    assert addon.edits.safe_text(edit) == "safe about -0.75 .. 1.5"
+    assert addon.edits.safe_text(edit) == "safe about -0.75 .. 1.5" and addon.edits.outside(edit)
 
 
-def test_a_sweep_goes_over_the_reach_unless_told_otherwise(fake: Any, card: Any, make: Any) -> None:
+def test_an_amount_stays_where_it_was_set_when_the_travel_on_this_scan_becomes_known(
+    fake: Any, card: Any, make: Any
+) -> None:
+    scan = make("owl")
+    bpy.ops.omomi.add_edit(kind="shape", name="elongation")
+    bpy.ops.omomi.add_edit(kind="shape", name="elongation")
+    by_amount, by_strength = scan.omomi.edits
+    by_amount.amount, by_strength.strength = 50, 1.25
+    assert by_amount.strength == by_strength.strength == 1.25
+    bpy.ops.omomi.check()
+    assert by_amount.amount == pytest.approx(50) and by_amount.strength == pytest.approx(0.75)
+    assert by_strength.strength == 1.25
+    # undone and told of again, it stays
+    bpy.ops.omomi.check()
+    assert by_amount.strength == pytest.approx(0.75)
+
+
+def test_a_sweep_goes_over_the_range_unless_told_otherwise(fake: Any, card: Any, make: Any) -> None:
     make("owl")
     bpy.ops.omomi.add_edit(kind="shape", name="plausible")
     bpy.ops.omomi.sweep()
@@ -105,16 +120,16 @@ def test_a_sweep_goes_over_the_reach_unless_told_otherwise(fake: Any, card: Any,
         [None, 3, "elongation", [], {}, {"name": 3, "kind": "shape"}, {"name": "", "kind": "shape"}],
         [{"name": name, "kind": "shape"} for name in ("new\nline", "x" * 65, "../up", " spaced ", "con", "a:b")],
         [{"name": "thickness", "kind": "attribute"}, {"name": "style 3", "kind": "style"}, {"name": "nameless"}],
-        [{"name": "plausible", "kind": "shape", "reach": [-9, 9]}],
+        [{"name": "plausible", "kind": "shape", "range": [-9, 9]}],
         # JSON has no such number, so the whole card is not to be trusted.
-        [{"name": "elongation", "kind": "shape", "reach": [float("nan"), 1]}],
+        [{"name": "elongation", "kind": "shape", "range": [float("nan"), 1]}],
     ],
     ids=range(13),
 )  # fmt: skip
 def test_what_is_no_slider_is_left_out(addon: Any, card: Any, sliders: Any) -> None:
     card(sliders)
     assert found(addon) == ["plausible"]
-    assert addon.edits.find("shape", "plausible").reach == (0.0, 1.0)
+    assert addon.edits.find("shape", "plausible").useful == (0.0, 1.0)
 
 
 def test_a_missing_card_and_one_that_is_too_large_have_none(addon: Any, card: Any) -> None:
@@ -127,21 +142,17 @@ def test_a_missing_card_and_one_that_is_too_large_have_none(addon: Any, card: An
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"reach": [-2, 3]}, (-2, 3)),
-        ({"reach": [[-2, 3], [-1, 4]]}, (-1, 3)),
-        ({"reach": [[-2, -1], [1, 2]]}, (-1, 1)),
-        ({"range": [-0.5, 0.5]}, (-0.5, 0.5)),
-        ({"reach": [3, -2]}, (-1, 1)),
-        ({"reach": [None, 1]}, (-1, 1)),
-        ({"reach": [-1e300, 1e300]}, (-1, 1)),
-        ({"reach": [True, 2]}, (-1, 1)),
-        ({"reach": "far"}, (-1, 1)),
+        ({"range": [-2, 3]}, (-2, 3)),
+        ({"range": [3, -2]}, (-1, 1)),
+        ({"range": [None, 1]}, (-1, 1)),
+        ({"range": [-1e300, 1e300]}, (-1, 1)),
+        ({"range": "far"}, (-1, 1)),
         ({}, (-1, 1)),
     ],
 )
-def test_the_reach_is_what_all_shapes_have(addon: Any, card: Any, given: Any, expected: Any) -> None:
+def test_the_range_is_that_of_the_card(addon: Any, card: Any, given: Any, expected: Any) -> None:
     card([{"name": "elongation", "kind": "shape", **given}])
-    assert addon.edits.find("shape", "elongation").reach == expected
+    assert addon.edits.find("shape", "elongation").useful == expected
 
 
 def test_the_list_follows_a_new_card_and_names_come_once(addon: Any, card: Any) -> None:
@@ -180,7 +191,6 @@ def test_a_preset_keeps_shape_sliders(fake: Any, addon: Any, card: Any, make: An
     other = make("crow")
     bpy.ops.omomi.load_preset(name="mine")
     assert [(edit.kind, edit.name) for edit in other.omomi.edits] == [("shape", "elongation"), ("attribute", "detail")]
-    assert tuple(other.omomi.edits[0].reach) == (-1.5, 2.5)
     # Another model may not have it.
     card([])
     with pytest.raises(RuntimeError, match="no built-in edit 'elongation'"):
