@@ -49,7 +49,9 @@ USEFUL = 0.8
 def sliders(fitted: FittedScan, prior: ShapePrior) -> dict[str, tuple[Movement, tuple[float, float]]]:
     """The movement of each slider of a fitted scan, and the range that it is made for."""
     scan, fit = fitted.scan, fitted.fit
-    found = {name: (attribute(name, scan, fit), (known.low, known.high)) for name, known in ATTRIBUTES.items()}
+    found: dict[str, tuple[Movement, tuple[float, float]]] = {
+        name: (attribute(name, scan, fit), (known.low, known.high)) for name, known in ATTRIBUTES.items()
+    }
     for known in card_sliders(card_members(MODEL_FOLDER / "card.json")):
         found[known.name] = shape_edit(known.name, scan, fit, prior).movement, known.range or (-1.0, 1.0)
     return found
