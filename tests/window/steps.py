@@ -310,15 +310,16 @@ def japanese() -> Steps:
 
 
 def killed() -> Steps:
-    """The backend is killed in mid-fit: one sentence, and the next fit works."""
+    """The backend is killed in mid-fit: the fit is made all the same, or one sentence says why not and the next works."""
     [scan] = open_files("scan")
     invoke("fit")
     yield 1.5
     os.kill(addon("session.process").running().pid, 9)
     yield from until_idle()
-    select(scan)
-    invoke("fit")
-    yield from until_idle()
+    if not scan.hide_get():
+        select(scan)
+        invoke("fit")
+        yield from until_idle()
     assert bpy.context.active_object.name.startswith(f"{scan.name}.fit")
 
 
