@@ -310,7 +310,7 @@ def japanese() -> Steps:
 
 
 def killed() -> Steps:
-    """The backend is killed in mid-fit: the fit is made all the same, or one sentence says why not and the next works."""
+    """The backend is killed in mid-fit: it is made all the same, or one sentence says why not and the next works."""
     [scan] = open_files("scan")
     invoke("fit")
     yield 1.5
