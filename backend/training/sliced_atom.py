@@ -112,7 +112,8 @@ class SlicedAtom(nn.Module):
         self.up_middle, self.up_fine = SlicedStep(atom.up_middle), SlicedStep(atom.up_fine)
         self.fine_in, self.fine_out = SlicedBlock(atom.fine_in, half), SlicedBlock(atom.fine_out, half)
         self.middle_in, self.middle_out = SlicedBlock(atom.middle_in, quarter), SlicedBlock(atom.middle_out, quarter)
-        self.coarse = nn.ModuleList([SlicedBlock(block, eighth) for block in atom.coarse if isinstance(block, StyledBlock)])
+        coarse = (block for block in atom.coarse if isinstance(block, StyledBlock))
+        self.coarse = nn.ModuleList([SlicedBlock(block, eighth) for block in coarse])
         self.head = SlicedConvolution(atom.head, half)
         # the place is linear in the voxel: its layer is a part of the block's centre, and one of the voxel's
         place = atom.place.weight[:, :, 0, 0, 0]
