@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,75 +85,6 @@ class BrickMap:
         held = [along.clip(0, len(self.index) - 1) for along in place]
         within = (held[0] == place[0]) & (held[1] == place[1]) & (held[2] == place[2])
         return np.where(within, self.index[tuple(held)], OUTSIDE)
-
-
-def sample(grid: BrickGrid, bricks: BrickMap, positions: np.ndarray, channel: int, absent: float) -> np.ndarray:
-    """Values f32 (n,) of a channel at ``positions`` f32 (n, 3), in voxels with centres at whole numbers.
-
-    Bricks that are not stored count as ``absent`` on the outside and as -``absent`` inside for channel 0, and as
-    ``absent`` for the others.
-    """
-    total = np.zeros(len(positions), np.float32)
-    for (in_x, in_y, in_z), _, _, value in _around(grid, bricks, positions, channel, absent):
-        total += (in_x * in_y * in_z).astype(np.float32) * value
-    return total
-
-
-def sample_gradient(grid: BrickGrid, bricks: BrickMap, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values f64 (n,) of channel 0 as of `sample`, beyond the stored bricks `TRUNCATION`, and gradients f64 (n, 3)."""
-    total, gradient = np.zeros(len(positions)), np.zeros((len(positions), 3))
-    for (in_x, in_y, in_z), (x, y, z), _, value in _around(grid, bricks, positions, 0, TRUNCATION):
-        total += in_x * in_y * in_z * value
-        gradient += np.stack([x * in_y * in_z, y * in_x * in_z, z * in_x * in_y], axis=1) * value[:, None]
-    return total, gradient
-
-
-STEEPEST_BEND = 1.0
-"""Voxels; a distance bends more only across its medial axis, or where the stored bricks end."""
-
-
-def linear_error(grid: BrickGrid, bricks: BrickMap, positions: np.ndarray) -> np.ndarray:
-    """By how much, f64 (n,), the values of `sample_gradient` lie above quadratic interpolation along each axis.
-
-    Between voxels a straight line misses a curve by t (1 - t) / 2 of its second difference. On a sphere that sets the
-    trilinear surface inside the true one, most in the middle of the cells.
-    """
-    upper = positions - np.floor(positions)
-    bend = np.zeros((len(positions), 3))
-    for share, sides, voxel, value in _around(grid, bricks, positions, 0, TRUNCATION):
-        for axis, side in enumerate(sides):
-            across = share[axis - 2] * share[axis - 1]
-            voxel[:, axis] += side
-            beyond = _values(grid, bricks, voxel, 0, TRUNCATION)
-            voxel[:, axis] -= side
-            # a voxel is its own neighbour's neighbour on the other side of the cell
-            bend[:, axis] += across * (share[axis] * (beyond - 2 * value) + (1 - share[axis]) * value)
-    return (upper * (1 - upper) / 2 * bend.clip(-STEEPEST_BEND, STEEPEST_BEND)).sum(axis=1)
-
-
-def _around(
-    grid: BrickGrid, bricks: BrickMap, positions: np.ndarray, channel: int, absent: float
-) -> Iterator[tuple[list[np.ndarray], list[int], np.ndarray, np.ndarray]]:
-    """Of each of the eight voxels around ``positions``: its shares (n,) along the axes, on which side it is of each, -1
-    or 1, its coordinates i32 (n, 3), and its values f32 (n,)."""
-    lower = np.floor(positions).astype(np.int32)
-    upper = positions - lower
-    shares = [(1 - along, along) for along in upper.T]
-    for corner in itertools.product((0, 1), repeat=3):
-        voxel = lower + np.array(corner, np.int32)
-        share = [share[end] for share, end in zip(shares, corner, strict=True)]
-        yield share, [2 * end - 1 for end in corner], voxel, _values(grid, bricks, voxel, channel, absent)
-
-
-def _values(grid: BrickGrid, bricks: BrickMap, voxel: np.ndarray, channel: int, absent: float) -> np.ndarray:
-    """Values f32 (n,) of a channel at voxels i32 (n, 3), see `sample`."""
-    index = bricks.find(voxel >> 3)
-    x, y, z = (voxel & (BRICK - 1)).T
-    channels = grid.values.shape[1]
-    place = (np.maximum(index, 0).astype(np.int64) * channels + channel) * BRICK**3 + (x * BRICK + y) * BRICK + z
-    value = grid.values.reshape(-1)[place] if len(grid.coords) else np.float32(absent)
-    side = np.where((index == INSIDE) & (channel == 0), -absent, absent)
-    return np.where(index >= 0, value, side).astype(np.float32)
 
 
 def upsampled(grid: BrickGrid, bricks: BrickMap, coords: np.ndarray) -> np.ndarray:

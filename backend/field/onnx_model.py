@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +92,7 @@ _NO_MEMORY = ("failed to allocate", "out of memory", "bad_alloc")
 class Model:
     """The graphs' sessions on one device."""
 
-    hash: str  # of the graphs
+    hash: str  # of the weights, which edits and recipes go by
     device: str  # "cpu" or "cuda"
     card: dict[str, Any]
     providers: list[str]
@@ -185,17 +185,16 @@ def load_model(device: str = "auto", threads: int = 0, folder: Path | None = Non
     missing = [name for name in (*(f"{graph}.onnx" for graph in GRAPHS), "card.json") if not (folder / name).is_file()]
     if missing:
         raise OmomiError(ErrorCode.MODEL_MISSING, f"The model is incomplete: {', '.join(missing)} is not installed.")
-    digest = hashlib.sha256()
-    for graph in GRAPHS:
-        digest.update((folder / f"{graph}.onnx").read_bytes())
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    card, found = json.loads((folder / "card.json").read_text(encoding="utf-8")), digest(folder)
+    # graphs that the card does not know are another model
+    named = card["hash"] if found == card.get("graphs") else found
     if device not in ("auto", "cpu", "cuda"):
         raise OmomiError(ErrorCode.BAD_OPTION, f"There is no device '{device}': use auto, cpu or cuda.")
 
     def opened(name: str, *providers: str) -> tuple[Model, np.ndarray]:
         """The model on one device, and what it makes of nothing."""
         sessions = _sessions(folder, threads, [*providers, CPU])
-        model = Model(digest.hexdigest()[:16], name, card, list(sessions["atom"].get_providers()), sessions)
+        model = Model(named, name, card, list(sessions["atom"].get_providers()), sessions)
         return model, _warm_up(model)
 
     plain, expected = opened("cpu")
@@ -218,6 +217,14 @@ def load_model(device: str = "auto", threads: int = 0, folder: Path | None = Non
     if device == "cuda":
         raise OmomiError(ErrorCode.DEVICE_UNAVAILABLE, f"CUDA cannot be used here: {reason}.")
     return plain
+
+
+def digest(folder: Path, graphs: Iterable[str] = GRAPHS) -> str:
+    """Of graphs in a folder: 16 hexadecimal digits."""
+    found = hashlib.sha256()
+    for graph in graphs:
+        found.update((folder / f"{graph}.onnx").read_bytes())
+    return found.hexdigest()[:16]
 
 
 def _providers() -> list[str]:

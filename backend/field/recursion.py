@@ -52,8 +52,9 @@ NEAR, SURE, STEEP = 1.0, 3.0, 0.5
 interior, where the way there leaves the face at more than 30 degrees. Chosen on a plate with beads above it and on
 four models with thin walls: at half a voxel walls of a voxel get more tunnels, and at 1.5 more of the plate's error
 stays."""
-BATCH = 8
-"""Blocks in one run of the network. Larger batches are no faster on the CPU, and a fit can be cancelled between two."""
+BATCH = 2
+"""Blocks in one run of the network. What more of them pass from layer to layer leaves the processor's cache, and a fit
+can be cancelled between two runs."""
 
 
 Within = Callable[[np.ndarray, float], np.ndarray]

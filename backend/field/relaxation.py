@@ -12,8 +12,9 @@ import numpy as np
 
 from ..geometry.nearest import closest_on_triangles
 from ..geometry.normals import face_normals, triangle_normals, unit
-from .bricks import BrickGrid, BrickMap, linear_error, sample_gradient
+from .bricks import BrickGrid, BrickMap
 from .isosurface import Isosurface
+from .trilinear import Trilinear
 
 # Chosen on six models of the development set: with .6, or two rounds, no fewer slivers; with one step back to the
 # surface thin walls keep three times as many.
@@ -37,7 +38,7 @@ LEAST_SLOPE = 0.2
 
 def relaxed(surface: Isosurface, grid: BrickGrid, bricks: BrickMap) -> Isosurface:
     """The same triangles with vertices that lie evenly, within `OFF_SURFACE` voxels of the field's zero set, see
-    `linear_error`.
+    `Trilinear.linear_error`.
 
     A vertex depends on its neighbours and on the voxels around it alone. One that cannot be brought back to the
     surface, at which the surface turns by more than `MOST_TURN`, or whose triangles would turn over, stays where it
@@ -45,19 +46,19 @@ def relaxed(surface: Isosurface, grid: BrickGrid, bricks: BrickMap) -> Isosurfac
     """
     if not len(surface.faces):
         return surface
-    old = surface.vertices
+    old, field = surface.vertices, Trilinear(grid, bricks)
     mean, values = _neighbour_means(surface.faces, old, surface.values)
     new = old + STEP * (mean - old)
     curve: np.ndarray | float = 0.0
     for step in range(STEPS_BACK):
         # close to where the vertex ends, once: it is slower to find than all the rest
         if step == STEPS_BACK - 1:
-            curve = linear_error(grid, bricks, new)
-        distance, gradient = sample_gradient(grid, bricks, new)
+            curve = field.linear_error(new)
+        distance, gradient = field.slopes(new)
         back = gradient * ((curve - distance) / np.maximum((gradient**2).sum(axis=1), LEAST_SLOPE**2))[:, None]
         length = np.linalg.norm(back, axis=1, keepdims=True)
         new = new + back * np.minimum(1, LONGEST_STEP / np.maximum(length, LONGEST_STEP))
-    distance, gradient = sample_gradient(grid, bricks, new)
+    distance, gradient = field.slopes(new)
     slope = np.maximum(np.linalg.norm(gradient, axis=1), LEAST_SLOPE)
     free = (np.abs(distance - curve) <= OFF_SURFACE * slope) & ~_turned(gradient, surface.faces)
     placed, moved = _unfolded(old, new.astype(np.float32), free, surface.faces)

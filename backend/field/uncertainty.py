@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bricks import ABSENT_LOG_SCALE, BRICK, BrickGrid, Level, sample
+from .bricks import ABSENT_LOG_SCALE, BRICK, BrickGrid, Level
+from .trilinear import Trilinear
 
 CERTAIN, SATURATED = 0.3, 1.0
 """Scales (voxels) between which a level hands over to the one above. Distances are truncated, so a level that sees
@@ -44,7 +45,7 @@ def vertex_sigma(
             scale = np.exp(log_scale)
         else:
             voxels = (positions + 1) * np.float32(level.resolution / 2) - np.float32(0.5)
-            scale = np.exp(sample(level.grid, level.bricks, voxels, 1, ABSENT_LOG_SCALE))
+            scale = np.exp(Trilinear(level.grid, level.bricks, 1, ABSENT_LOG_SCALE).values(voxels).astype(np.float32))
         own = scale * np.float32(SCALE_TO_SD * level.voxel * factors[min(level.number, len(factors) - 1)])
         if sigma is None:
             sigma = own

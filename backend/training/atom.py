@@ -54,7 +54,7 @@ class Atom(nn.Module):
     style (N, S): what `Phi` says.
     gain, bias (N, 1, 32, 32, 32): an edit of the head, see `edited_field`; zeros change no bit, and training has none.
 
-    Returns the field (N, 2, 32, 32, 32), mean and log scale in voxels, and the features at 16^3, 8^3 and 4^3.
+    Returns the field (N, 2, 32, 32, 32), mean and log scale in voxels.
     """
 
     def __init__(self, config: AtomConfig | None = None) -> None:
@@ -97,13 +97,10 @@ class Atom(nn.Module):
         style: Tensor,
         gain: Tensor | None = None,
         bias: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> Tensor:
         given = self.given(evidence, parent)  # (N, 12, 32, 32, 32)
-        raw, fine, middle, coarse = self.trunk(given, position, style)  # (N, 24, 16, 16, 16) and the features
-        field = self.field(raw, given)  # (N, 2, 32, 32, 32)
-        if gain is not None and bias is not None:
-            field = edited_field(field, gain, bias)
-        return field, fine, middle, coarse
+        field = self.field(self.trunk(given, position, style), given)
+        return field if gain is None or bias is None else edited_field(field, gain, bias)
 
     def given(self, evidence: Tensor, parent: Tensor) -> Tensor:
         """What the trunk sees at full resolution (N, 12, 32, 32, 32). Sums cancel here: float32 always."""
@@ -118,8 +115,8 @@ class Atom(nn.Module):
             [known, normal, offset, known_soft, offset_soft, gap, mean, mean.abs(), spread, spread.exp()], dim=1
         )
 
-    def trunk(self, given: Tensor, position: Tensor, style: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The styled U-Net: raw head (N, 24, 16, 16, 16), features at 16^3, 8^3 and 4^3. May run in bfloat16."""
+    def trunk(self, given: Tensor, position: Tensor, style: Tensor) -> Tensor:
+        """The styled U-Net: raw head (N, 24, 16, 16, 16). May run in bfloat16."""
         place = position[:, :3, None, None, None] + self.coarse_grid * position[:, 3:, None, None, None]
         scaled, placed = style.split([self.gains, self.style_size - self.gains], dim=1)
         gains = [1 + part[:, :, None, None, None] for part in scaled.split(self.gain_sizes, dim=1)]
@@ -133,7 +130,7 @@ class Atom(nn.Module):
         x8 = self.middle_out(x8, gains[4])
         x16 = x16 + separable(self.up_fine(x8), self.double_middle)
         x16 = self.fine_out(x16, gains[5])
-        return self.head(x16), x16, x8, x4
+        return self.head(x16)
 
     def waves(self, weights: Tensor, position: Tensor) -> Tensor:
         """The position layer (N, fine, 16, 16, 16), with weights (N, fine * WAVES^3) from the style: a sum of products

@@ -1,4 +1,7 @@
-"""`omomi export`: a checkpoint becomes five ONNX graphs and a card, checked against torch."""
+"""`omomi export`: a checkpoint becomes five ONNX graphs and a card, checked against torch.
+
+The model's hash names its weights: edits and recipes go by it. Another form of a graph of the same weights keeps it.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,12 @@ from torch import Tensor, nn
 
 from ..field.blocks import PARENT
 from ..field.bricks import BLOCK
-from ..field.onnx_model import CODE
+from ..field.onnx_model import CODE, digest
 from ..formats.files import write_whole
-from .atom import ATTRIBUTES, EVIDENCE, HeadDelta
+from .atom import ATTRIBUTES, EVIDENCE, Atom, HeadDelta
 from .checkpoint import average_weights, save_average
 from .recursion import Encoder, Features, Recursion
+from .sliced_atom import SlicedAtom
 
 OPSET = 20
 CARD = "card.json"
@@ -94,17 +98,17 @@ def graphs(model: Recursion) -> dict[str, tuple[nn.Module, dict[str, Tensor], li
         "seed": (model.seed, {"evidence": inputs["evidence"]}, ["parent"]),
         "encoder": (Sight(model.encoder, model.features), field, ["mean", "log_sd"]),
         "phi": (model.phi, {"attributes": attributes, "code": code}, ["style"]),
-        "atom": (model.atom, inputs, ["field", "features16", "features8", "features4"]),
+        "atom": (model.atom, inputs, ["field"]),
         "delta": (HeadDelta(), delta_example(), ["gain_bias"]),
     }
 
 
 def export_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], path: Path) -> None:
-    """Write one graph with free sizes, see FREE. Its bytes depend on the weights alone."""
+    """Write one graph with free sizes, see FREE, in the form that is fast. Its bytes depend on the weights alone."""
     sizes = {name: torch.export.Dim(name, min=1, max=1 << 24) for name in ("batch", *filter(None, FREE.values()))}
     free = [FREE.get(name, "batch") for name in inputs]
     torch.onnx.export(
-        module,
+        SlicedAtom(module).eval() if isinstance(module, Atom) else module,
         tuple(inputs.values()),
         path,
         dynamo=True,
@@ -155,28 +159,39 @@ def export(checkpoint: Path, folder: Path, card: dict) -> dict:
     progress = average_weights(checkpoint, model)
     model.eval()
     folder.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256()
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        for name, (module, inputs, outputs) in graphs(model).items():
+        made = graphs(model)
+        for name, (module, inputs, outputs) in made.items():
             path = Path(temporary) / f"{name}.onnx"
             export_graph(module, inputs, outputs, path)
             difference = largest_difference(module, path, inputs)
             if difference > TOLERANCE:
                 raise ValueError(f"{name}.onnx differs from torch by {difference:.1e}, more than {TOLERANCE:.0e}")
             card.setdefault("onnx_difference", {})[name] = difference
-            digest.update(path.read_bytes())
         # only a whole, checked model takes the place of the old one
-        for name in graphs(model):
+        for name in made:
             os.replace(Path(temporary) / f"{name}.onnx", folder / f"{name}.onnx")
     save_average(folder / CHECKPOINT, model, progress)
+    weights = digest_of_weights(model)
+    if card.get("weights") != weights:
+        card |= {"hash": weights, "weights": weights}
     card |= {
-        "hash": digest.hexdigest()[:16],
+        "graphs": digest(folder, made),
         "config": asdict(model.atom.config),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "training": progress,
     }
     write_card(folder / CARD, card)
     return card
+
+
+def digest_of_weights(model: nn.Module) -> str:
+    """Names the weights of a model: 16 hexadecimal digits."""
+    found = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        found.update(name.encode())
+        found.update(value.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
 
 
 def write_card(path: Path, card: Mapping[str, Any]) -> None:

@@ -84,7 +84,7 @@ class Recursion(nn.Module):
     def _field(self, given: Tensor, position: Tensor, style: Tensor, dtype: torch.dtype | None) -> Tensor:
         """The atom's field, its trunk in ``dtype``."""
         with torch.autocast(given.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
-            raw = self.atom.trunk(given.contiguous(memory_format=torch.channels_last_3d), position, style)[0]
+            raw = self.atom.trunk(given.contiguous(memory_format=torch.channels_last_3d), position, style)
         return self.atom.field(raw.float(), given)
 
 

@@ -16,9 +16,10 @@ from backend.field.blocks import (
     join_bricks,
     split_blocks,
 )
-from backend.field.bricks import BLOCK, INSIDE, OUTSIDE, BrickGrid, BrickMap, sample
+from backend.field.bricks import BLOCK, INSIDE, OUTSIDE, BrickGrid, BrickMap
 from backend.field.evidence import gather_evidence, splat
 from backend.field.level_atom import reflected
+from backend.field.trilinear import Trilinear
 
 coordinates = st.lists(st.tuples(*[st.integers(-3, 9)] * 3), min_size=1, max_size=40, unique=True)
 
@@ -108,9 +109,9 @@ def test_sampling_is_exact_for_linear_fields_across_bricks() -> None:
     grid = BrickGrid.from_dense(dense)
     bricks = BrickMap.of(grid.coords, np.full((2, 2, 2), OUTSIDE, np.int32), 0)
     at = np.random.default_rng(0).uniform(0, 15, (200, 3)).astype(np.float32)
-    assert np.allclose(sample(grid, bricks, at, 0, 3.0), at @ np.array([0.3, -1, 0.5]), atol=1e-4)
-    assert np.allclose(sample(grid, bricks, at, 1, 3.0), at[:, 0], atol=1e-4)
-    assert sample(grid, bricks, np.array([[100, 0, 0]], np.float32), 0, 3.0)[0] == 3
+    assert np.allclose(Trilinear(grid, bricks).values(at), at @ np.array([0.3, -1, 0.5]), atol=1e-4)
+    assert np.allclose(Trilinear(grid, bricks, 1).values(at), at[:, 0], atol=1e-4)
+    assert Trilinear(grid, bricks).values(np.array([[100, 0, 0]], np.float32))[0] == 3
 
 
 def test_the_mirrored_inputs_are_those_of_the_mirrored_scan() -> None:

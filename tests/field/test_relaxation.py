@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.field.bricks import INSIDE, OUTSIDE, TRUNCATION, BrickGrid, BrickMap, linear_error, sample, sample_gradient
+from backend.field.bricks import INSIDE, OUTSIDE, TRUNCATION, BrickGrid, BrickMap
 from backend.field.isosurface import Isosurface, extract
 from backend.field.relaxation import relaxed, relaxed_mesh
+from backend.field.trilinear import AT_ONCE, Trilinear
 from backend.geometry.topology import edge_report
 
 SIDE = 48
@@ -58,8 +59,8 @@ def test_next_to_no_slivers_are_left_and_the_surface_stays(name: str) -> None:
     # a plate along the axes has none to begin with
     assert (least_angles(raw) < 10).mean() > 0.02 or name == "plate of a voxel"
     assert (least_angles(surface) < 10).mean() < 0.01 and (least_angles(surface) < 5).mean() < 0.001
-    straight = sample(grid, bricks, surface.vertices, 0, TRUNCATION)
-    curved = straight - linear_error(grid, bricks, surface.vertices)
+    straight = Trilinear(grid, bricks).values(surface.vertices)
+    curved = straight - Trilinear(grid, bricks).linear_error(surface.vertices)
     # what cannot slide, as on the rim of a plate, stays where a straight line between voxels is zero
     assert np.quantile(np.minimum(np.abs(straight), np.abs(curved)), 0.99) < 0.05
     assert edge_report(surface.faces).closed and surface.faces is raw.faces
@@ -101,14 +102,24 @@ def test_nothing_stays_nothing() -> None:
 def test_the_gradient_is_that_of_the_samples() -> None:
     grid, bricks = field_of(shapes()["torus"])
     at = np.random.default_rng(1).uniform(10, 38, (200, 3)).astype(np.float32)
-    np.testing.assert_allclose(sample_gradient(grid, bricks, at)[0], sample(grid, bricks, at, 0, TRUNCATION), atol=1e-5)
+    field = Trilinear(grid, bricks)
+    np.testing.assert_allclose(field.slopes(at)[0], field.values(at), atol=1e-5)
     # within one voxel the field is linear along each axis
     inside = np.floor(at) + 0.5
     for axis in range(3):
         step = np.zeros(3, np.float32)
         step[axis] = 0.25
-        apart = sample(grid, bricks, inside + step, 0, TRUNCATION) - sample(grid, bricks, inside - step, 0, TRUNCATION)
-        np.testing.assert_allclose(sample_gradient(grid, bricks, inside)[1][:, axis], apart / 0.5, atol=1e-4)
+        apart = field.values(inside + step) - field.values(inside - step)
+        np.testing.assert_allclose(field.slopes(inside)[1][:, axis], apart / 0.5, atol=1e-4)
+
+
+def test_each_value_is_that_of_its_place_alone_however_many_are_asked_for() -> None:
+    field = Trilinear(*field_of(shapes()["torus"]))
+    at = np.random.default_rng(1).uniform(-9, SIDE + 9, (2 * AT_ONCE + 7, 3)).astype(np.float32)
+    some = np.random.default_rng(2).permutation(len(at))[:50]
+    for said in (field.values, field.linear_error, lambda places: field.slopes(places)[1]):
+        assert np.array_equal(said(at)[some], said(at[some]))
+    assert field.values(at[:0]).shape == (0,) and field.slopes(at[:0])[1].shape == (0, 3)
 
 
 def test_vertices_lie_on_a_sphere_and_not_on_its_straight_interpolation() -> None:
@@ -116,7 +127,7 @@ def test_vertices_lie_on_a_sphere_and_not_on_its_straight_interpolation() -> Non
     grid, bricks = field_of(np.linalg.norm(places(), axis=-1) - radius)
     surface = relaxed(extract(grid, sides=bricks), grid, bricks)
     off = np.linalg.norm(surface.vertices - 23.3, axis=1) - radius
-    straight = sample(grid, bricks, surface.vertices, 0, TRUNCATION)
+    straight = Trilinear(grid, bricks).values(surface.vertices)
     # a straight line between voxels lies inside by up to 1 / (8 radius) for each axis across which the sphere bends
     assert abs(off.mean()) < 0.002 < straight.mean() and np.abs(off).max() < 0.02
 
@@ -126,7 +137,7 @@ def test_the_error_of_straight_lines_vanishes_on_a_plane_and_is_exact_on_a_parab
     at = np.random.default_rng(2).uniform(20, 27, (200, 3)).astype(np.float32)
     upper = at - np.floor(at)
     for distance, error in ((0.3 * x - 0.2 * y, 0), (x**2 / 16, upper[:, 0] * (1 - upper[:, 0]) / 16)):
-        np.testing.assert_allclose(linear_error(*field_of(distance), at), error, atol=1e-5)
+        np.testing.assert_allclose(Trilinear(*field_of(distance)).linear_error(at), error, atol=1e-5)
 
 
 def test_where_stored_bricks_end_the_error_of_straight_lines_stays_small() -> None:
@@ -134,7 +145,7 @@ def test_where_stored_bricks_end_the_error_of_straight_lines_stays_small() -> No
     first = BrickGrid(grid.coords[:1], grid.values[:1])
     alone = BrickMap.of(first.coords, np.full_like(bricks.index, OUTSIDE), 0)
     at = np.random.default_rng(2).uniform(0, 8, (200, 3)).astype(np.float32)
-    assert np.abs(linear_error(first, alone, at)).max() <= 3 / 8
+    assert np.abs(Trilinear(first, alone).linear_error(at)).max() <= 3 / 8
 
 
 @pytest.mark.parametrize("name", shapes())
@@ -144,6 +155,6 @@ def test_a_mesh_without_a_field_is_relaxed_on_its_own_triangles(name: str) -> No
     made = relaxed_mesh(raw.vertices, raw.faces)
     surface = Isosurface(made.astype(np.float32), raw.faces, raw.values)
     assert (least_angles(surface) < 10).mean() < 0.02
-    assert np.abs(sample(grid, bricks, surface.vertices, 0, TRUNCATION)).max() < 0.2
+    assert np.abs(Trilinear(grid, bricks).values(surface.vertices)).max() < 0.2
     assert ((normals(raw) * normals(surface)).sum(axis=1) >= 0).all()
     assert len(relaxed_mesh(raw.vertices[:0], raw.faces[:0])) == 0

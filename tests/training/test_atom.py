@@ -95,7 +95,7 @@ def test_an_untrained_atom_passes_the_parent_on_where_nothing_was_measured() -> 
     atom = Atom()
     torch.nn.init.zeros_(atom.head.weight)
     parent = torch.full((1, 2, PARENT, PARENT, PARENT), 0.4)
-    field = atom(torch.zeros(1, 5, BLOCK, BLOCK, BLOCK), parent, torch.zeros(1, 4), torch.zeros(1, atom.style_size))[0]
+    field = atom(torch.zeros(1, 5, BLOCK, BLOCK, BLOCK), parent, torch.zeros(1, 4), torch.zeros(1, atom.style_size))
     # one voxel of the parent is two of the child
     assert torch.allclose(field[:, 0], torch.tensor(0.8), atol=1e-5)
 
