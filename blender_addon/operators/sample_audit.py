@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame
 from ..backend.protocol.requests import AuditRequest, SampleRequest
-from ..scene import mesh_io, preview, results
+from ..scene import preview, results
 from ..session import backend_fit
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task, Work
@@ -135,7 +135,7 @@ def _samples(client: Client, seed: int, count: int, level: int, made: list[tuple
 def _audit(client: Client, uid: int | None, settings: FitSettings, path: str, against: str) -> Work:
     """The path of the page. Raises OmomiError."""
     handle = -1
-    if uid is not None and len(mesh_io.read_own(backend_fit.need(uid)).points):
+    if uid is not None and len(backend_fit.need(uid).data.vertices):
         handle = (yield from backend_fit.opened(client, uid, settings)).handle
     answer = yield client.request(AuditRequest, handle=handle, path=path, against=against)
     return answer.done.result.get("path") or path
