@@ -155,7 +155,10 @@ class OMOMI_PT_edits(Sidebar, bpy.types.Panel):
         if group.active < len(group.edits):
             _draw_edit(self.layout, context, obj, group.edits[group.active])
         lines(self.layout, live.error(), "ERROR")
-        lines(self.layout, live.status(), "TIME")
+        if (task := live.waiting()) is not None:
+            row = self.layout.row(align=True)
+            row.progress(factor=task.fraction, type="BAR", text=told(task.text), translate=False)
+            row.operator("omomi.stop_preview", text="", icon="X")
         if live.shows_new_mesh():
             self.layout.operator("omomi.back_to_preview", icon="LOOP_BACK")
         row = self.layout.row(align=True)

@@ -170,7 +170,7 @@ def settle(addon: Any) -> Callable[[], None]:
     def drive() -> None:
         deadline = time.monotonic() + LIVENESS
         while addon.live.pump():
-            assert time.monotonic() < deadline, addon.live.status()
+            assert time.monotonic() < deadline, addon.live.error()
             # the backend needs the core
             time.sleep(0.002)
 
