@@ -119,6 +119,11 @@ class BackendClient:
         return self._child.hello if self._child is not None else None
 
     @property
+    def log_failure(self) -> str:
+        """Why the running process has no log, a sentence; else empty."""
+        return self._child.log_failure if self._child is not None else ""
+
+    @property
     def pid(self) -> int | None:
         """The running process."""
         return self._child.pid if self._child is not None else None

@@ -50,6 +50,7 @@ class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
             lines(column, f"The library has no '{settings.profile}'", "ERROR")
         _draw_reading(self.layout, context)
         lines(self.layout, _device_text(), "MEMORY")
+        lines(self.layout, process.log_failure(), "ERROR")
 
 
 class OMOMI_PT_options(ClosedSidebar, bpy.types.Panel):
