@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from .errors import ErrorCode, OmomiError
+from .errors import library_error
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,10 +98,10 @@ class OnnxEngine:
             if self._model is None:
                 try:
                     from .field.onnx_model import load_model
+
+                    self._model = load_model(self._device, self._threads)
                 except ImportError as error:
-                    sentence = f"A package that the backend needs cannot be loaded: {error}."
-                    raise OmomiError(ErrorCode.BACKEND_START, sentence) from error
-                self._model = load_model(self._device, self._threads)
+                    raise library_error(error) from error
             return self._model
 
     def info(self) -> EngineInfo:

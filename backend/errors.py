@@ -2,8 +2,34 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 from enum import StrEnum
 from typing import NoReturn
+
+SYSTEM_REASONS = {
+    errno.ENOENT: "it does not exist",
+    errno.EACCES: "this user may not",
+    errno.EPERM: "this user may not",
+    errno.EROFS: "its disk is read-only",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk space of this user is used up",
+    errno.EIO: "the disk has a fault",
+    errno.EISDIR: "it is a folder",
+    errno.ENOTDIR: "a part of its path is not a folder",
+    errno.EEXIST: "it exists already",
+    errno.ENAMETOOLONG: "its name is too long",
+    errno.ENOEXEC: "it is not a program of this system",
+    errno.ETXTBSY: "another program uses it",
+    errno.EBUSY: "another program uses it",
+    errno.EMFILE: "too many files are open",
+}
+"""What the system says of files, as the end of a sentence."""
+# What libraries say where memory, the processor's or the GPU's, does not suffice; they have no MemoryError.
+_NO_MEMORY = (
+    "cannot allocate memory", "failed to allocate", "out of memory", "bad_alloc", "failed to map segment",
+    "can't start new thread",
+)  # fmt: skip
 
 
 class ErrorCode(StrEnum):
@@ -56,3 +82,24 @@ class OmomiError(Exception):
 def refuse(why: str, code: ErrorCode = ErrorCode.BAD_OPTION) -> NoReturn:
     """Raise OmomiError with the sentence that ``why``, a clause without a full stop, makes."""
     raise OmomiError(code, f"{why[0].upper()}{why[1:]}.")
+
+
+def system_reason(error: OSError) -> str:
+    """Why the system did not do something with a file, as the end of a sentence."""
+    return SYSTEM_REASONS.get(error.errno or 0, "") or error.strerror or str(error) or type(error).__name__
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error, of whatever library, says that memory does not suffice."""
+    # numpy's `where` without memory ends in a SystemError
+    return isinstance(error, MemoryError | SystemError) or any(sign in str(error).lower() for sign in _NO_MEMORY)
+
+
+def library_error(error: ImportError) -> OmomiError:
+    """The error for a library that is missing, or cannot be loaded."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        sentence = f"{sys.executable} lacks the package {package}: install it there, or choose another Python."
+    else:
+        sentence = f"A package that the backend needs cannot be loaded: {error}."
+    return OmomiError(ErrorCode.BACKEND_START, sentence, str(error))

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, lacks_memory, library_error, system_reason
 
 _BAR_WIDTH = 24
 
@@ -72,11 +72,19 @@ def _plain(item: Any) -> str:
 
 @contextlib.contextmanager
 def system_errors() -> Generator[None]:
-    """Turns errors of the file system, and a want of memory, into OmomiError(DISK or OUT_OF_MEMORY)."""
+    """Turns errors of the file system, a want of memory and of libraries into OmomiError(DISK, OUT_OF_MEMORY or
+    BACKEND_START)."""
     try:
         yield
-    except (MemoryError, SystemError) as error:  # numpy's `where` without memory ends in the latter
-        sentence = "The memory does not suffice: close other programs, take a lower level, or thin the scan."
-        raise OmomiError(ErrorCode.OUT_OF_MEMORY, sentence) from error
-    except OSError as error:
-        raise OmomiError(ErrorCode.DISK, f"A file cannot be written or read: {error}.") from error
+    except OmomiError:
+        raise
+    except Exception as error:
+        if lacks_memory(error):
+            sentence = "The memory does not suffice: close other programs, take a lower level, or thin the scan."
+            raise OmomiError(ErrorCode.OUT_OF_MEMORY, sentence) from error
+        if isinstance(error, ImportError):
+            raise library_error(error) from error
+        if isinstance(error, OSError):
+            sentence = f"{error.filename or 'A file'} cannot be written or read: {system_reason(error)}."
+            raise OmomiError(ErrorCode.DISK, sentence) from error
+        raise

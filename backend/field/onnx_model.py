@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, lacks_memory
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -83,9 +83,6 @@ class CancelToken:
         finally:
             with self._lock:
                 self._runs.remove(options)
-
-_NO_MEMORY = ("failed to allocate", "out of memory", "bad_alloc")
-"""What onnxruntime says where memory, the processor's or the GPU's, does not suffice."""
 
 
 @dataclass
@@ -166,7 +163,7 @@ class Model:
             try:
                 result = self.sessions[graph].run(outputs, inputs, options)
             except Exception as error:  # onnxruntime has no base class for its errors, nor a MemoryError
-                if any(sign in str(error).lower() for sign in _NO_MEMORY):
+                if lacks_memory(error):
                     raise MemoryError(str(error)) from error
                 raise
         with self._lock:

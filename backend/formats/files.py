@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, system_reason
 
 MESH_SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".npz")
 """Of the meshes that Omomi reads and writes."""
@@ -49,6 +49,12 @@ def unreadable(name: str, reason: object) -> OmomiError:
     return OmomiError(ErrorCode.UNREADABLE_FILE, f"{name} cannot be read: {reason}.")
 
 
+def unwritable(path: Path, error: OSError) -> OmomiError:
+    """The error for a file that the system does not write."""
+    reason = "its folder does not exist" if isinstance(error, FileNotFoundError) else system_reason(error)
+    return OmomiError(ErrorCode.DISK, f"{path} cannot be written: {reason}.")
+
+
 @contextmanager
 def open_file(path: Path) -> Generator[BinaryIO]:
     """A file opened for reading, which is a file: nobody waits for a pipe, and no device is touched. Raises
@@ -62,10 +68,8 @@ def open_file(path: Path) -> Generator[BinaryIO]:
             yield stream
     except FormatError as flaw:
         raise unreadable(path.name, flaw) from flaw
-    except FileNotFoundError as error:
-        raise unreadable(path.name, "it does not exist") from error
     except OSError as error:
-        raise unreadable(path.name, error.strerror or error) from error
+        raise unreadable(path.name, system_reason(error)) from error
     except ValueError as error:
         raise unreadable(repr(path.name), "no file can have this name") from error
     except MemoryError as error:
@@ -106,7 +110,7 @@ def whole_file(path: Path) -> Generator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {error.strerror or error}.") from error
+        raise unwritable(path, error) from error
 
 
 def _temporary(path: Path) -> Path:
@@ -127,7 +131,7 @@ def check_writable(path: Path) -> None:
     except FormatError as flaw:
         raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {flaw}.") from flaw
     except OSError as error:
-        raise OmomiError(ErrorCode.DISK, f"{path} cannot be written: {error.strerror or error}.") from error
+        raise unwritable(path, error) from error
     except ValueError as error:  # a NUL in the path
         raise OmomiError(ErrorCode.DISK, f"{path.name!r} cannot be written: no file can have this name.") from error
 def _sweep(folder: Path) -> None:

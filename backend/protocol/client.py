@@ -119,6 +119,11 @@ class BackendClient:
         return self._child.hello if self._child is not None else None
 
     @property
+    def log_failure(self) -> str:
+        """Why the running process has no log, a sentence; else empty."""
+        return self._child.log_failure if self._child is not None else ""
+
+    @property
     def pid(self) -> int | None:
         """The running process."""
         return self._child.pid if self._child is not None else None
@@ -130,8 +135,9 @@ class BackendClient:
             self._spawn()
 
     def request(self, kind: type[Request], **fields: Any) -> int:
-        """Ask for a job of this kind, with the request's fields but the id; its number. Arrays must not change until
-        the job ends. Raises OmomiError: PROTOCOL for fields of a wrong type or shape, TOO_LARGE."""
+        """Ask for a job of this kind, with the request's fields but the id; its number. Arrays must not change from
+        then on: another process may need them again. Raises OmomiError: PROTOCOL for fields of a wrong type or shape,
+        TOO_LARGE."""
         number = next(self._numbers)
         request = _request(kind, number, fields)
         message = encode(to_packet(request))

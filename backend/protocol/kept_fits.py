@@ -15,7 +15,7 @@ Encoded: TypeAlias = list[memoryview]
 
 @dataclass
 class _Fit:
-    scan: Encoded  # the request that made it, copied, for the caller may change its arrays
+    scan: Encoded  # the request that made it
     edits: Encoded | None = None  # the last stack that was laid on it
     held: bool = True  # by the process that runs, or on its way there
 
@@ -35,9 +35,9 @@ class KeptFits:
     def ended(self, request: Request, message: Encoded) -> None:
         """A job has ended well."""
         if isinstance(request, FitRequest):
-            self._fits[request.id] = _Fit(_copied(message))
+            self._fits[request.id] = _Fit(message)
         elif isinstance(request, StackRequest) and request.handle in self._fits:
-            self._fits[request.handle].edits = _copied(message)
+            self._fits[request.handle].edits = message
         total = sum(fit.nbytes for fit in self._fits.values())
         while total > MOST_BYTES and len(self._fits) > 1:
             total -= self._fits.popitem(last=False)[1].nbytes
@@ -96,7 +96,3 @@ def _handles(request: Request) -> list[int]:
     """Of the fits that a request is about."""
     named = (getattr(request, name, None) for name in ("handle", "other"))
     return [handle for handle in named if isinstance(handle, int)]
-
-
-def _copied(message: Encoded) -> Encoded:
-    return [memoryview(bytes(buffer)) for buffer in message]

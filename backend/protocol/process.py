@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, system_reason
 from .codec import from_packet
 from .framing import CHUNK_BYTES, Decoder, write
 from .mailbox import Mailbox
@@ -81,6 +81,7 @@ class ChildProcess:
         self._may_write = threading.Event()
         self._complaint: OmomiError | None = None
         self.killed = False  # from here
+        self.log_failure = ""  # a sentence where the log cannot be written
         self._silenced = False
         self._tail = b""
         # Popen runs on this thread and not on the caller's: on Linux a child dies with the thread that started it.
@@ -141,7 +142,9 @@ class ChildProcess:
                 creationflags=_WINDOWS_FLAGS,
             )
         except (OSError, ValueError) as error:
-            self.error = OmomiError(ErrorCode.BACKEND_START, f"The backend cannot be started: {error}.")
+            why = system_reason(error) if isinstance(error, OSError) else error
+            sentence = f"{self._command[0]} cannot be started: {why}."
+            self.error = OmomiError(ErrorCode.BACKEND_START, sentence)
             self.hopeless = True
             self.inbox.close()
             return
@@ -214,7 +217,8 @@ class ChildProcess:
             try:
                 log = _open_log(self._log_path)
             except OSError as error:
-                self._note(f"the log file cannot be written: {error}\n".encode())
+                self.log_failure = f"The log {self._log_path} cannot be written: {system_reason(error)}."
+                self._note(f"{self.log_failure}\n".encode())
                 log = None
             room = _LOG_BYTES
             while data := stream.read(4096):

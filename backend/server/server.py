@@ -20,7 +20,7 @@ import numpy as np
 
 from .. import __version__
 from ..engine import Engine
-from ..errors import ErrorCode, OmomiError
+from ..errors import ErrorCode, OmomiError, lacks_memory, library_error
 from ..protocol import framing
 from ..protocol.codec import from_packet, job_of, to_packet
 from ..protocol.framing import RawReader, RawWriter
@@ -52,6 +52,7 @@ MAX_WAITING_BYTES = 2 * framing.MAX_TOTAL_BYTES
 FITS_SHARE = 0.25
 
 _NO_MEMORY = "The memory does not suffice: use a lower level."
+_NO_ROOM_WITHIN = "The memory bound of {memory_mb} MB does not suffice: raise it, or use a lower level."
 _NO_ROOM = "The memory does not suffice for what was sent: close other programs, or thin the scan."
 
 _log = logging.getLogger(__name__)
@@ -81,6 +82,8 @@ class Server:
         self._todo: queue.SimpleQueue[Job | Forget] = queue.SimpleQueue()
         self._open: dict[int, Job] = {}
         self._open_bytes = 0  # of their arrays
+        # of an error that says that memory does not suffice
+        self._no_memory = _NO_ROOM_WITHIN.format(memory_mb=memory_mb) if memory_mb else _NO_MEMORY
         self._lock = threading.Lock()
         self._progress: Progress | None = None
         # Touched by the worker alone.
@@ -110,7 +113,7 @@ class Server:
         return code
 
     def _hello(self) -> Hello:
-        info = _as_omomi_errors(self._engine.info)
+        info = _as_omomi_errors(self._engine.info, self._no_memory)
         limits = {
             "head": framing.MAX_HEAD_BYTES,
             "array": framing.MAX_ARRAY_BYTES,
@@ -135,7 +138,7 @@ class Server:
             try:
                 if packet.lost:
                     raise OmomiError(ErrorCode.OUT_OF_MEMORY, _NO_ROOM)
-                message = _as_omomi_errors(partial(from_packet, packet))
+                message = _as_omomi_errors(partial(from_packet, packet), self._no_memory)
             except OmomiError as error:
                 self._outbox.put(Failure.of(job_of(packet), error))
                 continue
@@ -224,7 +227,7 @@ class Server:
         try:
             job.begin(self._engine.token())
             with job.interruptible():
-                return _as_omomi_errors(lambda: perform(context))
+                return _as_omomi_errors(lambda: perform(context), self._no_memory)
         except OmomiError as error:
             if job.cancelled:
                 # Whatever became of the interruption, the reason is the cancel.
@@ -271,15 +274,18 @@ class Server:
                 self._send(Failure.of(getattr(message, "id", None), error))
 
 
-def _as_omomi_errors(call: Any) -> Any:
-    """``call()``, with errors that nobody foresaw turned into OmomiError, so that one job cannot end the process."""
+def _as_omomi_errors(call: Any, no_memory: str) -> Any:
+    """``call()``, with errors that nobody foresaw turned into OmomiError, so that one job cannot end the process.
+    no_memory: the sentence where memory does not suffice."""
     try:
         return call()
     except OmomiError:
         raise
-    except (MemoryError, SystemError) as error:  # numpy's `where` without memory ends in the latter
-        raise OmomiError(ErrorCode.OUT_OF_MEMORY, _NO_MEMORY, str(error)) from error
     except Exception as error:
+        if lacks_memory(error):
+            raise OmomiError(ErrorCode.OUT_OF_MEMORY, no_memory, str(error)) from error
+        if isinstance(error, ImportError):
+            raise library_error(error) from error
         _log.exception("unexpected error")
         summary = f"Something went wrong inside the backend ({type(error).__name__})."
         raise OmomiError(ErrorCode.INTERNAL, summary, traceback.format_exc()) from error

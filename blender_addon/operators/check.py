@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import bpy
@@ -19,7 +18,7 @@ from ..translations import told
 from ..ui import colour_overlay
 from ..ui.properties import BLEND_OPTIONS, FIT_OPTIONS, SOLVE_OPTIONS
 from .edits import EditOperator, EditRunOperator, why_not_editable
-from .modal import WAIT, ActionOperator, PolledOperator, chosen
+from .modal import FILE, WAIT, ActionOperator, PolledOperator, absolute, chosen
 
 SHOWN = [
     ("UNCERTAINTY", "Uncertainty", "Colour the object by how sure its surface is: blue is measured, orange is guessed"),
@@ -119,7 +118,7 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
         "low": FloatProperty(name="From", description="The least strength to try", default=-1.0),
         "high": FloatProperty(name="To", description="The greatest strength to try", default=2.0),
         "steps": IntProperty(name="Steps", description="At least this many", default=24, min=1, max=1000),
-        "picture": StringProperty(name="Picture", description="SVG file to write", subtype="FILE_PATH"),
+        "picture": StringProperty(name="Picture", description="SVG file to write", **FILE),
         **WAIT,
     }
     _index = 0
@@ -144,7 +143,7 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
         if found.get("unstable"):
             self.tell("WARNING", "At some strengths the topology depends on the resolution")
         if self.picture and found.get("picture"):
-            library.write_file(Path(bpy.path.abspath(self.picture)), found["picture"].encode())
+            library.write_file(absolute(self.picture), found["picture"].encode())
         text = f"{edit.name}: safe from {edit.safe_low:.3g} to {edit.safe_high:.3g}"
         if (shown := found.get("shown")) and shown != found["safe"]:
             text = f"{text}; as its examples show from {shown[0]:.3g} to {shown[1]:.3g}"

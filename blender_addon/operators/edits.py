@@ -242,9 +242,24 @@ class OMOMI_OT_back_to_preview(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class OMOMI_OT_stop_preview(bpy.types.Operator):
+    """Stop what the preview of the sliders is waiting for, as the fit of a scan that has none yet"""
+
+    bl_idname = "omomi.stop_preview"
+    bl_label = "Stop Preview (Esc)"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return live.waiting() is not None
+
+    def execute(self, context: Any) -> Any:
+        live.stop_waiting()
+        return {"FINISHED"}
+
+
 CLASSES = (
     OMOMI_OT_add_edit, OMOMI_OT_remove_edit, OMOMI_OT_move_edit, OMOMI_OT_reset_edits, OMOMI_OT_apply,
-    OMOMI_OT_back_to_preview,
+    OMOMI_OT_back_to_preview, OMOMI_OT_stop_preview,
 )  # fmt: skip
 
 

@@ -119,7 +119,6 @@ class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {"count": COMPLETIONS, **WAIT}
     _uid = 0
-    _original: fit_provenance.OriginalScan
 
     @classmethod
     def why_not(cls, context: Any) -> str:
@@ -131,17 +130,17 @@ class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
         refuse(completions.why_not(result))
         count = chosen(self, context.scene, "count", "completions")
         settings = FitSettings.of(result.omomi.origin)
-        self._uid, self._original = result.session_uid, fit_provenance.read(result, settings.groups)
-        key, name, offset = str(self._uid), fit_provenance.name_of(result), self._original.offset
+        self._uid = result.session_uid
+        key, name, offset = str(self._uid), fit_provenance.name_of(result), fit_provenance.place_of(result)
 
         def show(frame: MeshFrame) -> None:
             preview.show(key, name, frame.world() + offset, frame.faces)
 
-        work = completions.complete(client, name, self._original, settings, count)
+        work = completions.complete(client, result, settings, count)
         return Task(client, work, "opening the scan", count, show if stream else None, (key,))
 
     def _commit(self, context: Any, run: Any) -> None:
-        made = completions.commit(self._uid, self._original, run.result)
+        made = completions.commit(self._uid, *run.result)
         self.tell("INFO", f"{len(made)} other completions in '{completions.NAME}'. Look at each, then pick one")
 
 

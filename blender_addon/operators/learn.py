@@ -10,9 +10,11 @@ import numpy as np
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from ..backend.protocol.requests import AlignRequest, LearnRequest
-from ..scene import mesh_io, places
+from ..scene import places
+from ..scene.snapshot import read_scan
 from ..session import library
 from ..session.backend_fit import profile_path
+from ..session.slices import at_once
 from ..session.task import Client, Task, Work
 from ..text import Refusal, family_report, gear_text
 from ..ui import preferences
@@ -84,7 +86,7 @@ class OMOMI_OT_learn(RunOperator, bpy.types.Operator):
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
         self._name = library.check_name(self.name or context.scene.omomi.learn_name)
         path = library.room_for(preferences.library_folder(), self._name, library.EDIT, overwrite=self.overwrite)
-        meshes = _meshes(context, _examples(context), "Choose a mesh with faces")
+        meshes = _meshes(_examples(context), "Choose a mesh with faces")
         marks = _marks(context.scene.omomi.pairs)
         work = _learned(client, LearnRequest, meshes, name=self._name, path=str(path), marks=marks)
         return Task(client, work, "reading the pairs")
@@ -126,7 +128,7 @@ class OMOMI_OT_align(RunOperator, bpy.types.Operator):
         self._name = library.check_name(self.name or context.scene.omomi.family_name)
         path = library.room_for(preferences.library_folder(), self._name, library.PROFILE, overwrite=self.overwrite)
         members = selected_meshes(context)
-        meshes, names = _meshes(context, members, "Deselect it, or fit it first"), tuple(obj.name for obj in members)
+        meshes, names = _meshes(members, "Deselect it, or fit it first"), tuple(obj.name for obj in members)
         work = _learned(client, AlignRequest, meshes, name=self._name, path=str(path), names=names)
         return Task(client, work, "reading the members")
 
@@ -173,12 +175,11 @@ def _marks(pairs: Iterable[Any]) -> np.ndarray | None:
     return np.array([(np.nan,) * 3 if mark is None else mark for mark in found]) if any(found) else None
 
 
-def _meshes(context: Any, objects: Iterable[Any], instead: str) -> list[tuple[np.ndarray, np.ndarray]]:
+def _meshes(objects: Iterable[Any], instead: str) -> list[tuple[np.ndarray, np.ndarray]]:
     """Points and faces of objects as they are shown. Raises OmomiError; instead: what to do with one without faces."""
-    depsgraph = context.evaluated_depsgraph_get()
     found = []
     for obj in objects:
-        scan = mesh_io.read_scan(obj, depsgraph)
+        scan = at_once(read_scan(obj, shown=True))
         if scan.faces is None:
             raise Refusal(f"{obj.name} has no faces, so nothing can be learned from it. {instead}.")
         found.append((scan.points, scan.faces))

@@ -14,7 +14,7 @@ from ..session.backend_fit import FitSettings
 from ..text import Refusal
 from ..ui import preferences
 from .edits import EditOperator, show
-from .modal import ActionOperator
+from .modal import ActionOperator, absolute
 
 KINDS = [
     ("EDIT", "Edit", "A learned edit"),
@@ -172,7 +172,7 @@ class OMOMI_OT_import_file(FileOperator, bpy.types.Operator):
 
     def _use(self, context: Any, folder: Path) -> str:
         chosen = [Path(self.directory) / item.name for item in self.files if item.name]
-        sources = chosen or [Path(bpy.path.abspath(self.filepath))]
+        sources = chosen or [absolute(self.filepath)]
         paths = [library.import_file(folder, source, overwrite=self.overwrite) for source in sources]
         return f"Imported {', '.join(path.stem for path in paths)}"
 
@@ -196,7 +196,7 @@ class OMOMI_OT_export_file(FileOperator, bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def _use(self, context: Any, folder: Path) -> str:
-        target = Path(bpy.path.abspath(self.filepath))
+        target = absolute(self.filepath)
         path = library.export(folder, self.name, SUFFIX[self.kind], target, overwrite=self.overwrite)
         return f"Exported {path.name}"
 

@@ -4,6 +4,7 @@ mode and from scripts."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from ..backend.errors import OmomiError
 from ..scene import preview
 from ..session import fits, live, process
 from ..session.task import Task
-from ..text import explain
+from ..text import Refusal, explain
 from ..translations import told
 
 TICK_SECONDS = 0.05
@@ -24,6 +25,9 @@ WAIT: dict[str, Any] = {
         name="Wait", description="Return when it is done instead of running in the background", options={"SKIP_SAVE"}
     )
 }
+
+FILE: dict[str, Any] = {"subtype": "FILE_PATH", "options": {"PATH_SUPPORTS_BLEND_RELATIVE"}}
+"""Of a property that names a file, see `absolute`."""
 
 
 class OmomiOperator:
@@ -171,6 +175,13 @@ class RunOperator(PolledOperator):
             context.window_manager.event_timer_remove(self._timer)
             self._timer = None
             context.workspace.status_text_set(None)
+
+
+def absolute(path: str) -> Path:
+    """The file that a property names; // is the folder of the open file. Raises `Refusal` where that has none yet."""
+    if path.startswith("//") and not bpy.data.filepath:
+        raise Refusal(f"{path} is beside the open file, which was never saved. Save it first, or give a whole path.")
+    return Path(bpy.path.abspath(path))
 
 
 def chosen(operator: Any, scene: Any, name: str, setting: str = "") -> Any:

@@ -11,10 +11,10 @@ import numpy as np
 from bpy.props import BoolProperty, StringProperty
 from numpy.typing import NDArray
 
-from ..backend.errors import ErrorCode, OmomiError
+from ..backend.errors import ErrorCode, OmomiError, system_reason
 from ..backend.protocol.messages import MeshFrame
 from ..backend.protocol.requests import AuditRequest, SampleRequest
-from ..scene import mesh_io, preview, results
+from ..scene import preview, results
 from ..session import backend_fit
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task, Work
@@ -22,7 +22,7 @@ from ..text import plausibility_lines
 from ..ui.properties import SAMPLES, SEED
 from ..ui.widgets import active_mesh
 from .edits import why_not_editable
-from .modal import WAIT, RunOperator, chosen
+from .modal import FILE, WAIT, RunOperator, absolute, chosen
 
 # What the model samples is 1.6 long; the centres of two shapes are this far apart.
 LONGEST, SPACING = 1.6, 2.0
@@ -83,14 +83,12 @@ class OMOMI_OT_audit(RunOperator, bpy.types.Operator):
         "and where the active object lies among what it was trained on; it opens in the browser. Esc cancels"
     )
     __annotations__ = {
-        "filepath": StringProperty(
-            name="Page", description="HTML file to write; empty for a temporary one", subtype="FILE_PATH"
-        ),
+        "filepath": StringProperty(name="Page", description="HTML file to write; empty for a temporary one", **FILE),
         "place": BoolProperty(
             name="Place the Active Object", description="Also say where the active object lies", default=True
         ),
         "against": StringProperty(
-            name="Against", description="The card of an older model, to be compared with", subtype="FILE_PATH"
+            name="Against", description="The card of an older model, to be compared with", **FILE
         ),
         **WAIT,
     }
@@ -99,11 +97,11 @@ class OMOMI_OT_audit(RunOperator, bpy.types.Operator):
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
         obj = context.active_object if self.place and not why_not_editable(context.active_object) else None
-        path = Path(bpy.path.abspath(self.filepath)) if self.filepath else _temporary()
+        path = absolute(self.filepath) if self.filepath else _temporary()
         self._spare = None if self.filepath else path
         if path.suffix.lower() != ".html":
             path = path.with_name(f"{path.name}.html")
-        against = bpy.path.abspath(self.against) if self.against else ""
+        against = str(absolute(self.against)) if self.against else ""
         uid, settings = (None if obj is None else obj.session_uid), FitSettings.of(context.scene.omomi)
         arguments = client, uid, settings, str(path), against
         if uid is None:
@@ -135,7 +133,7 @@ def _samples(client: Client, seed: int, count: int, level: int, made: list[tuple
 def _audit(client: Client, uid: int | None, settings: FitSettings, path: str, against: str) -> Work:
     """The path of the page. Raises OmomiError."""
     handle = -1
-    if uid is not None and len(mesh_io.read_own(backend_fit.need(uid)).points):
+    if uid is not None and len(backend_fit.need(uid).data.vertices):
         handle = (yield from backend_fit.opened(client, uid, settings)).handle
     answer = yield client.request(AuditRequest, handle=handle, path=path, against=against)
     return answer.done.result.get("path") or path
@@ -147,4 +145,4 @@ def _temporary() -> Path:
         with tempfile.NamedTemporaryFile(prefix="omomi-audit-", suffix=".html", delete=False) as file:
             return Path(file.name)
     except OSError as error:
-        raise OmomiError(ErrorCode.DISK, f"No temporary file can be made: {error.strerror}") from error
+        raise OmomiError(ErrorCode.DISK, f"No temporary file can be made: {system_reason(error)}") from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import bpy
@@ -11,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
-from ..backend.protocol.messages import MeshFrame
+from ..backend.protocol.messages import Done, MeshFrame
 from ..backend.protocol.requests import TransferRequest
+from ..session.slices import Sliced, in_thread
 from ..session.task import Client, Work
 from ..text import lost_attributes
 from . import mesh_io
+from .snapshot import READING, Snapshot, slots, triangles_alone
 
+TRANSFERRING = "transferring attributes"
 
 class AttributeKind(NamedTuple):
     """How Blender hands out the values of a type."""
@@ -36,7 +40,7 @@ KINDS = {
     "QUATERNION": AttributeKind("value", 4, np.float32, False),
     "FLOAT4X4": AttributeKind("value", 16, np.float32, False),
     "INT": AttributeKind("value", 1, np.int32, False),
-    "INT8": AttributeKind("value", 1, np.int32, False),
+    "INT8": AttributeKind("value", 1, np.int8, False),
     "INT16_2D": AttributeKind("value", 2, np.int32, False),
     "INT32_2D": AttributeKind("value", 2, np.int32, False),
     "BOOLEAN": AttributeKind("value", 1, np.bool_, False),
@@ -75,7 +79,7 @@ class Shown(NamedTuple):
 
 
 class MeshAttributes(NamedTuple):
-    """Of a mesh of n vertices and m triangles, which are in the order of `mesh_io.read_scan`."""
+    """Of a mesh of n vertices and m triangles, which are in the order of `Snapshot.scan`."""
 
     layers: tuple[AttributeLayer, ...]
     groups: tuple[str, ...]
@@ -85,33 +89,40 @@ class MeshAttributes(NamedTuple):
     notes: tuple[str, ...] = ()  # sentences on what was left out or made up
 
 
-def read_shown(obj: Any, depsgraph: Any) -> MeshAttributes | None:
-    """What an object carries as its modifiers show it, for a fit: its shading, that of the scan's own faces, is left
-    out. None where that is nothing."""
-    shown = obj.evaluated_get(depsgraph)
-    found = _read(shown, {SHADING})
-    plain = found.materials == _slots(obj.data) and len(found.materials) < 2
+def read_shown(shown: Snapshot) -> Sliced:
+    """`MeshAttributes` of an object as its modifiers show it, for a fit: its shading, that of the scan's own faces, is
+    left out. None where that is nothing."""
+    found = yield from _read(shown, {SHADING})
+    plain = found.materials == shown.own_materials and len(found.materials) < 2
     return None if plain and not found.groups and all(layer.name == SLOT for layer in found.layers) else found
 
 
-def read_own(obj: Any) -> MeshAttributes:
-    """What the own mesh of an object carries."""
-    return _read(obj, ())
+def read_own(obj: Any) -> Sliced:
+    """`MeshAttributes`: what the own mesh of an object carries."""
+    with Snapshot(obj, shown=False) as copy:
+        return (yield from _read(copy, ()))
 
 
-def read_groups(obj: Any) -> MeshAttributes | None:
-    """The vertex groups of the own mesh of an object with faces, and nothing else; None where it has none."""
-    found = read_own(obj)
-    return found._replace(layers=(), notes=()) if found.groups and len(obj.data.polygons) else None
+def read_groups(obj: Any) -> Sliced:
+    """`MeshAttributes`: the vertex groups of the own mesh of an object with faces, and nothing else; None where it has
+    none."""
+    if not len(obj.vertex_groups) or not len(obj.data.polygons):
+        return None
+    found = yield from read_own(obj)
+    return found._replace(layers=(), notes=())
 
 
 def transfer_to_fit(
     client: Client, handle: int, source: MeshAttributes, scan: mesh_io.ScanArrays, frame: MeshFrame
 ) -> Work:
     """Transfer from a scan to the final mesh of its fit, which has this handle: `MeshAttributes`. Raises OmomiError."""
-    # Coordinates that are not finite are the backend's to leave out.
-    with np.errstate(invalid="ignore", over="ignore"):
-        points = (scan.points - np.asarray(frame.origin)).astype(np.float32)
+
+    def moved() -> NDArray[np.float32]:
+        # Coordinates that are not finite are the backend's to leave out.
+        with np.errstate(invalid="ignore", over="ignore"):
+            return (scan.points - np.asarray(frame.origin)).astype(np.float32)
+
+    points = yield from in_thread(moved, TRANSFERRING)
     faces = np.zeros((0, 3), np.int32) if scan.faces is None else scan.faces
     return (yield from transfer(client, handle, source, points, faces, frame.vertices, frame.faces))
 
@@ -131,16 +142,36 @@ def transfer(
     """
     on_points = [layer for layer in source.layers if _blends(layer, "POINT")]
     on_corners = [layer for layer in source.layers if _blends(layer, "CORNER")]
-    values = np.concatenate([*(layer.values for layer in on_points), source.weights], axis=1)
+
+    def laid() -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Values of points, and of corners."""
+        corners = np.concatenate([layer.values.reshape(-1) for layer in on_corners]) if on_corners else None
+        return np.concatenate([*(layer.values for layer in on_points), source.weights], axis=1), corners
+
+    values, corners = yield from in_thread(laid, TRANSFERRING)
     answer = yield client.request(
         TransferRequest, handle=handle, channels=values.shape[1], widths=[_width(layer) for layer in on_corners],
         points=points, faces=faces, target_points=target_points, target_faces=target_faces,
-        values=values.reshape(-1) if values.size else None,
-        corners=np.concatenate([layer.values.reshape(-1) for layer in on_corners]) if on_corners else None,
+        values=values.reshape(-1) if values.size else None, corners=corners,
     )  # fmt: skip
     done = answer.done
     if done.sources is None or done.invented is None:
         raise OmomiError(ErrorCode.PROTOCOL, "The backend process sent no attributes")
+    meshes = points, faces, target_points, target_faces
+    return (yield from in_thread(lambda: _transferred(source, done, *meshes), TRANSFERRING))
+
+
+def _transferred(
+    source: MeshAttributes,
+    done: Done,
+    points: NDArray[np.float32],
+    faces: NDArray[np.int32],
+    target_points: NDArray[np.float32],
+    target_faces: NDArray[np.int32],
+) -> MeshAttributes:
+    """The attributes on the target, from what the backend found."""
+    on_points = [layer for layer in source.layers if _blends(layer, "POINT")]
+    on_corners = [layer for layer in source.layers if _blends(layer, "CORNER")]
     widths = [*(_width(layer) for layer in on_points), len(source.groups)]
     values = np.zeros(0, np.float32) if done.values is None else done.values
     *blended, weights = np.split(values.reshape(len(target_points), sum(widths)), np.cumsum(widths)[:-1], axis=1)
@@ -161,7 +192,7 @@ def transfer(
 def apply_attributes(obj: Any, attributes: MeshAttributes, mirrored: bool) -> None:
     """Give the triangle mesh of ``obj`` these attributes; mirrored: its faces are wound the other way."""
     mesh, shown = obj.data, attributes.shown
-    if _slots(mesh) != attributes.materials:
+    if slots(mesh) != attributes.materials:
         known = {material.session_uid: material for material in bpy.data.materials}
         mesh.materials.clear()
         for uid in attributes.materials:
@@ -191,43 +222,42 @@ def apply_attributes(obj: Any, attributes: MeshAttributes, mirrored: bool) -> No
     mesh.update()
 
 
-def _read(obj: Any, left_out: Collection[str]) -> MeshAttributes:
-    mesh = obj.data
+def _read(copy: Snapshot, left_out: Collection[str]) -> Sliced:
     places: dict[str, Any] = {"POINT": slice(None)}
-    if len(mesh.polygons):
-        mirrored = np.linalg.det(mesh_io.object_linear(obj)) < 0
-        if mesh_io.all_triangles(mesh) and not mirrored:
+    if count := len(copy.mesh.polygons):
+        triangulation = yield from copy.triangulation()
+        if triangulation is None and not copy.mirrored:
             places["FACE"] = places["CORNER"] = slice(None)
         else:
-            corners, places["FACE"] = mesh_io.triangle_corners(mesh)
-            places["CORNER"] = (corners[:, ::-1] if mirrored else corners).reshape(-1)
+            corners, places["FACE"] = triangulation or triangles_alone(count)
+            places["CORNER"] = (corners[:, ::-1] if copy.mirrored else corners).reshape(-1)
     layers, dropped = [], []
-    for item in mesh.attributes:
-        if item.name.startswith(".") or item.name in NOT_CARRIED or item.name in left_out or not len(item.data):
+    found = [(item.name, item.domain, item.data_type, len(item.data)) for item in copy.mesh.attributes]
+    for name, domain, data_type, size in found:
+        if name.startswith(".") or name in NOT_CARRIED or name in left_out or not size:
             continue
-        if item.domain not in places or item.data_type not in KINDS:
-            dropped.append(item.name)
+        if domain not in places or data_type not in KINDS:
+            dropped.append(name)
             continue
-        kind = KINDS[item.data_type]
-        values = mesh_io.read_values(item.data, kind.member, (len(item.data), kind.width), kind.dtype)
-        layers.append(AttributeLayer(item.name, item.domain, item.data_type, values[places[item.domain]]))
-    groups = tuple(group.name for group in obj.vertex_groups)
+        kind = KINDS[data_type]
+        values = yield from copy.values(name, kind.member, kind.width, kind.dtype)
+        values = yield from in_thread(partial(operator.getitem, values, places[domain]), READING)
+        layers.append(AttributeLayer(name, domain, data_type, values))
+    groups = tuple(copy.groups)
+    weights = yield from copy.weights(groups)
+    mesh = copy.mesh
     rendered = next((layer.name for layer in mesh.uv_layers if layer.active_render), "")
     uvs, colours = mesh.uv_layers.active, mesh.color_attributes.active_color
     return MeshAttributes(
         tuple(layers),
         groups,
-        mesh_io.group_weights(obj, groups).T,
-        _slots(mesh),
+        weights.T,
+        slots(mesh),
         Shown(
             uvs.name if uvs else "", rendered, colours.name if colours else "", mesh.attributes.default_color_name or ""
         ),
         (lost_attributes(dropped),) if dropped else (),
     )
-
-
-def _slots(mesh: Any) -> tuple[int, ...]:
-    return tuple(0 if material is None else material.original.session_uid for material in mesh.materials)
 
 
 def _width(layer: AttributeLayer) -> int:

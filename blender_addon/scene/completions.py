@@ -44,9 +44,10 @@ def of(result: Any) -> list[Any]:
     return sorted(found, key=lambda obj: obj.omomi.variation)
 
 
-def complete(client: Client, name: str, original: OriginalScan, settings: FitSettings, count: int) -> Work:
-    """``count`` other completions, a `Completion` each. Raises OmomiError."""
-    made: list[Completion] = []
+def complete(client: Client, result: Any, settings: FitSettings, count: int) -> Work:
+    """The `OriginalScan` of a fit, and ``count`` other completions, a `Completion` each. Raises OmomiError."""
+    name, made = fit_provenance.name_of(result), list[Completion]()
+    original = yield from fit_provenance.read(result, settings.groups)
     for variation in range(1, count + 1):
         options = replace(settings.options, variation=variation)
         answer = yield replace(settings, options=options).ask(client, original.scan, name)
@@ -58,7 +59,7 @@ def complete(client: Client, name: str, original: OriginalScan, settings: FitSet
         finally:
             client.forget(answer.job)
         made.append(Completion(frame, worn))
-    return made
+    return original, made
 
 
 def commit(uid: int, original: OriginalScan, found: list[Completion]) -> list[Any]:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from ..backend.protocol.fit_options import PAINTED
 from ..context import context
 from ..session.backend_fit import SWITCHES, FitSettings
+from ..session.slices import Sliced
 from . import fit_origin, mesh_io
 from .attributes import MeshAttributes, read_shown
+from .snapshot import Snapshot
 
 
 class OriginalScan(NamedTuple):
@@ -50,8 +52,13 @@ def name_of(obj: Any) -> str:
     return (obj.omomi.origin.scan or obj).name
 
 
-def read(obj: Any, groups: Sequence[str] = ()) -> OriginalScan:
-    """The scan of the fit that ``obj`` shows, with the weights in vertex groups. Raises as `mesh_io.read_scan`."""
+def place_of(obj: Any) -> NDArray[np.float64]:
+    """The place (3,) in the world of the scan of the fit that ``obj`` shows."""
+    return np.array((obj.omomi.origin.scan or obj).matrix_world, np.float64)[:3, 3]
+
+
+def read(obj: Any, groups: Sequence[str] = ()) -> Sliced:
+    """`OriginalScan` of the fit that ``obj`` shows, with the weights in vertex groups. Raises as `Snapshot`."""
     origin = obj.omomi.origin
     # Blender does not evaluate what is hidden, as the scan is by now, but a copy for the moment.
     copy = (origin.scan or obj).copy()
@@ -66,13 +73,19 @@ def read(obj: Any, groups: Sequence[str] = ()) -> OriginalScan:
         copy.hide_viewport = False
         context.scene.collection.objects.link(copy)
         context.view_layer.update()
-        return read_shown_now(copy, groups)
+        taken = Snapshot(copy, shown=True)
     finally:
         bpy.data.objects.remove(copy)
+    return (yield from _read(taken, groups))
 
 
-def read_shown_now(obj: Any, groups: Sequence[str] = ()) -> OriginalScan:
-    """An object as its modifiers show it, with the weights in vertex groups. Raises as `mesh_io.read_scan`."""
-    depsgraph = context.evaluated_depsgraph_get()
-    scan, carried = mesh_io.read_scan(obj, depsgraph, groups), read_shown(obj, depsgraph)
-    return OriginalScan(scan, carried, mesh_io.object_linear(obj), np.array(obj.matrix_world, np.float64)[:3, 3])
+def read_shown_now(obj: Any, groups: Sequence[str] = ()) -> Sliced:
+    """`OriginalScan` of an object as its modifiers show it, with the weights in vertex groups. Raises as `Snapshot`."""
+    return (yield from _read(Snapshot(obj, shown=True), groups))
+
+
+def _read(taken: Snapshot, groups: Sequence[str]) -> Sliced:
+    with taken:
+        scan = yield from taken.scan(groups)
+        carried = yield from read_shown(taken)
+    return OriginalScan(scan, carried, taken.linear, taken.place)

@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
 from ..context import context
-from ..text import Refusal
 
 SIGMA = "omomi_sigma"
 MADE = "omomi_made"
 """Custom property of a mesh that Omomi made: its sigma is its own, and no check overwrites it."""
 COLOUR = "omomi_uncertainty"
-VIEW = "view"
 DEVIATION = "omomi_deviation"
 DEPARTURE = "omomi_departure"
 INVENTED = "omomi_invented"
@@ -63,61 +61,23 @@ def object_linear(obj: Any) -> NDArray[np.float64]:
     return linear
 
 
-def read_scan(obj: Any, depsgraph: Any, groups: Sequence[str] = ()) -> ScanArrays:
-    """Vertices and triangles of the object with its modifiers and shape keys applied, the normals that a point cloud
-    importer leaves as ``normal``, and the weights in vertex groups. Raises ``EMPTY_SCAN``, ``FLAT_SCAN`` (singular
-    matrix), `Refusal` (edit mode)."""
-    if obj.mode == "EDIT":
-        raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab, then press Fit.")
-    return _arrays(obj, obj.evaluated_get(depsgraph).data, None, groups)
-
-
-def read_own(obj: Any, groups: Sequence[str] = (), linear: NDArray[np.float64] | None = None) -> ScanArrays:
-    """Vertices and triangles of the object's own mesh in its rest shape, without modifiers, and the weights in vertex
-    groups; posed by ``linear`` of another object where that is given. Raises as `read_scan`."""
-    if obj.mode == "EDIT":
-        raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab first.")
-    return _arrays(obj, obj.data, rest_shape(obj.data), groups, linear)
-
-
 def rest_shape(mesh: Any) -> NDArray[np.float32]:
     """Local positions f32 (n, 3) of the basis of the shape keys, or of the mesh where it has none."""
     if mesh.shape_keys is None:
-        return _positions(mesh) if len(mesh.vertices) else np.empty((0, 3), np.float32)
+        count = len(mesh.vertices)
+        found = read_values(mesh.attributes["position"].data, "vector", (count, 3)) if count else np.empty((0, 3))
+        return found.astype(np.float32, copy=False)
     points = mesh.shape_keys.reference_key.points
     return read_values(points, "co", (len(points), 3))
 
 
-def _arrays(
-    obj: Any,
-    mesh: Any,
-    local: NDArray[np.float32] | None,
-    groups: Sequence[str],
-    linear: NDArray[np.float64] | None = None,
-) -> ScanArrays:
-    linear = object_linear(obj) if linear is None else linear
-    if not len(mesh.vertices):
-        raise OmomiError(ErrorCode.EMPTY_SCAN, f"{obj.name} has no vertices")
-    # Coordinates that are not finite are the backend's to report.
-    points = (_positions(mesh) if local is None else local).astype(np.float64)
-    if not np.array_equal(linear, np.eye(3)):
-        with np.errstate(invalid="ignore"):
-            points = points @ linear.T
-    faces = triangles(mesh) if len(mesh.polygons) else None
-    if faces is not None and np.linalg.det(linear) < 0:
-        faces = np.ascontiguousarray(faces[:, ::-1])
-    own = obj.data.get(MADE) and _holds_sigma(mesh)
-    sigma = read_values(mesh.attributes[SIGMA].data, "value", len(mesh.vertices)) if own else None
-    masks = group_weights(obj, groups, mesh).reshape(-1) if groups else None
-    return ScanArrays(points, faces, _point_normals(mesh, linear), sigma, _views(mesh), masks)
-
-
 def is_made(mesh: Any) -> bool:
     """Whether Omomi made the mesh, and it still has its sigma and its faces."""
-    return bool(mesh.get(MADE)) and _holds_sigma(mesh) and len(mesh.polygons) > 0
+    return bool(mesh.get(MADE)) and holds_sigma(mesh) and len(mesh.polygons) > 0
 
 
-def _holds_sigma(mesh: Any) -> bool:
+def holds_sigma(mesh: Any) -> bool:
+    """Whether a mesh has one sigma for each vertex."""
     attribute = mesh.attributes.get(SIGMA)
     return attribute is not None and (attribute.domain, attribute.data_type) == ("POINT", "FLOAT")
 
@@ -134,15 +94,6 @@ def write_values(data: Any, member: str, values: NDArray[Any], dtype: Any = np.f
     data.foreach_set(member, np.ascontiguousarray(values, dtype).reshape(-1))
 
 
-def _positions(mesh: Any) -> NDArray[np.float32]:
-    return read_values(mesh.attributes["position"].data, "vector", (len(mesh.vertices), 3))
-
-
-def corner_vertices(mesh: Any) -> NDArray[np.int32]:
-    """The vertex of each corner."""
-    return read_values(mesh.attributes[".corner_vert"].data, "value", len(mesh.loops), np.int32)
-
-
 def set_groups(obj: Any, names: Sequence[str], weights: NDArray[np.float32], first: int = 0) -> None:
     """Put the vertices from ``first`` on into vertex groups, which are made where they are missing, with weights
     (n, groups); those of weight 0 stay out of a group."""
@@ -153,45 +104,6 @@ def set_groups(obj: Any, names: Sequence[str], weights: NDArray[np.float32], fir
         rounded = np.round(np.clip(column[inside], 0, 1) * 255).astype(np.int32)
         for level in np.unique(rounded):
             group.add((first + inside[rounded == level]).tolist(), level / 255, "REPLACE")
-
-
-def triangles(mesh: Any) -> NDArray[np.int32]:
-    """The triangles (m, 3) of a mesh."""
-    corners = corner_vertices(mesh)
-    return corners.reshape(-1, 3) if all_triangles(mesh) else corners[triangle_corners(mesh)[0]]
-
-
-def all_triangles(mesh: Any) -> bool:
-    """Whether every polygon of a mesh is one: none has fewer corners."""
-    return len(mesh.loops) == 3 * len(mesh.polygons)
-
-
-def triangle_corners(mesh: Any) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The corners (m, 3) of the triangles of a mesh, and the polygon (m,) that each is a part of."""
-    count = len(mesh.polygons)
-    if all_triangles(mesh):
-        return np.arange(3 * count, dtype=np.int32).reshape(-1, 3), np.arange(count, dtype=np.int32)
-    mesh.calc_loop_triangles()
-    found, count = mesh.loop_triangles, len(mesh.loop_triangles)
-    return read_values(found, "loops", (count, 3), np.int32), read_values(found, "polygon_index", count, np.int32)
-
-
-def _point_normals(mesh: Any, linear: NDArray[np.float64]) -> NDArray[np.float32] | None:
-    attribute = mesh.attributes.get("normal")
-    if attribute is None or attribute.domain != "POINT" or attribute.data_type != "FLOAT_VECTOR":
-        return None
-    normals = read_values(attribute.data, "vector", (len(attribute.data), 3)) @ np.linalg.inv(linear)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0).astype(np.float32)
-
-
-def _views(mesh: Any) -> NDArray[np.int32] | None:
-    attribute = mesh.attributes.get(VIEW)
-    # an importer may make a number of any kind a float
-    if attribute is None or attribute.domain != "POINT" or attribute.data_type not in ("INT", "FLOAT"):
-        return None
-    kind = np.int32 if attribute.data_type == "INT" else np.float32
-    return np.round(read_values(attribute.data, "value", len(attribute.data), kind)).astype(np.int32)
 
 
 def to_local(
@@ -229,22 +141,6 @@ def move_vertices(mesh: Any, vertices: NDArray[np.float32]) -> None:
     write_values(mesh.attributes["position"].data, "vector", vertices)
     _drop_cached_bounds(mesh)
     mesh.update()
-
-
-def group_weights(obj: Any, names: Sequence[str], mesh: Any = None) -> NDArray[np.float32]:
-    """Weights f32 (groups, n) of the vertices of the object's own mesh, or of one that its modifiers make of it, in
-    vertex groups; 0 where a vertex or a group is missing."""
-    mesh = obj.data if mesh is None else mesh
-    weights = np.zeros((len(names), len(mesh.vertices)), np.float32)
-    rows = {obj.vertex_groups[name].index: row for row, name in enumerate(names) if name in obj.vertex_groups}
-    if rows:
-        # Weights are the one thing that Blender hands out only vertex by vertex.
-        for vertex in mesh.vertices:
-            for element in vertex.groups:
-                row = rows.get(element.group)
-                if row is not None:
-                    weights[row, vertex.index] = element.weight
-    return weights
 
 
 def _drop_cached_bounds(mesh: Any) -> None:

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import Done, MeshFrame
 from ..context import context
+from ..session.slices import Sliced
 from ..text import Refusal
 from . import mesh_io
+from .snapshot import Snapshot, triangles_alone
 
 # Member and columns of an element by the type of its attribute.
 SMOOTH = {
@@ -64,20 +66,24 @@ def why_not(obj: Any) -> str | None:
     return None
 
 
-def read(obj: Any) -> PatchSource:
-    """The own mesh of an object, in its rest shape. Raises OmomiError as `mesh_io.read_own`."""
-    mesh, scan, linear = obj.data, mesh_io.read_own(obj), mesh_io.object_linear(obj)
-    corners, polygons = mesh_io.triangle_corners(mesh)
-    if np.linalg.det(linear) < 0:
+def read(obj: Any) -> Sliced:
+    """`PatchSource`: the own mesh of an object, in its rest shape. Raises OmomiError as `Snapshot`."""
+    with Snapshot(obj, shown=False) as copy:
+        mesh, rest = obj.data, mesh_io.rest_shape(obj.data)
+        counts = len(mesh.vertices), len(mesh.loops)
+        points = [_read(item, counts[0]) for item in _interpolated(mesh, "POINT")]
+        keys = [mesh_io.read_values(block.points, "co", rest.shape) - rest for block in _moved_keys(mesh)]
+        pairs = [pair for item in _interpolated(mesh, "CORNER") for pair in _pairs(_read(item, counts[1]))]
+        # from here on the object may be freed
+        scan = yield from copy.scan()
+        weights = yield from copy.weights(list(copy.groups))
+        triangulation = yield from copy.triangulation()
+    corners, polygons = triangulation or triangles_alone(len(scan.faces))
+    if copy.mirrored:
         corners = corners[:, ::-1]
-    values = [_read(item, len(mesh.vertices)) for item in _interpolated(mesh, "POINT")]
-    values.append(mesh_io.group_weights(obj, [group.name for group in obj.vertex_groups]).T)
-    rest = mesh_io.rest_shape(mesh)
-    values += [mesh_io.read_values(block.points, "co", rest.shape) - rest for block in _moved_keys(mesh)]
-    pairs = [pair for item in _interpolated(mesh, "CORNER") for pair in _pairs(_read(item, len(mesh.loops)))]
     uvs = np.stack([pair[corners] for pair in pairs]) if pairs else np.zeros((0, len(corners), 3, 2), np.float32)
-    counts = len(mesh.vertices), len(mesh.loops)
-    return PatchSource(scan, linear, np.concatenate(values, axis=1).astype(np.float32), uvs, polygons, counts)
+    values = np.concatenate([*points, weights.T, *keys], axis=1).astype(np.float32)
+    return PatchSource(scan, copy.linear, values, uvs, polygons, counts)
 
 
 def closed_by_modifiers(obj: Any) -> str:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import ApplyRequest, EditTarget, Outcome
-from ..scene import attributes, mesh_io, results, shape_key
+from ..scene import attributes, results, shape_key
+from ..scene.snapshot import read_scan
 from ..text import edit_report, refuse
 from . import backend_fit, edits
 from .backend_fit import FitSettings
@@ -69,11 +70,12 @@ class ApplyRun(ObjectRun):
             # Attributes lie on the scan as the edits move it, so that they are found in their place; bare points have
             # no faces to lie on: there the fit wears them.
             fit, obj = asked.fit, backend_fit.need(uid)
-            source = attributes.read_own(obj)
+            source = yield from attributes.read_own(obj)
+            obj = backend_fit.need(uid)
             if len(obj.data.polygons):
                 fit = yield from backend_fit.stacked(client, uid, settings, EditTarget.SCAN, stack)
             else:
-                scan = mesh_io.read_own(obj)
+                scan = yield from read_scan(obj, shown=False)
                 source = yield from attributes.transfer_to_fit(client, fit.handle, source, scan, fit.frame)
             moved = yield from backend_fit.posed(client, fit, asked.strengths)
             target = (frame.world() - np.asarray(fit.frame.origin)).astype(np.float32)

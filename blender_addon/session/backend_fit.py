@@ -21,9 +21,11 @@ from ..backend.protocol.messages import MeshFrame
 from ..backend.protocol.names import MOVEMENT
 from ..backend.protocol.requests import EditTarget, FitRequest, PoseRequest, StackRequest
 from ..scene import fit_origin, mesh_io, places
+from ..scene.snapshot import READING, read_scan
 from ..text import Refusal
 from ..ui import preferences
 from . import edits, library
+from .slices import Sliced, in_thread
 from .task import Answer, Client, Work
 
 # Options of a fit that are on or off.
@@ -134,16 +136,16 @@ def remember(
     uid: int,
     handle: int,
     scan: mesh_io.ScanArrays,
-    mark: tuple[Any, ...],
+    fingerprint: tuple[Any, ...],
     frame: MeshFrame,
     linear: NDArray[np.float64],
 ) -> BackendFit:
-    """Note that the backend has fitted this scan of the object; mark: as of `FitSettings.mark`."""
+    """Note that the backend has fitted this scan of the object; fingerprint: as of `fingerprint_of`."""
     old = _fits.get(uid)
     if old is not None and old.pid == client.pid:
         client.forget(old.handle)
     own = np.empty((0, 3), np.int32) if scan.faces is None else scan.faces
-    _fits[uid] = BackendFit(client.pid, handle, _fingerprint(scan, mark), own, frame, linear)
+    _fits[uid] = BackendFit(client.pid, handle, fingerprint, own, frame, linear)
     return _fits[uid]
 
 
@@ -159,15 +161,14 @@ def opened(client: Client, uid: int, settings: FitSettings) -> Work:
     """A `BackendFit` for the object's own mesh, which is fitted first where necessary. Raises OmomiError."""
     obj = need(uid)
     settings = settings.read_as(fit_origin.kind_of(obj, settings.options.kind))
-    scan = mesh_io.read_own(obj, settings.groups)
-    mark = settings.mark()
-    fingerprint = _fingerprint(scan, mark)
+    name, linear = obj.name, mesh_io.object_linear(obj)
+    scan = yield from read_scan(obj, settings.groups, shown=False)
+    fingerprint = yield from fingerprint_of(scan, settings)
     fit = _fits.get(uid)
     if fit is not None and fit.pid == client.pid and fit.fingerprint == fingerprint:
         return fit
-    linear = mesh_io.object_linear(obj)
-    answer = yield settings.ask(client, scan, obj.name)
-    return remember(client, uid, answer.job, scan, mark, answer.mesh, linear)
+    answer = yield settings.ask(client, scan, name)
+    return remember(client, uid, answer.job, scan, fingerprint, answer.mesh, linear)
 
 
 def stacked(
@@ -179,12 +180,12 @@ def stacked(
     if body is EditTarget.SCAN and not len(obj.data.polygons):
         raise Refusal(f"{obj.name} has no faces, so it can have no shape key. Choose New mesh as the result.")
     acting = edits.frozen(obj.omomi.edits if stack is None else stack)
-    wanted = edits.read(obj, acting)
+    wanted = yield from edits.read(obj, acting)
     if fit.stack != (body, wanted.signature):
         fit.stack = fit.rest = None
         yield from _laid(client, fit, body, wanted)
         # What was left out may have another number now, or be gone.
-        again = edits.read(need(uid), edits.found_places(acting, fit.told, fit.linear))
+        again = yield from edits.read(need(uid), edits.found_places(acting, fit.told, fit.linear))
         if again.signature != wanted.signature:
             wanted = again
             yield from _laid(client, fit, body, wanted)
@@ -260,6 +261,12 @@ def retried(uid: int, make: Callable[[], Work]) -> Work:
     return (yield from make())
 
 
-def _fingerprint(scan: mesh_io.ScanArrays, mark: tuple[Any, ...]) -> tuple[Any, ...]:
-    arrays = (None if array is None else (array.shape, zlib.crc32(array.tobytes())) for array in scan)
-    return (*arrays, *mark)
+def fingerprint_of(scan: mesh_io.ScanArrays, settings: FitSettings) -> Sliced:
+    """A value that is equal for scans and settings that give the same fit. Raises as `profile_path`."""
+    mark = settings.mark()
+
+    def found() -> tuple[Any, ...]:
+        arrays = (None if array is None else np.ascontiguousarray(array) for array in scan)
+        return (*(None if array is None else (array.shape, zlib.crc32(array.data)) for array in arrays), *mark)
+
+    return (yield from in_thread(found, READING))

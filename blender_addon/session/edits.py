@@ -23,10 +23,12 @@ from ..backend.protocol.names import (
     slider_travel,
 )
 from ..backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef, Point
-from ..scene import mesh_io, places
+from ..scene import places
+from ..scene.snapshot import Snapshot
 from ..text import Refusal
 from ..translations import told
 from . import library
+from .slices import Sliced
 
 # What the shipped model can do.
 CARD = Path(__file__).parents[1] / "backend" / "models" / "card.json"
@@ -258,10 +260,13 @@ def unmasked(obj: Any, groups: Iterable[str], what: str) -> list[str]:
     return [f"There is no vertex group '{name}', so the {what} that it masks do nothing." for name in missing]
 
 
-def read(obj: Any, stack: Edits) -> StackSnapshot:
-    """A stack for an object, with masks of one weight for each vertex of the object's own mesh."""
-    names = list(dict.fromkeys(edit.mask for edit in stack if edit.mask))
-    masks = mesh_io.group_weights(obj, names) if names else None
+def read(obj: Any, stack: Edits) -> Sliced:
+    """`StackSnapshot` of a frozen stack for an object, with masks of one weight for each vertex of the object's own
+    mesh. Raises OmomiError as `Snapshot`."""
+    names, masks = list(dict.fromkeys(edit.mask for edit in stack if edit.mask)), None
+    if names:
+        with Snapshot(obj, shown=False) as copy:
+            masks = yield from copy.weights(names)
     layers, marks = [], []
     for edit, strength in zip(stack, strengths(stack), strict=True):
         path = _path(edit)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame
-from ..scene import attributes, fit_origin, fit_provenance, mesh_io, preview, results
+from ..scene import attributes, fit_origin, fit_provenance, preview, results
+from ..scene.snapshot import read_scan
 from ..text import refuse, untextured
 from . import backend_fit, edits
 from .backend_fit import FitSettings
@@ -58,22 +59,24 @@ class FitRun(ObjectRun):
         settings = self._settings_for(fit)
         if fit is not None:
             refuse(results.why_not_refit(fit))
-            original = fit_provenance.read(fit, settings.groups)
-            item.offset = original.offset
+            reading = fit_provenance.read(fit, settings.groups)
         else:
             refuse(results.why_not_replace(obj) if self._replace else None)
-            original = fit_provenance.read_shown_now(obj, settings.groups)
-        scan, carried, linear, _ = original
+            reading = fit_provenance.read_shown_now(obj, settings.groups)
         origin = obj if fit is None else fit.omomi.origin.scan or fit
-        # from here on the objects may be freed, by an undo or by the artist
-        uid, painted = origin.session_uid, None
-        if fit is not None and (groups := attributes.read_groups(fit)) is not None:
-            painted = groups, mesh_io.read_own(fit, linear=linear)
         self.notes += edits.unmasked(origin, settings.groups, "sliders")
-        mark = settings.mark()
+        # from here on the objects may be freed, by an undo or by the artist
+        uid, shown, painted = origin.session_uid, None if fit is None else fit.session_uid, None
+        scan, carried, linear, item.offset = yield from reading
+        if shown is not None:
+            groups = yield from attributes.read_groups(backend_fit.need(shown, item.name))
+            if groups is not None:
+                own = yield from read_scan(backend_fit.need(shown, item.name), linear=linear, shown=False)
+                painted = groups, own
+        fingerprint = yield from backend_fit.fingerprint_of(scan, settings)
         answer = yield settings.ask(self._client, scan, item.name)
         # Where no modifier changes the object, the sliders find its scan fitted.
-        backend_fit.remember(self._client, uid, answer.job, scan, mark, answer.mesh, linear)
+        backend_fit.remember(self._client, uid, answer.job, scan, fingerprint, answer.mesh, linear)
         fitted = Fitted(answer.mesh, answer.done.stats, linear, answer.done.report)
         if (carried is None and painted is None) or not len(answer.mesh.faces):
             return fitted

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from ..backend.errors import ErrorCode, OmomiError
+from ..backend.errors import ErrorCode, OmomiError, system_reason
 from ..backend.protocol.names import EDIT, LONGEST_NAME, PROFILE, is_file_name, name_flaw, write_whole
 from ..backend.protocol.names import RECIPE as PRESET
 from ..backend.protocol.recipe import Layer, read_recipe
@@ -173,5 +173,5 @@ def _disk_errors() -> Generator[None]:
     try:
         yield
     except OSError as error:
-        sentence = f"{error.strerror or type(error).__name__}: {error.filename or 'the library folder'}"
+        sentence = f"{error.filename or 'The library folder'} cannot be written: {system_reason(error)}."
         raise OmomiError(ErrorCode.DISK, sentence) from error

@@ -33,6 +33,8 @@ TICK_SECONDS = 1 / 60
 TRUST_SECONDS = 0.7
 # Sliders rest when they have not moved for so long; shorter, and the new mesh would be begun within a drag.
 REST_SECONDS = 0.4
+# A wait up to this long is not spoken of.
+QUICK_SECONDS = 0.5
 # How often to look whether the object of a preview is still there.
 WATCH_SECONDS = 0.25
 
@@ -75,9 +77,19 @@ def error() -> str:
     return _error
 
 
-def status() -> str:
-    """What the preview is waiting for, or an empty text while that is quick."""
-    return _task.text if _task is not None and _task.seconds > 0.5 else ""
+def waiting() -> LiveTask | None:
+    """What the preview is waiting for, as the fit of a scan that has none; None while that is quick."""
+    return _task if _task is not None and _task.seconds > QUICK_SECONDS else None
+
+
+def stop_waiting() -> None:
+    """Let go of what the preview is waiting for. The sliders stay where they are, and their next touch begins anew."""
+    global _error
+    _drop_task()
+    _marked.clear()
+    _due.clear()
+    _error = "The preview was stopped. Move a slider to start it again, or press Fit first."
+    preview.redraw()
 
 
 def mark(obj: Any | None) -> None:
@@ -202,6 +214,8 @@ def pump() -> bool:
     if _task is None:
         return _is_waiting()
     _task.step()
+    if waiting() is not None:
+        preview.redraw()
     if _task.over:
         ended, _task = _task, None
         if ended.errors:

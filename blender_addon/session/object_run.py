@@ -41,6 +41,7 @@ class ObjectRun(Task, ABC):
         super().__init__(client, self._all(), text, on_frame=self._show, keys={str(item.uid) for item in self.objects})
 
     def step(self) -> None:
+        # where the work pauses it looks for itself
         item = None if self.over or self._job is None else self.objects[self._number]
         if item is not None and mesh_io.object_by_uid(item.uid) is None:
             self._withdraw(_deleted(item))
@@ -107,7 +108,12 @@ class ObjectRun(Task, ABC):
         if (count := len(self.objects)) > 1:
             # The bar does not go back, however many jobs an object takes.
             self.fraction = max(before, (self._number + event.fraction) / count)
-            self.text = f"{self.objects[self._number].name} ({self._number + 1} of {count}): {event.text}"
+            self._paused(event.text)
+
+    def _paused(self, text: str) -> None:
+        count = len(self.objects)
+        several = f"{self.objects[self._number].name} ({self._number + 1} of {count}): {text}"
+        self.text = text if count == 1 else several
 
 
 def _found(item: RunObject) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ..backend.protocol.requests import Close, PatchRequest
 from ..scene import holes, patches
 from ..text import holes_report, patch_report, refuse
+from . import backend_fit
 from .object_run import ObjectRun, RunObject
 from .task import Answer, Client, Work
 
@@ -36,8 +37,9 @@ class FindHolesRun(ObjectRun):
 
     def _one(self, item: RunObject, obj: Any) -> Work:
         refuse(patches.why_not(obj))
-        found = yield from _look(self._client, item.name, patches.read(obj))
-        return Looked(found, patches.closed_by_modifiers(obj))
+        warning = patches.closed_by_modifiers(obj)
+        source = yield from patches.read(obj)
+        return Looked((yield from _look(self._client, item.name, source)), warning)
 
     def _place(self, item: RunObject, obj: Any) -> Any:
         found, warning = item.result
@@ -64,8 +66,10 @@ class PatchRun(ObjectRun):
 
     def _one(self, item: RunObject, obj: Any) -> Work:
         refuse(patches.why_not(obj))
-        source = patches.read(obj)
+        warning = patches.closed_by_modifiers(obj)
+        source = yield from patches.read(obj)
         found = yield from _look(self._client, item.name, source)
+        obj = backend_fit.need(item.uid, item.name)
         numbers = holes.ticked(obj, found) if len(obj.omomi.holes) else ()
         answer = yield self._client.request(
             PatchRequest, name=item.name, numbers=numbers, smaller=self._smaller, close=str(self._close), look=False,
@@ -73,7 +77,7 @@ class PatchRun(ObjectRun):
             values=source.values.reshape(-1) if source.values.shape[1] else None,
             uvs=source.uvs.reshape(-1, 2) if len(source.uvs) else None,
         )  # fmt: skip
-        return Patched(source, answer, found, patches.closed_by_modifiers(obj))
+        return Patched(source, answer, found, warning)
 
     def _place(self, item: RunObject, obj: Any) -> Any:
         source, answer, found, warning = item.result

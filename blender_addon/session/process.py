@@ -94,8 +94,13 @@ def describe(hello: Hello) -> list[str]:
         describe_device(hello, chosen.device),
         f"Backend {hello.backend} (protocol {hello.protocol}), model {hello.model_hash}, process {hello.pid}",
         f"ONNX Runtime {hello.onnxruntime} with {', '.join(hello.providers)}; numpy {hello.numpy}",
-        f"Log: {preferences.log_path(chosen)}",
+        log_failure() or f"Log: {preferences.log_path(chosen)}",
     ]
+
+
+def log_failure() -> str:
+    """Why the running process has no log, a sentence; else empty."""
+    return "" if _client is None else _client.log_failure
 
 
 def describe_device(hello: Hello, asked: str) -> str:

@@ -8,6 +8,10 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import Done, Failure, FitDone, MeshFrame, Progress
+from .slices import Pause
+
+SLICE_SECONDS = 0.02
+"""After so long a step begins no other slice of the work."""
 
 
 class Client(Protocol):
@@ -36,8 +40,9 @@ class Answer(NamedTuple):
         return self.frame
 
 
-Work: TypeAlias = Generator[int, Answer, Any]
-"""Yields the number of each job and is sent its `Answer`; a job that fails raises OmomiError at the yield."""
+Work: TypeAlias = Generator[int | Pause, Any, Any]
+"""Yields the number of each job and is sent its `Answer`; a job that fails raises OmomiError at the yield. Before and
+after jobs it yields a `Pause` between two slices."""
 
 
 class Task:
@@ -78,7 +83,7 @@ class Task:
         return time.monotonic() - self._started
 
     def step(self) -> None:
-        """Take in what the backend sent and send what is next. Never blocks."""
+        """Take in what the backend sent, do the next slices of the work and send what is next. Never blocks."""
         if self.over:
             return
         if self._job is None:
@@ -119,15 +124,20 @@ class Task:
         self.fraction = (self._ended + event.fraction) / of if self._jobs > 1 else event.fraction
         self.text = f"{self._ended + 1} of {of}: {event.text}" if self._jobs > 1 else event.text
 
+    def _paused(self, text: str) -> None:
+        """Say what the work is doing on this side."""
+        self.text = text
+
     def _resume(self, answer: Answer | OmomiError | None) -> None:
         self._frame = None
+        ends = time.monotonic() + SLICE_SECONDS
         try:
-            if isinstance(answer, OmomiError):
-                self._job = self._work.throw(answer)
-            elif answer is None:
-                self._job = next(self._work)
-            else:
-                self._job = self._work.send(answer)
+            asked = self._work.throw(answer) if isinstance(answer, OmomiError) else self._work.send(answer)
+            while isinstance(asked, Pause) and time.monotonic() < ends:
+                asked = next(self._work)
+            self._job = None if isinstance(asked, Pause) else asked
+            if isinstance(asked, Pause):
+                self._paused(asked.text)
         except StopIteration as stop:
             self._job, self.result, self.over = None, stop.value, True
         except OmomiError as error:

@@ -1,5 +1,5 @@
-"""Keys. Only Esc, and only while a new mesh, the numbers of holes or the colours of a check are shown: an operator that
-cannot run leaves the key to the others."""
+"""Keys. Only Esc, and only while the preview waits, or a new mesh, the numbers of holes or the colours of a check are
+shown: an operator that cannot run leaves the key to the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def add_to_blender() -> None:
     config: Any = context.window_manager.keyconfigs.addon
     if config is not None:
         keymap = config.keymaps.new(name="Window", space_type="EMPTY")
-        for operator in ("omomi.back_to_preview", "omomi.hide_holes", "omomi.hide_colours"):
+        for operator in ("omomi.stop_preview", "omomi.back_to_preview", "omomi.hide_holes", "omomi.hide_colours"):
             _items.append((keymap, keymap.keymap_items.new(operator, "ESC", "PRESS")))
 
 

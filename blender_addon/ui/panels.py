@@ -50,6 +50,7 @@ class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
             lines(column, f"The library has no '{settings.profile}'", "ERROR")
         _draw_reading(self.layout, context)
         lines(self.layout, _device_text(), "MEMORY")
+        lines(self.layout, process.log_failure(), "ERROR")
 
 
 class OMOMI_PT_options(ClosedSidebar, bpy.types.Panel):
@@ -155,7 +156,10 @@ class OMOMI_PT_edits(Sidebar, bpy.types.Panel):
         if group.active < len(group.edits):
             _draw_edit(self.layout, context, obj, group.edits[group.active])
         lines(self.layout, live.error(), "ERROR")
-        lines(self.layout, live.status(), "TIME")
+        if (task := live.waiting()) is not None:
+            row = self.layout.row(align=True)
+            row.progress(factor=task.fraction, type="BAR", text=told(task.text), translate=False)
+            row.operator("omomi.stop_preview", text="", icon="X")
         if live.shows_new_mesh():
             self.layout.operator("omomi.back_to_preview", icon="LOOP_BACK")
         row = self.layout.row(align=True)

@@ -5,6 +5,7 @@ Not named as a test, for times do not belong into the suite. ``OMOMI_LATENCY`` n
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import time
@@ -26,9 +27,9 @@ PEER = "io_scene_gltf2"
 
 
 def seconds(call: Callable[[], object]) -> float:
-    begun = time.process_time()
+    begun = time.thread_time()
     call()
-    return time.process_time() - begun
+    return time.thread_time() - begun
 
 
 def keep(**figures: float) -> None:
@@ -70,3 +71,39 @@ def test_enabling_the_add_on(addon: Any, scene: Any) -> None:
 
     took = {name: min(seconds(again(name)) for _ in range(5)) for name in (addon.name, PEER)}
     keep(enable=took[addon.name], enable_peer=took[PEER])
+
+
+@pytest.mark.parametrize("million", [1, 5])
+def test_a_fit_of_a_large_scan(toy: Any, million: int) -> None:
+    """The longest that Blender's thread works without a pause, by what it is doing, from Fit to the result."""
+    side = int((million * 1e6) ** 0.5)
+    obj = sheet(side)
+    settings = toy.backend_fit.FitSettings.of(bpy.context.scene.omomi)
+    run = toy.fits.FitRun(toy.process.started(), [obj], settings, stream=True)
+    blocks: dict[str, float] = {}
+    while not run.over:
+        text, took = run.text, seconds(run.step)
+        blocks[text] = max(blocks.get(text, 0.0), took)
+        time.sleep(0.01)
+    assert not run.errors, run.errors
+    blocks["placing the result"] = seconds(run.commit)
+    for text, took in sorted(blocks.items(), key=lambda item: -item[1]):
+        print(f"{million} M vertices: {took:.3f} s {text}")
+    keep(**{f"block_{million}": max(blocks.values())})
+
+
+def sheet(side: int) -> Any:
+    """A selected object of side x side vertices and two triangles for each square, with UVs and colours."""
+    mesh_io = importlib.import_module("bl_ext.user_default.omomi.scene.mesh_io")
+    x, y = np.meshgrid(np.linspace(0, 1, side), np.linspace(0, 1, side))
+    a = np.arange(side * side, dtype=np.int32).reshape(side, side)
+    corners = a[:-1, :-1], a[:-1, 1:], a[1:, 1:], a[1:, :-1]
+    faces = np.concatenate([np.stack([corners[k] for k in half], -1).reshape(-1, 3) for half in ((0, 1, 2), (0, 2, 3))])
+    mesh = bpy.data.meshes.new("large")
+    mesh_io.fill_mesh(mesh, np.stack([x, y, np.sin(9 * x) / 9], -1).reshape(-1, 3).astype(np.float32), faces)
+    mesh.uv_layers.new(name="UVMap")
+    mesh.attributes.new("Col", "BYTE_COLOR", "POINT")
+    obj = bpy.data.objects.new("large", mesh)
+    bpy.context.scene.collection.objects.link(obj)
+    bpy.context.view_layer.update()
+    return obj

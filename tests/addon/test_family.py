@@ -226,6 +226,15 @@ def test_the_audit_writes_a_page_and_prints_where(
     assert (tmp_path / "second.html").is_file()
 
 
+def test_a_page_beside_a_file_that_was_never_saved_is_refused(fake: Any, scene: Any, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"//audit\.html is beside the open file, which was never saved"):
+        bpy.ops.omomi.audit(filepath="//audit.html", place=False)
+    assert not fake.requests
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
+    assert bpy.ops.omomi.audit(filepath="//audit.html", place=False) == {"FINISHED"}
+    assert (tmp_path / "audit.html").is_file()
+
+
 @pytest.fixture
 def audit(fake: Any, addon: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Operator, list[str]]:
     """The operator in a window, and what it opens in the browser."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.addon.stand_ins import key, previews, rest
+from tests.addon.stand_ins import draw, key, previews, rest
 
 bpy = pytest.importorskip("bpy")
 
@@ -103,6 +103,30 @@ def test_undo_of_a_drag_whose_last_answer_was_late_ends_at_the_same_bits(fake: A
     settle()
     owl = bpy.data.objects["owl"]
     assert np.array_equal(key(owl), shapes[owl.omomi.edits[0].strength]) and len(set(shapes)) == 2
+
+
+def test_the_first_touch_shows_the_progress_of_the_fit_and_can_be_stopped(
+    fake: Any, addon: Any, scan: Any, settle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle()
+    fake.slow.add("FitRequest")
+    scan.omomi.edits[0].strength = 0.5
+    addon.live.pump()
+    assert addon.live.waiting() is None and not bpy.ops.omomi.stop_preview.poll()
+    monkeypatch.setattr(addon.live, "QUICK_SECONDS", 0.0)
+    fake.report_progress()
+    addon.live.pump()
+    bar = next(options for name, _, options in draw("OMOMI_PT_edits").drawn if name == "progress")
+    assert (bar["factor"], bar["text"]) == (0.5, "half way")
+    assert "omomi.stop_preview" in draw("OMOMI_PT_edits").operators()
+    assert bpy.ops.omomi.stop_preview() == {"FINISHED"} and len(fake.cancelled) == 1
+    assert "press Fit first" in addon.live.error() and not addon.live.pump()
+    # the slider stays, and its next touch begins anew
+    assert scan.omomi.edits[0].strength == 0.5
+    fake.slow.clear()
+    scan.omomi.edits[0].strength = 0.6
+    settle()
+    assert length(scan) == pytest.approx(0.06, abs=1e-6) and not addon.live.error()
 
 
 def test_undo_while_an_answer_is_on_its_way_is_safe(fake: Any, addon: Any, scan: Any, settle: Any) -> None:

@@ -16,8 +16,8 @@ bpy = pytest.importorskip("bpy")
 DETAILS = {
     "add_edit", "remove_edit", "move_edit", "add_from_library", "load_preset", "rename_file", "delete_file",
     "export_file", "choose_family", "remove_pair", "cursor_to_place", "show", "show_completion", "pick_completion",
-    "refit", "cancel", "back_to_preview", "hide_holes", "hide_colours", "reset_options", "paint_mask", "find_places",
-    "sample",
+    "refit", "cancel", "back_to_preview", "stop_preview", "hide_holes", "hide_colours", "reset_options", "paint_mask",
+    "find_places", "sample",
 }  # fmt: skip
 
 

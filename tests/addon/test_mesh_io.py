@@ -23,7 +23,11 @@ def volume(vertices: np.ndarray, faces: np.ndarray) -> float:
 
 
 def read(addon: Any, obj: Any) -> Any:
-    return addon.mesh_io.read_scan(obj, bpy.context.evaluated_depsgraph_get())
+    return addon.slices.at_once(addon.snapshot.read_scan(obj, shown=True))
+
+
+def read_own(addon: Any, obj: Any) -> Any:
+    return addon.slices.at_once(addon.snapshot.read_scan(obj, shown=False))
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])
@@ -168,16 +172,16 @@ def test_only_a_mesh_that_omomi_made_brings_its_sigma_and_no_check_overwrites_th
     obj, sigma = make("m", TETRA, TETRA_FACES), np.array([0, 0.001, 0.01, 0.1], np.float32)
     io = addon.mesh_io
     io.paint_sigma(obj.data, sigma, 1.0)
-    assert io.read_own(obj).sigma is None and not io.is_made(obj.data)
+    assert read_own(addon, obj).sigma is None and not io.is_made(obj.data)
     io.paint_sigma(obj.data, sigma, 1.0, made=True)
     io.paint_sigma(obj.data, 10 * sigma, 1.0)
-    assert np.array_equal(io.read_own(obj).sigma, sigma)
-    assert np.array_equal(io.read_scan(obj, bpy.context.evaluated_depsgraph_get()).sigma, sigma)
+    assert np.array_equal(read_own(addon, obj).sigma, sigma)
+    assert np.array_equal(read(addon, obj).sigma, sigma)
     shown = [c.color[:] for c in obj.data.color_attributes["omomi_uncertainty"].data]
     assert np.allclose(shown, io.uncertainty_colours(10 * sigma, 1.0), atol=1e-6)
     assert io.is_made(obj.data)
     obj.data.attributes.remove(obj.data.attributes["omomi_sigma"])
-    assert io.read_own(obj).sigma is None and not io.is_made(obj.data)
+    assert read_own(addon, obj).sigma is None and not io.is_made(obj.data)
 
 
 def test_sigma_is_stored_in_world_units_with_its_colour(addon: Any, scene: Any) -> None:

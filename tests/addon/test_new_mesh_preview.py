@@ -176,7 +176,7 @@ def test_escape_is_bound_once(addon: Any, scene: Any) -> None:
         items = [item for keymap in keymaps for item in keymap.keymap_items if "omomi" in item.idname]
         return sorted(item.idname for item in items if item.type == "ESC")
 
-    every = ["omomi.back_to_preview", "omomi.hide_colours", "omomi.hide_holes"]
+    every = ["omomi.back_to_preview", "omomi.hide_colours", "omomi.hide_holes", "omomi.stop_preview"]
     assert bound() == every
     bpy.ops.preferences.addon_disable(module=addon.name)
     assert bound() == []

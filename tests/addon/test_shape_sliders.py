@@ -31,6 +31,10 @@ def card(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     return write
 
 
+def signature(addon: Any, obj: Any) -> Any:
+    return addon.slices.at_once(addon.edits.read(obj, obj.omomi.edits)).signature
+
+
 def found(addon: Any) -> list[str]:
     return [item.name for item in addon.edits.built_in() if item.kind == "shape"]
 
@@ -70,10 +74,10 @@ def test_a_shape_and_an_attribute_of_one_name_are_two_edits(fake: Any, addon: An
     card([{**ELONGATION, "name": "thickness"}])
     scan = make("owl")
     bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=1.0)
-    first = addon.edits.stamp(scan.omomi.edits), addon.edits.read(scan, scan.omomi.edits).signature
+    first = addon.edits.stamp(scan.omomi.edits), signature(addon, scan)
     bpy.ops.omomi.reset_edits(remove=True)
     bpy.ops.omomi.add_edit(kind="shape", name="thickness", strength=1.0)
-    second = addon.edits.stamp(scan.omomi.edits), addon.edits.read(scan, scan.omomi.edits).signature
+    second = addon.edits.stamp(scan.omomi.edits), signature(addon, scan)
     assert first[0] != second[0] and first[1] != second[1]
 
 

@@ -164,9 +164,19 @@ def test_sentences_are_told_with_their_values_and_the_names_of_objects(addon: An
     assert {*WORD.findall(told(fitted))} == {"owl", "fit", "original"}
 
 
+def test_what_the_system_says_of_files_is_in_japanese(addon: Any, scene: Any, japanese: Any) -> None:
+    reasons = set(addon.errors.SYSTEM_REASONS.values())
+    assert reasons and reasons <= set(japanese)
+    full = addon.errors.OmomiError(addon.errors.ErrorCode.DISK, "/a/b.omomi cannot be written: the disk is full.")
+    assert set(WORD.findall(addon.translations.told(addon.text.explain(full)))) == {"omomi"}
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "/a/b cannot be started: it does not exist.",
+        "The log /a/b.c cannot be written: its disk is read-only.",
+        "The memory does not suffice: use a lower level.",
         "Hole 2 is left open: its radius is 3.",
         "Hole 3 is closed flat: a smooth fill would fold.",
         "Hole 1 is closed, but its fill cuts through 4 faces of the mesh.",

@@ -1,7 +1,9 @@
-"""How long one waits: for a fit to heed a cancel, for a step of a slider in Blender, for the add-on to be enabled.
+"""How long one waits: for a fit to heed a cancel, for a step of a slider in Blender, for the add-on to be enabled, for
+Blender's window while a large scan is fitted.
 
-All figures are ratios against a peer of the same run, so that they hold on a busy machine, too. The parts in Blender
-need bpy in this interpreter and a zip in build/dist (`build_addon.py build`); without them they are left out.
+All figures but the longest block are ratios against a peer of the same run, so that they hold on a busy machine, too.
+The parts in Blender need bpy in this interpreter and a zip in build/dist (`build_addon.py build`); without them they
+are left out.
 
     .venv/bin/python -m backend bench latency
 """
@@ -34,6 +36,8 @@ CANCEL_SHARE = 0.1
 """Of the time of the whole fit, at most."""
 STEP_RATIO = 4.0
 """Steps of a slider take so many times what Blender takes to write the vertices, at most."""
+BLOCK_SECONDS = 0.1
+"""Of processor time that Blender's thread works on a fit of a large scan without a pause, at most."""
 ENABLE_RATIO = 10.0
 """Enabling takes so many times as long as that of Blender's own glTF exporter, some milliseconds, at most."""
 
@@ -98,6 +102,9 @@ def main(words: Sequence[str]) -> int:
     ):
         ratio = blender[ours] / blender[peer] if blender else None
         found.append(Bar(name, ratio, limit, True, int(bool(blender))))
+    for million in (1, 5):
+        block = blender.get(f"block_{million}")
+        found.append(Bar(f"longest block, {million} M vertices", block, BLOCK_SECONDS, True, int(bool(blender))))
     if options.out:
         write_report(options.out, options, {"fit": whole, "cancel": wait, **blender}, found)
     return verdict([], found)

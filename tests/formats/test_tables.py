@@ -342,7 +342,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch, b
     ):
         with pytest.raises(OmomiError) as caught:
             write()
-        assert caught.value.code is ErrorCode.DISK and "No space left" in caught.value.message
+        assert caught.value.code is ErrorCode.DISK and "the disk is full" in caught.value.message
     assert (edit.read_bytes(), stack.read_bytes()) == before
     assert sorted(os.listdir(tmp_path)) == ["a.omomi", "r.json"]
 

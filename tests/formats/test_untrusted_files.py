@@ -375,7 +375,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, suffix: str, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OmomiError, match="No space left") as caught:
+    with pytest.raises(OmomiError, match="the disk is full") as caught:
         save_mesh(tmp_path / f"a{suffix}", POINTS, FACES)
     assert caught.value.code == ErrorCode.DISK and not os.listdir(tmp_path)
 

@@ -241,6 +241,19 @@ def test_a_python_without_a_package_is_named_with_what_it_lacks(make_client: Mak
     assert caught.value.code is ErrorCode.BACKEND_START and sys.executable in caught.value.message
 
 
+def test_a_command_that_cannot_run_and_a_log_that_cannot_be_written_are_named(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    client = make_client([str(tmp_path / "python")])
+    failure = response(client, ask_fit(client, cloud()))
+    assert isinstance(failure, Failure)
+    assert failure.message == f"{tmp_path / 'python'} cannot be started: it does not exist."
+    (tmp_path / "file").touch()
+    client = make_client(log_path=tmp_path / "file" / "backend.log")
+    response(client, ask_fit(client, cloud()))
+    assert client.log_failure.startswith(f"The log {tmp_path / 'file' / 'backend.log'} cannot be written: ")
+
+
 def test_a_process_that_never_says_hello_is_given_up(make_client: MakeClient) -> None:
     client = make_client(python("import time; time.sleep(60)"), start_timeout=0.3)
     failure = response(client, ask_fit(client, cloud()))

@@ -79,7 +79,7 @@ def until_idle() -> Steps:
     """Wait for the end of the job in the window, then for the preview, which tells of itself after half a second."""
     end, fits, live = time.monotonic() + LONGEST, addon("session.fits"), addon("session.live")
     yield 1.2
-    while fits.current() is not None or live.status():
+    while fits.current() is not None or live.waiting():
         assert time.monotonic() < end, "a job did not end in time"
         yield 0.2
     assert not live.error(), live.error()

@@ -131,6 +131,8 @@ TEXTS = {
 
     # The process
     "The memory does not suffice: use a lower level": "メモリが足りません: 細かさを下げてください",
+    "The memory bound of {num} MB does not suffice: raise it, or use a lower level":
+        "メモリの上限{num} MBでは足りません: 上限を上げるか、細かさを下げてください",
     "The memory did not suffice: use a lower level": "メモリが足りませんでした: 細かさを下げてください",
     "The memory does not suffice for what was sent: close other programs, or thin the scan":
         "送られたデータに対してメモリが足りません: ほかのプログラムを閉じるか、スキャンの点を減らしてください",
@@ -146,7 +148,8 @@ TEXTS = {
     "The backend stopped unexpectedly": "バックエンドが予期せず止まりました",
     "The backend stopped unexpectedly ({name})": "バックエンドが予期せず止まりました（{name}）",
     "The backend ended before it was ready ({name})": "バックエンドが準備の整う前に終了しました（{name}）",
-    "The backend cannot be started: {name}": "バックエンドを起動できません: {name}",
+    "{name} cannot be started: {text}": "{name}を起動できません: {text}",
+    "The log {name} cannot be written: {text}": "ログ {name} に書き込めません: {text}",
     "A library is missing: install Microsoft's Visual C++ runtime":
         "ライブラリがありません: MicrosoftのVisual C++ランタイムをインストールしてください",
     "{name} lacks the package {name2}: install it there, or choose another Python":

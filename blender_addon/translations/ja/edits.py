@@ -85,6 +85,11 @@ TEXTS = {
         "すべての強さを0にし、オブジェクトを完全に元の形に戻します",
     "Remove": "削除",
     "Also empty the stack and remove the shape key": "スタックも空にし、シェイプキーも削除します",
+    "Stop Preview (Esc)": "プレビューを中止 (Esc)",
+    "Stop what the preview of the sliders is waiting for, as the fit of a scan that has none yet":
+        "スライダーのプレビューが待っている処理（まだフィットのないスキャンのフィットなど）を中止します",
+    "The preview was stopped. Move a slider to start it again, or press Fit first":
+        "プレビューを中止しました。スライダーを動かすと再開します。または先に「フィット」を押してください",
     "Back to Preview (Esc)": "プレビューに戻る (Esc)",
     "Show the quick preview of the sliders again in place of the new mesh, which Apply still makes":
         "新しいメッシュの代わりに、スライダーの簡易プレビューを再び表示します。「適用」では新しいメッシュが作られま"

@@ -12,6 +12,10 @@ TEXTS = {
 
     # What a run does
     "starting": "開始中",
+    "reading the mesh": "メッシュを読み込んでいます",
+    "reading vertex groups, {num} %": "頂点グループを読み込んでいます（{num} %）",
+    "transferring attributes": "属性を転送しています",
+    "{name} was being read when something was undone": "{name}を読み込んでいる間に取り消し（Undo）が行われました",
     "opening the scan": "スキャンを開いています",
     "reading the scan": "スキャンを読み込んでいます",
     "cleaning the scan": "スキャンを整えています",
@@ -206,8 +210,6 @@ TEXTS = {
     "{name} is linked from another file: {text}": "{name}は別のファイルからリンクされています: {text}",
     "{name} is a library override: {text}": "{name}はライブラリオーバーライドです: {text}",
     "{name} is in Edit Mode. Leave it with Tab first.": "{name}は編集モードです。先にTabで終えてください。",
-    "{name} is in Edit Mode. Leave it with Tab, then press Fit.":
-        "{name}は編集モードです。Tabで終えてから「フィット」を押してください。",
     "{name} has no faces, so it can have no shape key: {text}":
         "{name}には面がないので、シェイプキーを作れません: {text}",
     "{name} has no faces, so it can have no shape key. Choose New mesh as the result.":

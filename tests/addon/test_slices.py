@@ -1,0 +1,104 @@
+"""Meshes are read in slices, between which the artist goes on working."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+
+@pytest.fixture
+def run(fake: Any, addon: Any, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A run over the object "owl", of which a step does one slice."""
+    monkeypatch.setattr(addon.task, "SLICE_SECONDS", -1.0)
+    monkeypatch.setattr(addon.slices, "WAIT_SECONDS", 10.0)
+    settings = addon.backend_fit.FitSettings.of(bpy.context.scene.omomi)
+    obj = make("owl")
+    for name in ("fur", "eyes"):
+        obj.vertex_groups.new(name=name).add([0, 2], 0.5, "REPLACE")
+    obj.data.attributes.new("tone", "FLOAT_COLOR", "POINT")
+    return addon.fits.FitRun(fake, [obj], settings, stream=False)
+
+
+def owl() -> Any:
+    return bpy.data.objects["owl"]
+
+
+def positions(obj: Any) -> np.ndarray:
+    return np.array([tuple(vertex.co) for vertex in obj.data.vertices])
+
+
+def test_what_changes_while_a_mesh_is_read_does_not_reach_the_fit(run: Any, fake: Any) -> None:
+    before = positions(owl())
+    run.step()
+    assert not fake.requests and run.text.startswith("reading")
+    while not fake.requests:
+        for vertex in owl().data.vertices:
+            vertex.co.x += 1
+        run.step()
+    assert np.array_equal(fake.asked("FitRequest")[0]["points"], before)
+    assert list(bpy.data.meshes) == [owl().data]
+
+
+def test_reading_says_what_it_does_until_the_fit_is_asked_for(run: Any, fake: Any) -> None:
+    told = []
+    while not fake.requests:
+        run.step()
+        told.append(run.text)
+    assert "reading the mesh" in told and any(text.startswith("reading vertex groups") for text in told)
+
+
+def test_a_run_that_is_cancelled_while_it_reads_leaves_nothing(run: Any, fake: Any) -> None:
+    meshes = len(bpy.data.meshes)
+    run.step()
+    assert len(bpy.data.meshes) == meshes + 1
+    run.cancel()
+    assert len(bpy.data.meshes) == meshes and not fake.requests and run.over
+
+
+def test_an_undo_while_a_mesh_is_read_ends_the_run_with_a_sentence(run: Any, fake: Any, addon: Any) -> None:
+    own = owl().data
+    run.step()
+    copy = next(mesh for mesh in bpy.data.meshes if not mesh.users and mesh != own)
+    bpy.data.meshes.remove(copy)  # as undo does with what was made since
+    while not run.over:
+        run.step()
+    assert not fake.requests
+    assert addon.text.explain(run.errors[0]) == (
+        "owl was being read when something was undone. Press Fit to start again."
+    )
+
+
+def test_an_object_that_is_deleted_while_it_is_read_is_named(run: Any) -> None:
+    run.step()
+    bpy.data.objects.remove(owl())
+    while not run.over:
+        run.step()
+    assert run.commit() == [] and run.errors[0].message == "owl was deleted in the meantime"
+
+
+def test_what_a_thread_raises_is_raised_where_it_is_waited_for(addon: Any, scene: Any) -> None:
+    names: list[str] = []
+
+    def fail() -> None:
+        names.append(threading.current_thread().name)
+        raise MemoryError("of numpy")
+
+    with pytest.raises(MemoryError, match="of numpy"):
+        addon.slices.at_once(addon.slices.in_thread(fail, "failing"))
+    assert names != [threading.current_thread().name]
+
+
+def test_geometry_without_a_mesh_is_an_empty_scan(addon: Any, make: Callable[..., Any]) -> None:
+    obj = make("owl")
+    tree = bpy.data.node_groups.new("nothing", "GeometryNodeTree")
+    tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    tree.nodes.new("NodeGroupOutput")
+    obj.modifiers.new("nothing", "NODES").node_group = tree
+    with pytest.raises(addon.errors.OmomiError, match="owl has no vertices"):
+        addon.slices.at_once(addon.snapshot.read_scan(obj, shown=True))
