@@ -282,18 +282,26 @@ def transition_lines(result: Mapping[str, Any]) -> str:
     return "\n".join(f"at {item['strength']:.3g}: {item['change']}" for item in result.get("transitions", ()))
 
 
+def changes(lines: str) -> list[tuple[float, str]]:
+    """The strength of each of lines as of `transition_lines`, and the line.
+
+    >>> changes("at -1: a\\nat 0.5: b")
+    [(-1.0, 'at -1: a'), (0.5, 'at 0.5: b')]
+    """
+    return [(float(line.removeprefix("at ").split(":")[0]), line) for line in lines.splitlines()]
+
+
 def nearest_transitions(lines: str, strength: float) -> str:
     """Of lines as of `transition_lines` those nearest to a strength, in their order, and how many more there are.
 
     >>> nearest_transitions("at -1: a\\nat 0.5: b\\nat 0.7: c\\nat 2: d\\nat 3: e", 0.6)
     'at 0.5: b\\nat 0.7: c\\nat 2: d\\n2 more changes'
     """
-    found = lines.splitlines()
-    away = [abs(float(line.removeprefix("at ").split(":")[0]) - strength) for line in found]
-    nearest = sorted(sorted(range(len(found)), key=away.__getitem__)[:MOST_TRANSITIONS])
+    found = changes(lines)
+    nearest = sorted(sorted(found, key=lambda change: abs(change[0] - strength))[:MOST_TRANSITIONS])
     more = len(found) - len(nearest)
     told = [_count(more, "{count} more change", "{count} more changes")] if more else []
-    return "\n".join([*(found[number] for number in nearest), *told])
+    return "\n".join([*(line for _, line in nearest), *told])
 
 
 def reading_text(found: str, reason: str) -> str:

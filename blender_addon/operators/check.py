@@ -139,16 +139,15 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
 
     def _place(self, context: Any, obj: Any, result: backend_fit.Asked) -> None:
         edit, found = _edit_at(obj, self._index), result.answer.done.result
-        edit.safe_low, edit.safe_high = found["safe"]
+        # Of what the network makes: around strength 1, which the examples show. At 0 there is nothing of the edit.
+        edit.safe_low, edit.safe_high = found.get("shown") or found["safe"]
+        edit.swept = found["rows"][0]["strength"], found["rows"][-1]["strength"]
         edit.transitions, edit.safe = transition_lines(found), True
         if found.get("unstable"):
             self.tell("WARNING", "At some strengths the topology depends on the resolution")
         if self.picture and found.get("picture"):
             library.write_file(Path(bpy.path.abspath(self.picture)), found["picture"].encode())
-        text = f"{edit.name}: safe from {edit.safe_low:.3g} to {edit.safe_high:.3g}"
-        if (shown := found.get("shown")) and shown != found["safe"]:
-            text = f"{text}; as its examples show from {shown[0]:.3g} to {shown[1]:.3g}"
-        self.tell("INFO", text)
+        self.tell("INFO", f"{edit.name}: safe from {edit.safe_low:.3g} to {edit.safe_high:.3g}")
 
 
 class OMOMI_OT_list_changes(EditOperator, ActionOperator, bpy.types.Operator):
@@ -185,10 +184,6 @@ class OMOMI_OT_solve(EditRunOperator, bpy.types.Operator):
     def _place(self, context: Any, obj: Any, result: backend_fit.Asked) -> None:
         edit, found = _edit_at(obj, self._index), result.answer.done.result
         edit.strength = found["strength"]
-        safe = found.get("safe")
-        if isinstance(safe, list | tuple):
-            edit.safe_low, edit.safe_high = safe
-            edit.safe = True
         for warning in found.get("warnings", ()):
             self.tell("WARNING", warning)
         measured = found.get("measured")

@@ -295,9 +295,10 @@ def _kind(edit: Any) -> str | None:
 
 
 def outside(edit: Any) -> bool:
-    """Whether the topology changes at this strength, as measured or as expected."""
+    """Whether the topology is another one at this strength, as measured or as expected. At 0 an edit does nothing."""
     low, high = _safe_range(edit)
-    return not edit.mute and (edit.safe or low < high) and not low <= edit.strength <= high
+    acts = not edit.mute and edit.strength != 0
+    return acts and (edit.safe or low < high) and not low <= edit.strength <= high
 
 
 def travel(edit: Any) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from ..scene import completions, fit_origin, mesh_io, units
 from ..session import edits, fits, library, live, process
 from ..text import MEASURES, MOST_TRANSITIONS, nearest_transitions, reading_text
 from ..translations import told
-from . import colour_overlay, hole_overlay, preferences
+from . import colour_overlay, hole_overlay, preferences, range_bar
 from .widgets import ClosedSidebar, Sidebar, active_mesh, file_rows, lines, mask_row, selected_meshes
 
 # Counting borders touches every edge; larger meshes would make the sidebar stutter.
@@ -298,6 +298,7 @@ def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     icon = "ERROR" if edits.outside(edit) else "CHECKMARK" if edit.safe else "NONE"
     row.label(text=told(edits.safe_text(edit)), translate=False, icon=icon)
     row.operator("omomi.sweep", text="", icon="VIEWZOOM")
+    range_bar.draw(layout, edit)
     lines(layout, nearest_transitions(edit.transitions, edit.strength))
     if len(edit.transitions.splitlines()) > MOST_TRANSITIONS:
         layout.operator("omomi.list_changes", icon="TEXT")

@@ -252,10 +252,11 @@ class OmomiLayer(bpy.types.PropertyGroup):
         ),
         # Of the part that a learned edit changes on this scan, as Omomi has found them.
         "places": CollectionProperty(type=OmomiPlace),
-        # Whether the interval in which the topology stays was measured; and that interval.
+        # Whether the interval in which the topology stays was measured; that interval, and the one that was looked at.
         "safe": BoolProperty(),
         "safe_low": FloatProperty(),
         "safe_high": FloatProperty(),
+        "swept": FloatVectorProperty(size=2),
         # The interval that the backend expects without measuring, and that of other shapes; 0 and 0 where unknown.
         "foretold": FloatVectorProperty(size=2),
         "reach": FloatVectorProperty(size=2),

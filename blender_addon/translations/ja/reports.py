@@ -276,7 +276,6 @@ TEXTS = {
     "{num} hollows inside open or fill up": "内部の空洞が{num}個開くか埋まります",
     "{text} ({num} before, {num2} after)": "{text}（前{num}、後{num2}）",
     "{name}: safe from {num} to {num2}": "{name}: {num}～{num2}で安全",
-    "{text}; as its examples show from {num} to {num2}": "{text}、例どおりなのは{num}～{num2}",
     "At some strengths the topology depends on the resolution": "強さによっては、トポロジーが解像度に左右されます",
     "{name}: strength {num}": "{name}: 強さ {num}",
     "{text}, measured {num}": "{text}、測定値 {num}",
