@@ -202,11 +202,15 @@ def typicality_lines(found: Any) -> list[str]:
 
     >>> typicality_lines({"name": "skulls", "typical": 0.7, "outside": 0.04})
     ['typical 0.7 for skulls, 4 % of the surface departs']
+    >>> typicality_lines({"name": "skulls", "why": "owl does not look like the family"})
+    ['not compared with skulls: owl does not look like the family']
     >>> typicality_lines(None)
     []
     """
     if not isinstance(found, Mapping):
         return []
+    if found.get("why"):
+        return [f"not compared with {found.get('name')}: {found['why'].rstrip('.')}"]
     text = f"typical {found.get('typical') or 0.0:.2g} for {found.get('name')}"
     outside = found.get("outside")
     return [text if outside is None else f"{text}, {100 * outside:.0f} % of the surface departs"]
@@ -244,14 +248,15 @@ def measure_lines(found: Mapping[str, Any], shown: Callable[[str, float], str]) 
     return lines
 
 
-def edit_report(report: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """What a stack of edits did, and its warnings.
+def edit_report(report: Mapping[str, Any], shown: Callable[[str, float], str]) -> tuple[str, list[str]]:
+    """What a stack of edits did, and its warnings; shown: as of `measure_lines`.
 
-    >>> edit_report({"moved": 0.25, "largest_move": 0.5, "warnings": ["Careful."]})
-    ('25 % of the vertices moved, by 0.5 at most', ['Careful.'])
+    >>> report = {"moved": 0.25, "largest_move": 0.5, "warnings": ["Careful."]}
+    >>> edit_report(report, lambda _, value: f"{value} m")
+    ('25 % of the vertices moved, by 0.5 m at most', ['Careful.'])
     """
-    largest = report.get("largest_move", 0.0)
-    text = f"{100 * report.get('moved', 0.0):.0f} % of the vertices moved, by {largest:.3g} at most"
+    largest = shown("LENGTH", report.get("largest_move", 0.0))
+    text = f"{100 * report.get('moved', 0.0):.0f} % of the vertices moved, by {largest} at most"
     topology = report.get("topology")
     warnings = list(report.get("warnings", ()))
     if isinstance(topology, Mapping):

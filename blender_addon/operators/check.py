@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
+from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import BlendRequest, CheckRequest, EditTarget, SolveRequest, SweepRequest
 from ..scene import mesh_io, results, units
 from ..session import backend_fit, edits, library, live
 from ..session.backend_fit import FitSettings, profile_path
 from ..session.task import Client, Work
-from ..text import Refusal, measure_lines, plausibility_lines, topology_text, transition_lines, typicality_lines
+from ..text import (
+    MEASURES,
+    Refusal,
+    measure_lines,
+    plausibility_lines,
+    topology_text,
+    transition_lines,
+    typicality_lines,
+)
 from ..translations import told
 from ..ui import colour_overlay
 from ..ui.properties import BLEND_OPTIONS, FIT_OPTIONS, SOLVE_OPTIONS
@@ -49,7 +59,7 @@ class OMOMI_OT_check(EditRunOperator, bpy.types.Operator):
         uid, profile = self._uid, profile_path(chosen(self, context.scene, "profile"))
         # A mesh that Omomi made is checked as it is, and anything else as the surface that a fit sees in it.
         body = EditTarget.SCAN if mesh_io.is_made(context.active_object.data) else EditTarget.FIT
-        return lambda: backend_fit.asked(client, uid, settings, body, CheckRequest, profile=profile)
+        return lambda: _checked(client, uid, settings, body, profile)
 
     def _place(self, context: Any, obj: Any, result: backend_fit.Asked) -> None:
         done = result.answer.done
@@ -57,7 +67,9 @@ class OMOMI_OT_check(EditRunOperator, bpy.types.Operator):
         text = topology_text(found.get("topology"), found.get("guessed"))
         usual = [*plausibility_lines(found.get("plausibility")), *typicality_lines(found.get("family"))]
         obj.omomi.check = "\n".join([text, *usual, *measure_lines(found.get("measures") or {}, units.shown)])
-        if obj.data.library is None and obj.data.override_library is None:
+        if obj.data.library is not None or obj.data.override_library is not None:
+            self.tell("WARNING", f"{obj.name} is linked from another file, so it cannot be painted")
+        else:
             count = len(obj.data.vertices)
             if done.values is not None and len(done.values) == count:
                 mesh_io.paint_sigma(obj.data, done.values, mesh_io.longest_side(result.fit.frame.vertices))
@@ -174,11 +186,12 @@ class OMOMI_OT_solve(EditRunOperator, bpy.types.Operator):
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {**SOLVE_OPTIONS, **WAIT}
     _index = 0
+    _measure = ""
 
     def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
         uid, self._index = self._uid, context.active_object.omomi.active
         wanted = {name: chosen(self, context.scene, name) for name in SOLVE_OPTIONS}
-        wanted["layer"] = self._index
+        wanted["layer"], self._measure = self._index, wanted["measure"]
         return lambda: backend_fit.asked(client, uid, settings, EditTarget.FIT, SolveRequest, **wanted)
 
     def _place(self, context: Any, obj: Any, result: backend_fit.Asked) -> None:
@@ -188,7 +201,9 @@ class OMOMI_OT_solve(EditRunOperator, bpy.types.Operator):
             self.tell("WARNING", warning)
         measured = found.get("measured")
         text = f"{edit.name}: strength {edit.strength:.3g}"
-        self.tell("INFO", f"{text}, measured {measured:.4g}" if isinstance(measured, int | float) else text)
+        if isinstance(measured, int | float):
+            text = f"{text}, measured {units.shown(MEASURES.get(self._measure, 'LENGTH'), measured)}"
+        self.tell("INFO", text)
         live.mark(obj)
 
 
@@ -233,6 +248,17 @@ def _edit_at(obj: Any, index: int) -> Any:
     if index >= len(obj.omomi.edits):
         raise Refusal(f"The edits of {obj.name} have changed in the meantime. Press the button again.")
     return obj.omomi.edits[index]
+
+
+def _checked(client: Client, uid: int, settings: FitSettings, body: EditTarget, profile: str) -> Work:
+    """`Asked` of a check. A scan that is none of the family is fitted without it. Raises OmomiError."""
+    try:
+        return (yield from backend_fit.asked(client, uid, settings, body, CheckRequest, profile=profile))
+    except OmomiError as error:
+        if error.code != ErrorCode.NOT_REGISTERED or not settings.profile:
+            raise
+    plain = replace(settings, profile="")
+    return (yield from backend_fit.asked(client, uid, plain, body, CheckRequest, profile=profile))
 
 
 def _blend(client: Client, uids: tuple[int, int], settings: FitSettings, share: float, guarded: bool) -> Work:

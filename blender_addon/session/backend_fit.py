@@ -57,6 +57,11 @@ class FitSettings:
         """The same with another kind of scan, one of ``fit_options.KINDS``."""
         return replace(self, options=replace(self.options, kind=kind))
 
+    def suited(self, obj: Any) -> FitSettings:
+        """The same for the own mesh of an object: as of `fit_origin.kind_of` and `fit_origin.level_of`."""
+        kind, level = fit_origin.kind_of(obj, self.options.kind), fit_origin.level_of(obj, self.options.level)
+        return replace(self, options=replace(self.options, kind=kind, level=level))
+
     def mark(self) -> tuple[Any, ...]:
         """A value that is equal for settings that give the same fit. Raises as `profile_path`."""
         path = profile_path(self.profile)
@@ -158,7 +163,7 @@ def need(uid: int, name: str = "The object") -> Any:
 def opened(client: Client, uid: int, settings: FitSettings) -> Work:
     """A `BackendFit` for the object's own mesh, which is fitted first where necessary. Raises OmomiError."""
     obj = need(uid)
-    settings = settings.read_as(fit_origin.kind_of(obj, settings.options.kind))
+    settings = settings.suited(obj)
     scan = mesh_io.read_own(obj, settings.groups)
     mark = settings.mark()
     fingerprint = _fingerprint(scan, mark)

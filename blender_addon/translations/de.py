@@ -307,7 +307,7 @@ TEXTS = {
     "the union is fitted": "angepasst ist die Vereinigung",
     "its outside is fitted": "angepasst ist die Außenseite",
     "closed": "geschlossen",
-    "{num} % of the vertices moved, by {num2} at most": "{num} % der Punkte sind bewegt, um höchstens {num2}",
+    "{num} % of the vertices moved, by {length} at most": "{num} % der Punkte sind bewegt, um höchstens {length}",
     "{text}; {text2}, as before": "{text}; {text2}, wie zuvor",
     "Topology: {text}": "Topologie: {text}",
     "The topology is unstable: it depends on the resolution":
@@ -315,13 +315,14 @@ TEXTS = {
     "at {num}: {text}": "bei {num}: {text}",
     "{name}: safe from {num} to {num2}": "{name}: sicher von {num} bis {num2}",
     "{name}: strength {num}": "{name}: Stärke {num}",
-    "{text}, measured {num}": "{text}, gemessen {num}",
+    "{text}, measured {value}": "{text}, gemessen {value}",
     "plausibility {num}: {num2} % of real shapes are no more usual":
         "Plausibilität {num}: {num2} % der wirklichen Formen sind nicht üblicher",
     "the edits push the surface through itself: {num} % of the shape":
         "Die Bearbeitungen drücken die Oberfläche durch sich selbst: {num} % der Form",
     "most like: {name}": "am ähnlichsten: {name}",
     "typical {num} for {name}": "typisch {num} für {name}",
+    "not compared with {name}: {text}": "nicht mit {name} verglichen: {text}",
     "{text}, {num} % of the surface departs": "{text}, {num} % der Oberfläche weichen ab",
     "{name}: {num} members": "{name}: {num} Mitglieder",
     "{text}, explains {num} % of how they differ": "{text}, erklärt {num} % ihrer Unterschiede",

@@ -1,5 +1,5 @@
-"""The swept range of a slider as a bar: a tick at every change of the topology, filled up to the strength, red where the
-topology is another one."""
+"""The swept range of a slider as a bar: a tick at every change of the topology, filled up to the strength, red where
+the topology is another one."""
 
 from __future__ import annotations
 

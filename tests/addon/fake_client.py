@@ -35,8 +35,8 @@ SHARES = {"thickness": 1.0, "smoothness": -0.5, "detail": 0.25, "sharpness": 2.0
 class FakeClient:
     """Answers at the next `poll`. ``failures``: kind of request -> errors to answer with, one each; ``slow``: kinds
     that get no answer until taken out; ``requests``: everything that was asked for, as (kind, number, fields);
-    ``legs``: the numbers of these vertices, in the order in which they are found; ``shown``: of a sweep; ``notes``:
-    what is said of every transfer."""
+    ``legs``: the numbers of these vertices, in the order in which they are found; ``shown``: of a sweep;
+    ``stranger``: why a check finds that a scan is none of its family; ``notes``: what is said of every transfer."""
 
     def __init__(self, protocol: Any, errors: Any) -> None:
         self.pid = 1
@@ -49,6 +49,7 @@ class FakeClient:
         self.forgotten: list[int] = []
         self.legs = [0, 2, 4, 6]
         self.notes: list[str] = []
+        self.stranger = ""
         self.shown: list[float] | None = None
         self._protocol = protocol
         self._errors = errors
@@ -302,6 +303,9 @@ class FakeClient:
         deviation = None
         if profile:
             result["family"] = {"name": Path(profile).stem, "typical": 0.7, "outside": 0.04}
+        if profile and self.stranger:
+            result["family"] = {"name": Path(profile).stem, "why": self.stranger}
+        elif profile:
             # A bump above, a dent below.
             deviation = (8 * np.sign(points[:, 2])).astype("<f4")
         return [self._protocol.Done(number, result, values=values, deviation=deviation)]

@@ -37,6 +37,36 @@ def test_check_tells_topology_measures_and_paints_the_uncertainty(fake: Any, sca
     assert len(scan.data.attributes) == count
 
 
+def test_what_omomi_made_is_checked_at_its_own_detail(fake: Any, make: Callable[..., Any]) -> None:
+    settings = bpy.context.scene.omomi
+
+    def levels() -> list[int]:
+        return [fields["options"].level for fields in fake.asked("FitRequest")]
+
+    make("owl")
+    settings.level = "1"
+    bpy.ops.omomi.fit()
+    settings.level = "4"
+    bpy.ops.omomi.check()
+    # an edit of the fit has its detail; a fit that is made again has the new one
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.5)
+    bpy.ops.omomi.apply(result="NEW")
+    bpy.ops.omomi.check()
+    first = levels()
+    assert len(first) >= 3 and set(first) == {1}
+    bpy.context.object.select_set(False)
+    fit = bpy.context.view_layer.objects.active = bpy.data.objects["owl.fit"]
+    fit.hide_set(False)
+    fit.select_set(True)
+    bpy.ops.omomi.fit()
+    bpy.ops.omomi.check()
+    # a scan is opened at the detail of the panel
+    make("crow")
+    bpy.ops.omomi.check()
+    again = levels()[len(first) :]
+    assert len(again) >= 3 and set(again) == {4}
+
+
 def test_check_needs_no_edits_and_works_on_points(fake: Any, make: Callable[..., Any]) -> None:
     cloud = make("cloud", np.random.default_rng(0).normal(size=(50, 3)))
     assert bpy.ops.omomi.check() == {"FINISHED"} and "1 tunnel" in cloud.omomi.check

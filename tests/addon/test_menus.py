@@ -75,15 +75,20 @@ def test_the_button_of_the_colours_is_a_switch(fake: Any, addon: Any, make: Any)
 
 def test_colours_of_views_come_back_as_they_were(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     colours = overlay(addon)
-    shadings = [SimpleNamespace(color_type=kind, as_pointer=lambda kind=kind: kind) for kind in ("TEXTURE", "OBJECT")]
+    kinds = [("SOLID", "TEXTURE"), ("RENDERED", "OBJECT"), ("SOLID", "OBJECT"), ("WIREFRAME", "MATERIAL")]
+    shadings = [
+        SimpleNamespace(type=kind, color_type=colour, as_pointer=lambda number=number: number)
+        for number, (kind, colour) in enumerate(kinds)
+    ]
     monkeypatch.setattr(colours, "_shadings", lambda: shadings)
     colours.show(addon.mesh_io.COLOUR)
-    assert [one.color_type for one in shadings] == ["VERTEX", "VERTEX"]
+    assert {(one.type, one.color_type) for one in shadings} == {("SOLID", "VERTEX")}
     # once more does not forget them, and what the artist chose meanwhile stays
     colours.show(addon.mesh_io.DEPARTURE)
-    shadings[1].color_type = "RANDOM"
+    shadings[2].color_type, shadings[3].type = "RANDOM", "MATERIAL"
     colours.hide()
-    assert [one.color_type for one in shadings] == ["TEXTURE", "RANDOM"]
+    now = [(one.type, one.color_type) for one in shadings]
+    assert now == [*kinds[:2], ("SOLID", "RANDOM"), ("MATERIAL", "MATERIAL")]
 
 
 def test_the_legend_tells_errors_in_units_of_the_scene(addon: Any, make: Any) -> None:
