@@ -12,7 +12,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import BlendRequest, CheckRequest, EditTarget, SolveRequest, SweepRequest
-from ..scene import mesh_io, results, units
+from ..scene import measures, mesh_io, results, units
 from ..session import backend_fit, edits, library, live
 from ..session.backend_fit import FitSettings, profile_path
 from ..session.task import Client, Work
@@ -67,6 +67,9 @@ class OMOMI_OT_check(EditRunOperator, bpy.types.Operator):
         text = topology_text(found.get("topology"), found.get("guessed"))
         usual = [*plausibility_lines(found.get("plausibility")), *typicality_lines(found.get("family"))]
         obj.omomi.check = "\n".join([text, *usual, *measure_lines(found.get("measures") or {}, units.shown)])
+        measures.note(obj, found.get("measures") or {})
+        settings = context.scene.omomi
+        settings.value = settings.value or measures.now(obj, settings.measure)
         if obj.data.library is not None or obj.data.override_library is not None:
             self.tell("WARNING", f"{obj.name} is linked from another file, so it cannot be painted")
         else:
@@ -128,8 +131,8 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
     bl_label = "Find Safe Range"
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {
-        "low": FloatProperty(name="From", description="The least strength to try", default=-1.0),
-        "high": FloatProperty(name="To", description="The greatest strength to try", default=2.0),
+        "low": FloatProperty(name="From", description="The least strength to try; 0 is no edit", default=-1.0),
+        "high": FloatProperty(name="To", description="The greatest strength; 0 is no edit", default=2.0),
         "steps": IntProperty(name="Steps", description="At least this many", default=24, min=1, max=1000),
         "picture": StringProperty(name="Picture", description="SVG file to write", subtype="FILE_PATH"),
         **WAIT,
@@ -191,6 +194,8 @@ class OMOMI_OT_solve(EditRunOperator, bpy.types.Operator):
     def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
         uid, self._index = self._uid, context.active_object.omomi.active
         wanted = {name: chosen(self, context.scene, name) for name in SOLVE_OPTIONS}
+        if not wanted["value"]:
+            raise Refusal("There is no value to reach. Give one first.")
         wanted["layer"], self._measure = self._index, wanted["measure"]
         return lambda: backend_fit.asked(client, uid, settings, EditTarget.FIT, SolveRequest, **wanted)
 

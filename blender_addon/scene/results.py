@@ -13,7 +13,7 @@ from ..backend.protocol.messages import MeshFrame
 from ..context import context
 from ..session import edits
 from ..session.backend_fit import FitSettings
-from . import fit_origin, fit_provenance, mesh_io, shape_key
+from . import fit_origin, fit_provenance, measures, mesh_io, shape_key
 from .attributes import MeshAttributes, apply_attributes
 
 CHECKSUM = "omomi_checksum"
@@ -95,6 +95,7 @@ def place_again(
         keep_mesh(fit)
     fit.data = mesh
     fit_provenance.note(fit, settings, origin.scan, origin.mesh, origin.modifiers.splitlines())
+    measures.note(fit, {})
     _dress(fit, worn, linear)
     if painted is not None:
         mesh_io.set_groups(fit, painted.groups, painted.weights)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..backend.errors import OmomiError
 from ..backend.protocol.names import ATTRIBUTES, DELTA, MOST_SLIDERS, PLAUSIBLE, card_members, card_sliders
 from ..backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef, Point
-from ..scene import mesh_io, places
+from ..scene import measures, mesh_io, places
 from ..text import Refusal
 from ..translations import told
 from . import library
@@ -383,3 +383,5 @@ def settle(obj: Any, new_mesh: bool = False) -> None:
         edit.strength = 0.0
         if new_mesh:
             unmeasured(edit)
+    if new_mesh:
+        measures.note(obj, {})

@@ -133,6 +133,29 @@ def test_solve_sets_the_strength(fake: Any, scan: Any) -> None:
     assert [f["measure"] for kind, _, f in fake.requests if kind == "SolveRequest"] == ["volume", "thickness"]
 
 
+def test_the_value_to_solve_for_starts_from_what_it_is_and_has_its_unit(fake: Any, addon: Any, scan: Any) -> None:
+    settings = bpy.context.scene.omomi
+    with pytest.raises(RuntimeError, match="no value to reach"):
+        bpy.ops.omomi.solve()
+    assert "Check says what it is now" in draw("OMOMI_PT_edits").texts()
+    settings.measure = "volume"
+    bpy.ops.omomi.check()
+    assert settings.value == 2 and "now 2 m³" in draw("OMOMI_PT_edits").texts()
+    for measure, value, unit in (("area", 8, "AREA"), ("length_y", 0, "LENGTH")):
+        settings.measure = measure
+        prop = settings.bl_rna.properties[f"value_{unit.lower()}"]
+        assert settings.value == value and prop.unit == unit
+        assert any(args[1:] == (prop.identifier,) for name, args, _ in draw("OMOMI_PT_edits").drawn if name == "prop")
+    settings.value_length = 3
+    bpy.ops.omomi.solve()
+    assert fake.asked("SolveRequest")[0]["value"] == 3
+    # a check leaves what the artist has typed, and another mesh has other measures
+    bpy.ops.omomi.check()
+    assert settings.value == 3 and max(scan.omomi.measures) == 8
+    bpy.ops.omomi.apply(result="REPLACE")
+    assert max(scan.omomi.measures) == 0
+
+
 def test_no_solution_leaves_the_strength(fake: Any, addon: Any, scan: Any) -> None:
     errors = addon.errors
     fake.failures["SolveRequest"] = [errors.OmomiError("no_solution", "No strength gives a volume of 9.")]
@@ -166,7 +189,7 @@ def test_a_blend_says_what_is_missing(fake: Any, scan: Any) -> None:
 
 @pytest.mark.parametrize("operator", ["check", "sweep", "solve", "blend", "apply"])
 def test_a_dead_backend_changes_nothing(fake: Any, addon: Any, scan: Any, make: Any, operator: str) -> None:
-    bpy.context.scene.omomi.other = make("crow")
+    bpy.context.scene.omomi.other, bpy.context.scene.omomi.value = make("crow"), 2.0
     bpy.context.view_layer.objects.active = scan
     names = [obj.name for obj in bpy.data.objects]
     errors = addon.errors

@@ -294,6 +294,7 @@ TEXTS = {
     "area {name}": "面積 {name}",
     "thickness {name}": "厚み {name}",
     "size {name}": "大きさ {name}",
+    "There is no value to reach. Give one first.": "合わせる値がありません。先に値を入れてください。",
     "There is nothing to show yet. Press Check first.":
         "まだ表示するものがありません。先に「チェック」を押してください。",
     "There is nothing to show yet. Press Check with a family chosen first.":
