@@ -202,11 +202,15 @@ def typicality_lines(found: Any) -> list[str]:
 
     >>> typicality_lines({"name": "skulls", "typical": 0.7, "outside": 0.04})
     ['typical 0.7 for skulls, 4 % of the surface departs']
+    >>> typicality_lines({"name": "skulls", "why": "owl does not look like the family"})
+    ['not compared with skulls: owl does not look like the family']
     >>> typicality_lines(None)
     []
     """
     if not isinstance(found, Mapping):
         return []
+    if found.get("why"):
+        return [f"not compared with {found.get('name')}: {found['why'].rstrip('.')}"]
     text = f"typical {found.get('typical') or 0.0:.2g} for {found.get('name')}"
     outside = found.get("outside")
     return [text if outside is None else f"{text}, {100 * outside:.0f} % of the surface departs"]
@@ -244,14 +248,15 @@ def measure_lines(found: Mapping[str, Any], shown: Callable[[str, float], str]) 
     return lines
 
 
-def edit_report(report: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """What a stack of edits did, and its warnings.
+def edit_report(report: Mapping[str, Any], shown: Callable[[str, float], str]) -> tuple[str, list[str]]:
+    """What a stack of edits did, and its warnings; shown: as of `measure_lines`.
 
-    >>> edit_report({"moved": 0.25, "largest_move": 0.5, "warnings": ["Careful."]})
-    ('25 % of the vertices moved, by 0.5 at most', ['Careful.'])
+    >>> report = {"moved": 0.25, "largest_move": 0.5, "warnings": ["Careful."]}
+    >>> edit_report(report, lambda _, value: f"{value} m")
+    ('25 % of the vertices moved, by 0.5 m at most', ['Careful.'])
     """
-    largest = report.get("largest_move", 0.0)
-    text = f"{100 * report.get('moved', 0.0):.0f} % of the vertices moved, by {largest:.3g} at most"
+    largest = shown("LENGTH", report.get("largest_move", 0.0))
+    text = f"{100 * report.get('moved', 0.0):.0f} % of the vertices moved, by {largest} at most"
     topology = report.get("topology")
     warnings = list(report.get("warnings", ()))
     if isinstance(topology, Mapping):
@@ -282,18 +287,26 @@ def transition_lines(result: Mapping[str, Any]) -> str:
     return "\n".join(f"at {item['strength']:.3g}: {item['change']}" for item in result.get("transitions", ()))
 
 
+def changes(lines: str) -> list[tuple[float, str]]:
+    """The strength of each of lines as of `transition_lines`, and the line.
+
+    >>> changes("at -1: a\\nat 0.5: b")
+    [(-1.0, 'at -1: a'), (0.5, 'at 0.5: b')]
+    """
+    return [(float(line.removeprefix("at ").split(":")[0]), line) for line in lines.splitlines()]
+
+
 def nearest_transitions(lines: str, strength: float) -> str:
     """Of lines as of `transition_lines` those nearest to a strength, in their order, and how many more there are.
 
     >>> nearest_transitions("at -1: a\\nat 0.5: b\\nat 0.7: c\\nat 2: d\\nat 3: e", 0.6)
     'at 0.5: b\\nat 0.7: c\\nat 2: d\\n2 more changes'
     """
-    found = lines.splitlines()
-    away = [abs(float(line.removeprefix("at ").split(":")[0]) - strength) for line in found]
-    nearest = sorted(sorted(range(len(found)), key=away.__getitem__)[:MOST_TRANSITIONS])
+    found = changes(lines)
+    nearest = sorted(sorted(found, key=lambda change: abs(change[0] - strength))[:MOST_TRANSITIONS])
     more = len(found) - len(nearest)
     told = [_count(more, "{count} more change", "{count} more changes")] if more else []
-    return "\n".join([*(found[number] for number in nearest), *told])
+    return "\n".join([*(line for _, line in nearest), *told])
 
 
 def reading_text(found: str, reason: str) -> str:

@@ -17,7 +17,7 @@ from ..geometry.measure import volume_and_area
 from ..geometry.moving_solid import enough_steps, moving_solid
 from ..geometry.phase_diagram import phase_picture
 from ..geometry.topology import Betti, describe
-from ..geometry.topology_sweep import Solid, Sweep, refine, sweep
+from ..geometry.topology_sweep import Solid, Sweep, denser, refine, sweep
 from .displacement import Displacement
 from .edited_solid import EditedSolid, made_anew
 from .fitted_scan import EditableMesh, OnProgress
@@ -29,9 +29,8 @@ ROUGH = 8
 """Steps at the finest detail of a sweep of what the network makes; where a coarser one changes, it is looked at too."""
 MADE_FINENESS = 64
 """To this part of the range where the network makes every mesh."""
-EXPLAINED = 8
-"""So many changes, the nearest ones, are looked at for whether the solid grows there; it takes longer than finding
-them."""
+NEAREST = 4
+"""So many changes on either side are found to `FINENESS`, and looked at for whether the solid grows there."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,9 @@ class Turn:
 @dataclass(frozen=True)
 class LayerSweep:
     """strengths f64 (n,), rising; betti i64 (n, 3): pieces, tunnels and hollows there; unstable bool (n,): rows that
-    depend on the grid; safe: strengths around the present one between which the topology stays; volume and area
-    f64 (n,), world units; picture: SVG, UTF-8."""
+    depend on the grid; safe: strengths between which the topology stays, around 0 where a layer moves the surface and
+    around the present strength where the network makes it; volume and area f64 (n,), world units; picture: SVG, UTF-8.
+    """
 
     strengths: NDArray[np.float64]
     betti: NDArray[np.int64]
@@ -117,9 +117,11 @@ def sweep_layer(
     title: str = "Topology along the slider",
     on_progress: OnProgress = ignore,
 ) -> LayerSweep:
-    """What happens while ``layer`` goes from ``low`` to ``high`` in at least ``steps`` steps, the others staying at
-    their ``strengths``; its own, brought into the range, is the present one. scale: canonical units in a world unit;
-    on_progress may raise.
+    """What happens while ``layer`` goes from ``low`` to ``high``, the others staying at their ``strengths``. scale:
+    canonical units in a world unit; on_progress may raise.
+
+    The range is looked at in ``steps`` steps; around 0, where nothing changes, in as many as `enough_steps` says. Other
+    changes than the `NEAREST` ones are known to within a step.
 
     Raises OmomiError: NOT_A_MESH where the mesh has no inside; BAD_OPTION for a layer that is not there, an empty range
     or no steps.
@@ -135,22 +137,26 @@ def sweep_layer(
     for unit, strength in zip(displacements, strengths, strict=True):
         start = start + strength * unit.move
     path = (high - low) * float(np.linalg.norm(move, axis=1).max(initial=0.0))
-    count = max(steps, enough_steps(path)) if steps > 0 else steps
     looks = itertools.count(1)
 
     def look() -> None:
         # how many more there are once changes are found is not known before
         number = next(looks)
-        on_progress(number / (number + count / 3), f"strength {number} of {max(number, count + 1)}")
+        on_progress(number / (number + steps / 3), f"strength {number} of {max(number, steps + 1)}")
 
     solid = moving_solid(start, mesh.faces, move).watched(look)
-    rough = sweep(solid, low, high, count, check=True)
-    found = refine(solid, rough, (high - low) / FINENESS)
-    present = min(max(strengths[layer], low), high)
-    safe, unstable = found.safe_interval(present), found.unstable
+    home, present = (min(max(strength, low), high) for strength in (0.0, strengths[layer]))
+    found = denser(solid, sweep(solid, low, high, steps, check=True), np.array([home]))
+    if (count := enough_steps(path)) > steps:
+        first, last = np.searchsorted(found.strengths, found.safe_interval(home)).tolist()
+        rows, fine = np.pad(found.strengths, 1, mode="edge"), np.linspace(low, high, count + 1)
+        found = denser(solid, found, fine[(rows[first] < fine) & (fine < rows[last + 2])])
+    found = refine(solid, found, (high - low) / FINENESS, home, NEAREST)
+    safe, unstable = found.safe_interval(home), found.unstable
     assert unstable is not None and solid.grows is not None
     changes = found.transitions
-    near = sorted(changes, key=lambda change: abs(change.strength - present))[:EXPLAINED]
+    above = [change for change in changes if change.high > home]
+    near = [*changes[: len(changes) - len(above)][-NEAREST:], *above[:NEAREST]]
     turns = []
     for change in changes:
         grows = solid.grows(change.low, change.high) if change in near else None

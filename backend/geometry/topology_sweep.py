@@ -122,25 +122,45 @@ def sweep(solid: Solid, low: float, high: float, steps: int, check: bool = False
     return _table(solid, {}, {}, np.linspace(low, high, steps + 1).tolist(), check)
 
 
-def refine(solid: Solid, rough: Sweep, tolerance: float) -> Sweep:
+def denser(solid: Solid, rough: Sweep, strengths: NDArray[np.float64]) -> Sweep:
+    """The sweep with rows at these strengths (n,) too."""
+    known, flags = _rows(rough)
+    return _table(solid, known, flags, sorted({*known, *strengths.tolist()}), rough.unstable is not None)
+
+
+def refine(solid: Solid, rough: Sweep, tolerance: float, near: float | None = None, most: int = 0) -> Sweep:
     """The sweep with rows added around every change until both sides are within ``tolerance``. Several changes between
-    two rows are separated where they are farther apart than that.
+    two rows are separated where they are farther apart than that. near: of a row: refine the ``most`` changes next
+    to it on either side only, since walls that are thinner than the grid have any number of them.
 
     Raises OmomiError(BAD_OPTION) for a tolerance that is not positive.
     """
     if not tolerance > 0:
         refuse("the tolerance of a sweep must be positive")
-    known = {strength: rough.at(row) for row, strength in enumerate(rough.strengths.tolist())}
-    flags = {} if rough.unstable is None else dict(zip(known, rough.unstable.tolist(), strict=True))
-    waiting = [(change.low, change.high) for change in rough.transitions]
-    while waiting:
-        low, high = waiting.pop()
-        middle = (low + high) / 2
-        if known[low] == known[high] or high - low <= tolerance or not low < middle < high:
-            continue
-        known[middle] = solid.betti(middle)
-        waiting += [(low, middle), (middle, high)]
+    known, flags = _rows(rough)
+    between = [(change.low, change.high) for change in rough.transitions]
+    below = [] if near is None else [ends for ends in between if ends[1] <= near]
+    for up, waiting in ((False, below), (True, between[len(below) :][::-1])):
+        # the nearest one stands last
+        found = 0
+        while waiting and (near is None or found < most):
+            low, high = waiting.pop()
+            middle = (low + high) / 2
+            if known[low] == known[high]:
+                continue
+            if high - low <= tolerance or not low < middle < high:
+                found += 1
+                continue
+            known[middle] = solid.betti(middle)
+            halves = [(low, middle), (middle, high)]
+            waiting += halves[::-1] if up else halves
     return _table(solid, known, flags, sorted(known), rough.unstable is not None)
+
+
+def _rows(found: Sweep) -> tuple[dict[float, Betti], dict[float, bool]]:
+    """Betti numbers by the strength, and whether they are unstable where that was checked."""
+    known = {strength: found.at(row) for row, strength in enumerate(found.strengths.tolist())}
+    return known, {} if found.unstable is None else dict(zip(known, found.unstable.tolist(), strict=True))
 
 
 def _table(

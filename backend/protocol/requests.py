@@ -143,7 +143,8 @@ class CheckRequest:
 
     ``Done``: {"topology", "measures", "guessed", "plausibility": {"value" 0 .. 1: the share of real shapes that are no
     more usual, less where the edits have "tangled" a share of the shape, "nearest": [{"family", "distance"}]},
-    "family": null or {"name", "typical" 0 .. 1, "outside": share of the surface that departs}}.
+    "family": null or {"name", "typical" 0 .. 1, "outside": share of the surface that departs}, or {"name", "why"} of a
+    scan that is none of it}.
     ``values``: the standard deviation of the surface at every point of the scan as it was sent, world units.
     ``deviation``, with a profile: by how many standard deviations the surface there departs from the family, outwards
     positive. Both are NaN at points that are not finite.

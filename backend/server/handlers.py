@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import Engine
-from ..errors import refuse
+from ..errors import ErrorCode, OmomiError, refuse
 from ..protocol.codec import jsonable
 from ..protocol.messages import Done, FitDone, MeshFrame
 from ..protocol.names import EDIT, PROFILE
@@ -160,7 +160,14 @@ def _check(request: CheckRequest, context: JobContext) -> Done:
     summary["family"], deviation = None, None
     if request.profile:
         context.report(0.9, "comparing with its family")
-        summary["family"], deviation = family_check(_file(request.profile), session, request.strengths)
+        profile = _file(request.profile)
+        try:
+            summary["family"], deviation = family_check(profile, session, request.strengths)
+        except OmomiError as error:
+            if error.code is not ErrorCode.NOT_REGISTERED:
+                raise
+            # the rest of the check is of use without
+            summary["family"] = {"name": profile.stem, "why": error.message}
     sigma, deviation = (
         None if values is None else session.fitted.on_scan(session.stack.mesh, values) for values in (sigma, deviation)
     )

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import bpy
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
+from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import BlendRequest, CheckRequest, EditTarget, SolveRequest, SweepRequest
-from ..scene import mesh_io, results, units
+from ..scene import measures, mesh_io, results, units
 from ..session import backend_fit, edits, library, live
 from ..session.backend_fit import FitSettings, profile_path
 from ..session.task import Client, Work
-from ..text import Refusal, measure_lines, plausibility_lines, topology_text, transition_lines, typicality_lines
+from ..text import (
+    MEASURES,
+    Refusal,
+    measure_lines,
+    plausibility_lines,
+    topology_text,
+    transition_lines,
+    typicality_lines,
+)
 from ..translations import told
 from ..ui import colour_overlay
 from ..ui.properties import BLEND_OPTIONS, FIT_OPTIONS, SOLVE_OPTIONS
@@ -48,7 +58,7 @@ class OMOMI_OT_check(EditRunOperator, bpy.types.Operator):
         uid, profile = self._uid, profile_path(chosen(self, context.scene, "profile"))
         # A mesh that Omomi made is checked as it is, and anything else as the surface that a fit sees in it.
         body = EditTarget.SCAN if mesh_io.is_made(context.active_object.data) else EditTarget.FIT
-        return lambda: backend_fit.asked(client, uid, settings, body, CheckRequest, profile=profile)
+        return lambda: _checked(client, uid, settings, body, profile)
 
     def _place(self, context: Any, obj: Any, result: backend_fit.Asked) -> None:
         done = result.answer.done
@@ -56,7 +66,12 @@ class OMOMI_OT_check(EditRunOperator, bpy.types.Operator):
         text = topology_text(found.get("topology"), found.get("guessed"))
         usual = [*plausibility_lines(found.get("plausibility")), *typicality_lines(found.get("family"))]
         obj.omomi.check = "\n".join([text, *usual, *measure_lines(found.get("measures") or {}, units.shown)])
-        if obj.data.library is None and obj.data.override_library is None:
+        measures.note(obj, found.get("measures") or {})
+        settings = context.scene.omomi
+        settings.value = settings.value or measures.now(obj, settings.measure)
+        if obj.data.library is not None or obj.data.override_library is not None:
+            self.tell("WARNING", f"{obj.name} is linked from another file, so it cannot be painted")
+        else:
             count = len(obj.data.vertices)
             if done.values is not None and len(done.values) == count:
                 mesh_io.paint_sigma(obj.data, done.values, mesh_io.longest_side(result.fit.frame.vertices))
@@ -115,8 +130,8 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
     bl_label = "Find Safe Range"
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {
-        "low": FloatProperty(name="From", description="The least strength to try", default=-1.0),
-        "high": FloatProperty(name="To", description="The greatest strength to try", default=2.0),
+        "low": FloatProperty(name="From", description="The least strength to try; 0 is no edit", default=-1.0),
+        "high": FloatProperty(name="To", description="The greatest strength; 0 is no edit", default=2.0),
         "steps": IntProperty(name="Steps", description="At least this many", default=24, min=1, max=1000),
         "picture": StringProperty(name="Picture", description="SVG file to write", **FILE),
         **WAIT,
@@ -138,16 +153,15 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
 
     def _place(self, context: Any, obj: Any, result: backend_fit.Asked) -> None:
         edit, found = _edit_at(obj, self._index), result.answer.done.result
-        edit.safe_low, edit.safe_high = found["safe"]
+        # Of what the network makes: around strength 1, which the examples show. At 0 there is nothing of the edit.
+        edit.safe_low, edit.safe_high = found.get("shown") or found["safe"]
+        edit.swept = found["rows"][0]["strength"], found["rows"][-1]["strength"]
         edit.transitions, edit.safe = transition_lines(found), True
         if found.get("unstable"):
             self.tell("WARNING", "At some strengths the topology depends on the resolution")
         if self.picture and found.get("picture"):
             library.write_file(absolute(self.picture), found["picture"].encode())
-        text = f"{edit.name}: safe from {edit.safe_low:.3g} to {edit.safe_high:.3g}"
-        if (shown := found.get("shown")) and shown != found["safe"]:
-            text = f"{text}; as its examples show from {shown[0]:.3g} to {shown[1]:.3g}"
-        self.tell("INFO", text)
+        self.tell("INFO", f"{edit.name}: safe from {edit.safe_low:.3g} to {edit.safe_high:.3g}")
 
 
 class OMOMI_OT_list_changes(EditOperator, ActionOperator, bpy.types.Operator):
@@ -174,25 +188,26 @@ class OMOMI_OT_solve(EditRunOperator, bpy.types.Operator):
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {**SOLVE_OPTIONS, **WAIT}
     _index = 0
+    _measure = ""
 
     def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
         uid, self._index = self._uid, context.active_object.omomi.active
         wanted = {name: chosen(self, context.scene, name) for name in SOLVE_OPTIONS}
-        wanted["layer"] = self._index
+        if not wanted["value"]:
+            raise Refusal("There is no value to reach. Give one first.")
+        wanted["layer"], self._measure = self._index, wanted["measure"]
         return lambda: backend_fit.asked(client, uid, settings, EditTarget.FIT, SolveRequest, **wanted)
 
     def _place(self, context: Any, obj: Any, result: backend_fit.Asked) -> None:
         edit, found = _edit_at(obj, self._index), result.answer.done.result
         edit.strength = found["strength"]
-        safe = found.get("safe")
-        if isinstance(safe, list | tuple):
-            edit.safe_low, edit.safe_high = safe
-            edit.safe = True
         for warning in found.get("warnings", ()):
             self.tell("WARNING", warning)
         measured = found.get("measured")
         text = f"{edit.name}: strength {edit.strength:.3g}"
-        self.tell("INFO", f"{text}, measured {measured:.4g}" if isinstance(measured, int | float) else text)
+        if isinstance(measured, int | float):
+            text = f"{text}, measured {units.shown(MEASURES.get(self._measure, 'LENGTH'), measured)}"
+        self.tell("INFO", text)
         live.mark(obj)
 
 
@@ -237,6 +252,17 @@ def _edit_at(obj: Any, index: int) -> Any:
     if index >= len(obj.omomi.edits):
         raise Refusal(f"The edits of {obj.name} have changed in the meantime. Press the button again.")
     return obj.omomi.edits[index]
+
+
+def _checked(client: Client, uid: int, settings: FitSettings, body: EditTarget, profile: str) -> Work:
+    """`Asked` of a check. A scan that is none of the family is fitted without it. Raises OmomiError."""
+    try:
+        return (yield from backend_fit.asked(client, uid, settings, body, CheckRequest, profile=profile))
+    except OmomiError as error:
+        if error.code != ErrorCode.NOT_REGISTERED or not settings.profile:
+            raise
+    plain = replace(settings, profile="")
+    return (yield from backend_fit.asked(client, uid, plain, body, CheckRequest, profile=profile))
 
 
 def _blend(client: Client, uids: tuple[int, int], settings: FitSettings, share: float, guarded: bool) -> Work:

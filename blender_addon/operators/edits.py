@@ -95,7 +95,7 @@ class OMOMI_OT_add_edit(EditOperator, ActionOperator, bpy.types.Operator):
         "kind": EnumProperty(name="Kind", description="Where the edit comes from", items=KINDS),
         "name": StringProperty(name="Name", description="Of the edit"),
         "path": StringProperty(name="File", description="Of a learned edit", subtype="FILE_PATH"),
-        "strength": FloatProperty(name="Strength", description="How strong the edit is at first", default=0.0),
+        "strength": FloatProperty(name="Strength", description="How strong the edit is; 0 does nothing", default=0.0),
     }
 
     @classmethod

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from collections.abc import Mapping
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import bpy
 from bpy.props import StringProperty
 
 from ..backend.protocol.messages import MeshFrame
-from ..scene import completions, fit_origin, fit_provenance, preview
+from ..scene import completions, fit_origin, fit_provenance, mesh_io, point_cloud, preview, results
 from ..session import edits, fits
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task
 from ..text import Refusal, reading_text, refuse
 from ..ui.properties import COMPLETIONS, FIT_OPTIONS
-from ..ui.widgets import active_mesh, selected_meshes
+from ..ui.widgets import active_mesh, selected_meshes, selected_scans
 from .edits import prepare, settle
 from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, why_not_start
 
@@ -43,6 +44,8 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
     # No REGISTER: the redo panel would run the whole fit again, blocking, at every move of a slider.
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {**FIT_OPTIONS, **WAIT}
+    # Of the meshes that stand for point clouds, and of these.
+    _clouds: Mapping[int, int] = MappingProxyType({})
 
     @classmethod
     def why_not(cls, context: Any) -> str:
@@ -50,16 +53,31 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
             return "A fit is running; press Esc to cancel it first"
         if context.mode.startswith("EDIT"):
             return "Leave Edit Mode first (Tab), then Fit"
-        return "" if selected_meshes(context) else "Select at least one mesh object to fit"
+        return "" if selected_scans(context) else "Select at least one mesh or point cloud to fit"
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
         options = SimpleNamespace(**{name: chosen(self, context.scene, name) for name in FIT_OPTIONS})
         settings, replace = FitSettings.of(options), options.result == "REPLACE"
+        clouds = [obj for obj in selected_scans(context) if obj.type == point_cloud.TYPE]
+        if splats := [cloud.name for cloud in clouds if point_cloud.is_splat(cloud)]:
+            self.tell("INFO", f"{', '.join(splats)}: the middles of the splats are fitted, as points")
+        self._clouds = {point_cloud.as_mesh(cloud).session_uid: cloud.session_uid for cloud in clouds}
         return fits.FitRun(client, selected_meshes(context), settings, replace=replace, stream=stream)
+
+    def _tidy(self, placed: list[Any]) -> None:
+        """Bring back the point clouds that have no fit."""
+        kept = {obj.session_uid for obj in (*placed, *(obj.omomi.origin.scan for obj in placed)) if obj is not None}
+        for made, cloud in self._clouds.items():
+            obj, shown = mesh_io.object_by_uid(made), mesh_io.object_by_uid(cloud)
+            if made not in kept and obj is not None and shown is not None:
+                results.discard(obj)
+                shown.hide_set(False)
+                shown.select_set(True)
 
     def _done(self, context: Any, run: Any) -> set[str]:
         # Of several objects, those that were fitted are placed, whatever became of the others.
         placed = run.commit()
+        self._tidy(placed)
         for obj in placed:
             if not edits.is_neutral(obj.omomi.edits):
                 # a fit that was made again keeps its strengths, so that its edits show on the new mesh
@@ -95,6 +113,8 @@ class OMOMI_OT_refit(RunOperator, bpy.types.Operator):
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {"kind": FIT_OPTIONS["kind"], **WAIT}
     _done = OMOMI_OT_fit._done
+    _tidy = OMOMI_OT_fit._tidy
+    _clouds = OMOMI_OT_fit._clouds
 
     @classmethod
     def why_not(cls, context: Any) -> str:

@@ -1,18 +1,22 @@
-"""Operators on settings: the options of a fit as they were, and a mask to paint."""
+"""Operators on settings: the options of a fit as they were, or as in a preset, and a mask to paint."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import bpy
+from bl_operators.presets import AddPresetBase
 from bpy.props import EnumProperty, StringProperty
 
 from ..text import Refusal
+from ..ui.panels import FIT_PRESETS
 from ..ui.properties import FIT_OPTIONS
 from ..ui.widgets import active_mesh
 from .modal import ActionOperator, PolledOperator
 
 MASK = "Omomi mask"
+# Its stubs do not fit those of an operator.
+PresetBase: Any = AddPresetBase
 
 
 class OMOMI_OT_reset_options(ActionOperator, bpy.types.Operator):
@@ -26,6 +30,24 @@ class OMOMI_OT_reset_options(ActionOperator, bpy.types.Operator):
         for name in FIT_OPTIONS:
             context.scene.omomi.property_unset(name)
         return "The options of a fit are as they are at first"
+
+
+class OMOMI_OT_add_fit_preset(PresetBase, bpy.types.Operator):
+    """Keep the options of a fit under a name, or remove the preset that is chosen"""
+
+    bl_idname = "omomi.add_fit_preset"
+    bl_label = "Add Fit Preset"
+    __annotations__ = {"name": StringProperty(name="Name", description="Of the preset", options={"SKIP_SAVE"})}
+    preset_menu = "OMOMI_PT_fit_presets"
+    preset_subdir = FIT_PRESETS
+    preset_defines = ("settings = bpy.context.scene.omomi",)
+    preset_values = tuple(f"settings.{name}" for name in FIT_OPTIONS)
+
+    def invoke(self, context: Any, event: Any) -> Any:
+        """Ask for a name where there is none yet, as from a menu."""
+        if self.name or self.remove_name or self.remove_active:
+            return self.execute(context)
+        return context.window_manager.invoke_props_dialog(self)
 
 
 class OMOMI_OT_paint_mask(PolledOperator, ActionOperator, bpy.types.Operator):
@@ -66,4 +88,4 @@ class OMOMI_OT_paint_mask(PolledOperator, ActionOperator, bpy.types.Operator):
         return f"Paint '{group.name}', then go back to Object Mode"
 
 
-CLASSES = (OMOMI_OT_reset_options, OMOMI_OT_paint_mask)
+CLASSES = (OMOMI_OT_reset_options, OMOMI_OT_add_fit_preset, OMOMI_OT_paint_mask)

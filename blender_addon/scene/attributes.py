@@ -154,11 +154,8 @@ def transfer(
         points=points, faces=faces, target_points=target_points, target_faces=target_faces,
         values=values.reshape(-1) if values.size else None, corners=corners,
     )  # fmt: skip
-    done = answer.done
-    if done.sources is None or done.invented is None:
-        raise OmomiError(ErrorCode.PROTOCOL, "The backend process sent no attributes")
     meshes = points, faces, target_points, target_faces
-    return (yield from in_thread(lambda: _transferred(source, done, *meshes), TRANSFERRING))
+    return (yield from in_thread(lambda: _transferred(source, answer.done, *meshes), TRANSFERRING))
 
 
 def _transferred(
@@ -169,14 +166,17 @@ def _transferred(
     target_points: NDArray[np.float32],
     target_faces: NDArray[np.int32],
 ) -> MeshAttributes:
-    """The attributes on the target, from what the backend found."""
+    """The attributes on the target, from what the backend found. Raises OmomiError(PROTOCOL) where it sent none."""
+    if done.sources is None or done.invented is None:
+        raise OmomiError(ErrorCode.PROTOCOL, "The backend process sent no attributes")
+    corners = np.zeros(0, np.float32) if done.corners is None else done.corners
     on_points = [layer for layer in source.layers if _blends(layer, "POINT")]
     on_corners = [layer for layer in source.layers if _blends(layer, "CORNER")]
     widths = [*(_width(layer) for layer in on_points), len(source.groups)]
     values = np.zeros(0, np.float32) if done.values is None else done.values
     *blended, weights = np.split(values.reshape(len(target_points), sum(widths)), np.cumsum(widths)[:-1], axis=1)
     ends = np.cumsum([3 * len(target_faces) * _width(layer) for layer in on_corners])
-    coats = np.split(done.corners, ends[:-1]) if on_corners else []
+    coats = np.split(corners, ends[:-1]) if on_corners else []
     mixed = {layer.name: part for layer, part in zip(on_points, blended, strict=True)}
     mixed |= {layer.name: part.reshape(-1, _width(layer)) for layer, part in zip(on_corners, coats, strict=True)}
     nearest = _Nearest(done.sources, points, faces, target_points, target_faces)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..context import context
+from . import mesh_io
 
 SHEET = "sheet"
 
@@ -34,6 +35,11 @@ def kind_of(obj: Any, wanted: str) -> str:
     if shows_fit(obj):
         return SHEET if is_sheet(result) else "auto"
     return origin.kind if wanted == "auto" else wanted
+
+
+def level_of(obj: Any, wanted: int) -> int:
+    """The detail of the own mesh of an object: what it was made at, else ``wanted``."""
+    return int((obj.omomi.completes or obj).omomi.origin.level) if mesh_io.is_made(obj.data) else wanted
 
 
 def shows_fit(obj: Any) -> bool:

@@ -13,7 +13,7 @@ from ..backend.protocol.messages import MeshFrame
 from ..context import context
 from ..session import edits
 from ..session.backend_fit import FitSettings
-from . import fit_provenance, mesh_io, shape_key
+from . import fit_origin, fit_provenance, measures, mesh_io, shape_key
 from .attributes import MeshAttributes, apply_attributes
 
 CHECKSUM = "omomi_checksum"
@@ -59,9 +59,11 @@ def place(
     mesh = _mesh(source, frame, linear, f"{source.name}.{suffix}")
     keep, original = suffix == "edit", source.data
     acting = [modifier.name for modifier in source.modifiers if modifier.show_viewport]
+    level = fit_origin.level_of(source, int(context.scene.omomi.level))
     target = _replace(source, mesh, keep) if replace else _add(source, mesh, suffix, keep, hidden=True)
     if settings is None:
         fit_provenance.clear(target)
+        target.omomi.origin.level = str(level)
     elif replace:
         fit_provenance.note(target, settings, None, original, acting)
     else:
@@ -93,6 +95,7 @@ def place_again(
         keep_mesh(fit)
     fit.data = mesh
     fit_provenance.note(fit, settings, origin.scan, origin.mesh, origin.modifiers.splitlines())
+    measures.note(fit, {})
     _dress(fit, worn, linear)
     if painted is not None:
         mesh_io.set_groups(fit, painted.groups, painted.weights)
@@ -106,8 +109,8 @@ def place_again(
 
 def new(frame: MeshFrame, name: str, place: tuple[float, float, float]) -> Any:
     """A new object that shows a mesh at this place, selected and active."""
-    obj = bpy.data.objects.new(name, _geometry(frame, np.eye(3), name))
-    obj.location = place
+    obj: Any = bpy.data.objects.new(name, _geometry(frame, np.eye(3), name))
+    obj.location, obj.omomi.origin.level = place, context.scene.omomi.level
     context.scene.collection.objects.link(obj)
     obj.select_set(True)
     context.view_layer.objects.active = obj

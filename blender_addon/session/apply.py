@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import ApplyRequest, EditTarget, Outcome
-from ..scene import attributes, results, shape_key
+from ..scene import attributes, results, shape_key, units
 from ..scene.snapshot import read_scan
 from ..text import edit_report, refuse
 from . import backend_fit, edits
@@ -101,7 +101,7 @@ class ApplyRun(ObjectRun):
         else:
             shape_key.ensure(obj)
             shape_key.write(obj, moved, fit.linear, stamp)
-        text, warnings = edit_report(answer.done.result)
+        text, warnings = edit_report(answer.done.result, units.shown)
         shown.omomi.report = "\n".join([text, *warnings, *(worn.notes if worn else ()), *self._unmasked(obj)])
         return shown
 

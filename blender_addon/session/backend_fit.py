@@ -59,6 +59,11 @@ class FitSettings:
         """The same with another kind of scan, one of ``fit_options.KINDS``."""
         return replace(self, options=replace(self.options, kind=kind))
 
+    def suited(self, obj: Any) -> FitSettings:
+        """The same for the own mesh of an object: as of `fit_origin.kind_of` and `fit_origin.level_of`."""
+        kind, level = fit_origin.kind_of(obj, self.options.kind), fit_origin.level_of(obj, self.options.level)
+        return replace(self, options=replace(self.options, kind=kind, level=level))
+
     def mark(self) -> tuple[Any, ...]:
         """A value that is equal for settings that give the same fit. Raises as `profile_path`."""
         path = profile_path(self.profile)
@@ -160,7 +165,7 @@ def need(uid: int, name: str = "The object") -> Any:
 def opened(client: Client, uid: int, settings: FitSettings) -> Work:
     """A `BackendFit` for the object's own mesh, which is fitted first where necessary. Raises OmomiError."""
     obj = need(uid)
-    settings = settings.read_as(fit_origin.kind_of(obj, settings.options.kind))
+    settings = settings.suited(obj)
     name, linear = obj.name, mesh_io.object_linear(obj)
     scan = yield from read_scan(obj, settings.groups, shown=False)
     fingerprint = yield from fingerprint_of(scan, settings)

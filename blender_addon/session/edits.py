@@ -23,7 +23,7 @@ from ..backend.protocol.names import (
     slider_travel,
 )
 from ..backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef, Point
-from ..scene import places
+from ..scene import measures, places
 from ..scene.snapshot import Snapshot
 from ..text import Refusal
 from ..translations import told
@@ -301,9 +301,10 @@ def _kind(edit: Any) -> str | None:
 
 
 def outside(edit: Any) -> bool:
-    """Whether the topology changes at this strength, as measured or as expected."""
+    """Whether the topology is another one at this strength, as measured or as expected. At 0 an edit does nothing."""
     low, high = _safe_range(edit)
-    return not edit.mute and is_known(edit) and not low <= edit.strength <= high
+    acts = not edit.mute and edit.strength != 0
+    return acts and is_known(edit) and not low <= edit.strength <= high
 
 
 def travel(edit: Any) -> tuple[float, float]:
@@ -387,3 +388,5 @@ def settle(obj: Any, new_mesh: bool = False) -> None:
         edit.strength = 0.0
         if new_mesh:
             unmeasured(edit)
+    if new_mesh:
+        measures.note(obj, {})

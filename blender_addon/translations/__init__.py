@@ -25,6 +25,8 @@ CONTEXT = "Omomi"
 EVERYWHERE = "*"
 """In which it looks for tooltips and plain texts."""
 
+# Blender's own classes are bases of other add-ons' classes, too.
+_EXTENSION = __name__.rpartition(".")[0]
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 # Of a text that is one sentence. The key of such a sentence has no stop.
 _STOP = "{text}."
@@ -45,6 +47,8 @@ def register(classes: Iterable[Any]) -> None:
     for cls in classes:
         cls.bl_translation_context = CONTEXT
         for base in cls.__mro__:
+            if not base.__module__.startswith(_EXTENSION):
+                continue
             for made in vars(base).get("__annotations__", {}).values():
                 if hasattr(made, "keywords"):
                     made.keywords["translation_context"] = CONTEXT

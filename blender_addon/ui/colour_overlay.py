@@ -18,6 +18,8 @@ from .widgets import active_mesh
 
 # Pixels at scale 1: the bar, its distance from the lower left corner, and the letters.
 WIDTH, HEIGHT, MARGIN, LETTERS = 220, 12, 24, 12
+SHOWN = ("SOLID", "VERTEX")
+"""How a view shows the colours."""
 STEPS = 32
 """Rectangles of the bar."""
 
@@ -33,8 +35,8 @@ class Legend(NamedTuple):
 
 _handles: list[Any] = []
 _shown = ""
-# How each view was coloured before.
-_before: dict[int, str] = {}
+# How each view was shaded and coloured before.
+_before: dict[int, tuple[str, str]] = {}
 
 
 def shown() -> str:
@@ -50,8 +52,8 @@ def show(colours: str) -> None:
         if mesh.library is None and (painted := mesh.color_attributes.get(colours)) is not None:
             mesh.color_attributes.active_color = painted
     for shading in _shadings():
-        _before.setdefault(shading.as_pointer(), shading.color_type)
-        shading.color_type = "VERTEX"
+        _before.setdefault(shading.as_pointer(), (shading.type, shading.color_type))
+        shading.type, shading.color_type = SHOWN
     space: Any = bpy.types.SpaceView3D
     if not _handles and not bpy.app.background:
         _handles.append(space.draw_handler_add(_draw, (), "WINDOW", "POST_PIXEL"))
@@ -64,8 +66,10 @@ def hide() -> None:
     _shown = ""
     for shading in _shadings():
         before = _before.get(shading.as_pointer())
-        if before is not None and shading.color_type == "VERTEX":
-            shading.color_type = before
+        if before is not None and shading.color_type == SHOWN[1]:
+            shading.color_type = before[1]
+            if shading.type == SHOWN[0]:
+                shading.type = before[0]
     _before.clear()
     space: Any = bpy.types.SpaceView3D
     while _handles:
@@ -87,8 +91,7 @@ def legend(obj: Any, colours: str) -> Legend:
 
 
 def _shadings() -> list[Any]:
-    spaces = [space for area in preview.view_areas() for space in area.spaces if space.type == "VIEW_3D"]
-    return [space.shading for space in spaces if space.shading.type == "SOLID"]
+    return [space.shading for area in preview.view_areas() for space in area.spaces if space.type == "VIEW_3D"]
 
 
 def _screen(linear: Any) -> Any:

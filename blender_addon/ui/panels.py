@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+from bl_ui.utils import PresetPanel
 
 from ..backend.protocol.fit_options import PAINTED
 from ..backend.protocol.names import NEW_MESH_NEEDED
-from ..scene import completions, fit_origin, mesh_io, units
+from ..scene import completions, fit_origin, measures, mesh_io, point_cloud, units
 from ..session import edits, fits, library, live, process
 from ..text import MEASURES, MOST_TRANSITIONS, nearest_transitions, reading_text
 from ..translations import told
-from . import colour_overlay, hole_overlay, preferences
-from .widgets import ClosedSidebar, Sidebar, active_mesh, file_rows, lines, mask_row, selected_meshes
+from . import colour_overlay, hole_overlay, preferences, range_bar
+from .widgets import ClosedSidebar, Sidebar, active_mesh, file_rows, lines, mask_row, selected_scans
 
 # Counting borders touches every edge; larger meshes would make the sidebar stutter.
 MAX_COUNTED_CORNERS = 1_000_000
+
+FIT_PRESETS = "omomi/fit"
+"""Folder of the presets of the options of a fit, among Blender's own presets."""
 
 _borders: dict[tuple[int, int, int], int] = {}
 
@@ -53,12 +57,21 @@ class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
         lines(self.layout, process.log_failure(), "ERROR")
 
 
+class OMOMI_PT_fit_presets(PresetPanel, bpy.types.Panel):
+    bl_label = "Fit Presets"
+    preset_subdir = FIT_PRESETS
+    preset_operator = "script.execute_preset"
+    preset_add_operator = "omomi.add_fit_preset"
+
+
 class OMOMI_PT_options(ClosedSidebar, bpy.types.Panel):
     bl_label = "Options"
     bl_parent_id = "OMOMI_PT_scan"
 
     def draw_header_preset(self, context: Any) -> None:
-        self.layout.operator("omomi.reset_options", text="", icon="LOOP_BACK", emboss=False)
+        row = self.layout.row(align=True)
+        row.operator("omomi.reset_options", text="", icon="LOOP_BACK", emboss=False)
+        row.popover("OMOMI_PT_fit_presets", text="", icon="PRESET")
 
     def draw(self, context: Any) -> None:
         settings, obj = context.scene.omomi, active_mesh(context)
@@ -256,14 +269,14 @@ class OMOMI_PT_imagine(ClosedSidebar, bpy.types.Panel):
 
 # In the order of the sidebar.
 CLASSES = (
-    OMOMI_PT_scan, OMOMI_PT_options, OMOMI_PT_result, OMOMI_PT_completions, OMOMI_PT_holes, OMOMI_PT_edits,
-    OMOMI_PT_learn, OMOMI_PT_library, OMOMI_PT_blend, OMOMI_PT_check, OMOMI_PT_family, OMOMI_PT_imagine,
+    OMOMI_PT_fit_presets, OMOMI_PT_scan, OMOMI_PT_options, OMOMI_PT_result, OMOMI_PT_completions, OMOMI_PT_holes,
+    OMOMI_PT_edits, OMOMI_PT_learn, OMOMI_PT_library, OMOMI_PT_blend, OMOMI_PT_check, OMOMI_PT_family, OMOMI_PT_imagine,
 )  # fmt: skip
 
 
 def _fit_text(context: Any) -> str:
     """What the button does with what is selected."""
-    selected = selected_meshes(context)
+    selected = selected_scans(context)
     again = [obj for obj in selected if fit_origin.shows_fit(obj)]
     count, only_again = len(selected), bool(again) and len(again) == len(selected)
     if count > 1:
@@ -302,6 +315,7 @@ def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     icon = "ERROR" if edits.outside(edit) else "CHECKMARK" if edit.safe else "NONE"
     row.label(text=told(edits.safe_text(edit)), translate=False, icon=icon)
     row.operator("omomi.sweep", text="", icon="VIEWZOOM")
+    range_bar.draw(layout, edit)
     lines(layout, nearest_transitions(edit.transitions, edit.strength))
     if len(edit.transitions.splitlines()) > MOST_TRANSITIONS:
         layout.operator("omomi.list_changes", icon="TEXT")
@@ -312,9 +326,10 @@ def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     column = layout.column(align=True)
     column.label(text="Find the strength for a measure")
     column.prop(settings, "measure")
-    row = column.row(align=True)
-    row.prop(settings, "value")
-    row.label(text=units.shown(MEASURES.get(settings.measure, "LENGTH"), settings.value))
+    kind = MEASURES.get(settings.measure, "LENGTH")
+    column.prop(settings, f"value_{kind.lower()}")
+    now = measures.now(obj, settings.measure)
+    lines(column, f"now {units.shown(kind, now)}" if now else "Check says what it is now", "INFO")
     column.operator("omomi.solve")
 
 
@@ -343,8 +358,10 @@ def _missing(family: str) -> bool:
 
 
 def _scan_text(obj: Any) -> str:
+    if obj is not None and obj.type == point_cloud.TYPE:
+        return f"{obj.name}: {len(obj.data.points):,} points"
     if obj is None or obj.type != "MESH":
-        return "Select a mesh to fit"
+        return "Select a mesh or a point cloud to fit"
     mesh = obj.data
     text = f"{obj.name}: {len(mesh.vertices):,} vertices"
     if obj.mode == "EDIT" or len(mesh.loops) > MAX_COUNTED_CORNERS:

@@ -17,7 +17,7 @@ from bpy.props import (
 )
 
 from ..backend.protocol.recipe import Point
-from ..scene import places
+from ..scene import measures, places
 from ..session import edits, library, live
 from . import preferences
 
@@ -68,6 +68,21 @@ _RESULT: dict[str, Any] = {
 }  # fmt: skip
 _LENGTHS = [(f"length_{axis.lower()}", f"Length {axis}", f"Extent along {axis}") for axis in "XYZ"]
 
+
+def _value(settings: Any) -> float:
+    return settings.value
+
+
+def _set_value(settings: Any, value: float) -> None:
+    settings.value = value
+
+
+def _measure_chosen(settings: Any, context: Any) -> None:
+    """Start from what the measure is now, where that is known."""
+    obj = context.active_object
+    settings.value = 0.0 if obj is None else measures.now(obj, settings.measure)
+
+
 # Shared by the scene's settings and the operators, so that a default is written once.
 FIT_OPTIONS: dict[str, Any] = {
     "level": EnumProperty(name="Detail", description="Resolution of the fitted field", items=LEVELS, default=2),
@@ -82,7 +97,7 @@ FIT_OPTIONS: dict[str, Any] = {
     ),
     "fill": FloatProperty(
         name="Fill",
-        description="Close holes eagerly (positive) or reluctantly (negative)",
+        description="How eagerly openings are closed: 0 as the scan suggests, 1 as eagerly as can be, -1 reluctantly",
         default=0.0, min=-1.0, max=1.0, precision=2,
     ),
     "denoise_mask": StringProperty(
@@ -140,21 +155,30 @@ BLEND_OPTIONS: dict[str, Any] = {
         name="Guarded", description="Take the path that keeps the topology, where there is one", default=True
     ),
 }
+_MEASURE: dict[str, Any] = {
+    "name": "Measure",
+    "description": "What to reach a value of",
+    "items": [
+        ("thickness", "Thickness", "Thickness of the walls"),
+        ("volume", "Volume", "Enclosed volume"),
+        ("area", "Area", "Area of the surface"),
+        *_LENGTHS,
+    ],
+}
 SOLVE_OPTIONS: dict[str, Any] = {
-    "measure": EnumProperty(
-        name="Measure",
-        description="What to reach a value of",
-        items=[
-            ("thickness", "Thickness", "Thickness of the walls"),
-            ("volume", "Volume", "Enclosed volume"),
-            ("area", "Area", "Area of the surface"),
-            *_LENGTHS,
-        ],
-    ),
+    "measure": EnumProperty(**_MEASURE),
     "value": FloatProperty(
-        name="Value", description="The value to reach, in world units: lengths, or their squares or cubes",
-        default=1.0, min=0.0, precision=4,
+        name="Value",
+        description="The value to reach, in world units: 1 is one unit of Blender, its square or its cube",
+        default=0.0, min=0.0, precision=4,
     ),
+}
+# The same value with the unit of the measure, by that.
+VALUES: dict[str, Any] = {
+    kind: FloatProperty(
+        name="Value", description="The value to reach", unit=kind, min=0.0, precision=4, get=_value, set=_set_value
+    )
+    for kind in ("LENGTH", "AREA", "VOLUME")
 }
 PATCH_OPTIONS: dict[str, Any] = {
     "close": EnumProperty(name="Close", description="What a hole is closed with", items=CLOSES),
@@ -235,7 +259,9 @@ class OmomiLayer(bpy.types.PropertyGroup):
         "kind": EnumProperty(name="Kind", description="Where the edit comes from", items=KINDS),
         "path": StringProperty(name="File", description="Of a learned edit", subtype="FILE_PATH"),
         "strength": FloatProperty(
-            name="Strength", description="How strong the edit is; a negative value reverses it",
+            name="Strength",
+            description="How strong the edit is, as presets and recipes keep it: 0 does nothing, 1 is what the "
+            "examples of a learned edit show; a negative value reverses it",
             default=0.0, soft_min=-2.0, soft_max=2.0, min=-100.0, max=100.0, precision=3, step=1, update=_given,
         ),
         # The strength again, as the slider shows it: the same travel for every edit.
@@ -258,10 +284,11 @@ class OmomiLayer(bpy.types.PropertyGroup):
         ),
         # Of the part that a learned edit changes on this scan, as Omomi has found them.
         "places": CollectionProperty(type=OmomiPlace),
-        # Whether the interval in which the topology stays was measured; and that interval.
+        # Whether the interval in which the topology stays was measured; that interval, and the one that was looked at.
         "safe": BoolProperty(),
         "safe_low": FloatProperty(),
         "safe_high": FloatProperty(),
+        "swept": FloatVectorProperty(size=2),
         # The interval that the backend expects without measuring; 0 and 0 where unknown.
         "foretold": FloatVectorProperty(size=2),
         # Whether the strength was given as an amount before the travel on this scan was known.
@@ -326,6 +353,8 @@ class OmomiObject(bpy.types.PropertyGroup):
         "active_hole": IntProperty(name="Active Hole", description="Counted from 0", min=0),
         # Lines: what the last search for holes, or the last closing of them, said.
         "holes_report": StringProperty(),
+        # As of `scene.measures`.
+        "measures": FloatVectorProperty(size=len(measures.NAMES)),
         # Lines: what the last result of the edits and the last check said.
         "report": StringProperty(),
         "check": StringProperty(),
@@ -358,7 +387,9 @@ class OmomiSettings(bpy.types.PropertyGroup):
         **FIT_OPTIONS,
         **BLEND_OPTIONS,
         **SOLVE_OPTIONS,
+        **{f"value_{kind.lower()}": made for kind, made in VALUES.items()},
         **PATCH_OPTIONS,
+        "measure": EnumProperty(**_MEASURE, update=_measure_chosen),
         "result": EnumProperty(**_RESULT, update=_touched),
         "other": PointerProperty(
             name="Other", description="The object to blend with", type=bpy.types.Object, poll=_is_mesh

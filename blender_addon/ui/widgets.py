@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import bpy
 
 from ..context import context
+from ..scene import point_cloud
 from ..session import edits, library
 from ..translations import told
 from . import preferences
@@ -57,6 +58,11 @@ def active_mesh(context: Any) -> Any | None:
 def selected_meshes(context: Any) -> list[Any]:
     """The selected mesh objects."""
     return [obj for obj in context.selected_objects if obj.type == "MESH"]
+
+
+def selected_scans(context: Any) -> list[Any]:
+    """The selected objects that can be fitted: meshes and point clouds."""
+    return [obj for obj in context.selected_objects if obj.type in ("MESH", point_cloud.TYPE)]
 
 
 def wrapped(text: str) -> list[str]:

@@ -35,8 +35,8 @@ SHARES = {"thickness": 1.0, "smoothness": -0.5, "detail": 0.25, "sharpness": 2.0
 class FakeClient:
     """Answers at the next `poll`. ``failures``: kind of request -> errors to answer with, one each; ``slow``: kinds
     that get no answer until taken out; ``requests``: everything that was asked for, as (kind, number, fields);
-    ``legs``: the numbers of these vertices, in the order in which they are found; ``notes``: what is said of every
-    transfer."""
+    ``legs``: the numbers of these vertices, in the order in which they are found; ``shown``: of a sweep;
+    ``stranger``: why a check finds that a scan is none of its family; ``notes``: what is said of every transfer."""
 
     def __init__(self, protocol: Any, errors: Any) -> None:
         self.pid = 1
@@ -49,6 +49,8 @@ class FakeClient:
         self.forgotten: list[int] = []
         self.legs = [0, 2, 4, 6]
         self.notes: list[str] = []
+        self.stranger = ""
+        self.shown: list[float] | None = None
         self._protocol = protocol
         self._errors = errors
         self._numbers = itertools.count(1)
@@ -286,7 +288,9 @@ class FakeClient:
     def _sweep(self, number: int, handle: int, strengths: Any, layer: int, low: float, high: float, steps: int) -> Any:
         assert 0 <= layer < len(strengths) and low < high
         changes = [{"strength": 1.25, "change": "a tunnel through it closes"}]
-        result = {"safe": [-0.5, 1.25], "transitions": changes, "unstable": [], "rows": [], "picture": "<svg/>"}
+        rows = [{"strength": strength} for strength in (low, high)]
+        result: dict[str, Any] = {"safe": [-0.5, 1.25], "transitions": changes, "unstable": [], "rows": rows}
+        result |= {"shown": self.shown, "picture": "<svg/>"}
         return [self._protocol.Done(number, result)]
 
     def _check(self, number: int, handle: int, strengths: Any, profile: str) -> list[Any]:
@@ -299,6 +303,9 @@ class FakeClient:
         deviation = None
         if profile:
             result["family"] = {"name": Path(profile).stem, "typical": 0.7, "outside": 0.04}
+        if profile and self.stranger:
+            result["family"] = {"name": Path(profile).stem, "why": self.stranger}
+        elif profile:
             # A bump above, a dent below.
             deviation = (8 * np.sign(points[:, 2])).astype("<f4")
         return [self._protocol.Done(number, result, values=values, deviation=deviation)]

@@ -100,11 +100,22 @@ class Layout:
         return [args[0] for name, args, _ in self.drawn if name == "operator"]
 
 
-def draw(name: str) -> Layout:
-    """What the panel or menu of this name draws."""
-    layout = Layout()
-    getattr(bpy.types, name).draw(SimpleNamespace(layout=layout), bpy.context)
-    return layout
+class Drawing:
+    """A panel or menu of a class, since Blender makes none for Python to hold."""
+
+    def __init__(self, cls: Any) -> None:
+        self.cls, self.layout = cls, Layout()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.cls, name)
+        return MethodType(found, self) if isfunction(found) else found
+
+
+def draw(cls: Any) -> Layout:
+    """What a panel or menu draws; cls: it, or its name."""
+    drawing = Drawing(getattr(bpy.types, cls) if isinstance(cls, str) else cls)
+    drawing.draw(bpy.context)
+    return drawing.layout
 
 
 def previews() -> list[Any]:

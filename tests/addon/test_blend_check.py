@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,36 @@ def test_check_tells_topology_measures_and_paints_the_uncertainty(fake: Any, sca
     count = len(scan.data.attributes)
     bpy.ops.omomi.check()
     assert len(scan.data.attributes) == count
+
+
+def test_what_omomi_made_is_checked_at_its_own_detail(fake: Any, make: Callable[..., Any]) -> None:
+    settings = bpy.context.scene.omomi
+
+    def levels() -> list[int]:
+        return [fields["options"].level for fields in fake.asked("FitRequest")]
+
+    make("owl")
+    settings.level = "1"
+    bpy.ops.omomi.fit()
+    settings.level = "4"
+    bpy.ops.omomi.check()
+    # an edit of the fit has its detail; a fit that is made again has the new one
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.5)
+    bpy.ops.omomi.apply(result="NEW")
+    bpy.ops.omomi.check()
+    first = levels()
+    assert len(first) >= 3 and set(first) == {1}
+    bpy.context.object.select_set(False)
+    fit = bpy.context.view_layer.objects.active = bpy.data.objects["owl.fit"]
+    fit.hide_set(False)
+    fit.select_set(True)
+    bpy.ops.omomi.fit()
+    bpy.ops.omomi.check()
+    # a scan is opened at the detail of the panel
+    make("crow")
+    bpy.ops.omomi.check()
+    again = levels()[len(first) :]
+    assert len(again) >= 3 and set(again) == {4}
 
 
 def test_check_needs_no_edits_and_works_on_points(fake: Any, make: Callable[..., Any]) -> None:
@@ -101,6 +133,29 @@ def test_solve_sets_the_strength(fake: Any, scan: Any) -> None:
     assert [f["measure"] for kind, _, f in fake.requests if kind == "SolveRequest"] == ["volume", "thickness"]
 
 
+def test_the_value_to_solve_for_starts_from_what_it_is_and_has_its_unit(fake: Any, addon: Any, scan: Any) -> None:
+    settings = bpy.context.scene.omomi
+    with pytest.raises(RuntimeError, match="no value to reach"):
+        bpy.ops.omomi.solve()
+    assert "Check says what it is now" in draw("OMOMI_PT_edits").texts()
+    settings.measure = "volume"
+    bpy.ops.omomi.check()
+    assert settings.value == 2 and "now 2 m³" in draw("OMOMI_PT_edits").texts()
+    for measure, value, unit in (("area", 8, "AREA"), ("length_y", 0, "LENGTH")):
+        settings.measure = measure
+        prop = settings.bl_rna.properties[f"value_{unit.lower()}"]
+        assert settings.value == value and prop.unit == unit
+        assert any(args[1:] == (prop.identifier,) for name, args, _ in draw("OMOMI_PT_edits").drawn if name == "prop")
+    settings.value_length = 3
+    bpy.ops.omomi.solve()
+    assert fake.asked("SolveRequest")[0]["value"] == 3
+    # a check leaves what the artist has typed, and another mesh has other measures
+    bpy.ops.omomi.check()
+    assert settings.value == 3 and max(scan.omomi.measures) == 8
+    bpy.ops.omomi.apply(result="REPLACE")
+    assert max(scan.omomi.measures) == 0
+
+
 def test_no_solution_leaves_the_strength(fake: Any, addon: Any, scan: Any) -> None:
     errors = addon.errors
     fake.failures["SolveRequest"] = [errors.OmomiError("no_solution", "No strength gives a volume of 9.")]
@@ -134,7 +189,7 @@ def test_a_blend_says_what_is_missing(fake: Any, scan: Any) -> None:
 
 @pytest.mark.parametrize("operator", ["check", "sweep", "solve", "blend", "apply"])
 def test_a_dead_backend_changes_nothing(fake: Any, addon: Any, scan: Any, make: Any, operator: str) -> None:
-    bpy.context.scene.omomi.other = make("crow")
+    bpy.context.scene.omomi.other, bpy.context.scene.omomi.value = make("crow"), 2.0
     bpy.context.view_layer.objects.active = scan
     names = [obj.name for obj in bpy.data.objects]
     errors = addon.errors
@@ -201,6 +256,56 @@ def test_a_sweep_shows_the_nearest_changes_and_lists_all_in_a_text(fake: Any, ad
     assert "at 0.5: " in panel.texts() and "17 more changes" in panel.texts() and "at 0.8" not in panel.texts()
     assert bpy.ops.omomi.list_changes() == {"FINISHED"}
     assert len(bpy.data.texts["owl thickness"].lines) >= 21
+
+
+def filled() -> list[float]:
+    """How much of each part of the bar is filled that the panel draws."""
+    return [options["factor"] for name, _, options in draw("OMOMI_PT_edits").drawn if name == "progress"]
+
+
+def test_a_bar_shows_the_range_that_was_swept_filled_up_to_the_strength(fake: Any, addon: Any, scan: Any) -> None:
+    edit = scan.omomi.edits[0]
+    assert not filled()
+    bpy.ops.omomi.sweep(low=-1, high=2)
+    # a tick at 1.25
+    for strength, shares in ((0.5, [1.5 / 2.25, 0]), (1.625, [1, 0.5]), (-3, [0, 0]), (9, [1, 1])):
+        edit.strength = strength
+        assert filled() == pytest.approx(shares)
+    assert {"-1", "2"} <= set(draw("OMOMI_PT_edits").texts().splitlines())
+    edit.mask = "rim"
+    assert not filled()
+
+
+def test_ticks_that_are_too_near_share_one_and_the_safe_part_keeps_its_ends(addon: Any) -> None:
+    segments = importlib.import_module(f"{addon.name}.ui.range_bar").segments
+    ticks = [*np.linspace(-1, -0.2, 200), *np.linspace(0.9, 1, 200)]
+    parts = segments(-1.0, 1.0, (-0.19, 0.89), ticks)
+    assert len(parts) <= 32 and (parts[0].low, parts[-1].high) == (-1, 1)
+    assert all(part.high - part.low >= 2 / 32 for part in parts)
+    assert all(one.high == other.low for one, other in pairwise(parts))
+    (safe,) = [part for part in parts if part.is_safe]
+    assert tuple(safe)[:2] == pytest.approx((-0.2, 0.9))
+    # nothing happens: one part
+    assert segments(0.0, 1.0, (0.0, 1.0), []) == [(0.0, 1.0, True)]
+
+
+def test_at_strength_0_no_edit_is_out_of_its_range(fake: Any, addon: Any, scan: Any) -> None:
+    edit = scan.omomi.edits[0]
+    # of what the network makes, the range is that of the topology which the examples show
+    fake.shown = [0.6, 1.9]
+    bpy.ops.omomi.sweep()
+    assert addon.edits.safe_text(edit) == "safe 0.6 .. 1.9"
+    for strength, red in ((0.0, False), (0.3, True), (1.0, False), (2.0, True)):
+        edit.strength = strength
+        assert addon.edits.outside(edit) == red
+
+
+def test_solving_says_nothing_of_the_range_beyond_its_strength(fake: Any, scan: Any) -> None:
+    bpy.ops.omomi.sweep()
+    fake_range = tuple(scan.omomi.edits[0].swept), scan.omomi.edits[0].safe_high
+    bpy.ops.omomi.solve(measure="volume", value=3.0)
+    edit = scan.omomi.edits[0]
+    assert (tuple(edit.swept), edit.safe_high) == fake_range and edit.strength == 0.75
 
 
 def test_what_was_measured_of_an_edit_is_not_said_of_another_mesh(fake: Any, addon: Any, scan: Any) -> None:

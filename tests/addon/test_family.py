@@ -145,6 +145,27 @@ def test_with_a_family_check_paints_where_the_scan_departs(fake: Any, addon: Any
     assert [tuple(v.co) for v in scan.data.vertices] == points
 
 
+def test_a_family_that_does_not_match_is_said_and_the_rest_of_the_check_done(
+    fake: Any, addon: Any, stocked: Path, make: Any
+) -> None:
+    owl, why = make("owl"), "owl does not look like the family 'skulls'."
+    bpy.context.scene.omomi.profile = "skulls"
+    # opening the scan with the family fails already
+    fake.failures["FitRequest"] = [addon.errors.OmomiError("not_registered", why)]
+    fake.stranger = why
+    assert bpy.ops.omomi.check() == {"FINISHED"}
+    assert [fields["profile"] != "" for fields in fake.asked("FitRequest")] == [True, False]
+    lines = owl.omomi.check.splitlines()
+    assert f"not compared with skulls: {why.rstrip('.')}" in lines and "volume 2 m³" in lines
+    assert owl.data.color_attributes.keys() == [addon.mesh_io.COLOUR]
+    # without a family, and for another reason, a check fails as before
+    bpy.context.scene.omomi.profile = ""
+    addon.backend_fit.forget_all()
+    fake.failures["FitRequest"] = [addon.errors.OmomiError("flat_scan", "owl is flat.")]
+    with pytest.raises(RuntimeError, match="owl is flat"):
+        bpy.ops.omomi.check()
+
+
 def test_the_family_of_the_scene_is_what_check_compares_with(
     fake: Any, stocked: Path, make: Callable[..., Any]
 ) -> None:

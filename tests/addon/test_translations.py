@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.addon.sources import quoted, shape
-from tests.addon.stand_ins import Layout
+from tests.addon.stand_ins import Layout, draw
 
 bpy = pytest.importorskip("bpy")
 
@@ -29,7 +29,7 @@ UNTOLD = {
     "{} on {}", "{} ({})", " at {}", " without {}",
     "lean in x", "lean in y", "lean in z", "standard deviations", "My edit", "My family", "My preset", "Log: {}",
     "The object", "Python {}: {}", "{} is left out", "the library folder", "Omomi: {}, {}   {}", "a first idea",
-    "the usual choice", "very fine, slow", "needs much memory",
+    "the usual choice", "very fine, slow", "needs much memory", "settings = bpy.context.scene.omomi",
 }  # fmt: skip
 
 
@@ -106,6 +106,16 @@ def test_every_operator_and_property_has_a_tooltip(addon: Any, scene: Any) -> No
     own = [(cls.__name__, prop) for cls in classes(addon) for prop in properties(cls)]
     silent += [f"{name}.{prop.identifier}" for name, prop in own if not prop.description]
     assert not silent
+
+
+def test_every_number_has_a_unit_or_its_tooltip_says_what_it_counts(addon: Any, scene: Any) -> None:
+    plain = []
+    for cls in classes(addon):
+        for prop in properties(cls):
+            if prop.type == "FLOAT" and prop.unit == "NONE" and prop.subtype not in ("FACTOR", "PERCENTAGE"):
+                plain.append((cls.__name__, prop.identifier, prop.description))
+    # strengths, and what is measured against the scan: they say what 0 or 1 is
+    assert plain and not [one for one in plain if not re.search(r"\b[01] ", one[2])]
 
 
 @pytest.mark.parametrize("locale", ["ja_JP", "de_DE"])
@@ -222,11 +232,7 @@ def shown(addon: Any, table: Any) -> Iterator[str]:
     for cls in classes(addon):
         if not issubclass(cls, (bpy.types.Panel, bpy.types.Menu)):
             continue
-        layout = Layout()
-        stand_in = SimpleNamespace(layout=layout)
-        if hasattr(cls, "draw"):
-            cls.draw(stand_in, bpy.context)
-        yield from translated(layout, table)
+        yield from translated(draw(cls), table)
     obj = bpy.context.active_object
     for cls, rows in (("edits", obj.omomi.edits), ("holes", obj.omomi.holes)) if obj else ():
         for row in rows:

@@ -18,6 +18,7 @@ from backend.edits.sweep import sweep_layer
 from backend.errors import ErrorCode, OmomiError
 from backend.geometry.moving_solid import Reading, read_solid
 from backend.geometry.topology import Betti
+from backend.geometry.topology_sweep import Solid
 
 
 def shell_of(mesh: trimesh.Trimesh) -> EditableMesh:
@@ -144,7 +145,39 @@ def test_the_other_layers_stay_at_their_strengths() -> None:
     alone = sweep_layer(shell, [apart(shell)], [0.0], 0, 0.0, 1.0, 4)
     helped = sweep_layer(shell, [apart(shell), apart(shell)], [0.9, 0.25], 0, 0.0, 1.0, 4)
     assert helped.transitions[0].strength == pytest.approx(alone.transitions[0].strength - 0.25, abs=1 / 64)
-    assert helped.safe[1] == 1.0 and helped.safe[0] > 0.2
+
+
+def test_the_safe_strengths_are_those_around_0_wherever_the_slider_is() -> None:
+    shell = balls()
+    for strength in (0.0, 0.9):
+        found = sweep_layer(shell, [apart(shell)], [strength], 0, -0.5, 1.0, 4)
+        assert found.safe[0] == -0.5 and found.safe[1] < found.transitions[0].strength < 0.6
+    # where 0 is not in the range, around the end next to it
+    assert sweep_layer(shell, [apart(shell)], [0.0], 0, 0.8, 1.0, 2).safe == (0.8, 1.0)
+
+
+def test_walls_with_any_number_of_changes_are_looked_at_coarsely_but_for_the_nearest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[float] = []
+
+    def moving(*_: object) -> Solid:
+        def betti(strength: float) -> Betti:
+            looks.append(strength)
+            return Betti(1, max(0, int((abs(strength) - 0.2) * 997)), 0)
+
+        return Solid(betti, check=betti, grows=lambda low, high: None)
+
+    monkeypatch.setattr("backend.edits.sweep.moving_solid", moving)
+    shell = balls()
+    far = unit(20 * apart(shell).move)
+    found = sweep_layer(shell, [far], [0.0], 0, -1.0, 1.0, 24)
+    # the least step would take 512 looks, and every change 8 more
+    assert len(set(looks)) < 256
+    for side, end in zip((-1, 1), found.safe, strict=True):
+        assert side * end == pytest.approx(0.2, abs=2 / 256)
+        ahead = [turn for turn in found.transitions[::side] if side * turn.strength > 0]
+        assert all(turn.give <= 1 / 256 for turn in ahead[:3]) and ahead[-1].give > 1 / 256
 
 
 def test_a_sweep_travels_as_json() -> None:

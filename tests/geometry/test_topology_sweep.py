@@ -13,7 +13,7 @@ from backend.errors import OmomiError
 from backend.field.bricks import BrickGrid
 from backend.field.isosurface import extract
 from backend.geometry.topology import Betti, betti_of_mesh, betti_of_occupancy, describe
-from backend.geometry.topology_sweep import Solid, Sweep, refine, sweep
+from backend.geometry.topology_sweep import Solid, Sweep, denser, refine, sweep
 
 SIDE = 40
 X, Y, Z = np.indices((SIDE, SIDE, SIDE)) - 19.4
@@ -134,6 +134,40 @@ def test_bisection_keeps_its_tolerance_and_the_safe_interval_its_promise(
     for at in (0.0, 0.5, 1.0):
         low, high = swept.safe_interval(at)
         assert low <= at <= high and count(low) == count(at) == count(high)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.integers(1, 9999), min_size=8, max_size=200, unique=True), st.integers(1, 30), st.floats(0, 1),
+    st.integers(1, 4),
+)  # fmt: skip
+def test_only_the_changes_next_to_a_strength_are_narrowed_where_it_is_asked(
+    cuts: list[int], steps: int, near: float, most: int
+) -> None:
+    places, tolerance = np.sort(cuts) / 1e4, 1e-3
+    solid = Solid(lambda strength: Betti(int((places < strength).sum()), 0, 0))
+    rough = denser(solid, sweep(solid, 0, 1, steps), np.array([near]))
+    swept, whole = refine(solid, rough, tolerance, near, most), refine(solid, rough, tolerance)
+    assert len(swept.strengths) <= steps + 2 + 2 * most * 10
+    assert swept.safe_interval(near) == whole.safe_interval(near)
+    for side in (1, -1):
+        ahead, all_ahead = (
+            [one for one in found.transitions[::side] if side * (one.strength - near) > 0] for found in (swept, whole)
+        )
+        assert ahead[:most] == all_ahead[:most]
+
+
+def test_a_sweep_gets_more_rows_and_looks_at_no_strength_twice() -> None:
+    asked: list[float] = []
+
+    def betti(strength: float) -> Betti:
+        asked.append(strength)
+        return Betti(1 + (strength > 0.3), 0, 0)
+
+    solid = Solid(betti, check=betti)
+    found = denser(solid, sweep(solid, 0, 1, 2, check=True), np.array([0.25, 0.5]))
+    assert found.strengths.tolist() == [0, 0.25, 0.5, 1] and found.betti[:, 0].tolist() == [1, 1, 2, 2]
+    assert found.unstable is not None and len(found.unstable) == 4 and len(asked) == 2 * len(found.strengths)
 
 
 def test_the_safe_interval_inside_a_transition_is_a_point() -> None:

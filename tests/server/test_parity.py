@@ -12,7 +12,7 @@ import pytest
 import trimesh
 
 from backend.cli.main import main
-from backend.errors import OmomiError
+from backend.errors import ErrorCode, OmomiError
 from backend.formats.mesh_files import load_scan
 from backend.prior import shape_prior
 from backend.protocol.fit_options import FitOptions
@@ -301,6 +301,25 @@ def test_a_check_and_a_score_say_the_same_of_a_shape(both: Both) -> None:
     assert isinstance(answer, Done)
     assert answer.result["plausibility"]["value"] == scored["plausibility"]
     assert answer.result["plausibility"]["nearest"] == scored["nearest"]
+
+
+@pytest.mark.parametrize("code", [ErrorCode.NOT_REGISTERED, ErrorCode.UNREADABLE_FILE])
+def test_a_check_of_a_stranger_says_so_and_does_the_rest(
+    both: Both, monkeypatch: pytest.MonkeyPatch, code: ErrorCode
+) -> None:
+    def stranger(*_: object) -> None:
+        raise OmomiError(code, "blob is none of them.")
+
+    monkeypatch.setattr("backend.edits.family.family_check", stranger)
+    asked = {"handle": both.fit(), "strengths": (), "profile": str(Path("mugs.profile").resolve())}
+    if code is ErrorCode.UNREADABLE_FILE:
+        with pytest.raises(OmomiError, match="none of them"):
+            both.ask(CheckRequest, **asked)
+        return
+    answer = both.ask(CheckRequest, **asked)
+    assert isinstance(answer, Done) and answer.deviation is None and answer.values is not None
+    assert answer.result["family"] == {"name": "mugs", "why": "blob is none of them."}
+    assert answer.result["measures"]["volume"] > 0
 
 
 def test_a_sampled_shape_is_the_same(both: Both) -> None:

@@ -5,7 +5,7 @@ TEXTS = {
     "Where the edit comes from": "編集の出どころ",
     "Of a learned edit": "学習した編集のファイル",
     "Of the edit": "編集の名前",
-    "How strong the edit is at first": "最初の強さ",
+    "How strong the edit is; 0 does nothing": "編集の強さ。0では何も変わりません",
     "Where to in the list": "リスト内の移動方向",
     "Counted from 0": "0から数えた番号",
     "Edits": "編集",
@@ -37,7 +37,9 @@ TEXTS = {
     "examples of a learned edit show; a negative value reverses it":
         "編集の強さ。100 % は、このスキャンで部分や穴の数が変わらずに動かせる限界まで、または学習した編集の例が示す強"
         "さです。負の値では逆向きに働きます",
-    "How strong the edit is; a negative value reverses it": "編集の強さ。負の値では逆向きに働きます",
+    "How strong the edit is, as presets and recipes keep it: 0 does nothing, 1 is what the examples of a learned edit "
+    "show; a negative value reverses it":
+        "プリセットやレシピに保存される編集の強さ。0では何も変わらず、1は学習した編集の例どおり。負の値では逆向きに働きます",
     "Mute": "ミュート",
     "Leave this edit out": "この編集を無効にします",
     "Vertex group that says where the edit acts; empty for everywhere":
@@ -123,8 +125,8 @@ TEXTS = {
     "{name} is deleted, so Omomi finds the place by itself": "{name}は削除されたので、Omomiが場所を探します",
 
     # Safe range and solve
-    "The least strength to try": "試す強さの下限",
-    "The greatest strength to try": "試す強さの上限",
+    "The least strength to try; 0 is no edit": "試す強さの下限。0は編集なし",
+    "The greatest strength; 0 is no edit": "試す強さの上限。0は編集なし",
     "List All Changes": "すべての変化を一覧",
     "Write all changes of the topology along the active edit into a text of this file":
         "アクティブな編集に沿ったトポロジーの変化をすべて、このファイルのテキストに書き出します",
@@ -161,8 +163,11 @@ TEXTS = {
     "Length Z": "長さ Z",
     "Extent along Z": "Z方向の長さ",
     "Value": "値",
-    "The value to reach, in world units: lengths, or their squares or cubes":
-        "合わせる値。単位はワールド単位（長さ、またはその2乗、3乗）",
+    "The value to reach, in world units: 1 is one unit of Blender, its square or its cube":
+        "合わせる値。1はBlenderの1単位、またはその2乗、3乗",
+    "The value to reach": "合わせる値",
+    "now {value}": "現在 {value}",
+    "Check says what it is now": "現在の値は「チェック」で分かります",
 
     # Learn
     "A mesh without the edit": "編集前のメッシュ",

@@ -7,7 +7,7 @@ TEXTS = {
     "A fit is running; cancel it first": "フィットの実行中です。先にキャンセルしてください",
     "Leave Edit Mode first (Tab)": "先に編集モードを終えてください (Tab)",
     "Leave Edit Mode first (Tab), then Fit": "先に編集モードを終えて (Tab)、フィットしてください",
-    "Select at least one mesh object to fit": "フィットするメッシュオブジェクトを1つ以上選択してください",
+    "Select at least one mesh or point cloud to fit": "フィットするメッシュかポイントクラウドを1つ以上選択してください",
     "Select at least one mesh object": "メッシュオブジェクトを1つ以上選択してください",
     "{name} has not been fitted; press Fit first":
         "{name}はまだフィットされていません。先に「フィット」を押してください",

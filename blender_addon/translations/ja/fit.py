@@ -54,7 +54,18 @@ TEXTS = {
         "この種類としてスキャンをフィットし直します。フィットのオブジェクトは新しいメッシュになり、編集は残ります。"
         "一度の「元に戻す」で戻せます。Escでキャンセル",
     "No, it is a": "正しい種類:",
-    "Select a mesh to fit": "フィットするメッシュを選択してください",
+    "Select a mesh or a point cloud to fit": "フィットするメッシュかポイントクラウドを選択してください",
+    "{name}: {num} points": "{name}: 点{num}個",
+    "{name}: the middles of the splats are fitted, as points": "{name}: スプラットの中心を点としてフィットします",
+    "Fit Presets": "フィットのプリセット",
+    "Add Fit Preset": "フィットのプリセットを追加",
+    "Keep the options of a fit under a name, or remove the preset that is chosen":
+        "フィットの設定に名前を付けて保存するか、選んだプリセットを削除します",
+    "Refit As": "読み替えて再フィット",
+    "Paint Fill Mask": "穴埋めのマスクをペイント",
+    "Move Edit Up": "編集を上へ",
+    "Move Edit Down": "編集を下へ",
+    "Place of an Edit": "編集の位置",
     "{name}: {num} vertices": "{name}: 頂点{num}個",
     "{text}, points only": "{text}、点のみ",
     "{text}, closed": "{text}、閉じている",
@@ -74,8 +85,8 @@ TEXTS = {
     "Vertex group that says where Denoise acts; empty for everywhere":
         "ノイズ除去が働く場所を示す頂点グループ。空欄なら全体",
     "Fill": "穴埋め",
-    "Close holes eagerly (positive) or reluctantly (negative)":
-        "正の値では穴を積極的に閉じ、負の値では控えめに閉じます",
+    "How eagerly openings are closed: 0 as the scan suggests, 1 as eagerly as can be, -1 reluctantly":
+        "開口をどれだけ積極的に閉じるか。0はスキャンが示すとおり、1は最も積極的、-1は控えめ",
     "Fill Mask": "穴埋めのマスク",
     "Vertex group that says where Fill acts, painted around the holes; empty for everywhere":
         "穴埋めが働く場所を示す頂点グループ。穴の周りをペイントします。空欄なら全体",

@@ -185,7 +185,7 @@ TEXTS = {
         "{name2}の属性「{name}」は行列で、新しい面に持たせられません。先に変換してください。",
 
     # Edits and their results
-    "{num} % of the vertices moved, by {num2} at most": "頂点の{num}%が動きました（最大{num2}）",
+    "{num} % of the vertices moved, by {length} at most": "頂点の{num}%が動きました（最大{length}）",
     "{text}; {text2}, as before": "{text}、{text2}（変化なし）",
     "Topology: {text}": "トポロジー: {text}",
     "The topology is unstable: it depends on the resolution": "トポロジーが不安定です（解像度によって変わります）",
@@ -278,10 +278,9 @@ TEXTS = {
     "{num} hollows inside open or fill up": "内部の空洞が{num}個開くか埋まります",
     "{text} ({num} before, {num2} after)": "{text}（前{num}、後{num2}）",
     "{name}: safe from {num} to {num2}": "{name}: {num}～{num2}で安全",
-    "{text}; as its examples show from {num} to {num2}": "{text}、例どおりなのは{num}～{num2}",
     "At some strengths the topology depends on the resolution": "強さによっては、トポロジーが解像度に左右されます",
     "{name}: strength {num}": "{name}: 強さ {num}",
-    "{text}, measured {num}": "{text}、測定値 {num}",
+    "{text}, measured {value}": "{text}、測定値 {value}",
 
     # Check
     "{text} - {num} % of the surface is guessed": "{text} - サーフェスの{num}%は推測",
@@ -291,11 +290,13 @@ TEXTS = {
         "編集でサーフェスが自分自身を突き抜けています: 形の{num}%",
     "most like: {name}": "最も近い形: {name}",
     "typical {num} for {name}": "{name}らしさ {num}",
+    "not compared with {name}: {text}": "{name}とは比べていません: {text}",
     "{text}, {num} % of the surface departs": "{text}、サーフェスの{num}%が外れています",
     "volume {name}": "体積 {name}",
     "area {name}": "面積 {name}",
     "thickness {name}": "厚み {name}",
     "size {name}": "大きさ {name}",
+    "There is no value to reach. Give one first.": "合わせる値がありません。先に値を入れてください。",
     "There is nothing to show yet. Press Check first.":
         "まだ表示するものがありません。先に「チェック」を押してください。",
     "There is nothing to show yet. Press Check with a family chosen first.":
