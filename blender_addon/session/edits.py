@@ -314,13 +314,13 @@ def travel(edit: Any) -> tuple[float, float]:
 
     >>> from types import SimpleNamespace
     >>> travel(SimpleNamespace(kind="attribute", name="thickness", safe=False, foretold=(-0.5, 9.0)))
-    (-0.5, 2.0)
+    (-0.4, 2.0)
     """
     known = find(edit.kind, edit.name)
     if edit.kind == "learned" or known is None:
         return -1.0, 1.0
     low, high = _safe_range(edit)
-    return slider_travel(known.useful, (low, high) if is_known(edit) else None)
+    return slider_travel(known.useful, (low, high) if is_known(edit) else None, edit.safe)
 
 
 def is_known(edit: Any) -> bool:

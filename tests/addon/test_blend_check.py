@@ -105,8 +105,8 @@ def test_the_slider_of_an_edit_ends_where_the_topology_of_this_scan_does(fake: A
     edit.amount = 100
     useful = edit.strength
     bpy.ops.omomi.check()
-    # -0.75 to 1.5 is what the backend expects
-    for amount, strength in ((100, min(1.5, useful)), (-100, -0.75), (-50, -0.375), (0, 0)):
+    # -0.75 to 1.5 is what the backend expects, and a slider goes four fifths of the way
+    for amount, strength in ((100, min(1.2, useful)), (-100, -0.6), (-50, -0.3), (0, 0)):
         edit.amount = amount
         assert edit.strength == pytest.approx(strength) and edit.amount == pytest.approx(amount)
     strength = edit.strength = -0.25
