@@ -11,7 +11,7 @@ from .widgets import Drawn
 
 # In the order of the menu; None is a line between groups.
 ENTRIES = (
-    "omomi.fit", "omomi.complete_otherwise", "omomi.fewer_faces", "omomi.quads", None,
+    "omomi.fit", "omomi.complete_otherwise", "omomi.fewer_faces", "omomi.quads", "omomi.bake_detail", None,
     "omomi.find_holes", "omomi.show_holes", "omomi.close_holes", None,
     "omomi.apply", "omomi.reset_edits", "omomi.sweep", "omomi.list_changes", "omomi.solve", "omomi.save_preset", None,
     "omomi.place_at_cursor", "omomi.place_at_vertex", "omomi.clear_place", None,
