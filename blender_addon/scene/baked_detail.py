@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,7 +36,7 @@ def bake(obj: Any, faces: int, size: int) -> Any:
             material = _material(low)
             reach = REACH * mesh_io.longest_side(np.array(low.bound_box))
             for name, kind, attribute in _channels(obj.data):
-                image = bpy.data.images.new(f"{obj.name}.{name}", size, size, float_buffer=name == "sigma")
+                image: Any = bpy.data.images.new(f"{obj.name}.{name}", size, size, float_buffer=name == "sigma")
                 image.colorspace_settings.name = "sRGB" if name == "colour" else "Non-Color"
                 if attribute:
                     glows.append(_show(high, attribute))
@@ -73,7 +73,7 @@ def _copy(obj: Any, name: str) -> Any:
 
 
 @contextmanager
-def _studio(low: Any, high: Any) -> Iterator[Any]:
+def _studio(low: Any, high: Any) -> Generator[Any]:
     """A scene of its own, so that nothing of the artist's render settings and selection is touched; in it ``high`` is
     selected and ``low`` is active."""
     scene: Any = bpy.data.scenes.new("Omomi bake")
