@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import MakeEngine, add_fit, fit_options, folder, integer, progress, report, write_json
+from .arguments import MakeEngine, add_faces, add_fit, fit_options, folder, integer, progress, report, write_json
 from .paths import spare_inputs
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     blend.add_argument("second", type=Path, metavar="B")
     blend.add_argument("--steps", type=integer(1, 1000), default=8, metavar="N", help="N + 1 meshes")
     blend.add_argument("--guarded", action="store_true", help="take a path that keeps the topology, where there is one")
+    add_faces(blend)
     add_fit(blend)
     blend.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="for the meshes, blend.json and phase.svg"
@@ -30,6 +31,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     import numpy as np
 
     from ..edits.blend import blend, sweep_blend
+    from ..edits.carried import with_fewer_faces
     from ..engine import fit_scan
     from ..formats.files import write_whole
     from ..formats.mesh_files import load_scan, save_mesh
@@ -53,8 +55,9 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         for number, share in enumerate(np.linspace(0, 1, arguments.steps + 1).tolist()):
             line.show(number / arguments.steps, f"writing {share:.2f}")
             path = target / names[number]
-            save_mesh(path, *found.world(share))
-            outputs.append({"share": share, "output": str(path)})
+            made = with_fewer_faces(*found.world(share), None, arguments.faces)
+            save_mesh(path, *made)
+            outputs.append({"share": share, "output": str(path), "faces": len(made[1])})
         picture = swept.pop("picture")
         write_whole(target / "phase.svg", picture.encode())
         scans = {"first": str(arguments.first), "second": str(arguments.second)}

@@ -1,12 +1,13 @@
-"""Operators on the faces of a result, by Blender's own tools: fewer triangles, or quads."""
+"""Operators on the faces of a result, by Blender's own tools: fewer triangles, quads, or few with the detail baked."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import bpy
+from bpy.props import IntProperty
 
-from ..scene import results
+from ..scene import baked_detail, results
 from ..text import Refusal
 from ..ui.properties import FACES
 from ..ui.widgets import active_mesh
@@ -44,7 +45,7 @@ class OMOMI_OT_fewer_faces(FacesOperator, bpy.types.Operator):
     )
 
     def _make(self, context: Any, obj: Any, faces: int) -> str:
-        has = sum(len(polygon.vertices) - 2 for polygon in obj.data.polygons)
+        has = len(obj.data.loops) - 2 * len(obj.data.polygons)
         if faces >= has:
             raise Refusal(f"{obj.name} has {has:,} triangles already. Ask for fewer.")
         modifier = obj.modifiers.get(MODIFIER) or obj.modifiers.new(MODIFIER, "DECIMATE")
@@ -75,4 +76,26 @@ class OMOMI_OT_quads(FacesOperator, bpy.types.Operator):
         return f"{made.name}: {quads:,} quads"
 
 
-CLASSES = (OMOMI_OT_fewer_faces, OMOMI_OT_quads)
+class OMOMI_OT_bake_detail(FacesOperator, bpy.types.Operator):
+    """Make a low-poly copy of the active mesh, with its detail in images"""
+
+    bl_idname = "omomi.bake_detail"
+    bl_label = "Bake Low-Poly"
+    bl_description = (
+        "Make a copy NAME.low of the active mesh, of about so many triangles, with a UV map and a material whose "
+        "images hold the detail: normals, colours and sigma, baked by Cycles. The mesh is hidden"
+    )
+    __annotations__ = {
+        **FacesOperator.__annotations__,
+        "size": IntProperty(
+            name="Image Size", description="Pixels along a side of each image", subtype="PIXEL", default=1024, min=16,
+            max=8192,
+        ),
+    }  # fmt: skip
+
+    def _make(self, context: Any, obj: Any, faces: int) -> str:
+        low = baked_detail.bake(obj, faces, self.size)
+        return f"{low.name}: {len(low.data.polygons):,} triangles with baked detail"
+
+
+CLASSES = (OMOMI_OT_fewer_faces, OMOMI_OT_quads, OMOMI_OT_bake_detail)

@@ -38,6 +38,14 @@ RAMP = np.array([[0.04, 0.16, 0.50], [0.75, 0.72, 0.62], [0.85, 0.18, 0.02]], np
 USUAL, ALIEN = 2.0, 5.0
 GREY = np.array([0.4, 0.4, 0.4], np.float32)
 
+FACES_OF_AREA = 2.8
+"""Triangles on a voxel's worth of area, the median over seven scans: 2.4 to 2.9, and 4.1 where half of one is missing.
+On seven others the count is within 15 %."""
+MEASURED = 1000
+"""Faces of which the area is read, at least."""
+BOX_SHARE = 0.8
+"""The longest side of a scan as a share of that of the field."""
+
 # Condition number: a worse matrix flattens the object more than float32 can undo.
 MAX_CONDITION = 1e6
 
@@ -203,6 +211,19 @@ def uncertainty_colours(sigma: NDArray[np.float32], size: float) -> NDArray[np.f
     t = np.log(np.clip(share, SURE, GUESSED) / SURE) / math.log(GUESSED / SURE)
     stops = np.linspace(0.0, 1.0, len(RAMP))
     return np.stack([*(np.interp(t, stops, channel) for channel in RAMP.T), np.ones_like(t)], axis=1).astype(np.float32)
+
+
+def predicted_faces(obj: Any, level: int) -> int:
+    """About how many triangles a fit of an object's own mesh will have, to two digits; 0 where it has no surface."""
+    polygons = obj.data.polygons
+    # of thousands that are spread over all, the mean is known to a few percent
+    areas = [polygons[number].area for number in range(0, len(polygons), max(1, len(polygons) // MEASURED))]
+    side = longest_side(np.array(obj.bound_box))
+    if not areas or not side > 0:
+        return 0
+    voxels = float(np.mean(areas)) * len(polygons) * (BOX_SHARE * (32 << level) / side) ** 2
+    faces = FACES_OF_AREA * voxels
+    return int(float(f"{faces:.2g}")) if math.isfinite(faces) else 0
 
 
 def open_loops(mesh: Any) -> int:

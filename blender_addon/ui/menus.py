@@ -38,7 +38,7 @@ class OMOMI_MT_object(EntryMenu, bpy.types.Menu):
         "omomi.fit", "OMOMI_MT_refit", "omomi.cancel", "omomi.reset_options", "omomi.add_fit_preset",
         ("omomi.paint_mask", "Paint Fill Mask", {"owner": "OPTION", "setting": "fill_mask"}), None,
         "omomi.complete_otherwise", "omomi.show_completion", "omomi.pick_completion", None,
-        "omomi.fewer_faces", "omomi.quads", None,
+        "omomi.fewer_faces", "omomi.quads", "omomi.bake_detail", None,
         "omomi.find_holes", "omomi.show_holes", "omomi.hide_holes", "omomi.close_holes", None,
         "OMOMI_MT_edits", "OMOMI_MT_places", "omomi.blend", None,
         "omomi.add_pair", "omomi.remove_pair", "omomi.learn", None,

@@ -42,6 +42,7 @@ class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
             row.operator("omomi.cancel", text="", icon="X")
         settings = context.scene.omomi
         lines(self.layout, _scan_text(context.active_object), "MESH_DATA")
+        lines(self.layout, _faces_text(active_mesh(context), int(settings.level)))
         column = self.layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
@@ -98,6 +99,7 @@ class OMOMI_PT_result(Sidebar, bpy.types.Panel):
         row = column.row(align=True)
         row.operator("omomi.fewer_faces", text="Fewer")
         row.operator("omomi.quads")
+        column.operator("omomi.bake_detail")
 
 
 class OMOMI_PT_holes(ClosedSidebar, bpy.types.Panel):
@@ -372,6 +374,13 @@ def _scan_text(obj: Any) -> str:
     if count == 0:
         return f"{text}, closed"
     return f"{text}, open (1 border)" if count == 1 else f"{text}, open ({count} borders)"
+
+
+def _faces_text(obj: Any, level: int) -> str:
+    """How many faces a fit will have; nothing where the mesh does not tell."""
+    if obj is None or obj.mode == "EDIT" or not (faces := mesh_io.predicted_faces(obj, level)):
+        return ""
+    return f"A fit: about {faces:,} faces at {32 << level}\u00b3"
 
 
 def _border_count(mesh: Any) -> int:

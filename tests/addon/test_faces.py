@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.addon.test_fit_attributes import grid_cube
+from tests.fake_server import sphere
 
 bpy = pytest.importorskip("bpy")
 
@@ -44,3 +46,49 @@ def test_what_quadriflow_cannot_take_is_said_and_leaves_nothing(fake: Any, make:
     with pytest.raises(RuntimeError, match="QuadriFlow"):
         bpy.ops.omomi.quads(faces=100)
     assert (len(bpy.data.objects), len(bpy.data.meshes)) == before and not fan.hide_get()
+
+
+@pytest.fixture
+def cycles() -> None:
+    addon_utils = pytest.importorskip("addon_utils")
+    if addon_utils.enable("cycles") is None:
+        pytest.skip("this Blender has no Cycles")
+
+
+def pixels(name: str) -> np.ndarray:
+    image = bpy.data.images[name]
+    assert image.packed_file is not None
+    return np.array(image.pixels[:], np.float32).reshape(*image.size, 4)
+
+
+def test_detail_is_baked_onto_few_triangles(cycles: None, fake: Any, addon: Any, make: Any) -> None:
+    ball = sphere(np.zeros(3), np.ones(3), 24)
+    obj = make("ball", *ball)
+    obj.rotation_euler, obj.scale = (0.3, 0.2, 0.1), (2, 2, 2)
+    addon.mesh_io.paint_sigma(obj.data, np.full(len(ball[0]), 0.25, np.float32), 1.0, made=True)
+    colour = obj.data.attributes.new("Col", "FLOAT_COLOR", "POINT")
+    addon.mesh_io.write_values(colour.data, "color", np.tile([1, 0, 0, 1], (len(ball[0]), 1)))
+    obj.data.color_attributes.active_color = obj.data.attributes["Col"]
+    scenes, engine = len(bpy.data.scenes), bpy.context.scene.render.engine
+    assert bpy.ops.omomi.bake_detail(faces=200, size=64) == {"FINISHED"}
+    low = bpy.data.objects["ball.low"]
+    assert len(low.data.polygons) <= 220 and len(low.data.uv_layers) == 1 and bpy.context.active_object == low
+    assert obj.hide_get() and np.allclose(low.matrix_world, obj.matrix_world)
+    assert len(bpy.data.scenes) == scenes and bpy.context.scene.render.engine == engine
+    # where something was baked: red everywhere, one sigma, and normals that point out of the low-poly surface
+    baked = pixels("ball.colour")[..., 0] > 0.95
+    assert baked.mean() > 0.2 and not pixels("ball.colour")[..., 1:3].any()
+    assert np.median(pixels("ball.sigma")[baked][:, 0]) == pytest.approx(0.25, abs=1e-3)
+    normals = pixels("ball.normal")[baked][:, :3]
+    assert (normals[:, 2] > 0.9).mean() > 0.95 and np.ptp(normals[:, 0]) > 0.1
+    kinds = [node.type for node in low.data.materials[0].node_tree.nodes]
+    assert kinds.count("TEX_IMAGE") == 3 and "NORMAL_MAP" in kinds and not len(obj.data.materials)
+    assert len(bpy.data.materials) == 1
+
+
+def test_a_bake_of_a_mesh_with_few_faces_leaves_nothing(cycles: None, fake: Any, make: Any) -> None:
+    make("box")
+    before = [len(kind) for kind in (bpy.data.objects, bpy.data.meshes, bpy.data.scenes, bpy.data.images)]
+    with pytest.raises(RuntimeError, match="box has 12 triangles already"):
+        bpy.ops.omomi.bake_detail(faces=400)
+    assert before == [len(kind) for kind in (bpy.data.objects, bpy.data.meshes, bpy.data.scenes, bpy.data.images)]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.addon.test_fit_attributes import grid_cube
 
 bpy = pytest.importorskip("bpy")
 Matrix = pytest.importorskip("mathutils").Matrix
@@ -196,3 +199,16 @@ def test_sigma_is_stored_in_world_units_with_its_colour(addon: Any, scene: Any) 
     assert (colour.domain, colour.data_type) == ("POINT", "FLOAT_COLOR")
     assert mesh.color_attributes.active_color.name == "omomi_uncertainty"
     assert np.allclose([c.color[:] for c in colour.data], addon.mesh_io.uncertainty_colours(sigma, 1.0), atol=1e-6)
+
+
+def test_the_faces_of_a_fit_are_foretold_from_the_area_in_voxels(addon: Any, make: Callable[..., Any]) -> None:
+    foretold = addon.mesh_io.predicted_faces
+    cube = make("cube")
+    counts = [foretold(cube, level) for level in range(4)]
+    assert counts[2] == pytest.approx(addon.mesh_io.FACES_OF_AREA * 6 * (0.8 * 128) ** 2, rel=0.03)
+    assert all(fine == pytest.approx(4 * coarse, rel=0.05) for coarse, fine in pairwise(counts))
+    many = make("many", *grid_cube(40))
+    many.scale = (7, 7, 7)
+    assert foretold(many, 2) == pytest.approx(counts[2], rel=0.05)
+    assert foretold(make("points", TETRA), 2) == 0
+    assert foretold(make("dot", np.zeros((3, 3)), [(0, 1, 2)]), 2) == 0

@@ -25,7 +25,8 @@ NAMES = {
 }  # fmt: skip
 # Shapes of texts of the source that no artist reads as words: names of data, parts of a stamp, names of sliders.
 UNTOLD = {
-    "Omomi mask", "Omomi faces", "Omomi completions", "Omomi Preview", "Imagined {}",
+    "Omomi mask", "Omomi faces", "Omomi completions", "Omomi Preview", "Imagined {}", "Omomi bake",
+    "Omomi low-poly", "Base Color",
     "{} on {}", "{} ({})", " at {}", " without {}",
     "lean in x", "lean in y", "lean in z", "standard deviations", "My edit", "My family", "My preset", "Log: {}",
     "The object", "Python {}: {}", "{} is left out", "the library folder", "Omomi: {}, {}   {}", "a first idea",

@@ -241,6 +241,7 @@ def test_scan_panel_tells_vertices_holes_and_device_without_starting_anything(to
     layout = draw("OMOMI_PT_scan")
     assert "cloth: 9 vertices, open (1 border)" in layout.texts()
     assert "starts with the first fit" in layout.texts()
+    assert "A fit: about 29,000 faces at 128³" in layout.texts()
     assert layout.operators() == ["omomi.fit"] and toy.process.running() is None
 
 

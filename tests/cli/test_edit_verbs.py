@@ -160,3 +160,7 @@ def test_blend_writes_a_mesh_for_every_step_and_the_phase_picture(omomi: Run, en
     assert trimesh.load(found["frames"][1]["output"]).is_watertight  # type: ignore[union-attr]
     assert Path("out/phase.svg").read_text().startswith("<svg") and found["transitions"] == []
     assert json.loads(Path("out/blend.json").read_text()) == found and "following the topology" in err
+    _, few, _ = omomi("blend", "blob.ply", "pushed.ply", "-o", "few", "--steps", 2, "--faces", 60)
+    for frame in few["frames"]:
+        faces = load_scan(Path(frame["output"])).faces
+        assert faces is not None and len(faces) == frame["faces"] <= 66 < len(other.faces)

@@ -67,6 +67,7 @@ TEXTS = {
     "Move Edit Down": "編集を下へ",
     "Place of an Edit": "編集の位置",
     "{name}: {num} vertices": "{name}: 頂点{num}個",
+    "A fit: about {num} faces at {num2}³": "フィットの面はおよそ{num}枚になります（{num2}³）",
     "{text}, points only": "{text}、点のみ",
     "{text}, closed": "{text}、閉じている",
     "{text}, open (1 border)": "{text}、開いている（境界1本）",
@@ -217,4 +218,17 @@ TEXTS = {
     "radius {num}": "半径 {num}",
     "{num} edges": "辺 {num}本",
     "An opening: {text}": "開口部: {text}",
+    # Low-poly
+    "Bake Low-Poly": "ローポリにベイク",
+    "Make a copy NAME.low of the active mesh, of about so many triangles, with a UV map and a material whose images "
+    "hold the detail: normals, colours and sigma, baked by Cycles. The mesh is hidden":
+        "アクティブなメッシュの、およそこの数の三角形からなるコピー「名前.low」を作ります。UVマップと、細部（法線、"
+        "カラー、シグマ）をCyclesでベイクした画像のマテリアルが付きます。元のメッシュは隠れます",
+    "Image Size": "画像サイズ",
+    "Pixels along a side of each image": "各画像の一辺のピクセル数",
+    "{name}: {num} triangles with baked detail": "{name}: 三角形{num}枚、細部をベイク済み",
+    "Detail is baked by Cycles. Enable its add-on, Cycles Render Engine, in Blender's preferences.":
+        "細部のベイクにはCyclesを使います。プリファレンスでアドオン「Cycles Render Engine」を有効にしてください。",
+    "Cycles could not bake {name}. Its own message says why.":
+        "Cyclesで{name}をベイクできませんでした。理由はCyclesのメッセージにあります。",
 }  # fmt: skip
