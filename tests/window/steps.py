@@ -309,6 +309,97 @@ def japanese() -> Steps:
     view.language = "en_US"
 
 
+def faces() -> Steps:
+    """A fit becomes quads, and a low-poly copy with its detail baked."""
+    open_files("scan")
+    invoke("fit")
+    yield from until_idle()
+    fitted = bpy.context.active_object
+    before = len(fitted.data.polygons)
+    invoke("fewer_faces", faces=4000)
+    yield 0.5
+    shown = fitted.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    assert abs(len(shown.data.polygons) - 4000) < 100 and len(fitted.data.polygons) == before
+    fitted.modifiers.clear()
+    invoke("bake_detail", faces=2000, size=512)
+    yield 1.0
+    low = bpy.context.active_object
+    assert len(low.data.polygons) < 2100 and low.data.uv_layers and len(fitted.data.polygons) == before
+    bpy.context.scene.render.engine = "BLENDER_EEVEE"
+    Window().area.spaces[0].shading.type = "MATERIAL"
+    yield 2.0
+    yield from picture("low_poly")
+    Window().area.spaces[0].shading.type = "SOLID"
+    fitted.hide_set(False)
+    select(fitted)
+    invoke("quads", faces=3000)
+    yield 1.0
+    made = bpy.context.active_object
+    assert all(len(polygon.vertices) == 4 for polygon in made.data.polygons) and fitted.hide_get()
+    yield from picture("quads")
+
+
+def safe_range() -> Steps:
+    """The range of a slider is measured, and drawn under it; a value is solved for."""
+    open_files("scan")
+    invoke("fit")
+    yield from until_idle()
+    fitted = bpy.context.active_object
+    invoke("add_edit", kind="attribute", name="thickness")
+    yield 0.5
+    invoke("sweep")
+    yield from until_idle()
+    edit = fitted.omomi.edits[0]
+    assert edit.safe and edit.safe_low <= 0 <= edit.safe_high
+    yield from picture("safe_range")
+    settings = bpy.context.scene.omomi
+    settings.measure = "volume"
+    assert settings.value > 0
+    settings.value *= 1.02
+    invoke("solve")
+    yield from until_idle()
+    assert edit.strength > 0
+    yield from picture("solved")
+
+
+def blend() -> Steps:
+    """A scan becomes what lies between it and another one; both stay."""
+    first, second = open_files("before0", "other3")
+    select(first)
+    invoke("blend", other=second.name, share=0.5)
+    yield from until_idle()
+    made = bpy.context.active_object
+    assert made not in (first, second) and {first.name, second.name} <= set(bpy.data.objects.keys())
+    yield from picture("blend")
+
+
+def completions() -> Steps:
+    """Other completions of what was not seen stand side by side."""
+    open_files("scan")
+    invoke("fit")
+    yield from until_idle()
+    invoke("complete_otherwise")
+    yield from until_idle()
+    yield from picture("completions")
+
+
+def no_data() -> Steps:
+    """What the scan does not show wears a material of its own, until the modifier goes."""
+    open_files("scan")
+    invoke("fit")
+    yield from until_idle()
+    fitted = bpy.context.active_object
+    before = len(fitted.data.vertices)
+    invoke("mark_no_data")
+    Window().area.spaces[0].shading.type = "MATERIAL"
+    yield 2.0
+    yield from picture("no_data")
+    Window().area.spaces[0].shading.type = "SOLID"
+    assert fitted.modifiers and len(fitted.data.vertices) == before
+    invoke("mark_no_data")
+    assert not fitted.modifiers
+
+
 def killed() -> Steps:
     """The backend is killed in mid-fit: it is made all the same, or one sentence says why not and the next works."""
     [scan] = open_files("scan")
@@ -324,7 +415,8 @@ def killed() -> Steps:
 
 
 STEPS: tuple[Callable[[], Steps], ...] = (
-    install, fit, escape, refit, again, search, holes, sliders, learn, check, japanese, killed,
+    install, fit, escape, refit, again, search, holes, sliders, safe_range, learn, blend, completions, faces, check,
+    no_data, japanese, killed,
 )  # fmt: skip
 
 
