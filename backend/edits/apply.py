@@ -15,7 +15,7 @@ from ..field.fit import FittedMesh, ignore
 from ..field.onnx_model import CancelToken, Model
 from ..field.weight_delta import FieldEdit, step_at
 from ..geometry.measure import measure
-from ..geometry.moving_solid import read_solid
+from ..geometry.moving_solid import Reading, read_solid
 from ..geometry.nearest import nearest_on_mesh
 from ..geometry.topology import topology_change
 from ..protocol.names import NEW_MESH_NEEDED
@@ -129,7 +129,7 @@ def _applied_by_network(
     before = fitted.mesh(EditTarget.FIT)
     made, folded = made_by_network(session, strengths, model, on_progress, on_frame, cancel)
     on_progress(0.8, "looking at the topology")
-    topology = _topology_change(before, made)
+    topology = _change(before.topology, made.topology)
     some = slice(None, None, 1 + len(made.vertices) // MOST_MEASURED)
     away = nearest_on_mesh(before.vertices, before.faces, made.vertices[some]).distance
     new = away > MOVED_VOXELS * voxel_size(fitted.level)
@@ -196,7 +196,7 @@ def check_stack(
     if model is not None and _by_network(session, strengths):
         made, _ = made_by_network(session, strengths, model, on_progress)
         vertices, faces = made.vertices, made.faces
-        topology = _topology_change(session.fitted.mesh(EditTarget.FIT), made)
+        topology = _change(session.fitted.mesh(EditTarget.FIT).topology, made.topology)
     on_progress(0.5, "measuring")
     frame = scan.frame
     try:
@@ -211,12 +211,6 @@ def check_stack(
     return {"topology": topology, "measures": measures, "guessed": guessed}, sigma.astype(np.float32)
 
 
-def _topology_change(before: EditableMesh, after: EditableMesh) -> dict[str, Any]:
-    """See `topology_change`; of two closed meshes."""
-    unstable = after.topology.odd(before.topology) is not None
-    return topology_change(before.topology.betti, after.topology.betti, unstable)
-
-
 def check_topology(mesh: EditableMesh, move: NDArray) -> dict[str, Any] | None:
     """Pieces, tunnels and hollows before and after a displacement (n, 3), canonical; None where the mesh has no inside.
 
@@ -226,7 +220,12 @@ def check_topology(mesh: EditableMesh, move: NDArray) -> dict[str, Any] | None:
     if not mesh.closed:
         return None
     before = mesh.topology
-    after = read_solid(mesh.vertices + move, mesh.faces) if np.any(move) else before
+    return _change(before, read_solid(mesh.vertices + move, mesh.faces) if np.any(move) else before)
+
+
+def _change(before: Reading, after: Reading) -> dict[str, Any]:
+    """See `topology_change`."""
+    after = after.since(before)
     return topology_change(before.betti, after.betti, after.odd(before) is not None)
 
 
