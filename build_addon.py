@@ -62,6 +62,11 @@ NOT_SHIPPED = shutil.ignore_patterns(
 )
 
 
+def version() -> str:
+    """Of Omomi, which stands in the backend alone."""
+    return re.findall(r'^__version__ = "(.+)"', (ROOT / "backend" / "__init__.py").read_text("utf-8"), re.MULTILINE)[0]
+
+
 @dataclass(frozen=True)
 class Package:
     """A zip of the extension: for the Blenders of one Python, with its libraries, or without any for all of them."""
@@ -72,7 +77,8 @@ class Package:
     below: str | None  # the first version of Blender with another Python
 
     def manifest(self, platforms: Sequence[str], wheels: Sequence[Path]) -> str:
-        lines = [f'blender_version_max = "{self.below}"'] if self.below else []
+        lines = [f'version = "{version()}"']
+        lines += [f'blender_version_max = "{self.below}"'] if self.below else []
         if wheels:
             listed = json.dumps([f"./wheels/{wheel.name}" for wheel in wheels], indent=2)
             lines += [f"platforms = {json.dumps(list(platforms))}", f"wheels = {listed}"]

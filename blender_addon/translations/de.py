@@ -227,6 +227,8 @@ TEXTS = {
     "falls short": "zu wenig",
     "stands out": "ragt heraus",
     "Audit": "Bericht",
+    "Mark No Data": "Unbekanntes kennzeichnen",
+    "{name} is marked where its scan shows nothing": "{name} ist gekennzeichnet, wo der Scan nichts zeigt",
     "Page": "Seite",
     "Place the Active Object": "Aktives Objekt einordnen",
     "Against": "Gegen",

@@ -43,7 +43,8 @@ class OMOMI_MT_object(EntryMenu, bpy.types.Menu):
         "OMOMI_MT_edits", "OMOMI_MT_places", "omomi.blend", None,
         "omomi.add_pair", "omomi.remove_pair", "omomi.learn", None,
         "omomi.check", ("omomi.show", "Uncertainty", {"what": "UNCERTAINTY"}),
-        ("omomi.show", "Departure", {"what": "DEPARTURE"}), "omomi.hide_colours", "omomi.audit", None,
+        ("omomi.show", "Departure", {"what": "DEPARTURE"}), "omomi.hide_colours", "omomi.mark_no_data",
+        "omomi.audit", None,
         "OMOMI_MT_family", "OMOMI_MT_library", None,
         "omomi.doctor", "omomi.restart", "omomi.open_log",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from bl_ui.utils import PresetPanel
 
 from ..backend.protocol.fit_options import PAINTED
 from ..backend.protocol.names import NEW_MESH_NEEDED
-from ..scene import completions, fit_origin, measures, mesh_io, point_cloud, units
+from ..scene import completions, fit_origin, measures, mesh_io, no_data, point_cloud, units
 from ..session import edits, fits, library, live, process
 from ..text import MEASURES, MOST_TRANSITIONS, nearest_transitions, reading_text
 from ..translations import told
@@ -241,6 +241,8 @@ class OMOMI_PT_check(Sidebar, bpy.types.Panel):
             lines(self.layout, obj.omomi.check)
             if fit_origin.is_sheet(obj):
                 lines(self.layout, "The fit of a sheet is an open mesh: it has no inside, volume or tunnels", "INFO")
+            marked = no_data.find(obj) is not None
+            self.layout.operator("omomi.mark_no_data", icon="GEOMETRY_NODES", depress=marked)
         self.layout.operator("omomi.audit", icon="TEXT")
 
 

@@ -22,6 +22,8 @@ NAMES = {
     "Omomi", "Esc", "CPU", "mm", "cm", "owl", "crow", "fit", "creature", "thick",
     # a note of the backend's
     "note", "on", "scan",
+    # names of presets are those of files
+    "Noisy", "Scan", "Modelled", "Parts", "Terrain", "or", "Cloth",
 }  # fmt: skip
 # Shapes of texts of the source that no artist reads as words: names of data, parts of a stamp, names of sliders.
 UNTOLD = {
@@ -30,7 +32,7 @@ UNTOLD = {
     "{} on {}", "{} ({})", " at {}", " without {}",
     "lean in x", "lean in y", "lean in z", "standard deviations", "My edit", "My family", "My preset", "Log: {}",
     "The object", "Python {}: {}", "{} is left out", "the library folder", "Omomi: {}, {}   {}", "a first idea",
-    "the usual choice", "very fine, slow", "needs much memory", "settings = bpy.context.scene.omomi",
+    "the usual choice", "very fine, slow", "needs much memory", "settings = bpy.context.scene.omomi", "Base Color",
 }  # fmt: skip
 
 
