@@ -79,8 +79,10 @@ def put_aside() -> None:
     for obj in [obj for obj in bpy.data.objects if MARK in obj]:
         mesh: Any = obj.data
         vertices = mesh_io.read_values(mesh.vertices, "co", (len(mesh.vertices), 3))
+        # previews are made of triangles
+        faces = mesh_io.read_values(mesh.attributes[".corner_vert"].data, "value", (len(mesh.polygons), 3), np.int32)
         name, matrix = obj.name.partition(f" ({NAME})")[0], np.array(obj.matrix_basis)
-        _aside.append((obj[MARK], name, vertices, mesh_io.triangles(mesh), matrix))
+        _aside.append((obj[MARK], name, vertices, faces, matrix))
     remove_all_but(())
 
 
