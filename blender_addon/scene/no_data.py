@@ -32,16 +32,26 @@ def add(obj: Any) -> Any:
     modifier.node_group = bpy.data.node_groups.get(NAME) or _nodes()
     sockets = {item.name: item.identifier for item in modifier.node_group.interface.items_tree}
     # the sigma of a mesh is in world units, whatever the scale of its object
-    modifier[sockets[LIMIT]] = mesh_io.GUESSED * max(obj.dimensions)
-    modifier[sockets[MATERIAL]] = bpy.data.materials.get(NAME) or _material()
+    _give(modifier, sockets[LIMIT], mesh_io.GUESSED * max(obj.dimensions))
+    _give(modifier, sockets[MATERIAL], bpy.data.materials.get(NAME) or _material())
     obj.data.update_tag()
     return modifier
+
+
+def _give(modifier: Any, socket: str, value: Any) -> None:
+    """Set an input of a modifier. Blender 5.2 keeps it elsewhere than those before."""
+    inputs = getattr(getattr(modifier, "properties", None), "inputs", None)
+    if inputs is None:
+        modifier[socket] = value
+    else:
+        getattr(inputs, socket).value = value
 
 
 def _material() -> Any:
     made: Any = bpy.data.materials.new(NAME)
     made.diffuse_color = COLOUR
-    made.use_nodes = True
+    if made.node_tree is None:
+        made.use_nodes = True
     shader = next(node for node in made.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Base Color"].default_value = COLOUR
     shader.inputs["Roughness"].default_value = 1.0
