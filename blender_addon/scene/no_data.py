@@ -52,7 +52,8 @@ def _material() -> Any:
     made.diffuse_color = COLOUR
     if made.node_tree is None:
         made.use_nodes = True
-    shader = next(node for node in made.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    nodes: Any = made.node_tree
+    shader = next(node for node in nodes.nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Base Color"].default_value = COLOUR
     shader.inputs["Roughness"].default_value = 1.0
     return made
