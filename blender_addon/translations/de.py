@@ -26,6 +26,9 @@ TEXTS = {
     "No, it is a": "Nein, es ist:",
     "Select a mesh or a point cloud to fit": "Ein Mesh oder eine Punktwolke zum Anpassen auswählen",
     "{name}: {num} points": "{name}: {num} Punkte",
+    "Join Views": "Ansichten verbinden",
+    "{name} has {num} views; Fit registers them to one another":
+        "{name} hat {num} Ansichten; „Anpassen“ richtet sie aneinander aus",
     "Fit Presets": "Voreinstellungen für die Anpassung",
     "Add Fit Preset": "Voreinstellung hinzufügen",
     "Refit As": "Neu anpassen als",

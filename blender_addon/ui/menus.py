@@ -35,7 +35,8 @@ class EntryMenu(Drawn):
 class OMOMI_MT_object(EntryMenu, bpy.types.Menu):
     bl_label = "Omomi"
     entries = (
-        "omomi.fit", "OMOMI_MT_refit", "omomi.cancel", "omomi.reset_options", "omomi.add_fit_preset",
+        "omomi.fit", "omomi.join_views", "OMOMI_MT_refit", "omomi.cancel", None,
+        "omomi.reset_options", "omomi.add_fit_preset",
         ("omomi.paint_mask", "Paint Fill Mask", {"owner": "OPTION", "setting": "fill_mask"}), None,
         "omomi.complete_otherwise", "omomi.show_completion", "omomi.pick_completion", None,
         "omomi.fewer_faces", "omomi.quads", "omomi.bake_detail", None,

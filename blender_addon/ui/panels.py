@@ -85,6 +85,7 @@ class OMOMI_PT_options(ClosedSidebar, bpy.types.Panel):
                 mask_row(column, settings, f"{name}_mask", obj)
         for name in ("symmetry", "base", "keep_islands", "keep_thin", "register_views", "thickness"):
             column.prop(settings, name)
+        self.layout.operator("omomi.join_views", icon="MESH_DATA")
 
 
 class OMOMI_PT_result(Sidebar, bpy.types.Panel):

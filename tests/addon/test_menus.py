@@ -162,6 +162,35 @@ def test_a_point_cloud_without_a_fit_is_as_it_was(fake: Any, addon: Any, make: A
     assert not bpy.data.meshes.get("owl.points")
 
 
+def test_views_are_joined_to_one_scan_that_knows_them(fake: Any, addon: Any, make: Any, world: Any) -> None:
+    settings = bpy.context.scene.omomi
+    with pytest.raises(RuntimeError, match="two or more views"):
+        bpy.ops.omomi.join_views()
+    cloud = cloud_of(make)
+    left, right = make("left"), make("right")
+    left.location, right.scale = (5, 0, 0), (1, 2, 3)
+    # two views already
+    joined = right.data.attributes.new("view", "INT", "POINT")
+    joined.data.foreach_set("value", [7, 7, 7, 7, 9, 9, 9, 9])
+    right.modifiers.new("more", "MIRROR").mirror_object = left
+    for obj in (cloud, left, right):
+        obj.select_set(True)
+    bpy.context.view_layer.objects.active = left
+    bpy.context.view_layer.update()
+    shown = [len(right.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.vertices), 60, 8]
+    assert bpy.ops.omomi.join_views() == {"FINISHED"} and settings.register_views
+    scan = bpy.data.objects["left.views"]
+    view = np.array([item.value for item in scan.data.attributes["view"].data])
+    assert len(view) == sum(shown) and set(view) == {0, 1, 2, 3} and scan == bpy.context.object
+    assert {*np.bincount(view)} == {8, 60, shown[0] // 2}
+    np.testing.assert_allclose(world(scan)[view == 0], world(left))
+    assert all(obj.hide_get() for obj in (left, right, cloud)) and len(left.data.vertices) == 8
+    assert bpy.context.selected_objects == [scan]
+    bpy.ops.omomi.fit()
+    (asked,) = fake.asked("FitRequest")
+    assert sorted({*asked["view"]}) == [0, 1, 2, 3] and asked["options"].register_views
+
+
 def test_splats_are_said_to_be_points(fake: Any, addon: Any, make: Any) -> None:
     cloud = cloud_of(make)
     point_cloud = importlib.import_module(f"{addon.name}.scene.point_cloud")
