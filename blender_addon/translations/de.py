@@ -69,6 +69,8 @@ TEXTS = {
     "Fewer": "Weniger",
     "Fewer Faces": "Weniger Flächen",
     "Quads": "Vierecke",
+    "Bake Low-Poly": "Wenige Flächen mit gebackenen Details",
+    "Image Size": "Bildgröße",
     "Shape key": "Shape-Key",
     "New mesh": "Neues Mesh",
     "Replace": "Ersetzen",

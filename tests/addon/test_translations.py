@@ -32,7 +32,7 @@ UNTOLD = {
     "{} on {}", "{} ({})", " at {}", " without {}",
     "lean in x", "lean in y", "lean in z", "standard deviations", "My edit", "My family", "My preset", "Log: {}",
     "The object", "Python {}: {}", "{} is left out", "the library folder", "Omomi: {}, {}   {}", "a first idea",
-    "the usual choice", "very fine, slow", "needs much memory", "settings = bpy.context.scene.omomi", "Base Color",
+    "the usual choice", "very fine, slow", "needs much memory", "settings = bpy.context.scene.omomi",
 }  # fmt: skip
 
 
