@@ -34,6 +34,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import manual_page
+
 ROOT = Path(__file__).resolve().parent
 BUILD = ROOT / "build"
 STAGE = BUILD / "stage" / "omomi"
@@ -234,6 +236,8 @@ def stage(platforms: Sequence[str], package: Package = PACKAGES[0]) -> Path:
     shutil.copytree(ROOT / "blender_addon", STAGE, ignore=NOT_SHIPPED)
     shutil.copytree(ROOT / "backend", STAGE / "backend", ignore=NOT_SHIPPED)
     shutil.copy2(ROOT / "LICENSE", STAGE)
+    manual = (ROOT / "blender_addon" / "README.md").read_text("utf-8")
+    (STAGE / "manual.html").write_text(manual_page.page(manual), "utf-8")
     if found:
         (STAGE / "wheels").mkdir()
     for wheel in found.values():

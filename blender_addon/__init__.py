@@ -13,7 +13,7 @@ from bpy.app.handlers import persistent
 from . import operators, translations
 from .scene import holes, preview
 from .session import backend_fit, fits, live, place_watch, process
-from .ui import colour_overlay, hole_overlay, keymap, menus, panels, preferences, properties, widgets
+from .ui import colour_overlay, hole_overlay, keymap, manual, menus, panels, preferences, properties, widgets
 
 FOLDER = str(Path(__file__).parent)
 """Has the presets that come with Omomi."""
@@ -91,6 +91,7 @@ def register() -> None:
     properties.add_to_blender()
     keymap.add_to_blender()
     menus.add_to_blender()
+    manual.add_to_blender()
     for handlers, function in _handlers():
         handlers.append(function)
     atexit.register(process.close)
@@ -105,6 +106,7 @@ def unregister() -> None:
     atexit.unregister(process.close)
     for handlers, function in _handlers():
         handlers.remove(function)
+    manual.remove_from_blender()
     menus.remove_from_blender()
     keymap.remove_from_blender()
     properties.remove_from_blender()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,23 @@ bpy = pytest.importorskip("bpy")
 
 MANUAL = Path(__file__).resolve().parents[2] / "blender_addon" / "README.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def test_the_online_manual_of_everything_is_a_section_of_the_page_in_the_zip(addon: Any, scene: Any) -> None:
+    manual = importlib.import_module(f"{addon.name}.ui.manual")
+    assert manual.links in bpy.utils._manual_map
+    page, text = manual.PAGE.as_uri(), manual.PAGE.read_text("utf-8")
+    named = [name for names in manual.SECTIONS.values() for name in names]
+    assert set(named) <= set(dir(bpy.ops.omomi)) and len(named) == len(set(named))
+    look_up = importlib.import_module("bl_operators.wm").WM_OT_doc_view_manual._lookup_rna_url
+    for identifier, section in (
+        *((f"bpy.ops.omomi.{name}", "") for name in dir(bpy.ops.omomi)),
+        ("bpy.ops.omomi.solve", "safe-range-and-solve"),
+        ("bpy.types.OmomiSettings.fill", "fit-a-scan"), ("bpy.types.OmomiLayer.strength", "edits-masks-results"),
+    ):  # fmt: skip
+        found = look_up(identifier, verbose=False)
+        start, _, anchor = found.partition("#")
+        assert start == page and f"id='{anchor}'" in text and section in ("", anchor), identifier
 
 
 def select(*names: str) -> None:
