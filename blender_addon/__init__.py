@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -12,8 +13,10 @@ from bpy.app.handlers import persistent
 from . import operators, translations
 from .scene import holes, preview
 from .session import backend_fit, fits, live, place_watch, process
-from .ui import colour_overlay, hole_overlay, keymap, menus, panels, preferences, properties, widgets
+from .ui import colour_overlay, hole_overlay, keymap, manual, menus, panels, preferences, properties, widgets
 
+FOLDER = str(Path(__file__).parent)
+"""Has the presets that come with Omomi."""
 CLASSES = (
     *properties.CLASSES,
     preferences.OmomiPreferences,
@@ -47,8 +50,13 @@ def _on_update(*_: Any) -> None:
 
 @persistent
 def _on_save(*_: Any) -> None:
-    # What is veiled for a preview is so in the window alone, where it is veiled again a moment later.
-    preview.unveil_all_but(())
+    # Previews are in the window alone; what is veiled for one is veiled again a moment later.
+    preview.put_aside()
+
+
+@persistent
+def _on_saved(*_: Any) -> None:
+    preview.bring_back()
 
 
 @persistent
@@ -66,6 +74,7 @@ def _handlers() -> list[tuple[list[Any], Callable[..., None]]]:
     handlers: Any = bpy.app.handlers
     pairs = [(handlers.load_pre, _on_load_pre)]
     pairs += [(handlers.load_post, _on_load), (handlers.save_pre, _on_save)]
+    pairs += [(handlers.save_post, _on_saved), (handlers.save_post_fail, _on_saved)]
     pairs.append((handlers.depsgraph_update_post, _on_update))
     pairs += [(handlers.undo_post, _on_history), (handlers.redo_post, _on_history)]
     # From 5.1 on; before, only atexit tells.
@@ -78,9 +87,11 @@ def register() -> None:
     translations.register(CLASSES)
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    bpy.utils.register_preset_path(FOLDER)
     properties.add_to_blender()
     keymap.add_to_blender()
     menus.add_to_blender()
+    manual.add_to_blender()
     for handlers, function in _handlers():
         handlers.append(function)
     atexit.register(process.close)
@@ -95,9 +106,11 @@ def unregister() -> None:
     atexit.unregister(process.close)
     for handlers, function in _handlers():
         handlers.remove(function)
+    manual.remove_from_blender()
     menus.remove_from_blender()
     keymap.remove_from_blender()
     properties.remove_from_blender()
+    bpy.utils.unregister_preset_path(FOLDER)
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
     translations.unregister()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from . import backend, check, edits, faces, fit, holes, learn, library, places, sample_audit, settings
+from . import backend, check, edits, faces, fit, holes, learn, library, places, sample_audit, settings, views
 
 CLASSES = (
     *fit.CLASSES, *faces.CLASSES, *holes.CLASSES, *backend.CLASSES, *edits.CLASSES, *places.CLASSES, *learn.CLASSES,
     *library.CLASSES, *check.CLASSES, *sample_audit.CLASSES, *settings.CLASSES,
+    *views.CLASSES,
 )  # fmt: skip

@@ -11,7 +11,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import BlendRequest, CheckRequest, EditTarget, SolveRequest, SweepRequest
-from ..scene import measures, mesh_io, results, units
+from ..scene import measures, mesh_io, no_data, results, units
 from ..session import backend_fit, edits, library, live
 from ..session.backend_fit import FitSettings, profile_path
 from ..session.task import Client, Work
@@ -121,6 +121,32 @@ class OMOMI_OT_hide_colours(PolledOperator, bpy.types.Operator):
     def execute(self, context: Any) -> Any:
         colour_overlay.hide()
         return {"FINISHED"}
+
+
+class OMOMI_OT_mark_no_data(EditOperator, ActionOperator, bpy.types.Operator):
+    """Mark what the scan does not show, or mark it no more"""
+
+    bl_idname = "omomi.mark_no_data"
+    bl_label = "Mark No Data"
+    bl_description = (
+        "Mark what the scan does not show with a material, and as the point attribute 'omomi_no_data' for other "
+        "modifiers and shaders, by a modifier that leaves the mesh as it is; once more removes it"
+    )
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+    wants = "object"
+
+    @classmethod
+    def why_not_wanted(cls, group: Any) -> str:
+        known = {mesh_io.SIGMA, mesh_io.INVENTED} & set(group.id_data.data.attributes.keys())
+        return "" if known else "Fit or check it first"
+
+    def _act(self, context: Any) -> str:
+        obj = context.active_object
+        if (modifier := no_data.find(obj)) is not None:
+            obj.modifiers.remove(modifier)
+            return f"{obj.name} is shown as it is"
+        no_data.add(obj)
+        return f"{obj.name} is marked where its scan shows nothing"
 
 
 class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
@@ -243,8 +269,8 @@ class OMOMI_OT_blend(EditRunOperator, bpy.types.Operator):
 
 
 CLASSES = (
-    OMOMI_OT_check, OMOMI_OT_show, OMOMI_OT_hide_colours, OMOMI_OT_sweep, OMOMI_OT_list_changes, OMOMI_OT_solve,
-    OMOMI_OT_blend,
+    OMOMI_OT_check, OMOMI_OT_show, OMOMI_OT_hide_colours, OMOMI_OT_mark_no_data, OMOMI_OT_sweep,
+    OMOMI_OT_list_changes, OMOMI_OT_solve, OMOMI_OT_blend,
 )  # fmt: skip
 
 

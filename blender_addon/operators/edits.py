@@ -12,7 +12,7 @@ from ..session import apply, backend_fit, edits, live
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task
 from ..translations import told
-from ..ui.properties import KINDS, RESULTS
+from ..ui.choices import KINDS, RESULTS
 from ..ui.widgets import selected_meshes
 from .modal import WAIT, ActionOperator, PolledOperator, RunOperator, chosen, why_not_start
 

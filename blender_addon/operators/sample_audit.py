@@ -36,7 +36,7 @@ class OMOMI_OT_sample(RunOperator, bpy.types.Operator):
     bl_label = "Imagine"
     bl_description = (
         "Sample new shapes from the model and place them in a row that starts at the 3D cursor, as large as the active "
-        "mesh; Esc cancels"
+        "mesh or the others; Esc cancels"
     )
     bl_options = {"UNDO"}  # noqa: RUF012
     __annotations__ = {"seed": SEED, "count": SAMPLES, **WAIT}
@@ -47,8 +47,8 @@ class OMOMI_OT_sample(RunOperator, bpy.types.Operator):
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
         scene = context.scene
         self._cursor, self._seed = tuple(scene.cursor.location), chosen(self, scene, "seed")
-        count, active = chosen(self, scene, "count", "samples"), active_mesh(context)
-        self._scale = (max(active.dimensions) if active is not None else 0.0) / LONGEST or 1.0
+        count = chosen(self, scene, "count", "samples")
+        self._scale = _size(context) / LONGEST
         made: list[tuple[MeshFrame, dict[str, Any]]] = []
 
         def show(frame: MeshFrame) -> None:
@@ -120,6 +120,14 @@ class OMOMI_OT_audit(RunOperator, bpy.types.Operator):
 
 
 CLASSES = (OMOMI_OT_sample, OMOMI_OT_audit)
+
+
+def _size(context: Any) -> float:
+    """The longest side of the active mesh, else of most meshes of the view, else `LONGEST`."""
+    active = active_mesh(context)
+    near = [obj for obj in context.view_layer.objects if obj.type == "MESH"] if active is None else [active]
+    sides = [side for side in (max(obj.dimensions) for obj in near) if side > 0]
+    return float(np.median(sides)) if sides else LONGEST
 
 
 def _samples(client: Client, seed: int, count: int, level: int, made: list[tuple[MeshFrame, dict[str, Any]]]) -> Work:

@@ -24,6 +24,9 @@ SHOWN = "omomi_preview_faces"
 # On an object that is veiled: its own display type. Undo and files bring back both or neither.
 VEILED = "omomi_display_type"
 
+# Key, name, vertices, faces and matrix of each preview that is not in the file while that is saved.
+_aside: list[tuple[str, str, NDArray[np.float32], NDArray[np.int32], NDArray[np.float64]]] = []
+
 
 def show(key: str, name: str, vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> None:
     """Make the preview marked ``key`` show this mesh (world frame, world units)."""
@@ -69,6 +72,26 @@ def unveil_all_but(keys: Collection[str]) -> None:
     """Draw all objects as before, but for those with these uids."""
     for obj in [obj for obj in bpy.data.objects if VEILED in obj and str(obj.session_uid) not in keys]:
         unveil(obj)
+
+
+def put_aside() -> None:
+    """Take all previews out of the file, which is about to be saved, until `bring_back`."""
+    for obj in [obj for obj in bpy.data.objects if MARK in obj]:
+        mesh: Any = obj.data
+        vertices = mesh_io.read_values(mesh.vertices, "co", (len(mesh.vertices), 3))
+        # previews are made of triangles
+        faces = mesh_io.read_values(mesh.attributes[".corner_vert"].data, "value", (len(mesh.polygons), 3), np.int32)
+        name, matrix = obj.name.partition(f" ({NAME})")[0], np.array(obj.matrix_basis)
+        _aside.append((obj[MARK], name, vertices, faces, matrix))
+    remove_all_but(())
+
+
+def bring_back() -> None:
+    """Show again what was put aside."""
+    for key, name, vertices, faces, matrix in _aside:
+        show(key, name, vertices, faces)
+        carry(key, matrix)
+    _aside.clear()
 
 
 def unveil(obj: Any) -> None:

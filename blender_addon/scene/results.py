@@ -13,11 +13,15 @@ from ..backend.protocol.messages import MeshFrame
 from ..context import context
 from ..session import edits
 from ..session.backend_fit import FitSettings
-from . import fit_origin, fit_provenance, measures, mesh_io, shape_key
+from . import fit_origin, fit_provenance, measures, mesh_io, preview, shape_key
 from .attributes import MeshAttributes, apply_attributes
 
 CHECKSUM = "omomi_checksum"
 """Property of a mesh: what it was when it was made."""
+IMAGINED = "omomi_imagined"
+"""Property of the collection of shapes that the model made up."""
+GROUP = "omomi_group"
+"""Property of the collection of a scan and its results."""
 
 
 def why_not_replace(obj: Any) -> str | None:
@@ -108,10 +112,10 @@ def place_again(
 
 
 def new(frame: MeshFrame, name: str, place: tuple[float, float, float]) -> Any:
-    """A new object that shows a mesh at this place, selected and active."""
+    """A new object that shows a mesh that no scan is behind, at this place, selected and active."""
     obj: Any = bpy.data.objects.new(name, _geometry(frame, np.eye(3), name))
     obj.location, obj.omomi.origin.level = place, context.scene.omomi.level
-    context.scene.collection.objects.link(obj)
+    preview.marked_collection(IMAGINED, "Imagined").objects.link(obj)
     obj.select_set(True)
     context.view_layer.objects.active = obj
     return obj
@@ -182,13 +186,29 @@ def _replace(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
 def _add(source: Any, mesh: Any, suffix: str, keep_modifiers: bool, hidden: bool) -> Any:
     result = _bare(source, mesh, keep_modifiers)
     result.name = f"{source.name}.{suffix}"
-    for collection in mesh_io.homes(source):
+    for collection in _grouped(source):
         collection.objects.link(result)
     if hidden:
         hide(source)
     result.select_set(True)
     context.view_layer.objects.active = result
     return result
+
+
+def _grouped(source: Any) -> list[Any]:
+    """The collections of an object and of what is made of it: one of its name within each that holds it, so that what
+    hides that hides all of them."""
+    found = []
+    for home in mesh_io.homes(source):
+        group = home
+        if GROUP not in home and source.name in home.objects:
+            group = bpy.data.collections.new(source.name)
+            group[GROUP] = True
+            home.children.link(group)
+            group.objects.link(source)
+            home.objects.unlink(source)
+        found.append(group)
+    return found
 
 
 def copy_with(source: Any, mesh: Any, suffix: str) -> Any:

@@ -35,7 +35,8 @@ class EntryMenu(Drawn):
 class OMOMI_MT_object(EntryMenu, bpy.types.Menu):
     bl_label = "Omomi"
     entries = (
-        "omomi.fit", "OMOMI_MT_refit", "omomi.cancel", "omomi.reset_options", "omomi.add_fit_preset",
+        "omomi.fit", "omomi.join_views", "OMOMI_MT_refit", "omomi.cancel", None,
+        "omomi.reset_options", "omomi.add_fit_preset",
         ("omomi.paint_mask", "Paint Fill Mask", {"owner": "OPTION", "setting": "fill_mask"}), None,
         "omomi.complete_otherwise", "omomi.show_completion", "omomi.pick_completion", None,
         "omomi.fewer_faces", "omomi.quads", "omomi.bake_detail", None,
@@ -43,7 +44,8 @@ class OMOMI_MT_object(EntryMenu, bpy.types.Menu):
         "OMOMI_MT_edits", "OMOMI_MT_places", "omomi.blend", None,
         "omomi.add_pair", "omomi.remove_pair", "omomi.learn", None,
         "omomi.check", ("omomi.show", "Uncertainty", {"what": "UNCERTAINTY"}),
-        ("omomi.show", "Departure", {"what": "DEPARTURE"}), "omomi.hide_colours", "omomi.audit", None,
+        ("omomi.show", "Departure", {"what": "DEPARTURE"}), "omomi.hide_colours", "omomi.mark_no_data",
+        "omomi.audit", None,
         "OMOMI_MT_family", "OMOMI_MT_library", None,
         "omomi.doctor", "omomi.restart", "omomi.open_log",
     )  # fmt: skip

@@ -8,12 +8,11 @@ import bpy
 from bl_ui.utils import PresetPanel
 
 from ..backend.protocol.fit_options import PAINTED
-from ..backend.protocol.names import NEW_MESH_NEEDED
-from ..scene import completions, fit_origin, measures, mesh_io, point_cloud, units
-from ..session import edits, fits, library, live, process
-from ..text import MEASURES, MOST_TRANSITIONS, nearest_transitions, reading_text
+from ..scene import completions, fit_origin, mesh_io, no_data, point_cloud
+from ..session import fits, library, live, process
+from ..text import reading_text
 from ..translations import told
-from . import colour_overlay, hole_overlay, preferences, range_bar
+from . import colour_overlay, edit_settings, hole_overlay, preferences
 from .widgets import ClosedSidebar, Sidebar, active_mesh, file_rows, lines, mask_row, selected_scans
 
 # Counting borders touches every edge; larger meshes would make the sidebar stutter.
@@ -85,6 +84,7 @@ class OMOMI_PT_options(ClosedSidebar, bpy.types.Panel):
                 mask_row(column, settings, f"{name}_mask", obj)
         for name in ("symmetry", "base", "keep_islands", "keep_thin", "register_views", "thickness"):
             column.prop(settings, name)
+        self.layout.operator("omomi.join_views", icon="MESH_DATA")
 
 
 class OMOMI_PT_result(Sidebar, bpy.types.Panel):
@@ -169,7 +169,7 @@ class OMOMI_PT_edits(Sidebar, bpy.types.Panel):
         buttons.operator("omomi.move_edit", text="", icon="TRIA_UP").direction = "UP"
         buttons.operator("omomi.move_edit", text="", icon="TRIA_DOWN").direction = "DOWN"
         if group.active < len(group.edits):
-            _draw_edit(self.layout, context, obj, group.edits[group.active])
+            edit_settings.draw(self.layout, context, obj, group.edits[group.active])
         lines(self.layout, live.error(), "ERROR")
         if (task := live.waiting()) is not None:
             row = self.layout.row(align=True)
@@ -241,6 +241,8 @@ class OMOMI_PT_check(Sidebar, bpy.types.Panel):
             lines(self.layout, obj.omomi.check)
             if fit_origin.is_sheet(obj):
                 lines(self.layout, "The fit of a sheet is an open mesh: it has no inside, volume or tunnels", "INFO")
+            marked = no_data.find(obj) is not None
+            self.layout.operator("omomi.mark_no_data", icon="GEOMETRY_NODES", depress=marked)
         self.layout.operator("omomi.audit", icon="TEXT")
 
 
@@ -301,57 +303,6 @@ def _draw_reading(layout: Any, context: Any) -> None:
             row.operator("omomi.refit", text=kind.title()).kind = kind
     for note in origin.notes.splitlines():
         lines(layout, note, "ERROR")
-
-
-def _draw_edit(layout: Any, context: Any, obj: Any, edit: Any) -> None:
-    column = layout.column()
-    column.use_property_split = True
-    column.use_property_decorate = False
-    column.prop(edit, "amount", slider=True)
-    column.prop(edit, "strength")
-    mask_row(column, edit, "mask", obj)
-    if edit.kind == "learned":
-        _draw_place(column, edit)
-    row = layout.row(align=True)
-    row.alert = edits.outside(edit)
-    icon = "ERROR" if edits.outside(edit) else "CHECKMARK" if edit.safe else "NONE"
-    row.label(text=told(edits.safe_text(edit)), translate=False, icon=icon)
-    row.operator("omomi.sweep", text="", icon="VIEWZOOM")
-    range_bar.draw(layout, edit)
-    lines(layout, nearest_transitions(edit.transitions, edit.strength))
-    if len(edit.transitions.splitlines()) > MOST_TRANSITIONS:
-        layout.operator("omomi.list_changes", icon="TEXT")
-    lines(layout, edit.note, "ERROR")
-    if context.scene.omomi.result == "SHAPE_KEY" and edits.makes_new_mesh(edit):
-        lines(layout, NEW_MESH_NEEDED.format(name=edit.name), "INFO")
-    settings = context.scene.omomi
-    column = layout.column(align=True)
-    column.label(text="Find the strength for a measure")
-    column.prop(settings, "measure")
-    kind = MEASURES.get(settings.measure, "LENGTH")
-    column.prop(settings, f"value_{kind.lower()}")
-    now = measures.now(obj, settings.measure)
-    lines(column, f"now {units.shown(kind, now)}" if now else "Check says what it is now", "INFO")
-    column.operator("omomi.solve")
-
-
-def _draw_place(column: Any, edit: Any) -> None:
-    """The artist's own place of a learned edit; without one, the places that Omomi has found."""
-    column.prop(edit, "place")
-    column.operator("omomi.place_at_cursor", icon="PIVOT_CURSOR")
-    column.operator("omomi.place_at_vertex", icon="VERTEXSEL")
-    if edit.place is not None:
-        column.operator("omomi.clear_place", icon="X")
-    if edit.at is not None:
-        return
-    if edit.place is not None:
-        lines(column, f"{edit.place.name} is deleted, so Omomi finds the place by itself", "INFO")
-    if len(edit.places) > 1:
-        for number, place in enumerate(edit.places, 1):
-            row = column.row(align=True)
-            row.use_property_split = False
-            row.prop(place, "use", text=told(f"Place {number}"), translate=False)
-            row.operator("omomi.cursor_to_place", text="", icon="PIVOT_CURSOR").number = number
 
 
 def _missing(family: str) -> bool:

@@ -104,7 +104,7 @@ class Drawing:
     """A panel or menu of a class, since Blender makes none for Python to hold."""
 
     def __init__(self, cls: Any) -> None:
-        self.cls, self.layout = cls, Layout()
+        self.cls, self.layout, self.bl_idname = cls, Layout(), cls.__name__
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.cls, name)

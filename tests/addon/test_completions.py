@@ -205,7 +205,7 @@ def test_what_was_not_fitted_is_refused(fake: Any, make: Callable[..., Any], sce
 
 def test_a_fit_that_was_deleted_is_said(fitted: Any) -> None:
     bpy.ops.omomi.complete_otherwise(count=2)
-    bpy.context.scene.collection.objects.unlink(fitted)
+    fitted.users_collection[0].objects.unlink(fitted)
     with pytest.raises(RuntimeError, match=r"owl\.fit was deleted"):
         bpy.ops.omomi.pick_completion(name="owl.completion.2")
     with pytest.raises(RuntimeError, match=r"owl\.fit was deleted"):

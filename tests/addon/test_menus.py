@@ -115,7 +115,13 @@ def test_the_options_of_a_fit_are_kept_under_a_name(fake: Any, addon: Any, tmp_p
     settings = bpy.context.scene.omomi
     settings.level, settings.fill, settings.symmetry, settings.learn_name = "4", 0.5, False, "Mine"
     assert bpy.ops.omomi.add_fit_preset(name="Noisy") == {"FINISHED"}
-    (path,) = [path for folder in bpy.utils.preset_paths("omomi/fit") for path in Path(folder).glob("*.py")]
+    presets = {path.stem: path for folder in bpy.utils.preset_paths("omomi/fit") for path in Path(folder).glob("*.py")}
+    path = presets.pop("Noisy")
+    # those that come with Omomi change what kind of thing is fitted, and leave the rest
+    assert len(presets) == 3
+    for shipped in presets.values():
+        bpy.ops.script.execute_preset(filepath=str(shipped), menu_idname="OMOMI_PT_fit_presets")
+        assert settings.kind != "auto" and settings.level == "4"
     bpy.ops.omomi.reset_options()
     settings.learn_name = "Other"
     bpy.ops.script.execute_preset(filepath=str(path), menu_idname="OMOMI_PT_fit_presets")
@@ -156,12 +162,96 @@ def test_a_point_cloud_without_a_fit_is_as_it_was(fake: Any, addon: Any, make: A
     assert not bpy.data.meshes.get("owl.points")
 
 
+def test_views_are_joined_to_one_scan_that_knows_them(fake: Any, addon: Any, make: Any, world: Any) -> None:
+    settings = bpy.context.scene.omomi
+    with pytest.raises(RuntimeError, match="two or more views"):
+        bpy.ops.omomi.join_views()
+    cloud = cloud_of(make)
+    left, right = make("left"), make("right")
+    left.location, right.scale = (5, 0, 0), (1, 2, 3)
+    # two views already
+    joined = right.data.attributes.new("view", "INT", "POINT")
+    joined.data.foreach_set("value", [7, 7, 7, 7, 9, 9, 9, 9])
+    right.modifiers.new("more", "MIRROR").mirror_object = left
+    for obj in (cloud, left, right):
+        obj.select_set(True)
+    bpy.context.view_layer.objects.active = left
+    bpy.context.view_layer.update()
+    shown = [len(right.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.vertices), 60, 8]
+    assert bpy.ops.omomi.join_views() == {"FINISHED"} and settings.register_views
+    scan = bpy.data.objects["left.views"]
+    view = np.array([item.value for item in scan.data.attributes["view"].data])
+    assert len(view) == sum(shown) and set(view) == {0, 1, 2, 3} and scan == bpy.context.object
+    assert {*np.bincount(view)} == {8, 60, shown[0] // 2}
+    np.testing.assert_allclose(world(scan)[view == 0], world(left))
+    assert all(obj.hide_get() for obj in (left, right, cloud)) and len(left.data.vertices) == 8
+    assert bpy.context.selected_objects == [scan]
+    bpy.ops.omomi.fit()
+    (asked,) = fake.asked("FitRequest")
+    assert sorted({*asked["view"]}) == [0, 1, 2, 3] and asked["options"].register_views
+
+
 def test_splats_are_said_to_be_points(fake: Any, addon: Any, make: Any) -> None:
     cloud = cloud_of(make)
     point_cloud = importlib.import_module(f"{addon.name}.scene.point_cloud")
     assert not point_cloud.is_splat(cloud)
     cloud.data.attributes.new("opacity", "FLOAT", "POINT")
     assert point_cloud.is_splat(cloud)
+
+
+def test_what_the_scan_does_not_show_is_marked_by_a_modifier_and_a_material(fake: Any, addon: Any, make: Any) -> None:
+    def marked() -> list[float]:
+        shown = owl.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        return [item.value for item in shown.attributes["omomi_no_data"].data]
+
+    owl = make("owl")
+    with pytest.raises(RuntimeError, match="Fit or check it first"):
+        bpy.ops.omomi.mark_no_data()
+    bpy.ops.omomi.check()
+    # from 0 to .1, on a cube of side 1: .03 and more is a guess
+    sigma = [item.value for item in owl.data.attributes["omomi_sigma"].data]
+    assert bpy.ops.omomi.mark_no_data() == {"FINISHED"}
+    (modifier,) = owl.modifiers
+    assert marked() == [float(value > 0.03) for value in sigma] and 0 < sum(marked()) < len(sigma)
+    owl.data.attributes.new("omomi_invented", "BOOLEAN", "FACE").data[0].value = True
+    owl.update_tag()
+    first = set(owl.data.polygons[0].vertices)
+    assert all(value == 1.0 for number, value in enumerate(marked()) if number in first)
+    shown = owl.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    assert shown.materials[shown.polygons[0].material_index].name == "Omomi No Data"
+    assert not owl.data.materials[:] and "omomi_no_data" not in owl.data.attributes
+    # the same nodes and material for all
+    crow = make("crow")
+    bpy.ops.omomi.check()
+    bpy.ops.omomi.mark_no_data()
+    assert crow.modifiers[0].node_group == modifier.node_group and len(bpy.data.materials) == 1
+    assert bpy.ops.omomi.mark_no_data() == {"FINISHED"} and not crow.modifiers and owl.modifiers
+
+
+def test_a_scan_and_what_is_made_of_it_lie_in_one_collection_inside_the_scans_own(fake: Any, make: Any) -> None:
+    shelf = bpy.data.collections.new("shelf")
+    bpy.context.scene.collection.children.link(shelf)
+    owl = make("owl")
+    shelf.objects.link(owl)
+    bpy.context.scene.collection.objects.unlink(owl)
+    bpy.ops.omomi.fit()
+    fit = bpy.data.objects["owl.fit"]
+    (group,) = fit.users_collection
+    assert list(shelf.children) == [group] and list(owl.users_collection) == [group] and group.name == "owl"
+    assert owl.hide_get() and fit.visible_get() and fit.select_get()
+    bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.5)
+    bpy.ops.omomi.apply(result="NEW")
+    assert {obj.name for obj in group.objects} == {"owl", "owl.fit", "owl.fit.edit"} and len(bpy.data.collections) == 2
+
+
+def test_shapes_are_imagined_as_large_as_what_is_there(fake: Any, make: Any) -> None:
+    for number, size in enumerate((0.06, 0.06, 3.0)):
+        make(f"cup {number}").scale = (size,) * 3
+    bpy.context.view_layer.objects.active = None
+    bpy.context.view_layer.update()
+    bpy.ops.omomi.sample(seed=1, count=1)
+    made = bpy.data.objects["Imagined 1"]
+    assert made.scale.x == pytest.approx(0.06 / 1.6) and [one.name for one in made.users_collection] == ["Imagined"]
 
 
 def test_options_are_reset_together(fake: Any, make: Any) -> None:

@@ -276,7 +276,8 @@ def test_a_file_that_is_saved_while_meshes_come_opens_with_the_scan_alone(
     assert veiled(drill)
     # As it is for one who opens the file without Omomi.
     shutil.copy(tmp_path / "saved.blend", tmp_path / "copy.blend")
-    with bpy.data.libraries.load(str(tmp_path / "copy.blend")) as (_, loaded):
+    with bpy.data.libraries.load(str(tmp_path / "copy.blend")) as (held, loaded):
+        assert [*held.objects, *held.meshes, *held.collections] == ["owl", "owl"]
         loaded.objects = ["owl"]
     assert untouched(loaded.objects[0])
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "saved.blend"))

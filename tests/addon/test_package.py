@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -70,6 +71,23 @@ def test_zip_lists_every_wheel_in_its_manifest_and_one_platform(package: Path) -
         assert listed == {name for name in archive.namelist() if name.endswith(".whl")}
     assert len(manifest.get("build", {}).get("generated", manifest)["platforms"]) == 1
     assert manifest["license"] == ["SPDX:GPL-3.0-or-later"]
+
+
+def test_the_version_stands_in_one_place_and_has_its_notes(package: Path, addon: Any) -> None:
+    own = importlib.import_module(f"{addon.name}.backend").__version__
+    with zipfile.ZipFile(package) as archive:
+        path = next(name for name in archive.namelist() if name.endswith("blender_manifest.toml"))
+        assert tomllib.loads(archive.read(path).decode())["version"] == own
+    assert f"-{own}-" in package.name
+    root = Path(__file__).resolve().parents[2]
+    written = {name: (root / name).read_text("utf-8") for name in ("CHANGES.md", "pyproject.toml")}
+    written["manifest"] = (root / "blender_addon" / "blender_manifest.toml").read_text("utf-8")
+    assert [name for name, text in written.items() if own in text] == ["CHANGES.md"]
+
+
+def test_the_zip_without_libraries_is_small(package: Path) -> None:
+    (other,) = package.parent.glob("*without-libraries.zip")
+    assert other.stat().st_size < 16e6 and not [name for name in names(other) if name.endswith(".whl")]
 
 
 def test_enabling_starts_nothing_and_imports_nothing_heavy(package: Path, tmp_path: Path) -> None:

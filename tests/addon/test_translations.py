@@ -22,6 +22,8 @@ NAMES = {
     "Omomi", "Esc", "CPU", "mm", "cm", "owl", "crow", "fit", "creature", "thick",
     # a note of the backend's
     "note", "on", "scan",
+    # names of presets are those of files
+    "Noisy", "Scan", "Modelled", "Parts", "Terrain", "or", "Cloth",
 }  # fmt: skip
 # Shapes of texts of the source that no artist reads as words: names of data, parts of a stamp, names of sliders.
 UNTOLD = {
@@ -63,17 +65,18 @@ def properties(cls: Any) -> list[Any]:
     return [prop for prop in found if prop.name != prop.identifier]
 
 
-def labels(addon: Any) -> Iterator[str]:
-    """What the registered classes say: labels, tooltips, properties and the items of enumerations."""
+def labels(addon: Any, tooltips: bool = True) -> Iterator[str]:
+    """What the registered classes say: labels, properties and the items of enumerations, and the tooltips of all."""
     for cls in classes(addon):
-        if issubclass(cls, bpy.types.Operator):
+        if issubclass(cls, bpy.types.Operator) and tooltips:
             yield rna(cls).description
         if not issubclass(cls, (bpy.types.PropertyGroup, bpy.types.UIList, bpy.types.AddonPreferences)):
             yield cls.bl_label
         for prop in properties(cls):
-            yield from (prop.name, prop.description)
-            items = prop.enum_items if prop.type == "ENUM" else ()
-            yield from (text for item in items for text in (item.name, item.description))
+            for told in (prop, *(prop.enum_items if prop.type == "ENUM" else ())):
+                yield told.name
+                if tooltips:
+                    yield told.description
     for item in addon.edits.built_in():
         yield item.label
 
@@ -88,6 +91,12 @@ def said(addon: Any) -> set[str]:
 
 def test_every_label_and_tooltip_is_in_japanese(addon: Any, scene: Any, japanese: Any) -> None:
     missing = {text for text in labels(addon) if WORD.search(text)} - set(japanese)
+    assert not missing
+
+
+def test_every_label_is_in_german(addon: Any, scene: Any) -> None:
+    table = addon.translations.LANGUAGES["de_DE"]
+    missing = {text for text in labels(addon, tooltips=False) if WORD.search(text)} - set(table)
     assert not missing
 
 

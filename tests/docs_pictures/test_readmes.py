@@ -6,11 +6,13 @@ import ast
 import importlib.util
 import json
 import re
+from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import manual_page
 from backend.cli.main import _parser
 from backend.studies.study import STUDIES
 from tests import docs_tables
@@ -100,11 +102,42 @@ def test_the_backend_page_names_what_is_there() -> None:
     assert len(names) > 8 and not [name for name in names if not re.search(rf"\b{name}\b", code)]
 
 
-def test_the_commands_of_the_first_page_are_understood() -> None:
-    lines = re.findall(r"^omomi [^#\n]+", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
-    assert len(lines) == 8
+@pytest.mark.parametrize(("page", "count"), [("README.md", 8), ("blender_addon/README.md", 7)])
+def test_the_commands_of_the_pages_are_understood(page: str, count: int) -> None:
+    lines = re.findall(r"^omomi [^#\n]+", (ROOT / page).read_text("utf-8"), re.MULTILINE)
+    assert len(lines) == count
     for line in lines:
         _parser().parse_args(line.split()[1:])
+
+
+class Tags(HTMLParser):
+    """What a page opens and closes, where its links lead, and its places."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open, self.links, self.places = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open += [tag] if tag not in ("meta",) else []
+        self.links += [value for name, value in attrs if name == "href"]
+        self.places += [value for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_of_the_manual_has_its_words_and_working_links() -> None:
+    markdown = (ROOT / "blender_addon" / "README.md").read_text("utf-8")
+    text = manual_page.page(markdown)
+    tags = Tags(text)
+    assert not tags.open and "<img" not in text
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", markdown, flags=re.DOTALL), re.MULTILINE)
+    assert tags.places == [manual_page.anchor(heading) for heading in headings]
+    assert len(tags.links) > 10 and all(link[1:] in tags.places for link in tags.links if link.startswith("#"))
+    assert text.count("<tr>") > 30 and text.count("<li>") > 20 and text.count("<pre>") == markdown.count("```") / 2
+    # no mark of the source is left but in code
+    assert not re.findall(r"\*\*|\]\(|^\|", re.sub(r"<(pre|code)>.*?</\1>", "", text, flags=re.DOTALL), re.MULTILINE)
 
 
 def test_the_manual_quotes_messages_and_operators_that_are_there() -> None:

@@ -59,8 +59,21 @@ TEXTS = {
     "Imagine": "形を生成",
     "Imagine with Omomi": "Omomiで形を生成",
     "Sample new shapes from the model and place them in a row that starts at the 3D cursor, as large as the "
-    "active mesh; Esc cancels":
-        "モデルから新しい形を生成し、3Dカーソルから一列に並べます。Escでキャンセル",
+    "active mesh or the others; Esc cancels":
+        "モデルから新しい形を生成し、3Dカーソルから一列に並べます。大きさはアクティブなメッシュ、または他のメッシュに合わせます。"
+        "Escでキャンセル",
+    "Imagined": "想像した形",
+    "Mark No Data": "データなしを表示",
+    "Mark what the scan does not show with a material, and as the point attribute 'omomi_no_data' for other modifiers "
+    "and shaders, by a modifier that leaves the mesh as it is; once more removes it":
+        "スキャンに写っていない部分に、マテリアルと、他のモディファイアーやシェーダー用のポイント属性「omomi_no_data」で印を付けます。"
+        "メッシュを変えないモディファイアーを使い、もう一度押すと外れます",
+    "Fit or check it first": "先にフィットかチェックをしてください",
+    "{name} is shown as it is": "{name}を元のまま表示しています",
+    "{name} is marked where its scan shows nothing": "{name}の、スキャンに写っていない部分に印を付けました",
+    "Omomi No Data": "Omomi データなし",
+    "Error Above": "これを超える誤差",
+    "Places with a larger standard deviation count as guessed": "標準偏差がこれより大きい場所は推測とみなします",
     "Seed": "シード",
     "The same number gives the same shape again": "同じ番号からは同じ形が生成されます",
     "How many shapes, from this seed on": "このシードからいくつ生成するか",

@@ -57,6 +57,16 @@ TEXTS = {
     "Select a mesh or a point cloud to fit": "フィットするメッシュかポイントクラウドを選択してください",
     "{name}: {num} points": "{name}: 点{num}個",
     "{name}: the middles of the splats are fitted, as points": "{name}: スプラットの中心を点としてフィットします",
+    "Join Views": "ビューを統合",
+    "Join the selected meshes and point clouds, views of one thing, to one scan NAME.views that knows which point is "
+    "of which view, and have a fit register them to one another. They are hidden and stay as they are":
+        "同じ物の複数のビュー（選択したメッシュとポイントクラウド）を、各点のビュー番号を持つ1つのスキャン「名前.views」に統合し、"
+        "フィットの際に位置合わせします。元のオブジェクトは隠れるだけで変わりません",
+    "Select two or more views of one thing": "同じ物のビューを2つ以上選択してください",
+    "Blender does not join these objects. Apply their modifiers, or make them local first.":
+        "これらのオブジェクトは統合できません。先にモディファイアーを適用するか、ローカル化してください。",
+    "{name} has {num} views; Fit registers them to one another":
+        "{name}のビューは{num}個。フィットで互いに位置合わせします",
     "Fit Presets": "フィットのプリセット",
     "Add Fit Preset": "フィットのプリセットを追加",
     "Keep the options of a fit under a name, or remove the preset that is chosen":

@@ -1,0 +1,89 @@
+"""The operator that makes one scan of several objects, its views."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..context import context as blender
+from ..scene import mesh_io, point_cloud, results
+from ..scene.snapshot import VIEW
+from ..text import Refusal
+from ..ui.widgets import selected_scans
+from .modal import ActionOperator, PolledOperator, why_not_start
+
+SUFFIX = "views"
+
+
+class OMOMI_OT_join_views(PolledOperator, ActionOperator, bpy.types.Operator):
+    """Join the selected views of one thing to one scan, whose views a fit registers to one another"""
+
+    bl_idname = "omomi.join_views"
+    bl_label = "Join Views"
+    bl_description = (
+        "Join the selected meshes and point clouds, views of one thing, to one scan NAME.views that knows which point "
+        "is of which view, and have a fit register them to one another. They are hidden and stay as they are"
+    )
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+
+    @classmethod
+    def why_not(cls, context: Any) -> str:
+        several = len(selected_scans(context)) > 1
+        return why_not_start(context) or ("" if several else "Select two or more views of one thing")
+
+    def _act(self, context: Any) -> str:
+        views = selected_scans(context)
+        active = context.active_object if context.active_object in views else views[0]
+        # The first one gives the joined scan its place.
+        views = [active, *(view for view in views if view != active)]
+        meshes = [point_cloud.as_mesh(view) if view.type == point_cloud.TYPE else _copy(view) for view in views]
+        numbers = count()
+        for mesh in meshes:
+            _number(mesh.data, numbers)
+        first = meshes[0]
+        with context.temp_override(active_object=first, object=first, selected_editable_objects=meshes):
+            if bpy.ops.object.join() != {"FINISHED"}:
+                raise Refusal("Blender does not join these objects. Apply their modifiers, or make them local first.")
+        first.name = first.data.name = f"{active.name}.{SUFFIX}"
+        for view in views:
+            results.hide(view)
+        for obj in context.selected_objects:
+            obj.select_set(obj == first)
+        first.select_set(True)
+        context.view_layer.objects.active = first
+        context.scene.omomi.register_views = True
+        return f"{first.name} has {next(numbers)} views; Fit registers them to one another"
+
+
+CLASSES = (OMOMI_OT_join_views,)
+
+
+def _copy(view: Any) -> Any:
+    """A mesh object in the place of another one, as its modifiers show it."""
+    depsgraph = blender.evaluated_depsgraph_get()
+    shown, whole = view.evaluated_get(depsgraph), {"preserve_all_data_layers": True, "depsgraph": depsgraph}
+    mesh: Any = bpy.data.meshes.new_from_object(shown, **whole)
+    made = bpy.data.objects.new(view.name, mesh)
+    for group in view.vertex_groups:
+        made.vertex_groups.new(name=group.name)
+    for home in mesh_io.homes(view):
+        home.objects.link(made)
+    made.matrix_world = view.matrix_world.copy()
+    return made
+
+
+def _number(mesh: Any, numbers: Any) -> None:
+    """Give the views of a mesh, which may be several already, the next numbers."""
+    old, size = mesh.attributes.get(VIEW), len(mesh.vertices)
+    values = np.zeros(size, np.int32)
+    if old is not None:
+        if old.domain == "POINT" and old.data_type in ("INT", "FLOAT"):
+            values = np.round(mesh_io.read_values(old.data, "value", size)).astype(np.int32)
+        mesh.attributes.remove(old)
+    known, which = np.unique(values, return_inverse=True)
+    renumbered = np.array([next(numbers) for _ in known], np.int32)[which.reshape(-1)]
+    mesh.attributes.new(VIEW, "INT", "POINT")
+    mesh_io.write_values(mesh.attributes[VIEW].data, "value", renumbered, np.int32)

@@ -1,0 +1,65 @@
+"""What the panel of edits shows below the list, of the active edit: its strength, range and place, and Solve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend.protocol.names import NEW_MESH_NEEDED
+from ..scene import measures, units
+from ..session import edits
+from ..text import MEASURES, MOST_TRANSITIONS, nearest_transitions
+from ..translations import told
+from . import range_bar
+from .widgets import lines, mask_row
+
+
+def draw(layout: Any, context: Any, obj: Any, edit: Any) -> None:
+    """Draw what there is to set and to know of an edit of an object."""
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    column.prop(edit, "amount", slider=True)
+    column.prop(edit, "strength")
+    mask_row(column, edit, "mask", obj)
+    if edit.kind == "learned":
+        _draw_place(column, edit)
+    row = layout.row(align=True)
+    row.alert = edits.outside(edit)
+    icon = "ERROR" if edits.outside(edit) else "CHECKMARK" if edit.safe else "NONE"
+    row.label(text=told(edits.safe_text(edit)), translate=False, icon=icon)
+    row.operator("omomi.sweep", text="", icon="VIEWZOOM")
+    range_bar.draw(layout, edit)
+    lines(layout, nearest_transitions(edit.transitions, edit.strength))
+    if len(edit.transitions.splitlines()) > MOST_TRANSITIONS:
+        layout.operator("omomi.list_changes", icon="TEXT")
+    lines(layout, edit.note, "ERROR")
+    if context.scene.omomi.result == "SHAPE_KEY" and edits.makes_new_mesh(edit):
+        lines(layout, NEW_MESH_NEEDED.format(name=edit.name), "INFO")
+    settings = context.scene.omomi
+    column = layout.column(align=True)
+    column.label(text="Find the strength for a measure")
+    column.prop(settings, "measure")
+    kind = MEASURES.get(settings.measure, "LENGTH")
+    column.prop(settings, f"value_{kind.lower()}")
+    now = measures.now(obj, settings.measure)
+    lines(column, f"now {units.shown(kind, now)}" if now else "Check says what it is now", "INFO")
+    column.operator("omomi.solve")
+
+
+def _draw_place(column: Any, edit: Any) -> None:
+    """The artist's own place of a learned edit; without one, the places that Omomi has found."""
+    column.prop(edit, "place")
+    column.operator("omomi.place_at_cursor", icon="PIVOT_CURSOR")
+    column.operator("omomi.place_at_vertex", icon="VERTEXSEL")
+    if edit.place is not None:
+        column.operator("omomi.clear_place", icon="X")
+    if edit.at is not None:
+        return
+    if edit.place is not None:
+        lines(column, f"{edit.place.name} is deleted, so Omomi finds the place by itself", "INFO")
+    if len(edit.places) > 1:
+        for number, place in enumerate(edit.places, 1):
+            row = column.row(align=True)
+            row.use_property_split = False
+            row.prop(place, "use", text=told(f"Place {number}"), translate=False)
+            row.operator("omomi.cursor_to_place", text="", icon="PIVOT_CURSOR").number = number
