@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What runs: hash of the model, device in use ('cpu' or 'cuda'), ONNX Runtime's providers and version."""
+    """What runs: hash of the model, device in use (cpu, cuda or webgpu), ONNX Runtime's providers and version, and why
+    a GPU that is installed is not used."""
 
     model_hash: str
     device: str
     providers: tuple[str, ...]
     onnxruntime: str
+    no_gpu: str = ""
 
 
 class Engine(Protocol):
@@ -108,7 +110,7 @@ class OnnxEngine:
         model = self.model
         import onnxruntime
 
-        return EngineInfo(model.hash, model.device, tuple(model.providers), onnxruntime.__version__)
+        return EngineInfo(model.hash, model.device, tuple(model.providers), onnxruntime.__version__, model.no_gpu)
 
     def token(self) -> CancelToken:
         from .field.onnx_model import CancelToken
