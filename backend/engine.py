@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What runs: hash of the model, device in use ('cpu' or 'cuda'), ONNX Runtime's providers and version."""
+    """What runs: hash of the model, device in use (cpu, cuda or webgpu), ONNX Runtime's providers and version, and why
+    a GPU that is installed is not used."""
 
     model_hash: str
     device: str
     providers: tuple[str, ...]
     onnxruntime: str
+    no_gpu: str = ""
 
 
 class Engine(Protocol):
@@ -108,7 +110,7 @@ class OnnxEngine:
         model = self.model
         import onnxruntime
 
-        return EngineInfo(model.hash, model.device, tuple(model.providers), onnxruntime.__version__)
+        return EngineInfo(model.hash, model.device, tuple(model.providers), onnxruntime.__version__, model.no_gpu)
 
     def token(self) -> CancelToken:
         from .field.onnx_model import CancelToken
@@ -166,7 +168,7 @@ def prepare_scan(
     # slow to import, and most fits have no profile
     from .prior.profile.profile import member_of
 
-    on_progress(0.0, "finding its place in the family")
+    on_progress(1.0, "finding its place in the family")
     return raw, scan, member_of(profile, scan).completion
 
 
@@ -185,10 +187,12 @@ def fit_scan(
     each with one weight 0 .. 1 for every point of the scan as it was given."""
     from .edits.fitted_scan import FittedScan
     from .edits.regions import fit_masks
+    from .field.fit import halves_of_progress
 
-    seen, scan, prior = prepare_scan(engine, raw, options, profile, on_progress)
+    preparing, fitting = halves_of_progress(on_progress, len(raw.points), options.level)
+    seen, scan, prior = prepare_scan(engine, raw, options, profile, preparing)
     painted = fit_masks(seen, scan, options, masks)
-    fit = engine.fit(scan, options, on_frame, on_progress, cancel or engine.token(), prior, masks=painted)
+    fit = engine.fit(scan, options, on_frame, fitting, cancel or engine.token(), prior, masks=painted)
     return FittedScan(raw, scan, fit, options.level)
 
 

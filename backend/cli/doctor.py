@@ -85,6 +85,10 @@ def _providers() -> dict[str, str]:
     """Of each provider that ONNX Runtime lists: "works", or why a session on it does not run."""
     import onnxruntime
 
+    from ..field.onnx_model import webgpu_device
+
+    with contextlib.suppress(Exception):  # it says so itself where a session is asked for
+        webgpu_device()
     return {name: _prove(name) for name in onnxruntime.get_available_providers()}
 
 
@@ -92,13 +96,15 @@ def _prove(provider: str) -> str:
     import numpy as np
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
+    from ..field.onnx_model import WEBGPU, session_options
+
+    options = session_options(provider)
     options.log_severity_level = 4
     if provider != "CPUExecutionProvider":
         # Otherwise nodes that the provider cannot run would go to the CPU, and everything would seem to work.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
-        session = onnxruntime.InferenceSession(_PROBE, options, providers=[provider])
+        session = onnxruntime.InferenceSession(_PROBE, options, providers=None if provider == WEBGPU else [provider])
         if session.get_providers()[0] != provider:
             return "its libraries or its driver could not be loaded"
         (result,) = session.run(None, {"x": np.ones((1, 1, 2, 2, 2), np.float32)})

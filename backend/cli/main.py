@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     common.add_argument("--site", action="append", default=[], metavar="DIR", help="another folder with packages")
     engine = argparse.ArgumentParser(add_help=False)
-    engine.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    engine.add_argument("--device", choices=("auto", "cpu", "cuda", "webgpu"), default="auto")
     engine.add_argument("--threads", type=integer(0, 1024), default=0, metavar="N", help="0: as many as are useful")
 
     parser = argparse.ArgumentParser(prog="omomi", description="Scans to signed distance fields and meshes.")

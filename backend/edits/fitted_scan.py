@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +11,7 @@ from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
 from ..field.fit import Fit
+from ..field.fit import OnProgress as OnProgress
 from ..formats.raw_scan import RawScan
 from ..geometry.moving_solid import Reading, read_solid
 from ..geometry.normals import normals_of
@@ -20,9 +20,6 @@ from ..geometry.winding_number import tangled_share
 from ..prior.codes import level0_winding
 from ..protocol.requests import EditTarget
 from ..scan.prepare import PreparedScan
-
-OnProgress = Callable[[float, str], None]
-"""Takes a share 0 .. 1 of what is done and words; raises where the work is to end."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,10 @@ from .uncertainty import Variation, vertex_sigma
 
 LEVEL_GROWTH = 4.0
 """Blocks of a level over those of the level above, about: the surface is four times as large in voxels."""
+POINTS_AS_LONG = 1e6
+"""Points of a mesh whose preparation takes as long as its fit at level 2, on two cores."""
+OnProgress = Callable[[float, str], None]
+"""Takes a share 0 .. 1 of what is done and words; raises where the work is to end."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def fit(
     *,
     completion: CompletionPrior | Completer | None = None,
     on_frame: Callable[[FittedMesh], None] = ignore,
-    on_progress: Callable[[float, str], None] = ignore,
+    on_progress: OnProgress = ignore,
     cancel: CancelToken | None = None,
     within: Within | None = None,
     masks: Mapping[str, Weights] | None = None,
@@ -118,7 +122,11 @@ def fit(
     """
     options, cancel = options or FitOptions(), cancel or CancelToken()
     started, network_before = time.perf_counter(), model.seconds
-    prepared = scan if isinstance(scan, PreparedScan) else prepare(scan, options.kind, on_progress=on_progress)
+    if isinstance(scan, PreparedScan):
+        prepared = scan
+    else:
+        preparing, on_progress = halves_of_progress(on_progress, len(scan.points), options.level)
+        prepared = prepare(scan, options.kind, on_progress=preparing)
     cancel.raise_if_cancelled()
     thickness = shell_thickness(prepared, options)
     on_blocks = level_progress(on_progress, options.level)
@@ -190,7 +198,17 @@ def fit(
     return Fit(mesh, stats, report, levels[-1].code, field)
 
 
-def level_progress(on_progress: Callable[[float, str], None], deepest: int) -> Callable[[int, int, int], None]:
+def halves_of_progress(on_progress: OnProgress, points: int, deepest: int) -> tuple[OnProgress, OnProgress]:
+    """Callbacks for the preparation of a scan of so many points, and for its fit: the share 0 .. 1 that each says
+    becomes one of the whole."""
+    preparing = points / (points + POINTS_AS_LONG * LEVEL_GROWTH ** (deepest - 2))
+    return (
+        lambda done, text: on_progress(done * preparing, text),
+        lambda done, text: on_progress(preparing + done * (1 - preparing), text),
+    )
+
+
+def level_progress(on_progress: OnProgress, deepest: int) -> Callable[[int, int, int], None]:
     """The callback of `recursion` that reports a share 0 .. 1 of all blocks down to level ``deepest``."""
     whole = sum(LEVEL_GROWTH**number for number in range(deepest + 1))
 

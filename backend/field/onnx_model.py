@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +40,19 @@ ENCODER_NOISE = 0.1
 """Noise (voxels of level 0) for the atom when it makes the field that the encoder reads."""
 MOST_KERNELS = 1 << 22
 """Pairs of a place and a centre in one run of the graph delta: bounds its memory."""
-CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+CPU, CUDA, WEBGPU = "CPUExecutionProvider", "CUDAExecutionProvider", "WebGpuExecutionProvider"
+GPUS = {"cuda": ("CUDA", CUDA), "webgpu": ("WebGPU", WEBGPU)}
+"""Names and providers of devices beside the CPU, in the order in which they are tried."""
 MOST_APART = 0.1
 """Voxels by which a device may differ from the CPU. Errors of a thousandth in every result, as TF32 has, make .02."""
 WHOLE = (0.0, 0.0, 0.0, 1 / 16)
 """The atom's position of the block of level 0: its centre and voxel size, canonical."""
+
+_log = logging.getLogger(__name__)
+
+
+class NotInstalled(LookupError):
+    """This Python does not have what a device needs."""
 
 
 class CancelToken:
@@ -90,12 +101,13 @@ class Model:
     """The graphs' sessions on one device."""
 
     hash: str  # of the weights, which edits and recipes go by
-    device: str  # "cpu" or "cuda"
+    device: str  # "cpu", or one of `GPUS`
     card: dict[str, Any]
     providers: list[str]
     sessions: dict[str, Any]  # by graph
     seconds: float = field(default=0.0)  # spent inside the sessions so far
     runs: Counter[str] = field(default_factory=Counter)  # of each graph so far
+    no_gpu: str = ""  # sentences: why a GPU that is installed is not used
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)  # of these two
 
     def seed(self, evidence: np.ndarray, cancel: CancelToken) -> np.ndarray:
@@ -173,10 +185,11 @@ class Model:
 
 
 def load_model(device: str = "auto", threads: int = 0, folder: Path | None = None) -> Model:
-    """Open the graphs of ``folder`` (the shipped ones by default) on ``device``: auto, cpu or cuda.
+    """Open the graphs of ``folder`` (the shipped ones by default) on ``device``: cpu, one of `GPUS`, or auto, the first
+    GPU that makes the same field as the CPU in less time, else the CPU.
 
-    threads: of the CPU provider, 0 for all cores. Raises OmomiError: MODEL_MISSING; DEVICE_UNAVAILABLE when
-    CUDA was asked for by name and does not run here; `auto` takes the CPU then.
+    threads: of the CPU provider, 0 for all cores. Raises OmomiError: MODEL_MISSING; DEVICE_UNAVAILABLE when a GPU was
+    asked for by name and does not run here.
     """
     folder = folder or MODEL_FOLDER
     missing = [name for name in (*(f"{graph}.onnx" for graph in GRAPHS), "card.json") if not (folder / name).is_file()]
@@ -185,34 +198,38 @@ def load_model(device: str = "auto", threads: int = 0, folder: Path | None = Non
     card, found = json.loads((folder / "card.json").read_text(encoding="utf-8")), digest(folder)
     # graphs that the card does not know are another model
     named = card["hash"] if found == card.get("graphs") else found
-    if device not in ("auto", "cpu", "cuda"):
-        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no device '{device}': use auto, cpu or cuda.")
+    if device not in ("auto", "cpu", *GPUS):
+        devices = ", ".join(("auto", "cpu", *GPUS))
+        raise OmomiError(ErrorCode.BAD_OPTION, f"There is no device '{device}': use one of {devices}.")
 
-    def opened(name: str, *providers: str) -> tuple[Model, np.ndarray]:
+    def opened(name: str, provider: str) -> tuple[Model, np.ndarray]:
         """The model on one device, and what it makes of nothing."""
-        sessions = _sessions(folder, threads, [*providers, CPU])
+        sessions = _sessions(folder, threads, provider)
         model = Model(named, name, card, list(sessions["atom"].get_providers()), sessions)
         return model, _warm_up(model)
 
-    plain, expected = opened("cpu")
-    if device == "cpu":
-        return plain
-    try:
-        if CUDA not in _providers():
-            raise LookupError("this onnxruntime has no CUDA provider")
-        fast, found = opened("cuda", CUDA)
-    except Exception as error:  # noqa: BLE001  onnxruntime has no base class for its errors
-        reason = str(error).splitlines()[0]
-    else:
-        # the session may fall back to the CPU without an error
-        if CUDA not in fast.providers:
-            reason = "the CUDA libraries or the driver could not be loaded"
-        elif (apart := float(np.abs(found - expected).max())) > MOST_APART:
-            reason = f"it makes another field than the CPU, by {apart:.2g} voxels"
-        else:
-            return fast
-    if device == "cuda":
-        raise OmomiError(ErrorCode.DEVICE_UNAVAILABLE, f"CUDA cannot be used here: {reason}.")
+    plain, expected = opened("cpu", CPU)
+    reasons = []
+    for name in GPUS if device == "auto" else {device} - {"cpu"}:
+        label, provider = GPUS[name]
+        try:
+            _find(provider)
+            fast, made = opened(name, provider)
+            _check(fast, provider, made, expected)
+            if device != "auto" or _pace(fast) < _pace(plain):
+                return fast
+            reason = "it is slower than the CPU"
+        except NotInstalled as error:
+            if device == "auto":
+                continue
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001  onnxruntime has no base class for its errors
+            reason = str(error).splitlines()[0]
+        if device != "auto":
+            raise OmomiError(ErrorCode.DEVICE_UNAVAILABLE, f"{label} cannot be used here: {reason}.")
+        reasons.append(f"{label} cannot be used here: {reason}.")
+        _log.warning(reasons[-1])
+    plain.no_gpu = " ".join(reasons)
     return plain
 
 
@@ -224,6 +241,24 @@ def digest(folder: Path, graphs: Iterable[str] = GRAPHS) -> str:
     return found.hexdigest()[:16]
 
 
+def _find(provider: str) -> None:
+    """Raises `NotInstalled` where this onnxruntime does not have a provider."""
+    if provider == WEBGPU:
+        webgpu_device()
+    elif provider not in _providers():
+        raise NotInstalled("this onnxruntime has no CUDA provider")
+
+
+def _check(fast: Model, provider: str, found: np.ndarray, expected: np.ndarray) -> None:
+    """Raises LookupError where a GPU does not run, or makes another field than the CPU."""
+    # the session may fall back to the CPU without an error
+    if provider not in fast.providers:
+        raise LookupError("its libraries or its driver could not be loaded")
+    apart = float(np.abs(found - expected).max())
+    if not apart <= MOST_APART:
+        raise LookupError(f"it makes another field than the CPU, by {apart:.2g} voxels")
+
+
 def _providers() -> list[str]:
     """What this onnxruntime is built with, which says nothing of what runs here."""
     import onnxruntime
@@ -231,15 +266,58 @@ def _providers() -> list[str]:
     return onnxruntime.get_available_providers()
 
 
-def _sessions(folder: Path, threads: int, providers: list[str]) -> dict[str, Any]:
+def webgpu_device() -> Any:
+    """The device of the plug-in for WebGPU, which is registered first. Raises `NotInstalled`, and LookupError where the
+    plug-in finds no GPU."""
+    import onnxruntime
+
+    try:
+        plugin = import_module("onnxruntime_ep_webgpu")
+    except ImportError as error:
+        raise NotInstalled("the package onnxruntime-ep-webgpu is not installed") from error
+    _register(plugin.get_library_path())
+    # the plug-in takes one device alone, and chooses the GPU by itself
+    device = next((found for found in onnxruntime.get_ep_devices() if found.ep_name == WEBGPU), None)
+    if device is None:
+        raise LookupError("its libraries or its driver could not be loaded")
+    return device
+
+
+@cache
+def _register(library: str) -> None:
+    """Have onnxruntime load a plug-in, which it refuses to do twice."""
+    import onnxruntime
+
+    onnxruntime.register_execution_provider_library("omomi-webgpu", library)
+
+
+def session_options(provider: str) -> Any:
+    """Options of a session on a provider, whose own device they name where it is a plug-in."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    if provider == WEBGPU:
+        options.add_provider_for_devices([webgpu_device()], {})
+    return options
+
+
+def _sessions(folder: Path, threads: int, provider: str) -> dict[str, Any]:
+    import onnxruntime
+
+    options = session_options(provider)
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    return {
-        graph: onnxruntime.InferenceSession(folder / f"{graph}.onnx", options, providers=providers) for graph in GRAPHS
-    }
+    # a plug-in has its place in the options
+    given = None if provider == WEBGPU else list(dict.fromkeys([provider, CPU]))
+    return {graph: onnxruntime.InferenceSession(folder / f"{graph}.onnx", options, providers=given) for graph in GRAPHS}
+
+
+def _pace(model: Model) -> float:
+    """Seconds of a run of the atom on one block."""
+    before = model.seconds
+    _warm_field(model)
+    taken, model.seconds = model.seconds - before, before
+    return taken
 
 
 def _warm_up(model: Model) -> np.ndarray:
@@ -247,9 +325,16 @@ def _warm_up(model: Model) -> np.ndarray:
     the atom's field f32 (1, 2, 32, 32, 32) of no evidence under a parent of 0."""
     cancel = CancelToken()
     empty = np.zeros((1, 5, 32, 32, 32), np.float32)
-    parent = model.seed(empty, cancel)
-    model.encode(empty, parent, cancel)
-    style = model.style(0.0, 0.0, 0, np.zeros(CODE, np.float32), cancel)
-    found = model.field(empty, np.zeros_like(parent), np.array([WHOLE], np.float32), style, cancel)
+    model.encode(empty, model.seed(empty, cancel), cancel)
+    place, nothing = np.zeros((1, 3), np.float32), np.zeros((1, 2), np.float32)
+    model.delta(place, place, nothing, 1.0, cancel)
+    found = _warm_field(model)
     model.seconds = 0.0
     return found
+
+
+def _warm_field(model: Model) -> np.ndarray:
+    cancel = CancelToken()
+    style = model.style(0.0, 0.0, 0, np.zeros(CODE, np.float32), cancel)
+    empty, parent = np.zeros((1, 5, 32, 32, 32), np.float32), np.zeros((1, 2, 18, 18, 18), np.float32)
+    return model.field(empty, parent, np.array([WHOLE], np.float32), style, cancel)

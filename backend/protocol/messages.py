@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import ErrorCode, OmomiError
 from .requests import Request, array_field
 
-PROTOCOL_VERSION = 7
+PROTOCOL_VERSION = 8
 
 _LONGEST_TEXT = 20_000
 """Characters: a failure, traceback included, stays well inside the bound of a head."""
@@ -29,11 +29,12 @@ class Hello:
     backend: str  # its release
     pid: int
     model_hash: str
-    device: str  # "cpu" or "cuda"
+    device: str  # "cpu", "cuda" or "webgpu"
     providers: tuple[str, ...]  # of ONNX Runtime
     numpy: str  # version
     onnxruntime: str  # version
     limits: dict[str, Any]  # bounds of one message, see `framing`
+    no_gpu: str = ""  # why a GPU that is installed is not used; empty where there is none, or it is in use
 
 
 @dataclass(frozen=True)

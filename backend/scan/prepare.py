@@ -120,14 +120,16 @@ def prepare(
     """Clean, orient and frame a scan. The same scan gives the same bits.
 
     kind: one of `protocol.fit_options.KINDS`, what the scan is read as. max_points: more points than this are thinned,
-    by a fixed random choice. on_progress: a share 0 .. 1 of what is no share of a fit yet, 0, and words; it may raise.
+    by a fixed random choice. on_progress: a share 0 .. 1 and words; it may raise.
     Raises OmomiError: EMPTY_SCAN, BAD_COORDINATES (no finite point), TOO_FEW_POINTS (fewer than 32 usable),
     FLAT_SCAN (all on one plane or line).
     """
     on_progress(0.0, "cleaning the scan")
     scan = clean(raw)
-    on_progress(0.0, "looking at what the scan is")
+    # the shares are those of a mesh of millions of faces
+    on_progress(0.1, "looking at what the scan is")
     shell = None if scan.faces is None else orient_faces(scan.points, scan.faces, scan.to_sensor)
+    on_progress(0.45, "looking at what the scan is")
     found = found_kind(scan, shell, kind)
     in_pieces = 0 if shell is None else shell.pieces
     if found.parts is not None and found.kind is not Kind.SCAN:
@@ -142,7 +144,7 @@ def prepare(
         oriented = oriented.take(np.sort(order[excess:]))
     _require_enough(len(oriented.points), raw.name)
 
-    on_progress(0.0, "looking for outliers and noise")
+    on_progress(0.8, "looking for outliers and noise")
     cells = occupancy(oriented.points)
     keep = near_core(oriented.points)
     if found.kind is not Kind.SOLID:  # whose parts are no outliers, however small
@@ -173,7 +175,7 @@ def prepare(
     factor = frame.scale * scan.unit
     points = (oriented.points - middle) * np.float32(factor)
     noise *= factor
-    on_progress(0.0, "looking for normals")
+    on_progress(0.85, "looking for normals")
     if oriented.normals is not None:
         normals = repaired(points, oriented.normals)
     elif oriented.to_sensor is not None:

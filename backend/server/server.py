@@ -130,6 +130,7 @@ class Server:
             np.__version__,
             info.onnxruntime,
             limits,
+            info.no_gpu,
         )
 
     def _read(self) -> None:

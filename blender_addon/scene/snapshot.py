@@ -115,8 +115,11 @@ class Snapshot:
         mesh = self.mesh
         if len(mesh.loops) == 3 * len(mesh.polygons):
             return None
+        if self._triangulation is None and len(mesh.loops) == 4 * len(mesh.polygons):
+            self._triangulation = yield from self._halves()
         if self._triangulation is None:
-            mesh.calc_loop_triangles()
+            # Blender hands these out one by one.
+            self.mesh.calc_loop_triangles()
             yield Pause(READING)
             found = self.mesh.loop_triangles
             corners = mesh_io.read_values(found, "loops", (len(found), 3), np.int32)
@@ -125,6 +128,14 @@ class Snapshot:
             yield Pause(READING)
             self._triangulation = corners, polygons
         return self._triangulation
+
+    def _halves(self) -> Sliced:
+        """The `Triangulation` of a mesh of quads, as Blender has it; None where some polygons are none."""
+        corners = yield from self.values(".corner_vert", "value", 1, np.int32)
+        edges = yield from self.values(".corner_edge", "value", 1, np.int32)
+        ends = yield from self.values(".edge_verts", "value", 2, np.int32)
+        points = yield from self.values("position", "vector", 3)
+        return (yield from in_thread(lambda: halves(corners[:, 0], edges[:, 0], ends, points), READING))
 
     def weights(self, names: Sequence[str]) -> Sliced:
         """Weights f32 (groups, n) in vertex groups; 0 where a vertex or a group is missing."""
@@ -164,6 +175,27 @@ class Snapshot:
         turned = normals @ np.linalg.inv(self.linear)
         length = np.linalg.norm(turned, axis=1, keepdims=True)
         return np.divide(turned, length, out=np.zeros_like(turned), where=length > 0).astype(np.float32)
+
+
+def halves(
+    corners: NDArray[np.int32], edges: NDArray[np.int32], ends: NDArray[np.int32], points: NDArray[np.float32]
+) -> Triangulation | None:
+    """The `Triangulation` of quads; None where the polygons of these corners are not all quads.
+
+    corners: the vertex of each corner; edges: the edge from each to the next of its polygon; ends (edges, 2).
+    """
+    quads = corners.reshape(-1, 4)
+    following = np.roll(quads, -1, axis=1)
+    low, high = np.minimum(quads, following), np.maximum(quads, following)
+    ends = np.sort(ends, axis=1)[edges].reshape(-1, 4, 2)
+    if not (np.array_equal(ends[..., 0], low) and np.array_equal(ends[..., 1], high)):
+        return None
+    a, b, c, d = (points[quads[:, number]] for number in range(4))
+    # cut the other way where both triangles would lie on one side of the first diagonal
+    turned = np.einsum("ij,ij->i", np.cross(b - a, c - a), np.cross(d - a, c - a)) > 0
+    found = np.array([[[0, 1, 2], [0, 2, 3]], [[0, 1, 3], [1, 2, 3]]], np.int32)[turned.astype(np.intp)]
+    first = np.arange(0, len(corners), 4, dtype=np.int32)
+    return (found + first[:, None, None]).reshape(-1, 3), np.repeat(np.arange(len(quads), dtype=np.int32), 2)
 
 
 def slots(mesh: Any) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from ..backend.protocol.messages import Failure, Hello
 from ..text import Refusal
 from ..ui import preferences
 
+GPUS = {"cuda": "CUDA", "webgpu": "WebGPU"}
 BACKEND = Path(__file__).parents[1] / "backend"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -106,9 +107,7 @@ def log_failure() -> str:
 def describe_device(hello: Hello, asked: str) -> str:
     """One line: the device in use, and the reason where it is not a GPU."""
     if hello.device != "cpu":
-        return f"Runs on {hello.device.upper()}"
+        return f"Runs on {GPUS.get(hello.device, hello.device)}"
     if asked == "cpu":
         return "Runs on the CPU, as chosen in the preferences"
-    if "CUDAExecutionProvider" not in hello.providers:
-        return "Runs on the CPU: this ONNX Runtime is built without GPU support"
-    return "Runs on the CPU: a session on the GPU could not be run, the log says why"
+    return f"Runs on the CPU: {hello.no_gpu or 'no library for a GPU is installed'}".removesuffix(".")

@@ -18,6 +18,7 @@ DEVICES = [
     ("auto", "Automatic", "A GPU where one works, else the processor"),
     ("cpu", "CPU", "The processor only"),
     ("cuda", "GPU (CUDA)", "An NVIDIA GPU; an error that says why where it cannot be used"),
+    ("webgpu", "GPU (WebGPU)", "Any GPU, by the package onnxruntime-ep-webgpu; an error that says why where it cannot"),
 ]
 
 

@@ -111,6 +111,7 @@ def test_the_first_touch_shows_the_progress_of_the_fit_and_can_be_stopped(
     settle()
     fake.slow.add("FitRequest")
     scan.omomi.edits[0].strength = 0.5
+    monkeypatch.setattr(addon.live, "QUICK_SECONDS", 3600.0)
     addon.live.pump()
     assert addon.live.waiting() is None and not bpy.ops.omomi.stop_preview.poll()
     monkeypatch.setattr(addon.live, "QUICK_SECONDS", 0.0)

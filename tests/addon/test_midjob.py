@@ -286,7 +286,7 @@ def test_a_second_fit_is_refused_while_one_runs(toy: Any, make: Any, start: Any)
 def test_doctor_reports_device_and_reason(toy: Any, scene: Any, capfd: pytest.CaptureFixture[str]) -> None:
     assert bpy.ops.omomi.doctor() == {"FINISHED"}
     printed = capfd.readouterr().out
-    assert "Runs on the CPU: this ONNX Runtime is built without GPU support" in printed and "model toy" in printed
+    assert "Runs on the CPU: no library for a GPU is installed" in printed and "model toy" in printed
 
 
 SCRIPT = """

@@ -179,14 +179,15 @@ def test_log_lies_in_the_users_folder_and_not_in_the_extension(addon: Any, scene
 
 
 @pytest.mark.parametrize(
-    ("device", "providers", "asked", "expected"),
+    ("device", "no_gpu", "asked", "expected"),
     [
-        ("cuda", ("CUDAExecutionProvider", "CPUExecutionProvider"), "auto", "CUDA"),
-        ("cpu", ("CPUExecutionProvider",), "auto", "without GPU support"),
-        ("cpu", ("CUDAExecutionProvider", "CPUExecutionProvider"), "auto", "log"),
-        ("cpu", ("CPUExecutionProvider",), "cpu", "as chosen"),
+        ("cuda", "", "auto", "Runs on CUDA"),
+        ("webgpu", "CUDA cannot be used here: no.", "auto", "Runs on WebGPU"),
+        ("cpu", "", "auto", "Runs on the CPU: no library for a GPU is installed"),
+        ("cpu", "CUDA cannot be used here: no cuDNN.", "auto", "Runs on the CPU: CUDA cannot be used here: no cuDNN"),
+        ("cpu", "", "cpu", "Runs on the CPU, as chosen in the preferences"),
     ],
 )
-def test_device_line_says_why_not_the_gpu(addon: Any, device: str, providers: Any, asked: str, expected: str) -> None:
-    hello = addon.messages.Hello(1, "0", 1, "m", device, providers, "2", "1", {})
-    assert expected in addon.process.describe_device(hello, asked)
+def test_device_line_says_why_not_the_gpu(addon: Any, device: str, no_gpu: str, asked: str, expected: str) -> None:
+    hello = addon.messages.Hello(1, "0", 1, "m", device, (), "2", "1", {}, no_gpu)
+    assert addon.process.describe_device(hello, asked) == expected

@@ -102,3 +102,32 @@ def test_geometry_without_a_mesh_is_an_empty_scan(addon: Any, make: Callable[...
     obj.modifiers.new("nothing", "NODES").node_group = tree
     with pytest.raises(addon.errors.OmomiError, match="owl has no vertices"):
         addon.slices.at_once(addon.snapshot.read_scan(obj, shown=True))
+
+
+def corner_arrays(mesh: Any, read: Any) -> tuple[np.ndarray, ...]:
+    names = (".corner_vert", "value", len(mesh.loops)), (".corner_edge", "value", len(mesh.loops))
+    found = [read(mesh.attributes[name].data, member, count, np.int32) for name, member, count in names]
+    ends = read(mesh.attributes[".edge_verts"].data, "value", (len(mesh.edges), 2), np.int32)
+    return *found, ends, read(mesh.attributes["position"].data, "vector", (len(mesh.vertices), 3))
+
+
+def test_quads_are_cut_as_blender_cuts_them(addon: Any, make: Callable[..., Any]) -> None:
+    side, rng = 12, np.random.default_rng(1)
+    places = np.stack([*np.meshgrid(np.arange(side), np.arange(side)), np.zeros((side, side))], -1).reshape(-1, 3)
+    a = np.arange(side * side).reshape(side, side)
+    quads = np.stack([a[:-1, :-1], a[:-1, 1:], a[1:, 1:], a[1:, :-1]], -1).reshape(-1, 4)
+    # bent so far that many are concave
+    mesh = make("quads", places + rng.normal(0, 0.4, places.shape), quads).data
+    found = addon.snapshot.halves(*corner_arrays(mesh, addon.mesh_io.read_values))
+    mesh.calc_loop_triangles()
+    assert [tuple(triangle.loops) for triangle in mesh.loop_triangles] == list(map(tuple, found[0].tolist()))
+    assert [triangle.polygon_index for triangle in mesh.loop_triangles] == found[1].tolist()
+    assert len({tuple(np.diff(loops)) for loops in found[0]}) == 3  # both cuts occur
+
+
+@pytest.mark.parametrize("first", [0, 7])
+def test_a_triangle_and_a_pentagon_are_not_two_quads(addon: Any, make: Callable[..., Any], first: int) -> None:
+    faces = [(0, 1, 2), (first, 3, 4, 5, 6)]
+    mesh = make("mixed", np.random.default_rng(0).random((8, 3)), faces).data
+    assert len(mesh.loops) == 4 * len(mesh.polygons)
+    assert addon.snapshot.halves(*corner_arrays(mesh, addon.mesh_io.read_values)) is None

@@ -11,7 +11,7 @@ import pytest
 from scipy.spatial import KDTree
 
 from backend.errors import ErrorCode, OmomiError
-from backend.field.fit import FittedMesh, compacted, fit
+from backend.field.fit import FittedMesh, compacted, fit, halves_of_progress
 from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.field.pieces import kept_faces
 from backend.formats.raw_scan import RawScan
@@ -70,6 +70,18 @@ def test_frames_come_coarse_to_fine_and_the_last_is_the_result(model: Model) -> 
     assert frames[-1] is result.mesh
     assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
     assert len(frames[0].faces) < len(frames[1].faces) < len(frames[2].faces)
+
+
+@pytest.mark.parametrize("points", [0, 10_000, 50_000_000])
+def test_the_bar_runs_over_the_preparation_and_the_fit_and_never_back(points: int) -> None:
+    shares: list[float] = []
+    preparing, fitting = halves_of_progress(lambda share, _: shares.append(share), points, 2)
+    for say in (preparing, fitting):
+        for done in (0.0, 0.5, 1.0):
+            say(done, "words")
+    assert shares == sorted(shares) and (shares[0], shares[-1]) == (0, 1) and shares[2] == shares[3]
+    # of a large scan most is preparation, of a small one next to nothing
+    assert shares[2] == pytest.approx({0: 0.0, 10_000: 0.01, 50_000_000: 0.98}[points], abs=0.001)
 
 
 def test_the_same_scan_gives_the_same_bits(model: Model, whole: FittedMesh) -> None:

@@ -157,7 +157,10 @@ TEXTS = {
     "A package that the backend needs cannot be loaded: {name}":
         "バックエンドに必要なパッケージを読み込めません: {name}",
     "The model is incomplete: {name} is not installed": "モデルが不完全です: {name}がインストールされていません",
-    "CUDA cannot be used here: {text}": "ここではCUDAを使えません: {text}",
+    "{name} cannot be used here: {text}": "ここでは{name}を使えません: {text}",
     "this onnxruntime has no CUDA provider": "このonnxruntimeはCUDAに対応していません",
-    "the CUDA libraries or the driver could not be loaded": "CUDAのライブラリかドライバーを読み込めませんでした",
+    "its libraries or its driver could not be loaded": "そのライブラリかドライバーを読み込めませんでした",
+    "the package onnxruntime-ep-webgpu is not installed": "パッケージonnxruntime-ep-webgpuがインストールされていません",
+    "it is slower than the CPU": "CPUより遅いです",
+    "it makes another field than the CPU, by {num} voxels": "CPUと異なるフィールドになります（{num}ボクセル）",
 }  # fmt: skip

@@ -86,6 +86,9 @@ TEXTS = {
     "CPU": "CPU",
     "The processor only": "CPUのみ",
     "GPU (CUDA)": "GPU (CUDA)",
+    "GPU (WebGPU)": "GPU (WebGPU)",
+    "Any GPU, by the package onnxruntime-ep-webgpu; an error that says why where it cannot":
+        "パッケージonnxruntime-ep-webgpuによる任意のGPU。使えない場合は理由をエラーで示します",
     "An NVIDIA GPU; an error that says why where it cannot be used":
         "NVIDIAのGPU。使えない場合は理由をエラーで示します",
     "Threads": "スレッド",

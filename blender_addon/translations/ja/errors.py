@@ -188,9 +188,8 @@ TEXTS = {
     "nor any others": "ほかのものもなし",
     "Runs on {name}": "{name}で動作",
     "Runs on the CPU, as chosen in the preferences": "プリファレンスの選択どおりCPUで動作",
-    "Runs on the CPU: this ONNX Runtime is built without GPU support": "CPUで動作: このONNX RuntimeはGPU非対応です",
-    "Runs on the CPU: a session on the GPU could not be run, the log says why":
-        "CPUで動作: GPUで実行できませんでした。理由はログにあります",
+    "Runs on the CPU: {text}": "CPUで動作: {text}",
+    "no library for a GPU is installed": "GPU用のライブラリがありません",
     "Backend {name} (protocol {name2}), model {name3}, process {name4}":
         "バックエンド {name}（プロトコル {name2}）、モデル {name3}、プロセス {name4}",
     "ONNX Runtime {name} with {name2}; numpy {name3}": "ONNX Runtime {name}（{name2}）、numpy {name3}",
