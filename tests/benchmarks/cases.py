@@ -126,7 +126,8 @@ class ScoringTool:
     def _place(self, case: Case) -> Path:
         """Folder of everything about a case."""
         digest = hashlib.sha256(self._model(case).read_bytes())
-        for source in sorted((self.folder / "score").glob("*.py")):
+        own = [ROOT.joinpath(*TABLE.split(".")).with_suffix(".py")] if case.condition == "T" else []
+        for source in (*sorted((self.folder / "score").glob("*.py")), *own):
             digest.update(source.read_bytes())
         place = self.cache / f"{case.model}_{case.condition}{case.seed}_{digest.hexdigest()[:12]}"
         place.mkdir(parents=True, exist_ok=True)
