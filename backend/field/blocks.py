@@ -129,17 +129,15 @@ class BlockAverage:
         self._sums = np.zeros((count, channels, BRICK, BRICK, BRICK), np.float32)
         self._weights = np.zeros((count, 1, BRICK, BRICK, BRICK), np.float32)
         self._weight = blend_weights()
-        self._weight_bricks = split_blocks(self._weight[None, None])[0]
+        self._weight_bricks = split_blocks(self._weight[None, None]).reshape(-1, *self._weights.shape[1:])
 
     def add(self, blocks: np.ndarray, index: np.ndarray) -> None:
         """Add blocks f32 (b, c, 32, 32, 32), which are overwritten; index i32 (b, 4, 4, 4): their bricks' numbers."""
         blocks *= self._weight
-        bricks = split_blocks(blocks)
-        for place in np.ndindex(BLOCK_BRICKS, BLOCK_BRICKS, BLOCK_BRICKS):
-            # the bricks at one place of different blocks differ, so plain indexing adds each of them once
-            at = (slice(None), *place)
-            self._sums[index[at]] += bricks[at]
-            self._weights[index[at]] += self._weight_bricks[place]
+        # the bricks of one block differ, so plain indexing adds each of them once
+        for bricks, numbers in zip(split_blocks(blocks), index.reshape(len(index), -1), strict=True):
+            self._sums[numbers] += bricks.reshape(len(numbers), *self._sums.shape[1:])
+            self._weights[numbers] += self._weight_bricks
 
     def mean(self) -> np.ndarray:
         """The averaged channels f32 (count, c, 8, 8, 8)."""

@@ -11,9 +11,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 CHAMFER = {"A": 1.0, "B": 0.65, "C": 0.75, "D": 0.45, "E": 0.65}
-UNSEEN = {"B": 0.4, "D": 0.45}
+UNSEEN = {"B": 0.4, "D": 0.45, "T": 0.4}
+WORST_UNSEEN = {"D": 0.8}
+"""Of each model."""
+BORDER = {"D": 0.5, "T": 0.5}
+BOTTOM, FLAT_BOTTOM = 0.01, 10.0
+"""Mean distance of a bottom, shares of the side, and tilt, degrees."""
 NORMALS = {"B": 0.7, "C": 0.6}
 BETTI_SHARE = 0.8
+BETTI_OFF = 3
+"""Most that a case is off by where the peer is right."""
 SPEARMAN = 0.5
 AUROC = 0.85
 TIME_RATIO = 1.0
@@ -146,12 +153,29 @@ def quality_bars(records: Sequence[dict], level: int) -> list[Bar]:
         for condition, limit in limits.items():
             found = ratios(records, condition, figure)
             bars.append(Bar(f"{title}, {condition}", geometric_mean(found), limit, True, len(found)))
+    for condition, limit in WORST_UNSEEN.items():
+        found = ratios(records, condition, lambda score: score["comp_unseen"])
+        bars.append(Bar(f"unseen error / peer, {condition}, worst", max(found, default=None), limit, True, len(found)))
+    for condition, limit in BORDER.items():
+        areas = [
+            (r["ours"]["border"], r["peer"]["border"])
+            for r in records
+            if r["condition"] == condition and r.get("ours") and r.get("peer") and r["ours"].get("border") is not None
+        ]
+        # some have none, so that a mean of ratios says nothing
+        total = sum(ours for ours, _ in areas) / max(sum(peer for _, peer in areas), SMALLEST) if areas else None
+        bars.append(Bar(f"wrong at the scan's border / peer, {condition}", total, limit, True, len(areas)))
+    flat = [b for r in records if r["condition"] == "T" and r.get("ours") and (b := r["ours"].get("bottom"))]
+    for title, key, limit in (("distance (side)", "distance", BOTTOM), ("tilt (degrees)", "tilt", FLAT_BOTTOM)):
+        bars.append(Bar(f"bottoms: {title}, T", mean([one[key] for one in flat]), limit, True, len(flat)))
     valid = [bool(record["ours"]) and _valid(record["ours"]["mesh"]) for record in records]
     bars.append(Bar("watertight, manifold, consistent", mean(valid), 1.0, False, len(valid)))
     counted = [r for r in records if r.get("ours") and r.get("peer") and r["ours"]["betti_truth_agrees"]]
     for title, chosen in (("", counted), (", D", [r for r in counted if r["condition"] == "D"])):
         better = [betti_error(r["ours"]) <= betti_error(r["peer"]) for r in chosen]
         bars.append(Bar(f"Betti errors not above the peer's{title}", mean(better), BETTI_SHARE, False, len(better)))
+    off = [betti_error(r["ours"]) for r in counted if betti_error(r["peer"]) == 0]
+    bars.append(Bar("Betti errors where the peer is right, worst", max(off, default=None), BETTI_OFF, True, len(off)))
     sigmas = [record["ours"]["uncertainty"] for record in records if record.get("ours")]
     for title, key, limit in (
         ("sigma: Spearman", "spearman", SPEARMAN),

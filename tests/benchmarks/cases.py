@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+TABLE = "tests.benchmarks.table_scan"
 PEER_DEPTH = {2: 7, 3: 8}
 """Depth of screened Poisson that has about the resolution of our level."""
 
@@ -33,7 +34,7 @@ def arguments(about: str | None, name: str, quick: str = "fewer cases") -> argpa
 def prepared(options: argparse.Namespace) -> ScoringTool | None:
     """The scoring tool, and folders to write into; None after saying that there is no tool."""
     options.out, options.cache = options.out.resolve(), options.cache.resolve()
-    tool = ScoringTool.find(options.cache)
+    tool = ScoringTool.find(options.cache, getattr(options, "folder", "clean"))
     if tool is None:
         print("The benchmark needs the folder of scans (OMOMI_SCANS) with the scoring tool beside it: skipped.")
     for folder in (options.out, options.cache) if tool else ():
@@ -105,23 +106,28 @@ class ScoringTool:
     folder: Path
     scans: Path
     cache: Path
+    chosen: str = "clean"
 
     @classmethod
-    def find(cls, cache: Path) -> ScoringTool | None:
-        """The tool beside the scans, or None."""
+    def find(cls, cache: Path, chosen: str = "clean") -> ScoringTool | None:
+        """The tool beside the scans, or None; chosen: the folder of models with a known truth."""
         scans = find_scans()
         if scans is None or not (scans.parent / "score" / "__main__.py").is_file():
             return None
-        return cls(scans.parent, scans, cache)
+        return cls(scans.parent, scans, cache, chosen)
 
     def models(self) -> list[str]:
         """Names of the models with a known truth."""
-        return sorted(path.stem for path in (self.scans / "clean").glob("*.ply"))
+        return sorted(path.stem for path in (self.scans / self.chosen).glob("*.ply"))
+
+    def _model(self, case: Case) -> Path:
+        return self.scans / self.chosen / f"{case.model}.ply"
 
     def _place(self, case: Case) -> Path:
         """Folder of everything about a case."""
-        digest = hashlib.sha256((self.scans / "clean" / f"{case.model}.ply").read_bytes())
-        for source in sorted((self.folder / "score").glob("*.py")):
+        digest = hashlib.sha256(self._model(case).read_bytes())
+        own = [ROOT.joinpath(*TABLE.split(".")).with_suffix(".py")] if case.condition == "T" else []
+        for source in (*sorted((self.folder / "score").glob("*.py")), *own):
             digest.update(source.read_bytes())
         place = self.cache / f"{case.model}_{case.condition}{case.seed}_{digest.hexdigest()[:12]}"
         place.mkdir(parents=True, exist_ok=True)
@@ -130,7 +136,8 @@ class ScoringTool:
     def _once(self, record: Path, command: Sequence[str]) -> dict:
         """The record of a command of the tool, from disk if it ran before."""
         if not record.exists():
-            found = run_json(["-m", "score", *command], self.folder)
+            table = command[0] == TABLE
+            found = run_json(["-m", *(command if table else ["score", *command])], ROOT if table else self.folder)
             unfinished = record.with_suffix(".part")
             unfinished.write_text(json.dumps(found))
             os.replace(unfinished, record)
@@ -140,10 +147,18 @@ class ScoringTool:
         """Scan (points with normals) and truth of a case, as PLY files."""
         place = self._place(case)
         scan, truth = place / "formats.ply", place / "truth.ply"
-        model = str(self.scans / "clean" / f"{case.model}.ply")
-        command = ["scan", model, "--condition", case.condition, "--seed", str(case.seed)]
-        self._once(place / "scan.json", [*command, "-o", str(scan), "--truth-out", str(truth)])
+        model, seed = str(self._model(case)), str(case.seed)
+        command = ["scan", model, "--condition", case.condition, "--seed", seed]
+        command += ["-o", str(scan), "--truth-out", str(truth)]
+        if case.condition == "T":
+            command = [TABLE, str(self.folder), model, str(scan), str(truth), seed]
+        self._once(place / "scan.json", command)
         return scan, truth
+
+    def said_of_scan(self, case: Case) -> dict:
+        """What the scanner said of a case: under condition T the way up and the height of the table."""
+        self.scan(case)
+        return json.loads((self._place(case) / "scan.json").read_text())
 
     def peer(self, case: Case, level: int) -> Path:
         """The peer's mesh of a case."""
