@@ -69,6 +69,7 @@ TEXTS = {
     "Fewer": "Weniger",
     "Fewer Faces": "Weniger Flächen",
     "Quads": "Vierecke",
+    "GPU (WebGPU)": "GPU (WebGPU)",
     "Bake Low-Poly": "Wenige Flächen mit gebackenen Details",
     "Image Size": "Bildgröße",
     "Shape key": "Shape-Key",
