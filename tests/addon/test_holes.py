@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -263,7 +264,12 @@ def test_escape_leaves_the_mesh_as_it_was(fake: Any, addon: Any, cloth: Any, mon
     fake.slow.add("PatchRequest")
     close = Operator(module.OMOMI_OT_close_holes, Window())
     assert close.start() == {"RUNNING_MODAL"}
-    close.event("TIMER")
+    # the mesh is read by a thread first
+    for _ in range(1000):
+        close.event("TIMER")
+        if fake.asked("PatchRequest"):
+            break
+        time.sleep(0.01)
     assert close.event("ESC", "PRESS") == {"CANCELLED"} and fake.cancelled
     assert sizes(cloth) == counts and everything(cloth, counts) == before
 
