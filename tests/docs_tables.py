@@ -26,7 +26,7 @@ CARD = ROOT / "backend" / "models" / "card.json"
 RESULTS = ROOT / "tests" / "benchmarks" / "results"
 """A file ``bench_NAME.json`` or ``study_NAME.json`` for each run that was stored."""
 PLACE = re.compile(r"(<!-- table: ([\w-]+) ?([\w-]*) -->\n).*?(<!-- end -->)", re.DOTALL)
-COMMANDS = {name: f"python -m backend bench {name}" for name in ("latency", "lost", "patch", "weights")}
+COMMANDS = {name: f"python -m backend bench {name}" for name in ("latency", "lost", "patch", "sliders", "weights")}
 """Of the benchmarks that need no environment of their own, or Blender in the same one."""
 VERDICTS = {True: "pass", False: "**missed**", None: "not measured"}
 
