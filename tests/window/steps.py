@@ -352,6 +352,9 @@ def safe_range() -> Steps:
     edit = fitted.omomi.edits[0]
     assert edit.safe and edit.safe_low <= 0 <= edit.safe_high
     yield from picture("safe_range")
+    invoke("check")
+    yield from until_idle()
+    yield from Window().key("ESC")
     settings = bpy.context.scene.omomi
     settings.measure = "volume"
     assert settings.value > 0
