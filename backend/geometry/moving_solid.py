@@ -47,24 +47,19 @@ class Reading:
     eulers: tuple[int, ...]  # with crumbs, on that grid and on a shifted one, each with both ways to join voxels
 
     def since(self, base: Reading) -> Reading:
-        """This reading, with the Betti numbers of ``base`` where these change by a contact alone."""
-        moved = _euler(self.betti) != _euler(base.betti)
-        return replace(self, betti=base.betti) if moved and self._only_touches(base) else self
-
-    def _only_touches(self, base: Reading) -> bool:
-        """Whether voxels that are joined across faces keep their Euler number on both grids: what else changes since
-        ``base`` touches at corners and edges of voxels, as the two faces of a sharp crease do."""
-        return self.eulers[1::2] == base.eulers[1::2]
+        """This reading, with the Betti numbers of ``base`` where on one of the grids no Euler number changes as they
+        do: the two faces of a sharp crease touch at corners of voxels, with a crumb of a hollow between them."""
+        way = np.sign(_euler(self.betti) - _euler(base.betti))
+        ways = np.sign(np.subtract(self.eulers, base.eulers)).reshape(-1, 2)
+        return self if way == 0 or (ways == way).any(axis=1).all() else replace(self, betti=base.betti)
 
     def odd(self, base: Reading) -> int | None:
         """An Euler number whose change since ``base`` contradicts that of ``betti``; None where there is none.
 
         They contradict where they change in opposite directions, where only one changes, and where they differ by more
-        than the change. Walls that are too thin for the grid in both solids cancel out, and contacts are no change.
+        than the change. Walls that are too thin for the grid in both solids cancel out.
         """
         start = _euler(base.betti)
-        if self._only_touches(base) and _euler(self.betti) == start:
-            return None
         change = _euler(self.betti) - start
         found = [here - there for here, there in zip(self.eulers, base.eulers, strict=True)]
         odd = (other for other in found if np.sign(other) != np.sign(change) or abs(other - change) > abs(change))
