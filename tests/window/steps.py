@@ -171,9 +171,15 @@ def escape() -> Steps:
     yield from Window().key("ESC")
     while addon("session.fits").current() is not None:
         yield 0.05
-    assert time.monotonic() - began < 2.0, "Esc took too long"
-    yield 0.5
+    took = time.monotonic() - began
     bpy.context.scene.omomi.level = "2"
+    began = time.monotonic()
+    with Window().override():
+        bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=4)
+    # the window is drawn between two events, which a software renderer takes long for
+    drawn = time.monotonic() - began
+    assert took < 2.0 + 2 * drawn, f"Esc took {took:.1f} s, four pictures {drawn:.1f} s"
+    yield 0.5
     assert {obj.name for obj in bpy.data.objects} == names and not scan.hide_get()
 
 
@@ -327,7 +333,7 @@ def faces() -> Steps:
     assert len(low.data.polygons) < 2100 and low.data.uv_layers and len(fitted.data.polygons) == before
     bpy.context.scene.render.engine = "BLENDER_EEVEE"
     Window().area.spaces[0].shading.type = "MATERIAL"
-    yield 2.0
+    yield 30.0  # a software renderer compiles the shaders for as long
     yield from picture("low_poly")
     Window().area.spaces[0].shading.type = "SOLID"
     fitted.hide_set(False)
