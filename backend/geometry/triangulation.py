@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from .edges import edge_keys
+
 MOST_EXACT = 200
 """Edges of a loop that the cubic table takes; of longer ones ears are cut first, which fill their teeth."""
 EAR_TILTS = (0.5, 0.0)
@@ -223,11 +225,6 @@ def flip(vertices: NDArray, faces: NDArray, known: NDArray) -> int:
     faces[sides[chosen, 0]] = np.stack([a, d, c], axis=1)
     faces[sides[chosen, 1]] = np.stack([d, b, c], axis=1)
     return len(chosen)
-
-
-def edge_keys(one: NDArray, two: NDArray) -> NDArray[np.int64]:
-    """A number for each undirected edge."""
-    return (np.minimum(one, two).astype(np.int64) << 32) + np.maximum(one, two)
 
 
 def _angle(corner: NDArray, one: NDArray, two: NDArray) -> NDArray[np.float64]:
