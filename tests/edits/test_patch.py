@@ -19,8 +19,8 @@ from backend.geometry.nearest import nearest_on_mesh
 from backend.geometry.normals import face_normals
 from backend.geometry.topology import edge_report
 from backend.geometry.triangulation import smallest_angles
-from backend.prior.counterpart import Plane
 from backend.prior.fitted_surface import FittedSurface
+from backend.prior.symmetry import Plane
 from backend.protocol.requests import Close
 from backend.scan.hole_fill import HoleFill
 from tests.fakes import MeshEngine
