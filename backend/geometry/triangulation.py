@@ -261,10 +261,3 @@ def relaxed(vertices: NDArray, faces: NDArray) -> NDArray[np.float64]:
     number = np.maximum(np.bincount(row, minlength=len(vertices)), 1)[:, None]
     sums = np.stack([np.bincount(row, vertices[column, axis], len(vertices)) for axis in range(3)], axis=1)
     return (vertices + sums / number) / 2
-
-
-def smallest_angles(vertices: NDArray, faces: NDArray) -> NDArray[np.float64]:
-    """The smallest angle (m,) of each face, degrees."""
-    corners = vertices[faces]
-    found = [_angle(corners[:, k], corners[:, (k + 1) % 3], corners[:, (k + 2) % 3]) for k in range(3)]
-    return np.degrees(np.min(found, axis=0))
