@@ -187,9 +187,9 @@ def fit_scan(
     each with one weight 0 .. 1 for every point of the scan as it was given."""
     from .edits.fitted_scan import FittedScan
     from .edits.regions import fit_masks
-    from .field.fit import halves_of_progress
+    from .field.fit import divided_progress
 
-    preparing, fitting = halves_of_progress(on_progress, len(raw.points), options.level)
+    preparing, fitting = divided_progress(on_progress, len(raw.points), options.level)
     seen, scan, prior = prepare_scan(engine, raw, options, profile, preparing)
     painted = fit_masks(seen, scan, options, masks)
     fit = engine.fit(scan, options, on_frame, fitting, cancel or engine.token(), prior, masks=painted)

@@ -185,7 +185,7 @@ def _fit(
     from ..edits.regions import fit_masks
     from ..engine import prepare_scan
     from ..field.bricks import resolution
-    from ..field.fit import halves_of_progress
+    from ..field.fit import divided_progress
     from ..formats.mesh_files import check_output, load_scan, save_mesh
     from ..formats.raw_scan import RawScan
     from ..protocol.codec import jsonable
@@ -205,7 +205,7 @@ def _fit(
         raw = RawScan.of_views(parts) if len(parts) > 1 else parts[0]
         rows = [mask_from_file(path, len(raw.points)) for path in masks.values()]
         options = options.masked({name: MaskRef(ROW, row=row) for row, name in enumerate(masks)})
-        preparing, fitting = halves_of_progress(line.show, len(raw.points), options.level)
+        preparing, fitting = divided_progress(line.show, len(raw.points), options.level)
         raw, prepared, prior = prepare_scan(engine, raw, options, profile, preparing)
         weights = fit_masks(raw, prepared, options, np.concatenate(rows) if rows else None)
         for number, output in enumerate(outputs):

@@ -88,8 +88,8 @@ class BrickMap:
 
 
 def upsampled(grid: BrickGrid, bricks: BrickMap, coords: np.ndarray) -> np.ndarray:
-    """Means f32 (k, 8, 8, 8) of a level on bricks of the next one with coordinates i32 (k, 3): what `sample` gives at
-    the centres of their voxels, many times as fast."""
+    """Means f32 (k, 8, 8, 8) of a level on bricks of the next one with coordinates i32 (k, 3): what
+    `Trilinear.values` gives at the centres of their voxels, many times as fast."""
     half = BRICK // 2
     # a child's brick lies within six voxels of its parent along each axis
     brick, inner = np.divmod(coords[:, :, None] * half + np.arange(-1, half + 1), BRICK)

@@ -125,7 +125,7 @@ def fit(
     if isinstance(scan, PreparedScan):
         prepared = scan
     else:
-        preparing, on_progress = halves_of_progress(on_progress, len(scan.points), options.level)
+        preparing, on_progress = divided_progress(on_progress, len(scan.points), options.level)
         prepared = prepare(scan, options.kind, on_progress=preparing)
     cancel.raise_if_cancelled()
     thickness = shell_thickness(prepared, options)
@@ -198,7 +198,7 @@ def fit(
     return Fit(mesh, stats, report, levels[-1].code, field)
 
 
-def halves_of_progress(on_progress: OnProgress, points: int, deepest: int) -> tuple[OnProgress, OnProgress]:
+def divided_progress(on_progress: OnProgress, points: int, deepest: int) -> tuple[OnProgress, OnProgress]:
     """Callbacks for the preparation of a scan of so many points, and for its fit: the share 0 .. 1 that each says
     becomes one of the whole."""
     preparing = points / (points + POINTS_AS_LONG * LEVEL_GROWTH ** (deepest - 2))

@@ -14,8 +14,6 @@ STEEPEST_BEND = 1.0
 """Voxels; a distance bends more only across its medial axis, or where the stored bricks end."""
 BEFORE, BEYOND = -1, 2
 """The voxels of a line before and beyond the two that a position is between, 0 and 1."""
-
-
 AT_ONCE = 16_384
 """Positions whose values stay in a processor's cache; all at once take twice as long."""
 
@@ -100,6 +98,7 @@ class _Around:
     def _across(self, axis: int, step: int) -> np.ndarray:
         """Bilinear values f64 (n,) in the plane across ``axis`` at ``step``."""
         first, second = (other for other in range(3) if other != axis)
+
         def corner(one: int, other: int) -> np.ndarray:
             at = [0, 0, 0]
             at[axis], at[first], at[second] = step, one, other

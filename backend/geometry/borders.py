@@ -10,6 +10,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
+from .edges import edge_keys
 from .normals import face_normals
 
 SAME_PLACE = 1e-6
@@ -47,7 +48,7 @@ class WeldedMesh:
         """Border loops, each the places (n,) in the order in which faces that fill it run; and the number of border
         edges in no loop, as at the end of an edge with three faces."""
         start, end = self.faces[:, [1, 2, 0]].reshape(-1), self.faces.reshape(-1)
-        _, edge, uses = np.unique(_edge_keys(start, end), return_inverse=True, return_counts=True)
+        _, edge, uses = np.unique(edge_keys(start, end), return_inverse=True, return_counts=True)
         border = np.flatnonzero(uses[edge.reshape(-1)] == 1)
         loops = _walk(start[border], end[border])
         return loops, len(border) - sum(map(len, loops))
@@ -56,10 +57,7 @@ class WeldedMesh:
 def border_edges(faces: NDArray[np.int64]) -> NDArray[np.int64]:
     """Edges (b, 2) with one face, in its direction; faces (m, 3) of vertices as they are, not welded."""
     directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    size = int(faces.max()) + 1 if len(faces) else 1
-    _, first, uses = np.unique(
-        directed.min(axis=1) * size + directed.max(axis=1), return_index=True, return_counts=True
-    )
+    _, first, uses = np.unique(edge_keys(*directed.T), return_index=True, return_counts=True)
     return directed[first[uses == 1]]
 
 
@@ -90,7 +88,7 @@ def _joined(places: NDArray, faces: NDArray) -> NDArray[np.int64]:
     if not len(faces):
         return same
     start, end = faces.reshape(-1), faces[:, [1, 2, 0]].reshape(-1)
-    _, edge, uses = np.unique(_edge_keys(start, end), return_inverse=True, return_counts=True)
+    _, edge, uses = np.unique(edge_keys(start, end), return_inverse=True, return_counts=True)
     single = uses[edge.reshape(-1)] == 1
     border = np.unique(np.concatenate([start[single], end[single]]))
     if not len(border):
@@ -109,7 +107,7 @@ def _wound_alike(places: NDArray, faces: NDArray) -> tuple[NDArray, NDArray[np.b
     if not count:
         return faces, turned
     start, end = faces.reshape(-1), faces[:, [1, 2, 0]].reshape(-1)
-    key = _edge_keys(start, end)
+    key = edge_keys(start, end)
     order = np.argsort(key, kind="stable")
     change = np.flatnonzero(np.concatenate([[True], key[order][1:] != key[order][:-1], [True]]))
     pair = change[:-1][np.diff(change) == 2]
@@ -128,11 +126,6 @@ def _wound_alike(places: NDArray, faces: NDArray) -> tuple[NDArray, NDArray[np.b
     less = (area[as_it_is] < area[other]) | ((area[as_it_is] == area[other]) & (as_it_is > other))
     turned = less & (as_it_is != other)
     return np.where(turned[:, None], faces[:, ::-1], faces), turned
-
-
-def _edge_keys(start: NDArray, end: NDArray) -> NDArray[np.int64]:
-    size = max(int(start.max(initial=0)), int(end.max(initial=0))) + 1
-    return np.minimum(start, end) * size + np.maximum(start, end)
 
 
 def _walk(start: NDArray, end: NDArray) -> list[NDArray[np.int64]]:

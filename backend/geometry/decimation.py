@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .edges import edge_ends, edge_keys
 from .normals import face_normals
 
 CHEAPEST = 0.1
@@ -48,8 +49,8 @@ def decimated(vertices: NDArray, faces: NDArray, count: int) -> tuple[NDArray[np
     refused = np.zeros(0, np.int64)
     stalled = 0
     while len(faces) > count and stalled < MOST_STALLED:
-        keys = np.unique(_edge_keys(faces, len(points)))
-        every = np.stack(np.divmod(keys, len(points)), axis=1)
+        keys = np.unique(edge_keys(*_sides(faces)))
+        every = edge_ends(keys)
         free = ~fixed[every].any(axis=1) & np.isin(keys, refused, assume_unique=True, invert=True)
         keys, edges = keys[free], every[free]
         if not len(edges):
@@ -74,27 +75,25 @@ def decimated(vertices: NDArray, faces: NDArray, count: int) -> tuple[NDArray[np
         beside = np.zeros(len(points), bool)
         beside[kept] = True
         beside[faces[beside[faces].any(axis=1)]] = True
-        refused = refused[~beside[np.stack(np.divmod(refused, len(points)))].any(axis=0)]
+        refused = refused[~beside[edge_ends(refused)].any(axis=1)]
     left, faces = np.unique(faces, return_inverse=True)
     # what has not moved keeps its bits
     found = np.where(moved[left, None], points[left] * size + centre, places[left])
     return found, faces.reshape(-1, 3).astype(np.int32)
 
 
-def _edge_keys(faces: NDArray, count: int) -> NDArray[np.int64]:
-    """A number for each side (3 m,) of the triangles, the same in both directions."""
-    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
-    return np.minimum(start, end) * count + np.maximum(start, end)
+def _sides(faces: NDArray) -> tuple[NDArray, NDArray]:
+    """Starts (3 m,) and ends (3 m,) of the sides of triangles (m, 3)."""
+    return faces.ravel(), np.roll(faces, -1, axis=1).ravel()
 
 
 def _borders(faces: NDArray, count: int) -> NDArray[np.bool_]:
     """Which vertices (count,) lie on edges that have not two triangles, one on either side."""
-    keys, uses = np.unique(_edge_keys(faces, count), return_counts=True)
-    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
-    forward = np.bincount(np.searchsorted(keys, _edge_keys(faces, count)), start < end, minlength=len(keys))
-    ends = np.stack(np.divmod(keys[(uses != 2) | (forward != 1)], count))
+    start, end = _sides(faces)
+    keys, edge, uses = np.unique(edge_keys(start, end), return_inverse=True, return_counts=True)
+    forward = np.bincount(edge.reshape(-1), start < end, minlength=len(keys))
     found = np.zeros(count, bool)
-    found[ends.ravel()] = True
+    found[edge_ends(keys[(uses != 2) | (forward != 1)])] = True
     return found
 
 
@@ -149,7 +148,7 @@ def _sound(points: NDArray, faces: NDArray, edges: NDArray, places: NDArray) -> 
     if not len(edges):
         return np.zeros(0, bool)
     count = len(points)
-    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    start, end = _sides(faces)
     ends = np.concatenate([start, end]), np.concatenate([end, start])
     # of an edge on a border, which has one direction only, both are counted once
     beside = sparse.csr_matrix((np.ones(2 * len(start), np.int32), ends), shape=(count, count))

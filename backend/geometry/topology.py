@@ -10,6 +10,8 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from .edges import edge_ends, edge_keys
+
 
 class Betti(NamedTuple):
     """Parts, handles and cavities of a solid."""
@@ -40,17 +42,14 @@ def edge_report(faces: np.ndarray) -> EdgeReport:
     if len(faces) == 0:
         return EdgeReport(False, True, True, 0, 0)
     directed = np.concatenate([faces, np.roll(faces, -1, axis=1)]).reshape(2, -1).T.astype(np.int64)
-    size = int(faces.max()) + 1
     forward = directed[:, 0] < directed[:, 1]
-    keys = directed.min(axis=1) * size + directed.max(axis=1)
-    edges, index, uses = np.unique(keys, return_inverse=True, return_counts=True)
+    edges, index, uses = np.unique(edge_keys(*directed.T), return_inverse=True, return_counts=True)
     forwards = np.bincount(index.reshape(-1), forward, minlength=len(edges))
-    ends = np.stack(np.divmod(edges[uses == 1], size), axis=1)
     return EdgeReport(
         watertight=bool((uses == 2).all()),
         edge_manifold=bool((uses <= 2).all()),
         winding_consistent=bool((forwards[uses == 2] == 1).all()),
-        boundary_loops=count_groups(ends),
+        boundary_loops=count_groups(edge_ends(edges[uses == 1])),
         edges=len(edges),
     )
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from .edges import edge_keys
+
 MOST_EXACT = 200
 """Edges of a loop that the cubic table takes; of longer ones ears are cut first, which fill their teeth."""
 EAR_TILTS = (0.5, 0.0)
@@ -225,11 +227,6 @@ def flip(vertices: NDArray, faces: NDArray, known: NDArray) -> int:
     return len(chosen)
 
 
-def edge_keys(one: NDArray, two: NDArray) -> NDArray[np.int64]:
-    """A number for each undirected edge."""
-    return (np.minimum(one, two).astype(np.int64) << 32) + np.maximum(one, two)
-
-
 def _angle(corner: NDArray, one: NDArray, two: NDArray) -> NDArray[np.float64]:
     a, b = one - corner, two - corner
     length = np.sqrt(np.einsum("na,na->n", a, a) * np.einsum("na,na->n", b, b))
@@ -264,10 +261,3 @@ def relaxed(vertices: NDArray, faces: NDArray) -> NDArray[np.float64]:
     number = np.maximum(np.bincount(row, minlength=len(vertices)), 1)[:, None]
     sums = np.stack([np.bincount(row, vertices[column, axis], len(vertices)) for axis in range(3)], axis=1)
     return (vertices + sums / number) / 2
-
-
-def smallest_angles(vertices: NDArray, faces: NDArray) -> NDArray[np.float64]:
-    """The smallest angle (m,) of each face, degrees."""
-    corners = vertices[faces]
-    found = [_angle(corners[:, k], corners[:, (k + 1) % 3], corners[:, (k + 2) % 3]) for k in range(3)]
-    return np.degrees(np.min(found, axis=0))

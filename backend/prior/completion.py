@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from ..field.bricks import Level
 from ..field.completion_prior import CompletionPrior, joined
-from ..field.fit import Fit, FittedMesh, fit, ignore
+from ..field.fit import Fit, FittedMesh, OnProgress, fit, ignore
 from ..field.onnx_model import CancelToken, Model
 from ..field.paint import Weights
 from ..formats.raw_scan import RawScan
@@ -25,7 +25,7 @@ def completed_fit(
     options: FitOptions | None = None,
     *,
     on_frame: Callable[[FittedMesh], None] = ignore,
-    on_progress: Callable[[float, str], None] = ignore,
+    on_progress: OnProgress = ignore,
     cancel: CancelToken | None = None,
     masks: Mapping[str, Weights] | None = None,
 ) -> Fit:

@@ -19,6 +19,7 @@ from ..geometry.nearest import closest_on_triangles
 from ..geometry.normals import unit_normals
 from ..scan.hole_fill import vertex_normals_of
 from ..scan.holes import Hole, MeshHoles
+from .symmetry import Plane
 
 SAMPLES = 300
 """Vertices around a hole on which the mirrored mesh is laid."""
@@ -42,21 +43,6 @@ and .06 the error over all holes changes by one per cent (chosen on the validati
 
 
 @dataclass(frozen=True)
-class Plane:
-    """A mirror plane in world units: normal . x = offset."""
-
-    normal: NDArray[np.float64]  # (3,), unit
-    offset: float
-    agree: float  # share of the mirrored points that meet the scan
-
-    def points(self, points: NDArray) -> NDArray[np.float64]:
-        return points - 2 * (points @ self.normal - self.offset)[:, None] * self.normal
-
-    def directions(self, directions: NDArray) -> NDArray[np.float64]:
-        return directions - 2 * (directions @ self.normal)[:, None] * self.normal
-
-
-@dataclass(frozen=True)
 class MirrorSource:
     """A mesh that can be looked at in its mirror planes."""
 
@@ -68,7 +54,7 @@ class MirrorSource:
     used: NDArray[np.bool_]  # (n,), by a face
     turned: float  # world units that a normal which is one off counts as
     facing: KDTree  # of the used vertices, each with its normal times ``turned``
-    planes: tuple[Plane, ...]
+    planes: tuple[Plane, ...]  # world units
 
     @classmethod
     def of(cls, found: MeshHoles, planes: Sequence[Plane]) -> MirrorSource:

@@ -15,7 +15,7 @@ from scipy.ndimage import zoom
 
 from ..errors import ErrorCode, OmomiError
 from ..field.bricks import BrickGrid, Level
-from ..field.fit import FittedMesh, ignore, level_progress, level_surface
+from ..field.fit import FittedMesh, OnProgress, ignore, level_progress, level_surface
 from ..field.isosurface import extract
 from ..field.onnx_model import CancelToken, Model
 from ..field.recursion import ScanEvidence, recursion
@@ -62,7 +62,7 @@ def decode_shape(
     outline: Outline | None = None,
     variation: Variation | None = None,
     on_frame: Callable[[FittedMesh], None] = ignore,
-    on_progress: Callable[[float, str], None] = ignore,
+    on_progress: OnProgress = ignore,
     cancel: CancelToken | None = None,
 ) -> FittedMesh:
     """The closed surface, in one piece, of the shape with a code (CODE,), canonical.

@@ -13,8 +13,7 @@ from ..field.fit import Fit
 from ..scan.hole_fill import vertex_normals_of
 from ..scan.holes import Hole, MeshHoles
 from ..scan.prepare import PreparedScan
-from .counterpart import Plane
-from .symmetry import SymmetryScorer, mirror_planes
+from .symmetry import Plane, SymmetryScorer, mirror_planes
 
 AROUND = 2.5
 """How far beyond the holes the mesh is fitted, in radii of the largest that needs it."""

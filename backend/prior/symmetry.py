@@ -42,12 +42,26 @@ MEETING_COSINE = 0.7
 
 
 @dataclass(frozen=True)
-class Mirror:
-    """The plane normal . x = offset, canonical."""
+class Plane:
+    """The mirror plane normal . x = offset."""
 
-    normal: np.ndarray
+    normal: np.ndarray  # (3,), unit
     offset: float
     agree: float  # share of the mirrored points that meet the scan
+
+    def points(self, points: np.ndarray) -> np.ndarray:
+        """Mirrored points (n, 3)."""
+        return points - 2 * (points @ self.normal - self.offset)[:, None] * self.normal
+
+    def directions(self, directions: np.ndarray) -> np.ndarray:
+        """Mirrored directions (n, 3)."""
+        return directions - 2 * (directions @ self.normal)[:, None] * self.normal
+
+
+@dataclass(frozen=True)
+class Mirror(Plane):
+    """A plane in the canonical frame, in f32, and how well it mirrors the scan."""
+
     contradict: float  # share of the mirrored points that lie where the field is certain of no surface
     residual: float  # rms point-plane distance where they meet, canonical
 
@@ -55,14 +69,6 @@ class Mirror:
     def worth(self) -> float:
         """The score by which planes are ranked."""
         return min(self.agree, 0.5) - 5 * self.contradict - 15 * self.residual
-
-    def points(self, points: np.ndarray) -> np.ndarray:
-        """Mirrored points f32 (n, 3)."""
-        return points - 2 * (points @ self.normal - self.offset)[:, None] * self.normal
-
-    def directions(self, directions: np.ndarray) -> np.ndarray:
-        """Mirrored directions f32 (n, 3)."""
-        return directions - 2 * (directions @ self.normal)[:, None] * self.normal
 
 
 def half_sphere(count: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from ..geometry.edges import edge_keys
 from .orientation import OrientedMesh
 
 LONG = 4.0
@@ -115,10 +116,7 @@ def _over_holes(
 
 def _neighbours(faces: NDArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pairs (p,), (p,) of faces (m, 3) that share an edge."""
-    faces = faces.astype(np.int64)
-    size = int(faces.max()) + 1
-    tail, head = faces.ravel(), faces[:, [1, 2, 0]].ravel()
-    key = np.minimum(tail, head) * size + np.maximum(tail, head)
+    key = edge_keys(faces.ravel(), faces[:, [1, 2, 0]].ravel())
     order = np.argsort(key, kind="stable")
     same = np.flatnonzero(key[order[1:]] == key[order[:-1]])
     return order[same] // 3, order[same + 1] // 3

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from ..geometry.edges import edge_keys
 from ..geometry.membrane import harmonic, plate
 from ..geometry.normals import face_normals
-from ..geometry.triangulation import edge_keys, flip, inner_edges, refine, relaxed, triangulate_loop
+from ..geometry.triangulation import flip, inner_edges, refine, relaxed, triangulate_loop
 from .holes import Hole, MeshHoles
 
 RINGS = 3

@@ -10,6 +10,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.spatial import KDTree
 
+from ..geometry.edges import edge_ends, edge_keys
 from ..geometry.normals import face_normals, unit
 from ..geometry.topology import count_groups
 from ..geometry.winding_number import winding_at
@@ -115,8 +116,8 @@ def _reversed(faces: NDArray[np.int32], which: NDArray[np.bool_]) -> NDArray[np.
 def _agree(points: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.int32]:
     """Reverse faces so that two faces at an edge run along it in opposite directions. A part that needed it is turned
     to positive volume if it is closed, else the way most of its area faced."""
-    tail, head = faces.ravel().astype(np.int64), faces[:, [1, 2, 0]].ravel().astype(np.int64)
-    key = np.minimum(tail, head) * len(points) + np.maximum(tail, head)
+    tail, head = faces.ravel(), faces[:, [1, 2, 0]].ravel()
+    key = edge_keys(tail, head)
     order = np.argsort(key, kind="stable")
     key = key[order]
     first = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
@@ -281,8 +282,7 @@ def _propagated(
     turn the part so that it encloses a positive volume about the middle of the scan, or as ground faces up."""
     count = len(points)
     tail, head = np.repeat(np.arange(count), near.shape[1]), near.ravel()
-    link = np.unique(np.minimum(tail, head) * count + np.maximum(tail, head))
-    pairs = np.stack([link // count, link % count], axis=1)
+    pairs = edge_ends(np.unique(edge_keys(tail, head)))
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     turn = np.einsum("ij,ij->i", normals[pairs[:, 0]], normals[pairs[:, 1]])
     sign, part = spread_signs(count, pairs, np.where(turn < 0, -1, 1), cost=1.001 - np.minimum(np.abs(turn), 1.0))
@@ -323,10 +323,10 @@ def spread_signs(
     )
     parent = csgraph.breadth_first_order(forest, count, directed=False)[1][:count].astype(np.int64)
 
-    key_of_pair = np.minimum(tail, head).astype(np.int64) * (count + 1) + np.maximum(tail, head)
+    key_of_pair = edge_keys(tail, head)
     order = np.argsort(key_of_pair)
     node = np.arange(count)
-    wanted = np.minimum(node, parent) * (count + 1) + np.maximum(node, parent)
+    wanted = edge_keys(node, parent)
     place = np.minimum(np.searchsorted(key_of_pair, wanted, sorter=order), max(len(order) - 1, 0))
     sign = np.ones(count + 1, np.int8)
     inner = parent < count

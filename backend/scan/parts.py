@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from ..geometry.edges import edge_keys
 from .orientation import OrientedMesh, inside_out
 from .samples import Samples
 
@@ -63,8 +64,7 @@ def in_parts(points: NDArray[np.float32], mesh: OrientedMesh, samples: Samples) 
 def _patches(faces: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.bool_]]:
     """The patch of each face (m,), joined at edges of two faces; and of each patch whether it has a border, and whether
     it lies at a seam of an odd number of faces."""
-    tail, head = faces.ravel().astype(np.int64), faces[:, [1, 2, 0]].ravel().astype(np.int64)
-    key = np.minimum(tail, head) * (int(faces.max()) + 1) + np.maximum(tail, head)
+    key = edge_keys(faces.ravel(), faces[:, [1, 2, 0]].ravel())
     order = np.argsort(key, kind="stable")
     first = np.flatnonzero(np.append(True, key[order[1:]] != key[order[:-1]]))
     uses = np.diff(np.append(first, len(key)))

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import IntProperty
 
-from ..scene import baked_detail, results
+from ..scene import baked_detail, mesh_io, results
 from ..text import Refusal
 from ..ui.properties import FACES
 from ..ui.widgets import active_mesh
@@ -45,9 +45,7 @@ class OMOMI_OT_fewer_faces(FacesOperator, bpy.types.Operator):
     )
 
     def _make(self, context: Any, obj: Any, faces: int) -> str:
-        has = len(obj.data.loops) - 2 * len(obj.data.polygons)
-        if faces >= has:
-            raise Refusal(f"{obj.name} has {has:,} triangles already. Ask for fewer.")
+        has = mesh_io.triangles_above(obj, faces)
         modifier = obj.modifiers.get(MODIFIER) or obj.modifiers.new(MODIFIER, "DECIMATE")
         modifier.ratio, modifier.use_collapse_triangulate = faces / has, True
         return f"{obj.name} shows {faces:,} of its {has:,} triangles"
@@ -70,7 +68,7 @@ class OMOMI_OT_quads(FacesOperator, bpy.types.Operator):
             )
         quads = sum(len(polygon.vertices) == 4 for polygon in made.data.polygons)
         if done != {"FINISHED"} or quads == 0:
-            results.discard(made)
+            mesh_io.discard(made)
             raise Refusal(f"QuadriFlow makes no quads of {obj.name}. It needs a closed mesh without faces that cross.")
         results.hide(obj)
         return f"{made.name}: {quads:,} quads"

@@ -10,7 +10,7 @@ import bpy
 from bpy.props import StringProperty
 
 from ..backend.protocol.messages import MeshFrame
-from ..scene import completions, fit_origin, fit_provenance, mesh_io, point_cloud, preview, results
+from ..scene import completions, fit_origin, fit_provenance, mesh_io, point_cloud, preview
 from ..session import edits, fits
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task
@@ -70,7 +70,7 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
         for made, cloud in self._clouds.items():
             obj, shown = mesh_io.object_by_uid(made), mesh_io.object_by_uid(cloud)
             if made not in kept and obj is not None and shown is not None:
-                results.discard(obj)
+                mesh_io.discard(obj)
                 shown.hide_set(False)
                 shown.select_set(True)
 
@@ -177,7 +177,6 @@ class CompletionOperator(PolledOperator, ActionOperator):
         if obj is None or obj.type != "MESH" or not completions.of(obj.omomi.completes or obj):
             raise Refusal("There are no other completions to choose from. Press Complete Otherwise first.")
         return self._use(context, obj)
-
 
 
 class OMOMI_OT_show_completion(CompletionOperator, bpy.types.Operator):

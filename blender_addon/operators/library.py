@@ -35,7 +35,6 @@ class FileOperator(ActionOperator):
         return self._use(context, preferences.library_folder())
 
 
-
 class OMOMI_OT_add_from_library(EditOperator, FileOperator, bpy.types.Operator):
     """Add an edit of the library to the stack of the selected meshes, at the strength that its examples show"""
 

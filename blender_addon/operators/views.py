@@ -79,11 +79,9 @@ def _number(mesh: Any, numbers: Any) -> None:
     """Give the views of a mesh, which may be several already, the next numbers."""
     old, size = mesh.attributes.get(VIEW), len(mesh.vertices)
     values = np.zeros(size, np.int32)
-    if old is not None:
-        if old.domain == "POINT" and old.data_type in ("INT", "FLOAT"):
-            values = np.round(mesh_io.read_values(old.data, "value", size)).astype(np.int32)
-        mesh.attributes.remove(old)
+    if old is not None and old.domain == "POINT" and old.data_type in ("INT", "FLOAT"):
+        values = np.round(mesh_io.read_values(old.data, "value", size)).astype(np.int32)
     known, which = np.unique(values, return_inverse=True)
     renumbered = np.array([next(numbers) for _ in known], np.int32)[which.reshape(-1)]
-    mesh.attributes.new(VIEW, "INT", "POINT")
+    mesh_io.ensure_attribute(mesh, VIEW, "INT", "POINT")
     mesh_io.write_values(mesh.attributes[VIEW].data, "value", renumbered, np.int32)

@@ -22,6 +22,7 @@ from .snapshot import READING, Snapshot, slots, triangles_alone
 
 TRANSFERRING = "transferring attributes"
 
+
 class AttributeKind(NamedTuple):
     """How Blender hands out the values of a type."""
 
@@ -198,13 +199,7 @@ def apply_attributes(obj: Any, attributes: MeshAttributes, mirrored: bool) -> No
         for uid in attributes.materials:
             mesh.materials.append(known.get(uid))
     for layer in attributes.layers:
-        old = mesh.attributes.get(layer.name)
-        if old is not None and (old.domain, old.data_type) != (layer.domain, layer.kind):
-            mesh.attributes.remove(old)
-            old = None
-        if old is None:
-            mesh.attributes.new(layer.name, layer.kind, layer.domain)
-    # Only now, for new() may move the storage of the others.
+        mesh_io.ensure_attribute(mesh, layer.name, layer.kind, layer.domain)
     for layer in attributes.layers:
         values, kind = layer.values, KINDS[layer.kind]
         if mirrored and layer.domain == "CORNER":

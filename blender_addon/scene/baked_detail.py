@@ -24,8 +24,7 @@ def bake(obj: Any, faces: int, size: int) -> Any:
     """A new object NAME.low over an object: about so many triangles, a UV map, and a material with images of size x
     size pixels of what the object shows: normals, colours where it has any, and sigma in world units where it has one.
     Raises `Refusal`."""
-    if (has := len(obj.data.loops) - 2 * len(obj.data.polygons)) <= faces:
-        raise Refusal(f"{obj.name} has {has:,} triangles already. Ask for fewer.")
+    has = mesh_io.triangles_above(obj, faces)
     if not hasattr(context.scene, "cycles"):
         raise Refusal("Detail is baked by Cycles. Enable its add-on, Cycles Render Engine, in Blender's preferences.")
     low, high, glows = _copy(obj, f"{obj.name}.low"), _copy(obj, f"{obj.name}.high"), []
@@ -51,10 +50,10 @@ def bake(obj: Any, faces: int, size: int) -> Any:
                 image.pack()
                 _wire(material, name, node)
     except BaseException:
-        results.discard(low)
+        mesh_io.discard(low)
         raise
     finally:
-        results.discard(high)
+        mesh_io.discard(high)
         for material in glows:
             bpy.data.materials.remove(material)
     for collection in mesh_io.homes(obj):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..backend.errors import ErrorCode, OmomiError
 from ..context import context
+from ..text import Refusal
 
 SIGMA = "omomi_sigma"
 MADE = "omomi_made"
@@ -102,6 +103,17 @@ def write_values(data: Any, member: str, values: NDArray[Any], dtype: Any = np.f
     data.foreach_set(member, np.ascontiguousarray(values, dtype).reshape(-1))
 
 
+def ensure_attribute(mesh: Any, name: str, kind: str, domain: str) -> None:
+    """Give a mesh an attribute of this type, unless it has that, in place of another of this name. The storage of its
+    other attributes may move: write values once all attributes are there."""
+    old = mesh.attributes.get(name)
+    if old is not None and (old.domain, old.data_type) != (domain, kind):
+        mesh.attributes.remove(old)
+        old = None
+    if old is None:
+        mesh.attributes.new(name, kind, domain)
+
+
 def set_groups(obj: Any, names: Sequence[str], weights: NDArray[np.float32], first: int = 0) -> None:
     """Put the vertices from ``first`` on into vertex groups, which are made where they are missing, with weights
     (n, groups); those of weight 0 stay out of a group."""
@@ -174,16 +186,9 @@ def paint_deviation(mesh: Any, deviation: NDArray[np.float32]) -> None:
 
 
 def _paint(mesh: Any, name: str | None, values: NDArray[np.float32], shown: str, colours: NDArray[np.float32]) -> None:
-    for attribute, kind in ((name, "FLOAT"), (shown, "FLOAT_COLOR")):
-        if attribute is None:
-            continue
-        old = mesh.attributes.get(attribute)
-        if old is not None and (old.domain, old.data_type) != ("POINT", kind):
-            mesh.attributes.remove(old)
-            old = None
-        if old is None:
-            mesh.attributes.new(attribute, kind, "POINT")
-    # Only now, for new() may move the storage of the others.
+    if name is not None:
+        ensure_attribute(mesh, name, "FLOAT", "POINT")
+    ensure_attribute(mesh, shown, "FLOAT_COLOR", "POINT")
     if name is not None:
         write_values(mesh.attributes[name].data, "value", values)
     write_values(mesh.attributes[shown].data, "color", colours)
@@ -226,6 +231,14 @@ def predicted_faces(obj: Any, level: int) -> int:
     return int(float(f"{faces:.2g}")) if math.isfinite(faces) else 0
 
 
+def triangles_above(obj: Any, count: int) -> int:
+    """How many triangles the mesh of an object has. Raises `Refusal` where they are no more than ``count``."""
+    found = len(obj.data.loops) - 2 * len(obj.data.polygons)
+    if found <= count:
+        raise Refusal(f"{obj.name} has {found:,} triangles already. Ask for fewer.")
+    return found
+
+
 def open_loops(mesh: Any) -> int:
     """The number of border loops, connected runs of edges with a face on one side only: holes and rims of a scan."""
     if not len(mesh.polygons):
@@ -248,6 +261,14 @@ def open_loops(mesh: Any) -> int:
 def object_by_uid(uid: int) -> Any | None:
     """The object with this ``session_uid``, which survives undo and renaming, or None if it was deleted."""
     return next((obj for obj in bpy.data.objects if obj.session_uid == uid), None)
+
+
+def discard(obj: Any) -> None:
+    """Remove an object, and its mesh unless others show it."""
+    mesh = obj.data
+    bpy.data.objects.remove(obj)
+    if not mesh.users:
+        bpy.data.meshes.remove(mesh)
 
 
 def homes(obj: Any) -> list[Any]:

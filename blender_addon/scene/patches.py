@@ -21,17 +21,9 @@ from ..context import context
 from ..session.slices import Sliced
 from ..text import Refusal
 from . import mesh_io
+from .attributes import KINDS
 from .snapshot import Snapshot, triangles_alone
 
-# Member and columns of an element by the type of its attribute.
-SMOOTH = {
-    "FLOAT": ("value", 1), "FLOAT2": ("vector", 2), "FLOAT_VECTOR": ("vector", 3), "FLOAT_COLOR": ("color", 4),
-    "BYTE_COLOR": ("color", 4),
-}  # fmt: skip
-WHOLE = {
-    "BOOLEAN": ("value", 1, bool), "INT": ("value", 1, np.int32), "INT8": ("value", 1, np.int32),
-    "INT16_2D": ("value", 2, np.int32), "INT32_2D": ("value", 2, np.int32),
-}  # fmt: skip
 # BMesh of Blender 4.5 crashes on them.
 UNKEPT = "FLOAT4X4"
 # Geometry, and what only the window knows.
@@ -161,7 +153,7 @@ def _continue_points(obj: Any, values: NDArray[np.floating], first: int) -> None
     """Give the vertices from ``first`` on the values (k, channels) in the order of `PatchSource`."""
     mesh, at = obj.data, 0
     for item in _interpolated(mesh, "POINT"):
-        _, width = SMOOTH[item.data_type]
+        width = KINDS[item.data_type].width
         _write(item, values[:, at : at + width], first)
         at += width
     names = [group.name for group in obj.vertex_groups]
@@ -181,7 +173,7 @@ def _continue_corners(mesh: Any, laid: NDArray[np.float32], first: int) -> None:
     """Give the corners from ``first`` on the pairs (layers, j, 3, 2) in the order of `PatchSource`."""
     at = 0
     for item in _interpolated(mesh, "CORNER"):
-        _, width = SMOOTH[item.data_type]
+        width = KINDS[item.data_type].width
         count = (width + 1) // 2
         columns = np.concatenate([pair.reshape(-1, 2) for pair in laid[at : at + count]], axis=1)
         _write(item, columns[:, :width], first)
@@ -190,14 +182,9 @@ def _continue_corners(mesh: Any, laid: NDArray[np.float32], first: int) -> None:
 
 def _continue_faces(mesh: Any, sources: NDArray[np.int32], first: int) -> None:
     """Give the faces from ``first`` on what these faces have."""
-    for item in [item for item in mesh.attributes if item.domain == "FACE" and not _is_left(item)]:
-        if item.data_type in SMOOTH:
-            _write(item, _read(item, len(mesh.polygons))[sources], first)
-        elif item.data_type in WHOLE:
-            member, width, dtype = WHOLE[item.data_type]
-            values = mesh_io.read_values(item.data, member, (len(mesh.polygons), width), dtype)
-            values[first:] = values[sources]
-            mesh_io.write_values(item.data, member, values, dtype)
+    kept = [item for item in mesh.attributes if item.domain == "FACE" and item.data_type in KINDS]
+    for item in [item for item in kept if not _is_left(item)]:
+        _write(item, _read(item, len(mesh.polygons))[sources], first)
 
 
 def _doubt(mesh: Any, first: int) -> None:
@@ -210,8 +197,9 @@ def _doubt(mesh: Any, first: int) -> None:
 
 def _interpolated(mesh: Any, domain: str) -> Iterator[Any]:
     """The attributes of points or corners that are numbers to be interpolated, by name."""
-    kept = [item for item in mesh.attributes if item.domain == domain and item.data_type in SMOOTH]
-    yield from sorted((item for item in kept if not _is_left(item)), key=lambda item: item.name)
+    kept = [item for item in mesh.attributes if item.domain == domain and not _is_left(item)]
+    blended = [item for item in kept if item.data_type in KINDS and KINDS[item.data_type].blends]
+    yield from sorted(blended, key=lambda item: item.name)
 
 
 def _is_left(item: Any) -> bool:
@@ -225,16 +213,17 @@ def _moved_keys(mesh: Any) -> list[Any]:
     return [block for block in mesh.shape_keys.key_blocks if block != mesh.shape_keys.reference_key]
 
 
-def _read(item: Any, count: int) -> NDArray[np.float32]:
-    member, width = SMOOTH[item.data_type]
-    return mesh_io.read_values(item.data, member, (count, width))
+def _read(item: Any, count: int) -> NDArray[Any]:
+    kind = KINDS[item.data_type]
+    return mesh_io.read_values(item.data, kind.member, (count, kind.width), kind.dtype)
 
 
-def _write(item: Any, values: NDArray[np.floating], first: int) -> None:
+def _write(item: Any, values: NDArray[Any], first: int) -> None:
     """Give the elements of an attribute from ``first`` on these values; the others keep theirs."""
     kept = _read(item, len(item.data))
     kept[first:] = values
-    mesh_io.write_values(item.data, SMOOTH[item.data_type][0], kept)
+    kind = KINDS[item.data_type]
+    mesh_io.write_values(item.data, kind.member, kept, kind.dtype)
 
 
 def _pairs(values: NDArray[np.float32]) -> list[NDArray[np.float32]]:

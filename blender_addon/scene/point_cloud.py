@@ -24,9 +24,7 @@ def as_mesh(cloud: Any) -> Any:
     mesh.vertices.add(len(points.points))
     found = [item for item in points.attributes if item.data_type in KINDS and not item.name.startswith(".")]
     for item in found:
-        if item.name not in mesh.attributes:
-            mesh.attributes.new(item.name, item.data_type, "POINT")
-    # Only now, for new() may move the storage of the others.
+        mesh_io.ensure_attribute(mesh, item.name, item.data_type, "POINT")
     for item in found:
         kind = KINDS[item.data_type]
         values = mesh_io.read_values(item.data, kind.member, (len(item.data), kind.width), kind.dtype)

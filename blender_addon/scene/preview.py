@@ -104,10 +104,7 @@ def unveil(obj: Any) -> None:
 def remove_objects(objects: list[Any], mark: str) -> None:
     """Remove objects with their meshes, and the collections with this mark that are empty then."""
     for obj in objects:
-        mesh = obj.data
-        bpy.data.objects.remove(obj)
-        if not mesh.users:
-            bpy.data.meshes.remove(mesh)
+        mesh_io.discard(obj)
     for collection in [c for c in bpy.data.collections if mark in c and not c.all_objects]:
         bpy.data.collections.remove(collection)
 

@@ -225,14 +225,6 @@ def hide(obj: Any) -> None:
         obj.hide_render = True
 
 
-def discard(obj: Any) -> None:
-    """Remove an object and its mesh."""
-    mesh = obj.data
-    bpy.data.objects.remove(obj)
-    if not mesh.users:
-        bpy.data.meshes.remove(mesh)
-
-
 def _bare(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
     # A copy has the same parent, constraints, animation and delta transforms: it stays over the scan.
     copy = source.copy()

@@ -36,10 +36,8 @@ class FindHolesRun(ObjectRun):
         super().__init__(client, objects, "looking for holes", stream=False)
 
     def _one(self, item: RunObject, obj: Any) -> Work:
-        refuse(patches.why_not(obj))
-        warning = patches.closed_by_modifiers(obj)
-        source = yield from patches.read(obj)
-        return Looked((yield from _look(self._client, item.name, source)), warning)
+        _, found, warning = yield from _look(self._client, item.name, obj)
+        return Looked(found, warning)
 
     def _place(self, item: RunObject, obj: Any) -> Any:
         found, warning = item.result
@@ -65,10 +63,7 @@ class PatchRun(ObjectRun):
         return closed, sum(result["new_faces"] for result in results)
 
     def _one(self, item: RunObject, obj: Any) -> Work:
-        refuse(patches.why_not(obj))
-        warning = patches.closed_by_modifiers(obj)
-        source = yield from patches.read(obj)
-        found = yield from _look(self._client, item.name, source)
+        source, found, warning = yield from _look(self._client, item.name, obj)
         obj = backend_fit.need(item.uid, item.name)
         numbers = holes.ticked(obj, found) if len(obj.omomi.holes) else ()
         answer = yield self._client.request(
@@ -90,10 +85,13 @@ class PatchRun(ObjectRun):
         return obj
 
 
-def _look(client: Client, name: str, source: patches.PatchSource) -> Work:
-    """`FoundHoles` of a mesh. Raises OmomiError."""
+def _look(client: Client, name: str, obj: Any) -> Work:
+    """`PatchSource` and `FoundHoles` of an object's own mesh, and a warning or "". Raises OmomiError."""
+    refuse(patches.why_not(obj))
+    warning = patches.closed_by_modifiers(obj)
+    source = yield from patches.read(obj)
     answer = yield client.request(
         PatchRequest, name=name, numbers=(), smaller=0.0, close=str(Close.AUTO), look=True,
         points=source.scan.points, faces=source.scan.faces, values=None, uvs=None,
     )  # fmt: skip
-    return holes.FoundHoles.of(answer.done)
+    return source, holes.FoundHoles.of(answer.done), warning

@@ -15,7 +15,7 @@ from ..translations import told
 PACKAGE = (__package__ or "").rpartition(".")[0]
 
 DEVICES = [
-    ("auto", "Automatic", "A GPU where one works, else the processor"),
+    ("auto", "Automatic", "A GPU where one does the same in less time, else the processor"),
     ("cpu", "CPU", "The processor only"),
     ("cuda", "GPU (CUDA)", "An NVIDIA GPU; an error that says why where it cannot be used"),
     ("webgpu", "GPU (WebGPU)", "Any GPU, by the package onnxruntime-ep-webgpu; an error that says why where it cannot"),

@@ -157,7 +157,8 @@ COMPLETIONS: Any = IntProperty(
     name="How Many", description="How many other completions to make", default=3, min=2, max=5
 )
 FACES: Any = IntProperty(
-    name="Faces", description="About how many faces Fewer and Quads leave", default=10_000, min=12, soft_max=200_000
+    name="Faces", description="About how many faces Fewer, Quads and Bake Low-Poly leave", default=10_000, min=12,
+    soft_max=200_000,
 )
 SAMPLES: Any = IntProperty(name="How Many", description="How many shapes, from this seed on", default=3, min=1, max=16)
 SEED: Any = IntProperty(
@@ -232,8 +233,8 @@ class OmomiLayer(bpy.types.PropertyGroup):
         # The strength again, as the slider shows it: the same travel for every edit.
         "amount": FloatProperty(
             name="Amount",
-            description="How strong the edit is: 100 % is as far as it goes on this scan before pieces or tunnels "
-            "change, or what the examples of a learned edit show; a negative value reverses it",
+            description="How strong the edit is: at 100 % pieces and tunnels of this scan are still expected to stay, "
+            "or it does what the examples of a learned edit show; a negative value reverses it",
             subtype="PERCENTAGE", soft_min=-100.0, soft_max=100.0, precision=0, step=100, get=_amount, set=_set_amount,
         ),
         "mute": BoolProperty(name="Mute", description="Leave this edit out", update=_touched),

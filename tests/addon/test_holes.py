@@ -40,7 +40,8 @@ def laden(make: Callable[..., Any], name: str = "cloth", gone: Any = ((2, 1), (2
     for domain in ("POINT", "CORNER", "FACE", "EDGE"):
         for kind in ("FLOAT", "FLOAT2", "FLOAT_VECTOR", "FLOAT_COLOR", "BYTE_COLOR", "BOOLEAN", "INT", "INT8"):
             mesh.attributes.new(f"{kind} {domain}", kind, domain)
-    mesh.attributes.new("turn", "QUATERNION", "POINT")
+    for domain in ("POINT", "FACE"):
+        mesh.attributes.new(f"turn {domain}", "QUATERNION", domain)
     mesh.attributes.new("words", "STRING", "POINT")
     mesh.uv_layers.new(name="UVMap")
     mesh.uv_layers.new(name="Second")

@@ -11,7 +11,7 @@ import pytest
 from scipy.spatial import KDTree
 
 from backend.errors import ErrorCode, OmomiError
-from backend.field.fit import FittedMesh, compacted, fit, halves_of_progress
+from backend.field.fit import FittedMesh, compacted, divided_progress, fit
 from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.field.pieces import kept_faces
 from backend.formats.raw_scan import RawScan
@@ -75,7 +75,7 @@ def test_frames_come_coarse_to_fine_and_the_last_is_the_result(model: Model) -> 
 @pytest.mark.parametrize("points", [0, 10_000, 50_000_000])
 def test_the_bar_runs_over_the_preparation_and_the_fit_and_never_back(points: int) -> None:
     shares: list[float] = []
-    preparing, fitting = halves_of_progress(lambda share, _: shares.append(share), points, 2)
+    preparing, fitting = divided_progress(lambda share, _: shares.append(share), points, 2)
     for say in (preparing, fitting):
         for done in (0.0, 0.5, 1.0):
             say(done, "words")

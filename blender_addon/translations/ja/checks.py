@@ -82,7 +82,8 @@ TEXTS = {
     "What the backend process computes on": "バックエンドが計算に使うもの",
     "Device": "デバイス",
     "Automatic": "自動",
-    "A GPU where one works, else the processor": "使えるGPUがあればGPU、なければCPU",
+    "A GPU where one does the same in less time, else the processor":
+        "同じ結果をより速く出せるGPUがあればGPU、なければCPU",
     "CPU": "CPU",
     "The processor only": "CPUのみ",
     "GPU (CUDA)": "GPU (CUDA)",

@@ -33,10 +33,10 @@ TEXTS = {
     "Name": "名前",
     "Strength": "強さ",
     "Amount": "量",
-    "How strong the edit is: 100 % is as far as it goes on this scan before pieces or tunnels change, or what the "
+    "How strong the edit is: at 100 % pieces and tunnels of this scan are still expected to stay, or it does what the "
     "examples of a learned edit show; a negative value reverses it":
-        "編集の強さ。100 % は、このスキャンで部分や穴の数が変わらずに動かせる限界まで、または学習した編集の例が示す強"
-        "さです。負の値では逆向きに働きます",
+        "編集の強さ。100 % でも、このスキャンの部分や穴の数は変わらない見込みです。学習した編集では例が示す強さです。"
+        "負の値では逆向きに働きます",
     "How strong the edit is, as presets and recipes keep it: 0 does nothing, 1 is what the examples of a learned edit "
     "show; a negative value reverses it":
         "プリセットやレシピに保存される編集の強さ。0では何も変わらず、1は学習した編集の例どおり。負の値では逆向きに働きます",

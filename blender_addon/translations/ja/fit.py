@@ -139,7 +139,8 @@ TEXTS = {
     # Result of a fit or of edits
     "Result": "結果",
     "Faces": "面数",
-    "About how many faces Fewer and Quads leave": "「減らす」と「四角面」で残すおおよその面数",
+    "About how many faces Fewer, Quads and Bake Low-Poly leave":
+        "「減らす」「四角面」「ローポリにベイク」で残すおおよその面数",
     "Fewer": "減らす",
     "Fewer Faces": "面を減らす",
     "Show the active mesh with about so many triangles, by a Decimate modifier: flat parts get few. The mesh "
