@@ -336,6 +336,7 @@ def faces() -> Steps:
     yield 30.0  # a software renderer compiles the shaders for as long
     yield from picture("low_poly")
     Window().area.spaces[0].shading.type = "SOLID"
+    low.hide_set(True)
     fitted.hide_set(False)
     select(fitted)
     invoke("quads", faces=3000)
