@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ..backend.errors import ErrorCode, OmomiError
 from ..context import context as blender
 from ..scene import mesh_io, point_cloud, results
 from ..scene.snapshot import VIEW
@@ -39,26 +40,48 @@ class OMOMI_OT_join_views(PolledOperator, ActionOperator, bpy.types.Operator):
         active = context.active_object if context.active_object in views else views[0]
         # The first one gives the joined scan its place.
         views = [active, *(view for view in views if view != active)]
-        meshes = [point_cloud.as_mesh(view) if view.type == point_cloud.TYPE else _copy(view) for view in views]
-        numbers = count()
-        for mesh in meshes:
-            _number(mesh.data, numbers)
-        first = meshes[0]
-        with context.temp_override(active_object=first, object=first, selected_editable_objects=meshes):
-            if bpy.ops.object.join() != {"FINISHED"}:
-                raise Refusal("Blender does not join these objects. Apply their modifiers, or make them local first.")
+        for view in views:
+            mesh_io.object_linear(view)
+        copies: list[Any] = []
+        try:
+            copies += (point_cloud.as_mesh(view) if view.type == point_cloud.TYPE else _copy(view) for view in views)
+            joined = _join(context, copies, [view.name for view in views])
+        except BaseException:
+            for copy in copies:
+                results.discard(copy)
+            for view in views:
+                view.hide_set(False)
+                view.select_set(True)
+            context.view_layer.objects.active = active
+            raise
+        first = copies[0]
         first.name = first.data.name = f"{active.name}.{SUFFIX}"
         for view in views:
             results.hide(view)
         for obj in context.selected_objects:
             obj.select_set(obj == first)
-        first.select_set(True)
-        context.view_layer.objects.active = first
+        results.activate(first)
         context.scene.omomi.register_views = True
-        return f"{first.name} has {next(numbers)} views; Fit registers them to one another"
+        return f"{first.name} has {joined} views; Fit registers them to one another"
 
 
 CLASSES = (OMOMI_OT_join_views,)
+
+
+def _join(context: Any, copies: list[Any], names: list[str]) -> int:
+    """Join copies of objects of these names to the first, whose points have the numbers of their views then; how many
+    views there are. Raises ``EMPTY_SCAN``, `Refusal`."""
+    numbers, meshes = count(), [copy.data for copy in copies]
+    for copy, name in zip(copies, names, strict=True):
+        if not len(copy.data.vertices):
+            raise OmomiError(ErrorCode.EMPTY_SCAN, f"{name} has no vertices")
+        _number(copy, numbers)
+    with context.temp_override(active_object=copies[0], object=copies[0], selected_editable_objects=copies):
+        if bpy.ops.object.join() != {"FINISHED"}:
+            raise Refusal("Blender does not join these objects. Apply their modifiers, or make them local first.")
+    for mesh in meshes[1:]:
+        bpy.data.meshes.remove(mesh)
+    return next(numbers)
 
 
 def _copy(view: Any) -> Any:
@@ -67,17 +90,19 @@ def _copy(view: Any) -> Any:
     shown, whole = view.evaluated_get(depsgraph), {"preserve_all_data_layers": True, "depsgraph": depsgraph}
     mesh: Any = bpy.data.meshes.new_from_object(shown, **whole)
     made = bpy.data.objects.new(view.name, mesh)
-    for group in view.vertex_groups:
-        made.vertex_groups.new(name=group.name)
     for home in mesh_io.homes(view):
         home.objects.link(made)
     made.matrix_world = view.matrix_world.copy()
     return made
 
 
-def _number(mesh: Any, numbers: Any) -> None:
-    """Give the views of a mesh, which may be several already, the next numbers."""
+def _number(obj: Any, numbers: Any) -> None:
+    """Give the views of a mesh object, which may be several already, the next numbers."""
+    mesh = obj.data
     old, size = mesh.attributes.get(VIEW), len(mesh.vertices)
+    # an attribute cannot have the name of a vertex group
+    if (group := obj.vertex_groups.get(VIEW)) is not None:
+        group.name = f"{VIEW} group"
     values = np.zeros(size, np.int32)
     if old is not None and old.domain == "POINT" and old.data_type in ("INT", "FLOAT"):
         values = np.round(mesh_io.read_values(old.data, "value", size)).astype(np.int32)

@@ -22,20 +22,27 @@ COLOUR = (0.85, 0.05, 0.55, 1.0)
 
 def find(obj: Any) -> Any | None:
     """The modifier of an object that marks what the scan does not show."""
-    return next((item for item in obj.modifiers if item.type == "NODES" and item.name.startswith(NAME)), None)
+    return next((item for item in obj.modifiers if item.type == "NODES" and _is_ours(item.node_group)), None)
 
 
 def add(obj: Any) -> Any:
     """Mark what the scan of a result does not show: what was invented, and where the error to expect is that of a
     guess."""
     modifier = obj.modifiers.new(NAME, "NODES")
-    modifier.node_group = bpy.data.node_groups.get(NAME) or _nodes()
+    modifier.node_group = next(filter(_is_ours, bpy.data.node_groups), None) or _nodes()
     sockets = {item.name: item.identifier for item in modifier.node_group.interface.items_tree}
     # the sigma of a mesh is in world units, whatever the scale of its object
     _give(modifier, sockets[LIMIT], mesh_io.GUESSED * max(obj.dimensions))
     _give(modifier, sockets[MATERIAL], bpy.data.materials.get(NAME) or _material())
     obj.data.update_tag()
     return modifier
+
+
+def _is_ours(group: Any) -> bool:
+    """Whether these are the nodes of the modifier, with the inputs that it needs."""
+    if group is None or not group.name.startswith(NAME):
+        return False
+    return {LIMIT, MATERIAL} <= {item.name for item in group.interface.items_tree}
 
 
 def _give(modifier: Any, socket: str, value: Any) -> None:

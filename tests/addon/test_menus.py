@@ -191,6 +191,47 @@ def test_views_are_joined_to_one_scan_that_knows_them(fake: Any, addon: Any, mak
     assert sorted({*asked["view"]}) == [0, 1, 2, 3] and asked["options"].register_views
 
 
+def test_a_mark_is_taken_away_whatever_its_modifier_is_called_and_made_anew_where_its_nodes_were_changed(
+    fake: Any, addon: Any, make: Any
+) -> None:
+    owl = make("owl")
+    owl.data.attributes.new("omomi_sigma", "FLOAT", "POINT")
+    bpy.ops.omomi.mark_no_data()
+    owl.modifiers[0].name = "mine"
+    group = owl.modifiers[0].node_group
+    bpy.ops.omomi.mark_no_data()
+    assert not owl.modifiers
+    group.interface.remove(next(item for item in group.interface.items_tree if item.name == "Error Above"))
+    assert bpy.ops.omomi.mark_no_data() == {"FINISHED"}
+    assert len(owl.modifiers) == 1 and owl.modifiers[0].node_group != group
+
+
+@pytest.mark.parametrize("what", ["empty", "flat"])
+def test_views_that_cannot_be_joined_are_as_they_were(what: str, fake: Any, addon: Any, make: Any) -> None:
+    cloud, good = cloud_of(make), make("good")
+    bad = make("bad", [] if what == "empty" else None)
+    bad.scale.z = 0 if what == "flat" else 1
+    cloud.select_set(True)
+    bpy.context.view_layer.update()
+    objects, meshes = set(bpy.data.objects), set(bpy.data.meshes)
+    with pytest.raises(RuntimeError, match="bad has no vertices" if what == "empty" else "bad is scaled to zero"):
+        bpy.ops.omomi.join_views()
+    assert set(bpy.data.objects) == objects and set(bpy.data.meshes) == meshes
+    assert {*bpy.context.selected_objects} == {cloud, good, bad} and bpy.context.object == bad
+    assert not any(obj.hide_get() for obj in objects)
+
+
+def test_joined_views_leave_no_mesh_behind_and_a_group_named_view_stays(fake: Any, addon: Any, make: Any) -> None:
+    make("left").vertex_groups.new(name="view").add([0, 3], 1.0, "REPLACE")
+    make("right").vertex_groups.new(name="fur").add([1], 1.0, "REPLACE")
+    bpy.ops.omomi.join_views()
+    scan = bpy.context.object
+    assert {mesh.name for mesh in bpy.data.meshes} == {"left", "right", "right.views"}
+    assert [group.name for group in scan.vertex_groups] == ["fur", "view group"]
+    assert [len(vertex.groups) for vertex in scan.data.vertices] == [0, 1, *6 * [0], 1, 0, 0, 1, *4 * [0]]
+    assert len(scan.data.attributes["view"].data) == 16
+
+
 def test_splats_are_said_to_be_points(fake: Any, addon: Any, make: Any) -> None:
     cloud = cloud_of(make)
     point_cloud = importlib.import_module(f"{addon.name}.scene.point_cloud")
