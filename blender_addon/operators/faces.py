@@ -7,13 +7,12 @@ from typing import Any
 import bpy
 from bpy.props import IntProperty
 
+from ..context import context as blender
 from ..scene import baked_detail, mesh_io, results
 from ..text import Refusal
 from ..ui.properties import FACES
 from ..ui.widgets import active_mesh
 from .modal import ActionOperator, PolledOperator, chosen, why_not_start
-
-MODIFIER = "Omomi faces"
 
 
 class FacesOperator(PolledOperator, ActionOperator):
@@ -45,9 +44,18 @@ class OMOMI_OT_fewer_faces(FacesOperator, bpy.types.Operator):
     )
 
     def _make(self, context: Any, obj: Any, faces: int) -> str:
-        has = mesh_io.triangles_above(obj, faces)
-        modifier = obj.modifiers.get(MODIFIER) or obj.modifiers.new(MODIFIER, "DECIMATE")
-        modifier.ratio, modifier.use_collapse_triangulate = faces / has, True
+        if obj.library is not None:
+            raise Refusal(f"{obj.name} is linked from another file. Use Object > Relations > Make Local first.")
+        modifier = obj.modifiers.get(baked_detail.FEWER) or obj.modifiers.new(baked_detail.FEWER, "DECIMATE")
+        before, modifier.ratio, modifier.use_collapse_triangulate = modifier.ratio, 1.0, True
+        try:
+            has = mesh_io.triangles_above(obj.evaluated_get(blender.evaluated_depsgraph_get()), faces)
+        except Refusal:
+            modifier.ratio = before
+            if before == 1:
+                obj.modifiers.remove(modifier)
+            raise
+        modifier.ratio = faces / has
         return f"{obj.name} shows {faces:,} of its {has:,} triangles"
 
 
@@ -61,15 +69,19 @@ class OMOMI_OT_quads(FacesOperator, bpy.types.Operator):
     )
 
     def _make(self, context: Any, obj: Any, faces: int) -> str:
-        made = results.copy_with(obj, obj.data.copy(), "quads")
-        with context.temp_override(active_object=made, object=made, selected_objects=[made]):
+        mesh = obj.data.copy()
+        bare = bpy.data.objects.new(obj.name, mesh)
+        context.scene.collection.objects.link(bare)
+        with context.temp_override(active_object=bare, object=bare, selected_objects=[bare]):
             done = bpy.ops.object.quadriflow_remesh(
                 mode="FACES", target_faces=faces, use_preserve_sharp=True, use_preserve_boundary=True, seed=0
             )
-        quads = sum(len(polygon.vertices) == 4 for polygon in made.data.polygons)
+        bpy.data.objects.remove(bare)
+        quads = sum(len(polygon.vertices) == 4 for polygon in mesh.polygons)
         if done != {"FINISHED"} or quads == 0:
-            mesh_io.discard(made)
+            bpy.data.meshes.remove(mesh)
             raise Refusal(f"QuadriFlow makes no quads of {obj.name}. It needs a closed mesh without faces that cross.")
+        made = results.copy_with(obj, mesh, "quads")
         results.hide(obj)
         return f"{made.name}: {quads:,} quads"
 

@@ -48,7 +48,7 @@ class OMOMI_OT_join_views(PolledOperator, ActionOperator, bpy.types.Operator):
             joined = _join(context, copies, [view.name for view in views])
         except BaseException:
             for copy in copies:
-                results.discard(copy)
+                mesh_io.discard(copy)
             for view in views:
                 view.hide_set(False)
                 view.select_set(True)

@@ -18,39 +18,42 @@ REACH = 0.02
 MARGIN = 4
 """Pixels by which the islands of the UV map are continued."""
 DECIMATE = "Omomi low-poly"
+FEWER = "Omomi faces"
+"""The modifier that shows an object with fewer faces."""
 
 
 def bake(obj: Any, faces: int, size: int) -> Any:
     """A new object NAME.low over an object: about so many triangles, a UV map, and a material with images of size x
     size pixels of what the object shows: normals, colours where it has any, and sigma in world units where it has one.
     Raises `Refusal`."""
-    has = mesh_io.triangles_above(obj, faces)
     if not hasattr(context.scene, "cycles"):
         raise Refusal("Detail is baked by Cycles. Enable its add-on, Cycles Render Engine, in Blender's preferences.")
     low, high, glows = _copy(obj, f"{obj.name}.low"), _copy(obj, f"{obj.name}.high"), []
+    images: list[Any] = []
+    material = None
     try:
         with _studio(low, high) as studio:
-            _thin(studio, low, faces / has)
+            _thin(studio, low, faces, obj.name)
             _unwrap(low)
             material = _material(low)
             reach = REACH * mesh_io.longest_side(np.array(low.bound_box))
-            for name, kind, attribute in _channels(obj.data):
+            for name, kind, attribute in _channels(obj):
                 image: Any = bpy.data.images.new(f"{obj.name}.{name}", size, size, float_buffer=name == "sigma")
+                images.append(image)
                 image.colorspace_settings.name = "sRGB" if name == "colour" else "Non-Color"
                 if attribute:
                     glows.append(_show(high, attribute))
                 node = _image_node(material, image)
                 with context.temp_override(active_object=low, object=low, selected_objects=[high, low]):
-                    done = bpy.ops.object.bake(
-                        type=kind, pass_filter={"COLOR"} if kind == "DIFFUSE" else set(), use_selected_to_active=True,
-                        cage_extrusion=reach, margin=MARGIN, target="IMAGE_TEXTURES",
-                    )  # fmt: skip
-                if done != {"FINISHED"}:
-                    raise Refusal(f"Cycles could not bake {obj.name}. Its own message says why.")
+                    _bake(obj.name, kind, reach)
                 image.pack()
                 _wire(material, name, node)
     except BaseException:
         mesh_io.discard(low)
+        if material is not None:
+            bpy.data.materials.remove(material)
+        for image in images:
+            bpy.data.images.remove(image)
         raise
     finally:
         mesh_io.discard(high)
@@ -59,15 +62,30 @@ def bake(obj: Any, faces: int, size: int) -> Any:
     for collection in mesh_io.homes(obj):
         collection.objects.link(low)
     results.hide(obj)
-    low.select_set(True)
-    context.view_layer.objects.active = low
+    results.activate(low)
     return low
+
+
+def _bake(name: str, kind: str, reach: float) -> None:
+    try:
+        done = bpy.ops.object.bake(
+            type=kind, pass_filter={"COLOR"} if kind == "DIFFUSE" else set(), use_selected_to_active=True,
+            cage_extrusion=reach, margin=MARGIN, target="IMAGE_TEXTURES",
+        )  # fmt: skip
+    except RuntimeError:
+        # what an operator reports as an error
+        done = set()
+    if done != {"FINISHED"}:
+        raise Refusal(f"Cycles could not bake {name}. Its own message says why.")
 
 
 def _copy(obj: Any, name: str) -> Any:
     copy = obj.copy()
     copy.data, copy.name = obj.data.copy(), name
     copy.hide_render = copy.hide_viewport = False
+    if (fewer := copy.modifiers.get(FEWER)) is not None:
+        # what it leaves out is detail
+        copy.modifiers.remove(fewer)
     return copy
 
 
@@ -90,9 +108,11 @@ def _studio(low: Any, high: Any) -> Generator[Any]:
         bpy.data.scenes.remove(scene)
 
 
-def _thin(layer: Any, low: Any, share: float) -> None:
+def _thin(layer: Any, low: Any, faces: int, name: str) -> None:
+    layer.update()
+    has = mesh_io.triangles_above(low.evaluated_get(layer.depsgraph), faces, name)
     modifier = low.modifiers.new(DECIMATE, "DECIMATE")
-    modifier.ratio, modifier.use_collapse_triangulate = share, True
+    modifier.ratio, modifier.use_collapse_triangulate = faces / has, True
     layer.update()
     full, low.data = low.data, bpy.data.meshes.new_from_object(low.evaluated_get(layer.depsgraph))
     low.data.name = low.name
@@ -112,11 +132,11 @@ def _unwrap(low: Any) -> None:
     bpy.ops.object.mode_set(mode="OBJECT")
 
 
-def _channels(mesh: Any) -> list[tuple[str, str, str]]:
+def _channels(obj: Any) -> list[tuple[str, str, str]]:
     """Name, kind of bake, and attribute to be shown instead of the materials."""
-    found = [("normal", "NORMAL", "")]
+    mesh, found = obj.data, [("normal", "NORMAL", "")]
     shown = mesh.color_attributes.active_color
-    if any(_has_image(material) for material in mesh.materials if material is not None):
+    if any(_has_image(slot.material) for slot in obj.material_slots if slot.material is not None):
         found.append(("colour", "DIFFUSE", ""))
     elif shown is not None and shown.name not in (mesh_io.COLOUR, mesh_io.DEPARTURE):
         found.append(("colour", "EMIT", shown.name))

@@ -231,11 +231,12 @@ def predicted_faces(obj: Any, level: int) -> int:
     return int(float(f"{faces:.2g}")) if math.isfinite(faces) else 0
 
 
-def triangles_above(obj: Any, count: int) -> int:
-    """How many triangles the mesh of an object has. Raises `Refusal` where they are no more than ``count``."""
+def triangles_above(obj: Any, count: int, name: str = "") -> int:
+    """How many triangles the mesh of an object has, of which an error says that it is called so. Raises `Refusal` where
+    they are no more than ``count``."""
     found = len(obj.data.loops) - 2 * len(obj.data.polygons)
     if found <= count:
-        raise Refusal(f"{obj.name} has {found:,} triangles already. Ask for fewer.")
+        raise Refusal(f"{name or obj.name} has {found:,} triangles already. Ask for fewer.")
     return found
 
 
@@ -272,8 +273,16 @@ def discard(obj: Any) -> None:
 
 
 def homes(obj: Any) -> list[Any]:
-    """The local collections of this scene that hold an object, or the scene's own."""
+    """The local collections of this scene that hold an object. Where there is none: the scene's own, or those that hold
+    an object that is not in this scene."""
     scene = context.scene
-    reachable = [scene.collection, *scene.collection.children_recursive]
-    found = [c for c in reachable if c.library is None and c.override_library is None and obj.name in c.objects]
-    return found or [scene.collection]
+    reachable = {scene.collection, *scene.collection.children_recursive}
+    local = [c for c in obj.users_collection if c.library is None and c.override_library is None]
+    return [c for c in local if c in reachable] or (not in_view(obj) and local) or [scene.collection]
+
+
+def in_view(obj: Any) -> bool:
+    """Whether the view layer holds an object, shown or hidden."""
+    # which brings the list up to date with what was just linked or excluded
+    obj.visible_get()
+    return any(other == obj for other in context.view_layer.objects)

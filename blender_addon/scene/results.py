@@ -39,7 +39,7 @@ def why_not_refit(fit: Any) -> str | None:
     """The reason why the scan of this fit cannot be fitted again, or None."""
     if fit.library is not None or fit.override_library is not None:
         return f"{fit.name} is linked from another file. Fit its scan again."
-    if context.view_layer.objects.get(fit.name) != fit:
+    if not mesh_io.in_view(fit):
         return f"{fit.name} is not in this view layer. Show it first."
     return why_not_replace(fit)
 
@@ -106,8 +106,7 @@ def place_again(
     if not old.users:
         bpy.data.meshes.remove(old)
         mesh.name = fit.name
-    fit.select_set(True)
-    context.view_layer.objects.active = fit
+    activate(fit)
     return fit
 
 
@@ -116,8 +115,7 @@ def new(frame: MeshFrame, name: str, place: tuple[float, float, float]) -> Any:
     obj: Any = bpy.data.objects.new(name, _geometry(frame, np.eye(3), name))
     obj.location, obj.omomi.origin.level = place, context.scene.omomi.level
     preview.marked_collection(IMAGINED, "Imagined").objects.link(obj)
-    obj.select_set(True)
-    context.view_layer.objects.active = obj
+    activate(obj)
     return obj
 
 
@@ -190,8 +188,7 @@ def _add(source: Any, mesh: Any, suffix: str, keep_modifiers: bool, hidden: bool
         collection.objects.link(result)
     if hidden:
         hide(source)
-    result.select_set(True)
-    context.view_layer.objects.active = result
+    activate(result)
     return result
 
 
@@ -201,7 +198,7 @@ def _grouped(source: Any) -> list[Any]:
     found = []
     for home in mesh_io.homes(source):
         group = home
-        if GROUP not in home and source.name in home.objects:
+        if GROUP not in home and home in source.users_collection:
             group = bpy.data.collections.new(source.name)
             group[GROUP] = True
             home.children.link(group)
@@ -216,9 +213,16 @@ def copy_with(source: Any, mesh: Any, suffix: str) -> Any:
     return _add(source, mesh, suffix, keep_modifiers=False, hidden=False)
 
 
+def activate(obj: Any) -> None:
+    """Select an object and make it active, unless its collection was excluded or its scene left meanwhile."""
+    if mesh_io.in_view(obj):
+        obj.select_set(True)
+        context.view_layer.objects.active = obj
+
+
 def hide(obj: Any) -> None:
     """Hide an object in the view and in renders."""
-    if context.view_layer.objects.get(obj.name) is obj:
+    if mesh_io.in_view(obj):
         obj.select_set(False)
         obj.hide_set(True)
     if obj.library is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,13 @@ from tests.addon.test_fit_attributes import grid_cube
 from tests.fake_server import sphere
 
 bpy = pytest.importorskip("bpy")
+
+
+def counts() -> list[int]:
+    """How many there are of each kind of data that an operator on faces makes."""
+    data: Any = bpy.data
+    kinds = "objects", "meshes", "scenes", "images", "materials", "collections"
+    return [len(getattr(data, kind)) for kind in kinds]
 
 
 def shown_faces(obj: Any) -> int:
@@ -28,6 +36,17 @@ def test_fewer_faces_are_shown_and_all_come_back_without_the_modifier(fake: Any,
     assert shown_faces(box) == count
     with pytest.raises(RuntimeError, match="Ask for fewer"):
         bpy.ops.omomi.fewer_faces(faces=1_000_000)
+    assert not len(box.modifiers)
+
+
+def test_fewer_faces_are_as_many_as_asked_for_where_other_modifiers_add_some(fake: Any, make: Any) -> None:
+    box = make("box", *grid_cube(12))
+    box.modifiers.new("round", "SUBSURF").levels = 1
+    bpy.ops.omomi.fewer_faces(faces=300)
+    assert 280 <= shown_faces(box) <= 320
+    with pytest.raises(RuntimeError, match="Ask for fewer"):
+        bpy.ops.omomi.fewer_faces(faces=1_000_000)
+    assert 280 <= shown_faces(box) <= 320
 
 
 def test_quads_are_a_copy_and_the_mesh_stays_hidden_behind_it(fake: Any, make: Any) -> None:
@@ -42,10 +61,10 @@ def test_quads_are_a_copy_and_the_mesh_stays_hidden_behind_it(fake: Any, make: A
 
 def test_what_quadriflow_cannot_take_is_said_and_leaves_nothing(fake: Any, make: Any) -> None:
     fan = make("fan", [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, -1, 0)], [(0, 1, 2), (0, 1, 3), (0, 1, 4)])
-    before = len(bpy.data.objects), len(bpy.data.meshes)
+    before = counts()
     with pytest.raises(RuntimeError, match="QuadriFlow"):
         bpy.ops.omomi.quads(faces=100)
-    assert (len(bpy.data.objects), len(bpy.data.meshes)) == before and not fan.hide_get()
+    assert counts() == before and not fan.hide_get()
 
 
 @pytest.fixture
@@ -88,7 +107,48 @@ def test_detail_is_baked_onto_few_triangles(cycles: None, fake: Any, addon: Any,
 
 def test_a_bake_of_a_mesh_with_few_faces_leaves_nothing(cycles: None, fake: Any, make: Any) -> None:
     make("box")
-    before = [len(kind) for kind in (bpy.data.objects, bpy.data.meshes, bpy.data.scenes, bpy.data.images)]
+    before = counts()
     with pytest.raises(RuntimeError, match="box has 12 triangles already"):
         bpy.ops.omomi.bake_detail(faces=400)
-    assert before == [len(kind) for kind in (bpy.data.objects, bpy.data.meshes, bpy.data.scenes, bpy.data.images)]
+    assert counts() == before
+
+
+def test_a_bake_that_fails_at_its_second_image_is_one_sentence_and_leaves_nothing(
+    cycles: None, fake: Any, addon: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    obj = make("box", *grid_cube(6))
+    addon.mesh_io.paint_sigma(obj.data, np.full(len(obj.data.vertices), 0.25, np.float32), 1.0, made=True)
+    baked_detail = importlib.import_module(f"{addon.name}.scene.baked_detail")
+    image_node = baked_detail._image_node
+
+    def without(material: Any, image: Any) -> Any:
+        node = image_node(material, image)
+        if image.name == "box.sigma":
+            node.image = None
+        return node
+
+    # Cycles then finds no image to bake to, and says so by an error of its operator.
+    monkeypatch.setattr(baked_detail, "_image_node", without)
+    before = counts()
+    with pytest.raises(RuntimeError, match=r"Error: Cycles could not bake box\. Its own message says why\.\s*$"):
+        bpy.ops.omomi.bake_detail(faces=100, size=16)
+    assert counts() == before and not obj.hide_get() and bpy.context.active_object == obj
+
+
+def test_a_bake_has_the_triangles_asked_for_whatever_modifiers_show(cycles: None, fake: Any, make: Any) -> None:
+    box = make("box", *grid_cube(12))
+    bpy.ops.omomi.fewer_faces(faces=300)
+    box.modifiers.new("round", "SUBSURF").levels = 1
+    assert bpy.ops.omomi.bake_detail(faces=120, size=16) == {"FINISHED"}
+    assert 100 <= len(bpy.data.objects["box.low"].data.polygons) <= 130
+
+
+def test_an_image_of_a_material_of_the_object_is_baked(cycles: None, fake: Any, make: Any) -> None:
+    box = make("box", *grid_cube(6))
+    material = bpy.data.materials.new("brass")
+    material.use_nodes = True
+    material.node_tree.nodes.new("ShaderNodeTexImage")
+    box.data.materials.append(None)
+    box.material_slots[0].link, box.material_slots[0].material = "OBJECT", material
+    assert bpy.ops.omomi.bake_detail(faces=100, size=16) == {"FINISHED"}
+    assert "box.colour" in bpy.data.images and box.material_slots[0].material == material
