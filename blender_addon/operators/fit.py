@@ -71,8 +71,9 @@ class OMOMI_OT_fit(RunOperator, bpy.types.Operator):
             obj, shown = mesh_io.object_by_uid(made), mesh_io.object_by_uid(cloud)
             if made not in kept and obj is not None and shown is not None:
                 mesh_io.discard(obj)
-                shown.hide_set(False)
-                shown.select_set(True)
+                if mesh_io.in_view(shown):
+                    shown.hide_set(False)
+                    shown.select_set(True)
 
     def _done(self, context: Any, run: Any) -> set[str]:
         # Of several objects, those that were fitted are placed, whatever became of the others.

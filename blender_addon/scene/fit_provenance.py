@@ -73,7 +73,7 @@ def read(obj: Any, groups: Sequence[str] = ()) -> Sliced:
         copy.hide_viewport = False
         context.scene.collection.objects.link(copy)
         context.view_layer.update()
-        taken = Snapshot(copy, shown=True)
+        taken = Snapshot(copy, shown=True, name=name_of(obj))
     finally:
         bpy.data.objects.remove(copy)
     return (yield from _read(taken, groups))

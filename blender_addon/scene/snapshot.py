@@ -31,17 +31,19 @@ Triangulation = tuple[NDArray[np.int32], NDArray[np.int32]]
 class Snapshot:
     """A copy of the mesh of an object, for a ``with`` block."""
 
-    def __init__(self, obj: Any, *, shown: bool, linear: NDArray[np.float64] | None = None) -> None:
+    def __init__(
+        self, obj: Any, *, shown: bool, linear: NDArray[np.float64] | None = None, name: str = ""
+    ) -> None:
         """shown: with modifiers and shape keys applied, else the own mesh in its rest shape; linear: as of
-        `mesh_io.object_linear`, that of the object unless another is given. Raises ``FLAT_SCAN`` (singular matrix),
-        ``EMPTY_SCAN``, `Refusal` (edit mode)."""
+        `mesh_io.object_linear`, and name: what errors call the object; its own unless others are given. Raises
+        ``FLAT_SCAN`` (singular matrix), `Refusal` (edit mode)."""
         if obj.mode == "EDIT":
             raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab first.")
         self.linear = mesh_io.object_linear(obj) if linear is None else linear
         self.mirrored = bool(np.linalg.det(self.linear) < 0)
         self.place = np.array(obj.matrix_world, np.float64)[:3, 3]
         self.groups = {group.name: group.index for group in obj.vertex_groups}
-        self._name = obj.name
+        self._name = name or obj.name
         self._made = bool(obj.data.get(mesh_io.MADE))
         self.own_materials = slots(obj.data)
         # The copy has no shape keys.

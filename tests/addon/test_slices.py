@@ -74,6 +74,44 @@ def test_an_undo_while_a_mesh_is_read_ends_the_run_with_a_sentence(run: Any, fak
     )
 
 
+def test_a_scan_that_is_fitted_again_is_called_by_its_name(run: Any, fake: Any, addon: Any) -> None:
+    addon.fits.run_to_end(run)
+    (fit,) = run.commit()
+    again = addon.fits.FitRun(fake, [fit], addon.backend_fit.FitSettings(), stream=False)
+    owl().data.clear_geometry()
+    addon.fits.run_to_end(again)
+    assert [error.message for error in again.errors] == ["owl has no vertices"]
+
+
+def gone(how: str, home: Any) -> None:
+    """Take a collection from the view while a run works."""
+    if how == "excluded":
+        bpy.context.view_layer.layer_collection.children[home.name].exclude = True
+    elif how == "deleted":
+        bpy.data.collections.remove(home)
+    else:
+        bpy.context.window.scene = bpy.data.scenes.new("other")
+
+
+@pytest.mark.parametrize("how", ["excluded", "deleted", "left for another scene"])
+def test_a_fit_is_placed_beside_its_scan_where_that_has_gone_from_the_view(
+    how: str, run: Any, fake: Any, addon: Any
+) -> None:
+    home, first = bpy.data.collections.new("home"), bpy.context.scene.collection
+    first.children.link(home)
+    home.objects.link(owl())
+    first.objects.unlink(owl())
+    run.step()
+    gone(how, home)
+    addon.fits.run_to_end(run)
+    (fit,) = run.commit()
+    assert fit.name == "owl.fit" and run.errors == [] and owl().hide_render
+    if how == "deleted":
+        assert list(fit.users_collection) == [first] and bpy.context.object == fit
+    else:
+        assert fit.users_collection == owl().users_collection and fit.name not in bpy.context.view_layer.objects
+
+
 def test_an_object_that_is_deleted_while_it_is_read_is_named(run: Any) -> None:
     run.step()
     bpy.data.objects.remove(owl())
