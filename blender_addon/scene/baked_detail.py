@@ -81,6 +81,8 @@ def _bake(name: str, kind: str, reach: float) -> None:
 
 def _copy(obj: Any, name: str) -> Any:
     copy = obj.copy()
+    if copy.override_library is not None:
+        copy = copy.make_local(clear_liboverride=True)
     copy.data, copy.name = obj.data.copy(), name
     copy.hide_render = copy.hide_viewport = False
     if (fewer := copy.modifiers.get(FEWER)) is not None:
@@ -102,7 +104,8 @@ def _studio(low: Any, high: Any) -> Generator[Any]:
             scene.collection.objects.link(obj)
             obj.select_set(True, view_layer=layer)
         layer.objects.active = low
-        with context.temp_override(scene=scene, view_layer=layer):
+        # what is active in the window is asked whether it can be edited, too
+        with context.temp_override(scene=scene, view_layer=layer, active_object=low, object=low):
             yield layer
     finally:
         bpy.data.scenes.remove(scene)

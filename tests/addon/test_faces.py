@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,3 +153,23 @@ def test_an_image_of_a_material_of_the_object_is_baked(cycles: None, fake: Any, 
     box.material_slots[0].link, box.material_slots[0].material = "OBJECT", material
     assert bpy.ops.omomi.bake_detail(faces=100, size=16) == {"FINISHED"}
     assert "box.colour" in bpy.data.images and box.material_slots[0].material == material
+
+
+@pytest.mark.parametrize("overridden", [False, True])
+def test_linked_meshes_are_baked_to_local_ones(
+    cycles: None, fake: Any, make: Any, tmp_path: Path, overridden: bool
+) -> None:
+    path = str(tmp_path / "shelf.blend")
+    bpy.data.libraries.write(path, {make("box", *grid_cube(6))})
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    with bpy.data.libraries.load(path, link=True) as (_, wanted):
+        wanted.objects = ["box"]
+    box = wanted.objects[0]
+    bpy.context.scene.collection.objects.link(box)
+    if overridden:
+        box = box.override_create(remap_local_usages=True)
+    bpy.context.view_layer.objects.active = box
+    assert bpy.ops.omomi.bake_detail(faces=100, size=16) == {"FINISHED"}
+    low = bpy.data.objects["box.low"]
+    assert low.library is None and low.override_library is None and low.data.library is None
+    assert len(box.data.polygons) == 216
