@@ -21,11 +21,24 @@ from . import mesh_io
 from .mesh_io import ScanArrays
 
 VIEW = "view"
+MARK = "omomi_snapshot"
+"""Property of a copy."""
 READING = "reading the mesh"
 VERTICES = 20_000
 """Of which the weights are read in one slice: some hundredths of a second."""
 Triangulation = tuple[NDArray[np.int32], NDArray[np.int32]]
 """The corners (m, 3) of triangles, and the polygon (m,) that each is a part of."""
+
+
+# Uids of the copies that are being read.
+_reading: set[int] = set()
+
+
+def sweep() -> None:
+    """Remove copies that are not being read, also those that undo or redo brought back."""
+    meshes: Any = bpy.data.meshes
+    for mesh in [mesh for mesh in meshes if MARK in mesh and mesh.session_uid not in _reading]:
+        meshes.remove(mesh)
 
 
 class Snapshot:
@@ -49,15 +62,18 @@ class Snapshot:
         # The copy has no shape keys.
         self._rest = None if shown or obj.data.shape_keys is None else mesh_io.rest_shape(obj.data)
         source = obj.evaluated_get(context.evaluated_depsgraph_get()) if shown else obj
-        self._uid = bpy.data.meshes.new_from_object(source).session_uid
+        copy: Any = bpy.data.meshes.new_from_object(source)
+        copy[MARK] = True
+        self._uid = copy.session_uid
+        _reading.add(self._uid)
         self._triangulation: Triangulation | None = None
 
     def __enter__(self) -> Snapshot:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        if (mesh := self._found()) is not None:
-            bpy.data.meshes.remove(mesh)
+        _reading.discard(self._uid)
+        sweep()
 
     @property
     def mesh(self) -> Any:

@@ -112,6 +112,16 @@ def test_a_fit_is_placed_beside_its_scan_where_that_has_gone_from_the_view(
         assert fit.users_collection == owl().users_collection and fit.name not in bpy.context.view_layer.objects
 
 
+def test_an_undo_to_a_step_made_while_a_mesh_was_read_brings_no_copy_back(run: Any, addon: Any) -> None:
+    run.step()
+    bpy.ops.ed.undo_push(message="made while it is read")
+    assert len(bpy.data.meshes) == 2
+    addon.fits.run_to_end(run)
+    bpy.ops.ed.undo_push(message="read")
+    bpy.ops.ed.undo()
+    assert list(bpy.data.meshes) == [owl().data] and not owl().omomi.edits
+
+
 def test_an_object_that_is_deleted_while_it_is_read_is_named(run: Any) -> None:
     run.step()
     bpy.data.objects.remove(owl())
