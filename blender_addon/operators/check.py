@@ -252,7 +252,8 @@ class OMOMI_OT_blend(EditRunOperator, bpy.types.Operator):
 
     def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
         other: Any = bpy.data.objects.get(self.other) if self.other else context.scene.omomi.other
-        reason = why_not_editable(other) if other is not None else "Choose the other object"
+        is_mesh = other is not None and other.type == "MESH"
+        reason = why_not_editable(other) if is_mesh else "Choose the other object"
         if other is context.active_object:
             reason = "Choose another object than the active one"
         if other is None or reason:

@@ -29,19 +29,22 @@ def why_not_editable(obj: Any) -> str:
 
 
 class EditOperator(PolledOperator):
-    """Mix-in of an operator on the active object. ``wants``: what there must be: "object", "edit" (an active one),
-    "learned" (an active edit that was learned)."""
+    """Mix-in of an operator on the active object. ``wants``: what there must be: "object", "stack" (one that can have
+    edits), "edit" (an active one), "learned" (an active edit that was learned)."""
 
     wants = "edit"
 
     @classmethod
     def why_not(cls, context: Any) -> str:
-        return why_not_editable(context.active_object) or cls.why_not_wanted(context.active_object.omomi)
+        if reason := why_not_editable(obj := context.active_object):
+            return reason
+        own = None if cls.wants == "object" else edits.why_not_own(obj)
+        return own or cls.why_not_wanted(obj.omomi)
 
     @classmethod
     def why_not_wanted(cls, group: Any) -> str:
         """The reason why the stack of an object has not what there must be, or an empty text."""
-        if cls.wants != "object" and group.active >= len(group.edits):
+        if cls.wants in ("edit", "learned") and group.active >= len(group.edits):
             return "Add an edit first"
         if cls.wants == "learned" and group.edits[group.active].kind != "learned":
             return "Choose an edit that was learned from examples"
@@ -56,7 +59,7 @@ def targets(context: Any) -> list[Any]:
 
 def shared(context: Any) -> list[Any]:
     """The same objects, but for those that can have no edits; from now on all have the stack of the active one."""
-    active, *others = [obj for obj in targets(context) if not why_not_editable(obj)]
+    active, *others = [obj for obj in targets(context) if not (why_not_editable(obj) or edits.why_not_own(obj))]
     stack = edits.frozen(active.omomi.edits)
     for obj in others:
         edits.give(obj, stack)
@@ -90,7 +93,7 @@ class OMOMI_OT_add_edit(EditOperator, ActionOperator, bpy.types.Operator):
     bl_idname = "omomi.add_edit"
     bl_label = "Add Edit"
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-    wants = "object"
+    wants = "stack"
     __annotations__ = {
         "kind": EnumProperty(name="Kind", description="Where the edit comes from", items=KINDS),
         "name": StringProperty(name="Name", description="Of the edit"),

@@ -41,7 +41,7 @@ class OMOMI_OT_add_from_library(EditOperator, FileOperator, bpy.types.Operator):
     bl_idname = "omomi.add_from_library"
     bl_label = "Add from Library"
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-    wants = "object"
+    wants = "stack"
     __annotations__ = {"name": StringProperty(name="Name", description="Of the file, without its suffix")}
 
     def _use(self, context: Any, folder: Path) -> str:
@@ -57,7 +57,7 @@ class OMOMI_OT_load_preset(EditOperator, FileOperator, bpy.types.Operator):
     bl_idname = "omomi.load_preset"
     bl_label = "Load Preset"
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-    wants = "object"
+    wants = "stack"
     __annotations__ = {
         "name": StringProperty(name="Name", description="Of the preset"),
         "append": BoolProperty(name="Append", description="Keep the edits that are there"),

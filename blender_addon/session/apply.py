@@ -29,8 +29,8 @@ class EditResult(NamedTuple):
 
 def why_not(obj: Any, result: str) -> str | None:
     """The reason why this object cannot have this result, or None."""
-    if obj.library is not None:
-        return f"{obj.name} is linked from another file, so it can have no edits. Make it local first."
+    if (reason := edits.why_not_own(obj)) is not None:
+        return reason
     if result == "SHAPE_KEY":
         return shape_key.why_not(obj)
     return results.why_not_replace(obj) if result == "REPLACE" else None

@@ -183,7 +183,7 @@ def test_a_blend_says_what_is_missing(fake: Any, scan: Any) -> None:
     with pytest.raises(RuntimeError, match="Choose another object"):
         bpy.ops.omomi.blend(other="owl")
     bpy.data.objects.new("sun", bpy.data.lights.new("sun", "SUN"))
-    with pytest.raises(RuntimeError, match="Make a mesh object active"):
+    with pytest.raises(RuntimeError, match="Choose the other object"):
         bpy.ops.omomi.blend(other="sun")
 
 

@@ -396,3 +396,23 @@ def test_a_copy_of_an_object_has_a_stack_of_its_own(fake: Any, make: Callable[..
     apply()
     assert scan.omomi.edits[0].strength == 0.5
     assert np.allclose(key(scan) - basis(scan), basis(twin) - key(twin), atol=1e-6)
+
+
+def test_a_library_override_is_said_to_have_no_edits(fake: Any, make: Any, tmp_path: Path) -> None:
+    path = str(tmp_path / "shelf.blend")
+    bpy.data.libraries.write(path, {make("owl")})
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    with bpy.data.libraries.load(path, link=True) as (_, wanted):
+        wanted.objects = ["owl"]
+    bpy.context.scene.collection.objects.link(wanted.objects[0])
+    owl, crow = wanted.objects[0].override_create(remap_local_usages=True), make("crow")
+    owl.select_set(True)
+    # of several objects, the others have the edits
+    assert bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.5) == {"FINISHED"}
+    assert len(crow.omomi.edits) == 1 and not owl.omomi.edits
+    with pytest.raises(RuntimeError, match="owl is a library override, so it can have no edits"):
+        bpy.ops.omomi.apply(result="NEW")
+    assert "crow.edit" in bpy.data.objects
+    bpy.context.view_layer.objects.active = owl
+    with pytest.raises(RuntimeError, match="owl is a library override, so it can have no edits"):
+        bpy.ops.omomi.load_preset(name="Clay")

@@ -220,6 +220,8 @@ TEXTS = {
     "The shape keys of {name} are absolute: {text}": "{name}のシェイプキーは絶対シェイプキーです: {text}",
     "{name} is linked from another file, so it can have no edits. Make it local first.":
         "{name}は別のファイルからリンクされているので、編集できません。先にローカル化してください。",
+    "{name} is a library override, so it can have no edits. Make it local first.":
+        "{name}はライブラリオーバーライドなので、編集できません。先にローカル化してください。",
     "{name} is linked from another file, so its mesh cannot be replaced. Choose New mesh as the result.":
         "{name}は別のファイルからリンクされているので、メッシュを置き換えられません。結果に「新規メッシュ」を選んで"
         "ください。",
