@@ -46,19 +46,28 @@ class ApplyRun(ObjectRun):
         """active: the object that has the stack; stream: show previews of new meshes."""
         self._active = active.session_uid
         self._stack = edits.frozen(active.omomi.edits)
-        objects = list(objects)
-        self._stacks = {obj.session_uid: edits.owned(obj, self._stack) for obj in objects}
+        self._by_amount = any(edit.by_amount for edit in active.omomi.edits)
         self._settings = settings
         self._result = result
         super().__init__(client, objects, "opening the scan", stream=stream and result != "SHAPE_KEY")
 
     def _one(self, item: RunObject, obj: Any) -> Work:
         refuse(why_not(obj, self._result))
-        return (yield from backend_fit.retried(item.uid, lambda: self._edited(item.uid)))
+        if self._by_amount:
+            yield from self._travelled()
+        stack = edits.owned(backend_fit.need(item.uid, item.name), self._stack)
+        return (yield from backend_fit.retried(item.uid, lambda: self._edited(item.uid, stack)))
 
-    def _edited(self, uid: int) -> Work:
+    def _travelled(self) -> Work:
+        """Have the strengths that were given as amounts be those of the travel on the scan of the active object, which
+        is not known before its stack is. Raises OmomiError."""
+        active, of = self._active, (self._client, self._active, self._settings, EditTarget.FIT)
+        yield from backend_fit.retried(active, lambda: backend_fit.stacked(*of))
+        self._stack, self._by_amount = edits.frozen(backend_fit.need(active).omomi.edits), False
+
+    def _edited(self, uid: int, stack: tuple[edits.Edit, ...]) -> Work:
         """`EditResult` for an object. Raises OmomiError."""
-        client, settings, stack = self._client, self._settings, self._stacks[uid]
+        client, settings = self._client, self._settings
         in_key = self._result == "SHAPE_KEY"
         body, outcome = (EditTarget.SCAN, Outcome.CARRIED) if in_key else (EditTarget.FIT, Outcome.REMESHED)
         asked = yield from backend_fit.asked(client, uid, settings, body, ApplyRequest, stack, outcome=str(outcome))

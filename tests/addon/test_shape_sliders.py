@@ -108,6 +108,21 @@ def test_an_amount_stays_where_it_was_set_when_the_travel_on_this_scan_becomes_k
     assert by_amount.strength == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize("result", ["SHAPE_KEY", "NEW"])
+def test_apply_makes_what_the_sliders_say_where_amounts_were_given_before_the_travel_is_known(
+    result: str, fake: Any, addon: Any, card: Any, make: Any
+) -> None:
+    crow, scan = make("crow"), make("owl")
+    bpy.context.view_layer.objects.active = scan
+    bpy.ops.omomi.add_edit(kind="shape", name="elongation")
+    scan.omomi.edits[0].amount = 50
+    assert bpy.ops.omomi.apply(result=result) == {"FINISHED"}
+    assert [asked["strengths"] for asked in fake.asked("ApplyRequest")] == [pytest.approx((0.6,))] * 2
+    assert scan.omomi.edits[0].amount == pytest.approx(50)
+    if result == "SHAPE_KEY":
+        assert all(addon.live.shape_key.shows(obj) for obj in (crow, scan))
+
+
 def test_a_sweep_goes_over_the_range_unless_told_otherwise(fake: Any, card: Any, make: Any) -> None:
     make("owl")
     bpy.ops.omomi.add_edit(kind="shape", name="plausible")
