@@ -71,6 +71,8 @@ class OMOMI_OT_check(EditRunOperator, bpy.types.Operator):
         settings.value = settings.value or measures.now(obj, settings.measure)
         if obj.data.library is not None or obj.data.override_library is not None:
             self.tell("WARNING", f"{obj.name} is linked from another file, so it cannot be painted")
+        elif obj.data.is_editmode:
+            self.tell("WARNING", f"{obj.name} is in Edit Mode. Leave it with Tab first.")
         else:
             count = len(obj.data.vertices)
             if done.values is not None and len(done.values) == count:

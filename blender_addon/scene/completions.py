@@ -31,8 +31,10 @@ class Completion(NamedTuple):
 
 def why_not(result: Any) -> str | None:
     """The reason why this fit cannot be given another completion, or None."""
-    if result.name not in context.scene.objects:
+    if not result.users_scene:
         return f"{result.name} was deleted. Undo that, or press Fit again."
+    if context.scene not in result.users_scene:
+        return f"{result.name} is not in this view layer. Show it first."
     return results.why_not_replace(result)
 
 

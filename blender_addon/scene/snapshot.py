@@ -50,7 +50,8 @@ class Snapshot:
         """shown: with modifiers and shape keys applied, else the own mesh in its rest shape; linear: as of
         `mesh_io.object_linear`, and name: what errors call the object; its own unless others are given. Raises
         ``FLAT_SCAN`` (singular matrix), `Refusal` (edit mode)."""
-        if obj.mode == "EDIT":
+        # also by way of another object that has the same mesh
+        if obj.data.is_editmode:
             raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab first.")
         self.linear = mesh_io.object_linear(obj) if linear is None else linear
         self.mirrored = bool(np.linalg.det(self.linear) < 0)

@@ -177,6 +177,21 @@ def test_a_blend_is_a_new_object_and_both_others_stay(fake: Any, scan: Any, make
     assert asked["share"] == 0.25 and asked["guarded"] is False and asked["handle"] != asked["other"]
 
 
+def test_a_check_that_ends_in_edit_mode_says_what_it_found_and_paints_nothing(
+    fake: Any, addon: Any, scan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_end = addon.fits.run_to_end
+
+    def run_to_end(run: Any) -> None:
+        to_end(run)
+        bpy.ops.object.mode_set(mode="EDIT")
+
+    monkeypatch.setattr(addon.fits, "run_to_end", run_to_end)
+    assert bpy.ops.omomi.check() == {"FINISHED"} and scan.omomi.check
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert "omomi_sigma" not in scan.data.attributes
+
+
 def test_a_blend_says_what_is_missing(fake: Any, scan: Any) -> None:
     with pytest.raises(RuntimeError, match="Choose the other object"):
         bpy.ops.omomi.blend()

@@ -203,6 +203,16 @@ def test_what_was_not_fitted_is_refused(fake: Any, make: Callable[..., Any], sce
         bpy.ops.omomi.complete_otherwise()
 
 
+def test_a_fit_in_another_scene_is_not_said_to_be_deleted(fitted: Any) -> None:
+    bpy.ops.omomi.complete_otherwise(count=2)
+    bpy.context.window.scene = other = bpy.data.scenes.new("other")
+    mine = bpy.data.objects["owl.completion.2"]
+    other.collection.objects.link(mine)
+    bpy.context.view_layer.objects.active = mine
+    with pytest.raises(RuntimeError, match=r"owl\.fit is not in this view layer"):
+        bpy.ops.omomi.complete_otherwise()
+
+
 def test_a_fit_that_was_deleted_is_said(fitted: Any) -> None:
     bpy.ops.omomi.complete_otherwise(count=2)
     fitted.users_collection[0].objects.unlink(fitted)

@@ -319,6 +319,25 @@ def test_a_mesh_that_changed_meanwhile_is_left_alone(fake: Any, addon: Any, clot
     assert run.commit() == [] and "changed in the meantime" in run.errors[0].message and sizes(cloth) == counts
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_mesh_that_is_in_edit_mode_meanwhile_is_left_alone(
+    fake: Any, addon: Any, cloth: Any, step_until: Any, shared: bool
+) -> None:
+    patch = importlib.import_module(f"{addon.name}.session.patch")
+    run = patch.PatchRun(fake, [cloth], "auto", 0.0)
+    step_until(run, lambda: run.over)
+    if shared:
+        twin = bpy.data.objects.new("twin", cloth.data)
+        bpy.context.scene.collection.objects.link(twin)
+        bpy.context.view_layer.objects.active = twin
+    bpy.ops.object.mode_set(mode="EDIT")
+    assert run.commit() == []
+    assert [addon.text.explain(error) for error in run.errors] == ["cloth is in Edit Mode. Leave it with Tab first."]
+    count = len(cloth.data.vertices)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert len(cloth.data.vertices) == count
+
+
 def test_borders_are_marked_where_they_are_in_the_world(fake: Any, addon: Any, cloth: Any) -> None:
     cloth.location = (0, 0, 100)
     bpy.context.view_layer.update()
