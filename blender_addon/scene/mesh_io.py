@@ -62,6 +62,16 @@ class ScanArrays(NamedTuple):
     masks: NDArray[np.float32] | None = None  # (groups * n,), weights in vertex groups, group by group
 
 
+def why_not_read(obj: Any) -> str | None:
+    """The reason why the mesh of an object is not what the artist sees, for a mode has it, also by way of another
+    object; or None."""
+    if obj.data.is_editmode:
+        return f"{obj.name} is in Edit Mode. Leave it with Tab first."
+    if obj.use_dynamic_topology_sculpting:
+        return f"{obj.name} is sculpted with Dyntopo. Go back to Object Mode first."
+    return None
+
+
 def object_linear(obj: Any) -> NDArray[np.float64]:
     """The 3x3 part of the object's world matrix. Raises ``FLAT_SCAN`` where it cannot be inverted."""
     linear = np.array(obj.matrix_world, np.float64)[:3, :3]

@@ -48,9 +48,8 @@ def why_not(obj: Any) -> str | None:
         return f"{obj.name} is linked from another file. Use Object > Relations > Make Local first."
     if obj.override_library is not None or mesh.override_library is not None:
         return f"{obj.name} is a library override, so its mesh cannot be changed. Make it local first."
-    # also by way of another object that has the same mesh
-    if mesh.is_editmode:
-        return f"{obj.name} is in Edit Mode. Leave it with Tab first."
+    if reason := mesh_io.why_not_read(obj):
+        return reason
     if not len(mesh.polygons):
         return f"{obj.name} has no faces, so it has no holes."
     if any(modifier.type == "MULTIRES" for modifier in obj.modifiers):

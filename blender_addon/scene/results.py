@@ -32,7 +32,8 @@ def why_not_replace(obj: Any) -> str | None:
         return f"{obj.name} is a library override, so its mesh cannot be replaced. Choose New mesh as the result."
     if obj.mode == "EDIT":
         return f"{obj.name} is in Edit Mode, so its mesh cannot be replaced. Leave it with Tab, then press Fit."
-    return None
+    # which would write its own mesh over the other one in the end
+    return mesh_io.why_not_read(obj)
 
 
 def why_not_refit(fit: Any) -> str | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..context import context
 from ..session.slices import Pause, Sliced, in_thread
-from ..text import Refusal
+from ..text import refuse
 from . import mesh_io
 from .mesh_io import ScanArrays
 
@@ -49,10 +49,8 @@ class Snapshot:
     ) -> None:
         """shown: with modifiers and shape keys applied, else the own mesh in its rest shape; linear: as of
         `mesh_io.object_linear`, and name: what errors call the object; its own unless others are given. Raises
-        ``FLAT_SCAN`` (singular matrix), `Refusal` (edit mode)."""
-        # also by way of another object that has the same mesh
-        if obj.data.is_editmode:
-            raise Refusal(f"{obj.name} is in Edit Mode. Leave it with Tab first.")
+        ``FLAT_SCAN`` (singular matrix), `Refusal` (as of `mesh_io.why_not_read`)."""
+        refuse(mesh_io.why_not_read(obj))
         self.linear = mesh_io.object_linear(obj) if linear is None else linear
         self.mirrored = bool(np.linalg.det(self.linear) < 0)
         self.place = np.array(obj.matrix_world, np.float64)[:3, 3]

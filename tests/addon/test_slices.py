@@ -122,6 +122,21 @@ def test_an_undo_to_a_step_made_while_a_mesh_was_read_brings_no_copy_back(run: A
     assert list(bpy.data.meshes) == [owl().data] and not owl().omomi.edits
 
 
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_mesh_that_dyntopo_has_is_neither_read_nor_replaced(run: Any, fake: Any, addon: Any, replace: bool) -> None:
+    bpy.ops.object.mode_set(mode="SCULPT")
+    if replace:
+        # begun while the run works
+        run = addon.fits.FitRun(fake, [owl()], addon.backend_fit.FitSettings(), replace=True, stream=False)
+        addon.fits.run_to_end(run)
+    bpy.ops.sculpt.dynamic_topology_toggle()
+    addon.fits.run_to_end(run)
+    own = owl().data
+    assert run.commit() == [] and owl().data == own
+    assert [error.message for error in run.errors] == ["owl is sculpted with Dyntopo. Go back to Object Mode first."]
+    assert replace or not fake.requests
+
+
 def test_an_object_that_is_deleted_while_it_is_read_is_named(run: Any) -> None:
     run.step()
     bpy.data.objects.remove(owl())

@@ -210,6 +210,8 @@ TEXTS = {
     "{name} is linked from another file: {text}": "{name}は別のファイルからリンクされています: {text}",
     "{name} is a library override: {text}": "{name}はライブラリオーバーライドです: {text}",
     "{name} is in Edit Mode. Leave it with Tab first.": "{name}は編集モードです。先にTabで終えてください。",
+    "{name} is sculpted with Dyntopo. Go back to Object Mode first.":
+        "{name}はダイントポでスカルプト中です。先にオブジェクトモードに戻ってください。",
     "{name} has no faces, so it can have no shape key: {text}":
         "{name}には面がないので、シェイプキーを作れません: {text}",
     "{name} has no faces, so it can have no shape key. Choose New mesh as the result.":
