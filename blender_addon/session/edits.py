@@ -164,9 +164,8 @@ def why_not_own(obj: Any) -> str | None:
     """The reason why an object can have no stack of its own, or None."""
     if obj.library is not None:
         return f"{obj.name} is linked from another file, so it can have no edits. Make it local first."
-    if obj.override_library is not None:
-        return f"{obj.name} is a library override, so it can have no edits. Make it local first."
-    return None
+    overrides = obj.override_library is not None
+    return f"{obj.name} is a library override, so it can have no edits. Make it local first." if overrides else None
 
 
 def frozen(stack: Edits) -> tuple[Edit, ...]:

@@ -404,8 +404,9 @@ def test_a_library_override_is_said_to_have_no_edits(fake: Any, make: Any, tmp_p
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     with bpy.data.libraries.load(path, link=True) as (_, wanted):
         wanted.objects = ["owl"]
-    bpy.context.scene.collection.objects.link(wanted.objects[0])
-    owl, crow = wanted.objects[0].override_create(remap_local_usages=True), make("crow")
+    linked: Any = wanted.objects[0]
+    bpy.context.scene.collection.objects.link(linked)
+    owl, crow = linked.override_create(remap_local_usages=True), make("crow")
     owl.select_set(True)
     # of several objects, the others have the edits
     assert bpy.ops.omomi.add_edit(kind="attribute", name="thickness", strength=0.5) == {"FINISHED"}

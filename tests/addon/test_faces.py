@@ -164,7 +164,7 @@ def test_linked_meshes_are_baked_to_local_ones(
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     with bpy.data.libraries.load(path, link=True) as (_, wanted):
         wanted.objects = ["box"]
-    box = wanted.objects[0]
+    box: Any = wanted.objects[0]
     bpy.context.scene.collection.objects.link(box)
     if overridden:
         box = box.override_create(remap_local_usages=True)
