@@ -29,8 +29,9 @@ def add(obj: Any) -> Any:
     """Mark what the scan of a result does not show: what was invented, and where the error to expect is that of a
     guess."""
     modifier = obj.modifiers.new(NAME, "NODES")
-    modifier.node_group = next(filter(_is_ours, bpy.data.node_groups), None) or _nodes()
-    sockets = {item.name: item.identifier for item in modifier.node_group.interface.items_tree}
+    group: Any = next(filter(_is_ours, bpy.data.node_groups), None) or _nodes()
+    modifier.node_group = group
+    sockets = {item.name: item.identifier for item in group.interface.items_tree}
     # the sigma of a mesh is in world units, whatever the scale of its object
     _give(modifier, sockets[LIMIT], mesh_io.GUESSED * max(obj.dimensions))
     _give(modifier, sockets[MATERIAL], bpy.data.materials.get(NAME) or _material())
