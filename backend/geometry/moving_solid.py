@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -46,12 +46,14 @@ class Reading:
     betti: Betti  # on one grid, without crumbs
     eulers: tuple[int, ...]  # with crumbs, on that grid and on a shifted one, each with both ways to join voxels
 
-    def since(self, base: Reading) -> Reading:
-        """This reading, with the Betti numbers of ``base`` where on one of the grids no Euler number changes as they
-        do: the two faces of a sharp crease touch at corners of voxels, with a crumb of a hollow between them."""
-        way = np.sign(_euler(self.betti) - _euler(base.betti))
-        ways = np.sign(np.subtract(self.eulers, base.eulers)).reshape(-1, 2)
-        return self if way == 0 or (ways == way).any(axis=1).all() else replace(self, betti=base.betti)
+    def since(self, base: Reading) -> Betti:
+        """The Betti numbers, without new tunnels that no Euler number of one of the grids shows: the two faces of a
+        sharp crease touch at corners of voxels, with a crumb of a hollow between them."""
+        few, start = self.betti, base.betti
+        if few.b1 <= start.b1 or (few.b0, few.b2) != (start.b0, start.b2):
+            return few
+        shown = np.less(self.eulers, base.eulers).reshape(-1, 2).any(axis=1).all()
+        return few if shown else start
 
     def odd(self, base: Reading) -> int | None:
         """An Euler number whose change since ``base`` contradicts that of ``betti``; None where there is none.
@@ -101,14 +103,16 @@ def moving_solid(vertices: NDArray, faces: NDArray, move: NDArray, resolution: i
 
     @cache
     def read(strength: float) -> Reading:
-        found = read_solid(vertices + strength * move, faces, resolution)
-        return found.since(read(0.0)) if strength else found
+        return read_solid(vertices + strength * move, faces, resolution)
+
+    def first(strength: float) -> Betti:
+        return read(strength).since(read(0.0))
 
     def other(strength: float) -> Betti:
         found = read(strength)
         euler = found.odd(read(0.0))
         if euler is None:
-            return found.betti
+            return first(strength)
         return Betti(found.betti.b0, found.betti.b0 + found.betti.b2 - euler, found.betti.b2)
 
     def grows(low: float, high: float) -> bool | None:
@@ -119,4 +123,4 @@ def moving_solid(vertices: NDArray, faces: NDArray, move: NDArray, resolution: i
             return True
         return False if (either, common) == (before, after) else None
 
-    return Solid(lambda strength: read(strength).betti, other, grows)
+    return Solid(first, other, grows)
