@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,12 @@ def test_the_first_touch_shows_the_progress_of_the_fit_and_can_be_stopped(
     fake.slow.add("FitRequest")
     scan.omomi.edits[0].strength = 0.5
     monkeypatch.setattr(addon.live, "QUICK_SECONDS", 3600.0)
-    addon.live.pump()
+    # the mesh is read by a thread first
+    for _ in range(1000):
+        addon.live.pump()
+        if fake.asked("FitRequest"):
+            break
+        time.sleep(0.01)
     assert addon.live.waiting() is None and not bpy.ops.omomi.stop_preview.poll()
     monkeypatch.setattr(addon.live, "QUICK_SECONDS", 0.0)
     fake.report_progress()
