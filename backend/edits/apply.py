@@ -225,7 +225,7 @@ def check_topology(mesh: EditableMesh, move: NDArray) -> dict[str, Any] | None:
 
 def _change(before: Reading, after: Reading) -> dict[str, Any]:
     """See `topology_change`."""
-    return topology_change(before.betti, after.since(before), after.odd(before) is not None)
+    return topology_change(before.betti, after.betti, after.odd(before) is not None)
 
 
 def _edited(stack: Stack, strengths: Sequence[float], on_progress: OnProgress) -> tuple[Edited, dict[str, Any] | None]:

@@ -46,15 +46,6 @@ class Reading:
     betti: Betti  # on one grid, without crumbs
     eulers: tuple[int, ...]  # with crumbs, on that grid and on a shifted one, each with both ways to join voxels
 
-    def since(self, base: Reading) -> Betti:
-        """The Betti numbers, without new tunnels that no Euler number of one of the grids shows: the two faces of a
-        sharp crease touch at corners of voxels, with a crumb of a hollow between them."""
-        few, start = self.betti, base.betti
-        if few.b1 <= start.b1 or (few.b0, few.b2) != (start.b0, start.b2):
-            return few
-        shown = np.less(self.eulers, base.eulers).reshape(-1, 2).any(axis=1).all()
-        return few if shown else start
-
     def odd(self, base: Reading) -> int | None:
         """An Euler number whose change since ``base`` contradicts that of ``betti``; None where there is none.
 
@@ -105,14 +96,11 @@ def moving_solid(vertices: NDArray, faces: NDArray, move: NDArray, resolution: i
     def read(strength: float) -> Reading:
         return read_solid(vertices + strength * move, faces, resolution)
 
-    def first(strength: float) -> Betti:
-        return read(strength).since(read(0.0))
-
     def other(strength: float) -> Betti:
         found = read(strength)
         euler = found.odd(read(0.0))
         if euler is None:
-            return first(strength)
+            return found.betti
         return Betti(found.betti.b0, found.betti.b0 + found.betti.b2 - euler, found.betti.b2)
 
     def grows(low: float, high: float) -> bool | None:
@@ -123,4 +111,4 @@ def moving_solid(vertices: NDArray, faces: NDArray, move: NDArray, resolution: i
             return True
         return False if (either, common) == (before, after) else None
 
-    return Solid(first, other, grows)
+    return Solid(lambda strength: read(strength).betti, other, grows)

@@ -112,26 +112,6 @@ def test_crumbs_are_not_pieces_but_make_a_reading_odd() -> None:
     assert found.odd(alone) is not None and alone.odd(alone) is None
 
 
-@pytest.mark.parametrize(
-    ("eulers", "is_one"),
-    [
-        ((0, 1, 0, 1), True),  # walls that meet
-        ((0, 0, 0, 0), True),
-        ((1, 1, 1, 1), False),  # a tunnel that ends in a crumb of a hollow
-        ((3, 1, 4, 1), False),  # corners of voxels along a crease
-        ((-1, 1, 9, 1), False),  # on one of the grids alone
-    ],
-)
-def test_a_tunnel_is_one_where_an_euler_number_of_each_grid_says_so(eulers: tuple[int, ...], is_one: bool) -> None:
-    ball = Reading(Betti(1, 0, 0), (1, 1, 1, 1))
-    found = Reading(Betti(1, 1, 0), eulers)
-    assert found.since(ball) == (found.betti if is_one else ball.betti)
-    assert is_one or found.odd(ball) is not None
-    # a hollow that closes and a piece that comes off count at once
-    for other in (Betti(1, 1, 1), Betti(2, 1, 0), Betti(1, 0, 1)):
-        assert Reading(other, eulers).since(ball) == other
-
-
 
 def test_a_sweep_finds_where_parts_join_and_knows_that_the_solid_grows_there() -> None:
     shell = balls()

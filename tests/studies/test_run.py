@@ -235,4 +235,4 @@ def test_the_command_line_knows_studies(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "taken").write_text("")
     assert command_line(["study", "fractal", "--out", str(tmp_path / "taken")]) == 1
-    assert "A file cannot be written" in capsys.readouterr().err
+    assert "a part of its path is not a folder" in capsys.readouterr().err
