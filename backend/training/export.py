@@ -31,6 +31,8 @@ from .recursion import Encoder, Features, Recursion
 from .sliced_atom import SlicedAtom
 
 OPSET = 20
+OPTIMISED = True
+"""Whether graphs are rewritten for speed, which takes a minute."""
 CARD = "card.json"
 CHECKPOINT = "checkpoint.safetensors"  # the weights for torch, not staged into the extension
 TOLERANCE = 1e-4  # largest difference between torch and ONNX Runtime (voxels, log scale)
@@ -117,6 +119,7 @@ def export_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str
         output_names=outputs,
         dynamic_shapes=tuple({0: sizes[name]} if name else {} for name in free),
         external_data=False,
+        optimize=OPTIMISED,
         verbose=False,
     )
     _strip(path)

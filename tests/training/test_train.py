@@ -19,6 +19,7 @@ from backend.prior.shape_prior import load_prior
 from backend.protocol.fit_options import FitOptions
 from backend.training import bank as bank_module
 from backend.training import calibration as calibration_module
+from backend.training import export as export_module
 from backend.training import flow as flow_module
 from backend.training import objective as objective_module
 from backend.training import release as release_module
@@ -46,6 +47,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         # one shard held out, one to train on
         patch.setattr(bank_module, "HELD_OUT_SEEDS", 1)
         patch.setattr(calibration_module, "LEVELS", LEVELS)
+        patch.setattr(export_module, "OPTIMISED", False)
         # bfloat16 is slow where the processor has none
         patch.setattr(objective_module, "TRUNK_TYPE", None)
         patch.setattr(train_module, "evaluate", lambda *_: {"held_out_voxels": [0.5] * 5})
