@@ -77,6 +77,7 @@ def read_off(data: bytes, name: str) -> RawScan:
     lines = [line for line in lines if line]
     kind = lines[0][0] if lines else b""
     require(re.fullmatch(rb"(ST)?C?N?OFF", kind), "it does not begin with OFF")
+    require(len(lines[0]) > 1 or len(lines) > 1, _CUT)
     counts = lines[0][1:] or lines.pop(1)
     try:
         points, polygons = int(counts[0]), int(counts[1])
