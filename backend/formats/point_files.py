@@ -111,7 +111,8 @@ def read_pcd(data: bytes, name: str) -> RawScan:
         record = np.dtype(
             [(f"{n}", f"<{k.lower()}{s}", (c,)) for n, (k, s, c) in enumerate(zip(kinds, sizes, counts, strict=True))]
         )
-        require(len(names) == len(kinds) and {"x", "y", "z"} <= set(names) and points >= 0, "its header is damaged")
+        whole = len(names) == len(kinds) and {"x", "y", "z"} <= set(names) and min(points, *counts) >= 0
+        require(whole and 0 not in counts and set(kinds) <= {*"FIU"}, "its header is damaged")
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise FormatError("its header is damaged") from error
     body = data[found.end() :]
@@ -133,7 +134,8 @@ def read_pcd(data: bytes, name: str) -> RawScan:
     table = np.stack([columns[axis].astype(np.float64) for axis in "xyz"], axis=1)
     # where a camera saw nothing, an organised cloud holds NaN
     seen = np.isfinite(table).all(axis=1)
-    turned = [columns[f"normal_{axis}"] for axis in "xyz"] if "normal_x" in columns else None
+    directions = [f"normal_{axis}" for axis in "xyz"]
+    turned = [columns[name] for name in directions] if set(directions) <= columns.keys() else None
     normals = None if turned is None else np.stack(turned, axis=1)[seen]
     known = {"x", "y", "z", "rgb", "rgba", "normal_x", "normal_y", "normal_z", "_"}
     with np.errstate(over="ignore", invalid="ignore"):

@@ -130,3 +130,16 @@ def test_what_is_no_scan_is_refused_in_a_sentence(tmp_path: Path, suffix: str, c
     assert caught.value.message.endswith(".") and "\n" not in caught.value.message
     # the reader itself says what is wrong, not the net under all readers
     assert "is not a complete" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("line", "damaged"),
+    [("COUNT 1 1 1 1", "COUNT 0 1 1 1"), ("COUNT 1 1 1 1", "COUNT -1 1 1 1"), ("TYPE F F F F", "TYPE S F F F")],
+)
+def test_a_pcd_header_that_cannot_be_is_damaged(tmp_path: Path, line: str, damaged: str) -> None:
+    header = "VERSION 0.7\nFIELDS x y z normal_x\nSIZE 4 4 4 4\nTYPE F F F F\nCOUNT 1 1 1 1\nPOINTS 4\nDATA binary\n"
+    points = np.arange(16, dtype="<f4").tobytes()
+    # a normal without all its parts is none
+    assert loaded(tmp_path / "a.pcd", header.encode() + points).normals is None
+    with pytest.raises(OmomiError, match="its header is damaged"):
+        loaded(tmp_path / "a.pcd", header.replace(line, damaged).encode() + points)
