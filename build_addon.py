@@ -34,7 +34,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import manual_page
+from backend.report import manual_page
 
 ROOT = Path(__file__).resolve().parent
 BUILD = ROOT / "build"
@@ -62,7 +62,7 @@ LONGEST_FIRST = ("studies", "training", "server", "edits", "protocol", "prior", 
 # A worker of the training tests takes a gigabyte.
 MOST_WORKERS = 4
 NOT_SHIPPED = shutil.ignore_patterns(
-    "__pycache__", "training", "studies", "*.pyc", "checkpoint.safetensors", "audit.html", "README.md"
+    "__pycache__", "training", "studies", "*.pyc", "checkpoint.safetensors", "audit.html", "README.md", "manual_page.py"
 )
 
 

@@ -12,8 +12,8 @@ from types import ModuleType
 
 import pytest
 
-import manual_page
 from backend.cli.main import _parser
+from backend.report import manual_page
 from backend.studies.study import STUDIES
 from tests import docs_tables
 from tests.benchmarks import NAMES
