@@ -12,20 +12,31 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.spatial import KDTree
+from scipy.spatial import ConvexHull, KDTree
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..field.bricks import BLOCK, TRUNCATION, resolution
 from ..formats.files import whole_file
-from .grids import Batch, block_points, block_position, splat, within_block
-from .scanner import Distance, draw_settings, scan_points, surface_points, view_directions, visible
+from .grids import Batch, block_points, block_position, grid_points, splat, within_block
+from .scanner import (
+    SEARCH_RESOLUTION,
+    Distance,
+    draw_settings,
+    scan_points,
+    surface_points,
+    view_directions,
+    visible,
+)
 from .shapes.families import FAMILIES, draw
 
 POINTS = 48_000  # on the surface of a shape
 VIEWS = 24  # cameras around a shape; the views that see a point are bits of one u32
 CHAINS = 3  # chains of nested blocks of a shape, each around a random point of its surface
 DEEPEST = 4  # level that the chains reach (512^3)
+BASED, CUT = 0.35, (0.02, 0.25)  # share of the shapes whose base is cut flat, and how much of their height
+HULL_POINTS = 4_000  # surface points, about, whose convex hull says how a whole shape rests
+SAME_PLANE = np.cos(np.radians(5))  # facets of the hull whose normals differ by less are one plane to rest on
 HELD_OUT_SEEDS = 12  # shards with smaller seeds (one of every family) are never trained on
 LOST_BESIDE_FOCUS = 0.2  # share of the draws in which a patch is lost beside the finest block
 WHOLLY_BLIND, FINELY_BLIND = 0.02, 0.08  # shares of the draws without any evidence, and without it on the finer levels
@@ -35,12 +46,15 @@ def make_shard(family: str, count: int, seed: int, device: str = "cpu") -> dict[
     """Everything that training needs of ``count`` members of one family.
 
     points: i16 (B, P, 3), canonical * 32767. normals: i8 (B, P, 3), * 127. seen: u32 (B, P), a bit for each view.
-    cameras: f32 (B, V, 3), unit directions. origins: i16 (B, C, L, 3), first voxels of the blocks of levels 1 .. L.
+    cameras: f32 (B, V, 3), unit directions. up: f32 (B, 3), the unit way up where a member stands on a table.
+    origins: i16 (B, C, L, 3), first voxels of the blocks of levels 1 .. L.
     field0: f16 (B, 32, 32, 32), the field of level 0 in voxels. fields: f16 (B, C, L, 32, 32, 32), of the blocks.
     """
     generator = torch.Generator(device=device).manual_seed(seed)
-    distance = jittered(draw(family, count, seed, device).sdf, count, generator)
+    distance, cut_up = based(jittered(draw(family, count, seed, device).sdf, count, generator), count, generator)
     points, normals = surface_points(distance, count, POINTS, generator)
+    rests = zip(points, cut_up, strict=True)
+    up = torch.stack([rest_direction(cloud) if way.isnan().any() else way for cloud, way in rests])
     cameras = torch.stack([view_directions(VIEWS, generator) for _ in range(count)])
     bits = torch.tensor([1 << view for view in range(VIEWS)], device=device, dtype=torch.int64)
     seen = torch.stack(
@@ -60,6 +74,7 @@ def make_shard(family: str, count: int, seed: int, device: str = "cpu") -> dict[
         "normals": (normals * 127).round().cpu().numpy().astype(np.int8),
         "seen": seen.cpu().numpy().astype(np.uint32),
         "cameras": cameras.cpu().numpy().astype(np.float32),
+        "up": up.cpu().numpy().astype(np.float32),
         "origins": origins.cpu().numpy().astype(np.int16),
         "field0": field0.cpu().numpy().astype(np.float16),
         "fields": torch.stack([torch.stack(chain, 1) for chain in fields], 1).cpu().numpy().astype(np.float16),
@@ -78,6 +93,37 @@ def jittered(distance: Distance, count: int, generator: torch.Generator) -> Dist
         return distance((points - shift) / scale) * scale[..., 0]
 
     return moved
+
+
+def based(distance: Distance, count: int, generator: torch.Generator) -> tuple[Distance, Tensor]:
+    """The same shapes, some of them with a flat base: cut off by a plane as busts, casts and vessels are. Also the way
+    up (B, 3) of each, NaN for those that were left whole."""
+    device = generator.device
+    up = normalize(torch.randn(count, 3, generator=generator, device=device), dim=1)
+    centres = grid_points(SEARCH_RESOLUTION, device).expand(count, -1, -1)
+    height = (centres @ up[..., None])[..., 0]
+    inside = distance(centres) < 0
+    low = torch.where(inside, height, torch.inf).amin(1)
+    high = torch.where(inside, height, -torch.inf).amax(1)
+    share = CUT[0] + (CUT[1] - CUT[0]) * torch.rand(count, generator=generator, device=device)
+    whole = torch.rand(count, generator=generator, device=device) >= BASED
+    floor = torch.where(whole, -torch.inf, low + share * (high - low))
+
+    @torch.no_grad()
+    def cut(points: Tensor) -> Tensor:
+        return torch.maximum(distance(points), floor[:, None] - (points @ up[..., None])[..., 0])
+
+    return cut, torch.where(whole[:, None], torch.nan, up)
+
+
+def rest_direction(points: Tensor) -> Tensor:
+    """The unit way up (3,) of a thing with surface points (P, 3) that rests on the largest plane of its convex hull."""
+    hull = ConvexHull(points[:: max(1, len(points) // HULL_POINTS)].cpu().numpy().astype(np.float64))
+    corners, facet = hull.points[hull.simplices], hull.equations[:, :3]
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    alike = facet @ facet.T > SAME_PLANE
+    down = (facet * area[:, None])[alike[(alike @ area).argmax()]].sum(axis=0)
+    return normalize(-torch.from_numpy(down).to(points), dim=0)
 
 
 def chain_origins(points: Tensor, generator: torch.Generator) -> Tensor:
@@ -159,6 +205,11 @@ class Bank:
         )
         return points / 32767, normalize(normals, dim=1), seen, cameras
 
+    def up(self, member: Member, device: torch.device | str = "cpu") -> Tensor:
+        """The unit way up (3,) of a member that stands on a table."""
+        path, number = member
+        return torch.from_numpy(self.shards[path]["up"][number]).to(device)
+
     def draw(self, size: int, depth: int, generator: torch.Generator, blind: float = WHOLLY_BLIND) -> Batch:
         """A batch of ``size`` scans with blocks of levels 0 .. ``depth``; blind: share of those without evidence."""
         picks = torch.randint(len(self.members), (size,), generator=generator, device=generator.device).tolist()
@@ -172,7 +223,7 @@ class Bank:
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], float]:
         shard, number, device = self.shards[member[0]], member[1], generator.device
         settings = draw_settings(generator)
-        cloud, estimated, _ = scan_points(*self.surface(member, device), settings, generator)
+        cloud, estimated, _ = scan_points(*self.surface(member, device), settings, generator, self.up(member, device))
 
         chain = int(torch.randint(shard["origins"].shape[1], (), generator=generator, device=device))
         finest = torch.from_numpy(shard["origins"][number, chain, depth - 1].astype(np.int64)).to(device)

@@ -31,8 +31,9 @@ def held_out_scans(bank: Bank, seed: int = 0) -> list[tuple[RawScan, np.ndarray,
     generator = torch.Generator().manual_seed(seed)
     scans = []
     for path, number in bank.members:
-        points, normals, seen, cameras = bank.surface((path, number))
-        cloud, estimated, _ = scan_points(points, normals, seen, cameras, draw_settings(generator), generator)
+        surface, up = bank.surface((path, number)), bank.up((path, number))
+        cloud, estimated, _ = scan_points(*surface, draw_settings(generator), generator, up)
+        points, normals = surface[:2]
         raw = RawScan(cloud.double().numpy(), None, estimated.numpy(), None, f"{path.stem} {number}")
         scans.append((raw, points.double().numpy(), normals.double().numpy()))
     return scans

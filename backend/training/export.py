@@ -143,9 +143,7 @@ def largest_difference(module: nn.Module, path: Path, inputs: dict[str, Tensor])
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     worst = 0.0
     for count in BATCHES:
-        given = {
-            name: value if name in FREE else torch.cat([value] * count)[:count] for name, value in inputs.items()
-        }
+        given = {name: value if name in FREE else torch.cat([value] * count)[:count] for name, value in inputs.items()}
         expected = module(*given.values())
         expected = expected if isinstance(expected, tuple) else (expected,)
         found = session.run(None, {name: value.numpy() for name, value in given.items()})

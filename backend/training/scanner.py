@@ -25,6 +25,7 @@ DEPTH_PIXELS = 128  # pixels along each side of the depth buffer that decides wh
 TANGENT_OF_HALF_ANGLE = 0.36  # of the cameras' field of view
 LARGEST_INCIDENCE = math.radians(75.0)  # a sensor gets nothing back from a surface that is more slanted
 FLYING_SD = 0.05  # standard deviation of the range at a depth edge
+ON_TABLE, FROM_ONE_SIDE = 0.4, 0.1  # shares of the random scans
 
 
 def surface_points(distance: Distance, shapes: int, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -113,16 +114,20 @@ class ScanSettings:
     normal_cell: float = 0.0  # normals are averaged over cells of this size; 0: not
     flipped: float = 0.0  # share of normals with the wrong sign
     blind: float = 0.0  # share of the scan that a plane cuts off
+    above: float = -1.0  # least cosine of a camera's direction with the way up; -1: cameras are all around
+    sided: float = -1.0  # the same with a direction drawn at random: a scan from one side
 
 
 def draw_settings(generator: torch.Generator) -> ScanSettings:
-    """Settings of a random scan: from a clean turntable to three noisy, misregistered views with lost patches."""
+    """Settings of a random scan: from a clean turntable to three noisy, misregistered views with lost patches; on a
+    table, from all around, or from one side."""
 
     def uniform(low: float = 0.0, high: float = 1.0) -> float:
         return float(torch.rand((), generator=generator, device=generator.device)) * (high - low) + low
 
     views = (2, 3, 3, 4, 5, 6, 6, 6, 8, 10, 12, 14)[int(uniform(0, 12))]
     noise = 0.0 if uniform() < 0.2 else 0.001 * 30 ** uniform()
+    place = uniform()
     return ScanSettings(
         views=views,
         noise=noise,
@@ -137,14 +142,23 @@ def draw_settings(generator: torch.Generator) -> ScanSettings:
         normal_cell=uniform(0.01, 0.05) if uniform() < 0.5 else 0.0,
         flipped=uniform(0, 0.35) ** 2 * 4 if uniform() < 0.12 else 0.0,
         blind=uniform(0.05, 0.5) if uniform() < 0.12 else 0.0,
+        above=uniform(0.0, 0.3) if place < ON_TABLE else -1.0,
+        sided=uniform(0.2, 0.6) if place > 1 - FROM_ONE_SIDE else -1.0,
     )
 
 
 def scan_points(
-    points: Tensor, normals: Tensor, seen: Tensor, cameras: Tensor, settings: ScanSettings, generator: torch.Generator
+    points: Tensor,
+    normals: Tensor,
+    seen: Tensor,
+    cameras: Tensor,
+    settings: ScanSettings,
+    generator: torch.Generator,
+    up: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scan points (n, 3), unit normals (n, 3) and unit directions to the sensor (n, 3). points, normals (P, 3) on the
-    surface; seen i32 (P,), bit v set where camera v sees the point; cameras (V, 3) unit directions."""
+    surface; seen i32 (P,), bit v set where camera v sees the point; cameras (V, 3) unit directions; up (3,): the unit
+    way up of what stands on a table, for `ScanSettings.above`."""
     device = points.device
 
     def random(*shape: int) -> Tensor:
@@ -154,8 +168,12 @@ def scan_points(
         return torch.randn(*shape, generator=generator, device=device)
 
     views = []
-    chosen = torch.randperm(len(cameras), generator=generator, device=device)[: settings.views]
-    for number, view in enumerate(chosen.tolist()):
+    chosen = torch.randperm(len(cameras), generator=generator, device=device)
+    if up is not None and settings.above > -1:
+        chosen = facing(chosen, cameras @ up, settings.above)
+    if settings.sided > -1:
+        chosen = facing(chosen, cameras @ normalize(normal(3), dim=0), settings.sided)
+    for number, view in enumerate(chosen[: settings.views].tolist()):
         density = settings.density[number % len(settings.density)]
         hit = ((seen >> view) & 1).nonzero()[:, 0]
         hit = hit[random(len(hit)) < density]
@@ -195,6 +213,13 @@ def scan_points(
     if settings.flipped:
         estimated = torch.where(random(len(cloud), 1) < settings.flipped, -estimated, estimated)
     return cloud, estimated, to_sensor
+
+
+def facing(chosen: Tensor, cosine: Tensor, least: float) -> Tensor:
+    """Of cameras ``chosen`` (V,) those whose cosine (V,) with a direction is at least ``least``; the best where none
+    is."""
+    kept = chosen[cosine[chosen] >= least]
+    return kept if len(kept) else cosine.argmax()[None]
 
 
 def cell_means(points: Tensor, values: Tensor, cell: float) -> Tensor:
