@@ -72,8 +72,10 @@ def quality(tool: ScoringTool, options: argparse.Namespace) -> list[dict]:
                 except CaseFailed as failure:
                     record["failure"] = str(failure)
                 try:
-                    record["peer"] = tool.score_peer(case, level, options.quick)
+                    record["peer"] = tool.score_peer(case, tool.peer(case, level), options.quick)
                     record["peer"] |= at_ends(tool, case, tool.peer(case, level), level)
+                    if condition in bars.SMOOTH:
+                        record["smooth"] = tool.score_peer(case, tool.smooth_peer(case), options.quick)
                 except CaseFailed as failure:
                     record["peer_failure"] = str(failure)
                 records.append(record)
@@ -135,7 +137,7 @@ def timing(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[dict], 
         ratio = bars.geometric_mean([row["seconds"] / row["peer_seconds"] for row in rows])
         share = bars.mean([row["network_seconds"] / row["seconds"] for row in rows])
         found += [
-            Bar(f"time / peer at {size}^3", ratio, bars.TIME_RATIO, True, len(rows)),
+            Bar(f"time / peer at {size}^3", ratio, bars.TIME_RATIO[level], True, len(rows)),
             Bar(f"share of time in the network at {size}^3", share, bars.NETWORK_SHARE, False, len(rows)),
         ]
         if level == 3:

@@ -181,9 +181,7 @@ def measure(engine: OnnxEngine, options: argparse.Namespace, shapes: dict[str, R
             journal.add(list(_rows(engine, RawScan(mesh.vertices, faces, name=name), cut, side, name, batch)))
 
 
-def _rows(
-    engine: OnnxEngine, raw: RawScan, cut: list[CutHole], side: float, name: str, batch: int
-) -> Iterator[dict]:
+def _rows(engine: OnnxEngine, raw: RawScan, cut: list[CutHole], side: float, name: str, batch: int) -> Iterator[dict]:
     started = time.perf_counter()
     looked = patch_mesh(engine, raw, Close.AUTO, ignore, numbers=())
     holes = {frozenset(hole.loop.tolist()): hole for hole in looked.found.holes}

@@ -100,9 +100,7 @@ def figures(result: np.ndarray, plain: np.ndarray, truth: tuple[np.ndarray, np.n
     }
 
 
-def enclosed(
-    fitted: FittedScan, vertices: np.ndarray, faces: np.ndarray, cells: int = RESOLUTION
-) -> np.ndarray:
+def enclosed(fitted: FittedScan, vertices: np.ndarray, faces: np.ndarray, cells: int = RESOLUTION) -> np.ndarray:
     """Voxels (n, n, n) of the canonical cube in a closed mesh; vertices (n, 3) in world units."""
     voxels = (fitted.to_canonical(vertices) + 1) * (cells / 2) - 0.5
     return winding_grid(voxels, faces, (cells, cells, cells)) > 0

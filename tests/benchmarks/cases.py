@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLE = "tests.benchmarks.table_scan"
+TABLE, SMOOTH = "tests.benchmarks.table_scan", "tests.benchmarks.smooth_peer"
+"""Modules of our own that run as the tool's commands do."""
 PEER_DEPTH = {2: 7, 3: 8}
 """Depth of screened Poisson that has about the resolution of our level."""
 
@@ -56,6 +57,10 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.model} {self.condition}"
+
+
+def _source(module: str) -> bytes:
+    return ROOT.joinpath(*module.split(".")).with_suffix(".py").read_bytes()
 
 
 def find_scans() -> Path | None:
@@ -126,9 +131,9 @@ class ScoringTool:
     def _place(self, case: Case) -> Path:
         """Folder of everything about a case."""
         digest = hashlib.sha256(self._model(case).read_bytes())
-        own = [ROOT.joinpath(*TABLE.split(".")).with_suffix(".py")] if case.condition == "T" else []
-        for source in (*sorted((self.folder / "score").glob("*.py")), *own):
+        for source in sorted((self.folder / "score").glob("*.py")):
             digest.update(source.read_bytes())
+        digest.update(_source(TABLE) if case.condition == "T" else b"")
         place = self.cache / f"{case.model}_{case.condition}{case.seed}_{digest.hexdigest()[:12]}"
         place.mkdir(parents=True, exist_ok=True)
         return place
@@ -136,8 +141,8 @@ class ScoringTool:
     def _once(self, record: Path, command: Sequence[str]) -> dict:
         """The record of a command of the tool, from disk if it ran before."""
         if not record.exists():
-            table = command[0] == TABLE
-            found = run_json(["-m", *(command if table else ["score", *command])], ROOT if table else self.folder)
+            own = command[0] in (TABLE, SMOOTH)
+            found = run_json(["-m", *(command if own else ["score", *command])], ROOT if own else self.folder)
             unfinished = record.with_suffix(".part")
             unfinished.write_text(json.dumps(found))
             os.replace(unfinished, record)
@@ -168,15 +173,22 @@ class ScoringTool:
         self._once(mesh.with_suffix(".json"), command)
         return mesh
 
+    def smooth_peer(self, case: Case) -> Path:
+        """The second peer's mesh of a case, see `smooth_peer`."""
+        scan, _ = self.scan(case)
+        digest = hashlib.sha256(_source(SMOOTH)).hexdigest()[:8]
+        mesh = self._place(case) / f"smooth_{digest}.ply"
+        self._once(mesh.with_suffix(".json"), [SMOOTH, str(scan), str(mesh)])
+        return mesh
+
     def peer_seconds(self, case: Case, level: int, cores: Sequence[int]) -> float:
         """Time (s) that the peer takes now on the given cores; never from disk."""
         scan, _ = self.scan(case)
         command = ["-m", "score", "peer", str(scan), "-o", str(self._place(case) / "timed.ply")]
         return run_json([*command, "--depth", str(PEER_DEPTH[level])], self.folder, cores)["seconds"]
 
-    def score_peer(self, case: Case, level: int, quick: bool) -> dict:
-        """Scores of the peer's mesh."""
-        mesh = self.peer(case, level)
+    def score_peer(self, case: Case, mesh: Path, quick: bool) -> dict:
+        """Scores of a peer's mesh."""
         record = mesh.with_name(f"{mesh.stem}_score{'_quick' if quick else ''}.json")
         return self._once(record, self._repair(case, mesh, None, quick))
 

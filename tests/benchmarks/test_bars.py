@@ -21,12 +21,12 @@ def scores(chamfer: float, unseen: float | None, handles: int, watertight: bool 
         "mesh": {"watertight": watertight, "edge_manifold": True, "winding_consistent": True},
         "betti_difference": {"b0": 0, "b1": handles, "b2": 0},
         "betti_truth_agrees": True,
-        "uncertainty": {"spearman": 0.6, "AUROC_unseen": None},
+        "uncertainty": {"spearman": 0.6, "AUROC_unseen": None, "coverage_90": 0.9},
     }
 
 
-def case(condition: str, ours: dict | None, peer: dict | None) -> dict:
-    return {"model": "m", "condition": condition, "level": 2, "ours": ours, "peer": peer}
+def case(condition: str, ours: dict | None, peer: dict | None, smooth: dict | None = None) -> dict:
+    return {"model": "m", "condition": condition, "level": 2, "ours": ours, "peer": peer, "smooth": smooth}
 
 
 def test_ratios_are_geometric_means_over_the_cases_that_have_the_figure() -> None:
@@ -34,13 +34,15 @@ def test_ratios_are_geometric_means_over_the_cases_that_have_the_figure() -> Non
         case("B", scores(0.001, None, 0), scores(0.004, 0.02, 0)),
         case("B", scores(0.004, 0.01, 5), scores(0.004, 0.05, 1)),
         case("B", None, scores(0.004, 0.05, 0)),
-        case("D", scores(0.002, 0.01, 0, watertight=False), None),
+        case("D", scores(0.002, 0.01, 0, watertight=False), None, scores(0.004, 0.04, 0)),
     ]
     found = {bar.name: bar for bar in quality_bars(records, 2)}
     assert found["chamfer / peer, B"].value == pytest.approx(0.5)
     assert found["chamfer / peer, B"].cases == 2
     assert found["chamfer / peer, B"].passed
     assert found["unseen error / peer, B"].value == pytest.approx(0.2)
+    assert found["unseen error / smooth surface, D"].value == pytest.approx(0.25)
+    assert found["sigma: 90 % interval covers at most"].passed
     assert found["chamfer / peer, D"].value is None and found["chamfer / peer, D"].passed is None
     assert found["watertight, manifold, consistent"].value == pytest.approx(0.5)
     assert found["watertight, manifold, consistent"].passed is False

@@ -101,7 +101,7 @@ def test_the_bars_heed_what_scans_end_in() -> None:
             "mesh": {"watertight": True, "edge_manifold": True, "winding_consistent": True},
             "betti_difference": {"b0": 0, "b1": betti, "b2": 0},
             "betti_truth_agrees": True,
-            "uncertainty": {"spearman": 0.6, "AUROC_unseen": None},
+            "uncertainty": {"spearman": 0.6, "AUROC_unseen": None, "coverage_90": 0.9},
         }
 
     pairs = [(score(0.01, 0), score(0.03, 9)), (score(0.0, 5), score(0.01, 0)), (score(None, 0), score(None, 1))]
