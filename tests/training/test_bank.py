@@ -13,13 +13,13 @@ from backend.field.bricks import resolution
 from backend.field.onnx_model import CODE
 from backend.training import bank as bank_module
 from backend.training.atom import AtomConfig
-from backend.training.bank import Bank, make_shard, write_shard
+from backend.training.bank import Bank, based, make_shard, rest_direction, write_shard
 from backend.training.checkpoint import load_checkpoint, save_checkpoint
 from backend.training.grids import Batch, splat
 from backend.training.losses import laplace_loss
 from backend.training.objective import TRUNK_TYPE
 from backend.training.recursion import Recursion
-from backend.training.scanner import ScanSettings, draw_settings, scan_points
+from backend.training.scanner import ScanSettings, draw_settings, scan_points, surface_points, view_directions
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -107,6 +107,49 @@ def test_only_points_that_a_chosen_camera_sees_are_scanned() -> None:
     assert 0 < len(cloud) <= 100
     allowed = {tuple(point) for point in points[:100].tolist()}
     assert all(tuple(point) in allowed for point in cloud.tolist())
+
+
+def scanned(up: torch.Tensor, **more: float) -> torch.Tensor:
+    """A scan (n, 3) of a ball by cameras on all sides; each sees the half that faces it."""
+    points = torch.nn.functional.normalize(torch.randn(4000, 3, generator=torch.Generator().manual_seed(1)), dim=1)
+    cameras = view_directions(24, torch.Generator().manual_seed(2))
+    seen = ((points @ cameras.T > 0.3).long() * 2 ** torch.arange(24)).sum(1)
+    settings = ScanSettings(views=12, noise=0.0, flying=0.0, **more)
+    return scan_points(points, points, seen, cameras, settings, torch.Generator().manual_seed(3), up)[0]
+
+
+def test_cameras_over_a_table_see_no_bottom_and_those_on_one_side_not_the_other() -> None:
+    up = torch.tensor([0.6, 0.0, 0.8])
+    around, above, sided = scanned(up), scanned(up, above=0.3), scanned(up, sided=0.5)
+    assert float((around @ up).min()) < -0.95
+    # the lowest camera looks .3 above the table and sees as far as .3 before its own horizon
+    assert float((above @ up).min()) > -0.85 and float((above @ up).max()) > 0.95
+    middle = torch.nn.functional.normalize(sided.mean(0), dim=0)
+    assert float((around @ middle).min()) < -0.95 < float((sided @ middle).min())
+
+
+def test_a_camera_is_left_where_none_stands_where_it_should() -> None:
+    up = torch.tensor([0.0, 0.0, 1.0])
+    assert len(scanned(up, above=1.0)) > 100
+
+
+def test_cut_shapes_have_a_flat_base_and_rest_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ball(points: torch.Tensor) -> torch.Tensor:
+        return points.norm(dim=-1) - 0.7
+
+    generator = torch.Generator().manual_seed(0)
+    monkeypatch.setattr(bank_module, "BASED", 1.0)
+    cut, up = based(ball, 3, generator)
+    points, normals = surface_points(cut, 3, 4000, generator)
+    for cloud, normal, way in zip(points, normals, up, strict=True):
+        low = float((cloud @ way).min())
+        assert -0.7 + 0.02 * 1.4 - 0.05 < low < -0.7 + 0.25 * 1.4 + 0.05
+        base = cloud @ way < low + 0.01
+        assert float((normal[base] @ way).median()) < -0.99
+        assert float(rest_direction(cloud) @ way) > 0.99
+    monkeypatch.setattr(bank_module, "BASED", 0.0)
+    whole, up = based(ball, 3, generator)
+    assert up.isnan().all() and torch.equal(whole(points), ball(points))
 
 
 def test_drawn_settings_follow_the_generator() -> None:
