@@ -19,8 +19,9 @@ import numpy as np
 from scipy import sparse
 from scipy.ndimage import zoom
 from scipy.sparse.linalg import cg
-from skimage.measure import marching_cubes
 
+from backend.field.bricks import BrickGrid
+from backend.field.isosurface import extract
 from backend.formats.mesh_files import load_scan, save_mesh
 
 GRIDS = {16: 2000, 32: 2000, 64: 1000, 128: 150}
@@ -39,10 +40,10 @@ def smooth_surface(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray,
     unit = (points - (low + high) / 2) / side + 0.5
     field = np.zeros((2, 2, 2))
     for nodes, steps in GRIDS.items():
-        start = zoom(field, nodes / len(field), order=1, grid_mode=True, mode="nearest")
+        start = np.asarray(zoom(field, nodes / len(field), order=1, grid_mode=True, mode="nearest"))
         field = _solved(unit, normals, nodes, start, steps)
-    vertices, faces, _, _ = marching_cubes(np.pad(field, 1, constant_values=1.0), 0.0)
-    return ((vertices - 1 + 0.5) / nodes - 0.5) * side + (low + high) / 2, faces[:, ::-1]
+    surface = extract(BrickGrid.from_dense((field * len(field))[None]))
+    return ((surface.vertices + 0.5) / len(field) - 0.5) * side + (low + high) / 2, surface.faces
 
 
 def _solved(points: np.ndarray, normals: np.ndarray, nodes: int, start: np.ndarray, steps: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-smooth_peer = pytest.importorskip("tests.benchmarks.smooth_peer")
+from tests.benchmarks import smooth_peer
 
 
 @pytest.fixture(autouse=True)

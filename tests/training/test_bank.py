@@ -109,12 +109,12 @@ def test_only_points_that_a_chosen_camera_sees_are_scanned() -> None:
     assert all(tuple(point) in allowed for point in cloud.tolist())
 
 
-def scanned(up: torch.Tensor, **more: float) -> torch.Tensor:
+def scanned(up: torch.Tensor, above: float = -1.0, sided: float = -1.0) -> torch.Tensor:
     """A scan (n, 3) of a ball by cameras on all sides; each sees the half that faces it."""
     points = torch.nn.functional.normalize(torch.randn(4000, 3, generator=torch.Generator().manual_seed(1)), dim=1)
     cameras = view_directions(24, torch.Generator().manual_seed(2))
     seen = ((points @ cameras.T > 0.3).long() * 2 ** torch.arange(24)).sum(1)
-    settings = ScanSettings(views=12, noise=0.0, flying=0.0, **more)
+    settings = ScanSettings(views=12, noise=0.0, flying=0.0, above=above, sided=sided)
     return scan_points(points, points, seen, cameras, settings, torch.Generator().manual_seed(3), up)[0]
 
 
