@@ -11,7 +11,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import operators, translations
-from .scene import holes, preview, snapshot
+from .scene import holes, preview, scratch
 from .session import backend_fit, fits, live, place_watch, process
 from .ui import colour_overlay, hole_overlay, keymap, manual, menus, panels, preferences, properties, widgets
 
@@ -62,7 +62,7 @@ def _on_saved(*_: Any) -> None:
 @persistent
 def _on_history(*_: Any) -> None:
     fits.sweep_previews()
-    snapshot.sweep()
+    scratch.sweep()
     live.after_history()
 
 

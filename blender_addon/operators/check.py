@@ -12,6 +12,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import BlendRequest, CheckRequest, EditTarget, SolveRequest, SweepRequest
 from ..scene import measures, mesh_io, no_data, results, units
+from ..scene.draft import Draft
 from ..session import backend_fit, edits, library, live
 from ..session.backend_fit import FitSettings, profile_path
 from ..session.task import Client, Work
@@ -266,7 +267,7 @@ class OMOMI_OT_blend(EditRunOperator, bpy.types.Operator):
 
     def _place(self, context: Any, obj: Any, result: backend_fit.Asked) -> None:
         answer = result.answer
-        made = results.place(obj, answer.mesh, result.fit.linear, replace=False, suffix="blend")
+        made = results.place(obj, Draft(answer.mesh, result.fit.linear), replace=False, suffix="blend")
         made.omomi.check = text = topology_text(answer.done.result.get("topology"), None)
         self.tell("INFO", f"{made.name}: {text}")
 

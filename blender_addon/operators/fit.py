@@ -161,7 +161,7 @@ class OMOMI_OT_complete_otherwise(RunOperator, bpy.types.Operator):
         return Task(client, work, "opening the scan", count, show if stream else None, (key,))
 
     def _commit(self, context: Any, run: Any) -> None:
-        made = completions.commit(self._uid, *run.result)
+        made = completions.commit(self._uid, run.result)
         self.tell("INFO", f"{len(made)} other completions in '{completions.NAME}'. Look at each, then pick one")
 
 

@@ -11,10 +11,10 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from ..backend.protocol.requests import AlignRequest, LearnRequest
 from ..scene import places
-from ..scene.snapshot import read_scan
+from ..scene.snapshot import READING, read_scan
 from ..session import library
-from ..session.backend_fit import profile_path
-from ..session.slices import at_once
+from ..session.backend_fit import need, profile_path
+from ..session.slices import in_thread, renamed
 from ..session.task import Client, Task, Work
 from ..text import Refusal, family_report, gear_text
 from ..ui import preferences
@@ -86,9 +86,9 @@ class OMOMI_OT_learn(RunOperator, bpy.types.Operator):
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
         self._name = library.check_name(self.name or context.scene.omomi.learn_name)
         path = library.room_for(preferences.library_folder(), self._name, library.EDIT, overwrite=self.overwrite)
-        meshes = _meshes(_examples(context), "Choose a mesh with faces")
-        marks = _marks(context.scene.omomi.pairs)
-        work = _learned(client, LearnRequest, meshes, name=self._name, path=str(path), marks=marks)
+        objects, marks = list(_examples(context)), _marks(context.scene.omomi.pairs)
+        how = {"name": self._name, "path": str(path), "marks": marks}
+        work = _learned(client, LearnRequest, objects, "Choose a mesh with faces", **how)
         return Task(client, work, "reading the pairs")
 
     def _commit(self, context: Any, run: Any) -> None:
@@ -128,8 +128,8 @@ class OMOMI_OT_align(RunOperator, bpy.types.Operator):
         self._name = library.check_name(self.name or context.scene.omomi.family_name)
         path = library.room_for(preferences.library_folder(), self._name, library.PROFILE, overwrite=self.overwrite)
         members = selected_meshes(context)
-        meshes, names = _meshes(members, "Deselect it, or fit it first"), tuple(obj.name for obj in members)
-        work = _learned(client, AlignRequest, meshes, name=self._name, path=str(path), names=names)
+        how = {"name": self._name, "path": str(path), "names": tuple(obj.name for obj in members)}
+        work = _learned(client, AlignRequest, members, "Deselect it, or fit it first", **how)
         return Task(client, work, "reading the members")
 
     def _commit(self, context: Any, run: Any) -> None:
@@ -175,20 +175,22 @@ def _marks(pairs: Iterable[Any]) -> np.ndarray | None:
     return np.array([(np.nan,) * 3 if mark is None else mark for mark in found]) if any(found) else None
 
 
-def _meshes(objects: Iterable[Any], instead: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Points and faces of objects as they are shown. Raises OmomiError; instead: what to do with one without faces."""
-    found = []
-    for obj in objects:
-        scan = at_once(read_scan(obj, shown=True))
+def _learned(client: Client, kind: type[Any], objects: Iterable[Any], instead: str, **fields: Any) -> Work:
+    """What a request about objects, as they are shown, results in. It has all points, all faces, and how many each mesh
+    has. instead: what to do with an object without faces. Raises OmomiError."""
+    # which an undo may free meanwhile
+    wanted = [(obj.session_uid, obj.name) for obj in objects]
+    meshes: list[tuple[np.ndarray, np.ndarray]] = []
+    for number, (uid, name) in enumerate(wanted, 1):
+        scan = yield from renamed(f"{name} ({number} of {len(wanted)})", read_scan(need(uid, name), shown=True))
         if scan.faces is None:
-            raise Refusal(f"{obj.name} has no faces, so nothing can be learned from it. {instead}.")
-        found.append((scan.points, scan.faces))
-    return found
-
-
-def _learned(client: Client, kind: type[Any], meshes: list[tuple[np.ndarray, np.ndarray]], **fields: Any) -> Work:
-    """What a request about several meshes results in. It has all points, all faces, and how many each mesh has."""
+            raise Refusal(f"{name} has no faces, so nothing can be learned from it. {instead}.")
+        meshes.append((scan.points, scan.faces))
     counts = tuple(len(array) for mesh in meshes for array in mesh)
-    points, faces = (np.concatenate(arrays) for arrays in zip(*meshes, strict=True))
+
+    def joined() -> list[np.ndarray]:
+        return [np.concatenate(arrays) for arrays in zip(*meshes, strict=True)]
+
+    points, faces = yield from in_thread(joined, READING)
     answer = yield client.request(kind, counts=counts, points=points, faces=faces, **fields)
     return answer.done.result

@@ -15,6 +15,7 @@ from ..backend.errors import ErrorCode, OmomiError, system_reason
 from ..backend.protocol.messages import MeshFrame
 from ..backend.protocol.requests import AuditRequest, SampleRequest
 from ..scene import preview, results
+from ..scene.draft import Draft
 from ..session import backend_fit
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Task, Work
@@ -64,7 +65,8 @@ class OMOMI_OT_sample(RunOperator, bpy.types.Operator):
         for obj in context.selected_objects:
             obj.select_set(False)
         for number, (frame, said) in enumerate(run.result):
-            obj = results.new(frame, f"Imagined {self._seed + number}", tuple(self._location(number).tolist()))
+            place = tuple(self._location(number).tolist())
+            obj = results.new(Draft(frame, np.eye(3)), f"Imagined {self._seed + number}", place)
             obj.scale = (self._scale,) * 3
             obj.omomi.check = "\n".join(plausibility_lines({**said, "value": said.get("plausibility")}))
         count = len(run.result)

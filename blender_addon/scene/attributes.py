@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import bpy
 import numpy as np
@@ -14,13 +14,18 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import Done, MeshFrame
 from ..backend.protocol.requests import TransferRequest
-from ..session.slices import Sliced, in_thread
+from ..session.slices import Pause, Sliced, in_thread
 from ..session.task import Client, Work
 from ..text import lost_attributes
-from . import mesh_io
-from .snapshot import READING, Snapshot, slots, triangles_alone
+from . import mesh_io, storage
+from .snapshot import READING, VERTICES, Snapshot, slots, triangles_alone
 
+MAKING = "making the new mesh"
 TRANSFERRING = "transferring attributes"
+
+
+Found: TypeAlias = Callable[[], Any]
+"""Finds a mesh that Blender shows nowhere, for use up to the next pause."""
 
 
 class AttributeKind(NamedTuple):
@@ -190,31 +195,52 @@ def _transferred(
     return source._replace(layers=tuple(layers), weights=weights, notes=notes)
 
 
-def apply_attributes(obj: Any, attributes: MeshAttributes, mirrored: bool) -> None:
-    """Give the triangle mesh of ``obj`` these attributes; mirrored: its faces are wound the other way."""
-    mesh, shown = obj.data, attributes.shown
-    if slots(mesh) != attributes.materials:
+def apply(mesh: Found, attributes: MeshAttributes, mirrored: bool) -> Sliced:
+    """Give a triangle mesh these attributes; mirrored: its faces are wound the other way."""
+    shown = attributes.shown
+    if slots(mesh()) != attributes.materials:
         known = {material.session_uid: material for material in bpy.data.materials}
-        mesh.materials.clear()
+        mesh().materials.clear()
         for uid in attributes.materials:
-            mesh.materials.append(known.get(uid))
+            mesh().materials.append(known.get(uid))
     for layer in attributes.layers:
-        mesh_io.ensure_attribute(mesh, layer.name, layer.kind, layer.domain)
-    for layer in attributes.layers:
-        values, kind = layer.values, KINDS[layer.kind]
+        mesh_io.ensure_attribute(mesh(), layer.name, layer.kind, layer.domain)
+        yield Pause(MAKING)
+        values = layer.values
         if mirrored and layer.domain == "CORNER":
-            values = values.reshape(-1, 3, kind.width)[:, ::-1]
-        mesh_io.write_values(mesh.attributes[layer.name].data, kind.member, values, kind.dtype)
-    mesh_io.set_groups(obj, attributes.groups, attributes.weights)
-    if shown.uvs in mesh.uv_layers:
-        mesh.uv_layers.active = mesh.uv_layers[shown.uvs]
-    if shown.rendered_uvs in mesh.uv_layers:
-        mesh.uv_layers[shown.rendered_uvs].active_render = True
-    if shown.colours in mesh.color_attributes:
-        mesh.color_attributes.active_color = mesh.color_attributes[shown.colours]
-    if shown.rendered_colours in mesh.color_attributes:
-        mesh.attributes.default_color_name = shown.rendered_colours
-    mesh.update()
+            values = values.reshape(-1, 3, values.shape[1])[:, ::-1].reshape(values.shape)
+        yield from write(mesh, layer.name, values)
+    yield from paint_groups(mesh, attributes)
+    if shown.uvs in mesh().uv_layers:
+        mesh().uv_layers.active = mesh().uv_layers[shown.uvs]
+    if shown.rendered_uvs in mesh().uv_layers:
+        mesh().uv_layers[shown.rendered_uvs].active_render = True
+    if shown.colours in mesh().color_attributes:
+        mesh().color_attributes.active_color = mesh().color_attributes[shown.colours]
+    if shown.rendered_colours in mesh().color_attributes:
+        mesh().attributes.default_color_name = shown.rendered_colours
+
+
+def write(mesh: Found, name: str, values: NDArray[Any]) -> Sliced:
+    """Give an attribute of a mesh values (elements, width); as of `storage.write`."""
+    stored = mesh().attributes[name].data_type
+    kind = KINDS[stored]
+    if len(values):
+        kept = values.astype(kind.dtype, copy=False)
+        yield from storage.write(lambda: mesh().attributes[name].data, stored, kind.member, kept, MAKING)
+
+
+def paint_groups(mesh: Found, attributes: MeshAttributes) -> Sliced:
+    """Put the vertices of a mesh into these vertex groups."""
+    groups, weights = attributes.groups, attributes.weights
+    for start in range(0, len(weights), VERTICES) if groups else ():
+        # The groups are the mesh's, but objects hand them out.
+        holder: Any = bpy.data.objects.new("omomi", mesh())
+        try:
+            mesh_io.set_groups(holder, groups, weights[start : start + VERTICES], start)
+        finally:
+            bpy.data.objects.remove(holder)
+        yield Pause(MAKING)
 
 
 def _read(copy: Snapshot, left_out: Collection[str]) -> Sliced:

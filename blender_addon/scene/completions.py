@@ -6,27 +6,19 @@ Each is an object over the fit, in a collection of their own, the first one show
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from ..backend.protocol.messages import MeshFrame
 from ..context import context
 from ..session import backend_fit, edits
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Work
 from ..text import Refusal, refuse
 from . import fit_provenance, preview, results
-from .attributes import MeshAttributes, transfer_to_fit
-from .fit_provenance import OriginalScan
+from .attributes import transfer_to_fit
+from .draft import Draft
 
 NAME = "Omomi completions"
 MARK = "omomi_completions"
-
-
-class Completion(NamedTuple):
-    """Another completion of a fit."""
-
-    frame: MeshFrame
-    worn: MeshAttributes | None  # what its mesh has from the scan
 
 
 def why_not(result: Any) -> str | None:
@@ -47,8 +39,8 @@ def of(result: Any) -> list[Any]:
 
 
 def complete(client: Client, result: Any, settings: FitSettings, count: int) -> Work:
-    """The `OriginalScan` of a fit, and ``count`` other completions, a `Completion` each. Raises OmomiError."""
-    name, made = fit_provenance.name_of(result), list[Completion]()
+    """A `Draft` of each of ``count`` other completions of a fit. Raises OmomiError."""
+    name, made = fit_provenance.name_of(result), list[Draft]()
     original = yield from fit_provenance.read(result, settings.groups)
     for variation in range(1, count + 1):
         options = replace(settings.options, variation=variation)
@@ -60,18 +52,18 @@ def complete(client: Client, result: Any, settings: FitSettings, count: int) -> 
                 worn = yield from transfer_to_fit(client, answer.job, *scan, frame)
         finally:
             client.forget(answer.job)
-        made.append(Completion(frame, worn))
-    return original, made
+        made.append(Draft(frame, original.linear, worn))
+    return made
 
 
-def commit(uid: int, original: OriginalScan, found: list[Completion]) -> list[Any]:
+def commit(uid: int, found: list[Draft]) -> list[Any]:
     """Put the completions of a fit in the scene, in place of those that it had. Raises OmomiError."""
     result = backend_fit.need(uid, "The fit")
     refuse(why_not(result))
     preview.remove_objects(of(result), MARK)
     name, home = fit_provenance.name_of(result), preview.marked_collection(MARK, NAME)
-    for variation, (frame, worn) in enumerate(found, 1):
-        obj = results.double(result, frame, original.linear, f"{name}.completion.{variation + 1}", worn)
+    for variation, draft in enumerate(found, 1):
+        obj = results.double(result, draft, f"{name}.completion.{variation + 1}")
         obj.omomi.completes, obj.omomi.variation = result, variation
         home.objects.link(obj)
     made = of(result)

@@ -145,7 +145,8 @@ def to_local(
 
 
 def fill_mesh(mesh: Any, vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> None:
-    """Replace all geometry of ``mesh``, shaded smooth but for edges of more than `SHARP`.
+    """Replace all geometry of ``mesh``, shaded smooth but for edges of more than `SHARP`. Large meshes keep the window
+    waiting; a `draft.Draft` does not.
 
     Writing through attributes is ten times as fast as ``from_pydata``.
     """
@@ -169,6 +170,11 @@ def fill_mesh(mesh: Any, vertices: NDArray[np.float32], faces: NDArray[np.int32]
 def move_vertices(mesh: Any, vertices: NDArray[np.float32]) -> None:
     """Give the vertices of a mesh without shape keys other positions (n, 3)."""
     write_values(mesh.attributes["position"].data, "vector", vertices)
+    refresh(mesh)
+
+
+def refresh(mesh: Any) -> None:
+    """Have Blender see what was written to a mesh that has its edges."""
     _drop_cached_bounds(mesh)
     mesh.update()
 
@@ -179,14 +185,11 @@ def _drop_cached_bounds(mesh: Any) -> None:
         mesh.vertices[0].co = mesh.vertices[0].co
 
 
-def paint_sigma(mesh: Any, sigma: NDArray[np.float32], size: float, made: bool = False) -> None:
+def paint_sigma(mesh: Any, sigma: NDArray[np.float32], size: float) -> None:
     """Store one standard deviation per vertex (world units) and its colour; ``size`` as in `uncertainty_colours`.
 
-    made: Omomi made the mesh, and this is its own sigma. A check of such a mesh changes its colours alone, because a
-    check's sigma holds the doubt of edits too."""
-    if made:
-        mesh[MADE] = True
-    stored = SIGMA if made or not mesh.get(MADE) else None
+    A check of a mesh that Omomi made changes its colours alone, for a check's sigma holds the doubt of edits too."""
+    stored = None if mesh.get(MADE) else SIGMA
     _paint(mesh, stored, sigma, COLOUR, uncertainty_colours(sigma, size))
 
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import bpy
-import numpy as np
-from numpy.typing import NDArray
 
-from ..backend.protocol.messages import MeshFrame
 from ..context import context
 from ..session import edits
 from ..session.backend_fit import FitSettings
 from . import fit_origin, fit_provenance, measures, mesh_io, preview, shape_key
-from .attributes import MeshAttributes, apply_attributes
+from .draft import CHECKSUM, Draft, checksum
 
-CHECKSUM = "omomi_checksum"
-"""Property of a mesh: what it was when it was made."""
 IMAGINED = "omomi_imagined"
 """Property of the collection of shapes that the model made up."""
 GROUP = "omomi_group"
@@ -45,23 +39,13 @@ def why_not_refit(fit: Any) -> str | None:
     return why_not_replace(fit)
 
 
-def place(
-    source: Any,
-    frame: MeshFrame,
-    linear: NDArray[np.float64],
-    *,
-    replace: bool,
-    suffix: str = "fit",
-    worn: MeshAttributes | None = None,
-    settings: FitSettings | None = None,
-) -> Any:
+def place(source: Any, draft: Draft, *, replace: bool, suffix: str = "fit", settings: FitSettings | None = None) -> Any:
     """Put the result over ``source``, as NAME.suffix or in its place, and return the object that shows it.
 
-    linear: as of `mesh_io.object_linear`, of the source. A fit, which comes with its ``settings``, saw the mesh as its
-    modifiers show it, so the result has none of them. An edit saw the object's own mesh, so the modifiers stay.
-    worn: the attributes that were transferred to its mesh.
+    A fit, which comes with its ``settings``, saw the mesh as its modifiers show it, so the result has none of them. An
+    edit saw the object's own mesh, so the modifiers stay.
     """
-    mesh = _mesh(source, frame, linear, f"{source.name}.{suffix}")
+    mesh = _mesh(source, draft, f"{source.name}.{suffix}")
     keep, original = suffix == "edit", source.data
     acting = [modifier.name for modifier in source.modifiers if modifier.show_viewport]
     level = fit_origin.level_of(source, int(context.scene.omomi.level))
@@ -73,37 +57,22 @@ def place(
         fit_provenance.note(target, settings, None, original, acting)
     else:
         fit_provenance.note(target, settings, source, None, [])
-    _dress(target, worn, linear)
     edits.settle(target, new_mesh=True)
     return target
 
 
-def place_again(
-    fit: Any,
-    frame: MeshFrame,
-    linear: NDArray[np.float64],
-    settings: FitSettings,
-    worn: MeshAttributes | None,
-    painted: MeshAttributes | None,
-) -> Any:
+def place_again(fit: Any, draft: Draft, settings: FitSettings) -> Any:
     """Give a fit a new mesh from its scan, and return its object. The strengths of its edits stay: they have not been
-    applied to this mesh. Where the artist has changed the old mesh, or given it shape keys, it is kept in the file.
-
-    linear: of the scan; worn: as of `place`; painted: the vertex groups that the fit had.
-    """
+    applied to this mesh. Where the artist has changed the old mesh, or given it shape keys, it is kept in the file."""
     origin, old = fit.omomi.origin, fit.data
     source = origin.mesh or origin.scan.data
-    mesh = _geometry(frame, linear, old.name)
-    for material in source.materials:
-        mesh.materials.append(material)
+    mesh = draft.take(old.name)
+    _give_materials(mesh, draft, source)
     if is_changed(old):
         keep_mesh(fit)
     fit.data = mesh
     fit_provenance.note(fit, settings, origin.scan, origin.mesh, origin.modifiers.splitlines())
     measures.note(fit, {})
-    _dress(fit, worn, linear)
-    if painted is not None:
-        mesh_io.set_groups(fit, painted.groups, painted.weights)
     if not old.users:
         bpy.data.meshes.remove(old)
         mesh.name = fit.name
@@ -111,32 +80,28 @@ def place_again(
     return fit
 
 
-def new(frame: MeshFrame, name: str, place: tuple[float, float, float]) -> Any:
+def new(draft: Draft, name: str, place: tuple[float, float, float]) -> Any:
     """A new object that shows a mesh that no scan is behind, at this place, selected and active."""
-    obj: Any = bpy.data.objects.new(name, _geometry(frame, np.eye(3), name))
+    obj: Any = bpy.data.objects.new(name, draft.take(name))
     obj.location, obj.omomi.origin.level = place, context.scene.omomi.level
     preview.marked_collection(IMAGINED, "Imagined").objects.link(obj)
     activate(obj)
     return obj
 
 
-def double(
-    result: Any, frame: MeshFrame, linear: NDArray[np.float64], name: str, worn: MeshAttributes | None = None
-) -> Any:
-    """A copy of the object of a fit with another mesh, which wears these attributes, and without edits. It is in no
-    collection yet."""
-    mesh = _mesh(result, frame, linear, name)
+def double(result: Any, draft: Draft, name: str) -> Any:
+    """A copy of the object of a fit with another mesh and without edits. It is in no collection yet."""
+    mesh = _mesh(result, draft, name)
     copy = _bare(result, mesh, keep_modifiers=False)
     copy.name = name
     copy.omomi.edits.clear()
     copy.omomi.report = copy.omomi.check = ""
-    _dress(copy, worn, linear)
     return copy
 
 
 def is_changed(mesh: Any) -> bool:
     """Whether the mesh of a fit is no longer as it was made."""
-    return not shape_key.is_all(mesh) or mesh.get(CHECKSUM) != _checksum(mesh)
+    return not shape_key.is_all(mesh) or mesh.get(CHECKSUM) != checksum(mesh_io.rest_shape(mesh), len(mesh.polygons))
 
 
 def keep_mesh(obj: Any) -> None:
@@ -149,29 +114,16 @@ def keep_mesh(obj: Any) -> None:
             mesh.name = f"{obj.name}.original"
 
 
-def _mesh(source: Any, frame: MeshFrame, linear: NDArray[np.float64], name: str) -> Any:
-    mesh = _geometry(frame, linear, name)
-    for material in source.data.materials:
+def _mesh(source: Any, draft: Draft, name: str) -> Any:
+    mesh = draft.take(name)
+    _give_materials(mesh, draft, source.data)
+    return mesh
+
+
+def _give_materials(mesh: Any, draft: Draft, source: Any) -> None:
+    """Give a mesh the materials of the mesh that it comes from, unless it wears those already."""
+    for material in source.materials if draft.worn is None else ():
         mesh.materials.append(material)
-    return mesh
-
-
-def _dress(obj: Any, worn: MeshAttributes | None, linear: NDArray[np.float64]) -> None:
-    if worn is not None:
-        apply_attributes(obj, worn, bool(np.linalg.det(linear) < 0))
-
-
-def _geometry(frame: MeshFrame, linear: NDArray[np.float64], name: str) -> Any:
-    mesh, posed = bpy.data.meshes.new(name), frame.world()
-    mesh_io.fill_mesh(mesh, *mesh_io.to_local(posed, frame.faces, linear))
-    mesh_io.paint_sigma(mesh, frame.sigma, mesh_io.longest_side(posed), made=True)
-    mesh[CHECKSUM] = _checksum(mesh)
-    return mesh
-
-
-def _checksum(mesh: Any) -> str:
-    # Blender's whole numbers have a sign
-    return f"{zlib.crc32(mesh_io.rest_shape(mesh).tobytes()):x} {len(mesh.polygons)}"
 
 
 def _replace(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
@@ -210,8 +162,11 @@ def _grouped(source: Any) -> list[Any]:
 
 
 def copy_with(source: Any, mesh: Any, suffix: str) -> Any:
-    """A copy NAME.suffix of an object that shows another mesh, without modifiers, selected and active."""
-    return _add(source, mesh, suffix, keep_modifiers=False, hidden=False)
+    """A copy NAME.suffix of an object that shows another mesh, without modifiers and vertex groups, selected and
+    active."""
+    made = _add(source, mesh, suffix, keep_modifiers=False, hidden=False)
+    made.vertex_groups.clear()
+    return made
 
 
 def activate(obj: Any) -> None:
@@ -239,7 +194,6 @@ def _bare(source: Any, mesh: Any, keep_modifiers: bool) -> Any:
     copy.data = mesh
     if not keep_modifiers:
         copy.modifiers.clear()
-    copy.vertex_groups.clear()
     copy.omomi.completes = None
     fit_provenance.clear(copy)
     return copy

@@ -17,12 +17,11 @@ from ..backend.errors import ErrorCode, OmomiError
 from ..context import context
 from ..session.slices import Pause, Sliced, in_thread
 from ..text import refuse
-from . import mesh_io
+from . import mesh_io, storage
 from .mesh_io import ScanArrays
+from .scratch import Scratch
 
 VIEW = "view"
-MARK = "omomi_snapshot"
-"""Property of a copy."""
 READING = "reading the mesh"
 VERTICES = 20_000
 """Of which the weights are read in one slice: some hundredths of a second."""
@@ -30,23 +29,10 @@ Triangulation = tuple[NDArray[np.int32], NDArray[np.int32]]
 """The corners (m, 3) of triangles, and the polygon (m,) that each is a part of."""
 
 
-# Uids of the copies that are being read.
-_reading: set[int] = set()
-
-
-def sweep() -> None:
-    """Remove copies that are not being read, also those that undo or redo brought back."""
-    meshes: Any = bpy.data.meshes
-    for mesh in [mesh for mesh in meshes if MARK in mesh and mesh.session_uid not in _reading]:
-        meshes.remove(mesh)
-
-
 class Snapshot:
     """A copy of the mesh of an object, for a ``with`` block."""
 
-    def __init__(
-        self, obj: Any, *, shown: bool, linear: NDArray[np.float64] | None = None, name: str = ""
-    ) -> None:
+    def __init__(self, obj: Any, *, shown: bool, linear: NDArray[np.float64] | None = None, name: str = "") -> None:
         """shown: with modifiers and shape keys applied, else the own mesh in its rest shape; linear: as of
         `mesh_io.object_linear`, and name: what errors call the object; its own unless others are given. Raises
         ``FLAT_SCAN`` (singular matrix), `Refusal` (as of `mesh_io.why_not_read`)."""
@@ -62,24 +48,19 @@ class Snapshot:
         self._rest = None if shown or obj.data.shape_keys is None else mesh_io.rest_shape(obj.data)
         source = obj.evaluated_get(context.evaluated_depsgraph_get()) if shown else obj
         copy: Any = bpy.data.meshes.new_from_object(source)
-        copy[MARK] = True
-        self._uid = copy.session_uid
-        _reading.add(self._uid)
+        self._scratch = Scratch(copy, f"{self._name} was being read when something was undone")
         self._triangulation: Triangulation | None = None
 
     def __enter__(self) -> Snapshot:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        _reading.discard(self._uid)
-        sweep()
+        self._scratch.remove()
 
     @property
     def mesh(self) -> Any:
         """The copy, for use up to the next pause. Raises ``CANCELLED`` where an undo has taken it away."""
-        if (mesh := self._found()) is None:
-            raise OmomiError(ErrorCode.CANCELLED, f"{self._name} was being read when something was undone")
-        return mesh
+        return self._scratch.mesh
 
     def scan(self, groups: Sequence[str] = ()) -> Sliced:
         """`ScanArrays`: vertices and triangles, the normals that a point cloud importer leaves as ``normal``, and the
@@ -119,13 +100,9 @@ class Snapshot:
         return (yield from in_thread(posed, READING))
 
     def values(self, name: str, member: str, width: int, dtype: Any = np.float32) -> Sliced:
-        """Values (elements, width) of an attribute."""
-        shape = len(self.mesh.attributes[name].data), width
-        # To touch memory for the first time takes longer than to copy there.
-        values = yield from in_thread(lambda: np.ones(shape, dtype), READING)
-        self.mesh.attributes[name].data.foreach_get(member, values.reshape(-1))
-        yield Pause(READING)
-        return values
+        """Values (elements, width) of an attribute of a type of `storage.STORED`."""
+        kind = self.mesh.attributes[name].data_type
+        return (yield from storage.read(lambda: self._elements(name), kind, member, width, dtype, READING))
 
     def triangulation(self) -> Sliced:
         """The `Triangulation` of a mesh with polygons; None where each is a triangle: none has fewer corners."""
@@ -135,15 +112,12 @@ class Snapshot:
         if self._triangulation is None and len(mesh.loops) == 4 * len(mesh.polygons):
             self._triangulation = yield from self._halves()
         if self._triangulation is None:
-            # Blender hands these out one by one.
             self.mesh.calc_loop_triangles()
             yield Pause(READING)
-            found = self.mesh.loop_triangles
-            corners = mesh_io.read_values(found, "loops", (len(found), 3), np.int32)
-            yield Pause(READING)
-            polygons = mesh_io.read_values(self.mesh.loop_triangles, "polygon_index", len(corners), np.int32)
-            yield Pause(READING)
-            self._triangulation = corners, polygons
+            triangles, owners = lambda: self.mesh.loop_triangles, lambda: self.mesh.loop_triangle_polygons
+            corners = yield from storage.read(triangles, "TRIANGLE", "loops", 3, np.int32, READING)
+            polygons = yield from storage.read(owners, "INT", "value", 1, np.int32, READING)
+            self._triangulation = corners, polygons[:, 0]
         return self._triangulation
 
     def _halves(self) -> Sliced:
@@ -169,8 +143,10 @@ class Snapshot:
             yield Pause(f"reading vertex groups, {100 * start // count} %")
         return weights
 
-    def _found(self) -> Any | None:
-        return next((mesh for mesh in bpy.data.meshes if mesh.session_uid == self._uid), None)
+    def _elements(self, name: str) -> Any:
+        # Up to 4.5 those of a UV map are found in this way without a copy of what the mesh shares with another.
+        uvs = self.mesh.uv_layers
+        return uvs[name].uv if name in uvs else self.mesh.attributes[name].data
 
     def _holds(self, name: str, kind: str) -> bool:
         attribute = self.mesh.attributes.get(name)

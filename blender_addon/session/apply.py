@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import ApplyRequest, EditTarget, Outcome
 from ..scene import attributes, results, shape_key, units
+from ..scene.draft import Draft
 from ..scene.snapshot import read_scan
 from ..text import edit_report, refuse
 from . import backend_fit, edits
@@ -24,7 +25,7 @@ class EditResult(NamedTuple):
 
     asked: backend_fit.Asked
     moved: NDArray[np.float32] | None  # (n, 3): displacements of the object's own vertices, for a shape key
-    worn: attributes.MeshAttributes | None  # what the new mesh wears
+    draft: Draft | None  # else of the new mesh
 
 
 def why_not(obj: Any, result: str) -> str | None:
@@ -56,7 +57,7 @@ class ApplyRun(ObjectRun):
         if self._by_amount:
             yield from self._travelled()
         stack = edits.owned(backend_fit.need(item.uid, item.name), self._stack)
-        return (yield from backend_fit.retried(item.uid, lambda: self._edited(item.uid, stack)))
+        return (yield from backend_fit.retried(item.uid, lambda: self._edited(item, stack)))
 
     def _travelled(self) -> Work:
         """Have the strengths that were given as amounts be those of the travel on the scan of the active object, which
@@ -65,9 +66,9 @@ class ApplyRun(ObjectRun):
         yield from backend_fit.retried(active, lambda: backend_fit.stacked(*of))
         self._stack, self._by_amount = edits.frozen(backend_fit.need(active).omomi.edits), False
 
-    def _edited(self, uid: int, stack: tuple[edits.Edit, ...]) -> Work:
+    def _edited(self, item: RunObject, stack: tuple[edits.Edit, ...]) -> Work:
         """`EditResult` for an object. Raises OmomiError."""
-        client, settings = self._client, self._settings
+        client, settings, uid = self._client, self._settings, item.uid
         in_key = self._result == "SHAPE_KEY"
         body, outcome = (EditTarget.SCAN, Outcome.CARRIED) if in_key else (EditTarget.FIT, Outcome.REMESHED)
         asked = yield from backend_fit.asked(client, uid, settings, body, ApplyRequest, stack, outcome=str(outcome))
@@ -89,15 +90,17 @@ class ApplyRun(ObjectRun):
             moved = yield from backend_fit.posed(client, fit, asked.strengths)
             target = (frame.world() - np.asarray(fit.frame.origin)).astype(np.float32)
             worn = yield from attributes.transfer(client, fit.handle, source, moved, fit.faces, target, frame.faces)
-        return EditResult(asked, None, worn)
+        draft = Draft(frame, asked.fit.linear, worn)
+        item.result = EditResult(asked, None, draft)
+        yield from draft.fill()
+        return item.result
 
     def _place(self, item: RunObject, obj: Any) -> Any:
         refuse(why_not(obj, self._result))
-        (fit, answer, _, stamp), moved, worn = item.result
-        if moved is None:
-            replace = self._result == "REPLACE"
-            how = {"replace": replace, "suffix": "edit", "worn": worn}
-            shown = results.place(obj, answer.mesh, fit.linear, **how)
+        (fit, answer, _, stamp), moved, draft = item.result
+        worn = None if draft is None else draft.worn
+        if draft is not None:
+            shown = results.place(obj, draft, replace=self._result == "REPLACE", suffix="edit")
         elif len(moved) != len(obj.data.vertices):
             raise OmomiError(ErrorCode.CANCELLED, f"{obj.name} has changed in the meantime")
         else:
@@ -105,7 +108,7 @@ class ApplyRun(ObjectRun):
         if item.uid != self._active:
             edits.give(shown, self._stack)
             backend_fit.note(shown, fit)
-        if moved is None:
+        if draft is not None:
             edits.settle(shown)
         else:
             shape_key.ensure(obj)

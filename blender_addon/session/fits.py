@@ -6,12 +6,9 @@ import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..backend.errors import ErrorCode, OmomiError
-from ..backend.protocol.messages import MeshFrame
 from ..scene import attributes, fit_origin, fit_provenance, preview, results
+from ..scene.draft import Draft
 from ..scene.snapshot import read_scan
 from ..text import refuse, untextured
 from . import backend_fit, edits
@@ -25,12 +22,9 @@ POLL_SECONDS = 0.01
 class Fitted(NamedTuple):
     """What came of the fit of one object."""
 
-    frame: MeshFrame
+    draft: Draft  # in which vertex groups are painted that the fit has whose place it takes
     stats: dict[str, Any]
-    linear: NDArray[np.float64]  # of the object's world matrix at the start
     report: dict[str, Any]  # fields of ``CleanReport``
-    worn: attributes.MeshAttributes | None = None  # what its mesh has from the scan
-    painted: attributes.MeshAttributes | None = None  # vertex groups of the fit whose place it takes
     lost: OmomiError | None = None  # why it has nothing from the scan or the fit, which carry something
 
 
@@ -77,22 +71,23 @@ class FitRun(ObjectRun):
         answer = yield settings.ask(self._client, scan, item.name)
         # Where no modifier changes the object, the sliders find its scan fitted.
         backend_fit.remember(self._client, uid, answer.job, scan, fingerprint, answer.mesh, linear)
-        fitted = Fitted(answer.mesh, answer.done.stats, linear, answer.done.report)
-        if (carried is None and painted is None) or not len(answer.mesh.faces):
-            return fitted
-        # From here on the fit is complete: it stays, whatever becomes of the transfer.
-        item.result = fitted._replace(lost=OmomiError(ErrorCode.CANCELLED, "The transfer was cancelled"))
-        to_fit = attributes.transfer_to_fit
-        try:
-            if carried is not None:
-                worn = yield from to_fit(self._client, answer.job, carried, scan, answer.mesh)
-                fitted = fitted._replace(worn=worn)
-            if painted is not None:
-                weights = yield from to_fit(self._client, answer.job, *painted, answer.mesh)
-                fitted = fitted._replace(painted=weights)
-        except OmomiError as error:
-            return fitted._replace(lost=error)
-        return fitted
+        done, worn, weights, lost = answer.done, None, None, None
+        if (carried is not None or painted is not None) and len(answer.mesh.faces):
+            # From here on the fit is complete: it stays, whatever becomes of the transfer.
+            cancelled = OmomiError(ErrorCode.CANCELLED, "The transfer was cancelled")
+            item.result = Fitted(Draft(answer.mesh, linear), done.stats, done.report, cancelled)
+            to_fit = attributes.transfer_to_fit
+            try:
+                if carried is not None:
+                    worn = yield from to_fit(self._client, answer.job, carried, scan, answer.mesh)
+                if painted is not None:
+                    weights = yield from to_fit(self._client, answer.job, *painted, answer.mesh)
+            except OmomiError as error:
+                lost = error
+        draft = Draft(answer.mesh, linear, worn, weights)
+        item.result = Fitted(draft, done.stats, done.report, lost)
+        yield from draft.fill()
+        return item.result
 
     def _settings_for(self, fit: Any | None) -> FitSettings:
         """The settings; where they leave the kind open, a fit keeps what its artist has called it."""
@@ -101,21 +96,21 @@ class FitRun(ObjectRun):
         return self._settings.read_as(fit.omomi.origin.kind)
 
     def _place(self, item: RunObject, obj: Any) -> Any:
-        frame, _, linear, report, worn, painted, lost = item.result
+        draft, _, report, lost = item.result
         if (fit := fit_origin.fit_at(obj)) is not None:
             refuse(results.why_not_refit(fit))
             if results.is_changed(fit.data):
                 self.notes.append(f"{fit.name} had been changed by hand; its old mesh is kept as '{fit.name}.original'")
-            shown = results.place_again(fit, frame, linear, self._settings_for(fit), worn, painted)
+            shown = results.place_again(fit, draft, self._settings_for(fit))
         else:
             refuse(results.why_not_replace(obj) if self._replace else None)
-            how = {"replace": self._replace, "settings": self._settings, "worn": worn}
-            shown = results.place(obj, frame, linear, **how)
+            shown = results.place(obj, draft, replace=self._replace, settings=self._settings)
         fit_origin.note_reading(shown, report)
         if lost is not None:
             self.lost.append(untextured(shown.name, lost))
         several = len(self.objects) > 1
-        self.notes += [f"{shown.name}: {note}" if several else note for note in (worn.notes if worn else ())]
+        notes = draft.worn.notes if draft.worn else ()
+        self.notes += [f"{shown.name}: {note}" if several else note for note in notes]
         return shown
 
 

@@ -25,7 +25,7 @@ class RunObject:
     name: str
     offset: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))  # of its world matrix, for previews
     frame: MeshFrame | None = None  # the newest, and a preview only
-    result: Any = None  # what the work on it returned, once that is complete
+    result: Any = None  # what the work on it returned, with the ``draft`` of a new mesh, once that is complete
 
 
 class ObjectRun(Task, ABC):
@@ -50,6 +50,7 @@ class ObjectRun(Task, ABC):
 
     def abandon(self) -> None:
         super().abandon()
+        self._discard()
         self.objects.clear()
 
     def commit(self) -> list[Any]:
@@ -63,6 +64,7 @@ class ObjectRun(Task, ABC):
                     shown.append(self._place(item, _found(item)))
                 except OmomiError as error:
                     self._note(item, error)
+        self._discard()
         return shown
 
     @abstractmethod
@@ -72,6 +74,12 @@ class ObjectRun(Task, ABC):
     @abstractmethod
     def _place(self, item: RunObject, obj: Any) -> Any:
         """Put the result of an object in the scene and return the object that shows it. Raises OmomiError."""
+
+    def _discard(self) -> None:
+        """Remove what was made beside the scene and not placed."""
+        for item in self.objects:
+            if item.result is not None and item.result.draft is not None:
+                item.result.draft.discard()
 
     def _all(self) -> Work:
         for number, item in enumerate(self.objects):

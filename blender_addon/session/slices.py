@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import Any, NamedTuple, TypeAlias
 
 WAIT_SECONDS = 0.002
@@ -41,6 +42,17 @@ def in_thread(call: Callable[[], Any], text: str) -> Sliced:
     if failures:
         raise failures[0]
     return found[0]
+
+
+def renamed(name: str, work: Sliced) -> Sliced:
+    """The same work, whose pauses say what it is done on, too."""
+    with closing(work):
+        while True:
+            try:
+                pause = next(work)
+            except StopIteration as stop:
+                return stop.value
+            yield Pause(f"{name}: {pause.text}")
 
 
 def at_once(work: Sliced) -> Any:

@@ -85,7 +85,8 @@ def test_detail_is_baked_onto_few_triangles(cycles: None, fake: Any, addon: Any,
     ball = sphere(np.zeros(3), np.ones(3), 24)
     obj = make("ball", *ball)
     obj.rotation_euler, obj.scale = (0.3, 0.2, 0.1), (2, 2, 2)
-    addon.mesh_io.paint_sigma(obj.data, np.full(len(ball[0]), 0.25, np.float32), 1.0, made=True)
+    addon.mesh_io.paint_sigma(obj.data, np.full(len(ball[0]), 0.25, np.float32), 1.0)
+    obj.data[addon.mesh_io.MADE] = True
     colour = obj.data.attributes.new("Col", "FLOAT_COLOR", "POINT")
     addon.mesh_io.write_values(colour.data, "color", np.tile([1, 0, 0, 1], (len(ball[0]), 1)))
     obj.data.color_attributes.active_color = obj.data.attributes["Col"]
@@ -118,7 +119,8 @@ def test_a_bake_that_fails_at_its_second_image_is_one_sentence_and_leaves_nothin
     cycles: None, fake: Any, addon: Any, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     obj = make("box", *grid_cube(6))
-    addon.mesh_io.paint_sigma(obj.data, np.full(len(obj.data.vertices), 0.25, np.float32), 1.0, made=True)
+    addon.mesh_io.paint_sigma(obj.data, np.full(len(obj.data.vertices), 0.25, np.float32), 1.0)
+    obj.data[addon.mesh_io.MADE] = True
     baked_detail = importlib.import_module(f"{addon.name}.scene.baked_detail")
     image_node = baked_detail._image_node
 

@@ -176,7 +176,8 @@ def test_only_a_mesh_that_omomi_made_brings_its_sigma_and_no_check_overwrites_th
     io = addon.mesh_io
     io.paint_sigma(obj.data, sigma, 1.0)
     assert read_own(addon, obj).sigma is None and not io.is_made(obj.data)
-    io.paint_sigma(obj.data, sigma, 1.0, made=True)
+    io.paint_sigma(obj.data, sigma, 1.0)
+    obj.data[io.MADE] = True
     io.paint_sigma(obj.data, 10 * sigma, 1.0)
     assert np.array_equal(read_own(addon, obj).sigma, sigma)
     assert np.array_equal(read(addon, obj).sigma, sigma)
