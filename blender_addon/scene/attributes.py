@@ -253,9 +253,11 @@ def _read(copy: Snapshot, left_out: Collection[str]) -> Sliced:
             corners, places["FACE"] = triangulation or triangles_alone(count)
             places["CORNER"] = (corners[:, ::-1] if copy.mirrored else corners).reshape(-1)
     layers, dropped = [], []
-    found = [(item.name, item.domain, item.data_type, len(item.data)) for item in copy.mesh.attributes]
-    for name, domain, data_type, size in found:
-        if name.startswith(".") or name in NOT_CARRIED or name in left_out or not size:
+    # the number of their elements would have Blender copy all at once that the mesh shares with another
+    found = [(item.name, item.domain, item.data_type) for item in copy.mesh.attributes]
+    sizes = {"POINT": len(copy.mesh.vertices), "EDGE": len(copy.mesh.edges), "FACE": count, "CORNER": count}
+    for name, domain, data_type in found:
+        if name.startswith(".") or name in NOT_CARRIED or name in left_out or not sizes.get(domain):
             continue
         if domain not in places or data_type not in KINDS:
             dropped.append(name)

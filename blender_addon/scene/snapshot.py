@@ -101,7 +101,8 @@ class Snapshot:
 
     def values(self, name: str, member: str, width: int, dtype: Any = np.float32) -> Sliced:
         """Values (elements, width) of an attribute of a type of `storage.STORED`."""
-        kind = self.mesh.attributes[name].data_type
+        # up to 5.0 an attribute that is asked for by its name is no longer shared with another mesh
+        kind = next(item.data_type for item in self.mesh.attributes if item.name == name)
         return (yield from storage.read(lambda: self._elements(name), kind, member, width, dtype, READING))
 
     def triangulation(self) -> Sliced:
@@ -144,7 +145,7 @@ class Snapshot:
         return weights
 
     def _elements(self, name: str) -> Any:
-        # Up to 4.5 those of a UV map are found in this way without a copy of what the mesh shares with another.
+        # up to 5.0 those of a UV map may stay shared
         uvs = self.mesh.uv_layers
         return uvs[name].uv if name in uvs else self.mesh.attributes[name].data
 

@@ -16,6 +16,10 @@ from ..scene import mesh_io, preview
 from ..text import told_of
 from .task import Client, Task, Work
 
+PREVIEWED = 200_000
+"""Vertices that Blender makes a mesh of in about a tenth of a second, during which the window waits. Of finer surfaces
+the last coarser one stays until the result is placed."""
+
 
 @dataclass
 class RunObject:
@@ -107,7 +111,7 @@ class ObjectRun(Task, ABC):
     def _show(self, frame: MeshFrame) -> None:
         item = self.objects[self._number]
         item.frame = frame
-        if self._stream:
+        if self._stream and len(frame.vertices) <= PREVIEWED:
             preview.show(str(item.uid), item.name, frame.world() + item.offset, frame.faces)
 
     def _report(self, event: Progress) -> None:
