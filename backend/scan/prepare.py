@@ -137,8 +137,9 @@ def prepare(
     given = None if shell is None or not shell.normals.any() else GivenSurface.of_mesh(scan, shell, found)
     turned = _said_of_turned(scan, shell, found)
     shell, oriented, inner = _surface(scan, shell, found)
-    excess = max(0, len(oriented.points) - max_points)
+    excess, thinned = max(0, len(oriented.points) - max_points), ()
     if excess:
+        thinned = (f"{max_points:,} of its {len(oriented.points):,} points are used, chosen at random.",)
         # A random choice, as a stride would beat against the rows of a scanner. The seed fixes PCG64's stream.
         order = np.random.Generator(np.random.PCG64(0)).permutation(len(oriented.points))
         oriented = oriented.take(np.sort(order[excess:]))
@@ -195,7 +196,7 @@ def prepare(
         reason=found.reason,
         dropped_inner=inner,
         closing_faces=0 if found.closing is None else int(found.closing.faces.sum()),
-        notes=(*turned, *(() if found.closing is None else (found.closing.sentence,))),
+        notes=(*turned, *thinned, *(() if found.closing is None else (found.closing.sentence,))),
     )
     interior = sheet = mesh = None
     if shell is not None:

@@ -44,11 +44,20 @@ FACES_OF_AREA = 2.8
 On seven others the count is within 15 %."""
 MEASURED = 1000
 """Faces of which the area is read, at least."""
+CELLS, COUNTED = 16, 4000
+"""Along the longest side of bare points, in which so many of them are counted."""
+AREA_OF_CELL = 0.89
+"""Surface in a cell that holds points, in squares of its side: the median over the models of `valid`, of which eight in
+ten have .83 to 1.36, for it is more where walls are thin. On those of `clean` eight in ten have .83 to .98."""
 BOX_SHARE = 0.8
 """The longest side of a scan as a share of that of the field."""
 
 # Condition number: a worse matrix flattens the object more than float32 can undo.
 MAX_CONDITION = 1e6
+
+
+# Of the bare points that were counted last.
+_counted: dict[tuple[int, int, float], float] = {}
 
 
 class ScanArrays(NamedTuple):
@@ -232,16 +241,31 @@ def uncertainty_colours(sigma: NDArray[np.float32], size: float) -> NDArray[np.f
 
 
 def predicted_faces(obj: Any, level: int) -> int:
-    """About how many triangles a fit of an object's own mesh will have, to two digits; 0 where it has no surface."""
-    polygons = obj.data.polygons
-    # of thousands that are spread over all, the mean is known to a few percent
-    areas = [polygons[number].area for number in range(0, len(polygons), max(1, len(polygons) // MEASURED))]
+    """About how many triangles a fit of an object's own mesh or point cloud will have, to two digits; 0 where it does
+    not tell."""
     side = longest_side(np.array(obj.bound_box))
-    if not areas or not side > 0:
-        return 0
-    voxels = float(np.mean(areas)) * len(polygons) * (BOX_SHARE * (32 << level) / side) ** 2
-    faces = FACES_OF_AREA * voxels
+    squares = _squares(obj.data, side) if side > 0 else 0.0
+    faces = FACES_OF_AREA * squares * (BOX_SHARE * (32 << level)) ** 2
     return int(float(f"{faces:.2g}")) if math.isfinite(faces) else 0
+
+
+def _squares(data: Any, side: float) -> float:
+    """The area of a mesh, or of the surface that points lie on, in squares of the longest side."""
+    polygons = getattr(data, "polygons", ())
+    if len(polygons):
+        # of thousands that are spread over all, the mean is known to a few percent
+        areas = [polygons[number].area for number in range(0, len(polygons), max(1, len(polygons) // MEASURED))]
+        return float(np.mean(areas)) * len(polygons) / side**2
+    points = data.vertices if hasattr(data, "vertices") else data.points
+    if len(points) < COUNTED:
+        return 0.0
+    key = data.session_uid, len(points), side
+    if key not in _counted:
+        _counted.clear()
+        places = np.array([points[len(points) * number // COUNTED].co for number in range(COUNTED)])
+        cells = np.floor(places / side * CELLS)
+        _counted[key] = AREA_OF_CELL * len(np.unique(cells[np.isfinite(cells).all(axis=1)], axis=0)) / CELLS**2
+    return _counted[key]
 
 
 def triangles_above(obj: Any, count: int, name: str = "") -> int:

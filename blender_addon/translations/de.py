@@ -328,6 +328,11 @@ TEXTS = {
 
     # Reports
     "{num} of {num2}: {text}": "{num} von {num2}: {text}",
+    "reading the mesh": "liest das Mesh",
+    "making the new mesh": "erstellt das neue Mesh",
+    "A fit: about {num} faces at {num2}³": "Eine Anpassung: etwa {num} Flächen bei {num2}³",
+    "{num} of its {num2} points are used, chosen at random":
+        "{num} von {num2} Punkten werden verwendet, zufällig gewählt",
     "{name} ({num} of {num2}): {text}": "{name} ({num} von {num2}): {text}",
     "{name}: {num} vertices in {num2} s": "{name}: {num} Punkte in {num2} s",
     "{text}; what was not seen follows {text2}": "{text}. Was nicht zu sehen war, folgt: {text2}",

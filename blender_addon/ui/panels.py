@@ -41,7 +41,7 @@ class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
             row.operator("omomi.cancel", text="", icon="X")
         settings = context.scene.omomi
         lines(self.layout, _scan_text(context.active_object), "MESH_DATA")
-        lines(self.layout, _faces_text(active_mesh(context), int(settings.level)))
+        lines(self.layout, _faces_text(context.active_object, int(settings.level)))
         column = self.layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
@@ -328,8 +328,10 @@ def _scan_text(obj: Any) -> str:
 
 
 def _faces_text(obj: Any, level: int) -> str:
-    """How many faces a fit will have; nothing where the mesh does not tell."""
-    if obj is None or obj.mode == "EDIT" or not (faces := mesh_io.predicted_faces(obj, level)):
+    """How many faces a fit will have; nothing where the mesh or the point cloud does not tell."""
+    if obj is None or obj.type not in ("MESH", point_cloud.TYPE) or obj.mode == "EDIT":
+        return ""
+    if not (faces := mesh_io.predicted_faces(obj, level)):
         return ""
     return f"A fit: about {faces:,} faces at {32 << level}\u00b3"
 

@@ -65,8 +65,8 @@ def test_a_draft_is_the_mesh_that_blender_makes_of_the_same_triangles(addon: Any
     mesh.polygons.foreach_get("loop_start", starts[0])
     mesh.polygons.foreach_get("loop_total", starts[1])
     assert np.array_equal(starts[0], np.arange(0, 3 * len(faces), 3)) and (starts[1] == 3).all()
-    for name in (".corner_vert",):
-        assert np.array_equal(read(mesh, name, "value", 1, np.int32), read(peer, name, "value", 1, np.int32))
+    corners = [read(each, ".corner_vert", "value", 1, np.int32) for each in (mesh, peer)]
+    assert np.array_equal(*corners)
     # the same edges, in another order
     ours, theirs = ends(mesh), ends(peer)
     order, others = np.lexsort(ours.T), np.lexsort(theirs.T)
@@ -78,7 +78,7 @@ def test_a_draft_is_the_mesh_that_blender_makes_of_the_same_triangles(addon: Any
     assert 0 < sharp.mean() < 1
     made, wanted = ({item.name for item in each.attributes} for each in (mesh, peer))
     assert made == {*wanted, "omomi_sigma", "omomi_uncertainty"}
-    assert not any(polygon.use_smooth != other.use_smooth for polygon, other in zip(mesh.polygons, peer.polygons))
+    assert all(polygon.use_smooth for polygon in mesh.polygons)
 
 
 def test_a_draft_is_the_same_mesh_in_slices_and_at_once(addon: Any, draft: Any) -> None:

@@ -173,3 +173,47 @@ def test_a_folder_that_cannot_be_made_is_said(addon: Any, pair: Any) -> None:
     addon.preferences.library_folder().write_text("a file in its place")
     with pytest.raises(RuntimeError, match="folder of the library cannot be made"):
         bpy.ops.omomi.learn()
+
+
+def stepped(addon: Any, monkeypatch: pytest.MonkeyPatch, between: Callable[[Any], None]) -> None:
+    """Have runs stop after every slice, to do something."""
+
+    def run_to_end(run: Any) -> None:
+        while not run.over:
+            run.step()
+            between(run)
+
+    monkeypatch.setattr(addon.task, "SLICE_SECONDS", -1.0)
+    monkeypatch.setattr(addon.fits, "run_to_end", run_to_end)
+
+
+def test_the_pairs_are_read_in_slices_that_say_which_mesh(
+    fake: Any, addon: Any, pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    stepped(addon, monkeypatch, lambda run: told.append(run.text))
+    assert bpy.ops.omomi.learn(name="sliced") == {"FINISHED"}
+    read = list(dict.fromkeys(text for text in told if text.endswith("reading the mesh")))
+    assert read[:2] == ["jug (1 of 2): reading the mesh", "jug.fixed (2 of 2): reading the mesh"]
+
+
+def test_a_cancel_while_a_pair_is_read_leaves_nothing(
+    fake: Any, addon: Any, pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meshes = set(bpy.data.meshes)
+    stepped(addon, monkeypatch, lambda run: run.cancel())
+    assert bpy.ops.omomi.learn(name="cancelled") == {"CANCELLED"}
+    assert set(bpy.data.meshes) == meshes and not fake.asked("LearnRequest")
+
+
+def test_a_mesh_that_is_deleted_while_the_pairs_are_read_is_named(
+    fake: Any, addon: Any, pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete(run: Any) -> None:
+        if "jug.fixed" in bpy.data.objects:
+            bpy.data.objects.remove(bpy.data.objects["jug.fixed"])
+
+    stepped(addon, monkeypatch, delete)
+    with pytest.raises(RuntimeError, match=r"jug\.fixed was deleted in the meantime"):
+        bpy.ops.omomi.learn(name="deleted")
+    assert not fake.asked("LearnRequest")

@@ -1,5 +1,5 @@
 """How long one waits: for a fit to heed a cancel, for a step of a slider in Blender, for the add-on to be enabled, for
-Blender's window while a large scan is fitted.
+Blender's window while a large scan is fitted and a large result made.
 
 All figures but the longest block are ratios against a peer of the same run, so that they hold on a busy machine, too.
 The parts in Blender need bpy in this interpreter and a zip in build/dist (`build_addon.py build`); without them they
@@ -37,7 +37,7 @@ CANCEL_SHARE = 0.1
 STEP_RATIO = 4.0
 """Steps of a slider take so many times what Blender takes to write the vertices, at most."""
 BLOCK_SECONDS = 0.1
-"""Of processor time that Blender's thread works on a fit of a large scan without a pause, at most."""
+"""Of processor time that Blender's thread works on a large scan or result without a pause, at most."""
 ENABLE_RATIO = 10.0
 """Enabling takes so many times as long as that of Blender's own glTF exporter, some milliseconds, at most."""
 
@@ -105,6 +105,8 @@ def main(words: Sequence[str]) -> int:
     for million in (1, 5):
         block = blender.get(f"block_{million}")
         found.append(Bar(f"longest block, {million} M vertices", block, BLOCK_SECONDS, True, int(bool(blender))))
+        block = blender.get(f"result_{million}")
+        found.append(Bar(f"longest block, result of {million} M", block, BLOCK_SECONDS, True, int(bool(blender))))
     if options.out:
         write_report(options.out, options, {"fit": whole, "cancel": wait, **blender}, found)
     return verdict([], found)

@@ -166,6 +166,7 @@ def test_more_points_than_the_limit_are_thinned_and_counted():
     scan = prepare(raw, max_points=5000)
     assert len(scan.points) == 5000
     assert scan.report.decimated == 15_000
+    assert scan.report.notes == ("5,000 of its 20,000 points are used, chosen at random.",)
     assert np.allclose(scan.points / 1.6, scan.normals / 2, atol=0.01)
 
 
