@@ -182,7 +182,8 @@ def _learned(client: Client, kind: type[Any], objects: Iterable[Any], instead: s
     wanted = [(obj.session_uid, obj.name) for obj in objects]
     meshes: list[tuple[np.ndarray, np.ndarray]] = []
     for number, (uid, name) in enumerate(wanted, 1):
-        scan = yield from renamed(f"{name} ({number} of {len(wanted)})", read_scan(need(uid, name), shown=True))
+        said = f"{name} ({number} of {len(wanted)}): {READING}"
+        scan = yield from renamed(read_scan(need(uid, name), shown=True), said)
         if scan.faces is None:
             raise Refusal(f"{name} has no faces, so nothing can be learned from it. {instead}.")
         meshes.append((scan.points, scan.faces))

@@ -73,9 +73,8 @@ class Draft:
 
     def _filled(self) -> Sliced:
         layers, mark = yield from in_thread(self._layers, MAKING)
-        scratch = self._scratch = Scratch(
-            bpy.data.meshes.new("omomi"), "A mesh was being made when something was undone"
-        )
+        # nobody is told where an undo takes it away
+        scratch = self._scratch = Scratch(bpy.data.meshes.new("omomi"), "")
 
         def found() -> Any:
             return scratch.mesh

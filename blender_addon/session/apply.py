@@ -25,7 +25,6 @@ class EditResult(NamedTuple):
 
     asked: backend_fit.Asked
     moved: NDArray[np.float32] | None  # (n, 3): displacements of the object's own vertices, for a shape key
-    draft: Draft | None  # else of the new mesh
 
 
 def why_not(obj: Any, result: str) -> str | None:
@@ -75,7 +74,7 @@ class ApplyRun(ObjectRun):
         frame, worn = asked.answer.mesh, None
         if in_key:
             # Measured from where the backend has the vertices at rest, so that those that do not move stay bit for bit.
-            return EditResult(asked, frame.vertices - asked.fit.rest, None)
+            return EditResult(asked, frame.vertices - asked.fit.rest)
         if len(frame.faces):
             # Attributes lie on the scan as the edits move it, so that they are found in their place; bare points have
             # no faces to lie on: there the fit wears them.
@@ -90,14 +89,13 @@ class ApplyRun(ObjectRun):
             moved = yield from backend_fit.posed(client, fit, asked.strengths)
             target = (frame.world() - np.asarray(fit.frame.origin)).astype(np.float32)
             worn = yield from attributes.transfer(client, fit.handle, source, moved, fit.faces, target, frame.faces)
-        draft = Draft(frame, asked.fit.linear, worn)
-        item.result = EditResult(asked, None, draft)
-        yield from draft.fill()
+        item.draft, item.result = Draft(frame, asked.fit.linear, worn), EditResult(asked, None)
+        yield from item.draft.fill()
         return item.result
 
     def _place(self, item: RunObject, obj: Any) -> Any:
         refuse(why_not(obj, self._result))
-        (fit, answer, _, stamp), moved, draft = item.result
+        ((fit, answer, _, stamp), moved), draft = item.result, item.draft
         worn = None if draft is None else draft.worn
         if draft is not None:
             shown = results.place(obj, draft, replace=self._result == "REPLACE", suffix="edit")

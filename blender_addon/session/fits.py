@@ -22,7 +22,6 @@ POLL_SECONDS = 0.01
 class Fitted(NamedTuple):
     """What came of the fit of one object."""
 
-    draft: Draft  # in which vertex groups are painted that the fit has whose place it takes
     stats: dict[str, Any]
     report: dict[str, Any]  # fields of ``CleanReport``
     lost: OmomiError | None = None  # why it has nothing from the scan or the fit, which carry something
@@ -75,7 +74,7 @@ class FitRun(ObjectRun):
         if (carried is not None or painted is not None) and len(answer.mesh.faces):
             # From here on the fit is complete: it stays, whatever becomes of the transfer.
             cancelled = OmomiError(ErrorCode.CANCELLED, "The transfer was cancelled")
-            item.result = Fitted(Draft(answer.mesh, linear), done.stats, done.report, cancelled)
+            item.draft, item.result = Draft(answer.mesh, linear), Fitted(done.stats, done.report, cancelled)
             to_fit = attributes.transfer_to_fit
             try:
                 if carried is not None:
@@ -84,9 +83,9 @@ class FitRun(ObjectRun):
                     weights = yield from to_fit(self._client, answer.job, *painted, answer.mesh)
             except OmomiError as error:
                 lost = error
-        draft = Draft(answer.mesh, linear, worn, weights)
-        item.result = Fitted(draft, done.stats, done.report, lost)
-        yield from draft.fill()
+        item.draft = Draft(answer.mesh, linear, worn, weights)
+        item.result = Fitted(done.stats, done.report, lost)
+        yield from item.draft.fill()
         return item.result
 
     def _settings_for(self, fit: Any | None) -> FitSettings:
@@ -96,7 +95,8 @@ class FitRun(ObjectRun):
         return self._settings.read_as(fit.omomi.origin.kind)
 
     def _place(self, item: RunObject, obj: Any) -> Any:
-        draft, _, report, lost = item.result
+        draft, (_, report, lost) = item.draft, item.result
+        assert draft is not None
         if (fit := fit_origin.fit_at(obj)) is not None:
             refuse(results.why_not_refit(fit))
             if results.is_changed(fit.data):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.messages import MeshFrame, Progress
 from ..scene import mesh_io, preview
+from ..scene.draft import Draft
 from ..text import told_of
 from .task import Client, Task, Work
 
@@ -29,7 +30,8 @@ class RunObject:
     name: str
     offset: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))  # of its world matrix, for previews
     frame: MeshFrame | None = None  # the newest, and a preview only
-    result: Any = None  # what the work on it returned, with the ``draft`` of a new mesh, once that is complete
+    draft: Draft | None = None  # of the mesh that it gets
+    result: Any = None  # what the work on it returned, once that is complete
 
 
 class ObjectRun(Task, ABC):
@@ -82,8 +84,8 @@ class ObjectRun(Task, ABC):
     def _discard(self) -> None:
         """Remove what was made beside the scene and not placed."""
         for item in self.objects:
-            if item.result is not None and item.result.draft is not None:
-                item.result.draft.discard()
+            if item.draft is not None:
+                item.draft.discard()
 
     def _all(self) -> Work:
         for number, item in enumerate(self.objects):

@@ -44,15 +44,15 @@ def in_thread(call: Callable[[], Any], text: str) -> Sliced:
     return found[0]
 
 
-def renamed(name: str, work: Sliced) -> Sliced:
-    """The same work, whose pauses say what it is done on, too."""
+def renamed(work: Sliced, text: str) -> Sliced:
+    """The same work, whose pauses say this."""
     with closing(work):
         while True:
             try:
-                pause = next(work)
+                next(work)
             except StopIteration as stop:
                 return stop.value
-            yield Pause(f"{name}: {pause.text}")
+            yield Pause(text)
 
 
 def at_once(work: Sliced) -> Any:

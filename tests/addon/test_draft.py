@@ -65,8 +65,8 @@ def test_a_draft_is_the_mesh_that_blender_makes_of_the_same_triangles(addon: Any
     mesh.polygons.foreach_get("loop_start", starts[0])
     mesh.polygons.foreach_get("loop_total", starts[1])
     assert np.array_equal(starts[0], np.arange(0, 3 * len(faces), 3)) and (starts[1] == 3).all()
-    corners = [read(each, ".corner_vert", "value", 1, np.int32) for each in (mesh, peer)]
-    assert np.array_equal(*corners)
+    corners, wanted = (read(each, ".corner_vert", "value", 1, np.int32) for each in (mesh, peer))
+    assert np.array_equal(corners, wanted)
     # the same edges, in another order
     ours, theirs = ends(mesh), ends(peer)
     order, others = np.lexsort(ours.T), np.lexsort(theirs.T)
@@ -76,8 +76,8 @@ def test_a_draft_is_the_mesh_that_blender_makes_of_the_same_triangles(addon: Any
     sharp = read(mesh, "sharp_edge", "value", 1, np.bool_)[order]
     assert np.array_equal(sharp, read(peer, "sharp_edge", "value", 1, np.bool_)[others])
     assert 0 < sharp.mean() < 1
-    made, wanted = ({item.name for item in each.attributes} for each in (mesh, peer))
-    assert made == {*wanted, "omomi_sigma", "omomi_uncertainty"}
+    made, known = ({item.name for item in each.attributes} for each in (mesh, peer))
+    assert made == {*known, "omomi_sigma", "omomi_uncertainty"}
     assert all(polygon.use_smooth for polygon in mesh.polygons)
 
 
