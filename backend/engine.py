@@ -162,7 +162,13 @@ def prepare_scan(
         notes = (*said_of_views(motions), *scan.report.notes)
         scan = replace(scan, report=replace(scan.report, views=tuple(motions), notes=notes))
     else:
-        scan = engine.prepare(raw, options.kind, on_progress)
+        from .field.bricks import voxels_along
+        from .scan.cell_means import thinned
+
+        fewer, notes = thinned(raw, voxels_along(options.level))
+        scan = engine.prepare(fewer, options.kind, on_progress)
+        if notes:
+            scan = replace(scan, report=replace(scan.report, notes=(*notes, *scan.report.notes)))
     if profile is None:
         return raw, scan, None
     # slow to import, and most fits have no profile

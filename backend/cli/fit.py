@@ -184,13 +184,12 @@ def _fit(
     from ..edits.masks import mask_from_file
     from ..edits.regions import fit_masks
     from ..engine import prepare_scan
-    from ..field.bricks import resolution
+    from ..field.bricks import voxels_along
     from ..field.fit import divided_progress
     from ..formats.mesh_files import check_output, load_scan, save_mesh
     from ..formats.raw_scan import RawScan
     from ..protocol.codec import jsonable
     from ..protocol.mask_ref import ROW, MaskRef
-    from ..scan.prepare import LONGEST_SIDE
 
     results: list[dict[str, Any]] = []
     for target in (outputs[0].parent, *([] if frames is None else [frames])):
@@ -200,7 +199,7 @@ def _fit(
     with progress(scans[0].name) as line:
         # a mask has a weight for every vertex
         # and a view is registered as it is
-        voxels = None if masks or options.register_views else resolution(options.level) * LONGEST_SIDE / 2
+        voxels = None if masks or options.register_views else voxels_along(options.level)
         parts = [load_scan(scan, voxels, line.show) for scan in scans]
         raw = RawScan.of_views(parts) if len(parts) > 1 else parts[0]
         rows = [mask_from_file(path, len(raw.points)) for path in masks.values()]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..scan.prepare import LONGEST_SIDE
+
 BRICK = 8
 """Voxels along an edge of a brick."""
 BLOCK_BRICKS = 4
@@ -21,6 +23,11 @@ ABSENT_LOG_SCALE = -3.0
 def resolution(level: int) -> int:
     """Voxels along the canonical cube on a level: one block on level 0, twice as many on each level below."""
     return BLOCK * 2**level
+
+
+def voxels_along(level: int) -> float:
+    """Voxels along the longest side of a scan on a level."""
+    return resolution(level) * LONGEST_SIDE / 2
 
 
 def voxel_size(level: int) -> float:

@@ -331,6 +331,8 @@ TEXTS = {
     "reading the mesh": "liest das Mesh",
     "making the new mesh": "erstellt das neue Mesh",
     "A fit: about {num} faces at {num2}³": "Eine Anpassung: etwa {num} Flächen bei {num2}³",
+    "Its {num} points were thinned to {num2}, {num3} along each voxel":
+        "Seine {num} Punkte wurden auf {num2} ausgedünnt, {num3} entlang jedes Voxels",
     "{num} of its {num2} points are used, chosen at random":
         "{num} von {num2} Punkten werden verwendet, zufällig gewählt",
     "{name} ({num} of {num2}): {text}": "{name} ({num} von {num2}): {text}",

@@ -90,6 +90,8 @@ TEXTS = {
     "it is thinner than one of the finest level too": "最も細かいレベルのボクセルよりも薄いです",
     "{num} faces ({name} of the area) close holes of the scan and measure nothing: they were left out":
         "面{num}枚（面積の{name}）はスキャンの穴をふさいだもので実測ではないため、除きました",
+    "Its {num} points were thinned to {num2}, {num3} along each voxel":
+        "{num}個の点を、ボクセルの1辺に{num3}個、合わせて{num2}個に間引きました",
     "{num} of its {num2} points are used, chosen at random": "{num2}個の点から{num}個を無作為に選んで使います",
     "{name} of the surface was inside out and was turned over": "サーフェスの{name}が裏返しだったので、表に向けました",
     "{num} of {num2} views moved, by up to {num3} % of the longest side and {num4} degrees":
