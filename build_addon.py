@@ -54,7 +54,8 @@ STEP_SECONDS = 3600
 # What differs between versions of Blender: meshes, installation, the operator, the window, menus, nodes, one fit by the
 # real engine.
 VERSIONED = (
-    "test_mesh_io.py", "test_package.py", "test_fit.py", "test_window.py", "test_menus.py",
+    "test_mesh_io.py", "test_storage.py", "test_draft.py", "test_package.py", "test_fit.py", "test_window.py",
+    "test_menus.py",
     "test_engine.py::test_points_of_a_sphere_become_a_closed_sphere_in_place",
 )  # fmt: skip
 # Of the folders of tests; a long file that starts last would keep one core waiting.

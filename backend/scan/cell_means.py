@@ -2,9 +2,9 @@
 
 Most of the time of a fit of millions of bare points goes into their normals, and a voxel gains little from more than
 some dozens. A file of very many vertices is thinned alike while it is read, see `formats.ply_clusters`. On noisy
-samples of models of `valid`, a million points each, a grid of four cells along a voxel changes the distance to the
-truth by less than a percent in the mean, as another order of the same points does; one of two cells makes it a seventh
-larger.
+samples of seven models of `valid`, a million points each, a grid of four cells along a voxel leaves the distance to the
+truth alone or makes it smaller: by 7 % on one, 2 % larger on another, where another order of the same points changes it
+by up to 5 %. One of two cells makes it a tenth larger in the mean, on sharp edges two fifths.
 """
 
 from __future__ import annotations
