@@ -43,6 +43,9 @@ MOST_KERNELS = 1 << 22
 CPU, CUDA, WEBGPU = "CPUExecutionProvider", "CUDAExecutionProvider", "WebGpuExecutionProvider"
 GPUS = {"cuda": ("CUDA", CUDA), "webgpu": ("WebGPU", WEBGPU)}
 """Names and providers of devices beside the CPU, in the order in which they are tried."""
+CPU_BATCH, GPU_BATCH = 2, 16
+"""Blocks in one run of the atom. On a CPU, what more of them pass from layer to layer leaves the cache. On a GPU every
+run has a cost of its own; the number is a guess that no card was tried with."""
 MOST_APART = 0.1
 """Voxels by which a device may differ from the CPU. Errors of a thousandth in every result, as TF32 has, make .02."""
 WHOLE = (0.0, 0.0, 0.0, 1 / 16)
@@ -109,6 +112,11 @@ class Model:
     runs: Counter[str] = field(default_factory=Counter)  # of each graph so far
     no_gpu: str = ""  # sentences: why a GPU that is installed is not used
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)  # of these two
+
+    @property
+    def batch(self) -> int:
+        """Blocks in one run of the atom."""
+        return CPU_BATCH if self.device == "cpu" else GPU_BATCH
 
     def seed(self, evidence: np.ndarray, cancel: CancelToken) -> np.ndarray:
         """Field above level 0, f32 (1, 2, 18, 18, 18), from the evidence of level 0, f32 (1, 5, 32, 32, 32)."""
@@ -313,11 +321,13 @@ def _sessions(folder: Path, threads: int, provider: str) -> dict[str, Any]:
 
 
 def _pace(model: Model) -> float:
-    """Seconds of a run of the atom on one block."""
+    """Seconds that the atom takes for a block, where it has as many as a run may have."""
+    # memory for so many is taken first
+    _warm_field(model, model.batch)
     before = model.seconds
-    _warm_field(model)
+    _warm_field(model, model.batch)
     taken, model.seconds = model.seconds - before, before
-    return taken
+    return taken / model.batch
 
 
 def _warm_up(model: Model) -> np.ndarray:
@@ -333,8 +343,9 @@ def _warm_up(model: Model) -> np.ndarray:
     return found
 
 
-def _warm_field(model: Model) -> np.ndarray:
+def _warm_field(model: Model, blocks: int = 1) -> np.ndarray:
     cancel = CancelToken()
     style = model.style(0.0, 0.0, 0, np.zeros(CODE, np.float32), cancel)
-    empty, parent = np.zeros((1, 5, 32, 32, 32), np.float32), np.zeros((1, 2, 18, 18, 18), np.float32)
-    return model.field(empty, parent, np.array([WHOLE], np.float32), style, cancel)
+    empty, parent = np.zeros((blocks, 5, 32, 32, 32), np.float32), np.zeros((blocks, 2, 18, 18, 18), np.float32)
+    inputs = (empty, parent, np.array([WHOLE] * blocks, np.float32), np.repeat(style, blocks, axis=0))
+    return model.field(*inputs, cancel)

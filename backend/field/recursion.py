@@ -52,9 +52,6 @@ NEAR, SURE, STEEP = 1.0, 3.0, 0.5
 interior, where the way there leaves the face at more than 30 degrees. Chosen on a plate with beads above it and on
 four models with thin walls: at half a voxel walls of a voxel get more tunnels, and at 1.5 more of the plate's error
 stays."""
-BATCH = 2
-"""Blocks in one run of the network. What more of them pass from layer to layer leaves the processor's cache, and a fit
-can be cancelled between two runs."""
 
 
 Within = Callable[[np.ndarray, float], np.ndarray]
@@ -170,12 +167,12 @@ def recursion(
         turned = mirrors and number == deepest <= DEEPEST_MIRRORED
         turned_code = None if not turned else code if reflected_code is None else reflected_code
         atom_of = partial(_level_atom, number, code, turned_code, number == 0 and encoded, model, cancel)
-        atom, average = atom_of(scan), BlockAverage(len(coords), 2)
-        for start in range(0, len(blocks), BATCH):
-            batch = blocks[start : start + BATCH]
+        atom, average, done = atom_of(scan), BlockAverage(len(coords), 2), 0
+        for batch in _batches(blocks, model):
             index = bricks.find(bricks_of(batch))
             average.add(atom(_inputs(number, batch, sums, index, level, model, cancel)), index)
-            on_blocks(number, start + len(batch), len(blocks))
+            done += len(batch)
+            on_blocks(number, done, len(blocks))
         grid = BrickGrid(coords, scan.sided(average.mean(), coords, number))
         level = Level(number, grid if variation is None else variation.field(grid, number), bricks, blocks, code)
         shown, on_batch = level, partial(on_blocks, number, len(blocks), len(blocks))
@@ -248,8 +245,7 @@ def _painted(
     sums, average = scan.sums(number, bricks), BlockAverage(len(own), 3)
     for amount in np.unique(share):
         atom, some = atom_of(scan.told(paint, float(amount))), blocks[share == amount]
-        for start in range(0, len(some), BATCH):
-            batch = some[start : start + BATCH]
+        for batch in _batches(some, model):
             every = bricks_of(batch)
             field = atom(_inputs(number, batch, sums, bricks.find(every), above, model, cancel))
             taken = np.full_like(field[:, :1], amount)
@@ -278,6 +274,11 @@ def _encode(
         return code, None
     turned, _, _ = reflected(evidence, np.empty((1, 2, 2, 2, 2), np.float32), np.zeros((1, 4), np.float32))
     return code, model.encode(turned, model.seed(turned, cancel), cancel)[0]
+
+
+def _batches(blocks: np.ndarray, model: Model) -> Iterator[np.ndarray]:
+    """Blocks (b, 3) in parts that the model runs at once; a fit can be cancelled between two of them."""
+    return (blocks[start : start + model.batch] for start in range(0, len(blocks), model.batch))
 
 
 def _first_block() -> tuple[np.ndarray, np.ndarray]:
@@ -364,8 +365,7 @@ def extended(
     bricks = BrickMap.of(coords, np.where(level.bricks.index >= 0, OUTSIDE, level.bricks.index), level.bricks.margin)
     sums, average = scan.sums(level.number, bricks), BlockAverage(len(coords), 2)
     atom = LevelAtom(model, cancel, scan.styles(level.number, level.code, model, cancel))
-    for start in range(0, len(blocks), BATCH):
-        batch = blocks[start : start + BATCH]
+    for batch in _batches(blocks, model):
         index = bricks.find(bricks_of(batch))
         parent = gather_parent(above.grid, above.bricks, batch)
         average.add(atom((gather_evidence(sums, index), parent, _position(batch, level.number))), index)
