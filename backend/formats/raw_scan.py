@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +97,40 @@ class RawScan:
             attributes if attributes else None,
             tuple(note for scan in scans for note in scan.notes),
         )
+
+    def finite(self) -> RawScan:
+        """The scan without the points that are nowhere, and without the faces that have one."""
+        kept = np.isfinite(self.points).all(axis=1)
+        if kept.all():
+            return self
+        number = np.cumsum(kept) - 1
+        whole = np.zeros(0, bool) if self.faces is None else kept[self.faces].all(axis=1)
+        rows = {name: getattr(self, name) for name in ("points", "normals", "to_sensor", "sigma", "view")}
+        faces = None if self.faces is None else number[self.faces[whole]]
+        carried = None if self.attributes is None else self.attributes.take(kept, whole)
+        return replace(
+            self,
+            **{name: None if table is None else table[kept] for name, table in rows.items()},
+            faces=faces,
+            attributes=carried,
+        )
+
+    def channels(self) -> dict[str, NDArray[np.float32]]:
+        """What each point carries, by name, (n, columns): its normal, its colour (sRGB with alpha, 0 .. 1), the number
+        of its view, and the numbers that the file has."""
+        found: dict[str, NDArray] = {}
+        if self.normals is not None:
+            found["normal"] = self.normals
+        carried = SurfaceAttributes() if self.attributes is None else self.attributes
+        if carried.colours is not None:
+            colours = carried.colours.astype(np.float32) / 255
+            alpha = np.ones((len(colours), 4 - colours.shape[1]), np.float32)
+            found["Color"] = np.concatenate([colours, alpha], axis=1)
+        if self.view is not None:
+            found["view"] = self.view[:, None]
+        for name, values in carried.values.items():
+            found.setdefault(name, values[:, None])
+        return {name: table.astype(np.float32) for name, table in found.items()}
 
     def _table(self, field: str, value: object, dtype: type) -> NDArray | None:
         """Store ``value`` as an (n, 3) array of ``dtype``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,16 @@ class SurfaceAttributes:
     def __bool__(self) -> bool:
         """Whether there is anything to carry."""
         return bool(self.values) or any(one is not None for one in (self.colours, self.uvs, self.materials))
+
+    def take(self, points: NDArray[np.bool_], faces: NDArray[np.bool_]) -> SurfaceAttributes:
+        """Of some of the vertices (n,) and of the triangles (m,)."""
+        of_points = {name: values[points] for name, values in self.values.items()}
+        of_faces = {
+            name: None if table is None else table[faces]
+            for name, table in (("uvs", self.uvs), ("materials", self.materials), ("invented", self.invented))
+        }
+        colours = None if self.colours is None else self.colours[points]
+        return replace(self, colours=colours, values=of_points, **of_faces)
 
     def faces_by_material(self) -> list[tuple[int, NDArray[np.intp]]]:
         """Rows of ``material_names`` that triangles have, rising, each with the numbers of these triangles."""

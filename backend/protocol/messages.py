@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import ErrorCode, OmomiError
 from .requests import Request, array_field
 
-PROTOCOL_VERSION = 8
+PROTOCOL_VERSION = 9
 
 _LONGEST_TEXT = 20_000
 """Characters: a failure, traceback included, stays well inside the bound of a head."""

@@ -257,6 +257,19 @@ class SampleRequest:
     level: int
 
 
+@dataclass(frozen=True)
+class ReadRequest:
+    """Read the file of a scan, for the scene: a final ``MeshFrame`` of its points and triangles, then ``Done``.
+
+    ``Done``: {"name", "channels": [{"name", "width"}], "notes"}; ``values``: the channels end to end, each row by row
+    of the points: "normal" (3), "Color" (4, sRGB, 0 .. 1), "view" (1), and the file's own numbers (1); ``corners``: UVs
+    of the faces' three corners, where there are any. What is nowhere is left out. Its sigma is empty of meaning: zeros.
+    """
+
+    id: int
+    path: str  # of the file, as `formats.mesh_files.load_scan` reads it
+
+
 @dataclass(frozen=True, eq=False)
 class PatchRequest:
     """Close holes of a mesh and leave the rest as it is; without a fit of its own that stays.
@@ -295,6 +308,6 @@ class AuditRequest:
 
 Request: TypeAlias = (
     FitRequest | StackRequest | PoseRequest | ApplyRequest | RemeshRequest | SweepRequest | CheckRequest
-    | SolveRequest | BlendRequest | LearnRequest | TransferRequest | AlignRequest | SampleRequest | PatchRequest
-    | AuditRequest
+    | SolveRequest | BlendRequest | LearnRequest | TransferRequest | AlignRequest | SampleRequest | ReadRequest
+    | PatchRequest | AuditRequest
 )  # fmt: skip

@@ -3,14 +3,11 @@ hello."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..engine import Engine
 from ..errors import ErrorCode, OmomiError, refuse
@@ -30,6 +27,7 @@ from ..protocol.requests import (
     Outcome,
     PatchRequest,
     PoseRequest,
+    ReadRequest,
     RemeshRequest,
     SampleRequest,
     SolveRequest,
@@ -37,16 +35,15 @@ from ..protocol.requests import (
     SweepRequest,
     TransferRequest,
 )
+from .arguments import attributes_of, file_of, member_of, meshes_of
 from .fit_cache import FitCache
 from .jobs import Job, frame_of
 
 if TYPE_CHECKING:
     from ..edits.stack import EditSession
     from ..field.fit import FittedMesh
-    from ..formats.raw_scan import RawScan
 
 NO_HANDLE = -1
-Choice = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def _fit(request: FitRequest, context: JobContext) -> FitDone:
         request.view,
     )
     context.report(0.0, "reading the scan")
-    profile = _file(request.profile) if request.profile else None
+    profile = file_of(request.profile) if request.profile else None
     more = {"profile": profile, "masks": request.masks, "cancel": job.token}
     fitted = fit_scan(context.engine, raw, request.options, context.report, on_frame=_unfinished(context), **more)
     job.raise_if_cancelled()
@@ -97,7 +94,7 @@ def _fit(request: FitRequest, context: JobContext) -> FitDone:
 
 def _stack(request: StackRequest, context: JobContext) -> Done:
     session = context.fits.take(request.handle)
-    target = _chosen(EditTarget, request.body)
+    target = member_of(EditTarget, request.body)
     stack = session.lay(target, request.layers, request.masks, context.report, context.engine.model)
     context.fits.trim()
     return Done(request.id, {"layers": jsonable([layer.summary for layer in stack.layers])})
@@ -112,7 +109,7 @@ def _apply(request: ApplyRequest, context: JobContext) -> Done:
 
     session = context.fits.take(request.handle)
     listening = context.report, _unfinished(context), context.job.token
-    outcome = _chosen(Outcome, request.outcome)
+    outcome = member_of(Outcome, request.outcome)
     applied = apply_stack(session, request.strengths, outcome, context.engine.model, *listening)
     context.job.raise_if_cancelled()
     _send(context, session, applied.vertices, applied.faces, applied.sigma)
@@ -160,7 +157,7 @@ def _check(request: CheckRequest, context: JobContext) -> Done:
     summary["family"], deviation = None, None
     if request.profile:
         context.report(0.9, "comparing with its family")
-        profile = _file(request.profile)
+        profile = file_of(request.profile)
         try:
             summary["family"], deviation = family_check(profile, session, request.strengths)
         except OmomiError as error:
@@ -195,10 +192,10 @@ def _learn(request: LearnRequest, context: JobContext) -> Done:
     from ..edits.edit_file import save_edit
     from ..edits.learn import learn_from
 
-    path = _file(request.path, EDIT)
+    path = file_of(request.path, EDIT)
     counts = request.counts
     kinds = [f"Example {number // 2 + 1} {('before', 'after')[number % 2]}" for number in range(len(counts) // 2)]
-    meshes = _unpacked(request, kinds)
+    meshes = meshes_of(request, kinds)
     if not meshes or len(meshes) % 2:
         refuse("pairs are counted by the points and faces of each mesh, before and after")
     pairs = list(zip(meshes[::2], meshes[1::2], strict=True))
@@ -256,10 +253,10 @@ def _patch(request: PatchRequest, context: JobContext) -> Done:
 
     job = context.job
     raw = RawScan(request.points.astype(np.float64), request.faces, name=request.name or "The mesh")
-    close = _chosen(Close, request.close)
+    close = member_of(Close, request.close)
     numbers = () if request.look else request.numbers or None
     chosen = {"numbers": numbers, "smaller": request.smaller or None, "cancel": job.token}
-    values, uvs = _carried(request)
+    values, uvs = attributes_of(request)
     made = patch_mesh(context.engine, raw, close, context.report, **chosen)
     job.raise_if_cancelled()
     summary = jsonable(made.summary())
@@ -279,22 +276,12 @@ def _patch(request: PatchRequest, context: JobContext) -> Done:
     )
 
 
-def _carried(request: PatchRequest) -> tuple[NDArray | None, NDArray]:
-    """What a mesh to be patched carries: values (n, channels), and UVs (layers, m, 3, 2). Raises BAD_OPTION."""
-    points, corners = len(request.points), 3 * len(request.faces)
-    values = None if request.values is None or not len(request.values) else request.values
-    uvs = np.zeros((0, 2), "<f4") if request.uvs is None else request.uvs
-    if (values is not None and len(values) % max(points, 1)) or len(uvs) % max(corners, 1):
-        refuse("the attributes are not as many as the mesh has places for")
-    return None if values is None else values.reshape(points, -1), uvs.reshape(-1, corners // 3, 3, 2)
-
-
 def _align(request: AlignRequest, context: JobContext) -> Done:
     from ..edits.family import align_family
     from ..prior.profile.profile import save_profile
 
-    path = _file(request.path, PROFILE)
-    scans = [(scan.name, lambda scan=scan: scan) for scan in _unpacked(request, request.names)]
+    path = file_of(request.path, PROFILE)
+    scans = [(scan.name, lambda scan=scan: scan) for scan in meshes_of(request, request.names)]
     profile, summary = align_family(scans, context.report)
     save_profile(path, profile)
     return Done(request.id, jsonable(summary))
@@ -311,6 +298,28 @@ def _sample(request: SampleRequest, context: JobContext) -> Done:
     return Done(request.id, jsonable(sampled.summary))
 
 
+def _read(request: ReadRequest, context: JobContext) -> Done:
+    from ..field.fit import FittedMesh
+    from ..formats.mesh_files import load_scan
+
+    job = context.job
+    context.report(0.0, "reading the file")
+    scan = load_scan(file_of(request.path)).finite()
+    job.raise_if_cancelled()
+    channels = scan.channels()
+    faces = np.zeros((0, 3), np.int32) if scan.faces is None else scan.faces
+    mesh = FittedMesh(scan.points, faces, np.zeros(len(scan.points), np.float32), 0, True)
+    context.send(job.frame(mesh, final=True))
+    uvs = None if scan.attributes is None else scan.attributes.uvs
+    said = [{"name": name, "width": int(rows.shape[1])} for name, rows in channels.items()]
+    return Done(
+        request.id,
+        {"name": scan.name, "channels": said, "notes": list(scan.notes)},
+        values=np.concatenate([np.zeros(0, "<f4"), *(rows.astype("<f4").reshape(-1) for rows in channels.values())]),
+        corners=None if uvs is None else uvs.astype("<f4").reshape(-1),
+    )
+
+
 def _audit(request: AuditRequest, context: JobContext) -> Done:
     from ..field.onnx_model import MODEL_FOLDER
     from ..formats.files import write_whole
@@ -319,8 +328,8 @@ def _audit(request: AuditRequest, context: JobContext) -> Done:
     from ..report.card import read_card
     from ..report.scans import look
 
-    path = _file(request.path, ".html")
-    against = read_card(_file(request.against)) if request.against else None
+    path = file_of(request.path, ".html")
+    against = read_card(file_of(request.against)) if request.against else None
     prior, looks = installed_prior(), []
     if request.handle != NO_HANDLE:
         looks.append(look(context.fits.take(request.handle).fitted, prior, quick=True, on_progress=context.report))
@@ -344,23 +353,10 @@ _HANDLERS: dict[type, Callable[[Any, JobContext], FitDone | Done]] = {
     TransferRequest: _transfer,
     AlignRequest: _align,
     SampleRequest: _sample,
+    ReadRequest: _read,
     PatchRequest: _patch,
     AuditRequest: _audit,
 }
-
-
-def _chosen(kind: type[Choice], value: str) -> Choice:
-    """The member of an enumeration that a request names. Raises OmomiError(BAD_OPTION)."""
-    if value not in tuple(kind):
-        refuse(f"{value!r:.80} is none of {', '.join(kind)}")
-    return kind(value)
-
-
-def _file(path: str, suffix: str = "") -> Path:
-    """A path that a request names. Raises OmomiError(BAD_OPTION) for what cannot be one, or has another suffix."""
-    if not path or "\0" in path or (suffix and Path(path).suffix.lower() != suffix):
-        refuse(f"this is no path of a file{' that ends in ' + suffix if suffix else ''}")
-    return Path(path)
 
 
 def _unfinished(context: JobContext) -> Callable[[FittedMesh], None]:
@@ -377,21 +373,3 @@ def _unfinished(context: JobContext) -> Callable[[FittedMesh], None]:
 def _send(context: JobContext, session: EditSession, *mesh: np.ndarray) -> None:
     """Send the result of an edit, see `frame_of`, from the origin of the fit."""
     context.send(frame_of(context.job.request.id, session.fitted.level, True, session.origin, *mesh))
-
-
-def _unpacked(request: LearnRequest | AlignRequest, names: Sequence[str]) -> list[RawScan]:
-    """The meshes with these names, which came end to end. Raises OmomiError(BAD_OPTION) for counts of points and faces
-    that do not add up."""
-    from ..formats.raw_scan import RawScan
-
-    points, faces = request.points, request.faces
-    table = np.array(request.counts, np.int64).reshape(-1)
-    if len(table) != 2 * len(names) or table.min(initial=0) < 0 or table.max(initial=0) > max(len(points), len(faces)):
-        refuse("meshes are counted by the points and faces of each")
-    first, corner = (np.concatenate([[0], np.cumsum(table[part::2])]) for part in range(2))
-    if first[-1] != len(points) or corner[-1] != len(faces):
-        refuse("the meshes are not as long as they were said to be")
-    return [
-        RawScan(points[first[k] : first[k + 1]].astype(np.float64), faces[corner[k] : corner[k + 1]], name=name)
-        for k, name in enumerate(names)
-    ]

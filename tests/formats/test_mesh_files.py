@@ -15,6 +15,7 @@ from backend.formats.files import MESH_SUFFIXES, FormatError
 from backend.formats.mesh_files import load_scan, save_mesh
 from backend.formats.ply import read_ply, write_ply
 from backend.formats.raw_scan import RawScan
+from backend.geometry.surface_attributes import SurfaceAttributes
 from backend.scan.prepare import prepare
 from tests.scan_shapes import SCANS, cube, globe, volume
 
@@ -249,3 +250,28 @@ def test_every_real_scan_loads_and_prepares(path):
     assert 0 < scan.noise < 0.01
     back = scan.frame.to_world(scan.points[:100])
     assert np.all(back >= raw.points.min(axis=0) - 1e-3) and np.all(back <= raw.points.max(axis=0) + 1e-3)
+
+
+def test_points_that_are_nowhere_take_their_faces_and_all_that_they_carry_along():
+    points = np.array([[0, 0, 0], [np.nan, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, np.inf]])
+    faces = np.array([[0, 2, 3], [0, 1, 2], [2, 3, 4], [3, 2, 0]])
+    numbers = np.arange(5, dtype=np.float32)
+    attributes = SurfaceAttributes(
+        np.arange(15, dtype=np.uint8).reshape(5, 3),
+        np.arange(24, dtype=np.float32).reshape(4, 3, 2),
+        np.array([0, 1, 1, 0], np.int32),
+        ("a", "b"),
+        values={"heat": numbers},
+    )
+    scan = RawScan(points, faces, sigma=numbers, view=numbers, attributes=attributes).finite()
+    assert scan.attributes is not None and attributes.uvs is not None and scan.faces is not None
+    assert scan.sigma is not None and scan.view is not None
+    assert scan.attributes.colours is not None and scan.attributes.uvs is not None
+    assert scan.attributes.materials is not None
+    assert scan.points.tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]] and scan.faces.tolist() == [[0, 1, 2], [2, 1, 0]]
+    assert scan.sigma.tolist() == scan.view.tolist() == scan.attributes.values["heat"].tolist() == [0, 2, 3]
+    assert scan.attributes.colours[1].tolist() == [6, 7, 8] and scan.attributes.materials.tolist() == [0, 0]
+    assert scan.attributes.uvs.tolist() == attributes.uvs[[0, 3]].tolist()
+    assert scan.finite() is scan
+    channels = scan.channels()
+    assert {name: rows.shape for name, rows in channels.items()} == {"Color": (3, 4), "view": (3, 1), "heat": (3, 1)}

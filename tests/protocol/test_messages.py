@@ -42,6 +42,7 @@ from backend.protocol.requests import (
     LearnRequest,
     PatchRequest,
     PoseRequest,
+    ReadRequest,
     RemeshRequest,
     Request,
     SampleRequest,
@@ -86,6 +87,7 @@ MESSAGES: list[Message] = [
     AlignRequest(13, "teeth", "/home/é/teeth.profile", ("a", "é"), (2, 1, 2, 0), POINTS, FACES),
     SampleRequest(14, 7, 2),
     AuditRequest(15, -1, "report.html", ""),
+    ReadRequest(16, "yard.xyz"),
     PatchRequest(16, "é", (1, 3), 0.5, "auto", False, POINTS, FACES),
     PatchRequest(17, "é", (), 0.0, "flat", True, POINTS, FACES, np.ones(4, "<f4"), np.ones((6, 2), "<f4")),
     Forget(1),
@@ -254,8 +256,8 @@ def test_names_on_the_wire_stay() -> None:
     sent = {head.get("method") or head["result"]["method"] for head in heads if "error" not in head}
     assert sent == {
         "align", "apply", "audit", "blend", "cancel", "check", "done", "fit", "forget", "frame", "hello", "learn",
-        "patch", "ping", "pong", "pose", "progress", "remesh", "sample", "shutdown", "solve", "stack", "sweep",
-        "transfer",
+        "patch", "ping", "pong", "pose", "progress", "read", "remesh", "sample", "shutdown", "solve", "stack",
+        "sweep", "transfer",
     }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from backend.protocol.requests import (
     FitRequest,
     LearnRequest,
     PatchRequest,
+    ReadRequest,
     SampleRequest,
     SolveRequest,
     StackRequest,
@@ -330,6 +331,41 @@ def test_a_sampled_shape_is_the_same(both: Both) -> None:
     mesh, sent = load_scan(Path(row["output"])), both.frames[-1]
     assert np.allclose(mesh.points, sent.world(), rtol=0, atol=1e-6)
     assert mesh.faces is not None and np.array_equal(mesh.faces, sent.faces)
+
+
+def test_a_file_of_points_is_read_with_what_its_points_carry(both: Both) -> None:
+    far = np.array([500_000.0, 4_000_000.0, 100.0])
+    points = np.random.default_rng(0).random((60, 3)) + far
+    colours = np.random.default_rng(1).integers(0, 256, (60, 3))
+    rows = [f"{x:.6f} {y:.6f} {z:.6f} {r} {g} {b}" for (x, y, z), (r, g, b) in zip(points, colours, strict=True)]
+    Path("yard.xyz").write_text("\n".join([*rows, "nan 0 0 1 2 3"]))
+    done = both.ask(ReadRequest, path=str(Path("yard.xyz").resolve()))
+    assert isinstance(done, Done) and done.values is not None and done.corners is None
+    (frame,) = both.frames
+    assert frame.final and not len(frame.faces) and np.allclose(frame.world(), points, rtol=0, atol=1e-6)
+    assert done.result["name"] == "yard" and done.result["channels"] == [{"name": "Color", "width": 4}]
+    assert np.allclose(done.values.reshape(60, 4), np.c_[colours / 255, np.ones(60)], atol=1e-6)
+    assert "1 of its 61 points have no finite position" in done.result["notes"][0]
+
+
+def test_a_mesh_is_read_with_both_sides_of_its_seams(both: Both) -> None:
+    lines = ["v 0 0 0", "v 1 0 0", "v 0 1 0", "vt 0 0", "vt 1 0", "vt 0 1", "f 1/1 2/2 3/3", "f 2/1 1/2 3/3"]
+    Path("leaf.obj").write_text("\n".join(lines))
+    done = both.ask(ReadRequest, path=str(Path("leaf.obj").resolve()))
+    assert isinstance(done, Done) and done.corners is not None
+    (frame,) = both.frames
+    assert len(frame.vertices) == 3 and len(frame.faces) == 2
+    assert done.corners.reshape(2, 3, 2).tolist() == [[[0, 0], [1, 0], [0, 1]]] * 2
+
+
+def test_a_file_that_is_none_is_refused_in_the_words_of_the_command_line(both: Both) -> None:
+    Path("note.txt").write_text("hello")
+    with pytest.raises(OmomiError) as caught:
+        both.ask(ReadRequest, path=str(Path("note.txt").resolve()))
+    assert caught.value.code is ErrorCode.UNREADABLE_FILE
+    with pytest.raises(OmomiError) as caught:
+        both.ask(ReadRequest, path="")
+    assert caught.value.code is ErrorCode.BAD_OPTION
 
 
 def test_the_audit_of_a_scan_is_the_same_page(both: Both) -> None:
