@@ -118,6 +118,19 @@ def select(*chosen: Any) -> None:
     bpy.context.view_layer.objects.active = chosen[-1]
 
 
+def run(operator: str, **options: object) -> Steps:
+    """Press the button of an operator, and wait for the end of its job."""
+    invoke(operator, **options)
+    yield from until_idle()
+
+
+def fitted_scan() -> Generator[float, None, Any]:
+    """The scan is opened and fitted; returns the fit."""
+    open_files("scan")
+    yield from run("fit")
+    return bpy.context.active_object
+
+
 def borders(obj: Any) -> int:
     """Edges with one face."""
     counted: dict[tuple[int, int], int] = {}
@@ -185,12 +198,8 @@ def escape() -> Steps:
 
 def refit() -> Steps:
     """A fit is read as another kind of thing, in its place; one undo takes it back."""
-    open_files("scan")
-    invoke("fit")
-    yield from until_idle()
-    result = bpy.context.active_object
-    invoke("refit", kind="sheet")
-    yield from until_idle()
+    result = yield from fitted_scan()
+    yield from run("refit", kind="sheet")
     assert bpy.context.active_object == result and result.omomi.origin.found == "sheet" and borders(result)
     yield from picture("refit")
     with Window().override():
@@ -203,11 +212,9 @@ def holes() -> Steps:
     """The holes are numbered in the view, and closed."""
     [scan] = open_files("scan")
     borders_before, vertices = borders(scan), len(scan.data.vertices)
-    invoke("find_holes")
-    yield from until_idle()
+    yield from run("find_holes")
     yield from picture("holes")
-    invoke("close_holes")
-    yield from until_idle()
+    yield from run("close_holes")
     scan = bpy.context.active_object
     assert borders(scan) < borders_before and len(scan.data.vertices) > vertices
     yield from picture("holes_closed")
@@ -215,18 +222,14 @@ def holes() -> Steps:
 
 def sliders() -> Steps:
     """A slider moves the fit in the view; Apply makes a mesh, and one undo takes it back."""
-    open_files("scan")
-    invoke("fit")
-    yield from until_idle()
-    fitted = bpy.context.active_object
+    fitted = yield from fitted_scan()
     invoke("add_edit", kind="attribute", name="thickness")
     yield 0.5
     bpy.context.scene.omomi.result = "NEW"
     fitted.omomi.edits[0].strength = 0.5
     yield from until_idle()
     yield from picture("slider")
-    invoke("apply")
-    yield from until_idle()
+    yield from run("apply")
     assert "scan.fit.edit" in bpy.data.objects
     with Window().override():
         bpy.ops.ed.undo()
@@ -238,13 +241,11 @@ def again() -> Steps:
     """Fit on a fit makes it anew at another detail, in place: two clicks."""
     open_files("scan")
     bpy.context.scene.omomi.level = "1"
-    invoke("fit")
-    yield from until_idle()
+    yield from run("fit")
     result = bpy.context.active_object
     coarse = len(result.data.vertices)
     bpy.context.scene.omomi.level = "2"
-    invoke("fit")
-    yield from until_idle()
+    yield from run("fit")
     assert bpy.context.active_object == result and len(result.data.vertices) > 2 * coarse
     assert len([obj for obj in bpy.data.objects if obj.type == "MESH"]) == 2
 
@@ -275,15 +276,12 @@ def learn() -> Steps:
         select(before, after)
         invoke("add_pair")
     settings.learn_name = "Horn"
-    invoke("learn", overwrite=True)
-    yield from until_idle()
+    yield from run("learn", overwrite=True)
     yield from picture("learned")
     settings.result = "NEW"
     select(*made[4:])
-    invoke("add_from_library", name="Horn")
-    yield from until_idle()
-    invoke("apply")
-    yield from until_idle()
+    yield from run("add_from_library", name="Horn")
+    yield from run("apply")
     results = [obj for obj in bpy.context.view_layer.objects if obj.name.startswith("other") and not obj.hide_get()]
     assert len(results) >= 4
     yield from picture("applied")
@@ -291,11 +289,8 @@ def learn() -> Steps:
 
 def check() -> Steps:
     """Check tells the topology and paints what was guessed."""
-    open_files("scan")
-    invoke("fit")
-    yield from until_idle()
-    invoke("check")
-    yield from until_idle()
+    yield from fitted_scan()
+    yield from run("check")
     assert bpy.context.active_object.omomi.check and addon("ui.colour_overlay").shown()
     yield from picture("check")
     yield from Window().key("ESC")
@@ -317,10 +312,7 @@ def japanese() -> Steps:
 
 def faces() -> Steps:
     """A fit becomes quads, and a low-poly copy with its detail baked."""
-    open_files("scan")
-    invoke("fit")
-    yield from until_idle()
-    fitted = bpy.context.active_object
+    fitted = yield from fitted_scan()
     before = len(fitted.data.polygons)
     invoke("fewer_faces", faces=4000)
     yield 0.5
@@ -348,26 +340,20 @@ def faces() -> Steps:
 
 def safe_range() -> Steps:
     """The range of a slider is measured, and drawn under it; a value is solved for."""
-    open_files("scan")
-    invoke("fit")
-    yield from until_idle()
-    fitted = bpy.context.active_object
+    fitted = yield from fitted_scan()
     invoke("add_edit", kind="attribute", name="thickness")
     yield 0.5
-    invoke("sweep")
-    yield from until_idle()
+    yield from run("sweep")
     edit = fitted.omomi.edits[0]
     assert edit.safe and edit.safe_low <= 0 <= edit.safe_high
     yield from picture("safe_range")
-    invoke("check")
-    yield from until_idle()
+    yield from run("check")
     yield from Window().key("ESC")
     settings = bpy.context.scene.omomi
     settings.measure = "volume"
     assert settings.value > 0
     settings.value *= 1.02
-    invoke("solve")
-    yield from until_idle()
+    yield from run("solve")
     assert edit.strength > 0
     yield from picture("solved")
 
@@ -376,8 +362,7 @@ def blend() -> Steps:
     """A scan becomes what lies between it and another one; both stay."""
     first, second = open_files("before0", "other3")
     select(first)
-    invoke("blend", other=second.name, share=0.5)
-    yield from until_idle()
+    yield from run("blend", other=second.name, share=0.5)
     made = bpy.context.active_object
     assert made not in (first, second) and {first.name, second.name} <= set(bpy.data.objects.keys())
     yield from picture("blend")
@@ -385,20 +370,14 @@ def blend() -> Steps:
 
 def completions() -> Steps:
     """Other completions of what was not seen stand side by side."""
-    open_files("scan")
-    invoke("fit")
-    yield from until_idle()
-    invoke("complete_otherwise")
-    yield from until_idle()
+    yield from fitted_scan()
+    yield from run("complete_otherwise")
     yield from picture("completions")
 
 
 def no_data() -> Steps:
     """What the scan does not show wears a material of its own, until the modifier goes."""
-    open_files("scan")
-    invoke("fit")
-    yield from until_idle()
-    fitted = bpy.context.active_object
+    fitted = yield from fitted_scan()
     before = len(fitted.data.vertices)
     invoke("mark_no_data")
     Window().area.spaces[0].shading.type = "MATERIAL"
@@ -419,8 +398,7 @@ def killed() -> Steps:
     yield from until_idle()
     if not scan.hide_get():
         select(scan)
-        invoke("fit")
-        yield from until_idle()
+        yield from run("fit")
     assert bpy.context.active_object.name.startswith(f"{scan.name}.fit")
 
 
