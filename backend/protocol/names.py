@@ -14,6 +14,9 @@ from ..formats.files import write_whole as write_whole  # for the add-on, which 
 EDIT, RECIPE, PROFILE = ".omomi", ".json", ".profile"
 """Suffixes of a learned edit, of a recipe (the add-on's presets are recipes), and of the profile of a family."""
 
+POINT_FILES = (".xyz", ".asc", ".pts", ".pcd", ".off", ".npz", ".las", ".laz", ".e57")
+"""Suffixes of scans that the backend reads and Blender does not; the last three with packages of their own."""
+
 LONGEST_NAME = 64
 """Characters of a name without its suffix: every file system takes this many, and so does a row of Blender's panels."""
 _FORBIDDEN = frozenset('/\\:*?"<>|')

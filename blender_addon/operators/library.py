@@ -158,7 +158,7 @@ class OMOMI_OT_import_file(FileOperator, bpy.types.Operator):
     bl_idname = "omomi.import_file"
     bl_label = "Import"
     __annotations__ = {
-        "filepath": StringProperty(subtype="FILE_PATH"),
+        "filepath": StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"}),
         "directory": StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"}),
         "files": CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"}),
         "filter_glob": StringProperty(default=GLOB, options={"HIDDEN"}),
@@ -166,6 +166,9 @@ class OMOMI_OT_import_file(FileOperator, bpy.types.Operator):
     }
 
     def invoke(self, context: Any, event: Any) -> Any:
+        """What was dropped on a view is taken; else the artist chooses."""
+        if self.filepath or self.files:
+            return self.execute(context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 

@@ -73,6 +73,7 @@ class AttributeLayer(NamedTuple):
     domain: str  # POINT, FACE or CORNER
     kind: str  # one of `KINDS`
     values: NDArray[Any]  # (elements of the domain, width)
+    member: str = ""  # of an element, where the values are not of the kind's own
 
 
 class Shown(NamedTuple):
@@ -209,7 +210,7 @@ def apply(mesh: Found, attributes: MeshAttributes, mirrored: bool) -> Sliced:
         values = layer.values
         if mirrored and layer.domain == "CORNER":
             values = values.reshape(-1, 3, values.shape[1])[:, ::-1].reshape(values.shape)
-        yield from write(mesh, layer.name, values)
+        yield from write(mesh, layer.name, values, layer.member)
     yield from paint_groups(mesh, attributes)
     if shown.uvs in mesh().uv_layers:
         mesh().uv_layers.active = mesh().uv_layers[shown.uvs]
@@ -221,13 +222,15 @@ def apply(mesh: Found, attributes: MeshAttributes, mirrored: bool) -> Sliced:
         mesh().attributes.default_color_name = shown.rendered_colours
 
 
-def write(mesh: Found, name: str, values: NDArray[Any]) -> Sliced:
-    """Give an attribute of a mesh values (elements, width); as of `storage.write`."""
+def write(mesh: Found, name: str, values: NDArray[Any], member: str = "") -> Sliced:
+    """Give an attribute of a mesh values (elements, width), as of `storage.write`; member: that of its kind if
+    empty."""
     stored = mesh().attributes[name].data_type
     kind = KINDS[stored]
     if len(values):
         kept = values.astype(kind.dtype, copy=False)
-        yield from storage.write(lambda: mesh().attributes[name].data, stored, kind.member, kept, MAKING)
+        member = member or kind.member
+        yield from storage.write(lambda: mesh().attributes[name].data, stored, member, kept, MAKING)
 
 
 def paint_groups(mesh: Found, attributes: MeshAttributes) -> Sliced:

@@ -36,13 +36,17 @@ class Draft:
         linear: NDArray[np.float64],
         worn: MeshAttributes | None = None,
         painted: MeshAttributes | None = None,
+        *,
+        made: bool = True,
     ) -> None:
         """linear: as of `mesh_io.object_linear`, of the object that will show it; worn: the attributes that were
-        transferred to it, and painted: vertex groups beside those."""
+        transferred to it, and painted: vertex groups beside those; made: by a fit or an edit, which gives it a sigma,
+        and not read from a file, which may hold faces that Blender cannot have."""
         self.frame = frame
         self.linear = linear
         self.worn = worn
         self._painted = painted
+        self._made = made
         self._scratch: Scratch | None = None
         self._complete = False
 
@@ -63,6 +67,8 @@ class Draft:
         assert self._scratch is not None
         mesh, self._scratch = self._scratch.release(), None
         mesh.name = name
+        if not self._made:
+            mesh.validate()
         return mesh
 
     def discard(self) -> None:
@@ -91,9 +97,10 @@ class Draft:
             mesh_io.ensure_attribute(found(), name, *TYPES[name])
             yield Pause(MAKING)
             yield from attributes.write(found, name, values)
-        found()[mesh_io.MADE] = True
-        found()[CHECKSUM] = mark
-        found().color_attributes.active_color = found().attributes[mesh_io.COLOUR]
+        if self._made:
+            found()[mesh_io.MADE] = True
+            found()[CHECKSUM] = mark
+            found().color_attributes.active_color = found().attributes[mesh_io.COLOUR]
         if self.worn is not None:
             yield from attributes.apply(found, self.worn, bool(np.linalg.det(self.linear) < 0))
         if self._painted is not None:
@@ -112,8 +119,9 @@ class Draft:
                 ".corner_vert": faces.reshape(-1, 1), ".corner_edge": found.of_corners[:, None],
                 ".edge_verts": found.ends, "sharp_edge": found.sharp[:, None],
             }  # fmt: skip
-        colours = mesh_io.uncertainty_colours(self.frame.sigma, mesh_io.longest_side(posed))
-        layers |= {mesh_io.SIGMA: self.frame.sigma[:, None], mesh_io.COLOUR: colours}
+        if self._made:
+            colours = mesh_io.uncertainty_colours(self.frame.sigma, mesh_io.longest_side(posed))
+            layers |= {mesh_io.SIGMA: self.frame.sigma[:, None], mesh_io.COLOUR: colours}
         return layers, checksum(points, len(faces))
 
 

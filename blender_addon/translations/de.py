@@ -242,6 +242,9 @@ TEXTS = {
     "Export": "Exportieren",
     "Edits, presets and families of Omomi": "Bearbeitungen, Voreinstellungen und Familien von Omomi",
     "Omomi edit, preset or family": "Bearbeitung, Voreinstellung oder Familie von Omomi",
+    "Open Scan": "Scan öffnen",
+    "Scans that Blender does not read": "Scans, die Blender nicht liest",
+    "Scan (.xyz, .pts, .pcd, .off, .npz, .e57)": "Scan (.xyz, .pts, .pcd, .off, .npz, .e57)",
 
     # Blend
     "Blend": "Überblenden",

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import bpy
 
+from ..backend.protocol.names import POINT_FILES
 from ..session import library
 from ..translations import told
 from .widgets import Drawn, files
@@ -120,19 +121,29 @@ class OMOMI_MT_delete_file(FileMenu, bpy.types.Menu):
     operator = "omomi.delete_file"
 
 
-class OMOMI_FH_library(bpy.types.FileHandler):
-    bl_label = "Edits, presets and families of Omomi"
-    bl_import_operator = "omomi.import_file"
-    bl_file_extensions = f"{library.EDIT};{library.PRESET};{library.PROFILE}"
+class ViewHandler:
+    """Mix-in of a handler of files that are dropped on a 3D view."""
 
     @classmethod
     def poll_drop(cls, context: Any) -> bool:
         return context.area is not None and context.area.type == "VIEW_3D"
 
 
+class OMOMI_FH_library(ViewHandler, bpy.types.FileHandler):
+    bl_label = "Edits, presets and families of Omomi"
+    bl_import_operator = "omomi.import_file"
+    bl_file_extensions = f"{library.EDIT};{library.PRESET};{library.PROFILE}"
+
+
+class OMOMI_FH_scan(ViewHandler, bpy.types.FileHandler):
+    bl_label = "Scans that Blender does not read"
+    bl_import_operator = "omomi.open_scan"
+    bl_file_extensions = ";".join(POINT_FILES)
+
+
 CLASSES = (
     OMOMI_MT_object, OMOMI_MT_refit, OMOMI_MT_edits, OMOMI_MT_places, OMOMI_MT_family, OMOMI_MT_library,
-    OMOMI_MT_export_file, OMOMI_MT_rename_file, OMOMI_MT_delete_file, OMOMI_FH_library,
+    OMOMI_MT_export_file, OMOMI_MT_rename_file, OMOMI_MT_delete_file, OMOMI_FH_library, OMOMI_FH_scan,
 )  # fmt: skip
 
 
@@ -152,6 +163,7 @@ def _add_menu(menu: Any, context: Any) -> None:
 
 
 def _import_menu(menu: Any, context: Any) -> None:
+    menu.layout.operator("omomi.open_scan", text="Scan (.xyz, .pts, .pcd, .off, .npz, .e57)")
     menu.layout.operator("omomi.import_file", text="Omomi edit, preset or family")
 
 

@@ -135,6 +135,22 @@ class FakeClient:
                 return [protocol.Failure.of(number, error)]
         return getattr(self, f"_{kind.removesuffix('Request').lower()}")(number, **fields)
 
+    def _read(self, number: int, path: str) -> list[Any]:
+        """A square and what it carries, wherever the name of the file says."""
+        protocol, far = self._protocol, 5e5 if "far" in path else 0.0
+        points = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], np.float32)
+        faces = np.array([[0, 1, 2], [0, 2, 3]] if path.endswith(".off") else np.zeros((0, 3)), np.int32)
+        frame = protocol.MeshFrame(number, 0, True, (far, 0.0, 0.0), points, faces, np.zeros(4, np.float32))
+        channels = {"normal": [[0, 0, 1]] * 4, "Color": [[0.2, 0.4, 0.6, 1]] * 4, "view": [[7]] * 4, "heat": [[2]] * 4}
+        values = np.concatenate([np.array(rows, np.float32).reshape(-1) for rows in channels.values()])
+        said = {
+            "name": Path(path).stem,
+            "channels": [{"name": name, "width": len(rows[0])} for name, rows in channels.items()],
+            "notes": ["1 of its 5 points have no finite position, and are left out."],
+        }
+        corners = points[faces][..., :2].reshape(-1) if len(faces) else None
+        return [frame, protocol.Done(number, said, values=values, corners=corners)]
+
     def _fit(
         self, number: int, name: str, options: Any, profile: str, points: Any, faces: Any, normals: Any, sigma: Any,
         view: Any = None, masks: Any = None,

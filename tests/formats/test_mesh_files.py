@@ -12,10 +12,11 @@ import trimesh
 
 from backend.errors import ErrorCode, OmomiError
 from backend.formats.files import MESH_SUFFIXES, FormatError
-from backend.formats.mesh_files import load_scan, save_mesh
+from backend.formats.mesh_files import SCAN_SUFFIXES, load_scan, save_mesh
 from backend.formats.ply import read_ply, write_ply
 from backend.formats.raw_scan import RawScan
 from backend.geometry.surface_attributes import SurfaceAttributes
+from backend.protocol.names import POINT_FILES
 from backend.scan.prepare import prepare
 from tests.scan_shapes import SCANS, cube, globe, volume
 
@@ -275,3 +276,7 @@ def test_points_that_are_nowhere_take_their_faces_and_all_that_they_carry_along(
     assert scan.finite() is scan
     channels = scan.channels()
     assert {name: rows.shape for name, rows in channels.items()} == {"Color": (3, 4), "view": (3, 1), "heat": (3, 1)}
+
+
+def test_what_the_add_on_offers_to_open_is_read():
+    assert set(POINT_FILES) <= set(SCAN_SUFFIXES)

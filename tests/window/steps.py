@@ -389,6 +389,44 @@ def no_data() -> Steps:
     assert not fitted.modifiers
 
 
+def presets() -> Steps:
+    """A preset sets the options of a fit; the artist's own is kept, chosen and removed."""
+    settings, menu = bpy.context.scene.omomi, "OMOMI_PT_fit_presets"
+    folders = [Path(folder) for folder in bpy.utils.preset_paths("omomi/fit")]
+    own = {path.stem: path for folder in folders for path in folder.glob("*.py")}
+    before = settings.denoise
+    with Window().override():
+        bpy.ops.script.execute_preset(filepath=str(own["Noisy_Scan"]), menu_idname=menu)
+        assert settings.denoise != before
+        bpy.ops.omomi.add_fit_preset(name="Mine")
+        noisy, settings.denoise = settings.denoise, before
+        [mine] = [path for folder in bpy.utils.preset_paths("omomi/fit") for path in Path(folder).glob("Mine.py")]
+        bpy.ops.script.execute_preset(filepath=str(mine), menu_idname=menu)
+        assert settings.denoise == noisy
+        bpy.ops.omomi.add_fit_preset(name="Mine", remove_name=True)
+        assert not mine.exists()
+    settings.denoise = before
+    with Window().override():
+        bpy.ops.wm.call_panel(name=menu)
+    yield from picture("presets")
+    yield from Window().key("ESC")
+
+
+def dropped() -> Steps:
+    """A file of points that Blender does not read is opened as a drop opens it, and fitted."""
+    [scan] = open_files("scan")
+    path = FOLDER / "dropped.xyz"
+    rows = [f"{x:.5f} {y:.5f} {z:.5f}" for x, y, z in (vertex.co for vertex in scan.data.vertices)]
+    path.write_text("\n".join(rows))
+    yield from run("open_scan", filepath=str(path))
+    points = bpy.context.active_object
+    assert points.name == "dropped" and len(points.data.vertices) == len(rows) and not points.data.polygons
+    scan.hide_set(True)
+    yield from run("fit")
+    assert bpy.context.active_object.name == "dropped.fit" and borders(bpy.context.active_object) == 0
+    yield from picture("dropped")
+
+
 def killed() -> Steps:
     """The backend is killed in mid-fit: it is made all the same, or one sentence says why not and the next works."""
     [scan] = open_files("scan")
@@ -404,7 +442,7 @@ def killed() -> Steps:
 
 STEPS: tuple[Callable[[], Steps], ...] = (
     install, fit, escape, refit, again, search, holes, sliders, safe_range, learn, blend, completions, faces, check,
-    no_data, japanese, killed,
+    no_data, presets, dropped, japanese, killed,
 )  # fmt: skip
 
 

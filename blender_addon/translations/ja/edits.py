@@ -237,6 +237,15 @@ TEXTS = {
     "Edits, presets and families of Omomi": "Omomiの編集・プリセット・ファミリー",
     "Omomi edit, preset or family": "Omomiの編集・プリセット・ファミリー",
 
+    # Files of scans
+    "Open Scan": "スキャンを開く",
+    "Open scans that Blender does not read itself: points as XYZ, ASC, PTS or PCD, OFF and NPZ, with their colours and "
+    "normals; LAS, LAZ and E57 where the interpreter has the packages for them. Esc cancels":
+        "Blender自身では読み込めないスキャンを開きます。XYZ・ASC・PTS・PCDの点群、OFF、NPZを色と法線ごと読み込みます。"
+        "LAS・LAZ・E57は、インタープリターに対応するパッケージがある場合に読み込めます。Escでキャンセル",
+    "Scans that Blender does not read": "Blenderが読み込めないスキャン",
+    "Scan (.xyz, .pts, .pcd, .off, .npz, .e57)": "スキャン（.xyz、.pts、.pcd、.off、.npz、.e57）",
+
     # Blend
     "Blend": "ブレンド",
     "Make a mesh NAME.blend between the active object and another; Esc cancels":

@@ -34,6 +34,7 @@ TEXTS = {
     "'{name}' is now '{name2}'": "「{name}」を「{name2}」に変更しました",
     "Deleted '{name}'": "「{name}」を削除しました",
     "Imported {name}": "{name}をインポートしました",
+    "No file is chosen": "ファイルが選ばれていません",
     "Exported {name}": "{name}をエクスポートしました",
     "'{name}' is a built-in preset, which cannot be changed. Choose another name.":
         "「{name}」は組み込みのプリセットなので変更できません。別の名前を選んでください。",

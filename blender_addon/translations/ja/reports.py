@@ -13,6 +13,7 @@ TEXTS = {
     # What a run does
     "starting": "開始中",
     "reading the mesh": "メッシュを読み込んでいます",
+    "reading the file": "ファイルを読み込んでいます",
     "reading vertex groups, {num} %": "頂点グループを読み込んでいます（{num} %）",
     "transferring attributes": "属性を転送しています",
     "{name} was being read when something was undone": "{name}を読み込んでいる間に取り消し（Undo）が行われました",
@@ -330,6 +331,11 @@ TEXTS = {
     "Choose another object than the active one": "アクティブ以外のオブジェクトを選んでください",
     "No path was found that keeps the topology: the blend takes the straight one":
         "トポロジーを保つ経路が見つからないので、直線の経路でブレンドします",
+    "{name}: {num} points, {num2} faces": "{name}: 点{num}個、面{num2}枚",
+    "{name} is far from the origin, so it has an origin of its own":
+        "{name}は原点から遠いため、オブジェクトの原点をスキャンの位置に置きました",
+    "{num} of its {num2} points have no finite position, and are left out":
+        "{num2}個の点のうち{num}個は座標が有効でないため除外しました",
     "1 shape imagined in {num} s": "{num}秒で形を1個生成しました",
     "{num} shapes imagined in {num2} s": "{num2}秒で形を{num}個生成しました",
 }  # fmt: skip
