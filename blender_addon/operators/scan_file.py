@@ -48,7 +48,8 @@ class OMOMI_OT_open_scan(RunOperator, bpy.types.Operator):
             return RunOperator.execute(self, context)
         # the file browser calls this, which would block the window
         names = [{"name": item.name} for item in self.files]
-        bpy.ops.omomi.open_scan("INVOKE_DEFAULT", filepath=self.filepath, directory=self.directory, files=names)
+        operators: Any = bpy.ops
+        operators.omomi.open_scan("INVOKE_DEFAULT", filepath=self.filepath, directory=self.directory, files=names)
         return {"CANCELLED"}
 
     def _make(self, context: Any, client: Client, stream: bool) -> Task:
