@@ -71,7 +71,6 @@ def test_each_method_closes_the_same_holes_of_a_fit_and_doubts_them(
     engine: Any, make: Callable[..., Any], close: str
 ) -> None:
     ball = punctured(make)
-    ball.data[engine.mesh_io.MADE] = True
     engine.mesh_io.paint_sigma(ball.data, np.full(len(ball.data.vertices), 0.001, np.float32), 2.0)
     ball.data[engine.mesh_io.MADE] = True
     counts = sizes(ball)
