@@ -202,12 +202,10 @@ def test_sigma_is_stored_in_world_units_with_its_colour(addon: Any, scene: Any) 
     assert np.allclose([c.color[:] for c in colour.data], addon.mesh_io.uncertainty_colours(sigma, 1.0), atol=1e-6)
 
 
-def many_points(cube_side: float) -> np.ndarray:
-    """Bare points on the surface of a cube."""
-    random = np.random.default_rng(100)
-    points = random.uniform(-0.5, 0.5, (20_000, 3))
-    points[np.arange(len(points)), random.integers(0, 3, len(points))] = random.choice([-0.5, 0.5], len(points))
-    return points * cube_side
+def on_a_ball(count: int) -> np.ndarray:
+    """Bare points."""
+    points = np.random.default_rng(100).normal(size=(count, 3))
+    return points / np.linalg.norm(points, axis=1, keepdims=True)
 
 
 def test_the_faces_of_a_fit_are_foretold_from_the_area_in_voxels(addon: Any, make: Callable[..., Any]) -> None:
@@ -220,5 +218,7 @@ def test_the_faces_of_a_fit_are_foretold_from_the_area_in_voxels(addon: Any, mak
     many.scale = (7, 7, 7)
     assert foretold(many, 2) == pytest.approx(counts[2], rel=0.05)
     assert foretold(make("points", TETRA), 2) == 0
-    assert foretold(make("cloud", many_points(cube_side=2)), 2) == pytest.approx(counts[2], rel=0.2)
+    ball = addon.mesh_io.FACES_OF_AREA * np.pi * (0.8 * 128) ** 2
+    assert foretold(make("cloud", on_a_ball(20_000)), 2) == pytest.approx(ball, rel=0.15)
+    assert foretold(make("few", on_a_ball(100)), 2) == 0
     assert foretold(make("dot", np.zeros((3, 3)), [(0, 1, 2)]), 2) == 0
