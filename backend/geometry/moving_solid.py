@@ -67,6 +67,11 @@ def read_solid(vertices: NDArray, faces: NDArray, resolution: int = RESOLUTION) 
     return Reading(betti_of_occupancy(first, CRUMB), (*euler_of_occupancy(first), *euler_of_occupancy(second)))
 
 
+def betti_of_solid(vertices: NDArray, faces: NDArray, resolution: int = RESOLUTION) -> Betti:
+    """The Betti numbers of `read_solid` alone, in half the time."""
+    return betti_of_occupancy(solid_voxels([vertices], faces, resolution)[0], CRUMB)
+
+
 def _euler(betti: Betti) -> int:
     return betti.b0 - betti.b1 + betti.b2
 

@@ -138,6 +138,20 @@ class SweepRequest:
 
 
 @dataclass(frozen=True)
+class TravelRequest:
+    """What one layer can do by itself, within the strengths that it is made for, measured in seconds where a
+    ``SweepRequest`` takes a minute.
+
+    ``Done``: {"safe": [low, high], strengths around 0 between which the topology stays, "seen": [low, high], those from
+    which a difference is seen}; where a range has no such strength, its end.
+    """
+
+    id: int
+    handle: int
+    layer: int  # its number in the stack
+
+
+@dataclass(frozen=True)
 class CheckRequest:
     """What the scan is like at these strengths.
 
@@ -307,7 +321,7 @@ class AuditRequest:
 
 
 Request: TypeAlias = (
-    FitRequest | StackRequest | PoseRequest | ApplyRequest | RemeshRequest | SweepRequest | CheckRequest
-    | SolveRequest | BlendRequest | LearnRequest | TransferRequest | AlignRequest | SampleRequest | ReadRequest
-    | PatchRequest | AuditRequest
+    FitRequest | StackRequest | PoseRequest | ApplyRequest | RemeshRequest | SweepRequest | TravelRequest
+    | CheckRequest | SolveRequest | BlendRequest | LearnRequest | TransferRequest | AlignRequest | SampleRequest
+    | ReadRequest | PatchRequest | AuditRequest
 )  # fmt: skip

@@ -11,37 +11,14 @@ from ..edits.attributes import attribute
 from ..edits.collision_margin import collision_margin
 from ..edits.displacement import Movement, displacement_of
 from ..edits.fitted_scan import EditableMesh, FittedScan, OnProgress
+from ..edits.reach import STEPS, Reach, swept_reach
 from ..edits.shape_sliders import shape_edit
 from ..field.fit import ignore
 from ..geometry.moving_solid import enough_steps, moving_solid
-from ..geometry.topology import describe
-from ..geometry.topology_sweep import Solid, Sweep, refine, sweep
 from ..prior.shape_prior import ShapePrior
 from ..protocol.names import ATTRIBUTES
 from ..protocol.requests import EditTarget
 from .pictures import mesh_picture
-
-STEPS = 8
-"""Fewest steps along a slider."""
-STRIDE = 4
-"""Steps between two looks at whether a reach has ended."""
-FINENESS = 128
-"""The end of a reach is found to one part in so many of the slider."""
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How far a slider goes before the topology changes."""
-
-    name: str
-    unit: str
-    low: float
-    high: float
-    safe: tuple[float, float]  # within low .. high
-    below: str = ""  # what happens below ``safe``; empty at the end of the slider
-    above: str = ""
-    foretold: bool = False  # from the walls that face each other, without a sweep
-    unsure: bool = False  # somewhere within ``safe`` the answer depends on the grid
 
 
 @dataclass(frozen=True)
@@ -104,41 +81,3 @@ def movement_reach(
     path = (high - low) * float(np.linalg.norm(whole.move, axis=1).max(initial=0.0))
     solid = moving_solid(mesh.vertices, mesh.faces, whole.move)
     return swept_reach(solid, name, unit, low, high, max(STEPS, enough_steps(path)))
-
-
-def swept_reach(solid: Solid, name: str, unit: str, low: float, high: float, steps: int) -> Reach:
-    """The reach around 0 of a solid that changes with a strength, ``low`` <= 0 <= ``high``, in about ``steps`` steps.
-    Only the changes nearest to 0 are found, and bisected."""
-    (first, below, odd), (last, above, strange) = (
-        _side(solid, end, max(1, round(steps * abs(end) / (high - low))), high - low) for end in (low, high)
-    )
-    return Reach(name, unit, low, high, (first, last), below, above, unsure=odd or strange)
-
-
-def _side(solid: Solid, end: float, steps: int, span: float) -> tuple[float, str, bool]:
-    """From 0 towards ``end``, a few steps at a time: the last safe strength, what happens there, and whether the answer
-    depends on the grid somewhere on the way."""
-    strengths, unsure = np.linspace(0.0, end, steps + 1).tolist(), False
-    for start in range(0, steps if end else 0, STRIDE):
-        here = strengths[start : start + STRIDE + 1]
-        found = sweep(solid, min(here[0], here[-1]), max(here[0], here[-1]), len(here) - 1, check=True)
-        safe, change = _end(solid, found, span, end > 0)
-        on_the_way = found.strengths <= safe if end > 0 else found.strengths >= safe
-        unsure |= found.unstable is not None and bool(found.unstable[on_the_way].any())
-        if change:
-            return safe, change, unsure
-    return end, "", unsure
-
-
-def _end(solid: Solid, found: Sweep, span: float, upwards: bool) -> tuple[float, str]:
-    """The last strength of a sweep, seen from 0, with the topology of its start, and what happens there."""
-    outward = 1 if upwards else -1
-    changes = found.changes[::outward]
-    if not len(changes):
-        return float(found.strengths[::outward][-1]), ""
-    rows = slice(changes[0], changes[0] + 2)
-    closer = refine(solid, Sweep(found.strengths[rows], found.betti[rows]), span / FINENESS).transitions[::outward][0]
-    inside, beyond = (closer.low, closer.high)[::outward]
-    before, after = (closer.before, closer.after)[::outward]
-    grows = None if solid.grows is None else solid.grows(inside, beyond)
-    return inside, describe(before, after, grows=grows)

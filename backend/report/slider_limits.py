@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..edits.reach import Reach
 from .card import METRICS, Card, MeasuredSlider, Score, Spread
 from .charts import OTHER, OURS, bar, interval, matrix, spreads
 from .html import Markup, cell, el, figure, number, percent, plural, table
-from .scans import Reach, ScanLook
+from .scans import ScanLook
 
 TIGHTEST = 0.1
 """The reach that is shown in dark green holds for all but this share of the reference shapes."""

@@ -34,6 +34,7 @@ from ..protocol.requests import (
     StackRequest,
     SweepRequest,
     TransferRequest,
+    TravelRequest,
 )
 from .arguments import attributes_of, file_of, member_of, meshes_of
 from .fit_cache import FitCache
@@ -134,6 +135,13 @@ def _sweep(request: SweepRequest, context: JobContext) -> Done:
     way = *way, context.report, context.engine.model, context.job.token
     found = sweep_stack(context.fits.take(request.handle), *way)
     return Done(request.id, jsonable(found.to_json()))
+
+
+def _travel(request: TravelRequest, context: JobContext) -> Done:
+    from ..edits.reach import layer_travel
+
+    found = layer_travel(context.fits.take(request.handle).stack, request.layer)
+    return Done(request.id, {"safe": list(found.safe), "seen": list(found.seen)})
 
 
 def _solve(request: SolveRequest, context: JobContext) -> Done:
@@ -346,6 +354,7 @@ _HANDLERS: dict[type, Callable[[Any, JobContext], FitDone | Done]] = {
     ApplyRequest: _apply,
     RemeshRequest: _remesh,
     SweepRequest: _sweep,
+    TravelRequest: _travel,
     SolveRequest: _solve,
     CheckRequest: _check,
     BlendRequest: _blend,

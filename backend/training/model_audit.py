@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..edits.fitted_scan import FittedScan
+from ..edits.reach import Reach
 from ..errors import ErrorCode, OmomiError
 from ..field.onnx_model import MODEL_FOLDER, load_model
 from ..formats.files import write_whole
@@ -18,7 +19,7 @@ from ..protocol.names import ATTRIBUTES
 from ..protocol.requests import EditTarget
 from ..report.audit import audit_page
 from ..report.card import read_card
-from ..report.scans import Reach, attribute_reach, shape_reach
+from ..report.scans import attribute_reach, shape_reach
 from ..scan.prepare import prepare
 from .bank import Bank
 from .calibration import held_out_scans

@@ -13,7 +13,7 @@ from ..backend.errors import ErrorCode, OmomiError
 from ..backend.protocol.requests import BlendRequest, CheckRequest, EditTarget, SolveRequest, SweepRequest
 from ..scene import measures, mesh_io, no_data, results, units
 from ..scene.draft import Draft
-from ..session import backend_fit, edits, library, live
+from ..session import backend_fit, edits, library, live, travel
 from ..session.backend_fit import FitSettings, profile_path
 from ..session.task import Client, Work
 from ..text import (
@@ -174,7 +174,7 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
         edit, asked = _edit_at(obj, self._index), self.properties.is_property_set
         if (known := edits.find(edit.kind, edit.name)) is not None and not (asked("low") or asked("high")):
             low, high = known.useful
-        body = live.body_of(obj, context.scene.omomi.result)
+        body = backend_fit.body_of(obj, context.scene.omomi.result)
         # Only a surface that encloses something has a topology that could change.
         body = EditTarget.FIT if mesh_io.open_loops(obj.data) else body
         wanted = {"layer": self._index, "low": low, "high": high, "steps": self.steps}
@@ -205,7 +205,7 @@ class OMOMI_OT_list_changes(EditOperator, ActionOperator, bpy.types.Operator):
         edit = _edit_at(obj, obj.omomi.active)
         name = f"{obj.name} {edit.name}"
         text = bpy.data.texts.get(name) or bpy.data.texts.new(name)
-        text.from_string(f"{edits.safe_text(edit)}\n{edit.transitions}\n")
+        text.from_string(f"{travel.safe_text(edit)}\n{edit.transitions}\n")
         return f"'{text.name}' in the Text Editor lists all changes"
 
 

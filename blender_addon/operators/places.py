@@ -11,7 +11,7 @@ from bpy.props import IntProperty
 from mathutils import Vector
 
 from ..scene import places
-from ..session import backend_fit, live
+from ..session import backend_fit
 from ..session.backend_fit import FitSettings
 from ..session.task import Client, Work
 from ..text import Refusal
@@ -95,7 +95,7 @@ class OMOMI_OT_find_places(EditRunOperator, bpy.types.Operator):
     __annotations__ = WAIT
 
     def _work(self, context: Any, client: Client, settings: FitSettings) -> Callable[[], Work]:
-        body = live.body_of(context.active_object, context.scene.omomi.result)
+        body = backend_fit.body_of(context.active_object, context.scene.omomi.result)
         return lambda: backend_fit.stacked(client, self._uid, settings, body)
 
     def _place(self, context: Any, obj: Any, result: backend_fit.BackendFit) -> None:

@@ -176,6 +176,11 @@ def opened(client: Client, uid: int, settings: FitSettings) -> Work:
     return remember(client, uid, answer.job, scan, fingerprint, answer.mesh, linear)
 
 
+def body_of(obj: Any, result: str) -> EditTarget:
+    """The mesh whose vertices the edits move."""
+    return EditTarget.SCAN if result == "SHAPE_KEY" and len(obj.data.polygons) else EditTarget.FIT
+
+
 def stacked(
     client: Client, uid: int, settings: FitSettings, body: EditTarget, stack: edits.Edits | None = None
 ) -> Work:
@@ -222,8 +227,12 @@ def note(obj: Any, fit: BackendFit) -> None:
         places.write(edit, found.places)
     for edit, said in zip(own, fit.told, strict=True):
         edit.note = " ".join(said.get("warnings", ()))
-        amount, edit.foretold = edit.amount, said.get("foretold") or (0.0, 0.0)
-        if edit.by_amount and edits.is_known(edit):
+        amount, before = edit.amount, tuple(edit.foretold)
+        edit.foretold = said.get("foretold") or (0.0, 0.0)
+        if tuple(edit.foretold) != before:
+            # what was measured was so on another mesh
+            edit.kept = edit.seen = (0.0, 0.0)
+        if edit.by_amount and edit.foretold[0] < edit.foretold[1]:
             # the slider stays where the artist has it
             edit.amount = amount
         edit.gear = said.get("gear", "")

@@ -20,7 +20,6 @@ from ..backend.protocol.names import (
     PLAUSIBLE,
     card_members,
     card_sliders,
-    slider_travel,
 )
 from ..backend.protocol.recipe import ROW, SHAPE, Layer, MaskRef, Point
 from ..scene import measures, places
@@ -308,59 +307,9 @@ def _kind(edit: Any) -> str | None:
     return SHAPE if edit.kind == SHAPE else None
 
 
-def outside(edit: Any) -> bool:
-    """Whether the topology is another one at this strength, as measured or as expected. At 0 an edit does nothing."""
-    low, high = _safe_range(edit)
-    acts = not edit.mute and edit.strength != 0
-    return acts and is_known(edit) and not low <= edit.strength <= high
-
-
-def travel(edit: Any) -> tuple[float, float]:
-    """Strengths at the two ends of an edit's slider, the first below 0 and the second above.
-
-    Of a learned edit -1 and 1, which is what its examples show; of the others see `slider_travel`.
-
-    >>> from types import SimpleNamespace
-    >>> travel(SimpleNamespace(kind="attribute", name="thickness", safe=False, foretold=(-0.5, 9.0)))
-    (-0.4, 2.0)
-    """
-    known = find(edit.kind, edit.name)
-    if edit.kind == "learned" or known is None:
-        return -1.0, 1.0
-    low, high = _safe_range(edit)
-    return slider_travel(known.useful, (low, high) if is_known(edit) else None, edit.safe)
-
-
-def is_known(edit: Any) -> bool:
-    """Whether the travel of the edit's slider on this scan is known."""
-    return edit.safe or edit.foretold[0] < edit.foretold[1]
-
-
 def makes_new_mesh(edit: Any) -> bool:
     """Whether the edit acts, and the network makes the whole of it."""
     return edit.gear == DELTA and not edit.mute and edit.strength != 0
-
-
-def safe_text(edit: Any) -> str:
-    """
-    >>> from types import SimpleNamespace
-    >>> safe_text(SimpleNamespace(safe=True, safe_low=-0.4, safe_high=1.25))
-    'safe -0.4 .. 1.25'
-    >>> safe_text(SimpleNamespace(safe=False, foretold=(-0.5, 2.0)))
-    'safe about -0.5 .. 2'
-    """
-    if not is_known(edit):
-        return "safe range not measured"
-    low, high = _safe_range(edit)
-    return f"safe {low:.3g} .. {high:.3g}" if edit.safe else f"safe about {low:.3g} .. {high:.3g}"
-
-
-def _safe_range(edit: Any) -> tuple[float, float]:
-    """The interval measured, else expected on this scan; 0 and 0 where none is known."""
-    if edit.safe:
-        return edit.safe_low, edit.safe_high
-    low, high = edit.foretold
-    return low, high
 
 
 def move(obj: Any, step: int) -> None:
@@ -386,7 +335,8 @@ def remove_all(obj: Any) -> None:
 
 def unmeasured(edit: Any) -> None:
     """Forget what was measured and expected of an edit, for it acts elsewhere now."""
-    edit.safe, edit.transitions, edit.foretold = False, "", (0.0, 0.0)
+    edit.safe, edit.transitions = False, ""
+    edit.foretold = edit.kept = edit.seen = (0.0, 0.0)
 
 
 def settle(obj: Any, new_mesh: bool = False) -> None:

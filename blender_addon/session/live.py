@@ -24,7 +24,7 @@ from ..backend.protocol.requests import EditTarget, RemeshRequest
 from ..context import context
 from ..scene import mesh_io, preview, shape_key
 from ..text import Refusal, explain
-from . import backend_fit, edits, fits, place_watch, process
+from . import backend_fit, edits, fits, place_watch, process, travel
 from .backend_fit import FitSettings
 from .task import Client, Task, Work
 
@@ -48,13 +48,13 @@ class ShownMesh(NamedTuple):
 
 
 class LiveTask(Task):
-    """Work on one object: to follow its sliders, or to make its new mesh."""
+    """Work on one object: to follow its sliders, or while they rest to make its new mesh or measure their travel."""
 
     def __init__(
-        self, uid: int, work: Work, on_frame: Callable[[MeshFrame], None] | None = None, *, makes: bool
-    ) -> None:
-        self.uid = uid
-        self.makes = makes
+        self, uid: int, work: Work, on_frame: Callable[[MeshFrame], None] | None = None, *, makes: bool = False,
+        measures: bool = False,
+    ) -> None:  # fmt: skip
+        self.uid, self.makes, self.measures = uid, makes, measures
         super().__init__(process.started(), work, "opening the scan", on_frame=on_frame)
 
 
@@ -62,6 +62,8 @@ _numbers = itertools.count(1)
 _marked: dict[int, int] = {}
 # When the new mesh of an object is to be begun.
 _due: dict[int, float] = {}
+# When the travel of its sliders is to be measured.
+_unmeasured: dict[int, float] = {}
 # What previews show of the sliders.
 _previewed: dict[int, ShownMesh] = {}
 # Objects whose preview shows the new mesh, or what comes on the way to it, once there is something.
@@ -79,15 +81,15 @@ def error() -> str:
 
 def waiting() -> LiveTask | None:
     """What the preview is waiting for, as the fit of a scan that has none; None while that is quick."""
-    return _task if _task is not None and _task.seconds > QUICK_SECONDS else None
+    return _task if _task is not None and not _task.measures and _task.seconds > QUICK_SECONDS else None
 
 
 def stop_waiting() -> None:
     """Let go of what the preview is waiting for. The sliders stay where they are, and their next touch begins anew."""
     global _error
     _drop_task()
-    _marked.clear()
-    _due.clear()
+    for known in (_marked, _due, _unmeasured):
+        known.clear()
     _error = "The preview was stopped. Move a slider to start it again, or press Fit first."
     preview.redraw()
 
@@ -123,7 +125,7 @@ def stop() -> None:
     """Send no more requests and remove the previews. The shape keys stay as they are."""
     global _error, _trusted
     _drop_task()
-    for known in (_marked, _due, _previewed, _made):
+    for known in (_marked, _due, _unmeasured, _previewed, _made):
         known.clear()
     place_watch.forget_moves()
     _error, _trusted = "", ()
@@ -157,11 +159,6 @@ def after_history() -> None:
             stale = len(obj.omomi.edits) and shape_key.find(obj) is not None and not shape_key.shows(obj)
             if stale or obj.session_uid in _previewed:
                 mark(obj)
-
-
-def body_of(obj: Any, result: str) -> EditTarget:
-    """The mesh whose vertices the edits move."""
-    return EditTarget.SCAN if result == "SHAPE_KEY" and len(obj.data.polygons) else EditTarget.FIT
 
 
 def shows_new_mesh() -> bool:
@@ -199,15 +196,15 @@ def pump() -> bool:
         # A run has the backend for itself; what is still marked comes after it.
         _drop_task()
         return _is_waiting()
-    if _task is not None and _task.makes and _marked:
+    if _task is not None and (_task.makes or _task.measures) and _marked:
         # The new mesh would be that of strengths that are gone, or keep another object's slider waiting.
         _drop_task()
     if _task is None:
         try:
             _task = _next()
         except OmomiError as failure:
-            _marked.clear()
-            _due.clear()
+            for known in (_marked, _due, _unmeasured):
+                known.clear()
             place_watch.forget_moves()
             _give_up(failure)
             return False
@@ -229,20 +226,24 @@ def pump() -> bool:
 
 
 def _is_waiting() -> bool:
-    return bool(_marked or _due) or place_watch.is_moving()
+    return bool(_marked or _due or _unmeasured) or place_watch.is_moving()
 
 
 def _next() -> LiveTask | None:
     """The next task. Raises OmomiError where the backend cannot be started."""
     if _marked:
         uid = next(iter(_marked))
-        return LiveTask(uid, _follow(uid), makes=False)
+        return LiveTask(uid, _follow(uid))
     now = time.monotonic()
     uid = next((uid for uid, begin in _due.items() if begin <= now), 0)
+    if uid:
+        del _due[uid]
+        return LiveTask(uid, _make(uid), lambda frame: _show_made(uid, frame), makes=True)
+    uid = next((uid for uid, begin in _unmeasured.items() if begin <= now), 0)
     if not uid:
         return None
-    del _due[uid]
-    return LiveTask(uid, _make(uid), lambda frame: _show_made(uid, frame), makes=True)
+    del _unmeasured[uid]
+    return LiveTask(uid, _measure(uid), measures=True)
 
 
 def _drop_task() -> None:
@@ -253,6 +254,8 @@ def _drop_task() -> None:
         if dropped.makes:
             # Made again, unless its own slider has moved and says when.
             _due.setdefault(dropped.uid, time.monotonic())
+        elif dropped.measures:
+            _unmeasured.setdefault(dropped.uid, time.monotonic())
 
 
 def _look_after_previews() -> None:
@@ -297,7 +300,7 @@ def _follow(uid: int) -> Work:
 def _poses(client: Client, uid: int) -> Work:
     global _trusted, _trusted_until
     obj, scene = backend_fit.need(uid), context.scene
-    settings, body = FitSettings.of(scene.omomi), body_of(obj, scene.omomi.result)
+    settings, body = FitSettings.of(scene.omomi), backend_fit.body_of(obj, scene.omomi.result)
     trusted = (uid, client.pid, edits.structure(obj.omomi.edits), body, settings)
     subject = backend_fit.known(uid)
     if subject is None or subject.stack is None or trusted != _trusted or time.monotonic() > _trusted_until:
@@ -318,7 +321,17 @@ def _poses(client: Client, uid: int) -> Work:
             del _marked[uid]
             if context.scene.omomi.result == "SHAPE_KEY" or not subject.by_network(strengths):
                 _due.pop(uid, None)
+        if travel.unmeasured(obj.omomi.edits):
+            _unmeasured[uid] = time.monotonic() + REST_SECONDS
         _trusted_until = time.monotonic() + TRUST_SECONDS
+
+
+def _measure(uid: int) -> Work:
+    """Measure how far the sliders of one object go."""
+    scene = context.scene
+    settings, body = FitSettings.of(scene.omomi), backend_fit.body_of(backend_fit.need(uid), scene.omomi.result)
+    yield from backend_fit.retried(uid, lambda: travel.measured(process.started(), uid, settings, body))
+    preview.redraw()
 
 
 def _make(uid: int) -> Work:

@@ -200,6 +200,12 @@ TEXTS = {
     "safe {num} .. {num2}": "sicher {num} bis {num2}",
     "safe about {num} .. {num2}": "sicher etwa {num} bis {num2}",
     "safe range not measured": "Sicherer Bereich nicht gemessen",
+    "Above 0 no difference is seen on this scan while its topology stays":
+        "Über 0 ist an diesem Scan kein Unterschied zu sehen, solange seine Topologie bleibt",
+    "Below 0 no difference is seen on this scan while its topology stays":
+        "Unter 0 ist an diesem Scan kein Unterschied zu sehen, solange seine Topologie bleibt",
+    "No difference is seen on this scan while its topology stays":
+        "An diesem Scan ist kein Unterschied zu sehen, solange seine Topologie bleibt",
     "Find the strength for a measure": "Stärke zu einem Maß suchen",
     "Solve": "Stärke suchen",
     "Measure": "Maß",

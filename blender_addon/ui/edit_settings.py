@@ -6,7 +6,7 @@ from typing import Any
 
 from ..backend.protocol.names import NEW_MESH_NEEDED
 from ..scene import measures, units
-from ..session import edits
+from ..session import edits, travel
 from ..text import MEASURES, MOST_TRANSITIONS, nearest_transitions
 from ..translations import told
 from . import range_bar
@@ -18,16 +18,19 @@ def draw(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     column = layout.column()
     column.use_property_split = True
     column.use_property_decorate = False
-    column.prop(edit, "amount", slider=True)
+    row = column.row()
+    row.active = any(side.room for side in travel.sides(edit))
+    row.prop(edit, "amount", slider=True)
     column.prop(edit, "strength")
     mask_row(column, edit, "mask", obj)
     if edit.kind == "learned":
         _draw_place(column, edit)
     row = layout.row(align=True)
-    row.alert = edits.outside(edit)
-    icon = "ERROR" if edits.outside(edit) else "CHECKMARK" if edit.safe else "NONE"
-    row.label(text=told(edits.safe_text(edit)), translate=False, icon=icon)
+    row.alert = travel.outside(edit)
+    icon = "ERROR" if travel.outside(edit) else "CHECKMARK" if edit.safe else "NONE"
+    row.label(text=told(travel.safe_text(edit)), translate=False, icon=icon)
     row.operator("omomi.sweep", text="", icon="VIEWZOOM")
+    lines(layout, travel.room_text(edit), "INFO")
     range_bar.draw(layout, edit)
     lines(layout, nearest_transitions(edit.transitions, edit.strength))
     if len(edit.transitions.splitlines()) > MOST_TRANSITIONS:

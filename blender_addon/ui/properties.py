@@ -18,7 +18,7 @@ from bpy.props import (
 
 from ..backend.protocol.recipe import Point
 from ..scene import measures, places
-from ..session import edits, library, live
+from ..session import edits, library, live, travel
 from . import preferences
 from .choices import CLOSES, KINDS, LEVELS, READ_AS, RESULTS
 
@@ -196,14 +196,12 @@ def _is_mesh(settings: Any, obj: Any) -> bool:
 
 
 def _amount(edit: Any) -> float:
-    low, high = edits.travel(edit)
-    return 100 * edit.strength / (high if edit.strength > 0 else -low)
+    return travel.amount(edit)
 
 
 def _set_amount(edit: Any, amount: float) -> None:
-    low, high = edits.travel(edit)
-    edit.strength = amount / 100 * (high if amount > 0 else -low)
-    edit.by_amount = not edits.is_known(edit)
+    edit.strength = travel.strength_at(edit, amount)
+    edit.by_amount = not travel.is_known(edit)
 
 
 class OmomiPlace(bpy.types.PropertyGroup):
@@ -233,8 +231,9 @@ class OmomiLayer(bpy.types.PropertyGroup):
         # The strength again, as the slider shows it: the same travel for every edit.
         "amount": FloatProperty(
             name="Amount",
-            description="How strong the edit is: at 100 % pieces and tunnels of this scan are still expected to stay, "
-            "or it does what the examples of a learned edit show; a negative value reverses it",
+            description="How strong the edit is: from 1 % on a difference is seen, and up to 100 % pieces and tunnels "
+            "of this scan are expected to stay, or it does what the examples of a learned edit show; a negative value "
+            "reverses it",
             subtype="PERCENTAGE", soft_min=-100.0, soft_max=100.0, precision=0, step=100, get=_amount, set=_set_amount,
         ),
         "mute": BoolProperty(name="Mute", description="Leave this edit out", update=_touched),
@@ -257,6 +256,10 @@ class OmomiLayer(bpy.types.PropertyGroup):
         "swept": FloatVectorProperty(size=2),
         # The interval that the backend expects without measuring; 0 and 0 where unknown.
         "foretold": FloatVectorProperty(size=2),
+        # What the backend measures at rest: the interval in which the topology stays, and the strengths from which a
+        # difference is seen, the first below the second; 0 and 0 where unknown.
+        "kept": FloatVectorProperty(size=2),
+        "seen": FloatVectorProperty(size=2),
         # Whether the strength was given as an amount before the travel on this scan was known.
         "by_amount": BoolProperty(),
         # Lines: what happens at the ends of the measured interval.

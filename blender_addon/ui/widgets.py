@@ -11,7 +11,7 @@ import bpy
 
 from ..context import context
 from ..scene import point_cloud
-from ..session import edits, library
+from ..session import edits, library, travel
 from ..translations import told
 from . import preferences
 
@@ -139,9 +139,9 @@ class OMOMI_UL_edits(bpy.types.UIList):
         row.active = not item.mute
         row.label(text=edits.label(item), translate=False, icon=ICONS.get(item.kind, "NONE"))
         strength = row.row(align=True)
-        strength.alert = edits.outside(item)
+        strength.alert = travel.outside(item)
         strength.prop(item, "amount", text="", slider=True)
-        if edits.outside(item):
+        if travel.outside(item):
             row.label(text="", icon="ERROR")
         row.prop(item, "mute", text="", icon="HIDE_ON" if item.mute else "HIDE_OFF", emboss=False)
 

@@ -30,7 +30,8 @@ MODULES = (
     "operators", "text", "backend.errors", "backend.protocol.messages", "scene.holes", "scene.mesh_io", "scene.preview",
     "scene.attributes", "scene.draft", "scene.results", "scene.snapshot", "scene.storage", "session.backend_fit",
     "session.edits", "session.fits", "session.library", "session.live", "session.process", "session.slices",
-    "session.task", "translations", "ui.hole_overlay", "ui.preferences", "ui.properties", "ui.widgets",
+    "session.task", "session.travel", "translations", "ui.hole_overlay", "ui.preferences", "ui.properties",
+    "ui.widgets",
 )  # fmt: skip
 # An accent and spaces, as in the home folder of many an artist. Set before bpy is imported.
 PROFILE = Path(tempfile.mkdtemp(prefix="omomi é ü 重み "))

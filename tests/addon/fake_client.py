@@ -309,6 +309,10 @@ class FakeClient:
         result |= {"shown": self.shown, "picture": "<svg/>"}
         return [self._protocol.Done(number, result)]
 
+    def _travel(self, number: int, handle: int, layer: int) -> Any:
+        assert 0 <= layer < len(self._scans[handle]["moves"])
+        return [self._protocol.Done(number, {"safe": [-0.5, 1.25], "seen": [-0.125, 0.125]})]
+
     def _check(self, number: int, handle: int, strengths: Any, profile: str) -> list[Any]:
         scan = self._scans[handle]
         points = scan["scan"][0]

@@ -78,9 +78,9 @@ def test_a_sweep_fills_the_safe_range_and_the_picture(fake: Any, addon: Any, sca
     assert (edit.safe, edit.safe_low, edit.safe_high) == (True, -0.5, 1.25)
     assert edit.transitions == "at 1.25: a tunnel through it closes"
     assert (tmp_path / "phase.svg").read_text() == "<svg/>"
-    assert addon.edits.safe_text(edit) == "safe -0.5 .. 1.25" and not addon.edits.outside(edit)
+    assert addon.travel.safe_text(edit) == "safe -0.5 .. 1.25" and not addon.travel.outside(edit)
     edit.strength = 1.5
-    assert addon.edits.outside(edit)
+    assert addon.travel.outside(edit)
     edit.mask = "rim"
     assert not edit.safe and not edit.transitions
     (asked,) = fake.asked("SweepRequest")
@@ -89,15 +89,15 @@ def test_a_sweep_fills_the_safe_range_and_the_picture(fake: Any, addon: Any, sca
 
 def test_what_is_foretold_stands_in_until_the_range_is_measured(fake: Any, addon: Any, scan: Any) -> None:
     edit = scan.omomi.edits[0]
-    assert addon.edits.safe_text(edit) == "safe range not measured"
+    assert addon.travel.safe_text(edit) == "safe range not measured"
     bpy.ops.omomi.check()
-    assert addon.edits.safe_text(edit) == "safe about -0.75 .. 1.5" and not addon.edits.outside(edit)
+    assert addon.travel.safe_text(edit) == "safe about -0.75 .. 1.5" and not addon.travel.outside(edit)
     edit.strength = 1.6
-    assert addon.edits.outside(edit)
+    assert addon.travel.outside(edit)
     bpy.ops.omomi.sweep()
-    assert addon.edits.safe_text(edit) == "safe -0.5 .. 1.25"
+    assert addon.travel.safe_text(edit) == "safe -0.5 .. 1.25"
     edit.mask = "rim"
-    assert addon.edits.safe_text(edit) == "safe range not measured"
+    assert addon.travel.safe_text(edit) == "safe range not measured"
 
 
 def test_the_slider_of_an_edit_ends_where_the_topology_of_this_scan_does(fake: Any, scan: Any) -> None:
@@ -119,7 +119,7 @@ def test_a_slider_without_room_still_moves_a_little(fake: Any, addon: Any, scan:
     edit = scan.omomi.edits[0]
     edit.safe, edit.safe_low, edit.safe_high = True, 0.0, 0.0
     edit.amount = 100
-    assert 0 < edit.strength <= 0.05 and addon.edits.outside(edit)
+    assert 0 < edit.strength <= 0.05 and addon.travel.outside(edit)
     edit.amount = -100
     assert -0.05 <= edit.strength < 0
 
@@ -309,10 +309,10 @@ def test_at_strength_0_no_edit_is_out_of_its_range(fake: Any, addon: Any, scan: 
     # of what the network makes, the range is that of the topology which the examples show
     fake.shown = [0.6, 1.9]
     bpy.ops.omomi.sweep()
-    assert addon.edits.safe_text(edit) == "safe 0.6 .. 1.9"
+    assert addon.travel.safe_text(edit) == "safe 0.6 .. 1.9"
     for strength, red in ((0.0, False), (0.3, True), (1.0, False), (2.0, True)):
         edit.strength = strength
-        assert addon.edits.outside(edit) == red
+        assert addon.travel.outside(edit) == red
 
 
 def test_solving_says_nothing_of_the_range_beyond_its_strength(fake: Any, scan: Any) -> None:

@@ -34,7 +34,7 @@ def test_a_drag_moves_the_shape_key_and_asks_only_for_positions(fake: Any, scan:
         scan.omomi.edits[0].strength = strength
         settle()
         assert length(scan) == pytest.approx(strength / 10, abs=1e-6)
-    assert fake.kinds == {"FitRequest": 1, "StackRequest": 1, "PoseRequest": 1 + 3}
+    assert fake.kinds == {"FitRequest": 1, "StackRequest": 1, "PoseRequest": 1 + 3, "TravelRequest": 1}
     scan.omomi.edits[0].strength = 0.0
     settle()
     assert np.array_equal(key(scan), rest(scan)) and fake.kinds["PoseRequest"] == 4

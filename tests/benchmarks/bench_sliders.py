@@ -2,14 +2,16 @@
 
 omomi bench sliders [--scans NAME ...] [--resume] [--quick]
 
-Each scan is fitted, and every slider has the travel that the panel gives it there. Each side of it is swept: a strength
-is of use where the surface has the topology of the fit and looks different from it.
+Each scan is fitted, and every slider has the travel that the panel gives it there once it is measured. Each side of it
+is swept: a place of the slider is of use where the surface has the topology of the fit and looks different from it. A
+side of which the panel says that nothing can be seen there is no travel; how many there are is said.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +21,20 @@ from backend.edits.attributes import attribute
 from backend.edits.collision_margin import collision_margin
 from backend.edits.displacement import Movement, displacement_of
 from backend.edits.fitted_scan import EditableMesh, FittedScan
+from backend.edits.reach import STEPS, counted_solid, measured_travel, swept_reach
 from backend.edits.shape_sliders import shape_edit
 from backend.engine import OnnxEngine, fit_scan
 from backend.field.fit import ignore
 from backend.field.onnx_model import MODEL_FOLDER
 from backend.formats.mesh_files import load_scan
+from backend.geometry.moving_solid import enough_steps
 from backend.geometry.normals import normals_of
+from backend.geometry.topology_sweep import Solid
 from backend.prior.shape_prior import ShapePrior, shipped_prior
 from backend.protocol.fit_options import FitOptions
-from backend.protocol.names import ATTRIBUTES, card_members, card_sliders, slider_travel
+from backend.protocol.names import ATTRIBUTES, card_members, card_sliders
 from backend.protocol.requests import EditTarget
-from backend.report.scans import movement_reach
+from backend.protocol.slider_travel import Side, slider_travel
 from backend.scan.prepare import LONGEST_SIDE
 from tests.benchmarks.bars import Bar, Journal, mean, number, say, table, verdict, write_report
 from tests.benchmarks.cases import ROOT, find_scans
@@ -57,14 +62,24 @@ def sliders(fitted: FittedScan, prior: ShapePrior) -> dict[str, tuple[Movement, 
     return found
 
 
-def side(mesh: EditableMesh, move: NDArray, movement: Movement, name: str, end: float) -> dict:
-    """What one side of a slider, from 0 to ``end``, is of use for: shares of it."""
-    moves = float(np.quantile(np.linalg.norm(move, axis=1), FASTEST)) / LONGEST_SIDE * abs(end)
-    reach = movement_reach(mesh, movement, name, "", min(end, 0.0), max(end, 0.0))
-    kept = (reach.safe[0] if end < 0 else reach.safe[1]) / end
-    parts = np.arange(1, LOOKS + 1) / LOOKS
-    unseen = next((part - 1 / LOOKS for part in parts if moves * part > VISIBLE or turns(mesh, move, end * part)), 1.0)
-    return {"end": end, "kept": kept, "unseen": unseen, "useful": max(0.0, kept - unseen), "moves": moves}
+def side(mesh: EditableMesh, solid: Solid, move: NDArray, travel: Side) -> dict:
+    """What one side of a slider is of use for: shares of the way to its end."""
+    end = travel.end
+    moves = float(np.quantile(np.linalg.norm(move, axis=1), FASTEST)) / LONGEST_SIDE
+    shares = np.arange(1, LOOKS + 1) / LOOKS
+    seen = (moves * abs(at) > VISIBLE or turns(mesh, move, at) for at in map(travel.strength, shares.tolist()))
+    unseen = next((number / LOOKS for number, found in enumerate(seen) if found), 1.0)
+    kept = travel.share(kept_strength(solid, move, end))
+    useful = max(0.0, kept - unseen)
+    return {"end": end, "kept": kept, "unseen": unseen, "useful": useful, "moves": moves * abs(end)}
+
+
+def kept_strength(solid: Solid, move: NDArray, end: float) -> float:
+    """The last strength on the way from 0 to ``end`` with the topology of the fit, as the guard counts it."""
+    low, high = min(end, 0.0), max(end, 0.0)
+    steps = max(STEPS, enough_steps(abs(end) * float(np.linalg.norm(move, axis=1).max(initial=0.0))))
+    reach = swept_reach(solid, "", "", low, high, steps)
+    return reach.safe[0] if end < 0 else reach.safe[1]
 
 
 def turns(mesh: EditableMesh, move: NDArray, strength: float) -> bool:
@@ -77,21 +92,36 @@ def travels(path: Path, engine: OnnxEngine, prior: ShapePrior) -> list[dict]:
     """A row for each side of each slider on a scan."""
     fitted = fit_scan(engine, load_scan(path), FitOptions(level=LEVEL), ignore)
     mesh = fitted.mesh(EditTarget.FIT)
+    moves = {
+        name: (displacement_of(movement, mesh.vertices, mesh.normals).move, useful)
+        for name, (movement, useful) in sliders(fitted, prior).items()
+    }
+    return [{"scan": path.stem, **row} for row in slider_rows(mesh, moves)]
+
+
+def slider_rows(mesh: EditableMesh, moves: dict[str, tuple[NDArray, tuple[float, float]]]) -> list[dict]:
+    """The same of moves (n, 3) at strength 1 and the ranges that they are made for."""
     rows = []
-    for name, (movement, useful) in sliders(fitted, prior).items():
-        move = displacement_of(movement, mesh.vertices, mesh.normals).move
+    for name, (move, useful) in moves.items():
         told = collision_margin(mesh.vertices, mesh.normals, move, *useful)
-        for end in slider_travel(useful, told.margin):
-            rows.append({"scan": path.stem, "slider": name, **side(mesh, move, movement, name, end)})
+        started = time.perf_counter()
+        solid = counted_solid(mesh, move)
+        known = measured_travel(mesh, move, *useful, solid)
+        seconds = time.perf_counter() - started
+        for travel in slider_travel(useful, told.margin, known.safe, known.seen):
+            row = side(mesh, solid, move, travel)
+            rows.append({"slider": name, "room": travel.room, "seconds": seconds, **row})
     return rows
 
 
 def bars(rows: list[dict]) -> list[Bar]:
     """Bars on the rows of a journal: means over scans and sliders."""
-    shares = [mean([row["useful"] for row in rows if row["scan"] == scan]) for scan in {row["scan"] for row in rows}]
+    live = [row for row in rows if row["room"]]
+    scans = {row["scan"] for row in rows}
+    shares = [mean([row["useful"] for row in live if row["scan"] == scan]) for scan in scans]
     enough = mean([share is not None and share >= USEFUL for share in shares])
     return [
-        Bar("travel that is of use", mean([row["useful"] for row in rows]), USEFUL, False, len(rows)),
+        Bar("travel that is of use", mean([row["useful"] for row in live]), USEFUL, False, len(live)),
         Bar("scans on which as much is", enough, USEFUL, False, len(shares)),
     ]
 
@@ -101,9 +131,12 @@ def slider_table(rows: list[dict]) -> str:
     shown = []
     for name in dict.fromkeys(row["slider"] for row in rows):
         own = [row for row in rows if row["slider"] == name]
-        shown.append([name, *(number(mean([row[key] for row in own])) for key in ("useful", "kept", "unseen"))])
-        shown[-1].append(number(1e3 * float(np.median([row["moves"] for row in own]))))
-    return table(["slider", "of use", "topology kept", "too little to see", "moves at its end"], shown)
+        live = [row for row in own if row["room"]]
+        shown.append([name, *(number(mean([row[key] for row in live])) for key in ("useful", "kept", "unseen"))])
+        shown[-1] += [number(1e3 * float(np.median([row["moves"] for row in live]))), f"{len(own) - len(live)}"]
+        shown[-1].append(number(float(np.median([row["seconds"] for row in own]))))
+    head = ["slider", "of use", "topology kept", "too little to see", "moves at its end", "no room", "s to measure"]
+    return table(head, shown)
 
 
 def main(words: list[str] | None = None) -> int:

@@ -27,6 +27,7 @@ from backend.protocol.requests import (
     Request,
     StackRequest,
     SweepRequest,
+    TravelRequest,
 )
 from backend.server.jobs import Job
 from backend.server.server import Server
@@ -199,6 +200,7 @@ ON_A_FIT: dict[str, Callable[[int], Request]] = {
     "remesh": lambda job: RemeshRequest(job, 1, (0.2, 0.1)),
     "check": lambda job: CheckRequest(job, 1, (0.2, 0.1), ""),
     "sweep": lambda job: SweepRequest(job, 1, (0.2, 0.1), 0, -0.2, 0.2, 2),
+    "travel": lambda job: TravelRequest(job, 1, 0),
 }
 
 

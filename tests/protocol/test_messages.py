@@ -50,6 +50,7 @@ from backend.protocol.requests import (
     StackRequest,
     SweepRequest,
     TransferRequest,
+    TravelRequest,
 )
 
 HELLO = Hello(PROTOCOL_VERSION, "1.2", 42, "abc", "cpu", ("A", "B"), "2.0", "1.2", {"head": 1})
@@ -78,6 +79,7 @@ MESSAGES: list[Message] = [
     ApplyRequest(6, 1, (), "carried"),
     RemeshRequest(6, 1, (0.5,)),
     SweepRequest(7, 1, (0.25,), 0, -1.0, 2.0, 24),
+    TravelRequest(7, 1, 0),
     CheckRequest(8, 1, (1.0,), ""),
     SolveRequest(9, 1, (1.0,), 0, "thickness", 2.5),
     BlendRequest(10, 1, 2, 0.5, True, 0),
@@ -257,7 +259,7 @@ def test_names_on_the_wire_stay() -> None:
     assert sent == {
         "align", "apply", "audit", "blend", "cancel", "check", "done", "fit", "forget", "frame", "hello", "learn",
         "patch", "ping", "pong", "pose", "progress", "read", "remesh", "sample", "shutdown", "solve", "stack",
-        "sweep", "transfer",
+        "sweep", "transfer", "travel",
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.cli import audit
+from backend.edits.reach import Reach, swept_reach
 from backend.field.onnx_model import CODE
 from backend.geometry.topology import betti_of_occupancy
 from backend.geometry.topology_sweep import Solid
@@ -29,7 +30,7 @@ from backend.report.audit import audit_page
 from backend.report.card import card_of
 from backend.report.html import Markup, el, number, text
 from backend.report.model_coverage import gaps, verdict
-from backend.report.scans import Reach, ScanLook, look, swept_reach
+from backend.report.scans import ScanLook, look
 from tests.fakes import MeshEngine, subject_of
 from tests.prior.test_archive import make_archive
 from tests.prior.test_flow import gaussian_prior

@@ -29,6 +29,7 @@ from backend.protocol.requests import (
     SolveRequest,
     StackRequest,
     SweepRequest,
+    TravelRequest,
 )
 from tests.children import BACKEND, LIVENESS, ask_fit, response
 
@@ -199,6 +200,8 @@ def test_checks_sweeps_and_solutions_come_as_the_protocol_says(session: Session,
     sweep = session.do(SweepRequest, handle=handle, strengths=[0.0], layer=0, low=-0.5, high=0.5, steps=2)
     assert {"safe", "transitions", "unstable", "rows", "picture"} <= set(sweep.result)
     assert sweep.result["safe"] == [-0.5, 0.5] and sweep.result["picture"].startswith("<svg")
+    travel = session.do(TravelRequest, handle=handle, layer=0)
+    assert travel.result["safe"] == [-2.0, 2.0] and travel.result["seen"] == pytest.approx([-0.1, 0.1])
     volume = 1.05 * check.result["measures"]["volume"]
     solved = session.do(SolveRequest, handle=handle, strengths=[0.0], layer=0, measure="volume", value=volume)
     assert set(solved.result) == {"strength", "reached", "measured", "safe", "warnings"}
@@ -252,6 +255,7 @@ def test_what_cannot_be_stacked_is_refused_and_the_old_stack_stays(
     session.do(StackRequest, handle=handle, body="fit", layers=[Layer("smoothness", 0.5)])
     assert session.refusal(RemeshRequest, handle=handle, strengths=[0.5]).code is bad
     assert session.refusal(SweepRequest, handle=handle, strengths=[0.5], layer=1, low=0, high=1, steps=2).code is bad
+    assert session.refusal(TravelRequest, handle=handle, layer=1).code is bad
 
 
 def test_a_strength_that_was_never_seen_is_allowed_and_flagged(session: Session, edit: Layer, handle: int) -> None:

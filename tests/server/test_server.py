@@ -44,6 +44,7 @@ from backend.protocol.requests import (
     StackRequest,
     SweepRequest,
     TransferRequest,
+    TravelRequest,
 )
 from backend.server import server as server_module
 from tests.children import FAKE_SERVER, LIVENESS, cloud
@@ -243,6 +244,7 @@ ON_A_SCAN: list[Message] = [
     ApplyRequest(5, 1, (), "carried"),
     RemeshRequest(5, 1, ()),
     SweepRequest(5, 1, (0.0,), 0, -1.0, 1.0, 4),
+    TravelRequest(5, 1, 0),
     CheckRequest(5, 1, (), ""),
     SolveRequest(5, 1, (0.0,), 0, "volume", 1.0),
     BlendRequest(5, 1, 1, 0.5, False, 0),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from backend.edits.reach import Reach
 from backend.report.audit import audit_page
 from backend.report.card import card_of
-from backend.report.scans import Reach
 from backend.training.model_audit import with_reach
 
 BEND = {"name": "bend", "kind": "shape", "direction": 0, "unit": "sd", "range": [-2.0, 2.0], "side_effect": 0.1}

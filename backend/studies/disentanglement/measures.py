@@ -16,6 +16,7 @@ from ...edits.attributes import attribute
 from ...edits.collision_margin import collision_margin
 from ...edits.displacement import Movement, displacement_of
 from ...edits.fitted_scan import EditableMesh, FittedScan
+from ...edits.reach import Reach, swept_reach
 from ...edits.shape_sliders import shape_edit
 from ...engine import OnnxEngine
 from ...field.bricks import BLOCK
@@ -28,7 +29,6 @@ from ...prior.shape_prior import ShapePrior
 from ...protocol.fit_options import FitOptions
 from ...protocol.names import ATTRIBUTES
 from ...protocol.requests import EditTarget
-from ...report.scans import Reach, swept_reach
 from ...training import disentanglement_metrics as metrics
 from ...training.atom import EVIDENCE, Atom
 from ...training.bank import jittered

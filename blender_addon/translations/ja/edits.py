@@ -33,9 +33,9 @@ TEXTS = {
     "Name": "名前",
     "Strength": "強さ",
     "Amount": "量",
-    "How strong the edit is: at 100 % pieces and tunnels of this scan are still expected to stay, or it does what the "
-    "examples of a learned edit show; a negative value reverses it":
-        "編集の強さ。100 % でも、このスキャンの部分や穴の数は変わらない見込みです。学習した編集では例が示す強さです。"
+    "How strong the edit is: from 1 % on a difference is seen, and up to 100 % pieces and tunnels of this scan are "
+    "expected to stay, or it does what the examples of a learned edit show; a negative value reverses it":
+        "編集の強さ。1 % から違いが見え、100 % までこのスキャンの部分や穴の数は変わらない見込みです。学習した編集では例が示す強さです。"
         "負の値では逆向きに働きます",
     "How strong the edit is, as presets and recipes keep it: 0 does nothing, 1 is what the examples of a learned edit "
     "show; a negative value reverses it":
@@ -145,6 +145,12 @@ TEXTS = {
     "safe {num} .. {num2}": "安全 {num} ～ {num2}",
     "safe about {num} .. {num2}": "安全 およそ {num} ～ {num2}",
     "safe range not measured": "安全範囲は未測定",
+    "Above 0 no difference is seen on this scan while its topology stays":
+        "0より上では、このスキャンのトポロジーが保たれる間、違いは見えません",
+    "Below 0 no difference is seen on this scan while its topology stays":
+        "0より下では、このスキャンのトポロジーが保たれる間、違いは見えません",
+    "No difference is seen on this scan while its topology stays":
+        "このスキャンのトポロジーが保たれる間、違いは見えません",
     "Find the strength for a measure": "寸法に合う強さを探す",
     "Solve": "強さを求める",
     "Find the strength of the active edit at which a measure has the wanted value; Esc cancels":
