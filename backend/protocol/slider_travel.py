@@ -84,4 +84,4 @@ def _side(useful: float, least: float, foretold: float | None, safe: float | Non
     measured = min(useful, safe)
     if seen is None or not useful:
         return Side(max(measured, least))
-    return Side(max(measured, least), seen) if seen < measured else Side(expected, 0.0, False)
+    return Side(measured, seen) if seen < measured else Side(expected, 0.0, False)

@@ -101,7 +101,7 @@ def test_the_panel_says_where_a_slider_can_do_nothing_that_is_seen(
 ) -> None:
     edit = scan.omomi.edits[0]
     edit.foretold, edit.kept, edit.seen = (-0.5, 1.25), kept, seen
-    texts = " ".join(draw("OMOMI_PT_edits").texts())
+    texts = draw("OMOMI_PT_edits").texts().replace("\n", " ")
     assert addon.travel.room_text(edit) == said and (NOTHING in texts) == bool(said)
     # such a side still goes as far as is foretold, with a warning
     edit.amount = -100

@@ -3,8 +3,7 @@
 omomi bench sliders [--scans NAME ...] [--resume] [--quick]
 
 Each scan is fitted, and every slider has the travel that the panel gives it there once it is measured. Each side of it
-is swept: a place of the slider is of use where the surface has the topology of the fit and looks different from it. A
-side of which the panel says that nothing can be seen there is no travel; how many there are is said.
+is swept: a place of the slider is of use where the surface has the topology of the fit and looks different from it.
 """
 
 from __future__ import annotations
@@ -116,24 +115,23 @@ def slider_rows(mesh: EditableMesh, moves: dict[str, tuple[NDArray, tuple[float,
 
 def bars(rows: list[dict]) -> list[Bar]:
     """Bars on the rows of a journal: means over scans and sliders."""
-    live = [row for row in rows if row["room"]]
-    scans = {row["scan"] for row in rows}
-    shares = [mean([row["useful"] for row in live if row["scan"] == scan]) for scan in scans]
+    shares = [mean([row["useful"] for row in rows if row["scan"] == scan]) for scan in {row["scan"] for row in rows}]
     enough = mean([share is not None and share >= USEFUL for share in shares])
     return [
-        Bar("travel that is of use", mean([row["useful"] for row in live]), USEFUL, False, len(live)),
+        Bar("travel that is of use", mean([row["useful"] for row in rows]), USEFUL, False, len(rows)),
         Bar("scans on which as much is", enough, USEFUL, False, len(shares)),
     ]
 
 
 def slider_table(rows: list[dict]) -> str:
-    """A row for each slider: means over the scans; how far it moves in thousandths of the longest side."""
+    """A row for each slider: means over the scans; how far it moves in thousandths of the longest side; sides of which
+    the panel says that nothing is seen; and how long it takes to measure."""
     shown = []
     for name in dict.fromkeys(row["slider"] for row in rows):
         own = [row for row in rows if row["slider"] == name]
-        live = [row for row in own if row["room"]]
-        shown.append([name, *(number(mean([row[key] for row in live])) for key in ("useful", "kept", "unseen"))])
-        shown[-1] += [number(1e3 * float(np.median([row["moves"] for row in live]))), f"{len(own) - len(live)}"]
+        shown.append([name, *(number(mean([row[key] for row in own])) for key in ("useful", "kept", "unseen"))])
+        shown[-1].append(number(1e3 * float(np.median([row["moves"] for row in own]))))
+        shown[-1] += [number(mean([not row["room"] for row in own]))]
         shown[-1].append(number(float(np.median([row["seconds"] for row in own]))))
     head = ["slider", "of use", "topology kept", "too little to see", "moves at its end", "no room", "s to measure"]
     return table(head, shown)
