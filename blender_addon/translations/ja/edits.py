@@ -35,7 +35,8 @@ TEXTS = {
     "Amount": "量",
     "How strong the edit is: from 1 % on a difference is seen, and up to 100 % pieces and tunnels of this scan are "
     "expected to stay, or it does what the examples of a learned edit show; a negative value reverses it":
-        "編集の強さ。1 % から違いが見え、100 % までこのスキャンの部分や穴の数は変わらない見込みです。学習した編集では例が示す強さです。"
+        "編集の強さ。1 % から違いが見え、100 % までこのスキャンの部分や穴の数は変わらない見込みです。"
+        "学習した編集では例が示す強さです。"
         "負の値では逆向きに働きます",
     "How strong the edit is, as presets and recipes keep it: 0 does nothing, 1 is what the examples of a learned edit "
     "show; a negative value reverses it":
