@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-bpy = pytest.importorskip("bpy")
+from tests.window import manual_script
 
-MANUAL = Path(__file__).resolve().parents[2] / "blender_addon" / "README.md"
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+bpy = pytest.importorskip("bpy")
 
 
 def test_the_online_manual_of_everything_is_a_section_of_the_page_in_the_zip(addon: Any, scene: Any) -> None:
@@ -60,26 +58,15 @@ def test_every_line_of_the_manuals_scripts_runs_as_written(
     bpy.data.objects.new("Empty", None)
     bpy.context.scene.collection.objects.link(bpy.data.objects["Empty"])
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "mugs.blend"))
-    # What an artist has selected before a line; the lines between go on from there.
-    before: dict[str, Callable[[], None]] = {
-        "omomi.fit(level": lambda: select("owl", "crow"),
-        "omomi.fit(kind": lambda: select("owl"),
-        "omomi.close_holes": lambda: select("owl", "crow"),
-        "omomi.complete_otherwise": lambda: select("owl.fit"),
-        "omomi.add_pair": lambda: select("owl", "crow"),
-        "omomi.add_from_library": lambda: select("crow"),
-        "places[1]": add_places,
-        "omomi.align": lambda: select(*(f"mug {number}" for number in range(10))),
-    }
     (tmp_path / "library").mkdir(exist_ok=True)
-    blocks = BLOCK.findall(MANUAL.read_text("utf-8"))
-    lines = [line for block in blocks for line in block.splitlines() if line.strip()]
+    lines = manual_script.lines()
     assert len(lines) > 20
     scope = {"bpy": bpy}
     for line in lines:
-        for start, prepare in before.items():
-            if start in line:
-                prepare()
+        if names := manual_script.selection(line):
+            select(*names)
+        if "places[1]" in line:
+            add_places()
         try:
             exec(line, scope)
         except Exception as error:

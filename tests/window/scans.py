@@ -17,10 +17,13 @@ from tests.benchmarks.weight_cases import Edited, edited_member
 EDIT = "horn"
 EXAMPLES, OTHERS = (0, 1), (3, 4, 5, 6)
 """Members of the family; those that the edit is applied to are none of the examples."""
+FAMILY = 10
+"""Members that the script of the manual learns a family from."""
 
 
 def write(folder: Path) -> None:
-    """Write ``scan.ply``, ``before0.ply``, ``after0.ply`` and so on, and ``other3.ply`` and so on, side by side."""
+    """Write ``scan.ply``, ``before0.ply``, ``after0.ply`` and so on, ``other3.ply`` and so on, and ``member0.ply`` and
+    so on, side by side."""
     demo_scan.main([str(folder / "scan.ply")])
     for number, seed in enumerate(EXAMPLES):
         member = edited_member(EDIT, seed, example=True)
@@ -29,6 +32,9 @@ def write(folder: Path) -> None:
     for number, seed in enumerate(OTHERS):
         member = edited_member(EDIT, seed)
         _place(member, member.before, (2.0 * number, 2.0), folder / f"other{seed}.ply")
+    for number in range(FAMILY):
+        member = edited_member(EDIT, number)
+        _place(member, member.before, (2.0 * number, 8.0), folder / f"member{number}.ply")
 
 
 def _place(member: Edited, scan: RawScan, xy: tuple[float, float], path: Path) -> None:

@@ -22,6 +22,8 @@ from . import scans
 
 SCREEN = ":93"
 SIZE = 1600, 1000
+BACKGROUND = "script"
+"""The step that needs no window: the scripts of the manual."""
 VIEW = 0, 20, 1310, 900
 """Of the 3D view in it."""
 
@@ -49,8 +51,13 @@ def main() -> int:
         env |= {"DISPLAY": SCREEN, "LIBGL_ALWAYS_SOFTWARE": "1"}
         screen = subprocess.Popen(["Xvfb", SCREEN, "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp"])
     try:
-        words = ["--factory-startup", "--enable-event-simulate", "--window-geometry", "0", "0", width, height]
-        code = walk([options.blender, *words, "--python", str(Path(__file__).with_name("steps.py"))], env)
+        code, factory = 0, [options.blender, "--factory-startup"]
+        if not options.steps or BACKGROUND in options.steps:
+            code = walk([*factory, "--background", "--python", str(Path(__file__).with_name("background.py"))], env)
+        if options.steps != [BACKGROUND]:
+            words = ["--enable-event-simulate", "--window-geometry", "0", "0", width, height]
+            steps = ["--python", str(Path(__file__).with_name("steps.py"))]
+            code = max(code, walk([*factory, *words, *steps], env))
         if options.picture is not None:
             shown = Image.open(options.folder / "check.png").crop(VIEW)
             shown.convert("P", palette=Image.Palette.ADAPTIVE, colors=200).save(options.picture, optimize=True)
