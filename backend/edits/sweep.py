@@ -142,7 +142,7 @@ def sweep_layer(
     def look() -> None:
         # how many more there are once changes are found is not known before
         number = next(looks)
-        on_progress(number / (number + steps / 3), f"strength {number} of {max(number, steps + 1)}")
+        on_progress(number / (number + steps / 3), f"strength {number}")
 
     solid = moving_solid(start, mesh.faces, move).watched(look)
     home, present = (min(max(strength, low), high) for strength in (0.0, strengths[layer]))
@@ -191,7 +191,7 @@ def sweep_solid(
 
     def look() -> None:
         number = next(looks)
-        on_progress(number / (number + count / 3), f"strength {number} of {max(number, count)}")
+        on_progress(number / (number + count / 3), f"strength {number}")
 
     def at(level: int) -> Solid:
         return Solid(lambda strength: solid.reading(strength, level).betti).watched(look)

@@ -153,7 +153,7 @@ class OMOMI_OT_mark_no_data(EditOperator, ActionOperator, bpy.types.Operator):
 
 
 class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
-    """Find out between which strengths the active edit keeps the topology; Esc cancels"""
+    """Find out how far the active edit goes before pieces, tunnels or hollows come or go; Esc cancels"""
 
     bl_idname = "omomi.sweep"
     bl_label = "Find Safe Range"

@@ -92,12 +92,15 @@ class OMOMI_OT_learn(RunOperator, bpy.types.Operator):
         return Task(client, work, "reading the pairs")
 
     def _commit(self, context: Any, run: Any) -> None:
-        for warning in run.result.get("warnings", ()):
+        warnings = run.result.get("warnings", ())
+        for warning in warnings:
             self.tell("WARNING", warning)
         examples = run.result.get("examples", len(context.scene.omomi.pairs))
         name = self._name
         learned = f"Learned '{name}' from 1 pair" if examples == 1 else f"Learned '{name}' from {examples} pairs"
         gear = gear_text(run.result.get("gear"))
+        use = "Select other scans and press its name in the panel Library."
+        context.scene.omomi.learn_report = "\n".join(filter(None, (f"{learned}.", use, gear, *warnings)))
         self.tell("INFO", f"{learned}. {gear}" if gear else learned)
 
 

@@ -155,7 +155,7 @@ class RunOperator(PolledOperator):
             live.resume(self._paused)
             self.tell("ERROR", explain(error))
             return {"CANCELLED"}
-        fits.set_current(self._run)
+        fits.set_current(self._run, self.bl_idname)
         return None
 
     def _finish(self, context: Any) -> Any:

@@ -114,17 +114,24 @@ class FitRun(ObjectRun):
         return shown
 
 
-# The run in progress. The panel shows it, and no second one is started.
+# The run in progress, and the class of the operator that started it. Panels show it, and no second one is started.
 _current: Task | None = None
+_starter = ""
 
 
 def current() -> Task | None:
     return _current
 
 
-def set_current(run: Task | None) -> None:
-    global _current
-    _current = run
+def started_by(operator: str) -> Task | None:
+    """The run in progress if this operator, as "omomi.fit", started it, else None."""
+    return _current if _starter == f"OMOMI_OT_{operator.removeprefix('omomi.')}" else None
+
+
+def set_current(run: Task | None, starter: str = "") -> None:
+    """starter: the class of the operator, as "OMOMI_OT_fit"."""
+    global _current, _starter
+    _current, _starter = run, starter
 
 
 def run_to_end(run: Task) -> None:

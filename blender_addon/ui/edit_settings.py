@@ -1,4 +1,4 @@
-"""What the panel of edits shows below the list, of the active edit: its strength, range and place, and Solve."""
+"""What the panel of edits shows of the active edit, its strength, range and place, and what that of Solve shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..session import edits, travel
 from ..text import MEASURES, MOST_TRANSITIONS, nearest_transitions
 from ..translations import told
 from . import range_bar
-from .widgets import lines, mask_row
+from .widgets import lines, mask_row, run_button
 
 
 def draw(layout: Any, context: Any, obj: Any, edit: Any) -> None:
@@ -25,11 +25,13 @@ def draw(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     mask_row(column, edit, "mask", obj)
     if edit.kind == "learned":
         _draw_place(column, edit)
-    row = layout.row(align=True)
-    row.alert = travel.outside(edit)
-    icon = "ERROR" if travel.outside(edit) else "CHECKMARK" if edit.safe else "NONE"
+    row = layout.row()
+    row.alert = is_outside = travel.outside(edit)
+    icon = "ERROR" if is_outside else "CHECKMARK" if edit.safe else "NONE"
     row.label(text=told(travel.safe_text(edit)), translate=False, icon=icon)
-    row.operator("omomi.sweep", text="", icon="VIEWZOOM")
+    if is_outside:
+        lines(layout, "Outside of it pieces, tunnels or hollows come or go", "BLANK1")
+    run_button(layout, "omomi.sweep", icon="VIEWZOOM")
     lines(layout, travel.room_text(edit), "INFO")
     range_bar.draw(layout, edit)
     lines(layout, nearest_transitions(edit.transitions, edit.strength))
@@ -38,15 +40,19 @@ def draw(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     lines(layout, edit.note, "ERROR")
     if context.scene.omomi.result == "SHAPE_KEY" and edits.makes_new_mesh(edit):
         lines(layout, NEW_MESH_NEEDED.format(name=edit.name), "INFO")
-    settings = context.scene.omomi
+        layout.prop_enum(context.scene.omomi, "result", "NEW")
+
+
+def draw_solve(layout: Any, settings: Any, obj: Any) -> None:
+    """Draw the measure to reach by the active edit of an object, or of None."""
     column = layout.column(align=True)
     column.label(text="Find the strength for a measure")
     column.prop(settings, "measure")
     kind = MEASURES.get(settings.measure, "LENGTH")
     column.prop(settings, f"value_{kind.lower()}")
-    now = measures.now(obj, settings.measure)
+    now = 0.0 if obj is None else measures.now(obj, settings.measure)
     lines(column, f"now {units.shown(kind, now)}" if now else "Check says what it is now", "INFO")
-    column.operator("omomi.solve")
+    run_button(column, "omomi.solve")
 
 
 def _draw_place(column: Any, edit: Any) -> None:

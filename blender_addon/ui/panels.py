@@ -13,7 +13,17 @@ from ..session import fits, library, live, process
 from ..text import reading_text
 from ..translations import told
 from . import colour_overlay, edit_settings, hole_overlay, preferences
-from .widgets import ClosedSidebar, Sidebar, active_mesh, file_rows, lines, mask_row, selected_scans
+from .widgets import (
+    ClosedSidebar,
+    Sidebar,
+    active_mesh,
+    file_rows,
+    lines,
+    mask_row,
+    progress_row,
+    run_button,
+    selected_scans,
+)
 
 # Counting borders touches every edge; larger meshes would make the sidebar stutter.
 MAX_COUNTED_CORNERS = 1_000_000
@@ -35,10 +45,7 @@ class OMOMI_PT_scan(Sidebar, bpy.types.Panel):
             row.scale_y = 1.3
             row.operator("omomi.fit", text=told(_fit_text(context)), translate=False, icon="MOD_REMESH")
         else:
-            row = self.layout.row(align=True)
-            row.scale_y = 1.3
-            row.progress(factor=run.fraction, type="BAR", text=told(run.text), translate=False)
-            row.operator("omomi.cancel", text="", icon="X")
+            progress_row(self.layout, run, run.text, "omomi.cancel").scale_y = 1.3
         settings = context.scene.omomi
         lines(self.layout, _scan_text(context.active_object), "MESH_DATA")
         lines(self.layout, _faces_text(context.active_object, int(settings.level)))
@@ -121,7 +128,7 @@ class OMOMI_PT_holes(ClosedSidebar, bpy.types.Panel):
         column.use_property_decorate = False
         column.prop(settings, "close")
         column.prop(settings, "smaller")
-        self.layout.operator("omomi.close_holes", icon="MESH_GRID")
+        run_button(self.layout, "omomi.close_holes", icon="MESH_GRID")
         if group is not None and group.holes_report:
             report, *warnings = group.holes_report.splitlines()
             lines(self.layout, report, "INFO")
@@ -148,7 +155,7 @@ class OMOMI_PT_completions(ClosedSidebar, bpy.types.Panel):
             row.operator("omomi.pick_completion", text="", icon="CHECKMARK").name = item.name
         row = self.layout.row(align=True)
         row.prop(context.scene.omomi, "completions", text="")
-        row.operator("omomi.complete_otherwise", text="Complete Otherwise")
+        run_button(row, "omomi.complete_otherwise", text="Complete Otherwise")
 
 
 class OMOMI_PT_edits(Sidebar, bpy.types.Panel):
@@ -168,19 +175,28 @@ class OMOMI_PT_edits(Sidebar, bpy.types.Panel):
         buttons.menu("OMOMI_MT_presets", text="", icon="PRESET")
         buttons.operator("omomi.move_edit", text="", icon="TRIA_UP").direction = "UP"
         buttons.operator("omomi.move_edit", text="", icon="TRIA_DOWN").direction = "DOWN"
+        # Above what comes and goes with the active edit and its preview, so that neither moves under the mouse.
+        row = self.layout.row(align=True)
+        run_button(row, "omomi.apply", icon="CHECKMARK")
+        row.operator("omomi.reset_edits", icon="LOOP_BACK")
+        lines(self.layout, group.report, "INFO")
         if group.active < len(group.edits):
             edit_settings.draw(self.layout, context, obj, group.edits[group.active])
         lines(self.layout, live.error(), "ERROR")
         if (task := live.waiting()) is not None:
-            row = self.layout.row(align=True)
-            row.progress(factor=task.fraction, type="BAR", text=told(task.text), translate=False)
-            row.operator("omomi.stop_preview", text="", icon="X")
+            other = mesh_io.object_by_uid(task.uid)
+            of_other = f"{other.name}: {task.text}" if other is not None and other != obj else task.text
+            progress_row(self.layout, task, of_other, "omomi.stop_preview")
         if live.shows_new_mesh():
             self.layout.operator("omomi.back_to_preview", icon="LOOP_BACK")
-        row = self.layout.row(align=True)
-        row.operator("omomi.apply", icon="CHECKMARK")
-        row.operator("omomi.reset_edits", icon="LOOP_BACK")
-        lines(self.layout, group.report, "INFO")
+
+
+class OMOMI_PT_solve(ClosedSidebar, bpy.types.Panel):
+    bl_label = "Solve"
+    bl_parent_id = "OMOMI_PT_edits"
+
+    def draw(self, context: Any) -> None:
+        edit_settings.draw_solve(self.layout, context.scene.omomi, active_mesh(context))
 
 
 class OMOMI_PT_learn(ClosedSidebar, bpy.types.Panel):
@@ -190,15 +206,20 @@ class OMOMI_PT_learn(ClosedSidebar, bpy.types.Panel):
     def draw(self, context: Any) -> None:
         settings = context.scene.omomi
         for number, pair in enumerate(settings.pairs):
-            row = self.layout.row(align=True)
-            row.prop(pair, "before", text="")
-            row.label(text="", icon="FORWARD")
-            row.prop(pair, "after", text="")
-            row.prop(pair, "mark", text="", icon="EMPTY_AXIS")
-            row.operator("omomi.remove_pair", text="", icon="X").index = number
+            row = self.layout.row()
+            row.label(text=told(f"Pair {number + 1}"), translate=False)
+            row.operator("omomi.remove_pair", text="", icon="X", emboss=False).index = number
+            column = self.layout.column(align=True)
+            column.use_property_split = True
+            column.use_property_decorate = False
+            for name in ("before", "after", "mark"):
+                column.prop(pair, name)
+        if not len(settings.pairs):
+            lines(self.layout, "Change a copy of a mesh. Select the mesh, then with Shift the copy", "INFO")
         self.layout.operator("omomi.add_pair", icon="ADD")
         self.layout.prop(settings, "learn_name")
-        self.layout.operator("omomi.learn", icon="IMPORT")
+        run_button(self.layout, "omomi.learn", icon="IMPORT")
+        lines(self.layout, settings.learn_report, "INFO")
 
 
 class OMOMI_PT_library(ClosedSidebar, bpy.types.Panel):
@@ -220,14 +241,14 @@ class OMOMI_PT_blend(ClosedSidebar, bpy.types.Panel):
         self.layout.prop(settings, "other", text="With")
         self.layout.prop(settings, "share", slider=True)
         self.layout.prop(settings, "guarded")
-        self.layout.operator("omomi.blend", icon="MOD_MESHDEFORM")
+        run_button(self.layout, "omomi.blend", icon="MOD_MESHDEFORM")
 
 
 class OMOMI_PT_check(Sidebar, bpy.types.Panel):
     bl_label = "Check"
 
     def draw(self, context: Any) -> None:
-        self.layout.operator("omomi.check", icon="VIEWZOOM")
+        run_button(self.layout, "omomi.check", icon="VIEWZOOM")
         obj = active_mesh(context)
         row = self.layout.row(align=True)
         for what, text, colour in (
@@ -243,7 +264,7 @@ class OMOMI_PT_check(Sidebar, bpy.types.Panel):
                 lines(self.layout, "The fit of a sheet is an open mesh: it has no inside, volume or tunnels", "INFO")
             marked = no_data.find(obj) is not None
             self.layout.operator("omomi.mark_no_data", icon="GEOMETRY_NODES", depress=marked)
-        self.layout.operator("omomi.audit", icon="TEXT")
+        run_button(self.layout, "omomi.audit", icon="TEXT")
 
 
 class OMOMI_PT_family(ClosedSidebar, bpy.types.Panel):
@@ -256,7 +277,7 @@ class OMOMI_PT_family(ClosedSidebar, bpy.types.Panel):
         self.layout.operator("omomi.import_file", icon="IMPORT")
         column = self.layout.column(align=True)
         column.prop(settings, "family_name")
-        column.operator("omomi.align", icon="OUTLINER_OB_GROUP_INSTANCE")
+        run_button(column, "omomi.align", icon="OUTLINER_OB_GROUP_INSTANCE")
         lines(self.layout, settings.family_report, "INFO")
 
 
@@ -268,13 +289,14 @@ class OMOMI_PT_imagine(ClosedSidebar, bpy.types.Panel):
         row = self.layout.row(align=True)
         row.prop(settings, "seed")
         row.prop(settings, "samples", text="")
-        self.layout.operator("omomi.sample", icon="OUTLINER_OB_POINTCLOUD")
+        run_button(self.layout, "omomi.sample", icon="OUTLINER_OB_POINTCLOUD")
 
 
 # In the order of the sidebar.
 CLASSES = (
     OMOMI_PT_fit_presets, OMOMI_PT_scan, OMOMI_PT_options, OMOMI_PT_result, OMOMI_PT_completions, OMOMI_PT_holes,
-    OMOMI_PT_edits, OMOMI_PT_learn, OMOMI_PT_library, OMOMI_PT_blend, OMOMI_PT_check, OMOMI_PT_family, OMOMI_PT_imagine,
+    OMOMI_PT_edits, OMOMI_PT_solve, OMOMI_PT_learn, OMOMI_PT_library, OMOMI_PT_blend, OMOMI_PT_check, OMOMI_PT_family,
+    OMOMI_PT_imagine,
 )  # fmt: skip
 
 

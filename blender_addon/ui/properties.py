@@ -365,6 +365,8 @@ class OmomiSettings(bpy.types.PropertyGroup):
         ),
         "pairs": CollectionProperty(type=OmomiPair),
         "learn_name": StringProperty(name="Name", description="Name of the edit to learn", default="My edit"),
+        # Lines: what was learned last, and what there is to say of it.
+        "learn_report": StringProperty(),
         "completions": COMPLETIONS,
         "faces": FACES,
         "seed": SEED,

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from ..text import changes
 
-LEAST = 1 / 32
-"""Of the bar: the shortest way between two ticks. Changes that are nearer to one another share one."""
+LEAST = 1 / 20
+"""Of the bar: the shortest way between two ticks. Changes that are nearer to one another share one. Blender draws no
+shorter part: with 1 / 32 bars of many reach beyond the sidebar."""
 HEIGHT = 0.5
 """Of a button."""
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import bpy
 
 from ..context import context
-from ..scene import point_cloud
-from ..session import edits, library, travel
+from ..scene import point_cloud, units
+from ..session import edits, fits, library, travel
+from ..session.task import Task
 from ..translations import told
 from . import preferences
 
@@ -104,6 +105,23 @@ def lines(layout: Any, text: str, icon: str = "NONE") -> None:
         column.label(text=line, translate=False, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 
+def progress_row(layout: Any, task: Task, text: str, stop: str) -> Any:
+    """Draw the bar of a task, with a button for the operator that stops it, and return the row."""
+    row = layout.row(align=True)
+    row.progress(factor=task.fraction, type="BAR", text=told(text), translate=False)
+    row.operator(stop, text="", icon="X")
+    return row
+
+
+def run_button(layout: Any, operator: str, **shown: Any) -> None:
+    """Draw the button of an operator that asks the backend; while it does, its bar is in the button's place."""
+    run = fits.started_by(operator)
+    if run is None:
+        layout.operator(operator, **shown)
+    else:
+        progress_row(layout, run, run.text, "omomi.cancel")
+
+
 def mask_row(layout: Any, owner: Any, name: str, obj: Any) -> None:
     """Draw the choice of a vertex group of ``obj`` for a property of ``owner``, and a button that opens it to paint."""
     row = layout.row(align=True)
@@ -157,8 +175,7 @@ class OMOMI_UL_holes(bpy.types.UIList):
         row.prop(item, "use", text="")
         kind = "hole" if item.is_hole else "opening"
         row.label(text=f"{item.number}  {told(kind)}", translate=False)
-        row.label(text=told(f"radius {item.radius:.3g}"), translate=False)
-        row.label(text=told(f"{item.edges} edges"), translate=False)
+        row.label(text=told(f"radius {units.shown('LENGTH', item.radius)}"), translate=False)
 
 
 class OMOMI_MT_add_edit(Drawn, bpy.types.Menu):

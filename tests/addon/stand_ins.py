@@ -45,7 +45,7 @@ class Operator:
         self.reports: list[tuple[set[str], str]] = []
         self.properties = SimpleNamespace(is_property_set=lambda name: name in given)
         self.window = window
-        self.wait, self.bl_label = False, cls.bl_label
+        self.wait, self.bl_label, self.bl_idname = False, cls.bl_label, cls.__name__
         self.__dict__.update(given)
         for name in dir(cls):
             if isfunction(method := getattr(cls, name, None)) and name not in vars(bpy.types.Operator):

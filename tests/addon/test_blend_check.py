@@ -137,15 +137,15 @@ def test_the_value_to_solve_for_starts_from_what_it_is_and_has_its_unit(fake: An
     settings = bpy.context.scene.omomi
     with pytest.raises(RuntimeError, match="no value to reach"):
         bpy.ops.omomi.solve()
-    assert "Check says what it is now" in draw("OMOMI_PT_edits").texts()
+    assert "Check says what it is now" in draw("OMOMI_PT_solve").texts()
     settings.measure = "volume"
     bpy.ops.omomi.check()
-    assert settings.value == 2 and "now 2 m³" in draw("OMOMI_PT_edits").texts()
+    assert settings.value == 2 and "now 2 m³" in draw("OMOMI_PT_solve").texts()
     for measure, value, unit in (("area", 8, "AREA"), ("length_y", 0, "LENGTH")):
         settings.measure = measure
         prop = settings.bl_rna.properties[f"value_{unit.lower()}"]
         assert settings.value == value and prop.unit == unit
-        assert any(args[1:] == (prop.identifier,) for name, args, _ in draw("OMOMI_PT_edits").drawn if name == "prop")
+        assert any(args[1:] == (prop.identifier,) for name, args, _ in draw("OMOMI_PT_solve").drawn if name == "prop")
     settings.value_length = 3
     bpy.ops.omomi.solve()
     assert fake.asked("SolveRequest")[0]["value"] == 3
@@ -223,7 +223,7 @@ def test_a_scene_without_objects_is_one_sentence(fake: Any, scene: Any, operator
         getattr(bpy.ops.omomi, operator)()
 
 
-PANELS = ["OMOMI_PT_edits", "OMOMI_PT_learn", "OMOMI_PT_library", "OMOMI_PT_blend", "OMOMI_PT_check",
+PANELS = ["OMOMI_PT_edits", "OMOMI_PT_solve", "OMOMI_PT_learn", "OMOMI_PT_library", "OMOMI_PT_blend", "OMOMI_PT_check",
           "OMOMI_MT_add_edit", "OMOMI_MT_presets"]  # fmt: skip
 
 
@@ -257,10 +257,41 @@ def test_a_strength_outside_of_the_safe_range_is_warned_of(fake: Any, addon: Any
     item = addon.widgets.OMOMI_UL_edits.draw_item
     item(None, bpy.context, layout, None, edit, 0, None, "")
     assert not any(options.get("icon") == "ERROR" for _, _, options in layout.drawn)
+    assert "come or go" not in draw("OMOMI_PT_edits").texts()
     edit.strength = 2.0
+    assert "come or go" in draw("OMOMI_PT_edits").texts()
     layout = Layout()
     item(None, bpy.context, layout, None, edit, 0, None, "")
     assert any(options.get("icon") == "ERROR" for _, _, options in layout.drawn)
+
+
+def test_apply_stays_where_it_is_whatever_the_active_edit_has_to_say(fake: Any, addon: Any, scan: Any) -> None:
+    def above_apply() -> list[str]:
+        drawn = draw("OMOMI_PT_edits").drawn
+        return [name for name, _, _ in drawn[: [args[:1] for _, args, _ in drawn].index(("omomi.apply",))]]
+
+    before = above_apply()
+    bpy.ops.omomi.sweep()
+    scan.omomi.edits[0].note = "It stands elsewhere."
+    scan.omomi.edits[0].strength = 2.0
+    assert above_apply() == before
+
+
+def test_the_bar_of_a_run_is_in_the_place_of_its_button(
+    fake: Any, addon: Any, scan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = []
+    monkeypatch.setattr(addon.fits, "set_current", lambda *given: runs.append(given))
+    bpy.ops.omomi.check()
+    monkeypatch.undo()
+    run, starter = next(given for given in runs if given[0] is not None)
+    addon.fits.set_current(run, starter)
+    assert "omomi.check" not in draw("OMOMI_PT_check").operators()
+    assert "omomi.cancel" in draw("OMOMI_PT_check").operators()
+    assert "omomi.sweep" in draw("OMOMI_PT_edits").operators()
+    assert "omomi.cancel" not in draw("OMOMI_PT_edits").operators()
+    addon.fits.set_current(None)
+    assert "omomi.check" in draw("OMOMI_PT_check").operators()
 
 
 def test_a_sweep_shows_the_nearest_changes_and_lists_all_in_a_text(fake: Any, addon: Any, scan: Any) -> None:
@@ -293,13 +324,13 @@ def test_a_bar_shows_the_range_that_was_swept_filled_up_to_the_strength(fake: An
 
 def test_ticks_that_are_too_near_share_one_and_the_safe_part_keeps_its_ends(addon: Any) -> None:
     segments = importlib.import_module(f"{addon.name}.ui.range_bar").segments
-    ticks = [*np.linspace(-1, -0.2, 200), *np.linspace(0.9, 1, 200)]
-    parts = segments(-1.0, 1.0, (-0.19, 0.89), ticks)
-    assert len(parts) <= 32 and (parts[0].low, parts[-1].high) == (-1, 1)
-    assert all(part.high - part.low >= 2 / 32 for part in parts)
+    ticks = [*np.linspace(-1, -0.2, 200), *np.linspace(0.85, 1, 200)]
+    parts = segments(-1.0, 1.0, (-0.19, 0.84), ticks)
+    assert len(parts) <= 20 and (parts[0].low, parts[-1].high) == (-1, 1)
+    assert all(part.high - part.low >= 2 / 20 for part in parts)
     assert all(one.high == other.low for one, other in pairwise(parts))
     (safe,) = [part for part in parts if part.is_safe]
-    assert tuple(safe)[:2] == pytest.approx((-0.2, 0.9))
+    assert tuple(safe)[:2] == pytest.approx((-0.2, 0.85))
     # nothing happens: one part
     assert segments(0.0, 1.0, (0.0, 1.0), []) == [(0.0, 1.0, True)]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.addon.stand_ins import previews
+from tests.addon.stand_ins import draw, previews
 
 bpy = pytest.importorskip("bpy")
 
@@ -99,6 +99,18 @@ def test_warnings_of_the_backend_are_reported(pair: Any, capfd: pytest.CaptureFi
 def test_the_report_says_what_makes_a_new_mesh(pair: Any, capfd: Any, name: str, sentence: str) -> None:
     bpy.ops.omomi.learn(name=name)
     assert f"Learned '{name}' from 1 pair. {sentence}" in capfd.readouterr().out
+
+
+def test_the_panel_says_how_to_give_an_example_and_then_what_was_learned_of_it(
+    fake: Any, addon: Any, make: Callable[..., Any]
+) -> None:
+    assert "Change a copy of a mesh" in draw("OMOMI_PT_learn").texts().replace("\n", " ")
+    select(make("jug"), make("jug.fixed"))
+    bpy.ops.omomi.add_pair()
+    assert "Change a copy" not in draw("OMOMI_PT_learn").texts() and "Pair 1" in draw("OMOMI_PT_learn").texts()
+    bpy.ops.omomi.learn(name="same")
+    told = draw("OMOMI_PT_learn").texts().replace("\n", " ")
+    assert "Learned 'same' from 1 pair" in told and "show no change" in told and "in the panel Library" in told
 
 
 def learned(folder: Path, name: str) -> None:

@@ -107,7 +107,7 @@ def test_undo_of_a_drag_whose_last_answer_was_late_ends_at_the_same_bits(fake: A
 
 
 def test_the_first_touch_shows_the_progress_of_the_fit_and_can_be_stopped(
-    fake: Any, addon: Any, scan: Any, settle: Any, monkeypatch: pytest.MonkeyPatch
+    fake: Any, addon: Any, scan: Any, settle: Any, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settle()
     fake.slow.add("FitRequest")
@@ -126,6 +126,9 @@ def test_the_first_touch_shows_the_progress_of_the_fit_and_can_be_stopped(
     bar = next(options for name, _, options in draw("OMOMI_PT_edits").drawn if name == "progress")
     assert (bar["factor"], bar["text"]) == (0.5, "half way")
     assert "omomi.stop_preview" in draw("OMOMI_PT_edits").operators()
+    make("crow")
+    assert "owl: half way" in draw("OMOMI_PT_edits").texts()
+    bpy.context.view_layer.objects.active = scan
     assert bpy.ops.omomi.stop_preview() == {"FINISHED"} and len(fake.cancelled) == 1
     assert "press Fit first" in addon.live.error() and not addon.live.pump()
     # the slider stays, and its next touch begins anew

@@ -19,7 +19,7 @@ bpy = pytest.importorskip("bpy")
 WORD = re.compile(r"[A-Za-z]{2,}")
 # What stays as it is in Japanese, what the tests have named, and what their backend says.
 NAMES = {
-    "Omomi", "Esc", "CPU", "mm", "cm", "owl", "crow", "fit", "creature", "thick",
+    "Omomi", "Esc", "Shift", "CPU", "mm", "cm", "owl", "crow", "fit", "creature", "thick",
     # a note of the backend's
     "note", "on", "scan",
     # names of presets are those of files

@@ -89,6 +89,8 @@ TEXTS = {
         "Unter 0 ist an diesem Scan kein Unterschied zu sehen, solange seine Topologie bleibt",
     "No difference is seen on this scan while its topology stays":
         "An diesem Scan ist kein Unterschied zu sehen, solange seine Topologie bleibt",
+    "Outside of it pieces, tunnels or hollows come or go":
+        "Außerhalb entstehen oder vergehen Teile, Tunnel oder Hohlräume",
     "Find the strength for a measure": "Stärke zu einem Maß suchen",
     "Solve": "Stärke suchen",
     "Measure": "Maß",
@@ -104,12 +106,17 @@ TEXTS = {
     # Learn
     "Learn": "Lernen",
     "Add Pair": "Paar hinzufügen",
+    "Pair {num}": "Paar {num}",
     "Remove Pair": "Paar entfernen",
     "Index": "Index",
     "Before": "Vorher",
     "After": "Nachher",
     "Mark": "Markierung",
     "Overwrite": "Überschreiben",
+    "Change a copy of a mesh. Select the mesh, then with Shift the copy":
+        "Eine Kopie eines Meshs ändern. Das Mesh auswählen, dann mit Umschalt die Kopie",
+    "Select other scans and press its name in the panel Library":
+        "Andere Scans auswählen und den Namen in „Bibliothek“ drücken",
 
     # Library and presets
     "Library": "Bibliothek",

@@ -54,6 +54,13 @@ TEXTS = {
     "Topology: {text}": "Topologie: {text}",
     "The topology is unstable: it depends on the resolution":
         "Die Topologie ist instabil: Sie hängt von der Auflösung ab",
+    "Learned '{name}' from 1 pair": "„{name}“ aus 1 Paar gelernt",
+    "Learned '{name}' from {num} pairs": "„{name}“ aus {num} Paaren gelernt",
+    "It moves the surface and keeps its vertices": "Sie bewegt die Oberfläche und behält ihre Punkte",
+    "The network makes its new meshes: the examples change the topology, or a movement does worse":
+        "Das Netz macht ihre neuen Meshes: Die Beispiele ändern die Topologie, oder eine Bewegung ist schlechter",
+    "{name} makes more than a movement of the surface: it needs a new mesh of the fit":
+        "{name} bewegt mehr als die Oberfläche: Es braucht ein neues Mesh der Anpassung",
     "{name}: safe from {num} to {num2}": "{name}: sicher von {num} bis {num2}",
     "{name}: strength {num}": "{name}: Stärke {num}",
     "{text}, measured {value}": "{text}, gemessen {value}",

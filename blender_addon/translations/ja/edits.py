@@ -135,8 +135,9 @@ TEXTS = {
     "{num} more changes": "ほか{num}件の変化",
     "'{name}' in the Text Editor lists all changes": "すべての変化はテキストエディターの「{name}」にあります",
     "Find Safe Range": "安全範囲を検索",
-    "Find out between which strengths the active edit keeps the topology; Esc cancels":
-        "アクティブな編集がトポロジーを保つ強さの範囲を調べます。Escでキャンセル",
+    "Find out how far the active edit goes before pieces, tunnels or hollows come or go; Esc cancels":
+        "アクティブな編集で、パーツ、トンネル、空洞の数が変わらない強さの範囲を調べます。Escでキャンセル",
+    "Outside of it pieces, tunnels or hollows come or go": "この範囲の外では、パーツ、トンネル、空洞の数が変わります",
     "From": "下限",
     "To": "上限",
     "Steps": "ステップ",
@@ -177,6 +178,10 @@ TEXTS = {
     "Check says what it is now": "現在の値は「チェック」で分かります",
 
     # Learn
+    "Change a copy of a mesh. Select the mesh, then with Shift the copy":
+        "メッシュを複製して、複製を変更します。元のメッシュを選び、Shiftを押しながら複製を選んでください",
+    "Select other scans and press its name in the panel Library":
+        "ほかのスキャンを選び、パネル「ライブラリ」でこの名前を押してください",
     "A mesh without the edit": "編集前のメッシュ",
     "The same mesh with the edit": "編集後の同じメッシュ",
     "Learn": "学習",
@@ -185,6 +190,7 @@ TEXTS = {
     "Add Pair": "ペアを追加",
     "Add the two selected objects as an example: the active one shows the other after the edit":
         "選択した2つのオブジェクトを例として追加します。アクティブな方が編集後の形です",
+    "Pair {num}": "ペア {num}",
     "Remove Pair": "ペアを削除",
     "Remove a pair from the list; its objects stay": "ペアをリストから外します。オブジェクトは残ります",
     "Index": "インデックス",

@@ -226,8 +226,7 @@ TEXTS = {
     "Active Hole": "アクティブな穴",
     "hole": "穴",
     "opening": "開口部",
-    "radius {num}": "半径 {num}",
-    "{num} edges": "辺 {num}本",
+    "radius {value}": "半径 {value}",
     "An opening: {text}": "開口部: {text}",
     # Low-poly
     "Bake Low-Poly": "ローポリにベイク",

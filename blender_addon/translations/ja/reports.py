@@ -47,7 +47,7 @@ TEXTS = {
     "following the topology": "トポロジーを追っています",
     "looking for a path that keeps the topology": "トポロジーを保つ経路を探しています",
     "looking for the strength": "強さを探しています",
-    "strength {num} of {num2}": "強さ {num} / {num2}",
+    "strength {num}": "強さ {num}つ目",
     "measuring": "測定しています",
     "comparing with other shapes": "ほかの形と比較しています",
     "comparing with its family": "ファミリーと比較しています",
