@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .backend.errors import ErrorCode, OmomiError
@@ -288,25 +288,37 @@ def transition_lines(result: Mapping[str, Any]) -> str:
 
 
 def changes(lines: str) -> list[tuple[float, str]]:
-    """The strength of each of lines as of `transition_lines`, and the line.
+    """The strength of each of lines as of `transition_lines`, and what happens there.
 
     >>> changes("at -1: a\\nat 0.5: b")
-    [(-1.0, 'at -1: a'), (0.5, 'at 0.5: b')]
+    [(-1.0, 'a'), (0.5, 'b')]
     """
-    return [(float(line.removeprefix("at ").split(":")[0]), line) for line in lines.splitlines()]
+    found = [line.removeprefix("at ").partition(": ") for line in lines.splitlines()]
+    return [(float(strength), change) for strength, _, change in found]
 
 
-def nearest_transitions(lines: str, strength: float) -> str:
+def transitions_text(found: Iterable[tuple[float, str]], shown: Callable[[float], str]) -> str:
+    """Changes as of `changes`, one a line; shown: writes a strength in the percent of its slider.
+
+    >>> transitions_text([(0.5, "a tunnel closes")], lambda strength: f"{100 * strength:g}")
+    'at 50 %: a tunnel closes'
+    """
+    return "\n".join(f"at {shown(strength)} %: {change}" for strength, change in found)
+
+
+def nearest_transitions(lines: str, strength: float, shown: Callable[[float], str]) -> str:
     """Of lines as of `transition_lines` those nearest to a strength, in their order, and how many more there are.
 
-    >>> nearest_transitions("at -1: a\\nat 0.5: b\\nat 0.7: c\\nat 2: d\\nat 3: e", 0.6)
-    'at 0.5: b\\nat 0.7: c\\nat 2: d\\n2 more changes'
+    shown: as of `transitions_text`.
+
+    >>> nearest_transitions("at -1: a\\nat 0.5: b\\nat 0.7: c\\nat 2: d\\nat 3: e", 0.6, "{:g}".format)
+    'at 0.5 %: b\\nat 0.7 %: c\\nat 2 %: d\\n2 more changes'
     """
     found = changes(lines)
     nearest = sorted(sorted(found, key=lambda change: abs(change[0] - strength))[:MOST_TRANSITIONS])
     more = len(found) - len(nearest)
     told = [_count(more, "{count} more change", "{count} more changes")] if more else []
-    return "\n".join([*(line for _, line in nearest), *told])
+    return "\n".join([*transitions_text(nearest, shown).splitlines(), *told])
 
 
 def reading_text(found: str, reason: str) -> str:

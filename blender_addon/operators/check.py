@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import bpy
@@ -19,10 +20,12 @@ from ..session.task import Client, Work
 from ..text import (
     MEASURES,
     Refusal,
+    changes,
     measure_lines,
     plausibility_lines,
     topology_text,
     transition_lines,
+    transitions_text,
     typicality_lines,
 )
 from ..translations import told
@@ -190,7 +193,8 @@ class OMOMI_OT_sweep(EditRunOperator, bpy.types.Operator):
             self.tell("WARNING", "At some strengths the topology depends on the resolution")
         if self.picture and found.get("picture"):
             library.write_file(absolute(self.picture), found["picture"].encode())
-        self.tell("INFO", f"{edit.name}: safe from {edit.safe_low:.3g} to {edit.safe_high:.3g}")
+        low, high = (travel.shown(edit, strength) for strength in travel.safe_range(edit))
+        self.tell("INFO", f"{edit.name}: safe from {low} to {high} %")
 
 
 class OMOMI_OT_list_changes(EditOperator, ActionOperator, bpy.types.Operator):
@@ -205,7 +209,8 @@ class OMOMI_OT_list_changes(EditOperator, ActionOperator, bpy.types.Operator):
         edit = _edit_at(obj, obj.omomi.active)
         name = f"{obj.name} {edit.name}"
         text = bpy.data.texts.get(name) or bpy.data.texts.new(name)
-        text.from_string(f"{travel.safe_text(edit)}\n{edit.transitions}\n")
+        shown = transitions_text(changes(edit.transitions), partial(travel.shown, edit))
+        text.from_string(f"{travel.safe_text(edit)}\n{shown}\n")
         return f"'{text.name}' in the Text Editor lists all changes"
 
 

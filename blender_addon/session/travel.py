@@ -28,10 +28,20 @@ def sides(edit: Any) -> tuple[Side, Side]:
     return slider_travel(known.useful, foretold, safe, _ends(edit.seen) if is_measured(edit) else None)
 
 
-def amount(edit: Any) -> float:
-    """Where the slider stands, -100 to 100 %."""
+def amount(edit: Any, strength: float) -> float:
+    """Where the slider stands at a strength, in %: from -100 to 100 up to its ends."""
     below, above = sides(edit)
-    return 100 * above.share(edit.strength) if edit.strength > 0 else -100 * below.share(edit.strength)
+    return 100 * above.share(strength) if strength > 0 else -100 * below.share(strength)
+
+
+def shown(edit: Any, strength: float) -> str:
+    """The same as an artist reads it.
+
+    >>> from types import SimpleNamespace
+    >>> shown(SimpleNamespace(kind="learned", name="drill"), 0.614)
+    '61.4'
+    """
+    return f"{amount(edit, strength):z.3g}"
 
 
 def strength_at(edit: Any, amount: float) -> float:
@@ -66,18 +76,18 @@ def outside(edit: Any) -> bool:
 
 
 def safe_text(edit: Any) -> str:
-    """
+    """In the percent of the slider.
+
     >>> from types import SimpleNamespace
-    >>> safe_text(SimpleNamespace(safe=True, safe_low=-0.4, safe_high=1.25, seen=(0, 0)))
-    'safe -0.4 .. 1.25'
-    >>> safe_text(SimpleNamespace(safe=False, foretold=(-0.5, 2.0), seen=(0, 0)))
-    'safe about -0.5 .. 2'
+    >>> edit = SimpleNamespace(kind="learned", name="drill", safe=True, safe_low=-0.4, safe_high=1.25, seen=(0, 0))
+    >>> safe_text(edit)
+    'safe -40 .. 125 %'
     """
     if not is_known(edit):
         return "safe range not measured"
-    low, high = safe_range(edit)
+    low, high = (shown(edit, strength) for strength in safe_range(edit))
     sure = edit.safe or is_measured(edit)
-    return f"safe {low:.3g} .. {high:.3g}" if sure else f"safe about {low:.3g} .. {high:.3g}"
+    return f"safe {low} .. {high} %" if sure else f"safe about {low} .. {high} %"
 
 
 def room_text(edit: Any) -> str:

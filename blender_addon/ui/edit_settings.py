@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ..backend.protocol.names import NEW_MESH_NEEDED
@@ -34,7 +35,7 @@ def draw(layout: Any, context: Any, obj: Any, edit: Any) -> None:
     run_button(layout, "omomi.sweep", icon="VIEWZOOM")
     lines(layout, travel.room_text(edit), "INFO")
     range_bar.draw(layout, edit)
-    lines(layout, nearest_transitions(edit.transitions, edit.strength))
+    lines(layout, nearest_transitions(edit.transitions, edit.strength, partial(travel.shown, edit)))
     if len(edit.transitions.splitlines()) > MOST_TRANSITIONS:
         layout.operator("omomi.list_changes", icon="TEXT")
     lines(layout, edit.note, "ERROR")

@@ -196,7 +196,7 @@ def _is_mesh(settings: Any, obj: Any) -> bool:
 
 
 def _amount(edit: Any) -> float:
-    return travel.amount(edit)
+    return travel.amount(edit, edit.strength)
 
 
 def _set_amount(edit: Any, amount: float) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from ..session import travel
 from ..text import changes
 
 LEAST = 1 / 20
@@ -25,7 +26,7 @@ class Segment(NamedTuple):
 
 
 def draw(layout: Any, edit: Any) -> None:
-    """Draw the bar of an edit whose range was measured, with the strengths at its ends."""
+    """Draw the bar of an edit whose range was measured, with the percent of the slider at its ends."""
     low, high = edit.swept
     if not (edit.safe and low < high):
         return
@@ -42,10 +43,10 @@ def draw(layout: Any, edit: Any) -> None:
         part.progress(factor=min(max(filled, 0.0), 1.0), type="BAR", text="")
         bar = here
     ends = column.row()
-    ends.label(text=f"{low:.3g}", translate=False)
+    ends.label(text=f"{travel.shown(edit, low)} %", translate=False)
     right = ends.row()
     right.alignment = "RIGHT"
-    right.label(text=f"{high:.3g}", translate=False)
+    right.label(text=f"{travel.shown(edit, high)} %", translate=False)
 
 
 def segments(low: float, high: float, safe: tuple[float, float], ticks: Iterable[float]) -> list[Segment]:

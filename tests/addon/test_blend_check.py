@@ -78,7 +78,7 @@ def test_a_sweep_fills_the_safe_range_and_the_picture(fake: Any, addon: Any, sca
     assert (edit.safe, edit.safe_low, edit.safe_high) == (True, -0.5, 1.25)
     assert edit.transitions == "at 1.25: a tunnel through it closes"
     assert (tmp_path / "phase.svg").read_text() == "<svg/>"
-    assert addon.travel.safe_text(edit) == "safe -0.5 .. 1.25" and not addon.travel.outside(edit)
+    assert addon.travel.safe_text(edit) == "safe -100 .. 100 %" and not addon.travel.outside(edit)
     edit.strength = 1.5
     assert addon.travel.outside(edit)
     edit.mask = "rim"
@@ -91,11 +91,11 @@ def test_what_is_foretold_stands_in_until_the_range_is_measured(fake: Any, addon
     edit = scan.omomi.edits[0]
     assert addon.travel.safe_text(edit) == "safe range not measured"
     bpy.ops.omomi.check()
-    assert addon.travel.safe_text(edit) == "safe about -0.75 .. 1.5" and not addon.travel.outside(edit)
+    assert addon.travel.safe_text(edit) == "safe about -125 .. 125 %" and not addon.travel.outside(edit)
     edit.strength = 1.6
     assert addon.travel.outside(edit)
     bpy.ops.omomi.sweep()
-    assert addon.travel.safe_text(edit) == "safe -0.5 .. 1.25"
+    assert addon.travel.safe_text(edit) == "safe -100 .. 100 %"
     edit.mask = "rim"
     assert addon.travel.safe_text(edit) == "safe range not measured"
 
@@ -252,7 +252,7 @@ def test_panels_draw_without_an_object(fake: Any, addon: Any, scene: Any) -> Non
 def test_a_strength_outside_of_the_safe_range_is_warned_of(fake: Any, addon: Any, scan: Any) -> None:
     bpy.ops.omomi.sweep()
     edit = scan.omomi.edits[0]
-    assert "safe -0.5 .. 1.25" in draw("OMOMI_PT_edits").texts()
+    assert "safe -100 .. 100 %" in draw("OMOMI_PT_edits").texts()
     layout = Layout()
     item = addon.widgets.OMOMI_UL_edits.draw_item
     item(None, bpy.context, layout, None, edit, 0, None, "")
@@ -299,9 +299,10 @@ def test_a_sweep_shows_the_nearest_changes_and_lists_all_in_a_text(fake: Any, ad
     edit.transitions = "\n".join(f"at {0.1 * number:.3g}: a tunnel opens" for number in range(1, 21))
     edit.safe, edit.safe_high = True, 0.1
     panel = draw("OMOMI_PT_edits")
-    assert "at 0.5: " in panel.texts() and "17 more changes" in panel.texts() and "at 0.8" not in panel.texts()
+    assert "at 500 %: " in panel.texts() and "17 more changes" in panel.texts() and "at 800" not in panel.texts()
     assert bpy.ops.omomi.list_changes() == {"FINISHED"}
-    assert len(bpy.data.texts["owl thickness"].lines) >= 21
+    lines = [line.body for line in bpy.data.texts["owl thickness"].lines]
+    assert len(lines) >= 21 and lines[5] == "at 500 %: a tunnel opens"
 
 
 def filled() -> list[float]:
@@ -317,7 +318,7 @@ def test_a_bar_shows_the_range_that_was_swept_filled_up_to_the_strength(fake: An
     for strength, shares in ((0.5, [1.5 / 2.25, 0]), (1.625, [1, 0.5]), (-3, [0, 0]), (9, [1, 1])):
         edit.strength = strength
         assert filled() == pytest.approx(shares)
-    assert {"-1", "2"} <= set(draw("OMOMI_PT_edits").texts().splitlines())
+    assert {"-200 %", "160 %"} <= set(draw("OMOMI_PT_edits").texts().splitlines())
     edit.mask = "rim"
     assert not filled()
 
@@ -340,7 +341,7 @@ def test_at_strength_0_no_edit_is_out_of_its_range(fake: Any, addon: Any, scan: 
     # of what the network makes, the range is that of the topology which the examples show
     fake.shown = [0.6, 1.9]
     bpy.ops.omomi.sweep()
-    assert addon.travel.safe_text(edit) == "safe 0.6 .. 1.9"
+    assert addon.travel.safe_text(edit) == "safe 31.6 .. 100 %"
     for strength, red in ((0.0, False), (0.3, True), (1.0, False), (2.0, True)):
         edit.strength = strength
         assert addon.travel.outside(edit) == red

@@ -88,7 +88,7 @@ def test_a_slider_is_warned_of_by_what_is_known_of_this_scan_alone(fake: Any, ad
     edit.strength = 2.6
     assert addon.travel.safe_text(edit) == "safe range not measured" and not addon.travel.outside(edit)
     bpy.ops.omomi.check()
-    assert addon.travel.safe_text(edit) == "safe about -0.75 .. 1.5" and addon.travel.outside(edit)
+    assert addon.travel.safe_text(edit) == "safe about -125 .. 125 %" and addon.travel.outside(edit)
 
 
 def test_an_amount_stays_where_it_was_set_when_the_travel_on_this_scan_becomes_known(

@@ -32,7 +32,7 @@ def test_at_rest_the_slider_takes_its_travel_and_the_edit_stays_as_strong_as_it_
     edit = scan.omomi.edits[0]
     edit.strength = 0.5
     settle()
-    assert edit.strength == 0.5 and addon.travel.safe_text(edit) == "safe -0.5 .. 1.25"
+    assert edit.strength == 0.5 and addon.travel.safe_text(edit) == "safe -100 .. 100 %"
     # a difference is seen from 0.125 on
     for amount, strength in ((1, 0.125), (100, 1.25), (-1, -0.125), (-100, -0.5), (0, 0)):
         edit.amount = amount
@@ -79,7 +79,7 @@ def test_another_mesh_or_mask_has_another_travel(fake: Any, addon: Any, scan: An
     settle()
     edit.foretold = (-0.25, 9.0)
     bpy.ops.omomi.check()
-    assert not addon.travel.is_measured(edit) and addon.travel.safe_text(edit) == "safe about -0.75 .. 1.5"
+    assert not addon.travel.is_measured(edit) and addon.travel.safe_text(edit) == "safe about -125 .. 125 %"
     edit.strength = 0.25
     settle()
     assert addon.travel.is_measured(edit)

@@ -61,7 +61,7 @@ TEXTS = {
         "Das Netz macht ihre neuen Meshes: Die Beispiele ändern die Topologie, oder eine Bewegung ist schlechter",
     "{name} makes more than a movement of the surface: it needs a new mesh of the fit":
         "{name} bewegt mehr als die Oberfläche: Es braucht ein neues Mesh der Anpassung",
-    "{name}: safe from {num} to {num2}": "{name}: sicher von {num} bis {num2}",
+    "{name}: safe from {num} to {num2} %": "{name}: sicher von {num} bis {num2} %",
     "{name}: strength {num}": "{name}: Stärke {num}",
     "{text}, measured {value}": "{text}, gemessen {value}",
     "plausibility {num}: {num2} % of real shapes are no more usual":

@@ -144,8 +144,8 @@ TEXTS = {
     "At least this many": "少なくともこの数",
     "Picture": "画像",
     "SVG file to write": "書き出すSVGファイル",
-    "safe {num} .. {num2}": "安全 {num} ～ {num2}",
-    "safe about {num} .. {num2}": "安全 およそ {num} ～ {num2}",
+    "safe {num} .. {num2} %": "安全 {num} ～ {num2} %",
+    "safe about {num} .. {num2} %": "安全 およそ {num} ～ {num2} %",
     "safe range not measured": "安全範囲は未測定",
     "Above 0 no difference is seen on this scan while its topology stays":
         "0より上では、このスキャンのトポロジーが保たれる間、違いは見えません",
