@@ -72,7 +72,8 @@ def choose_gear(
     poses: of each before scan on the first one; pairs: None for an example that changes nothing; wholes: the poses that
     another scan will be found by. ``wrong`` is the share of the wanted change that a gear has wrong on an example, by
     what the others show, and of a single example on itself. Where the topology of an example changes, a movement is out
-    of question. marks: canonical places (3,) that were marked on the examples.
+    of question; where an artist moved the vertices of all of them, it is what they show. marks: canonical places (3,)
+    that were marked on the examples.
     """
     marks = marks or [None] * len(pairs)
     known = [(*row[:2], row[2]) for row in zip(changes, poses, pairs, strict=True) if row[2] is not None]
@@ -100,7 +101,9 @@ def choose_gear(
         Gear.DELTA.value: float(np.mean([each.wrong(each.predicted) for each in rows])),
         Gear.MOVEMENT.value: float(np.mean(movements)),
     }
-    gear = Gear.DELTA if topology or wrong[Gear.DELTA] < wrong[Gear.MOVEMENT] else Gear.MOVEMENT
+    is_moved = all(change.exact for change, _, _ in known)
+    better = topology or wrong[Gear.DELTA] < wrong[Gear.MOVEMENT]
+    gear = Gear.DELTA if better and not is_moved else Gear.MOVEMENT
     shown = [
         None if mark is None else mark / pair.room
         for mark, pair in zip(marks, pairs, strict=True)

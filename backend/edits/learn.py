@@ -18,7 +18,7 @@ from ..scan.prepare import PreparedScan, prepare
 from .apply_learned import FARTHEST_PLACE, example_poses, place_on
 from .gear import Gear, LearnedEdit, anchor_of, choose_gear
 from .learned import learn
-from .pair_difference import pair_difference
+from .pair_difference import moved_vertices, pair_difference
 from .pair_fields import pair_fields
 from .part import example_alignments
 from .placement import Placement
@@ -56,7 +56,8 @@ def learn_from(
         prepared = list(pool.map(prepare, chain.from_iterable(pairs)))
         befores, afters = prepared[::2], prepared[1::2]
         changes = []
-        for name, change in zip(names, pool.map(pair_difference, befores, afters), strict=True):
+        moved = [moved_vertices(before, after) for before, after in pairs]
+        for name, change in zip(names, pool.map(pair_difference, befores, afters, moved), strict=True):
             changes.append(change)
             on_progress(len(changes) / steps, f"compared {name}")
         known = [_mark(before, mark, name) for before, mark, name in zip_longest(befores, marks, names)]

@@ -1,9 +1,10 @@
-"""What a pair of before and after shows: which part of the surface moved, and how far. No correspondence is needed."""
+"""What a pair of before and after shows: which part of the surface moved, and how far. No correspondence is needed, but
+where both have the same vertices it is taken."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,9 @@ from scipy.ndimage import label
 from scipy.spatial import KDTree
 
 from ..errors import ErrorCode, OmomiError
+from ..formats.raw_scan import RawScan
 from ..registration.icp import NORMAL_REACH, Matcher, Surface, register, register_nearby
-from ..registration.similarity import Similarity
+from ..registration.similarity import Similarity, best_similarity
 from ..registration.warp import match_warp, mismatch
 from ..scan.prepare import PreparedScan
 
@@ -39,6 +41,10 @@ SAME_SURFACE = 0.02
 """Two scans with a larger median distance (sizes) than this after registration are not one object."""
 
 
+SAME_TRIANGLES = 0.5
+"""Two meshes with as many vertices and triangles, and this share of equal triangles, are one mesh that was moved."""
+UNMOVED, STEPS = 1e-5, 20
+"""Share of the longest side within which a vertex is where it was; and steps of a robust fit."""
 STILL = 1.2
 """A pair stays as it is where registration would not bring it closer by this factor: a change drags a shape that could
 turn freely, such as a mug whose handle became thicker. Chosen on that mug."""
@@ -49,7 +55,7 @@ class Change:
     """surface: points of the before scan, canonical; displacement (n, 3), canonical; changed bool (n,): where it is not
     zero; unexplained: share 0 .. 1 of the change that no displacement explains (a new tunnel, a cut part); pose: from
     the before scan to the after scan where most of both coincides, canonical; places (k, 3): where either surface is
-    far from the other, canonical."""
+    far from the other, canonical; exact: whether the displacement is that of the vertices, which an artist moved."""
 
     surface: Surface
     displacement: NDArray[np.float64]
@@ -57,6 +63,7 @@ class Change:
     unexplained: float
     pose: Similarity
     places: NDArray[np.float64]
+    exact: bool = False
 
 
 def surface_of(scan: PreparedScan, count: int) -> Surface:
@@ -65,13 +72,32 @@ def surface_of(scan: PreparedScan, count: int) -> Surface:
     return whole.thinned(count)
 
 
-def pair_difference(before: PreparedScan, after: PreparedScan) -> Change:
+Moved: TypeAlias = tuple[NDArray, NDArray]
+"""Places (n, 3) of the same vertices before and after, world units."""
+
+
+def moved_vertices(before: RawScan, after: RawScan) -> Moved | None:
+    """The vertices of a pair whose meshes have the same triangles, as where an artist sculpted a copy; else None."""
+    if before.faces is None or after.faces is None or len(before.points) != len(after.points):
+        return None
+    if before.faces.shape != after.faces.shape or not len(before.faces):
+        return None
+    # quads may have been halved the other way after they were moved
+    same = (before.faces == after.faces).all(axis=1).mean() >= SAME_TRIANGLES
+    finite = np.isfinite(before.points).all() and np.isfinite(after.points).all()
+    return (before.points, after.points) if same and finite else None
+
+
+def pair_difference(before: PreparedScan, after: PreparedScan, moved: Moved | None = None) -> Change:
     """The change that a pair shows, in the canonical frame of ``before``.
 
-    The scans may differ in meshing and a little in pose and scale. Raises OmomiError(NOT_REGISTERED) when they are not
-    the same object.
+    The scans may differ in meshing and a little in pose and scale. moved: as of `moved_vertices`; then the change is
+    exact. Raises OmomiError(NOT_REGISTERED) when they are not the same object.
     """
     surface = surface_of(before, POINTS)
+    if moved is not None:
+        here, there = (before.frame.to_canonical(points).astype(np.float64) for points in moved)
+        return _exact_change(surface, here, there)
     there = surface_of(after, AFTER_POINTS)
     there = Surface(before.frame.to_canonical(after.frame.to_world(there.points)).astype(np.float64), there.normals)
     size = surface.size
@@ -110,6 +136,32 @@ def pair_difference(before: PreparedScan, after: PreparedScan) -> Change:
     back = there_from_here.inverse()
     places = _without_crumbs(np.concatenate([surface.points[changed], back.points(new)]))
     return Change(surface, back.vectors(displacement), changed, unexplained, there_from_here, places)
+
+
+def _exact_change(surface: Surface, here: NDArray, there: NDArray) -> Change:
+    """The change of a surface whose vertices went from here to there (n, 3), canonical."""
+    pose = _pose_of_most(here, there)
+    _, nearest = KDTree(here).query(surface.points, workers=-1)
+    displacement = (pose.inverse().points(there) - here)[nearest]
+    changed = np.linalg.norm(displacement, axis=1) > LEAST_CHANGE * surface.size
+    places = np.concatenate([surface.points[changed], (surface.points + displacement)[changed]])
+    return Change(surface, displacement, changed, 0.0, pose, _without_crumbs(places), exact=True)
+
+
+def _pose_of_most(here: NDArray, there: NDArray) -> Similarity:
+    """From here to there (n, 3), where most of the vertices coincide: least squares, again and again with less weight
+    for those that do not (Geman and McClure 1985)."""
+    pose, weight = Similarity.identity(), np.ones(len(here))
+    still = brought = float(np.median(np.linalg.norm(there - here, axis=1)))
+    if still <= UNMOVED * np.ptp(here, axis=0).max():
+        return pose
+    found = pose
+    for _ in range(STEPS):
+        found = best_similarity(here, there, weight)
+        off = np.linalg.norm(found.points(here) - there, axis=1)
+        brought = float(np.median(off))
+        weight = 1 / (1 + (off / max(brought, 1e-12)) ** 2) ** 2
+    return pose if still <= STILL * brought else found
 
 
 def _without_crumbs(places: NDArray) -> NDArray:
