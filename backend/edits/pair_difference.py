@@ -88,16 +88,16 @@ def moved_vertices(before: RawScan, after: RawScan) -> Moved | None:
     return (before.points, after.points) if same and finite else None
 
 
-def pair_difference(before: PreparedScan, after: PreparedScan, moved: Moved | None = None) -> Change:
+def pair_difference(before: PreparedScan, after: PreparedScan, vertices: Moved | None = None) -> Change:
     """The change that a pair shows, in the canonical frame of ``before``.
 
-    The scans may differ in meshing and a little in pose and scale. moved: as of `moved_vertices`; then the change is
+    The scans may differ in meshing and a little in pose and scale. vertices: as of `moved_vertices`; then the change is
     exact. Raises OmomiError(NOT_REGISTERED) when they are not the same object.
     """
     surface = surface_of(before, POINTS)
-    if moved is not None:
-        here, there = (before.frame.to_canonical(points).astype(np.float64) for points in moved)
-        return _exact_change(surface, here, there)
+    if vertices is not None:
+        places = (before.frame.to_canonical(points).astype(np.float64) for points in vertices)
+        return _exact_change(surface, *places)
     there = surface_of(after, AFTER_POINTS)
     there = Surface(before.frame.to_canonical(after.frame.to_world(there.points)).astype(np.float64), there.normals)
     size = surface.size
