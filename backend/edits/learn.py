@@ -118,7 +118,12 @@ def doubts(edit: LearnedEdit) -> list[str]:
         warnings.append("The examples show no change: this edit does nothing.")
     if edit.movement.disagreement > CONTRADICTING and edit.gear is Gear.MOVEMENT:
         warnings.append("The examples contradict one another: expect much doubt where the edit is applied.")
-    if share > UNEXPLAINED and edit.gear is Gear.DELTA:
+    if share > UNEXPLAINED and edit.gear is Gear.DELTA and edit.movement.examples == 1:
+        warnings.append(
+            f"The network gets {share:.0%} of the change wrong on its own example: look closely at what it makes. "
+            "An example whose vertices you only moved is learned exactly."
+        )
+    elif share > UNEXPLAINED and edit.gear is Gear.DELTA:
         warnings.append(f"What one example shows is {share:.0%} off on another: they contradict one another there.")
     elif share > UNEXPLAINED:
         warnings.append(

@@ -212,6 +212,17 @@ def test_examples_that_contradict_one_another_are_told_of_with_the_share() -> No
     assert f"{min(1.0, edit.wrong[Gear.DELTA]):.0%}" in told and "contradict" in told
 
 
+def test_a_single_example_that_the_network_makes_badly_contradicts_nobody() -> None:
+    edit = choose_gear([change_of(drilled)], [HERE], [pair(plate, drilled)], [HERE])
+    (told,) = doubts(replace(edit, wrong=dict(edit.wrong) | {Gear.DELTA.value: 0.49}))
+    assert "49%" in told and "its own example" in told and "contradict" not in told
+
+
+def test_vertices_that_were_moved_make_a_movement_whatever_the_fits_look_like() -> None:
+    change = replace(change_of(drilled), exact=True)
+    assert choose_gear([change], [HERE], [pair(plate, drilled)], [HERE]).gear is Gear.MOVEMENT
+
+
 def test_topologies_of_a_pair_differ_only_where_both_fits_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = pair(plate, drilled)
     assert [betti.b1 for betti in shown.topology] == [0, 1]

@@ -48,6 +48,10 @@ TEXTS = {
     # Learning, blends, solving
     "an edit is learned from 1 to {num} examples": "編集は1～{num}個の例から学習します",
     "the place that is marked on {name} is not at its surface": "{name}の目印がサーフェス上にありません",
+    "The network gets {name} of the change wrong on its own example: look closely at what it makes. An example whose "
+    "vertices you only moved is learned exactly":
+        "ネットワークは例そのものでも変化の{name}を再現できません。できたものをよく確認してください。"
+        "頂点を動かしただけの例は正確に学習されます",
     "What one example shows is {name} off on another: they contradict one another there":
         "ある例の変化が別の例では{name}ずれています: そこで例どうしが矛盾しています",
     "A large part of the change is no movement of the surface (a new tunnel, a part cut off or put on): that "
