@@ -13,8 +13,10 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from backend.cli.main import main
+from backend.edits.learned import learn
 from backend.edits.pair_difference import moved_vertices, pair_difference
 from backend.formats.raw_scan import RawScan
+from backend.registration.similarity import Similarity
 from backend.scan.prepare import prepare
 
 THIN = 0.03
@@ -78,6 +80,21 @@ def test_quads_that_were_halved_the_other_way_are_the_same_mesh_and_others_are_n
     nowhere = points.copy()
     nowhere[0] = np.nan
     assert moved_vertices(raw(points, faces), raw(nowhere, faces)) is None
+
+
+def test_the_learned_movement_is_as_smooth_as_the_one_that_was_shown() -> None:
+    mesh = cup()
+    for _ in range(2):
+        mesh = mesh.subdivide()
+    pair = raw(mesh.vertices, mesh.faces), raw(flared(np.asarray(mesh.vertices)), mesh.faces)
+    before, after = map(prepare, pair)
+    edit = learn([pair_difference(before, after, moved_vertices(*pair))], [Similarity.identity()])
+    places = np.asarray(mesh.vertices)
+    there = before.frame.to_canonical(places).astype(np.float64)
+    found = edit.displacement(there, np.asarray(mesh.vertex_normals)) / before.frame.scale
+    error = np.linalg.norm(found - (flared(places) - places), axis=1)
+    first, second = error[mesh.edges_unique].T
+    assert error.max() < 0.01 and np.abs(first - second).max() < 0.007
 
 
 def test_a_flared_rim_of_a_thin_cup_flares_another_cup_as_much(tmp_path: Path, capsys: Any) -> None:
