@@ -21,7 +21,7 @@ NORMAL, COLOUR, VIEW = "normal", "Color", "view"
 UVS = "UVMap"
 FAR = 1000.0
 """A scan whose middle is more of its longest sides away has an origin of its own there: single precision would move its
-points by more than a thousandth of a thousandth of it."""
+points by more than some hundred-thousandths of that side."""
 
 
 class ScanFile:
