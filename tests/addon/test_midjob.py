@@ -106,12 +106,18 @@ def test_late_results_of_a_cancelled_job_are_dropped(toy: Any, make: Any) -> Non
             pass
 
     client = LateClient()
+
+    def asked(run: Any, requests: int) -> None:
+        """Step until the run has read its scan, which takes more than a slice on a busy machine."""
+        while client.requests < requests:
+            run.step()
+
     first = toy.fits.FitRun(client, [make("a")], toy.fits.FitSettings(), stream=True)
-    first.step()
+    asked(first, 1)
     first.cancel()
     client.events = [protocol.MeshFrame(1, 0, True, (0, 0, 0), *triangle), protocol.FitDone(1, {}, {})]
     second = toy.fits.FitRun(client, [make("b")], toy.fits.FitSettings(), stream=True)
-    second.step()
+    asked(second, 2)
     second.step()
     assert not second.over and second.objects[0].frame is None and previews() == []
     client.events = [
