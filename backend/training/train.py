@@ -19,6 +19,7 @@ from .bank import DEEPEST, Bank, fill_bank, turned_fields
 from .checkpoint import load_checkpoint, parameters_in, save_checkpoint
 from .flow import flow_of
 from .grids import Batch
+from .growth import grow_root
 from .objective import TrainConfig, evaluate, learn_from, rate_at
 from .recursion import Recursion
 from .release import STUDY, release
@@ -30,8 +31,10 @@ SETTINGS = {  # of `TrainConfig`: options of the command, with their help
     "rate": "learning rate",
     "evenness": "small: precise where the scan saw the surface; large: plausible where it did not",
     "tuned": "share of the rate for the weights that --from brings along; 0 keeps them",
-    "depth": "deepest level that is trained",
+    "depth": "deepest level that is trained; 0 trains the root",
     "blind": "share of the samples without evidence",
+    "few": "share of the samples with two to four views, most of them from above",
+    "trunk": "number type of the networks' trunks: bfloat16, or float32 where a processor has no instructions for it",
     "seed": "of the weights and of all draws",
 }
 
@@ -43,7 +46,7 @@ def drawn_ahead(bank: Bank, config: TrainConfig, generator: torch.Generator) -> 
         bank.refresh()
         deepest = float(torch.rand((), generator=generator, device=generator.device)) < config.deepest_share
         depth = DEEPEST if deepest else DEEPEST - 1
-        return bank.draw(config.batch, min(depth, config.depth), generator, config.blind)
+        return bank.draw(config.batch, min(depth, config.depth), generator, config.blind, config.few)
 
     with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         coming = pool.submit(draw)
@@ -76,6 +79,9 @@ def train(
         progress = load_checkpoint(checkpoint, model, average, optimiser)
     elif origin is not None:
         load_checkpoint(origin, model, average, None, whole=False)
+        if not any(name.startswith("root.") for name in learned):
+            grow_root(model)
+            average |= {name: value.detach().clone() for name, value in model.named_parameters()}
     held_out, bank = Bank(bank_folder, held_out=True), Bank(bank_folder)
     velocity = flow_of(checkpoint.with_name("velocity.safetensors"), fitted_features(model, bank, 0), config.seed)
     generator = torch.Generator(device=device).manual_seed(config.seed + progress["step"])
@@ -106,7 +112,7 @@ def train(
             if step % 500 == 0 or over:
                 shadow = Recursion(model.atom.config).to(device)
                 shadow.load_state_dict(model.state_dict() | average)
-                row |= evaluate(shadow, held_out, 6, 8)
+                row |= evaluate(shadow, held_out, 6, 8, config)
             log.write(json.dumps(row) + "\n")
             log.flush()
             print(json.dumps(row), flush=True)
@@ -150,7 +156,7 @@ def main(argv: list[str] | None = None) -> None:
     config = TrainConfig(**{name: getattr(options, name) for name in SETTINGS})
     bank, checkpoint = options.bank or options.folder / "bank", options.folder / "atom.safetensors"
     options.folder.mkdir(parents=True, exist_ok=True)
-    fill_bank(bank, options.shards, options.members, options.device)
+    fill_bank(bank, options.shards, options.members, options.device, deep=config.depth > 0)
     # fading gradients end as denormal numbers, which make a processor a hundred times slower
     torch.set_flush_denormal(True)
     train(bank, checkpoint, config, options.device, options.origin)
