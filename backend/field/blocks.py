@@ -85,6 +85,11 @@ def distinct(coords: np.ndarray) -> np.ndarray:
     return _unkeyed(np.unique(_keys(coords.reshape(-1, 3))))
 
 
+def among(coords: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which bricks i32 (m, 3) are among others (..., 3)."""
+    return np.isin(_keys(coords), _keys(others.reshape(-1, 3)))
+
+
 def join_bricks(bricks: np.ndarray) -> np.ndarray:
     """Bricks (b, 4, 4, 4, c, 8, 8, 8) of each block, put together: (b, c, 32, 32, 32), contiguous."""
     count, channels = len(bricks), bricks.shape[4]
@@ -140,6 +145,13 @@ class BlockAverage:
             self._weights[numbers] += self._weight_bricks
 
     def mean(self) -> np.ndarray:
-        """The averaged channels f32 (count, c, 8, 8, 8)."""
-        self._sums /= self._weights
+        """The averaged channels f32 (count, c, 8, 8, 8); zeros in bricks that no block has."""
+        self._sums /= np.maximum(self._weights, np.finfo(np.float32).tiny)
         return self._sums
+
+    def mixed(self, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """`mean`, mixed with ``values`` (k, c, 8, 8, 8) in the bricks ``rows`` (k,) where blocks weigh less than 1: no
+        seam shows where the blocks end."""
+        mean, own = self.mean(), np.minimum(self._weights[rows], 1)
+        mean[rows] = own * mean[rows] + (1 - own) * values
+        return mean

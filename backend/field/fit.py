@@ -19,6 +19,7 @@ from ..scan.prepare import PreparedScan, prepare
 from .bricks import Level
 from .completion_prior import CompletionPoints, CompletionPrior
 from .coverage import covered_report, said_of_thinness
+from .interpolation import interpolated_share
 from .isosurface import extract
 from .onnx_model import CancelToken, Model
 from .paint import Paint, Weights
@@ -32,6 +33,8 @@ from .uncertainty import Variation, vertex_sigma
 
 LEVEL_GROWTH = 4.0
 """Blocks of a level over those of the level above, about: the surface is four times as large in voxels."""
+SMOOTH_SHARE = 0.1
+"""Of the surface: less of it that is interpolated is not worth a sentence."""
 POINTS_AS_LONG = 1e6
 """Points of a mesh whose preparation takes as long as its fit at level 2, on two cores."""
 OnProgress = Callable[[float, str], None]
@@ -178,6 +181,10 @@ def fit(
         raise OmomiError(ErrorCode.NO_SURFACE, f"No surface was found in {prepared.name}. {thin}".rstrip())
     if options.thickness and not thickness:
         thickened = f"{thickened} It is no sheet: no thickness was given to it.".lstrip()
+    share = interpolated_share(levels[-1])
+    if share > SMOOTH_SHARE:
+        smooth = f"On {share:.0%} of the surface there are too few points for this Detail: it is smooth there."
+        said = (*said, smooth)
     notes = (*prepared.report.notes, *said, *([thickened] if thickened else []))
     prepared = replace(prepared, report=replace(prepared.report, notes=notes))
     report = prepared.report

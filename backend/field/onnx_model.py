@@ -1,7 +1,8 @@
-"""The shipped model: five ONNX graphs, called as functions of arrays. onnxruntime is imported on first use.
+"""The shipped model: ONNX graphs, called as functions of arrays. onnxruntime is imported on first use.
 
-seed: the field above level 0. encoder: the shape's code. phi: from attributes and code to the style, the channel gains
-of the atom. atom: the network that the recursion applies at every level. delta: from places to an edit of its head.
+seed: the field above level 0. encoder: the shape's code. phi, root_phi: from attributes and code to the style, the
+channel gains of an atom. root, atom: the network that the recursion applies at level 0, and at every level below it.
+delta: from places to an edit of its head.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from scipy.spatial import KDTree
 
 from ..geometry.nearest import LEAF
 from ..scan.solid import CELL_RADIUS, Interior
-from .blocks import BlockAverage, bricks_of, cover, cover_on_lattice, distinct, gather_parent
+from .blocks import BlockAverage, among, bricks_of, cover, cover_on_lattice, distinct, gather_parent
 from .bricks import (
     BLOCK,
     BLOCK_BRICKS,
@@ -31,6 +31,7 @@ from .bricks import (
 )
 from .completion_prior import CompletionPoints
 from .evidence import add_splat, gather_evidence, splat
+from .interpolation import beside, interpolated, joined_bricks, supported
 from .level_atom import Inputs, LevelAtom, reflected
 from .onnx_model import CODED_LEVELS, CancelToken, Model
 from .paint import Paint, shares
@@ -82,6 +83,10 @@ class ScanEvidence:
             added = self.completion.at(voxel_size(number))
             add_splat(sums, added.points, added.normals, resolution(number), bricks, added.weight)
         return sums
+
+    def supports(self, coords: np.ndarray, number: int) -> np.ndarray:
+        """On which bricks i32 (m, 3) of a level the network runs; the others are interpolated."""
+        return supported(coords, self.known(number), number)
 
     @cached_property
     def _tree(self) -> KDTree:
@@ -156,10 +161,10 @@ def recursion(
     # of the level above, for each paint: the field without it, and with it
     painted: list[tuple[Level, Level] | None] = [None] * len(scan.paints)
     for number in range(deepest + 1):
-        blocks, sides = _first_block() if level is None else _refine(level, scan.known(number), within)
-        if len(blocks) == 0:
+        blocks, plain, sides = _first_block() if level is None else _refine(level, scan, within)
+        if not len(blocks) and not len(plain):
             return
-        coords = distinct(bricks_of(blocks))
+        coords = joined_bricks(bricks_of(blocks), plain)
         bricks = BrickMap.of(coords, sides, margin=BLOCK_BRICKS if number else 0)
         sums = scan.sums(number, bricks)
         if code is None:
@@ -173,7 +178,7 @@ def recursion(
             average.add(atom(_inputs(number, batch, sums, index, level, model, cancel)), index)
             done += len(batch)
             on_blocks(number, done, len(blocks))
-        grid = BrickGrid(coords, scan.sided(average.mean(), coords, number))
+        grid = BrickGrid(coords, scan.sided(_mixed(average, level, coords, plain), coords, number))
         level = Level(number, grid if variation is None else variation.field(grid, number), bricks, blocks, code)
         shown, on_batch = level, partial(on_blocks, number, len(blocks), len(blocks))
         for row, (paint, above) in enumerate(zip(scan.paints, painted, strict=True)):
@@ -238,9 +243,10 @@ def _painted(
     weights[touched, 0] = paint.weights.at(places.reshape(-1, 3)).reshape(places.shape[:-1])
     share = shares(weights[bricks.find(bricks_of(level.blocks))])
     blocks, share = level.blocks[share > 0], share[share > 0]
-    if not len(blocks):
+    plain = coords[weights.any(axis=(1, 2, 3, 4)) & ~among(coords, bricks_of(level.blocks))]
+    if not len(blocks) and not len(plain):
         return replace(level, bricks=bricks)
-    own = distinct(bricks_of(blocks))
+    own = joined_bricks(bricks_of(blocks), plain)
     inner, rows = BrickMap.of(own, level.bricks.index, level.bricks.margin), bricks.find(own)
     sums, average = scan.sums(number, bricks), BlockAverage(len(own), 3)
     for amount in np.unique(share):
@@ -251,21 +257,33 @@ def _painted(
             taken = np.full_like(field[:, :1], amount)
             average.add(np.concatenate([field, taken], axis=1), inner.find(every))
             on_batch()
-    mean = average.mean()
+    mean = _mixed(average, above, own, plain, weights[rows])
     found = BrickGrid(own, scan.sided(mean[:, :2].copy(), own, number))
     found = found if variation is None else variation.field(found, number)
     values = level.grid.values.copy()
     # blocks overlap, and may have run with different amounts
-    part = np.minimum(weights[rows] / mean[:, 2:], 1)
+    part = np.minimum(weights[rows] / np.maximum(mean[:, 2:], np.finfo(np.float32).tiny), 1)
     values[rows] += part * (found.values - values[rows])
     return replace(level, grid=BrickGrid(coords, values), bricks=bricks)
+
+
+def _mixed(
+    average: BlockAverage, above: Level | None, coords: np.ndarray, plain: np.ndarray, more: np.ndarray | None = None
+) -> np.ndarray:
+    """The field f32 (m, 2, 8, 8, 8) of a level on bricks (m, 3): of its blocks, and interpolated on those of ``plain``
+    (k, 3) and where blocks end beside them. more: f32 (m, 1, 8, 8, 8), a further channel of the average there."""
+    (rows,) = np.nonzero(beside(coords, plain))
+    if above is None or not len(rows):
+        return average.mean()
+    values = interpolated(above, coords[rows])
+    return average.mixed(values if more is None else np.concatenate([values, more[rows]], axis=1), rows)
 
 
 def _encode(
     model: Model, sums: np.ndarray, bricks: BrickMap, mirrors: bool, variation: Variation | None, cancel: CancelToken
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """The shape's code (CODE,) from the evidence of level 0; with ``mirrors`` also that of the reflected shape."""
-    blocks, _ = _first_block()
+    blocks, *_ = _first_block()
     evidence = gather_evidence(sums, bricks.find(bricks_of(blocks)))
     code, sd = model.encode(evidence, model.seed(evidence, cancel), cancel)
     if variation is not None:
@@ -281,9 +299,9 @@ def _batches(blocks: np.ndarray, model: Model) -> Iterator[np.ndarray]:
     return (blocks[start : start + model.batch] for start in range(0, len(blocks), model.batch))
 
 
-def _first_block() -> tuple[np.ndarray, np.ndarray]:
+def _first_block() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The block of level 0, and the sides of the bricks of its domain, as `_refine` returns them."""
-    return np.zeros((1, 3), np.int32), np.full((BLOCK_BRICKS,) * 3, OUTSIDE, np.int32)
+    return np.zeros((1, 3), np.int32), np.zeros((0, 3), np.int32), np.full((BLOCK_BRICKS,) * 3, OUTSIDE, np.int32)
 
 
 def _position(blocks: np.ndarray, number: int) -> np.ndarray:
@@ -294,21 +312,24 @@ def _position(blocks: np.ndarray, number: int) -> np.ndarray:
 
 
 def _refine(
-    level: Level, points: np.ndarray, within: Within | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """The blocks of the next level as their first bricks i32 (b, 3); none where the surface ends.
+    level: Level, scan: ScanEvidence, within: Within | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The blocks of the next level as their first bricks i32 (b, 3), and further bricks i32 (k, 3), which are
+    interpolated; none of either where the surface ends.
 
     Also the sides i32 (s, s, s), OUTSIDE or INSIDE, of all bricks of that level's domain with a margin of one block.
     """
-    count = resolution(level.number + 1) // BRICK
+    number = level.number + 1
+    points, count = scan.known(number), resolution(number) // BRICK
     cell = np.floor((points + np.float32(1)) * np.float32(count / 2)).astype(np.int32)
     held = ((cell >= 0) & (cell < count)).all(axis=1)
     members = np.bincount((cell[held] @ np.array([count * count, count, 1])), minlength=count**3)
     measured = np.argwhere(members.reshape((count,) * 3) >= REFINE_POINTS)
     active = distinct(np.concatenate([near_children(level), measured]))
     if within is not None:
-        active = active[within(*brick_balls(active, level.number + 1))]
-    return cover(active), child_sides(level)
+        active = active[within(*brick_balls(active, number))]
+    network = scan.supports(active, number)
+    return cover(active[network]), active[~network], child_sides(level)
 
 
 def brick_balls(coords: np.ndarray, number: int) -> tuple[np.ndarray, float]:
@@ -353,15 +374,18 @@ def child_sides(level: Level) -> np.ndarray:
 def extended(
     level: Level, above: Level, wanted: np.ndarray, scan: ScanEvidence, model: Model, cancel: CancelToken
 ) -> Level:
-    """A level with blocks for further bricks i32 (m, 3), on the lattice of its own blocks; above: the level above.
+    """A level with further bricks i32 (m, 3), by blocks on the lattice of its own; above: the level above.
 
     The bricks that the level has keep their values to the bit. Raises OmomiError(CANCELLED).
     """
     fresh = wanted[level.bricks.find(wanted) < 0]
     if not len(fresh):
         return level
-    blocks = cover_on_lattice(fresh, level.blocks[0])
-    coords = distinct(bricks_of(blocks))
+    network = scan.supports(fresh, level.number)
+    plain, blocks = fresh[~network], np.zeros((0, 3), np.int32)
+    if network.any():
+        blocks = cover_on_lattice(fresh[network], level.blocks[0] if len(level.blocks) else blocks.sum(axis=0))
+    coords = joined_bricks(bricks_of(blocks), plain)
     bricks = BrickMap.of(coords, np.where(level.bricks.index >= 0, OUTSIDE, level.bricks.index), level.bricks.margin)
     sums, average = scan.sums(level.number, bricks), BlockAverage(len(coords), 2)
     atom = LevelAtom(model, cancel, scan.styles(level.number, level.code, model, cancel))
@@ -371,7 +395,7 @@ def extended(
         average.add(atom((gather_evidence(sums, index), parent, _position(batch, level.number))), index)
     new = level.bricks.find(coords) < 0
     every = np.concatenate([level.grid.coords, coords[new]])
-    found = scan.sided(average.mean()[new], coords[new], level.number)
+    found = scan.sided(_mixed(average, above, coords, plain)[new], coords[new], level.number)
     order = np.lexsort(every.T[::-1])
     values = np.concatenate([level.grid.values, found])[order]
     bricks = BrickMap.of(every[order], level.bricks.index, level.bricks.margin)

@@ -19,6 +19,8 @@ TEXTS = {
         "Seine {num} Punkte wurden auf {num2} ausgedünnt, {num3} entlang jedes Voxels",
     "{num} of its {num2} points are used, chosen at random":
         "{num} von {num2} Punkten werden verwendet, zufällig gewählt",
+    "On {name} of the surface there are too few points for this Detail: it is smooth there":
+        "Auf {name} der Oberfläche gibt es für diesen Detailgrad zu wenige Punkte: dort ist sie glatt",
     "{name} ({num} of {num2}): {text}": "{name} ({num} von {num2}): {text}",
     "{name}: {num} vertices in {num2} s": "{name}: {num} Punkte in {num2} s",
     "{text}; what was not seen follows {text2}": "{text}. Was nicht zu sehen war, folgt: {text2}",

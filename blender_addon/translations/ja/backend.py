@@ -86,6 +86,8 @@ TEXTS = {
     "{text}, and some of it than one of the finest level": "{text}。一部は最も細かいレベルのボクセルよりも薄いです",
     "{text} Thin walls were made {num} voxels thick, to stay":
         "{text}薄い壁は残るように{num}ボクセルの厚さにしました",
+    "On {name} of the surface there are too few points for this Detail: it is smooth there":
+        "サーフェスの{name}では点がこの細かさに足りないため、なめらかになっています",
     "a sheet of this size can be up to {num} thick, not {num2}":
         "この大きさのシートの厚みは{num}までです（{num2}ではなく）",
     "a thickness of {num} is less than a voxel of level {num2}, {num3}: {text}":
