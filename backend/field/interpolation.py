@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from .blocks import among, bricks_of, distinct
+from .blocks import BlockAverage, among, bricks_of, distinct
 from .bricks import ABSENT_LOG_SCALE, BRICK, INSIDE, TRUNCATION, Level, along_axes, resolution
 
 FROM = 3
@@ -53,6 +53,18 @@ def interpolated(above: Level, coords: np.ndarray) -> np.ndarray:
     rows[:, 0] = np.clip(2 * rows[:, 0], -TRUNCATION, TRUNCATION)
     rows[:, 1] = np.clip(rows[:, 1] + math.log(2), *LOG_SCALE_LIMITS)
     return np.ascontiguousarray(rows)
+
+
+def mixed(
+    average: BlockAverage, above: Level | None, coords: np.ndarray, plain: np.ndarray, more: np.ndarray | None = None
+) -> np.ndarray:
+    """The field f32 (m, 2, 8, 8, 8) of a level on bricks (m, 3): of its blocks, and interpolated on those of ``plain``
+    (k, 3) and where blocks end beside them. more: f32 (m, 1, 8, 8, 8), a further channel of the average there."""
+    (rows,) = np.nonzero(beside(coords, plain))
+    if above is None or not len(rows):
+        return average.mean()
+    values = interpolated(above, coords[rows])
+    return average.mixed(values if more is None else np.concatenate([values, more[rows]], axis=1), rows)
 
 
 def supported(coords: np.ndarray, points: np.ndarray, number: int) -> np.ndarray:

@@ -31,7 +31,7 @@ from .bricks import (
 )
 from .completion_prior import CompletionPoints
 from .evidence import add_splat, gather_evidence, splat
-from .interpolation import beside, interpolated, joined_bricks, supported
+from .interpolation import joined_bricks, mixed, supported
 from .level_atom import Inputs, LevelAtom, reflected
 from .onnx_model import CODED_LEVELS, CancelToken, Model
 from .paint import Paint, shares
@@ -178,7 +178,7 @@ def recursion(
             average.add(atom(_inputs(number, batch, sums, index, level, model, cancel)), index)
             done += len(batch)
             on_blocks(number, done, len(blocks))
-        grid = BrickGrid(coords, scan.sided(_mixed(average, level, coords, plain), coords, number))
+        grid = BrickGrid(coords, scan.sided(mixed(average, level, coords, plain), coords, number))
         level = Level(number, grid if variation is None else variation.field(grid, number), bricks, blocks, code)
         shown, on_batch = level, partial(on_blocks, number, len(blocks), len(blocks))
         for row, (paint, above) in enumerate(zip(scan.paints, painted, strict=True)):
@@ -257,7 +257,7 @@ def _painted(
             taken = np.full_like(field[:, :1], amount)
             average.add(np.concatenate([field, taken], axis=1), inner.find(every))
             on_batch()
-    mean = _mixed(average, above, own, plain, weights[rows])
+    mean = mixed(average, above, own, plain, weights[rows])
     found = BrickGrid(own, scan.sided(mean[:, :2].copy(), own, number))
     found = found if variation is None else variation.field(found, number)
     values = level.grid.values.copy()
@@ -265,18 +265,6 @@ def _painted(
     part = np.minimum(weights[rows] / np.maximum(mean[:, 2:], np.finfo(np.float32).tiny), 1)
     values[rows] += part * (found.values - values[rows])
     return replace(level, grid=BrickGrid(coords, values), bricks=bricks)
-
-
-def _mixed(
-    average: BlockAverage, above: Level | None, coords: np.ndarray, plain: np.ndarray, more: np.ndarray | None = None
-) -> np.ndarray:
-    """The field f32 (m, 2, 8, 8, 8) of a level on bricks (m, 3): of its blocks, and interpolated on those of ``plain``
-    (k, 3) and where blocks end beside them. more: f32 (m, 1, 8, 8, 8), a further channel of the average there."""
-    (rows,) = np.nonzero(beside(coords, plain))
-    if above is None or not len(rows):
-        return average.mean()
-    values = interpolated(above, coords[rows])
-    return average.mixed(values if more is None else np.concatenate([values, more[rows]], axis=1), rows)
 
 
 def _encode(
@@ -395,7 +383,7 @@ def extended(
         average.add(atom((gather_evidence(sums, index), parent, _position(batch, level.number))), index)
     new = level.bricks.find(coords) < 0
     every = np.concatenate([level.grid.coords, coords[new]])
-    found = scan.sided(_mixed(average, above, coords, plain)[new], coords[new], level.number)
+    found = scan.sided(mixed(average, above, coords, plain)[new], coords[new], level.number)
     order = np.lexsort(every.T[::-1])
     values = np.concatenate([level.grid.values, found])[order]
     bricks = BrickMap.of(every[order], level.bricks.index, level.bricks.margin)
