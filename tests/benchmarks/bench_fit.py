@@ -220,7 +220,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", help="all with a known truth unless named")
     parser.add_argument("--conditions", nargs="+", default=list("ABCDET"), choices=list("ABCDET"))
     parser.add_argument("--folder", default="clean", help="of models with a known truth; valid is for choosing")
-    parser.add_argument("--levels", nargs="+", type=int, default=[2, 3], choices=[2, 3])
+    parser.add_argument("--levels", nargs="+", type=int, default=[2, 3], choices=[2, 3, 4])
     parser.add_argument("--parts", nargs="+", default=["quality", "timing", "first", "raw"])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--model", type=Path, help="folder of an exported model; the shipped one unless named")

@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TABLE, SMOOTH = "tests.benchmarks.table_scan", "tests.benchmarks.smooth_peer"
 """Modules of our own that run as the tool's commands do."""
-PEER_DEPTH = {2: 7, 3: 8}
+PEER_DEPTH = {2: 7, 3: 8, 4: 9}
 """Depth of screened Poisson that has about the resolution of our level."""
 
 
