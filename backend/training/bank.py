@@ -201,6 +201,11 @@ class Bank:
                     self.shards[path] = {name: file[name] for name in file.files}
                 self.members += [(path, member) for member in range(len(self.shards[path]["points"]))]
 
+    @property
+    def deepest(self) -> int:
+        """The deepest level that all of its shapes have blocks of."""
+        return DEEPEST if all("fields" in shard for shard in self.shards.values()) else 0
+
     def surface(self, member: Member, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Points (P, 3), unit normals (P, 3), bits of the views that see each point (P,), cameras (V, 3)."""
         path, number = member

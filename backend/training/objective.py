@@ -129,7 +129,7 @@ def evaluate(model: Recursion, bank: Bank, batches: int, size: int, config: Trai
     generator = torch.Generator(device=device).manual_seed(7)
     rows: dict[str, list[list[float]]] = {"held_out_voxels": [], "no_code": [], "true_code": [], "only_code": []}
     for _ in range(batches):
-        batch = bank.draw(size, config.depth, generator)
+        batch = bank.draw(size, bank.deepest, generator)
         true = model.features(batch.target[0])
         blind = replace(batch, evidence=[torch.zeros_like(evidence) for evidence in batch.evidence])
         codes = model.encode(batch.evidence[0], config.dtype)[0], torch.zeros_like(true), true, true

@@ -172,4 +172,5 @@ def last_evaluation(log: Path) -> dict:
     """Mean errors (voxels of each level) near the surface of held-out shapes, from the end of the log."""
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     last = next((row for row in reversed(rows) if "held_out_voxels" in row), {})
-    return {name: value for name, value in last.items() if isinstance(value, list)}
+    # a bank for the root alone says nothing of the levels below
+    return {name: value for name, value in last.items() if isinstance(value, list) and len(value) > DEEPEST}

@@ -214,6 +214,7 @@ def test_a_bank_without_finer_levels_trains_the_root(tmp_path: Path) -> None:
     write_shard(tmp_path, "vessel", 2, 12, "cpu", deep=False)
     with np.load(tmp_path / "000012_vessel.npz") as shard:
         assert not {"origins", "fields"} & set(shard.files)
+    assert Bank(tmp_path).deepest == 0
     batch = Bank(tmp_path).draw(3, 0, torch.Generator().manual_seed(0), few=1.0)
     assert len(batch.evidence) == 1 and batch.target[0].shape == (3, 1, 32, 32, 32)
 
