@@ -33,15 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What runs: hash of the model, device in use (cpu, cuda or webgpu), ONNX Runtime's providers and version, why a
-    GPU that is installed is not used, and hashes of models whose recipes mean the same here."""
+    """What runs: hash of the model, device in use (cpu, cuda or webgpu), ONNX Runtime's providers and version, and why
+    a GPU that is installed is not used."""
 
     model_hash: str
     device: str
     providers: tuple[str, ...]
     onnxruntime: str
     no_gpu: str = ""
-    predecessors: tuple[str, ...] = ()
 
 
 class Engine(Protocol):
@@ -111,8 +110,7 @@ class OnnxEngine:
         model = self.model
         import onnxruntime
 
-        version, providers = onnxruntime.__version__, tuple(model.providers)
-        return EngineInfo(model.hash, model.device, providers, version, model.no_gpu, model.predecessors)
+        return EngineInfo(model.hash, model.device, tuple(model.providers), onnxruntime.__version__, model.no_gpu)
 
     def token(self) -> CancelToken:
         from .field.onnx_model import CancelToken

@@ -1,8 +1,7 @@
-"""The shipped model: ONNX graphs, called as functions of arrays. onnxruntime is imported on first use.
+"""The shipped model: five ONNX graphs, called as functions of arrays. onnxruntime is imported on first use.
 
-seed: the field above level 0. encoder: the shape's code. phi, root_phi: from attributes and code to the style, the
-channel gains of an atom. root, atom: the network that the recursion applies at level 0, and at every level below it.
-delta: from places to an edit of its head.
+seed: the field above level 0. encoder: the shape's code. phi: from attributes and code to the style, the channel gains
+of the atom. atom: the network that the recursion applies at every level. delta: from places to an edit of its head.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 MODEL_FOLDER = Path(__file__).parent.parent / "models"
-GRAPHS = ("seed", "encoder", "phi", "root_phi", "atom", "root", "delta")
+GRAPHS = ("seed", "encoder", "phi", "atom", "delta")
 CODE = 128
 """Numbers in a shape code z; the code 0 is the mean of all shapes."""
 CODED_LEVELS = 2
@@ -119,11 +118,6 @@ class Model:
         """Blocks in one run of the atom."""
         return CPU_BATCH if self.device == "cpu" else GPU_BATCH
 
-    @property
-    def predecessors(self) -> tuple[str, ...]:
-        """Hashes of earlier models to which codes and edits meant the same."""
-        return tuple(self.card.get("predecessors", ()))
-
     def seed(self, evidence: np.ndarray, cancel: CancelToken) -> np.ndarray:
         """Field above level 0, f32 (1, 2, 18, 18, 18), from the evidence of level 0, f32 (1, 5, 32, 32, 32)."""
         return self._run("seed", ["parent"], {"evidence": evidence}, cancel)[0]
@@ -141,14 +135,14 @@ class Model:
         return mean[0], np.exp(log_sd[0])
 
     def style(self, noise: float, filling: float, level: int, code: np.ndarray, cancel: CancelToken) -> np.ndarray:
-        """Style f32 (1, S), the channel gains of the level's atom: of level 0 the root, else the atom itself.
+        """Style f32 (1, S), the channel gains of the atom.
 
         noise: in voxels of the level; filling: -1 .. 1; code f32 (CODE,): ignored from level CODED_LEVELS on.
         """
         attributes = [np.log2(max(noise, LEAST_NOISE)) / 3, filling, level / 5, float(level == 0)]
         code = np.asarray(code, np.float32) if level < CODED_LEVELS else np.zeros(CODE, np.float32)
         inputs = {"attributes": np.array([attributes], np.float32), "code": code[None]}
-        return self._run("phi" if level else "root_phi", ["style"], inputs, cancel)[0]
+        return self._run("phi", ["style"], inputs, cancel)[0]
 
     def field(
         self,
@@ -159,14 +153,12 @@ class Model:
         cancel: CancelToken,
         edit: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> np.ndarray:
-        """Mean and log scale (voxels) of b blocks of one level, f32 (b, 2, 32, 32, 32); inputs as in
-        `training.atom.Atom`. The size of a voxel tells the root's block. edit: gain and bias of the head at every
-        voxel, f32 (b, 1, 32, 32, 32)."""
-        graph = "root" if position[0, 3] == WHOLE[3] else "atom"
+        """Mean and log scale (voxels) of b blocks, f32 (b, 2, 32, 32, 32); inputs as in `training.atom.Atom`. edit:
+        gain and bias of the head at every voxel, f32 (b, 1, 32, 32, 32)."""
         inputs = {"evidence": evidence, "parent": parent, "position": position, "style": style}
         still = np.zeros((len(evidence), 1, *evidence.shape[2:]), np.float32)
         inputs["gain"], inputs["bias"] = edit or (still, still)
-        return self._run(graph, ["field"], inputs, cancel)[0]
+        return self._run("atom", ["field"], inputs, cancel)[0]
 
     def delta(
         self, places: np.ndarray, centres: np.ndarray, weights: np.ndarray, radius: float, cancel: CancelToken
@@ -331,29 +323,29 @@ def _sessions(folder: Path, threads: int, provider: str) -> dict[str, Any]:
 def _pace(model: Model) -> float:
     """Seconds that the atom takes for a block, where it has as many as a run may have."""
     # memory for so many is taken first
-    _warm_field(model, 1, model.batch)
+    _warm_field(model, model.batch)
     before = model.seconds
-    _warm_field(model, 1, model.batch)
+    _warm_field(model, model.batch)
     taken, model.seconds = model.seconds - before, before
     return taken / model.batch
 
 
 def _warm_up(model: Model) -> np.ndarray:
     """One run of every graph, so that the first fit does not pay for allocations; also proves that they run. Returns
-    the fields f32 (2, 2, 32, 32, 32) of root and atom for no evidence under a parent of 0."""
+    the atom's field f32 (1, 2, 32, 32, 32) of no evidence under a parent of 0."""
     cancel = CancelToken()
     empty = np.zeros((1, 5, 32, 32, 32), np.float32)
     model.encode(empty, model.seed(empty, cancel), cancel)
     place, nothing = np.zeros((1, 3), np.float32), np.zeros((1, 2), np.float32)
     model.delta(place, place, nothing, 1.0, cancel)
-    found = np.concatenate([_warm_field(model, level, 1) for level in (0, 1)])
+    found = _warm_field(model)
     model.seconds = 0.0
     return found
 
 
-def _warm_field(model: Model, level: int, blocks: int) -> np.ndarray:
+def _warm_field(model: Model, blocks: int = 1) -> np.ndarray:
     cancel = CancelToken()
-    style = model.style(0.0, 0.0, level, np.zeros(CODE, np.float32), cancel)
+    style = model.style(0.0, 0.0, 0, np.zeros(CODE, np.float32), cancel)
     empty, parent = np.zeros((blocks, 5, 32, 32, 32), np.float32), np.zeros((blocks, 2, 18, 18, 18), np.float32)
-    place = np.array([(*WHOLE[:3], WHOLE[3] / 2**level)] * blocks, np.float32)
-    return model.field(empty, parent, place, np.repeat(style, blocks, axis=0), cancel)
+    inputs = (empty, parent, np.array([WHOLE] * blocks, np.float32), np.repeat(style, blocks, axis=0))
+    return model.field(*inputs, cancel)

@@ -16,7 +16,7 @@ from .checkpoint import average_weights
 from .export import update_card
 from .flow import VelocityNetwork, flow_of
 from .losses import NARROWEST, energies, mean_error, truncated
-from .objective import TrainConfig, learn_from, rate_at
+from .objective import TRUNK_TYPE, TrainConfig, learn_from, rate_at
 from .recursion import Features, Recursion
 
 DEPTH = 1
@@ -68,8 +68,8 @@ def judged(model: Recursion, held_out: Bank) -> dict:
     errors, missed = [], []
     for _ in range(BATCHES):
         batch = held_out.draw(SIZE, DEPTH, generator)
-        code, _ = model.encode(batch.evidence[0], TrainConfig().dtype)
-        fields = model(batch, torch.zeros(SIZE), batch.noise, code, TrainConfig().dtype)
+        code, _ = model.encode(batch.evidence[0], TRUNK_TYPE)
+        fields = model(batch, torch.zeros(SIZE), batch.noise, code, TRUNK_TYPE)
         errors.append([float(mean_error(field, target)) for field, target in zip(fields, batch.target, strict=True)])
         narrow = torch.full_like(batch.target[0], NARROWEST)
         own = energies(truncated(fields[0][:, :1], batch.target[0]), narrow).sum(0)

@@ -14,8 +14,6 @@ Generation via Weight Space Learning", 2503.21830):
 Phi's output is the style: one gain for each output channel of the styled convolutions, which is the same as scaling
 rows of their weight tensors, and all weights of the layer that sees the position, where the code has the most to say.
 
-Level 0 has an atom of its own with more channels, the root, see `recursion.ROOT`.
-
 Read `Atom.forward` first, then `Phi`. `recursion` runs the atom over the levels.
 """
 

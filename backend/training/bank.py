@@ -23,7 +23,6 @@ from .scanner import (
     SEARCH_RESOLUTION,
     Distance,
     draw_settings,
-    few_views,
     scan_points,
     surface_points,
     view_directions,
@@ -43,8 +42,8 @@ LOST_BESIDE_FOCUS = 0.2  # share of the draws in which a patch is lost beside th
 WHOLLY_BLIND, FINELY_BLIND = 0.02, 0.08  # shares of the draws without any evidence, and without it on the finer levels
 
 
-def make_shard(family: str, count: int, seed: int, device: str = "cpu", deep: bool = True) -> dict[str, np.ndarray]:
-    """Everything that training needs of ``count`` members of one family; deep: with blocks of the levels below 0.
+def make_shard(family: str, count: int, seed: int, device: str = "cpu") -> dict[str, np.ndarray]:
+    """Everything that training needs of ``count`` members of one family.
 
     points: i16 (B, P, 3), canonical * 32767. normals: i8 (B, P, 3), * 127. seen: u32 (B, P), a bit for each view.
     cameras: f32 (B, V, 3), unit directions. up: f32 (B, 3), the unit way up where a member stands on a table.
@@ -63,27 +62,23 @@ def make_shard(family: str, count: int, seed: int, device: str = "cpu", deep: bo
     )
 
     trees = [KDTree(cloud) for cloud in points.cpu().numpy()]
-    origins = [chain_origins(points, generator) for _ in range(CHAINS if deep else 0)]
+    origins = torch.stack([chain_origins(points, generator) for _ in range(CHAINS)], dim=1)
     whole = torch.zeros(count, 3, dtype=torch.long, device=device)
     field0 = block_field(distance, whole, 0, trees)
     fields = [
-        torch.stack([block_field(distance, chain[:, level - 1], level, trees) for level in range(1, DEEPEST + 1)], 1)
-        for chain in origins
+        [block_field(distance, origins[:, chain, level - 1], level, trees) for level in range(1, DEEPEST + 1)]
+        for chain in range(CHAINS)
     ]
-    blocks = {"origins": stacked(origins, np.int16), "fields": stacked(fields, np.float16)} if deep else {}
-    return blocks | {
+    return {
         "points": (points * 32767).round().clamp(-32767, 32767).cpu().numpy().astype(np.int16),
         "normals": (normals * 127).round().cpu().numpy().astype(np.int8),
         "seen": seen.cpu().numpy().astype(np.uint32),
         "cameras": cameras.cpu().numpy().astype(np.float32),
         "up": up.cpu().numpy().astype(np.float32),
+        "origins": origins.cpu().numpy().astype(np.int16),
         "field0": field0.cpu().numpy().astype(np.float16),
+        "fields": torch.stack([torch.stack(chain, 1) for chain in fields], 1).cpu().numpy().astype(np.float16),
     }
-
-
-def stacked(chains: list[Tensor], kind: type) -> np.ndarray:
-    """Of chains (B, ...) the table (B, C, ...)."""
-    return torch.stack(chains, dim=1).cpu().numpy().astype(kind)
 
 
 def jittered(distance: Distance, count: int, generator: torch.Generator) -> Distance:
@@ -172,12 +167,12 @@ def block_field(distance: Distance, origins: Tensor, level: int, trees: list[KDT
     return field.clamp(-TRUNCATION, TRUNCATION)
 
 
-def write_shard(folder: Path, family: str, count: int, seed: int, device: str, deep: bool = True) -> Path:
+def write_shard(folder: Path, family: str, count: int, seed: int, device: str) -> Path:
     """The shard of a seed in ``folder``, made where it is missing."""
     path = folder / f"{seed:06d}_{family}.npz"
     if not path.exists():
         with whole_file(path) as partial, partial.open("xb") as stream:
-            np.savez(stream, **make_shard(family, count, seed, device, deep))  # type: ignore[arg-type]
+            np.savez(stream, **make_shard(family, count, seed, device))  # type: ignore[arg-type]
     return path
 
 
@@ -201,11 +196,6 @@ class Bank:
                     self.shards[path] = {name: file[name] for name in file.files}
                 self.members += [(path, member) for member in range(len(self.shards[path]["points"]))]
 
-    @property
-    def deepest(self) -> int:
-        """The deepest level that all of its shapes have blocks of."""
-        return DEEPEST if all("fields" in shard for shard in self.shards.values()) else 0
-
     def surface(self, member: Member, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Points (P, 3), unit normals (P, 3), bits of the views that see each point (P,), cameras (V, 3)."""
         path, number = member
@@ -220,32 +210,25 @@ class Bank:
         path, number = member
         return torch.from_numpy(self.shards[path]["up"][number]).to(device)
 
-    def draw(
-        self, size: int, depth: int, generator: torch.Generator, blind: float = WHOLLY_BLIND, few: float = 0.0
-    ) -> Batch:
-        """A batch of ``size`` scans with blocks of levels 0 .. ``depth``; blind: share of those without evidence; few:
-        of those with two to four views."""
+    def draw(self, size: int, depth: int, generator: torch.Generator, blind: float = WHOLLY_BLIND) -> Batch:
+        """A batch of ``size`` scans with blocks of levels 0 .. ``depth``; blind: share of those without evidence."""
         picks = torch.randint(len(self.members), (size,), generator=generator, device=generator.device).tolist()
-        scans = [self._one(self.members[pick], depth, generator, blind, few) for pick in picks]
+        scans = [self._one(self.members[pick], depth, generator, blind) for pick in picks]
         *levels, noise = zip(*scans, strict=True)
         evidence, target, origins = ([torch.stack(level) for level in zip(*part, strict=True)] for part in levels)
         return Batch(evidence, target, origins, torch.tensor(noise, device=generator.device))
 
     def _one(
-        self, member: Member, depth: int, generator: torch.Generator, blind: float, few: float
+        self, member: Member, depth: int, generator: torch.Generator, blind: float
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], float]:
         shard, number, device = self.shards[member[0]], member[1], generator.device
         settings = draw_settings(generator)
-        if few and float(torch.rand((), generator=generator, device=device)) < few:
-            settings = few_views(settings, generator)
         cloud, estimated, _ = scan_points(*self.surface(member, device), settings, generator, self.up(member, device))
 
-        chain = 0
-        if depth:
-            chain = int(torch.randint(shard["origins"].shape[1], (), generator=generator, device=device))
-            finest = torch.from_numpy(shard["origins"][number, chain, depth - 1].astype(np.int64)).to(device)
-            kept = outside_lost_patch(cloud, block_position(finest[None], depth)[0, :3], generator)
-            cloud, estimated = cloud[kept], estimated[kept]
+        chain = int(torch.randint(shard["origins"].shape[1], (), generator=generator, device=device))
+        finest = torch.from_numpy(shard["origins"][number, chain, depth - 1].astype(np.int64)).to(device)
+        kept = outside_lost_patch(cloud, block_position(finest[None], depth)[0, :3], generator)
+        cloud, estimated = cloud[kept], estimated[kept]
         axes = torch.randperm(3, generator=generator, device=device)
         sign = torch.randint(2, (3,), generator=generator, device=device) * 2 - 1
         cloud, estimated = cloud[:, axes] * sign, estimated[:, axes] * sign
@@ -305,11 +288,11 @@ def turned_fields(bank: Bank, turns: int, generator: torch.Generator) -> Tensor:
     return torch.stack(found)[:, None]
 
 
-def fill_bank(folder: Path, shards: int, members: int, device: str, first_seed: int = 0, deep: bool = True) -> None:
+def fill_bank(folder: Path, shards: int, members: int, device: str, first_seed: int = 0) -> None:
     """Make the shards that are missing, one for each seed; those of the smallest seeds are held out."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(first_seed, first_seed + shards):
-        write_shard(folder, FAMILIES[seed % len(FAMILIES)], members, seed, device, deep)
+        write_shard(folder, FAMILIES[seed % len(FAMILIES)], members, seed, device)
 
 
 def main(argv: list[str] | None = None) -> None:

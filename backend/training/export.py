@@ -1,4 +1,4 @@
-"""`omomi export`: a checkpoint becomes ONNX graphs and a card, checked against torch.
+"""`omomi export`: a checkpoint becomes five ONNX graphs and a card, checked against torch.
 
 The model's hash names its weights: edits and recipes go by it. Another form of a graph of the same weights keeps it.
 """
@@ -11,7 +11,6 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ from ..field.onnx_model import CODE, digest
 from ..formats.files import write_whole
 from .atom import ATTRIBUTES, EVIDENCE, Atom, HeadDelta
 from .checkpoint import average_weights, save_average
-from .compact import pack, round_to_bytes, round_to_half
 from .recursion import Encoder, Features, Recursion
 from .sliced_atom import SlicedAtom
 
@@ -86,9 +84,7 @@ class Sight(nn.Module):
 
     def __init__(self, encoder: Encoder, features: Features) -> None:
         super().__init__()
-        self.encoder, self.features = encoder, deepcopy(features)
-        # half precision moves a code by a ten-thousandth
-        self.features.basis.copy_(features.basis.half().float())
+        self.encoder, self.features = encoder, features
 
     def forward(self, field: Tensor) -> tuple[Tensor, Tensor]:
         return self.encoder(self.features, field)
@@ -96,7 +92,7 @@ class Sight(nn.Module):
 
 def graphs(model: Recursion) -> dict[str, tuple[nn.Module, dict[str, Tensor], list[str]]]:
     """Module, example inputs and output names of each graph."""
-    inputs, whole = (example(2, atom.style_size) for atom in (model.atom, model.root))
+    inputs = example(2, model.atom.style_size)
     generator = torch.Generator().manual_seed(1)
     attributes, code = torch.randn(2, ATTRIBUTES, generator=generator), torch.randn(2, CODE, generator=generator)
     field = {"field": torch.randn(2, 2, BLOCK, BLOCK, BLOCK, generator=generator)}
@@ -104,9 +100,7 @@ def graphs(model: Recursion) -> dict[str, tuple[nn.Module, dict[str, Tensor], li
         "seed": (model.seed, {"evidence": inputs["evidence"]}, ["parent"]),
         "encoder": (Sight(model.encoder, model.features), field, ["mean", "log_sd"]),
         "phi": (model.phi, {"attributes": attributes, "code": code}, ["style"]),
-        "root_phi": (model.root_phi, {"attributes": attributes, "code": code}, ["style"]),
         "atom": (model.atom, inputs, ["field"]),
-        "root": (model.root, whole, ["field"]),
         "delta": (HeadDelta(), delta_example(), ["gain_bias"]),
     }
 
@@ -128,20 +122,19 @@ def export_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str
         optimize=OPTIMISED,
         verbose=False,
     )
-    model = onnx.load(path)
-    _strip(model)
-    pack(model)
-    onnx.save(model, path)
+    _strip(path)
 
 
-def _strip(model: onnx.ModelProto) -> None:
+def _strip(path: Path) -> None:
     """Remove what the exporter writes for debugging: it names source files and paths of this machine."""
+    model = onnx.load(path)
     graph = model.graph
     del graph.value_info[:]
     for part in (model, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.doc_string = ""
         del part.metadata_props[:]
     del graph.metadata_props[:]
+    onnx.save(model, path)
 
 
 @torch.no_grad()
@@ -166,10 +159,6 @@ def export(checkpoint: Path, folder: Path, card: dict) -> dict:
     model = Recursion()
     progress = average_weights(checkpoint, model)
     model.eval()
-    for part in (model.atom, model.phi, model.encoder):
-        round_to_half(part)
-    for part in (model.root, model.root_phi):
-        round_to_bytes(part)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         made = graphs(model)
@@ -190,7 +179,6 @@ def export(checkpoint: Path, folder: Path, card: dict) -> dict:
     card |= {
         "graphs": digest(folder, made),
         "config": asdict(model.atom.config),
-        "root": asdict(model.root.config),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "training": progress,
     }

@@ -16,7 +16,7 @@ from .recursion import Recursion
 
 TAUGHT, ABSENT = 0.35, 0.15  # shares with the true code, and without a code; the others get a draw of the posterior
 ANCHOR_WEIGHT, KL_WEIGHT, ALIGN_WEIGHT = 2.0, 0.01, 0.01  # in `posterior_loss`; the last is lambda of Li et al. 2025
-TRUNKS = {"bfloat16": torch.bfloat16, "float32": None}
+TRUNK_TYPE = torch.bfloat16  # number type of the atom's trunk while it is trained and judged
 DRAWS = 4  # times and noises per code in the alignment (``flow_mul`` of the paper)
 
 
@@ -36,15 +36,8 @@ class TrainConfig:
     tuned: float = 1.0  # share of the rate for the weights that the origin brings along; 0 keeps them
     depth: int = DEEPEST  # deepest level
     blind: float = WHOLLY_BLIND  # share of the samples without evidence, which only their code tells apart
-    few: float = 0.0  # share of the samples with two to four views, see `scanner.few_views`
-    trunk: str = "bfloat16"  # number type of the networks' trunks while they are trained and judged
     scale: bool = True  # whether the head's scale is learned; else it is one voxel
     seed: int = 0
-
-    @property
-    def dtype(self) -> torch.dtype | None:
-        """Of the trunks; None for float32."""
-        return TRUNKS[self.trunk]
 
 
 def rate_at(config: TrainConfig, step: int, share: float) -> float:
@@ -109,9 +102,9 @@ def learn_from(
     value, chance = (torch.rand(len(batch.noise), generator=generator, device=generator.device) for _ in range(2))
     filling = torch.where(chance < 0.6, 0.0, 2 * value - 1)
     true = model.features(batch.target[0])
-    mean, log_sd = model.encode(batch.evidence[0], config.dtype)
+    mean, log_sd = model.encode(batch.evidence[0], TRUNK_TYPE)
     code = drawn_code(mean, log_sd, true, batch.evidence[0], generator)
-    fields = model(batch, filling, estimated_noise(batch.noise, generator), code, config.dtype)
+    fields = model(batch, filling, estimated_noise(batch.noise, generator), code, TRUNK_TYPE)
     latent = posterior_loss(mean, log_sd, true, velocity, generator)
     loss = loss_of(fields, batch, filling, config) + latent
     optimiser.zero_grad(set_to_none=True)
@@ -122,20 +115,20 @@ def learn_from(
 
 
 @torch.no_grad()
-def evaluate(model: Recursion, bank: Bank, batches: int, size: int, config: TrainConfig) -> dict[str, list[float]]:
+def evaluate(model: Recursion, bank: Bank, batches: int, size: int) -> dict[str, list[float]]:
     """Mean error (voxels of each level) near the surface on the held-out bank, always over the same draws.
     held_out_voxels: with the encoder's code; no_code; true_code; only_code: with the true code and without evidence."""
     device = next(model.parameters()).device
     generator = torch.Generator(device=device).manual_seed(7)
     rows: dict[str, list[list[float]]] = {"held_out_voxels": [], "no_code": [], "true_code": [], "only_code": []}
     for _ in range(batches):
-        batch = bank.draw(size, bank.deepest, generator)
+        batch = bank.draw(size, DEEPEST, generator)
         true = model.features(batch.target[0])
         blind = replace(batch, evidence=[torch.zeros_like(evidence) for evidence in batch.evidence])
-        codes = model.encode(batch.evidence[0], config.dtype)[0], torch.zeros_like(true), true, true
+        codes = model.encode(batch.evidence[0], TRUNK_TYPE)[0], torch.zeros_like(true), true, true
         for name, code in zip(rows, codes, strict=True):
             seen = blind if name == "only_code" else batch
-            fields = model(seen, torch.zeros(size, device=device), batch.noise, code, config.dtype)
+            fields = model(seen, torch.zeros(size, device=device), batch.noise, code, TRUNK_TYPE)
             errors = (mean_error(field, target) for field, target in zip(fields, batch.target, strict=True))
             rows[name].append([float(error) for error in errors])
     return {

@@ -1,7 +1,6 @@
 """The recursion: the atom at every level, each level conditioned on the one above. All that is trained stands here.
 
     seed:      evidence of level 0  ->  the field above level 0, solved spectrally, without weights
-    root:      an atom with more channels, for level 0 alone
     encoder:   field of level 0  ->  mean and log sd of the shape code z
     features:  field of level 0  ->  z, a fixed linear map, and back
     recursion: evidence of levels 0 .. L along one chain of nested blocks, z  ->  fields of levels 0 .. L
@@ -36,20 +35,13 @@ def attributes(noise_voxels: Tensor, filling: Tensor, level: int) -> Tensor:
     return torch.stack([noise / 3, filling, constant * level / 5, constant * float(level == 0)], dim=1)
 
 
-ROOT = AtomConfig(widths=(32, 96, 192))
-"""Level 0 is one block, in which the whole shape is completed: there channels cost little and are worth most, as in Li
-et al. 2025, whose generators are the larger the coarser their level."""
-
-
 class Recursion(nn.Module):
-    """Atom, root, their Phi, seed, encoder and features: all that is trained and exported."""
+    """Atom, Phi, seed, encoder and features: all that is trained and exported."""
 
-    def __init__(self, config: AtomConfig | None = None, root: AtomConfig = ROOT) -> None:
+    def __init__(self, config: AtomConfig | None = None) -> None:
         super().__init__()
         self.atom = Atom(config)
         self.phi = Phi(self.atom.config, self.atom.gains, self.atom.style_size)
-        self.root = Atom(root)
-        self.root_phi = Phi(root, self.root.gains, self.root.style_size)
         self.seed = Seed()
         self.encoder = Encoder()
         self.features = Features()
@@ -66,8 +58,9 @@ class Recursion(nn.Module):
 
     def _whole(self, evidence: Tensor, code: Tensor, dtype: torch.dtype | None) -> Tensor:
         plain = attributes(torch.full_like(code[:, 0], ENCODER_NOISE), torch.zeros_like(code[:, 0]), 0)
+        given = self.atom.given(evidence, self.seed(evidence))
         position = block_position(torch.zeros(len(evidence), 3, device=evidence.device), 0)
-        return self._field(0, evidence, self.seed(evidence), position, plain, code, dtype)
+        return self._field(given, position, self.phi(plain, code), dtype)
 
     def forward(
         self, batch: Batch, filling: Tensor, noise: Tensor, code: Tensor, dtype: torch.dtype | None
@@ -80,28 +73,19 @@ class Recursion(nn.Module):
             if level:
                 # each level learns to live with the one above; gradients between them cost a quarter of the time
                 parent = parent_block(fields[-1].detach(), batch.origins[level - 1], batch.origins[level])
-            told = attributes(noise / voxel_size(level), filling, level)
+            voxel = voxel_size(level)
             heard = code if level < CODED_LEVELS else torch.zeros_like(code)
+            style = self.phi(attributes(noise / voxel, filling, level), heard)
+            given = self.atom.given(evidence, parent)
             position = block_position(batch.origins[level], level)
-            fields.append(self._field(level, evidence, parent, position, told, heard, dtype))
+            fields.append(self._field(given, position, style, dtype))
         return fields
 
-    def _field(
-        self,
-        level: int,
-        evidence: Tensor,
-        parent: Tensor,
-        position: Tensor,
-        told: Tensor,
-        code: Tensor,
-        dtype: torch.dtype | None,
-    ) -> Tensor:
-        """The field of a level's atom, its trunk in ``dtype``."""
-        atom, phi = (self.atom, self.phi) if level else (self.root, self.root_phi)
-        given, style = atom.given(evidence, parent), phi(told, code)
+    def _field(self, given: Tensor, position: Tensor, style: Tensor, dtype: torch.dtype | None) -> Tensor:
+        """The atom's field, its trunk in ``dtype``."""
         with torch.autocast(given.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
-            raw = atom.trunk(given.contiguous(memory_format=torch.channels_last_3d), position, style)
-        return atom.field(raw.float(), given)
+            raw = self.atom.trunk(given.contiguous(memory_format=torch.channels_last_3d), position, style)
+        return self.atom.field(raw.float(), given)
 
 
 class Seed(nn.Module):

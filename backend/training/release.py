@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,15 +16,15 @@ from torch import Tensor
 from torch.nn.functional import avg_pool3d
 
 from ..prior.archive import FILE as ARCHIVE
-from ..prior.archive import PICTURE, Archive, load_archive, save_archive
+from ..prior.archive import PICTURE, Archive, save_archive
 from ..prior.codes import FILE as CODES
-from ..prior.codes import Codes, load_codes, save_codes
+from ..prior.codes import Codes, save_codes
 from ..prior.flow import FILE as FLOW
 from ..report.pictures import thumbnail
 from .bank import Bank, turned_fields
 from .calibration import calibrate
 from .checkpoint import average_weights, save_average
-from .export import CARD, CHECKPOINT, export, stored_card, update_card
+from .export import CARD, CHECKPOINT, export, update_card
 from .flow import export_flow, flow_of
 from .model_audit import store_audit
 from .recursion import Features, Recursion
@@ -37,7 +36,6 @@ STUDY = ExperimentSize(train=2_000, test=1_000, seeds=5, decoded=40, swept=10)
 ARCHIVED_SHAPES = 1600  # the archive keeps a random choice of at most this many training shapes
 PERPLEXITY = 20.0  # of the archive's map: about how many neighbours of a shape it keeps close
 READ = ("field0", "points", "normals")  # arrays of a shard that the archive is made from
-FEATURES = ("mean", "basis", "scale")  # what codes stand for
 HELD_OUT_TURNS = 24  # symmetries of the cube under which the held-out shapes calibrate plausibility
 
 
@@ -48,22 +46,14 @@ def release(
     checkpoint: Path, bank: Path, folder: Path, card: dict, calibration_scans: int, study: ExperimentSize | None = STUDY
 ) -> None:
     """Write the model of a checkpoint and all that belongs to it, its audit too, into ``folder``; study: size of the
-    experiment with sliders of known factors; None for none, nor for how far sliders reach. Where codes mean what they
-    meant to the model that was there, its prior and what the card says of it stay, and edits and recipes that were made
-    with it go on working. Raises ValueError as `export`."""
-    model, old = Recursion(), stored_card(folder / CARD)
-    average_weights(checkpoint, model)
-    same = codes_mean_the_same(model.features, folder)
-    if same:
-        card = old | {"predecessors": [*old.get("predecessors", []), old["hash"]]} | card
+    experiment with sliders of known factors; None for none, nor for how far sliders reach. Raises ValueError as
+    `export`."""
     card = export(checkpoint, folder, card)
-    progress = average_weights(folder / CHECKPOINT, model)
+    model = Recursion()
+    progress = average_weights(checkpoint, model)
     known, held_out = Bank(bank), Bank(bank, held_out=True)
     with torch.no_grad():
-        if same:
-            found = rename_prior(folder, card["hash"])
-        else:
-            found = release_prior(model.features, checkpoint.parent, known, held_out, folder, card["hash"])
+        found = release_prior(model.features, checkpoint.parent, known, held_out, folder, card["hash"])
     # once more, without the features: they lie beside it now
     save_average(folder / CHECKPOINT, model, progress)
     update_card(folder / CARD, found)
@@ -95,21 +85,6 @@ def slider_study(model: Recursion, size: ExperimentSize) -> dict:
         more = {key: measured[key] for key in ("space", "settings", "side_effect", "sliders", "cpu_seconds")}
         found |= {name: rows | {"seeds": size.seeds}, f"{name}_detail": more}
     return found
-
-
-def codes_mean_the_same(features: Features, folder: Path) -> bool:
-    """Whether the codes in ``folder`` stand for the same shapes as these features."""
-    if not (folder / CODES).is_file():
-        return False
-    codes = load_codes(folder / CODES)
-    return all(np.array_equal(getattr(codes, name), as_array(getattr(features, name))) for name in FEATURES)
-
-
-def rename_prior(folder: Path, model: str) -> dict:
-    """Give codes and archive to the model with another hash; what the card says of them is as it was."""
-    save_codes(folder / CODES, replace(load_codes(folder / CODES), model=model))
-    save_archive(folder / ARCHIVE, replace(load_archive(folder / ARCHIVE), model=model))
-    return {}
 
 
 def release_prior(features: Features, work: Path, known: Bank, held_out: Bank, folder: Path, model: str) -> dict:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -144,21 +144,6 @@ def draw_settings(generator: torch.Generator) -> ScanSettings:
         blind=uniform(0.05, 0.5) if uniform() < 0.12 else 0.0,
         above=uniform(0.0, 0.3) if place < ON_TABLE else -1.0,
         sided=uniform(0.2, 0.6) if place > 1 - FROM_ONE_SIDE else -1.0,
-    )
-
-
-def few_views(settings: ScanSettings, generator: torch.Generator) -> ScanSettings:
-    """The settings with two to four views, three fifths of such scans from above: what leaves most to be completed."""
-    number, place, lowest = torch.rand(3, generator=generator, device=generator.device).tolist()
-    views = 2 + int(3 * number)
-    return replace(
-        settings,
-        views=views,
-        density=(settings.density * views)[:views],
-        noise=min(settings.noise, 0.02),
-        flipped=0.0,
-        sided=-1.0,
-        above=0.25 * lowest if place < 0.6 else -1.0,
     )
 
 

@@ -19,7 +19,6 @@ from .bank import DEEPEST, Bank, fill_bank, turned_fields
 from .checkpoint import load_checkpoint, parameters_in, save_checkpoint
 from .flow import flow_of
 from .grids import Batch
-from .growth import grow_root
 from .objective import TrainConfig, evaluate, learn_from, rate_at
 from .recursion import Recursion
 from .release import STUDY, release
@@ -31,10 +30,8 @@ SETTINGS = {  # of `TrainConfig`: options of the command, with their help
     "rate": "learning rate",
     "evenness": "small: precise where the scan saw the surface; large: plausible where it did not",
     "tuned": "share of the rate for the weights that --from brings along; 0 keeps them",
-    "depth": "deepest level that is trained; 0 trains the root",
+    "depth": "deepest level that is trained",
     "blind": "share of the samples without evidence",
-    "few": "share of the samples with two to four views, most of them from above",
-    "trunk": "number type of the networks' trunks: bfloat16, or float32 where a processor has no instructions for it",
     "seed": "of the weights and of all draws",
 }
 
@@ -46,7 +43,7 @@ def drawn_ahead(bank: Bank, config: TrainConfig, generator: torch.Generator) -> 
         bank.refresh()
         deepest = float(torch.rand((), generator=generator, device=generator.device)) < config.deepest_share
         depth = DEEPEST if deepest else DEEPEST - 1
-        return bank.draw(config.batch, min(depth, config.depth), generator, config.blind, config.few)
+        return bank.draw(config.batch, min(depth, config.depth), generator, config.blind)
 
     with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         coming = pool.submit(draw)
@@ -79,9 +76,6 @@ def train(
         progress = load_checkpoint(checkpoint, model, average, optimiser)
     elif origin is not None:
         load_checkpoint(origin, model, average, None, whole=False)
-        if not any(name.startswith("root.") for name in learned):
-            grow_root(model)
-            average |= {name: value.detach().clone() for name, value in model.named_parameters()}
     held_out, bank = Bank(bank_folder, held_out=True), Bank(bank_folder)
     velocity = flow_of(checkpoint.with_name("velocity.safetensors"), fitted_features(model, bank, 0), config.seed)
     generator = torch.Generator(device=device).manual_seed(config.seed + progress["step"])
@@ -112,7 +106,7 @@ def train(
             if step % 500 == 0 or over:
                 shadow = Recursion(model.atom.config).to(device)
                 shadow.load_state_dict(model.state_dict() | average)
-                row |= evaluate(shadow, held_out, 6, 8, config)
+                row |= evaluate(shadow, held_out, 6, 8)
             log.write(json.dumps(row) + "\n")
             log.flush()
             print(json.dumps(row), flush=True)
@@ -156,7 +150,7 @@ def main(argv: list[str] | None = None) -> None:
     config = TrainConfig(**{name: getattr(options, name) for name in SETTINGS})
     bank, checkpoint = options.bank or options.folder / "bank", options.folder / "atom.safetensors"
     options.folder.mkdir(parents=True, exist_ok=True)
-    fill_bank(bank, options.shards, options.members, options.device, deep=config.depth > 0)
+    fill_bank(bank, options.shards, options.members, options.device)
     # fading gradients end as denormal numbers, which make a processor a hundred times slower
     torch.set_flush_denormal(True)
     train(bank, checkpoint, config, options.device, options.origin)
@@ -172,5 +166,4 @@ def last_evaluation(log: Path) -> dict:
     """Mean errors (voxels of each level) near the surface of held-out shapes, from the end of the log."""
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     last = next((row for row in reversed(rows) if "held_out_voxels" in row), {})
-    # a bank for the root alone says nothing of the levels below
-    return {name: value for name, value in last.items() if isinstance(value, list) and len(value) > DEEPEST}
+    return {name: value for name, value in last.items() if isinstance(value, list)}

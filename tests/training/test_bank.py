@@ -17,15 +17,9 @@ from backend.training.bank import Bank, based, make_shard, rest_direction, write
 from backend.training.checkpoint import load_checkpoint, save_checkpoint
 from backend.training.grids import Batch, splat
 from backend.training.losses import laplace_loss
+from backend.training.objective import TRUNK_TYPE
 from backend.training.recursion import Recursion
-from backend.training.scanner import (
-    ScanSettings,
-    draw_settings,
-    few_views,
-    scan_points,
-    surface_points,
-    view_directions,
-)
+from backend.training.scanner import ScanSettings, draw_settings, scan_points, surface_points, view_directions
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -174,11 +168,10 @@ def test_a_trunk_in_bfloat16_computes_nearly_the_same_field_and_has_gradients(fo
     whole = Batch(batch.evidence[:1], batch.target[:1], batch.origins[:1], batch.noise)
     torch.manual_seed(0)
     model = Recursion()
-    kinds = None, torch.bfloat16
-    exact, rounded = (model(whole, torch.zeros(1), whole.noise, torch.zeros(1, CODE), kind)[0] for kind in kinds)
+    exact, rounded = (model(whole, torch.zeros(1), whole.noise, torch.zeros(1, CODE), t)[0] for t in (None, TRUNK_TYPE))
     assert not torch.equal(exact, rounded) and float((exact - rounded).detach().abs().max()) < 0.05
     rounded.sum().backward()
-    gradient = model.root.stem.weight.grad
+    gradient = model.atom.stem.weight.grad
     assert gradient is not None and torch.isfinite(gradient).all() and gradient.any()
 
 
@@ -208,21 +201,3 @@ def test_training_resumes_bit_for_bit_from_a_checkpoint(folder: Path, tmp_path: 
     step(resumed, again)
     for one, other in zip(model.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(one, other)
-
-
-def test_a_bank_without_finer_levels_trains_the_root(tmp_path: Path) -> None:
-    write_shard(tmp_path, "vessel", 2, 12, "cpu", deep=False)
-    with np.load(tmp_path / "000012_vessel.npz") as shard:
-        assert not {"origins", "fields"} & set(shard.files)
-    assert Bank(tmp_path).deepest == 0
-    batch = Bank(tmp_path).draw(3, 0, torch.Generator().manual_seed(0), few=1.0)
-    assert len(batch.evidence) == 1 and batch.target[0].shape == (3, 1, 32, 32, 32)
-
-
-def test_scans_of_few_views_have_two_to_four_and_are_mostly_from_above() -> None:
-    generator = torch.Generator().manual_seed(0)
-    drawn = [few_views(draw_settings(generator), generator) for _ in range(200)]
-    assert {settings.views for settings in drawn} == {2, 3, 4}
-    assert all(len(settings.density) == settings.views for settings in drawn)
-    above = np.mean([settings.above > -1 for settings in drawn])
-    assert 0.5 < above < 0.7 and all(settings.noise <= 0.02 for settings in drawn)

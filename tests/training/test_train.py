@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,28 +15,26 @@ import torch
 from backend.field.fit import fit
 from backend.field.onnx_model import CODE, CancelToken, load_model
 from backend.formats.raw_scan import RawScan
-from backend.prior.codes import FILE as CODES
-from backend.prior.codes import load_codes
 from backend.prior.shape_prior import load_prior
 from backend.protocol.fit_options import FitOptions
 from backend.training import bank as bank_module
 from backend.training import calibration as calibration_module
 from backend.training import export as export_module
 from backend.training import flow as flow_module
+from backend.training import objective as objective_module
 from backend.training import release as release_module
 from backend.training import train as train_module
 from backend.training.atom import AtomConfig
 from backend.training.calibration import true_error
-from backend.training.checkpoint import FEATURES, WEIGHT, average_weights, load_tensors, save_tensors
-from backend.training.export import CARD, CHECKPOINT, export_graph, graphs
+from backend.training.checkpoint import average_weights
+from backend.training.export import CHECKPOINT, export_graph, graphs
 from backend.training.flow import FlowConfig
 from backend.training.objective import TrainConfig, estimated_noise, rate_at
 from backend.training.recursion import Recursion, attributes
-from backend.training.release import FEATURES as CODE_PARTS
 
 LEVELS = (0, 1)
 """Those that are calibrated here."""
-COMMON = ("--members", "2", "--batch", "2", "--trunk", "float32", "--shards")
+COMMON = ("--members", "2", "--batch", "2", "--shards")
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +48,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(bank_module, "HELD_OUT_SEEDS", 1)
         patch.setattr(calibration_module, "LEVELS", LEVELS)
         patch.setattr(export_module, "OPTIMISED", False)
+        # bfloat16 is slow where the processor has none
+        patch.setattr(objective_module, "TRUNK_TYPE", None)
         patch.setattr(train_module, "evaluate", lambda *_: {"held_out_voxels": [0.5] * 5})
         patch.setattr(train_module, "Recursion", styled)
         for module in (export_module, release_module):
@@ -66,13 +65,13 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def small(*_: AtomConfig) -> Recursion:
     """A model with few channels."""
-    return Recursion(AtomConfig(widths=(8, 8, 16)), AtomConfig(widths=(8, 16, 16)))
+    return Recursion(AtomConfig(widths=(8, 8, 16)))
 
 
 def styled(*_: AtomConfig) -> Recursion:
     """One whose layers that begin at zero do not, so that all of it tells in what it says."""
     model = small()
-    for layer in (model.phi.out, model.phi.code_out, model.root_phi.out, model.root_phi.code_out):
+    for layer in (model.phi.out, model.phi.code_out):
         torch.nn.init.normal_(layer.weight, std=0.1)
     torch.nn.init.normal_(model.encoder.out.weight, std=0.02)
     return model
@@ -117,38 +116,6 @@ def test_exported_graphs_agree_with_torch(work: Path) -> None:
     assert np.abs(style - expected.numpy()).max() < 1e-5
     assert np.abs(mean - expected_mean[0].numpy()).max() < 1e-4
     assert np.abs(sd - expected_log_sd[0].exp().numpy()).max() < 1e-4
-
-
-def test_a_root_that_is_trained_alone_keeps_the_prior_and_the_recipes_of_the_model_before(
-    work: Path, tmp_path: Path
-) -> None:
-    before = json.loads((work / "model" / CARD).read_text())
-    folder = tmp_path / "model"
-    shutil.copytree(work / "model", folder)
-    options = ["--minutes", "0.001", "--depth", "0", "--tuned", "0", "--few", "0.6", "--out", str(folder)]
-    origin = tmp_path / "before.safetensors"
-    tensors, metadata = load_tensors(work / "model" / CHECKPOINT)
-    features = {FEATURES + name: torch.from_numpy(getattr(load_codes(folder / CODES), name)) for name in CODE_PARTS}
-    tensors |= {WEIGHT + name: value for name, value in features.items()}
-    metadata.pop("features", None)
-    save_tensors(origin, {name: value for name, value in tensors.items() if "/root" not in name}, metadata)
-    options += ["--from", str(origin), "--calibration-scans", "1", "--no-study"]
-
-    def exported(module: torch.nn.Module, inputs: dict, outputs: list[str], path: Path) -> None:
-        """The root alone takes time: the export itself raises where another graph is not that of its weights."""
-        if path.stem.startswith("root"):
-            export_graph(module, inputs, outputs, path)
-        else:
-            shutil.copy(work / "model" / path.name, path)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export_module, "export_graph", exported)
-        train_module.main([str(tmp_path / "run"), *COMMON, "2", *options])
-    card, model = json.loads((folder / CARD).read_text()), load_model("cpu", 1, folder)
-    assert card["hash"] != before["hash"] and card["prior"] == before["prior"]
-    assert model.predecessors == (before["hash"],)
-    assert load_prior(folder).codes.model == card["hash"] == load_prior(folder).archive.model  # type: ignore[union-attr]
-    assert (folder / "root.onnx").read_bytes() != (work / "model" / "root.onnx").read_bytes()
 
 
 def test_the_bytes_of_a_graph_depend_on_its_weights_alone(work: Path, tmp_path: Path) -> None:

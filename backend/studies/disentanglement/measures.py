@@ -34,7 +34,6 @@ from ...training.atom import EVIDENCE, Atom
 from ...training.bank import jittered
 from ...training.demo_scan import true_surface
 from ...training.latent_directions import locality, targets
-from ...training.recursion import ROOT
 from ...training.shapes.families import FAMILIES, draw
 from ...training.shapes.mugs import FACTORS, HIGH, LOW, Mugs, descriptors, known_factors
 from ...training.sliders import evidence
@@ -137,7 +136,7 @@ class Shipped:
         self._model, self._token = model, CancelToken()
         self._empty = np.zeros((1, EVIDENCE, BLOCK, BLOCK, BLOCK), np.float32)
         self._parent = model.seed(self._empty, self._token)
-        self._gains = Atom(ROOT).gains
+        self._gains = Atom().gains
 
     def codes(self, count: int, seed: int) -> tuple[Table, Table]:
         """Codes (count, CODE) and factors (count, 6) of mugs."""
