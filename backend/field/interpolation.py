@@ -4,18 +4,27 @@ repeat what the level above says, so its field is interpolated there."""
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .blocks import BlockAverage, among, bricks_of, distinct
-from .bricks import ABSENT_LOG_SCALE, BRICK, INSIDE, TRUNCATION, Level, along_axes, resolution
+from .bricks import ABSENT_LOG_SCALE, BRICK, INSIDE, TRUNCATION, Level, along_axes, resolution, voxel_size
+from .trilinear import Trilinear
 
 FROM = 3
 """Coarser levels run the network everywhere."""
-SUPPORT = 16
+REFINE_POINTS = 6
+"""A brick with this many scan points is refined in any case: the level above may be too coarse to show a
+thin wall."""
+SUPPORT = 32
 """Points in the 3^3 bricks around a brick, for each brick of them that holds any, below which it is interpolated.
 Chosen at 256^3 on six models of `scans/valid`: with as many, half the blocks are left out, the surface where the scan
 is stays as near (0 to 1 %), normals are as good or better and there are fewer tunnels; with 48, thin walls are lost."""
+MISSED, SURE = 0.2, 2.0
+"""Voxels, and standard deviations of the noise of a mean, that the mean of these points may lie from the surface of the
+level above; beyond that the network runs however few they are."""
 AT_ONCE = 2048
 """Bricks that are interpolated at once: bounds the memory."""
 HALO = 2
@@ -78,21 +87,39 @@ def mixed(
     return average.mixed(values if more is None else np.concatenate([values, more[rows]], axis=1), rows)
 
 
-def supported(coords: np.ndarray, points: np.ndarray, number: int) -> np.ndarray:
-    """Which bricks i32 (m, 3) of a level hold enough of the points f32 (n, 3), canonical, for the network."""
-    if number < FROM or not len(coords):
-        return np.ones(len(coords), bool)
-    count = resolution(number) // BRICK
-    cell = np.floor((points + np.float32(1)) * np.float32(count / 2)).astype(np.int32)
-    cell = cell[((cell >= 0) & (cell < count)).all(axis=1)]
-    members = np.bincount(cell @ np.array([count * count, count, 1]), minlength=count**3).reshape((count,) * 3)
-    members = np.pad(members, 1)
-    total, held = members, (members > 0).astype(np.int64)
-    for axis in range(3):
-        total, held = (_three(table, axis) for table in (total, held))
-    inside = ((coords >= 0) & (coords < count)).all(axis=1)
-    at = tuple(coords.clip(0, count - 1).T)
-    return inside & (total[at] >= SUPPORT * np.maximum(held[at], 1))
+@dataclass(frozen=True)
+class Support:
+    """What the points of a scan say of the bricks of a level: bool (s, s, s), s bricks along the domain."""
+
+    held: NDArray[np.bool_]  # to be kept in any case: for its points, or because the level above misses them
+    network: NDArray[np.bool_]  # the network runs
+
+    @classmethod
+    def of(cls, points: NDArray, noise: float, above: Level) -> Support:
+        """Of the level below ``above``: the network runs where the points f32 (n, 3), canonical, are dense, or where
+        they miss the surface of the level above by more than this noise along their normals, as both sides of a wall do
+        that it dissolved. Coarser levels than `FROM` run it everywhere."""
+        number = above.number + 1
+        count = resolution(number) // BRICK
+        cell = np.floor((points + np.float32(1)) * np.float32(count / 2)).astype(np.int32)
+        inside = ((cell >= 0) & (cell < count)).all(axis=1)
+        flat = cell[inside] @ np.array([count * count, count, 1])
+        members = np.bincount(flat, minlength=count**3).reshape((count,) * 3)
+        if number < FROM:
+            return cls(members >= REFINE_POINTS, np.ones_like(members, bool))
+        places = (points[inside] + 1) * np.float32(above.resolution / 2) - np.float32(0.5)
+        # in voxels of the level itself
+        away = 2 * Trilinear(above.grid, above.bricks).values(places)
+        missed = np.bincount(flat, away, count**3).reshape(members.shape)
+        around, full, missed = map(_around, (members, members > 0, missed))
+        off = np.abs(missed) > around * MISSED + SURE * noise / voxel_size(number) * np.sqrt(around)
+        dense = around >= SUPPORT * np.maximum(full, 1)
+        return cls((members >= REFINE_POINTS) | (off & (members > 0)), dense | off)
+
+    def runs_on(self, coords: NDArray) -> NDArray[np.bool_]:
+        """On which bricks i32 (m, 3) the network runs; beyond the domain it does not."""
+        count = len(self.network)
+        return ((coords >= 0) & (coords < count)).all(axis=1) & self.network[tuple(coords.clip(0, count - 1).T)]
 
 
 def interpolated_share(level: Level) -> float:
@@ -110,9 +137,7 @@ def beside(coords: np.ndarray, others: np.ndarray) -> np.ndarray:
     size = np.maximum(coords.max(axis=0), others.max(axis=0)) - low + 2
     marked = np.zeros(size, bool)
     marked[tuple((others - low).T)] = True
-    for axis in range(3):
-        marked = _three(np.pad(marked, [(1, 1) if each == axis else (0, 0) for each in range(3)]), axis) > 0
-    return marked[tuple((coords - low).T)]
+    return _around(marked)[tuple((coords - low).T)] > 0
 
 
 def joined_bricks(blocks: np.ndarray, plain: np.ndarray) -> np.ndarray:
@@ -120,7 +145,10 @@ def joined_bricks(blocks: np.ndarray, plain: np.ndarray) -> np.ndarray:
     return distinct(np.concatenate([blocks.reshape(-1, 3), plain]))
 
 
-def _three(table: np.ndarray, axis: int) -> np.ndarray:
-    """Sums of three neighbours along an axis, which loses its ends."""
-    table = np.moveaxis(table.astype(np.int64), axis, 0)
-    return np.moveaxis(table[:-2] + table[1:-1] + table[2:], 0, axis)
+def _around(table: NDArray) -> NDArray[np.float64]:
+    """Sums over the 3^3 entries around each of a table (a, b, c)."""
+    total = np.pad(table.astype(np.float64), 1)
+    for axis in range(3):
+        lines = np.moveaxis(total, axis, 0)
+        total = np.moveaxis(lines[:-2] + lines[1:-1] + lines[2:], 0, axis)
+    return total

@@ -31,7 +31,7 @@ from .bricks import (
 )
 from .completion_prior import CompletionPoints
 from .evidence import add_splat, gather_evidence, splat
-from .interpolation import joined_bricks, mixed, supported
+from .interpolation import Support, joined_bricks, mixed
 from .level_atom import Inputs, LevelAtom, reflected
 from .onnx_model import CODED_LEVELS, CancelToken, Model
 from .paint import Paint, shares
@@ -39,9 +39,6 @@ from .uncertainty import Variation
 
 REFINE_DISTANCE = 1.0
 """Voxels. A brick is refined where the field of the level above comes this close to the surface."""
-REFINE_POINTS = 6
-"""A brick with this many scan points is refined in any case: the level above may be too coarse to show a
-thin wall."""
 DEEPEST_MIRRORED = 2
 """If the recursion ends at this level or above, the last level is evaluated twice, the second time reflected through
 the centre, and the two fields are averaged: the network's own errors differ between them. On finer levels the second
@@ -84,9 +81,9 @@ class ScanEvidence:
             add_splat(sums, added.points, added.normals, resolution(number), bricks, added.weight)
         return sums
 
-    def supports(self, coords: np.ndarray, number: int) -> np.ndarray:
-        """On which bricks i32 (m, 3) of a level the network runs; the others are interpolated."""
-        return supported(coords, self.known(number), number)
+    def support(self, above: Level) -> Support:
+        """Of the level below another one; completions count as well."""
+        return Support.of(self.known(above.number + 1), self.noise, above)
 
     @cached_property
     def _tree(self) -> KDTree:
@@ -307,16 +304,11 @@ def _refine(
 
     Also the sides i32 (s, s, s), OUTSIDE or INSIDE, of all bricks of that level's domain with a margin of one block.
     """
-    number = level.number + 1
-    points, count = scan.known(number), resolution(number) // BRICK
-    cell = np.floor((points + np.float32(1)) * np.float32(count / 2)).astype(np.int32)
-    held = ((cell >= 0) & (cell < count)).all(axis=1)
-    members = np.bincount((cell[held] @ np.array([count * count, count, 1])), minlength=count**3)
-    measured = np.argwhere(members.reshape((count,) * 3) >= REFINE_POINTS)
-    active = distinct(np.concatenate([near_children(level), measured]))
+    number, support = level.number + 1, scan.support(level)
+    active = distinct(np.concatenate([near_children(level), np.argwhere(support.held)]))
     if within is not None:
         active = active[within(*brick_balls(active, number))]
-    network = scan.supports(active, number)
+    network = support.runs_on(active)
     return cover(active[network]), active[~network], child_sides(level)
 
 
@@ -369,7 +361,7 @@ def extended(
     fresh = wanted[level.bricks.find(wanted) < 0]
     if not len(fresh):
         return level
-    network = scan.supports(fresh, level.number)
+    network = scan.support(above).runs_on(fresh)
     plain, blocks = fresh[~network], np.zeros((0, 3), np.int32)
     if network.any():
         blocks = cover_on_lattice(fresh[network], level.blocks[0] if len(level.blocks) else blocks.sum(axis=0))

@@ -10,7 +10,7 @@ import trimesh
 from backend.field import interpolation
 from backend.field.bricks import BRICK, INSIDE, OUTSIDE, TRUNCATION, BrickGrid, BrickMap, Level, resolution, voxel_size
 from backend.field.fit import fit
-from backend.field.interpolation import beside, interpolated, supported
+from backend.field.interpolation import Support, beside, interpolated
 from backend.field.onnx_model import CODE, CancelToken
 from backend.field.paint import Paint
 from backend.field.recursion import ScanEvidence, extended, near_children, recursion
@@ -54,16 +54,38 @@ def test_bricks_that_are_not_stored_are_as_far_as_a_distance_goes_on_their_side(
     assert (outside == TRUNCATION).all() and (inside == -TRUNCATION).all()
 
 
-def test_the_network_runs_where_points_are_as_dense_as_the_voxels() -> None:
-    number, count = interpolation.FROM, resolution(interpolation.FROM) // BRICK
-    side = 2 / count
-    generator = np.random.default_rng(0)
-    coords = np.array([[3, 3, 3], [10, 10, 10], [20, 20, 20], [-1, 3, 3]], np.int32)
-    dense = (generator.random((400, 3)) + 3) * side - 1
-    sparse = (generator.random((interpolation.SUPPORT // 2, 3)) + 10) * side - 1
-    points = np.concatenate([dense, sparse]).astype(np.float32)
-    assert supported(coords, points, number).tolist() == [True, False, False, False]
-    assert supported(coords, points, number - 1).all()
+def plane(number: int) -> Level:
+    """A level that is inside below z = 0."""
+    axis = (np.arange(resolution(number)) + 0.5) * voxel_size(number) - 1
+    mean = np.clip(axis / voxel_size(number), -TRUNCATION, TRUNCATION).astype(np.float32)
+    return level_of(np.broadcast_to(mean, (len(axis),) * 3), number)
+
+
+def test_the_network_runs_where_points_are_dense_or_miss_the_surface_of_the_level_above() -> None:
+    above, count = plane(interpolation.FROM - 1), resolution(interpolation.FROM) // BRICK
+    side, generator = 2 / count, np.random.default_rng(0)
+    middle = count // 2
+
+    def points(corner: tuple[int, int, int], many: int, height: float) -> np.ndarray:
+        found = (generator.random((many, 3)) + corner) * side - 1
+        found[:, 2] = height
+        return found.astype(np.float32)
+
+    few = interpolation.SUPPORT // 2
+    dense, sparse = points((3, 3, middle), 400, 0.0), points((10, 10, middle), few, 0.0)
+    noisy = points((20, 20, middle), few, 0.01)
+    coords = np.array([[3, 3, middle], [10, 10, middle], [20, 20, middle], [25, 3, middle], [-1, 3, 3]], np.int32)
+    scan = np.concatenate([dense, sparse, noisy])
+    assert Support.of(scan, 0.0, above).runs_on(coords).tolist() == [True, False, True, False, False]
+    # a hundredth is what this noise makes
+    assert Support.of(scan, 0.0125, above).runs_on(coords).tolist() == [True, False, False, False, False]
+    assert Support.of(scan, 0.0, plane(interpolation.FROM - 2)).runs_on(coords[:4] // 2).all()
+
+
+def test_a_brick_is_kept_for_points_that_the_level_above_missed() -> None:
+    above, count = plane(interpolation.FROM - 1), resolution(interpolation.FROM) // BRICK
+    held = Support.of(np.array([[0.5, 0.5, 0.5], [-0.5, -0.5, 0.0]], np.float32), 0.0, above).held
+    assert np.argwhere(held).tolist() == [[3 * count // 4] * 3]
 
 
 def test_bricks_beside_others_are_those_that_touch_one() -> None:
