@@ -77,8 +77,8 @@ def test_the_network_runs_where_points_are_dense_or_miss_the_surface_of_the_leve
     coords = np.array([[3, 3, middle], [10, 10, middle], [20, 20, middle], [25, 3, middle], [-1, 3, 3]], np.int32)
     scan = np.concatenate([dense, sparse, noisy])
     assert Support.of(scan, 0.0, above).runs_on(coords).tolist() == [True, False, True, False, False]
-    # a hundredth is what this noise makes
-    assert Support.of(scan, 0.0125, above).runs_on(coords).tolist() == [True, False, False, False, False]
+    # so far the mean of so few points may lie by chance
+    assert Support.of(scan, 0.02, above).runs_on(coords).tolist() == [True, False, False, False, False]
     assert Support.of(scan, 0.0, plane(interpolation.FROM - 2)).runs_on(coords[:4] // 2).all()
 
 
