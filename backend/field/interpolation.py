@@ -20,8 +20,7 @@ REFINE_POINTS = 6
 thin wall."""
 SUPPORT = 32
 """Points in the 3^3 bricks around a brick, for each brick of them that holds any, below which it is interpolated.
-Chosen at 256^3 on six models of `scans/valid`: with as many, half the blocks are left out, the surface where the scan
-is stays as near (0 to 1 %), normals are as good or better and there are fewer tunnels; with 48, thin walls are lost."""
+Chosen with `MISSED` at 256^3 on six models of `scans/valid`, between 16 and 48: with more, thin walls are lost."""
 MISSED, SURE = 0.2, 2.0
 """Voxels, and standard deviations of the noise of a mean, that the mean of these points may lie from the surface of the
 level above; beyond that the network runs however few they are."""
