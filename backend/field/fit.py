@@ -221,7 +221,9 @@ def level_progress(on_progress: OnProgress, deepest: int) -> Callable[[int, int,
 
     def on_blocks(level: int, done: int, of: int) -> None:
         before = sum(LEVEL_GROWTH**number for number in range(level))
-        on_progress((before + done / of * LEVEL_GROWTH**level) / whole, f"level {level} of {deepest}")
+        # a level may be interpolated as a whole
+        share = done / of if of else 1.0
+        on_progress((before + share * LEVEL_GROWTH**level) / whole, f"level {level} of {deepest}")
 
     return on_blocks
 

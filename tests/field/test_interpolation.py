@@ -9,7 +9,7 @@ import trimesh
 
 from backend.field import interpolation
 from backend.field.bricks import BRICK, INSIDE, OUTSIDE, TRUNCATION, BrickGrid, BrickMap, Level, resolution, voxel_size
-from backend.field.fit import fit
+from backend.field.fit import fit, level_progress
 from backend.field.interpolation import Support, beside, interpolated
 from backend.field.onnx_model import CODE, CancelToken
 from backend.field.paint import Paint
@@ -128,6 +128,9 @@ def test_a_level_without_any_dense_part_needs_no_network_and_can_be_extended() -
     points = half_dense(1500, 1500)
     levels = levels_of(points, 4, BallModel((0.0, RADIUS)))
     assert [len(level.blocks) > 0 for level in levels] == [True, True, True, False, False]
+    shares: list[float] = []
+    level_progress(lambda share, _: shares.append(share), 4)(4, 0, 0)
+    assert shares == [1.0]
     above, level = levels[-2:]
     wanted = near_children(above)
     farther = np.unique(np.concatenate([wanted, wanted + [0, 0, 1]]), axis=0).astype(np.int32)
