@@ -16,6 +16,8 @@ BLOCK = BLOCK_BRICKS * BRICK
 """Voxels along an edge of a block, on which the network runs."""
 TRUNCATION = 3.0
 """Signed distances are truncated here (voxels)."""
+LOG_SCALE_LIMITS = (-5.0, 1.5)
+"""The network's scale stays between .007 and 4.5 voxels."""
 ABSENT_LOG_SCALE = -3.0
 """Log scale (voxels) of a brick that is not stored: small, because the surface is certainly beyond the truncation."""
 

@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import BlockAverage, among, bricks_of, distinct
-from .bricks import ABSENT_LOG_SCALE, BRICK, INSIDE, TRUNCATION, Level, along_axes, resolution, voxel_size
+from .bricks import (
+    ABSENT_LOG_SCALE,
+    BRICK,
+    INSIDE,
+    LOG_SCALE_LIMITS,
+    TRUNCATION,
+    Level,
+    along_axes,
+    resolution,
+    voxel_size,
+)
 from .trilinear import Trilinear
 
 FROM = 3
@@ -28,8 +38,6 @@ AT_ONCE = 2048
 """Bricks that are interpolated at once: bounds the memory."""
 HALO = 2
 """Voxels of the parent beyond a brick's own, on each side."""
-LOG_SCALE_LIMITS = (-5.0, 1.5)
-"""Those of the network, see `training.atom`."""
 
 
 def catmull_rom() -> np.ndarray:

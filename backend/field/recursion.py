@@ -31,7 +31,7 @@ from .bricks import (
 )
 from .completion_prior import CompletionPoints
 from .evidence import add_splat, gather_evidence, splat
-from .interpolation import Support, joined_bricks, mixed
+from .interpolation import FROM, Support, joined_bricks, mixed
 from .level_atom import Inputs, LevelAtom, reflected
 from .onnx_model import CODED_LEVELS, CancelToken, Model
 from .paint import Paint, shares
@@ -361,7 +361,8 @@ def extended(
     fresh = wanted[level.bricks.find(wanted) < 0]
     if not len(fresh):
         return level
-    network = scan.support(above).runs_on(fresh)
+    # asking all points would take longer than the few blocks of an edit
+    network = scan.support(above).runs_on(fresh) if level.number >= FROM else np.ones(len(fresh), bool)
     plain, blocks = fresh[~network], np.zeros((0, 3), np.int32)
     if network.any():
         blocks = cover_on_lattice(fresh[network], level.blocks[0] if len(level.blocks) else blocks.sum(axis=0))

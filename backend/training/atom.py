@@ -26,14 +26,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..field.bricks import BLOCK, TRUNCATION
+from ..field.bricks import BLOCK, LOG_SCALE_LIMITS, TRUNCATION
 from ..field.onnx_model import CODE
 from ..field.weight_delta import FLOOR, GATE
 
 EVIDENCE = 5  # channels of evidence in each voxel: number of points, sum of their normals (3), sum of normal . position
 ATTRIBUTES = 4  # beside the code: log2 of the noise (voxels) / 3, hole filling (-1 .. 1), level / 5, 1 at level 0
 WAVES = 4  # cosines along each axis of the canonical frame that the layer of the position sees
-LOG_SCALE_LIMITS = (-5.0, 1.5)  # the scale b stays between .007 and 4.5 voxels
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..field.bricks import BLOCK, TRUNCATION
-from .atom import LOG_SCALE_LIMITS, WAVES, Atom, StyledBlock, edited_field
+from ..field.bricks import BLOCK, LOG_SCALE_LIMITS, TRUNCATION
+from .atom import WAVES, Atom, StyledBlock, edited_field
 
 MADE = 4
 """Slices that a tile of a transformed convolution makes."""
