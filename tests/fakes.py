@@ -12,7 +12,7 @@ from backend.edits.fitted_scan import FittedScan
 from backend.engine import EngineInfo
 from backend.field.completion_prior import CompletionPrior
 from backend.field.fit import Fit, FitStats, FittedMesh
-from backend.field.onnx_model import CODE, CancelToken
+from backend.field.onnx_model import CancelToken
 from backend.formats.raw_scan import RawScan
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import PreparedScan, prepare
@@ -23,7 +23,7 @@ MODEL = "0123456789abcdef"
 def fit_of(scan: PreparedScan, vertices: np.ndarray, faces: np.ndarray) -> Fit:
     sigma = np.full(len(vertices), 1e-3, np.float32)
     mesh = FittedMesh(np.asarray(vertices, np.float64), np.asarray(faces, np.int32), sigma, 2, True)
-    return Fit(mesh, FitStats(0.0, 0.0, 1, 0, ()), scan.report, np.zeros(CODE, np.float32))
+    return Fit(mesh, FitStats(0.0, 0.0, 1, 0, ()), scan.report)
 
 
 def subject_of(mesh: trimesh.Trimesh, name: str = "scan") -> FittedScan:

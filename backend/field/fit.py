@@ -78,7 +78,6 @@ class Fit:
     mesh: FittedMesh
     stats: FitStats
     report: CleanReport
-    code: np.ndarray  # f32 (CODE,), of the shape
     field: FittedField | None = None  # what edits of the network need; None where only a mesh is at hand
 
 
@@ -202,7 +201,7 @@ def fit(
     assert evidence is not None, "a mesh comes of levels"
     # edits of the network would make the sheet anew, without its thickness
     field = None if thickness else FittedField(tuple(levels), evidence, not options.keep_islands)
-    return Fit(mesh, stats, report, levels[-1].code, field)
+    return Fit(mesh, stats, report, field)
 
 
 def divided_progress(on_progress: OnProgress, points: int, deepest: int) -> tuple[OnProgress, OnProgress]:

@@ -1,9 +1,10 @@
-"""The atom on the blocks of one level: with and without hole filling, and averaged over a reflection of the scan."""
+"""The atom on the blocks of one level: with and without hole filling, and averaged over orientations of the scan."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,18 @@ Inputs = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Of blocks, as the atom takes them: evidence, parent and position."""
 
 
+class Orientation(NamedTuple):
+    """A symmetry of the cube: axis i afterwards is axis ``axes[i]`` before, reversed where ``signs[i]`` is -1."""
+
+    axes: tuple[int, int, int]
+    signs: tuple[int, int, int]
+
+
+AS_GIVEN = Orientation((0, 1, 2), (1, 1, 1))
+THROUGH_CENTRE = Orientation((0, 1, 2), (-1, -1, -1))
+"""The reflection through the centre of the canonical frame."""
+
+
 @dataclass(frozen=True)
 class LevelAtom:
     """The atom on one level. Each member has a style f32 (1, S) without hole filling, and one with it where there is
@@ -22,8 +35,8 @@ class LevelAtom:
     model: Model
     cancel: CancelToken
     styles: Sequence[np.ndarray]
-    turned: Sequence[np.ndarray] = ()  # of the reflected scan, whose field is averaged in
     uncoded: Sequence[np.ndarray] = ()  # of the zero code, which gives the scale
+    orientations: Sequence[Orientation] = (AS_GIVEN,)  # of the scan, over which the field is averaged
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
         """The field f32 (b, 2, 32, 32, 32) of blocks: where it is known without hole filling, elsewhere with it.
@@ -41,24 +54,43 @@ class LevelAtom:
         return field
 
     def _said(self, inputs: Inputs, way: int) -> np.ndarray:
-        field = self._run(inputs, self.styles[way])
-        if self.turned:
-            other = self._run(reflected(*inputs), self.turned[way])
-            field = (field + other[:, :, ::-1, ::-1, ::-1]) / 2
+        field = self._averaged(inputs, self.styles[way])
         if self.uncoded:
-            field[:, 1] = self._run(inputs, self.uncoded[way])[:, 1]
+            field[:, 1] = self._averaged(inputs, self.uncoded[way])[:, 1]
         return field
 
-    def _run(self, inputs: Inputs, style: np.ndarray) -> np.ndarray:
-        return self.model.field(*inputs, np.repeat(style, len(inputs[0]), axis=0), self.cancel)
+    def _averaged(self, inputs: Inputs, style: np.ndarray) -> np.ndarray:
+        styles = np.repeat(style, len(inputs[0]), axis=0)
+        total: np.ndarray | None = None
+        for orientation in self.orientations:
+            field = restored(self.model.field(*oriented(inputs, orientation), styles, self.cancel), orientation)
+            total = field if total is None else total + field
+        assert total is not None, "a scan has at least one orientation"
+        return total / np.float32(len(self.orientations))
 
 
-def reflected(
-    evidence: np.ndarray, parent: np.ndarray, position: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The atom's inputs for the same scan reflected through the centre of the canonical frame."""
-    # the normals change their sign, normal . position does not
-    turned = np.ascontiguousarray(evidence[:, :, ::-1, ::-1, ::-1])
-    turned[:, 1:4] *= -1
-    centre = position * np.array([-1, -1, -1, 1], np.float32)
-    return turned, np.ascontiguousarray(parent[:, :, ::-1, ::-1, ::-1]), centre
+def oriented(inputs: Inputs, orientation: Orientation) -> Inputs:
+    """The atom's inputs for the same scan in another orientation."""
+    evidence, parent, position = inputs
+    axes, signs = list(orientation.axes), np.array(orientation.signs, np.float32)
+    turned = _oriented(evidence, orientation)
+    # the normals turn with the scan, normal . position does not change
+    turned[:, 1:4] = turned[:, 1:4][:, axes] * signs[:, None, None, None]
+    moved = np.concatenate([position[:, axes] * signs, position[:, 3:]], axis=1)
+    return turned, _oriented(parent, orientation), moved
+
+
+def restored(field: np.ndarray, orientation: Orientation) -> np.ndarray:
+    """A field (b, c, n, n, n) of a scan in an orientation, as the scan was given."""
+    back = np.flip(field, _reversed_axes(orientation))
+    return np.ascontiguousarray(back.transpose(0, 1, *(2 + axis for axis in np.argsort(orientation.axes))))
+
+
+def _oriented(grid: np.ndarray, orientation: Orientation) -> np.ndarray:
+    turned = grid.transpose(0, 1, *(2 + axis for axis in orientation.axes))
+    # a copy, also where nothing turns
+    return np.flip(turned, _reversed_axes(orientation)).copy()
+
+
+def _reversed_axes(orientation: Orientation) -> list[int]:
+    return [2 + axis for axis, sign in enumerate(orientation.signs) if sign < 0]

@@ -6,7 +6,7 @@ above or with many scan points. The recursion stops at the requested level, or w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -32,17 +32,24 @@ from .bricks import (
 from .completion_prior import CompletionPoints
 from .evidence import add_splat, gather_evidence, splat
 from .interpolation import FROM, Support, joined_bricks, mixed
-from .level_atom import Inputs, LevelAtom, reflected
-from .onnx_model import CODED_LEVELS, CancelToken, Model
+from .level_atom import AS_GIVEN, THROUGH_CENTRE, Inputs, LevelAtom, Orientation
+from .onnx_model import CODE, CancelToken, Model
 from .paint import Paint, shares
 from .uncertainty import Variation
 
 REFINE_DISTANCE = 1.0
 """Voxels. A brick is refined where the field of the level above comes this close to the surface."""
-DEEPEST_MIRRORED = 2
-"""If the recursion ends at this level or above, the last level is evaluated twice, the second time reflected through
-the centre, and the two fields are averaged: the network's own errors differ between them. On finer levels the second
-evaluation costs more than it gains."""
+ORIENTATIONS = (
+    AS_GIVEN,
+    THROUGH_CENTRE,
+    Orientation((1, 2, 0), (1, 1, 1)),
+    Orientation((2, 0, 1), (-1, -1, -1)),
+)
+"""Of the scan, over whose fields level 0 is averaged: the network's own errors differ between them, most of all where
+nothing was measured. Their number was chosen on `valid`, condition D."""
+DEEPEST_AVERAGED, LAST_ORIENTATIONS = 2, 2
+"""If the recursion ends at this level or above, the last level is averaged over the first so many orientations. On
+finer levels the second evaluation costs more than it gains."""
 FAR = 2.0
 """Voxels from any point beyond which the interior of a solid decides the side."""
 NEAR, SURE, STEEP = 1.0, 3.0, 0.5
@@ -144,17 +151,19 @@ def recursion(
     Parameters
     ----------
     on_blocks: called as (level, blocks done, blocks of the level) after each batch.
-    code: f32 (CODE,), of the shape; without it the encoder reads the code from the scan.
+    code: f32 (CODE,), of the shape. Without it the zero code is heard, and level 0 is averaged over orientations: on
+        scans of things that it was not trained on the code that the encoder reads made the errors larger.
     variation: draws another completion than the most likely one.
     within: the region that is wanted below level 0; everywhere without.
 
     Raises OmomiError(CANCELLED).
     """
     level: Level | None = None
-    encoded = code is None
-    # a code that was given or drawn does not belong to the reflected scan
-    mirrors = encoded and variation is None
-    reflected_code: np.ndarray | None = None
+    # a code that was given or drawn does not belong to the scan in another orientation
+    averaged = code is None and variation is None
+    drawn = code is None and variation is not None
+    if code is None:
+        code = np.zeros(CODE, np.float32) if variation is None else variation.code(*encoded(scan, model, cancel))
     # of the level above, for each paint: the field without it, and with it
     painted: list[tuple[Level, Level] | None] = [None] * len(scan.paints)
     for number in range(deepest + 1):
@@ -164,11 +173,9 @@ def recursion(
         coords = joined_bricks(bricks_of(blocks), plain)
         bricks = BrickMap.of(coords, sides, margin=BLOCK_BRICKS if number else 0)
         sums = scan.sums(number, bricks)
-        if code is None:
-            code, reflected_code = _encode(model, sums, bricks, mirrors and deepest < CODED_LEVELS, variation, cancel)
-        turned = mirrors and number == deepest <= DEEPEST_MIRRORED
-        turned_code = None if not turned else code if reflected_code is None else reflected_code
-        atom_of = partial(_level_atom, number, code, turned_code, number == 0 and encoded, model, cancel)
+        last = LAST_ORIENTATIONS if number == deepest <= DEEPEST_AVERAGED else 1
+        orientations = ORIENTATIONS[: (len(ORIENTATIONS) if number == 0 else last) if averaged else 1]
+        atom_of = partial(_level_atom, number, code, drawn and number == 0, orientations, model, cancel)
         atom, average, done = atom_of(scan), BlockAverage(len(coords), 2), 0
         for batch in _batches(blocks, model):
             index = bricks.find(bricks_of(batch))
@@ -190,18 +197,16 @@ def recursion(
 def _level_atom(
     number: int,
     code: np.ndarray,
-    turned_code: np.ndarray | None,
     uncoded: bool,
+    orientations: Sequence[Orientation],
     model: Model,
     cancel: CancelToken,
     scan: ScanEvidence,
 ) -> LevelAtom:
-    """The atom of a level as a scan tells it. turned_code: of the reflected scan, whose field is averaged in; None for
-    none. uncoded: whether the scale comes from a run with the zero code, because a code makes it too small where
-    nothing was measured and ranks the errors worse where everything was; the mean keeps the code."""
-    codes = code, turned_code, np.zeros_like(code) if uncoded else None
-    styles = [() if one is None else scan.styles(number, one, model, cancel) for one in codes]
-    return LevelAtom(model, cancel, *styles)
+    """The atom of a level as a scan tells it. uncoded: whether the scale comes from a run with the zero code, because a
+    code makes it too small where nothing was measured; the mean keeps the code."""
+    plain = scan.styles(number, np.zeros_like(code), model, cancel) if uncoded else ()
+    return LevelAtom(model, cancel, scan.styles(number, code, model, cancel), plain, orientations)
 
 
 def _inputs(
@@ -264,19 +269,14 @@ def _painted(
     return replace(level, grid=BrickGrid(coords, values), bricks=bricks)
 
 
-def _encode(
-    model: Model, sums: np.ndarray, bricks: BrickMap, mirrors: bool, variation: Variation | None, cancel: CancelToken
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """The shape's code (CODE,) from the evidence of level 0; with ``mirrors`` also that of the reflected shape."""
-    blocks, *_ = _first_block()
-    evidence = gather_evidence(sums, bricks.find(bricks_of(blocks)))
-    code, sd = model.encode(evidence, model.seed(evidence, cancel), cancel)
-    if variation is not None:
-        code = variation.code(code, sd)
-    if not mirrors:
-        return code, None
-    turned, _, _ = reflected(evidence, np.empty((1, 2, 2, 2, 2), np.float32), np.zeros((1, 4), np.float32))
-    return code, model.encode(turned, model.seed(turned, cancel), cancel)[0]
+def encoded(scan: ScanEvidence, model: Model, cancel: CancelToken) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation f32 (CODE,) of the shape's code, read from the evidence of level 0.
+
+    Raises OmomiError(CANCELLED)."""
+    blocks, _, sides = _first_block()
+    bricks = BrickMap.of(bricks_of(blocks).reshape(-1, 3), sides, margin=0)
+    evidence = gather_evidence(scan.sums(0, bricks), bricks.find(bricks_of(blocks)))
+    return model.encode(evidence, model.seed(evidence, cancel), cancel)
 
 
 def _batches(blocks: np.ndarray, model: Model) -> Iterator[np.ndarray]:

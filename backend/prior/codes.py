@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from ..field.blocks import bricks_of
-from ..field.bricks import BLOCK, BLOCK_BRICKS, OUTSIDE, TRUNCATION, BrickMap, voxel_size
-from ..field.evidence import gather_evidence, splat
+from ..field.bricks import BLOCK, TRUNCATION, voxel_size
 from ..field.onnx_model import CODE, CancelToken, Model
+from ..field.recursion import ScanEvidence, encoded
 from ..formats.files import require
 from ..formats.tables import load_tables, save_tables, table
 from ..geometry.nearest import LEAF, closest_on_triangles
@@ -104,11 +103,8 @@ def code_of_surface(points: NDArray, normals: NDArray, model: Model, cancel: Can
 
     points, normals (n, 3), canonical. Raises OmomiError(CANCELLED).
     """
-    first = bricks_of(np.zeros((1, 3), np.int32))
-    bricks = BrickMap.of(first.reshape(-1, 3), np.full((BLOCK_BRICKS,) * 3, OUTSIDE, np.int32), 0)
-    sums = splat(np.asarray(points, np.float32), np.asarray(normals, np.float32), BLOCK, bricks)
-    evidence = gather_evidence(sums, bricks.find(first))
-    return model.encode(evidence, model.seed(evidence, cancel), cancel)[0]
+    scan = ScanEvidence(np.asarray(points, np.float32), np.asarray(normals, np.float32), 0.0, 0.0)
+    return encoded(scan, model, cancel)[0]
 
 
 def _in_voxels(points: NDArray) -> NDArray[np.float64]:
