@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label, uniform_filter
 from scipy.spatial import KDTree
 
-from ..field.bricks import BRICK, INSIDE, TRUNCATION, Level
+from ..field.bricks import TRUNCATION
 from ..field.onnx_model import CODE, CancelToken, Model
 from ..field.recursion import ScanEvidence, recursion
 from ..field.weight_delta import DEEPEST_DELTA
@@ -125,7 +125,7 @@ def pair_fields(
         # in one orientation a fit takes two thirds of the time, and the edits that are learned are as good
         plain = np.zeros(CODE, np.float32)
         levels = recursion(seen, DEEPEST_DELTA, model, cancel, lambda *_: None, plain, within=within)
-        found = [dense_mean(level) for level in levels]
+        found = [level.dense() for level in levels]
         while len(found) <= DEEPEST_DELTA:
             # no surface is left in the region: the sides of the level above are all there is
             side = np.copysign(np.float32(TRUNCATION), found[-1])
@@ -140,16 +140,3 @@ def pair_fields(
     )
     found = surfaces[0].thinned(POINTS), surfaces[1].thinned(POINTS)
     return FieldPair(here, means(there, turned), tree, room, found)
-
-
-def dense_mean(level: Level) -> NDArray[np.float32]:
-    """The mean (n, n, n) of a level; bricks that are not stored hold the truncation with their side's sign."""
-    count, margin = level.resolution // BRICK, level.bricks.margin
-    inner = slice(margin, margin + count)
-    side = np.where(level.bricks.index[inner, inner, inner] == INSIDE, -TRUNCATION, TRUNCATION).astype(np.float32)
-    split = np.broadcast_to(side[:, None, :, None, :, None], (count, BRICK) * 3).copy()
-    coords = level.grid.coords
-    stored = ((coords >= 0) & (coords < count)).all(axis=1)
-    x, y, z = coords[stored].T
-    split[x, :, y, :, z] = level.grid.values[stored, 0]
-    return split.reshape((level.resolution,) * 3)

@@ -23,7 +23,7 @@ from ..registration.align import Alignment, refined
 from ..registration.icp import Surface, axis_turns
 from ..registration.similarity import Similarity
 from ..registration.warp import Warp
-from .pair_fields import FieldPair, dense_mean
+from .pair_fields import FieldPair
 from .threads import JobThreads
 
 CLOSE, AROUND = 0.06, 0.15
@@ -84,7 +84,7 @@ class DistanceGrid:
 
     @classmethod
     def of(cls, level: Level) -> DistanceGrid:
-        return cls(dense_mean(level))
+        return cls(level.dense())
 
     @property
     def voxel(self) -> float:

@@ -137,6 +137,7 @@ class Level:
     bricks: BrickMap  # finds them, and holds the side of the surface of all the others
     blocks: np.ndarray  # i32 (b, 3), first bricks of the blocks that the network ran on, all on one lattice
     code: np.ndarray  # f32 (CODE,), the shape's, on which the level was conditioned
+    closed: int = 0  # tunnels of it that were closed, see `tunnels`
 
     @property
     def resolution(self) -> int:
@@ -146,3 +147,21 @@ class Level:
     def voxel(self) -> float:
         """Canonical size of a voxel."""
         return voxel_size(self.number)
+
+    def dense(self, channel: int = 0, absent: float | None = None) -> np.ndarray:
+        """A channel f32 (n, n, n) of the field: 0 the mean, 1 the log scale.
+
+        Bricks that are not stored hold ``absent``, or the truncation with their side's sign.
+        """
+        count, margin = self.resolution // BRICK, self.bricks.margin
+        inner = slice(margin, margin + count)
+        if absent is None:
+            side = np.where(self.bricks.index[inner, inner, inner] == INSIDE, -TRUNCATION, TRUNCATION)
+        else:
+            side = np.full((count,) * 3, absent)
+        split = np.broadcast_to(side.astype(np.float32)[:, None, :, None, :, None], (count, BRICK) * 3).copy()
+        coords = self.grid.coords
+        stored = ((coords >= 0) & (coords < count)).all(axis=1)
+        x, y, z = coords[stored].T
+        split[x, :, y, :, z] = self.grid.values[stored, channel]
+        return split.reshape((self.resolution,) * 3)

@@ -184,6 +184,9 @@ def fit(
     if share > SMOOTH_SHARE:
         smooth = f"On {share:.0%} of the surface there are too few points for this Detail: it is smooth there."
         said = (*said, smooth)
+    if tunnels := sum(level.closed for level in levels):
+        were = "A small tunnel through what was not measured was closed."
+        said = (*said, were if tunnels == 1 else f"{tunnels} small tunnels through what was not measured were closed.")
     notes = (*prepared.report.notes, *said, *([thickened] if thickened else []))
     prepared = replace(prepared, report=replace(prepared.report, notes=notes))
     report = prepared.report

@@ -15,6 +15,7 @@ from scipy.spatial import KDTree
 
 from ..geometry.nearest import LEAF
 from ..scan.solid import CELL_RADIUS, Interior
+from . import tunnels
 from .blocks import BlockAverage, among, bricks_of, cover, cover_on_lattice, distinct, gather_parent
 from .bricks import (
     BLOCK,
@@ -184,6 +185,8 @@ def recursion(
             on_blocks(number, done, len(blocks))
         grid = BrickGrid(coords, scan.sided(mixed(average, level, coords, plain), coords, number))
         level = Level(number, grid if variation is None else variation.field(grid, number), bricks, blocks, code)
+        if averaged and number in tunnels.LEVELS and scan.interior is None and scan.filling >= 0:
+            level = tunnels.closed(level)
         shown, on_batch = level, partial(on_blocks, number, len(blocks), len(blocks))
         for row, (paint, above) in enumerate(zip(scan.paints, painted, strict=True)):
             without = shown if above is None else extended(

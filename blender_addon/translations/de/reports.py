@@ -21,6 +21,10 @@ TEXTS = {
         "{num} von {num2} Punkten werden verwendet, zufällig gewählt",
     "On {name} of the surface there are too few points for this Detail: it is smooth there":
         "Auf {name} der Oberfläche gibt es für diesen Detailgrad zu wenige Punkte: dort ist sie glatt",
+    "A small tunnel through what was not measured was closed":
+        "Ein kleiner Tunnel durch nicht Gemessenes wurde geschlossen",
+    "{num} small tunnels through what was not measured were closed":
+        "{num} kleine Tunnel durch nicht Gemessenes wurden geschlossen",
     "{name} ({num} of {num2}): {text}": "{name} ({num} von {num2}): {text}",
     "{name}: {num} vertices in {num2} s": "{name}: {num} Punkte in {num2} s",
     "{text}; what was not seen follows {text2}": "{text}. Was nicht zu sehen war, folgt: {text2}",

@@ -88,6 +88,10 @@ TEXTS = {
         "{text}薄い壁は残るように{num}ボクセルの厚さにしました",
     "On {name} of the surface there are too few points for this Detail: it is smooth there":
         "サーフェスの{name}では点がこの細かさに足りないため、なめらかになっています",
+    "A small tunnel through what was not measured was closed":
+        "測定されていない部分を貫く小さなトンネルを1つふさぎました",
+    "{num} small tunnels through what was not measured were closed":
+        "測定されていない部分を貫く小さなトンネルを{num}個ふさぎました",
     "a sheet of this size can be up to {num} thick, not {num2}":
         "この大きさのシートの厚みは{num}までです（{num2}ではなく）",
     "a thickness of {num} is less than a voxel of level {num2}, {num3}: {text}":
