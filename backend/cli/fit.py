@@ -52,7 +52,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     thick = "make a sheet a closed solid this thick, in units of the scan"
     fit.add_argument("--thickness", type=real(0), metavar="T", help=thick)
-    fit.add_argument("--no-symmetry", action="store_true", help="do not complete by the scan's own mirror symmetry")
+    fit.add_argument("--no-symmetry", action="store_true", help="do not complete by the scan's own symmetry")
     fit.add_argument("--no-base", action="store_true", help="do not close a flat bottom that was not seen by a plane")
     views = "register views whose poses are slightly wrong: several files as one scan, or an NPZ with views"
     fit.add_argument("--register", dest="register_views", action="store_true", help=views)

@@ -9,8 +9,6 @@ from scipy.spatial import KDTree
 
 from .bricks import voxel_size
 
-WEIGHT = 0.25
-"""A point of a completion counts this much of a measured one, unless the completion sets another weight."""
 CLEARANCE = 2.0
 """A point of a completion counts on a level where no scan point is nearer than this many of the level's voxels,"""
 LEAST_CLEARANCE = 0.03
@@ -23,13 +21,12 @@ MOST_SCAN_POINTS = 200_000
 
 @dataclass(frozen=True)
 class CompletionPrior:
-    """Points of a surface that a prior suggests. They count only where no scan point is near."""
+    """Points of a surface that a prior suggests. They count like measured ones, where no scan point is near."""
 
     points: np.ndarray  # f32 (n, 3), canonical
     normals: np.ndarray  # f32 (n, 3), unit, outwards
     sigma: np.ndarray  # f32 (n,), one standard deviation of the surface there, canonical
     source: str  # what suggests it, in words for the artist
-    weight: float = WEIGHT  # how much a point counts of a measured one
     clearance: np.ndarray | None = None  # f32 (n,), shares of the usual clearance from the scan; None: all of it
     notes: tuple[str, ...] = ()  # what the artist should know of it, a sentence each
 
@@ -44,14 +41,13 @@ class CompletionPrior:
 
 
 def joined(parts: list[CompletionPrior], source: str = "") -> CompletionPrior:
-    """Completions of one weight put together."""
+    """Completions put together."""
     given = [np.ones(len(part), np.float32) if part.clearance is None else part.clearance for part in parts]
     return CompletionPrior(
         np.concatenate([part.points for part in parts]),
         np.concatenate([part.normals for part in parts]),
         np.concatenate([part.sigma for part in parts]),
         source,
-        parts[0].weight,
         None if all(part.clearance is None for part in parts) else np.concatenate(given),
         tuple(note for part in parts for note in part.notes),
     )

@@ -22,10 +22,8 @@ def splat(points: np.ndarray, normals: np.ndarray, resolution: int, bricks: Bric
     return sums
 
 
-def add_splat(
-    sums: np.ndarray, points: np.ndarray, normals: np.ndarray, resolution: int, bricks: BrickMap, weight: float = 1.0
-) -> None:
-    """Add the sums over further points, each of which counts ``weight``, to ``sums``, as `splat` returns them.
+def add_splat(sums: np.ndarray, points: np.ndarray, normals: np.ndarray, resolution: int, bricks: BrickMap) -> None:
+    """Add the sums over further points to ``sums``, as `splat` returns them.
 
     Only voxels that hold a point are touched: most of a level's hold none.
     """
@@ -47,7 +45,7 @@ def add_splat(
     table = sums.reshape(bricks.count, CHANNELS, BRICK**3)
     for channel, values in enumerate((None, normal[:, 0], normal[:, 1], normal[:, 2], moment)):
         found = np.bincount(number[flat], values, len(held)).astype(np.float32)
-        table[rows, channel, columns] += np.float32(weight) * found
+        table[rows, channel, columns] += found
 
 
 def gather_evidence(sums: np.ndarray, index: np.ndarray) -> np.ndarray:

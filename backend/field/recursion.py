@@ -72,7 +72,7 @@ class ScanEvidence:
     normals: np.ndarray  # f32 (n, 3)
     noise: float  # standard deviation of the points along their normals, canonical
     filling: float  # -1 .. 1, hole filling
-    completion: CompletionPoints | None = None  # surface where the scan has none; it counts as thin evidence
+    completion: CompletionPoints | None = None  # surface where the scan has none
     interior: Interior | None = None  # of a solid: which side is inside where no point is near
     paints: tuple[Paint, ...] = ()  # what is added to the noise and the filling in parts of the scan
 
@@ -86,7 +86,7 @@ class ScanEvidence:
         sums = splat(self.points, self.normals, resolution(number), bricks)
         if self.completion is not None:
             added = self.completion.at(voxel_size(number))
-            add_splat(sums, added.points, added.normals, resolution(number), bricks, added.weight)
+            add_splat(sums, added.points, added.normals, resolution(number), bricks)
         return sums
 
     def support(self, above: Level) -> Support:

@@ -1,4 +1,4 @@
-"""What completes a scan by itself: its mirror symmetry, the flat base that it stood on, and its lost thin walls; of a
+"""What completes a scan by itself: its symmetry, the flat base that it stood on, and its lost thin walls; of a
 sheet, what surrounds its holes."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..protocol.fit_options import FitOptions
 from ..scan.prepare import PreparedScan
 from .base import TOLERANCE, FlatBase, base_prior
 from .sheet_holes import sheet_hole_prior
-from .symmetry_completion import symmetry_prior
+from .symmetry_completion import lies_on_its_side, symmetry_prior
 from .thin_walls import thin_wall_prior
 
 
@@ -50,6 +50,8 @@ class SelfCompletion:
             return sheet_hole_prior(scan) if level is None else None
         if level is None:
             closed, self._base = (base_prior(scan) if self._closes_base else None) or (None, None)
+            if self._base is not None and self._symmetry and lies_on_its_side(scan, self._base.normal):
+                closed = self._base = None
             self._alone = [part for part in (closed, thin_wall_prior(scan)) if part is not None and len(part)]
             return _together(self._alone)
         mirrored = symmetry_prior(scan, level) if self._symmetry else None

@@ -40,8 +40,6 @@ NEIGHBOURS, SAME_SIDE = 6, 0.7
 """Neighbours between which points are added, and the least cosine between normals on the same side of a wall."""
 ADDED_POINTS = 8
 """Points that are added for each point of the shape: the field needs them closer than the profile stores them."""
-WEIGHT = 1.0
-"""The points count like measured ones, because both sides of a thin wall have to count to close it."""
 LEAST_SCORE = 0.006
 """A scan with a lower score is no member. Set on 12 skulls and 12 teeth that neither their profiles nor the benchmark
 knows, whole and with a third cut off (none below 0.018), and on teeth and skulls under the other profile, household
@@ -180,7 +178,6 @@ def family_prior(profile: Profile, placed: FittedShape, scan: Surface) -> Comple
         back.directions(normals).astype(np.float32),
         sigma.astype(np.float32),
         SOURCE,
-        WEIGHT,
     )
 
 
