@@ -86,7 +86,7 @@ def symmetry_prior(scan: PreparedScan, level: Level) -> CompletionPrior | None:
         part = completed(known, turned(known, axis), axis.residual, scorer)
         if part is not None:
             parts, known = [part], joined([known, part])
-            sources = [f"a turned shape ({axis.share:.0%} of the seen surface is turned about one axis)"]
+            sources = [f"the axis about which {axis.share:.0%} of the seen surface is turned"]
     planes: list[Mirror] = []
     for mirror in accepted_planes(mirror_planes(scan.points, scan.normals, scorer)):
         part = completed(known, mirrored(known, mirror), mirror.residual, scorer)

@@ -31,7 +31,7 @@ class FitOptions:
     fill: float = 0.0  # -1 .. 1: 0 is the most likely surface; more closes openings that nobody saw
     keep_islands: bool = True  # every piece that the scan supports, not only the largest
     variation: int = 0  # 0 .. MOST_VARIATIONS: which completion of what nobody saw; 0 is the most likely one
-    symmetry: bool = True  # complete by the scan's own mirror symmetry; only `prior.completion` looks for it
+    symmetry: bool = True  # complete by the scan's own symmetry; only `prior.completion` looks for it
     base: bool = True  # close a flat bottom that was not seen by a plane; only `prior.completion` looks for it
     kind: str = "auto"  # one of KINDS
     register_views: bool = False  # register the views of a scan to one another before they are averaged

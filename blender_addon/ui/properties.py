@@ -79,7 +79,7 @@ FIT_OPTIONS: dict[str, Any] = {
     ),
     "symmetry": BoolProperty(
         name="Symmetry",
-        description="Where the scan is mirror-symmetric, fill the unseen parts of one side from the other side",
+        description="Where the scan is mirror-symmetric or turned, fill the unseen parts from the seen ones",
         default=True,
     ),
     "base": BoolProperty(

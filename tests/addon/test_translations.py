@@ -206,6 +206,8 @@ def test_what_the_system_says_of_files_is_in_japanese(addon: Any, scene: Any, ja
         "a is a sheet, and a blend needs an inside: fit it with a thickness, or as a scan or a solid, first.",
         "3 mirror planes (across each, at least 69% of the seen surface meets its mirror image, and at most 1% speaks "
         "against it); a flat base. a: 12% of the surface is invented: nothing was measured near it",
+        "the axis about which 87% of the seen surface is turned; mirror symmetry (91% of the seen surface meets its "
+        "mirror image, 0% speaks against it). a: 3 small tunnels through what was not measured were closed.",
         "Topology: a tunnel through it closes (1 before, 0 after).",
         "b and 2 more: The backend stopped unexpectedly (3).",
     ],

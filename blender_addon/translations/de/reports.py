@@ -29,8 +29,8 @@ TEXTS = {
     "{name}: {num} vertices in {num2} s": "{name}: {num} Punkte in {num2} s",
     "{text}; what was not seen follows {text2}": "{text}. Was nicht zu sehen war, folgt: {text2}",
     "mirror symmetry ({text})": "Spiegelsymmetrie ({text})",
-    "a turned shape ({text})": "ein Drehkörper ({text})",
-    "{name} of the seen surface is turned about one axis": "{name} der sichtbaren Oberfläche gehören zu einer Achse",
+    "the axis about which {name} of the seen surface is turned":
+        "die Achse, um die {name} der sichtbaren Oberfläche gedreht sind",
     "{name} of the seen surface meets its mirror image, {name2} speaks against it":
         "{name} der sichtbaren Oberfläche treffen ihr Spiegelbild, {name2} sprechen dagegen",
     "{num} mirror planes (across each, {text}, and at most {name} speaks against it)":

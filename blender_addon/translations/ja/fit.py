@@ -102,8 +102,8 @@ TEXTS = {
     "Vertex group that says where Fill acts, painted around the holes; empty for everywhere":
         "穴埋めが働く場所を示す頂点グループ。穴の周りをペイントします。空欄なら全体",
     "Symmetry": "対称",
-    "Where the scan is mirror-symmetric, fill the unseen parts of one side from the other side":
-        "スキャンが左右対称な場合、片側の見えなかった部分を反対側から補います",
+    "Where the scan is mirror-symmetric or turned, fill the unseen parts from the seen ones":
+        "スキャンが左右対称か回転体の場合、見えなかった部分を見えた部分から補います",
     "Flat Base": "平らな底",
     "Close the flat bottom of what stood on a table, which no camera saw, by a plane. Untick it for a vessel "
     "that stood on its mouth":

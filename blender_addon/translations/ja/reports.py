@@ -65,8 +65,7 @@ TEXTS = {
     "{name}: {num} vertices in {num2} s": "{name}: {num2}秒で頂点{num}個",
     "{text}; what was not seen follows {text2}": "{text}。見えなかった部分の手がかり: {text2}",
     "mirror symmetry ({text})": "左右対称（{text}）",
-    "a turned shape ({text})": "回転体（{text}）",
-    "{name} of the seen surface is turned about one axis": "見えている面の{name}が1本の軸のまわりの回転体です",
+    "the axis about which {name} of the seen surface is turned": "見えたサーフェスの{name}が回転体となる軸",
     "{name} of the seen surface meets its mirror image, {name2} speaks against it":
         "見えたサーフェスの{name}が鏡像と一致、{name2}は矛盾",
     "{num} mirror planes (across each, {text}, and at most {name} speaks against it)":
