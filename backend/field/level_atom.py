@@ -60,13 +60,19 @@ class LevelAtom:
         return field
 
     def _averaged(self, inputs: Inputs, style: np.ndarray) -> np.ndarray:
+        """The field over all orientations. The scale of a Laplace distribution is its mean absolute deviation; to the
+        mean of those the spread of the means is added, as for a mixture."""
         styles = np.repeat(style, len(inputs[0]), axis=0)
-        total: np.ndarray | None = None
-        for orientation in self.orientations:
-            field = restored(self.model.field(*oriented(inputs, orientation), styles, self.cancel), orientation)
-            total = field if total is None else total + field
-        assert total is not None, "a scan has at least one orientation"
-        return total / np.float32(len(self.orientations))
+        fields = [
+            restored(self.model.field(*oriented(inputs, orientation), styles, self.cancel), orientation)
+            for orientation in self.orientations
+        ]
+        if len(fields) == 1:
+            return fields[0]
+        means, scales = np.stack(fields, axis=2).swapaxes(0, 1)
+        mean = means.mean(axis=1)
+        scale = (np.exp(scales) + np.abs(means - mean[:, None])).mean(axis=1)
+        return np.stack([mean, np.log(scale)], axis=1)
 
 
 def oriented(inputs: Inputs, orientation: Orientation) -> Inputs:

@@ -164,6 +164,11 @@ def test_a_level_is_the_mean_over_the_orientations_of_its_scan() -> None:
     style = [np.zeros((1, 1), np.float32)]
     model: Any = Told()
     both = LevelAtom(model, CancelToken(), style, orientations=(AS_GIVEN, THROUGH_CENTRE))
-    assert np.array_equal(both(blocks), np.zeros((2, 2, 32, 32, 32)))
+    mean, log_scale = both(blocks).swapaxes(0, 1)
+    assert np.array_equal(mean, np.zeros((2, 32, 32, 32)))
+    # half of both scales, and how far both means are from theirs
+    steps = np.arange(32.0) - 15.5
+    expected = np.log(np.cosh(steps) + np.abs(steps))
+    assert np.allclose(log_scale, expected[:, None, None], atol=1e-5)
     cyclic = LevelAtom(model, CancelToken(), style, orientations=(Orientation((1, 2, 0), (1, 1, 1)),))(blocks)
     assert np.array_equal(cyclic[0, 0, 3], np.broadcast_to(np.arange(32.0) - 15.5, (32, 32)).T)
