@@ -122,7 +122,7 @@ def pair_fields(
 
     def means(points: NDArray, normals: NDArray) -> tuple[NDArray[np.float32], ...]:
         seen = ScanEvidence((points / room).astype(np.float32), normals.astype(np.float32), before.noise / room, 0.0)
-        # in one orientation a fit takes two thirds of the time, and the edits that are learned are as good
+        # where a code is given no level is averaged: a fit takes less time, and the edits that are learned are as good
         plain = np.zeros(CODE, np.float32)
         levels = recursion(seen, DEEPEST_DELTA, model, cancel, lambda *_: None, plain, within=within)
         found = [level.dense() for level in levels]

@@ -6,7 +6,7 @@ above or with many scan points. The recursion stops at the requested level, or w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -33,24 +33,18 @@ from .bricks import (
 from .completion_prior import CompletionPoints
 from .evidence import add_splat, gather_evidence, splat
 from .interpolation import FROM, Support, joined_bricks, mixed
-from .level_atom import AS_GIVEN, THROUGH_CENTRE, Inputs, LevelAtom, Orientation
+from .level_atom import Inputs, LevelAtom
 from .onnx_model import CODE, CancelToken, Model
 from .paint import Paint, shares
 from .uncertainty import Variation
 
 REFINE_DISTANCE = 1.0
 """Voxels. A brick is refined where the field of the level above comes this close to the surface."""
-ORIENTATIONS = (
-    AS_GIVEN,
-    THROUGH_CENTRE,
-    Orientation((1, 2, 0), (1, 1, 1)),
-    Orientation((2, 0, 1), (-1, -1, -1)),
-)
-"""Of the scan, over whose fields level 0 is averaged: the network's own errors differ between them, most of all where
-nothing was measured. Their number was chosen on `valid`, condition D."""
-DEEPEST_AVERAGED, LAST_ORIENTATIONS = 2, 2
-"""If the recursion ends at this level or above, the last level is averaged over the first so many orientations. On
-finer levels the second evaluation costs more than it gains."""
+AVERAGED, LAST_AVERAGED = 1, 2
+"""Deepest levels that are evaluated twice, always and if the recursion ends there, and averaged; the second time the
+scan is reflected through the centre. The network's own errors differ between the two, most of all where nothing was
+measured. On finer levels that costs more than it gains; more orientations gain nothing on `scans/valid`, condition D.
+"""
 FAR = 2.0
 """Voxels from any point beyond which the interior of a solid decides the side."""
 NEAR, SURE, STEEP = 1.0, 3.0, 0.5
@@ -152,16 +146,16 @@ def recursion(
     Parameters
     ----------
     on_blocks: called as (level, blocks done, blocks of the level) after each batch.
-    code: f32 (CODE,), of the shape. Without it the zero code is heard, and level 0 is averaged over orientations: on
-        scans of things that it was not trained on the code that the encoder reads made the errors larger.
+    code: f32 (CODE,), of the shape. Without it the zero code is heard: on scans of things that the network was not
+        trained on the code that the encoder reads made the errors larger.
     variation: draws another completion than the most likely one.
     within: the region that is wanted below level 0; everywhere without.
 
     Raises OmomiError(CANCELLED).
     """
     level: Level | None = None
-    # a code that was given or drawn does not belong to the scan in another orientation
-    averaged = code is None and variation is None
+    # a code that was given or drawn does not belong to the reflected scan
+    plain_code = code is None and variation is None
     drawn = code is None and variation is not None
     if code is None:
         code = np.zeros(CODE, np.float32) if variation is None else variation.code(*encoded(scan, model, cancel))
@@ -174,9 +168,8 @@ def recursion(
         coords = joined_bricks(bricks_of(blocks), plain)
         bricks = BrickMap.of(coords, sides, margin=BLOCK_BRICKS if number else 0)
         sums = scan.sums(number, bricks)
-        last = LAST_ORIENTATIONS if number == deepest <= DEEPEST_AVERAGED else 1
-        orientations = ORIENTATIONS[: (len(ORIENTATIONS) if number == 0 else last) if averaged else 1]
-        atom_of = partial(_level_atom, number, code, drawn and number == 0, orientations, model, cancel)
+        twice = plain_code and (number <= AVERAGED or number == deepest <= LAST_AVERAGED)
+        atom_of = partial(_level_atom, number, code, drawn and number == 0, twice, model, cancel)
         atom, average, done = atom_of(scan), BlockAverage(len(coords), 2), 0
         for batch in _batches(blocks, model):
             index = bricks.find(bricks_of(batch))
@@ -185,7 +178,7 @@ def recursion(
             on_blocks(number, done, len(blocks))
         grid = BrickGrid(coords, scan.sided(mixed(average, level, coords, plain), coords, number))
         level = Level(number, grid if variation is None else variation.field(grid, number), bricks, blocks, code)
-        if averaged and number in tunnels.LEVELS and scan.interior is None and scan.filling >= 0:
+        if plain_code and number in tunnels.LEVELS and scan.interior is None and scan.filling >= 0:
             level = tunnels.closed(level)
         shown, on_batch = level, partial(on_blocks, number, len(blocks), len(blocks))
         for row, (paint, above) in enumerate(zip(scan.paints, painted, strict=True)):
@@ -201,7 +194,7 @@ def _level_atom(
     number: int,
     code: np.ndarray,
     uncoded: bool,
-    orientations: Sequence[Orientation],
+    averaged: bool,
     model: Model,
     cancel: CancelToken,
     scan: ScanEvidence,
@@ -209,7 +202,7 @@ def _level_atom(
     """The atom of a level as a scan tells it. uncoded: whether the scale comes from a run with the zero code, because a
     code makes it too small where nothing was measured; the mean keeps the code."""
     plain = scan.styles(number, np.zeros_like(code), model, cancel) if uncoded else ()
-    return LevelAtom(model, cancel, scan.styles(number, code, model, cancel), plain, orientations)
+    return LevelAtom(model, cancel, scan.styles(number, code, model, cancel), plain, averaged)
 
 
 def _inputs(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +20,7 @@ from backend.field.blocks import (
 )
 from backend.field.bricks import BLOCK, INSIDE, OUTSIDE, BrickGrid, BrickMap
 from backend.field.evidence import gather_evidence, splat
-from backend.field.level_atom import AS_GIVEN, THROUGH_CENTRE, LevelAtom, Orientation, oriented, restored
+from backend.field.level_atom import LevelAtom, reflected
 from backend.field.onnx_model import CancelToken
 from backend.field.trilinear import Trilinear
 
@@ -119,56 +117,37 @@ def test_sampling_is_exact_for_linear_fields_across_bricks() -> None:
     assert Trilinear(grid, bricks).values(np.array([[100, 0, 0]], np.float32))[0] == 3
 
 
-def cube_symmetries() -> list[Orientation]:
-    signs = itertools.product((1, -1), repeat=3)
-    return [Orientation((a, b, c), (x, y, z)) for x, y, z in signs for a, b, c in itertools.permutations((0, 1, 2))]
-
-
-@pytest.mark.parametrize("orientation", cube_symmetries())
-def test_inputs_in_another_orientation_are_those_of_the_scan_turned_so(orientation: Orientation) -> None:
+def test_the_mirrored_inputs_are_those_of_the_mirrored_scan() -> None:
     rng = np.random.default_rng(0)
     points = rng.uniform(-1, 1, (500, 3)).astype(np.float32)
     normals = rng.normal(size=(500, 3)).astype(np.float32)
     level0 = BrickMap.of(np.argwhere(np.ones((4, 4, 4))).astype(np.int32), np.full((4, 4, 4), -1, np.int32), 0)
-    axes, signs = list(orientation.axes), np.array(orientation.signs, np.float32)
 
-    def evidence(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-        sums = splat(points, normals, 32, level0)
+    def evidence(sign: int) -> np.ndarray:
+        sums = splat(sign * points, sign * normals, 32, level0)
         return gather_evidence(sums, level0.find(bricks_of(np.zeros((1, 3), np.int32))))
 
-    def places(side: int) -> np.ndarray:
-        """Canonical coordinates (1, 3, n, n, n) of the voxels of a cube, as if they were fields."""
-        steps = (np.arange(side, dtype=np.float32) + 0.5) * 2 / side - 1
-        return np.stack(np.meshgrid(*[steps] * 3, indexing="ij"))[None]
-
-    parent, position = places(18)[:, :2], np.array([[0.25, -0.5, 0.125, 1 / 16]], np.float32)
-    plain = evidence(points, normals)
-    turned = oriented((plain, parent, position), orientation)
-    assert np.allclose(turned[0], evidence(points[:, axes] * signs, normals[:, axes] * signs), atol=1e-4)
-    assert np.allclose(turned[2], np.append(position[0, axes] * signs, 1 / 16))
-    assert np.array_equal(restored(turned[1], orientation), parent)
-    # what a voxel holds is where it was before
-    moved = oriented((plain, places(18), position), orientation)[1]
-    assert np.allclose(moved[:, axes] * signs[:, None, None, None], places(18), atol=1e-6)
+    parent = rng.normal(size=(1, 2, 18, 18, 18)).astype(np.float32)
+    position = np.array([[0.25, -0.5, 0.125, 1 / 16]], np.float32)
+    turned, turned_parent, turned_position = reflected(evidence(1), parent, position)
+    assert np.allclose(turned, evidence(-1), atol=1e-4)
+    assert np.array_equal(turned_parent[:, :, ::-1, ::-1, ::-1], parent)
+    assert np.array_equal(turned_position, [[-0.25, 0.5, -0.125, 1 / 16]])
 
 
-def test_a_level_is_the_mean_over_the_orientations_of_its_scan() -> None:
+def test_a_field_and_that_of_the_reflected_scan_are_averaged_as_a_mixture() -> None:
     class Told:
-        """The first coordinate of each voxel in the orientation that the model is given."""
+        """The first coordinate of each voxel, as the model is given it."""
 
         def field(self, evidence: np.ndarray, *_: Any) -> np.ndarray:
             steps = np.broadcast_to((np.arange(32.0) - 15.5)[:, None, None], (32, 32, 32))
             return np.broadcast_to(steps, (len(evidence), 2, 32, 32, 32)).astype(np.float32)
 
     blocks = np.zeros((2, 5, 32, 32, 32), np.float32), np.zeros((2, 2, 18, 18, 18), np.float32), np.zeros((2, 4))
-    style = [np.zeros((1, 1), np.float32)]
     model: Any = Told()
-    both = LevelAtom(model, CancelToken(), style, orientations=(AS_GIVEN, THROUGH_CENTRE))
-    mean, log_scale = both(blocks).swapaxes(0, 1)
+    mean, log_scale = LevelAtom(model, CancelToken(), [np.zeros((1, 1))], averaged=True)(blocks).swapaxes(0, 1)
     assert np.array_equal(mean, np.zeros((2, 32, 32, 32)))
     # half of both scales, and how far both means are from theirs
     steps = np.arange(32.0) - 15.5
     expected = np.log(np.cosh(steps) + np.abs(steps))
     assert np.allclose(log_scale, expected[:, None, None], atol=1e-5)
-    cyclic = LevelAtom(model, CancelToken(), style, orientations=(Orientation((1, 2, 0), (1, 1, 1)),))(blocks)
-    assert np.array_equal(cyclic[0, 0, 3], np.broadcast_to(np.arange(32.0) - 15.5, (32, 32)).T)
