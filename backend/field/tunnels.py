@@ -15,7 +15,7 @@ from scipy import ndimage
 from scipy.special import ndtri
 
 from ..geometry.topology import euler_of_occupancy
-from .bricks import ABSENT_LOG_SCALE, BRICK, BrickGrid, Level
+from .bricks import ABSENT_LOG_SCALE, BRICK, TRUNCATION, BrickGrid, Level
 
 LEVELS = (1, 2)
 """Finer levels are too large to look at as a whole, and follow these where nothing was measured."""
@@ -37,13 +37,13 @@ def closed(level: Level) -> Level:
 
     Bricks away from them keep their bits, and no brick is added.
     """
-    mean, scale = level.dense(0), np.exp(level.dense(1, ABSENT_LOG_SCALE))
+    mean, log_scale = level.dense(0), level.dense(1, ABSENT_LOG_SCALE)
     margin = 2 * (len(STEPS) + AROUND)
-    box = _box(scale > UNSURE, margin)
+    # a closing reaches no farther from the solid
+    box = _box((log_scale > np.log(UNSURE)) & (np.abs(mean) < TRUNCATION), margin)
     if box is None:
         return level
-    solid = mean < 0
-    plugs, number = _plugs(solid, box, scale)
+    plugs, number = _plugs(mean < 0, box, np.exp(log_scale[box]))
     if not number:
         return level
     near = _box(plugs, margin)
@@ -88,12 +88,12 @@ def _grown(solid: NDArray, corners: bool) -> NDArray[np.bool_]:
 
 
 def _plugs(solid: NDArray, box: tuple[slice, ...], scale: NDArray) -> tuple[NDArray[np.bool_], int]:
-    """The voxels (n, n, n) that close tunnels of a solid (n, n, n) where its scale in voxels says that nobody measured,
-    and the number of these tunnels. box: outside of which all is sure."""
+    """The voxels (n, n, n) that close tunnels of a solid (n, n, n) where nobody measured, and the number of these
+    tunnels. box: outside of which all is sure; scale: of the field within it, in voxels."""
     labels = np.zeros(solid.shape, np.int32)
     count = ndimage.label(_closing(solid[box]) & ~solid[box], np.ones((3, 3, 3)), labels[box])
     numbers = np.arange(1, count + 1)
-    unsure = ndimage.mean(scale[box], labels[box], numbers) > UNSURE if count else np.zeros(0, bool)
+    unsure = ndimage.mean(scale, labels[box], numbers) > UNSURE if count else np.zeros(0, bool)
     boxes, raised = ndimage.find_objects(labels), np.zeros(count + 1, int)
     for number in numbers[unsure]:
         around = tuple(slice(max(side.start - 2, 0), side.stop + 2) for side in boxes[number - 1])
