@@ -154,9 +154,7 @@ def recursion(
     Raises OmomiError(CANCELLED).
     """
     level: Level | None = None
-    # a code that was given or drawn does not belong to the reflected scan
-    plain_code = code is None and variation is None
-    drawn = code is None and variation is not None
+    given = code is not None
     if code is None:
         code = np.zeros(CODE, np.float32) if variation is None else variation.code(*encoded(scan, model, cancel))
     # of the level above, for each paint: the field without it, and with it
@@ -168,7 +166,9 @@ def recursion(
         coords = joined_bricks(bricks_of(blocks), plain)
         bricks = BrickMap.of(coords, sides, margin=BLOCK_BRICKS if number else 0)
         sums = scan.sums(number, bricks)
-        twice = plain_code and (number <= AVERAGED or number == deepest <= LAST_AVERAGED)
+        drawn = not given and variation is not None
+        # a code that was given or drawn does not belong to the reflected scan
+        twice = not (given or drawn) and (number <= AVERAGED or number == deepest <= LAST_AVERAGED)
         atom_of = partial(_level_atom, number, code, drawn and number == 0, twice, model, cancel)
         atom, average, done = atom_of(scan), BlockAverage(len(coords), 2), 0
         for batch in _batches(blocks, model):
@@ -178,7 +178,7 @@ def recursion(
             on_blocks(number, done, len(blocks))
         grid = BrickGrid(coords, scan.sided(mixed(average, level, coords, plain), coords, number))
         level = Level(number, grid if variation is None else variation.field(grid, number), bricks, blocks, code)
-        if plain_code and number in tunnels.LEVELS and scan.interior is None and scan.filling >= 0:
+        if not given and number in tunnels.LEVELS and scan.interior is None and scan.filling >= 0:
             level = tunnels.closed(level)
         shown, on_batch = level, partial(on_blocks, number, len(blocks), len(blocks))
         for row, (paint, above) in enumerate(zip(scan.paints, painted, strict=True)):
