@@ -98,7 +98,7 @@ class SymmetryScorer:
     """Scores points as surface by the field of level 0."""
 
     def __init__(self, level: Level) -> None:
-        mean, log_scale = (_dense(level, channel) for channel in (0, 1))
+        mean, log_scale = level.dense(0), level.dense(1)
         scale = np.exp(log_scale)
         slope = np.stack(np.gradient(mean), axis=-1)
         slope /= np.linalg.norm(slope, axis=-1, keepdims=True) + 1e-3
@@ -124,13 +124,6 @@ class SymmetryScorer:
     def deviation(self, points: np.ndarray) -> np.ndarray:
         """Standard deviation f32 (n,), canonical, of the field at points (n, 3)."""
         return self._at(points)[..., 4] * np.float32(SCALE_TO_SD * self._voxel)
-
-
-def _dense(level: Level, channel: int) -> np.ndarray:
-    """A channel f32 (s, s, s) of a level whose every brick is stored."""
-    side = level.resolution // 8
-    values = level.grid.values[:, channel].reshape(side, side, side, 8, 8, 8)
-    return values.transpose(0, 3, 1, 4, 2, 5).reshape(level.resolution, level.resolution, level.resolution)
 
 
 def candidate_planes(points: np.ndarray, normals: np.ndarray, scorer: SymmetryScorer) -> list[tuple[np.ndarray, float]]:
