@@ -16,6 +16,10 @@ CERTAIN, SATURATED = 0.3, 1.0
 nothing cannot predict how far away the surface is."""
 SCALE_TO_SD = math.sqrt(2.0)
 """The standard deviation of a Laplace distribution of scale 1."""
+MEASURED, UNMEASURED, MEASURED_SHARE = 0.15, 0.5, 0.7
+"""Scales (voxels) up to which a vertex was measured, and from which on it was not; the share of the calibrated sigma
+that holds where it was. Training scans are noisier than most, and one factor serves both. Chosen on `scans/valid`,
+conditions B, D, E and T: views that are off from each other need the most."""
 WAVES = 48
 """Random cosines in a draw of a field."""
 WAVE_LENGTH = 8.0
@@ -32,6 +36,11 @@ def unknown_share(scale: np.ndarray) -> np.ndarray:
     return np.clip((scale - CERTAIN) / (SATURATED - CERTAIN), 0, 1)
 
 
+def calibrated_share(scale: np.ndarray) -> np.ndarray:
+    """Share of the calibrated sigma that holds at vertices of a scale (voxels)."""
+    return np.interp(scale, (MEASURED, UNMEASURED), (MEASURED_SHARE, 1.0)).astype(np.float32)
+
+
 def vertex_sigma(
     positions: np.ndarray, log_scale: np.ndarray, levels: Sequence[Level], factors: Sequence[float]
 ) -> np.ndarray:
@@ -46,7 +55,8 @@ def vertex_sigma(
         else:
             voxels = (positions + 1) * np.float32(level.resolution / 2) - np.float32(0.5)
             scale = np.exp(Trilinear(level.grid, level.bricks, 1, ABSENT_LOG_SCALE).values(voxels).astype(np.float32))
-        own = scale * np.float32(SCALE_TO_SD * level.voxel * factors[min(level.number, len(factors) - 1)])
+        factor = SCALE_TO_SD * level.voxel * factors[min(level.number, len(factors) - 1)]
+        own = scale * calibrated_share(scale) * np.float32(factor)
         if sigma is None:
             sigma = own
         else:

@@ -48,10 +48,10 @@ LEAST_AREA, LEAST_SHARE = 0.1, 0.08
 """Least area of a base, canonical: that of a disc of radius .18; and its least share of what is seen from below. The
 area chosen on `scans/valid` with faces taken away: .15 misses a true base, .07 finds three more false ones in views of
 one side."""
-OCCUPIED, BROKEN, ALL_SIDES = 0.95, 0.7, 0.45
-"""Least share of the rim at which the surface ends in the plane; the second, so that a rim may be broken or ragged,
-where more than the third of the points do not face away from the plane, so that the scan was seen from all sides.
-Chosen as the area."""
+OCCUPIED = ((0.45, 0.7), (0.25, 0.85), (-1.0, 0.95))
+"""Least share of the rim at which the surface ends in the plane, where more than so many of the points do not face away
+from it: a scan that was seen from more sides may have a rim that is broken or ragged. Chosen as the area, the second
+pair in views of three sides and of things on a table."""
 SEEN, FACING = 0.1, 0.7
 """Most of the base that may be measured, and the cosine with the plane's normal from which on a point is on it."""
 MOSTLY_SEEN = 0.7
@@ -225,7 +225,8 @@ class _Section:
         size = np.count_nonzero(within)
         edge = inside & ~ndimage.binary_erosion(inside)
         at_rim = ndimage.binary_dilation(self._cells(self.rim), _ball(MARGIN))
-        occupied = BROKEN if np.mean(self.facing > GRAZING) > ALL_SIDES else OCCUPIED
+        sides = np.mean(self.facing > GRAZING)
+        occupied = next(least for more, least in OCCUPIED if sides > more)
         if not size or np.count_nonzero(edge & at_rim) < occupied * np.count_nonzero(edge):
             return False
         if np.count_nonzero(within & self._cells(self.rim & (self.facing > FACING))) > SEEN * size:

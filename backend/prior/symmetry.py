@@ -39,6 +39,8 @@ MEETING_DISTANCE = 0.08
 """A mirrored point meets the scan within this distance, canonical, if the normals agree:"""
 MEETING_COSINE = 0.7
 """the cosine between them is above this."""
+ALONG_COSINE = 0.5
+"""A point faces along a plane's normal where its own has a larger cosine with it, of either sign."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Mirror(Plane):
     """A plane in the canonical frame, in f32, and how well it mirrors the scan."""
 
     contradict: float  # share of the mirrored points that lie where the field is certain of no surface
+    across: float  # share of the mirrored points that meet the scan and face along the plane's normal
     residual: float  # rms point-plane distance where they meet, canonical
 
     @property
@@ -203,7 +206,8 @@ def refine_plane(
         normal, offset = normal / length, (offset + float(move[2])) / length
         reach = max(MEETING_DISTANCE, 0.8 * reach)
     rms = float(np.sqrt(np.mean(np.minimum(np.abs(residual), MEETING_DISTANCE) ** 2))) if len(residual) else np.inf
-    mirror = Mirror(normal.astype(np.float32), float(offset), float(met.mean()), 0.0, rms)
+    across = float((met & (np.abs(normals @ normal) > ALONG_COSINE)).mean())
+    mirror = Mirror(normal.astype(np.float32), float(offset), float(met.mean()), 0.0, across, rms)
     _, contradict = scorer.score(mirror.points(points), mirror.directions(normals))
     return dataclasses.replace(mirror, contradict=float(contradict.mean()))
 

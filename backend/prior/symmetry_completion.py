@@ -24,6 +24,10 @@ FEWEST = 20
 """Fewer points of an image than this are no surface."""
 LEAST_WORTH, LATER_WORTH, MOST_PLANES = 0.1, 0.2, 3
 """Least worth of the first plane and of the others, and how many there may be."""
+LEAST_ACROSS = 0.03
+"""Least share of a scan that meets its image across a plane and faces along the plane's normal. Walls alone meet across
+any plane that is square to them, as those of a mug do, and say nothing of its ends. Chosen on `scans/valid`, condition
+D."""
 LEAST_TURNED, LEAST_TURNED_WORTH, TURNED = 0.6, 0.3, 23
 """Least share of a scan that belongs to what is turned about an axis, least worth of the axis, and the images that it
 makes. On `scans/valid`, condition D, turned things have a worth of .36 to .37 and all others less than .13."""
@@ -54,7 +58,7 @@ def accepted_planes(found: list[Mirror]) -> list[Mirror]:
     chosen: list[Mirror] = []
     for mirror in found:
         differs = all(abs(float(mirror.normal @ other.normal)) < ALIKE for other in chosen)
-        if differs and mirror.worth > (LATER_WORTH if chosen else LEAST_WORTH):
+        if differs and mirror.across >= LEAST_ACROSS and mirror.worth > (LATER_WORTH if chosen else LEAST_WORTH):
             chosen.append(mirror)
     return chosen[:MOST_PLANES]
 

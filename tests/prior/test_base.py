@@ -80,6 +80,17 @@ def test_the_base_within_a_broken_or_ragged_rim_is_found(what: str) -> None:
     assert abs(base.area / (np.pi * (0.5 * whole.frame.scale) ** 2) - 1) < 0.2
 
 
+@pytest.mark.parametrize(("broken", "found"), [(0.9, True), (0.5, False)])
+def test_the_rim_of_a_low_thing_of_which_most_faces_up_may_be_a_little_broken(broken: float, found: bool) -> None:
+    whole = lathed([(0.5, 0.0), (0.5, 0.1), (0.0, 0.12)])
+    upright = (whole.points - whole.frame.to_canonical(np.zeros((1, 3)))) @ turn(1)
+    around, height = np.arctan2(upright[:, 1], upright[:, 0]), upright[:, 2]
+    kept = ~((height < 0.09) & (np.sin(3 * around) > broken))
+    base = find_base(whole.points[kept], whole.normals[kept], whole.noise)
+    assert (base is not None) == found
+    assert base is None or base.normal @ turn(1)[:, 2] < -np.cos(np.radians(3))
+
+
 def test_the_base_of_an_open_mesh_that_is_not_round_is_found() -> None:
     block = trimesh.creation.box([1.6, 0.5, 0.8]).subdivide_to_size(0.05)
     assert isinstance(block, trimesh.Trimesh)
