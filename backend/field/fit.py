@@ -26,7 +26,7 @@ from .paint import Paint, Weights
 from .pieces import LEAST_VOLUME, kept_faces
 from .recursion import ScanEvidence, Within, recursion
 from .relaxation import relaxed
-from .sharp_edges import sharpened
+from .scan_detail import ScanDetail
 from .shell import shell, shell_thickness
 from .thin_walls import parted
 from .uncertainty import Variation, vertex_sigma
@@ -162,8 +162,8 @@ def fit(
         levels[level.number :] = [level]
         if within is not None and level.number < options.level:
             continue
-        edges = evidence if level.number == options.level else None
-        found = scan_surface(levels, prepared, added, model, not options.keep_islands, edges=edges)
+        detail = ScanDetail.of(level, evidence) if level.number == options.level and evidence is not None else None
+        found = scan_surface(levels, prepared, added, model, not options.keep_islands, detail=detail)
         shown = found
         if thickness and found is not None and level.number == options.level:
             made = shell(found.vertices, found.faces, found.sigma, thickness, level.number)
@@ -270,18 +270,18 @@ def scan_surface(
     model: Model,
     largest_only: bool,
     more: np.ndarray | None = None,
-    edges: ScanEvidence | None = None,
+    detail: ScanDetail | None = None,
 ) -> LevelSurface | None:
     """The surface of the last of ``levels``, as `level_surface` returns it, with all that makes its sigma larger.
 
     more: points f32 (k, 3), canonical, that support pieces beside the scan's and its completion's; with
-    ``largest_only`` the pieces that these alone support stay beside the largest. edges: as of `level_surface`.
+    ``largest_only`` the pieces that these alone support stay beside the largest. detail: as of `level_surface`.
     """
     known = [] if largest_only and more is not None else [scan.points, *([] if added is None else [added.prior.points])]
     known += [] if more is None else [more]
     # the parts of a solid are no crumbs of noise, however small
     least = LEAST_VOLUME if scan.interior is None else 0.0
-    surface = level_surface(levels, np.concatenate(known), model, largest_only and more is None, least, edges)
+    surface = level_surface(levels, np.concatenate(known), model, largest_only and more is None, least, detail)
     if surface is None:
         return None
     positions, faces, sigma, dropped, gone = surface
@@ -313,21 +313,20 @@ def level_surface(
     model: Model,
     largest_only: bool,
     least: float = LEAST_VOLUME,
-    edges: ScanEvidence | None = None,
+    detail: ScanDetail | None = None,
 ) -> LevelSurface | None:
     """The surface of the last of ``levels``.
 
     levels: coarse to fine, from level 0 on. points f32 (p, 3), canonical: they and ``least`` decide which pieces stay,
-    see `kept_faces`. edges: the scan whose points show which edges are sharp; without it none is. None where the field
-    has no inside, as thin walls may have none on coarse levels.
+    see `kept_faces`. detail: what the scan's points add to the surface. None where the field has no inside, as thin
+    walls may have none on coarse levels.
     """
     level = levels[-1]
     surface = relaxed(extract(level.grid, sides=level.bricks), level.grid, level.bricks)
     if len(surface.faces) == 0:
         return None
-    if edges is not None:
-        measured = (edges.points + np.float32(1)) / np.float32(level.voxel) - np.float32(0.5)
-        surface = sharpened(surface, measured, edges.noise / level.voxel)
+    if detail is not None:
+        surface = detail.added_to(surface)
     positions = (surface.vertices + np.float32(0.5)) * np.float32(level.voxel) - np.float32(1)
     kept, dropped = kept_faces(positions, surface.faces, points, largest_only, least)
     used, faces = compacted(positions, kept)

@@ -61,7 +61,7 @@ def relaxed(surface: Isosurface, grid: BrickGrid, bricks: BrickMap) -> Isosurfac
     distance, gradient = field.slopes(new)
     slope = np.maximum(np.linalg.norm(gradient, axis=1), LEAST_SLOPE)
     free = (np.abs(distance - curve) <= OFF_SURFACE * slope) & ~_turned(gradient, surface.faces)
-    placed, moved = _unfolded(old, new.astype(np.float32), free, surface.faces)
+    placed, moved = unfolded(old, new.astype(np.float32), free, surface.faces)
     smooth = surface.values + np.float32(STEP) * (values - surface.values)
     return replace(surface, vertices=placed, values=np.where(moved[:, None], smooth, surface.values))
 
@@ -103,10 +103,10 @@ def relaxed_mesh(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     bent &= (length > SLIVER)[:, None]
     flat = np.ones(len(old), bool)
     flat[faces[bent]] = False
-    return _unfolded(old, new, flat, faces)[0]
+    return unfolded(old, new, flat, faces)[0]
 
 
-def _unfolded(
+def unfolded(
     old: np.ndarray, new: np.ndarray, moved: np.ndarray, faces: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (n, 3) at their new places, and which are there, of those that may (n,): where they would go a voxel, or
