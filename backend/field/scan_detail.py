@@ -23,16 +23,17 @@ from .trilinear import Trilinear
 
 NOISIEST = 0.3
 """Voxels of noise from which on the surface stays: it would gain 3 per cent for a tenth of the time."""
-CELL, WIDER, WIDEST, PER_WIDTH = 0.7, 8.0, 3.0, 2.0
+CELL, WIDER, WIDEST, PER_WIDTH = 0.7, 12.0, 3.0, 1.4
 """Voxels: the side of the cells of exact points; the kernel's standard deviation per voxel of noise, and its largest.
 And how many cells its standard deviation is at least."""
 LEAST, OF_NOISE = 0.1, 50.0
 """The weight, in points, of no move: at least, and per squared voxel of noise."""
 FARTHEST = 1.5
 """Voxels from the surface; points that lie farther are of something else."""
-AROUND, NEAREST, REACH = 24, 4, 3.0
+AROUND, NEAREST, REACH = 24, 8, 3.0
 """Cells that a cell is averaged with, cells that are asked for a vertex, and how many standard deviations away at most.
-All of these were chosen on `scans/valid`, six views with noise from nothing to condition C, at 128^3."""
+All of these were chosen on `scans/valid`: six views with noise from none to that of condition C at 128^3, and a million
+points of one model at 512^3 and 1024^3."""
 
 
 @dataclass(frozen=True)
