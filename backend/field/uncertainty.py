@@ -16,7 +16,7 @@ CERTAIN, SATURATED = 0.3, 1.0
 nothing cannot predict how far away the surface is."""
 SCALE_TO_SD = math.sqrt(2.0)
 """The standard deviation of a Laplace distribution of scale 1."""
-MEASURED, UNMEASURED, MEASURED_SHARE = 0.15, 0.5, 0.7
+MEASURED, UNMEASURED, MEASURED_SHARE = 0.15, 0.5, 0.68
 """Scales (voxels) up to which a vertex was measured, and from which on it was not; the share of the calibrated sigma
 that holds where it was. Training scans are noisier than most, and one factor serves both. Chosen on `scans/valid`,
 conditions B, D, E and T: views that are off from each other need the most."""

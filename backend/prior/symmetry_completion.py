@@ -24,7 +24,7 @@ FEWEST = 20
 """Fewer points of an image than this are no surface."""
 LEAST_WORTH, LATER_WORTH, MOST_PLANES = 0.1, 0.2, 3
 """Least worth of the first plane and of the others, and how many there may be."""
-LEAST_ACROSS = 0.03
+LEAST_ACROSS = 0.02
 """Least share of a scan that meets its image across a plane and faces along the plane's normal. Walls alone meet across
 any plane that is square to them, as those of a mug do, and say nothing of its ends. Chosen on `scans/valid`, condition
 D."""

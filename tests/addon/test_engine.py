@@ -55,8 +55,8 @@ def test_fill_decides_how_far_the_unseen_bottom_bulges(engine: Any, make: Callab
         volumes.append(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
         bpy.ops.object.select_all(action="DESELECT")
     ball = 4 / 3 * np.pi
-    # the lid is a twentieth of the ball, and what was measured stays where it is
-    assert 0.95 * ball < volumes[0] < ball < volumes[1]
+    # the lid is a twentieth of the ball, and what was measured stays where it is; triangles cut half a per cent off
+    assert 0.95 * ball < volumes[0] < 0.985 * ball and 0.99 * ball < volumes[1] < 1.01 * ball
     assert volumes[1] > volumes[0] + 0.01 * ball
 
 
