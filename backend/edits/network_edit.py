@@ -13,7 +13,6 @@ from ..errors import ErrorCode, OmomiError
 from ..field.bricks import voxel_size
 from ..field.fit import FittedMesh, ignore, in_world, scan_surface
 from ..field.onnx_model import CancelToken, Model
-from ..field.scan_detail import ScanDetail
 from ..field.weight_delta import EditedLevel, FieldEdit, edited_levels, step_at, voxels_at
 from ..protocol.requests import EditTarget
 from .fitted_scan import EditableMesh, FittedScan
@@ -94,8 +93,7 @@ def edited_mesh(
             # a thin part that vanishes leaves several pieces of a fit that had one
             made.append(_grown(edited, fitted.mesh(EditTarget.FIT), steps, model, cancel))
         more = np.concatenate(made) if made else None
-        last = field.levels[-1]
-        detail = ScanDetail.of(last, field.evidence) if number == last.number else None
+        detail = field.detail if number == field.levels[-1].number else None
         surface = scan_surface(levels, scan, field.evidence.completion, model, field.largest_only, more, detail)
         cancel.raise_if_cancelled()
         mesh = in_world(surface, scan, number, final=False)

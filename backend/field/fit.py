@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -69,6 +70,11 @@ class FittedField:
     levels: tuple[Level, ...]  # coarse to fine
     evidence: ScanEvidence
     largest_only: bool  # whether one piece was kept
+
+    @cached_property
+    def detail(self) -> ScanDetail:
+        """What the scan adds to surfaces of the last level; the same for every edit."""
+        return ScanDetail.of(self.levels[-1], self.evidence)
 
 
 @dataclass(frozen=True)
