@@ -54,6 +54,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     fit.add_argument("--thickness", type=real(0), metavar="T", help=thick)
     fit.add_argument("--no-symmetry", action="store_true", help="do not complete by the scan's own symmetry")
     fit.add_argument("--no-base", action="store_true", help="do not close a flat bottom that was not seen by a plane")
+    fit.add_argument("--no-walls", action="store_true", help="do not continue thin walls whose other side was not seen")
     views = "register views whose poses are slightly wrong: several files as one scan, or an NPZ with views"
     fit.add_argument("--register", dest="register_views", action="store_true", help=views)
     family = "of a family (omomi align): completes what was not seen"
@@ -80,6 +81,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         "keep_islands": not arguments.largest_only,
         "symmetry": not arguments.no_symmetry,
         "base": not arguments.no_base,
+        "walls": not arguments.no_walls,
         "keep_thin": arguments.keep_thin,
         "register_views": arguments.register_views,
     }

@@ -59,8 +59,9 @@ MOSTLY_SEEN = 0.7
 """A side whose outermost points face outwards more often than this is looked at no further: it was seen."""
 THROUGH, TOWARDS = 0.1, 0.3
 """Most of the base through which a surface can be seen that faces it, by this cosine: the inside of a vessel."""
-FLOOR = 0.5
-"""From this share of the base on that has a floor above it, what is above may have an inside of its own: a cup."""
+FLOOR, THICKEST_FLOOR = 0.5, 0.1
+"""From this share of the base on that has a floor above it, nearer than the second (canonical), what is above may have
+an inside of its own: a cup. A surface farther off that faces away is the bottom of a cup, seen from outside."""
 INWARD = 0.2
 """Most of the points of the walls near the plane that face its middle: a tube."""
 RUNS_OUT, STEEPEST = 0.5, np.cos(np.radians(30))
@@ -88,9 +89,13 @@ class FlatBase(NamedTuple):
     points: np.ndarray  # f32 (n, 3), evenly on it
 
 
-def base_prior(scan: PreparedScan) -> tuple[CompletionPrior, FlatBase] | None:
-    """The flat base that a scan stood on; None where it has none."""
-    base = find_base(scan.points, scan.normals, scan.noise)
+def base_prior(scan: PreparedScan, walls: CompletionPrior | None = None) -> tuple[CompletionPrior, FlatBase] | None:
+    """The flat base that a scan stood on; None where it has none. ``walls``: unseen sides of its walls, through whose
+    mouth they are seen."""
+    points, normals = scan.points, scan.normals
+    if walls is not None:
+        points, normals = np.concatenate([points, walls.points]), np.concatenate([normals, walls.normals])
+    base = find_base(points, normals, scan.noise)
     if base is None:
         return None
     count = len(base.points)
@@ -236,10 +241,10 @@ class _Section:
         outer = self.rim & ~within[tuple(self.cell.T)]
         if np.mean(np.abs(self.facing[outer]) < STEEPEST) < RUNS_OUT:
             return False
-        nearest = self._nearest_facing()
-        if np.count_nonzero(within & (nearest > TOWARDS)) > THROUGH * size:
+        facing, depth = self._nearest()
+        if np.count_nonzero(within & (facing > TOWARDS)) > THROUGH * size:
             return False
-        floor = np.count_nonzero(within & (nearest < -TOWARDS)) / size
+        floor = np.count_nonzero(within & (facing < -TOWARDS) & (depth < THICKEST_FLOOR)) / size
         return floor >= FLOOR or self._inward_share(inside) <= INWARD
 
     def _cells(self, chosen: np.ndarray) -> np.ndarray:
@@ -248,13 +253,15 @@ class _Section:
         held[tuple(self.cell[chosen].T)] = True
         return held
 
-    def _nearest_facing(self) -> np.ndarray:
-        """Cosine (r, c) with the plane's normal of the point nearest to it in each cell; NaN where there is none."""
-        found = np.full(self.shape, np.nan)
+    def _nearest(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of the point nearest to the plane in each cell: cosine (r, c) with the plane's normal, and depth (r, c); NaN
+        where there is none."""
+        facing, depth = np.full((2, *self.shape), np.nan)
         order = np.argsort(-self.depth, kind="stable")
         # of several for one cell the last counts
-        found[tuple(self.cell[order].T)] = self.facing[order]
-        return found
+        at = tuple(self.cell[order].T)
+        facing[at], depth[at] = self.facing[order], self.depth[order]
+        return facing, depth
 
     def _inward_share(self, inside: np.ndarray) -> float:
         """Share of the walls' points near the plane that face the middle of the cells (r, c)."""

@@ -1,5 +1,5 @@
-"""What completes a scan by itself: its symmetry, the flat base that it stood on, and its lost thin walls; of a
-sheet, what surrounds its holes."""
+"""What completes a scan by itself: its symmetry, the flat base that it stood on, the unseen sides of its thin walls and
+their lost patches; of a sheet, what surrounds its holes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from .base import TOLERANCE, FlatBase, base_prior
 from .sheet_holes import sheet_hole_prior
 from .symmetry_completion import lies_on_its_side, symmetry_prior
 from .thin_walls import thin_wall_prior
+from .wall_thickness import wall_prior
 
 
 def completed_fit(
@@ -29,9 +30,9 @@ def completed_fit(
     cancel: CancelToken | None = None,
     masks: Mapping[str, Weights] | None = None,
 ) -> Fit:
-    """`fit`, completed by what the scan itself suggests; ``options`` leave out the symmetry or the base."""
+    """`fit`, completed by what the scan itself suggests; ``options`` leave out symmetry, base or walls."""
     options = options or FitOptions()
-    completion = SelfCompletion(options.symmetry, options.base)
+    completion = SelfCompletion(options.symmetry, options.base, options.walls)
     listening = {"on_frame": on_frame, "on_progress": on_progress, "cancel": cancel}
     return fit(scan, model, options, completion=completion, **listening, masks=masks)
 
@@ -40,16 +41,20 @@ class SelfCompletion:
     """What completes one scan by itself, as a `Completer`: its base and its thin walls before level 0 is fitted; with
     its symmetry, if it has one, after that. Of a sheet only its holes."""
 
-    def __init__(self, symmetry: bool, base: bool) -> None:
-        self._symmetry, self._closes_base = symmetry, base
+    def __init__(self, symmetry: bool, base: bool, walls: bool) -> None:
+        self._symmetry, self._closes_base, self._continues_walls = symmetry, base, walls
         self._base: FlatBase | None = None
+        self._has_walls = False
         self._alone: list[CompletionPrior] = []
 
     def __call__(self, scan: PreparedScan, level: Level | None) -> CompletionPrior | None:
         if scan.sheet is not None:
             return sheet_hole_prior(scan) if level is None else None
         if level is None:
-            closed, self._base = (base_prior(scan) if self._closes_base else None) or (None, None)
+            # walls wait for the symmetry: a field that is hollow in part contradicts what is turned
+            walls = wall_prior(scan) if self._continues_walls else None
+            self._has_walls = walls is not None
+            closed, self._base = (base_prior(scan, walls) if self._closes_base else None) or (None, None)
             if self._base is not None and self._symmetry and lies_on_its_side(scan, self._base.normal):
                 closed = self._base = None
             self._alone = [part for part in (closed, thin_wall_prior(scan)) if part is not None and len(part)]
@@ -58,7 +63,9 @@ class SelfCompletion:
         if mirrored is not None and self._base is not None:
             # nothing is below what stood on a table
             mirrored = mirrored.take(mirrored.points @ self._base.normal < self._base.offset + TOLERANCE)
-        return None if mirrored is None or not len(mirrored) else _together([mirrored, *self._alone])
+        walls = wall_prior(scan, mirrored) if self._has_walls else None
+        found = [part for part in (mirrored, walls) if part is not None and len(part)]
+        return _together([*found, *self._alone]) if found else None
 
 
 def _together(parts: list[CompletionPrior]) -> CompletionPrior | None:

@@ -33,6 +33,7 @@ class FitOptions:
     variation: int = 0  # 0 .. MOST_VARIATIONS: which completion of what nobody saw; 0 is the most likely one
     symmetry: bool = True  # complete by the scan's own symmetry; only `prior.completion` looks for it
     base: bool = True  # close a flat bottom that was not seen by a plane; only `prior.completion` looks for it
+    walls: bool = True  # continue thin walls of which one side was not seen; only `prior.completion` looks for them
     kind: str = "auto"  # one of KINDS
     register_views: bool = False  # register the views of a scan to one another before they are averaged
     keep_thin: bool = True  # make walls of a solid that are thinner than a voxel thick enough for the level

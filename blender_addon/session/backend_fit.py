@@ -29,7 +29,7 @@ from .slices import Sliced, in_thread
 from .task import Answer, Client, Work
 
 # Options of a fit that are on or off.
-SWITCHES = ("keep_islands", "symmetry", "base", "keep_thin", "register_views")
+SWITCHES = ("keep_islands", "symmetry", "base", "walls", "keep_thin", "register_views")
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class OMOMI_PT_options(ClosedSidebar, bpy.types.Panel):
             column.prop(settings, name)
             if obj is not None and getattr(settings, name):
                 mask_row(column, settings, f"{name}_mask", obj)
-        for name in ("symmetry", "base", "keep_islands", "keep_thin", "register_views", "thickness"):
+        for name in ("symmetry", "base", "walls", "keep_islands", "keep_thin", "register_views", "thickness"):
             column.prop(settings, name)
         self.layout.operator("omomi.join_views", icon="MESH_DATA")
 

@@ -88,6 +88,12 @@ FIT_OPTIONS: dict[str, Any] = {
         "vessel that stood on its mouth",
         default=True,
     ),
+    "walls": BoolProperty(
+        name="Continue Walls",
+        description="Where one side of a thin wall was not seen, such as the inside of a cup, the wall goes on as thick "
+        "as where both sides were seen",
+        default=True,
+    ),
     "keep_thin": BoolProperty(
         name="Keep Thin Walls",
         description="Make walls of a solid that are thinner than a voxel of the level thick enough to stay",

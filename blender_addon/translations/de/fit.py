@@ -51,6 +51,7 @@ TEXTS = {
     "Fill Mask": "Maske für Füllen",
     "Symmetry": "Symmetrie",
     "Flat Base": "Flacher Boden",
+    "Continue Walls": "Wände fortsetzen",
     "Keep Islands": "Inseln behalten",
     "Keep Thin Walls": "Dünne Wände behalten",
     "Register Views": "Ansichten ausrichten",

@@ -108,6 +108,10 @@ TEXTS = {
     "Close the flat bottom of what stood on a table, which no camera saw, by a plane. Untick it for a vessel "
     "that stood on its mouth":
         "台に置かれていてカメラに写らなかった底を平面で閉じます。口を下にして置いた器ではオフにしてください",
+    "Continue Walls": "壁を続ける",
+    "Where one side of a thin wall was not seen, such as the inside of a cup, the wall goes on as thick as where both "
+    "sides were seen":
+        "カップの内側のように薄い壁の片側が見えなかったところで、両側が見えたところと同じ厚みで壁を続けます",
     "Keep Islands": "離れた部分を残す",
     "Keep every separate piece that the scan supports; off keeps only the largest":
         "スキャンに裏付けのある離れた部分をすべて残します。オフにすると一番大きいものだけを残します",

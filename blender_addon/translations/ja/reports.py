@@ -72,6 +72,7 @@ TEXTS = {
         "対称面{num}枚（それぞれ{text}、矛盾は最大{name}）",
     "at least {name} of the seen surface meets its mirror image": "見えたサーフェスの{name}以上が鏡像と一致",
     "a flat base": "平らな底",
+    "the thickness of its walls": "壁の厚み",
     "the family's profile": "ファミリーのプロファイル",
     "Read as a {text}: {text2}": "{text}として読み込み: {text2}",
     "Read as a {text}": "{text}として読み込み",
@@ -105,6 +106,8 @@ TEXTS = {
     "{num} outliers": "外れ点{num}個",
     "Its flat bottom was not seen: a plane closes it. Turn the flat base off to let the network close it.":
         "平らな底が見えなかったので、平面で閉じました。「平らな底」をオフにすると、ネットワークが閉じます。",
+    "One side of thin walls was not seen: they go on as thick as elsewhere. Turn Continue Walls off if they do not.":
+        "薄い壁の片側が見えなかったので、ほかと同じ厚みで続けました。違う場合は「壁を続ける」をオフにしてください。",
     "{name} had been changed by hand; its old mesh is kept as '{name2}.original'":
         "{name}は手で変更されていたので、以前のメッシュを「{name2}.original」として残しました",
     "{name} lacks the texture, colours and groups of its scan. {text}":
