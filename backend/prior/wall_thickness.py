@@ -130,8 +130,8 @@ class _Walls:
         return self.points[chosen] - self.thickness[chosen, None] * facing, -facing
 
     def _parts(self) -> NDArray[np.int64]:
-        """Number (n,), from 1, of the connected balls beyond the other side that a point's own is one of; 0 where there is
-        no room for it."""
+        """Number (n,), from 1, of the connected balls beyond the other side that a point's own is one of; 0 where
+        there is no room for it."""
         room = np.maximum(ROOM * self.thickness, LEAST_ROOM)
         middles = self.points - (self.thickness + room)[:, None] * self.normals
         free = KDTree(self.points[self.samples]).query(middles)[0] >= FREE * room

@@ -90,8 +90,8 @@ FIT_OPTIONS: dict[str, Any] = {
     ),
     "walls": BoolProperty(
         name="Continue Walls",
-        description="Where one side of a thin wall was not seen, such as the inside of a cup, the wall goes on as thick "
-        "as where both sides were seen",
+        description="Where one side of a thin wall was not seen, such as the inside of a cup, the wall goes on as "
+        "thick as where both sides were seen",
         default=True,
     ),
     "keep_thin": BoolProperty(

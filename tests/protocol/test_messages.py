@@ -143,6 +143,7 @@ MEMBERS["FitOptions"] = st.builds(
     st.integers(0, 9999),
     st.booleans(),
     st.booleans(),
+    st.booleans(),
     st.sampled_from(KINDS),
     st.booleans(),
 )
