@@ -119,6 +119,18 @@ def test_what_has_no_unseen_base_gets_none(what: str, profile: list[tuple[float,
     assert find_base(scan.points, scan.normals, scan.noise) is None, what
 
 
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_a_mouth_into_which_one_side_of_the_wall_is_seen_is_no_base(seed: int) -> None:
+    bottom = [(radius, 0.0) for radius in np.linspace(0, 0.5, 11)]
+    scan = lathed([*bottom, (0.5, 0.2), (0.45, 0.2), (0.45, 0.06)], seed, 60_000)
+    upright = (scan.points - scan.frame.to_canonical(np.zeros((1, 3)))) @ turn(seed)
+    facing = scan.normals @ turn(seed)
+    inside = (facing[:, :2] * upright[:, :2]).sum(axis=1) < 0
+    kept = (facing[:, 2] < 0.5) & ~(inside & (upright[:, 0] < 0.1))
+    assert find_base(scan.points[kept & ~inside], scan.normals[kept & ~inside], scan.noise) is not None
+    assert find_base(scan.points[kept], scan.normals[kept], scan.noise) is None
+
+
 def test_a_border_that_is_not_in_one_plane_gets_none() -> None:
     sphere = trimesh.creation.icosphere(5).vertices
     wavy = sphere[sphere[:, 2] > -0.4 + 0.25 * np.sin(3 * np.arctan2(sphere[:, 1], sphere[:, 0]))]
