@@ -5,8 +5,9 @@ the wall is thick. What is thick all over is no wall: beyond the other side ther
 several times larger than the wall is thick, and the balls of a wall's unseen part have to go on from those of its seen
 part.
 
-The figures were chosen on `scans/valid` under B and D, on cups, and on procedural shapes, and one of them after a jug of
-`clean`: of 700 procedural scans it finds walls in some 50, and in about five of them, mostly flakes of stone, wrong ones.
+The figures were chosen on `scans/valid` under B and D, on cups, and on procedural shapes, and one of them after a jug
+of `clean`: of 700 procedural scans it finds walls in some 50, and in about five of them, mostly flakes of stone, wrong
+ones.
 """
 
 from __future__ import annotations
