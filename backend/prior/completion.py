@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ..field.bricks import Level
+from ..field.bricks import Level, voxel_size
 from ..field.completion_prior import CompletionPrior, joined
 from ..field.fit import Fit, FittedMesh, OnProgress, fit, ignore
 from ..field.onnx_model import CancelToken, Model
@@ -32,7 +32,7 @@ def completed_fit(
 ) -> Fit:
     """`fit`, completed by what the scan itself suggests; ``options`` leave out symmetry, base or walls."""
     options = options or FitOptions()
-    completion = SelfCompletion(options.symmetry, options.base, options.walls)
+    completion = SelfCompletion(options)
     listening = {"on_frame": on_frame, "on_progress": on_progress, "cancel": cancel}
     return fit(scan, model, options, completion=completion, **listening, masks=masks)
 
@@ -41,8 +41,8 @@ class SelfCompletion:
     """What completes one scan by itself, as a `Completer`: its base and its thin walls before level 0 is fitted; with
     its symmetry, if it has one, after that. Of a sheet only its holes."""
 
-    def __init__(self, symmetry: bool, base: bool, walls: bool) -> None:
-        self._symmetry, self._closes_base, self._continues_walls = symmetry, base, walls
+    def __init__(self, options: FitOptions) -> None:
+        self._options, self._voxel = options, voxel_size(options.level)
         self._base: FlatBase | None = None
         self._has_walls = False
         self._alone: list[CompletionPrior] = []
@@ -52,18 +52,18 @@ class SelfCompletion:
             return sheet_hole_prior(scan) if level is None else None
         if level is None:
             # walls wait for the symmetry: a field that is hollow in part contradicts what is turned
-            walls = wall_prior(scan) if self._continues_walls else None
+            walls = wall_prior(scan) if self._options.walls else None
             self._has_walls = walls is not None
-            closed, self._base = (base_prior(scan, walls) if self._closes_base else None) or (None, None)
-            if self._base is not None and self._symmetry and lies_on_its_side(scan, self._base.normal):
+            closed, self._base = (base_prior(scan, walls) if self._options.base else None) or (None, None)
+            if self._base is not None and self._options.symmetry and lies_on_its_side(scan, self._base.normal):
                 closed = self._base = None
             self._alone = [part for part in (closed, thin_wall_prior(scan)) if part is not None and len(part)]
             return _together(self._alone)
-        mirrored = symmetry_prior(scan, level) if self._symmetry else None
+        mirrored = symmetry_prior(scan, level) if self._options.symmetry else None
         if mirrored is not None and self._base is not None:
             # nothing is below what stood on a table
             mirrored = mirrored.take(mirrored.points @ self._base.normal < self._base.offset + TOLERANCE)
-        walls = wall_prior(scan, mirrored) if self._has_walls else None
+        walls = wall_prior(scan, self._voxel, mirrored) if self._has_walls else None
         found = [part for part in (mirrored, walls) if part is not None and len(part)]
         return _together([*found, *self._alone]) if found else None
 

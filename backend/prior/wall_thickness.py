@@ -56,15 +56,19 @@ SEEN, SAME_SIDE = 0.03, 0.3
 """A place was seen where a point is nearer (canonical) whose normal has at least this cosine with its own."""
 APART = 0.8
 """Share of a wall's thickness within which nothing was measured around a place of its unseen side."""
+LEAST_VOXELS = 1.5
+"""Of the finest level between the two sides. On a glass of `valid` with walls of 1.2 voxels there were three times as
+many tunnels without it."""
 CLEARANCE = 0.2
 """The unseen side is near the seen one, so that it may be nearer to the scan than other completions."""
 SIGMA = 0.02
 """Standard deviation of the unseen side, canonical."""
 
 
-def wall_prior(scan: PreparedScan, beside: CompletionPrior | None = None) -> CompletionPrior | None:
-    """The unseen sides of a scan's thin walls; None where it has none. ``beside``: surface that completes the scan in
-    another way, whose other side is unseen as well."""
+def wall_prior(scan: PreparedScan, voxel: float = 0.0, beside: CompletionPrior | None = None) -> CompletionPrior | None:
+    """The unseen sides of a scan's thin walls; None where it has none. voxel: of the finest level, canonical, which
+    dissolves walls that are thinner. beside: surface that completes the scan in another way, whose other side is unseen
+    as well."""
     points, normals = thinned(scan.points, scan.normals, POINTS)
     seen = len(points)
     if beside is not None:
@@ -75,6 +79,7 @@ def wall_prior(scan: PreparedScan, beside: CompletionPrior | None = None) -> Com
     chosen = walls.half_seen()
     if not len(chosen):
         return None
+    walls.thickness[chosen] = np.maximum(walls.thickness[chosen], LEAST_VOXELS * voxel)
     points, normals = walls.other_side(chosen)
     sigma, clearance = (np.full(len(points), value, np.float32) for value in (SIGMA, CLEARANCE))
     return CompletionPrior(

@@ -91,6 +91,15 @@ def test_noise_as_thick_as_a_wall_hides_it() -> None:
     assert wall_prior(replace(scan, noise=0.05)) is None
 
 
+def test_a_wall_too_thin_for_the_finest_level_becomes_thick_enough_for_it() -> None:
+    scan = cup(0.6)
+    found = wall_prior(scan, voxel=0.08)
+    assert found is not None
+    wall = np.hypot(*upright(scan, found.points).T[:2])
+    wall = wall[upright(scan, found.points)[:, 2] > 0.3]
+    assert np.allclose(0.5 - wall, 1.5 * 0.08 / scan.frame.scale, atol=0.01)
+
+
 @pytest.mark.parametrize("count", [32, 300])
 def test_few_points_do_no_harm(count: int) -> None:
     points = np.random.default_rng(0).normal(size=(count, 3))
