@@ -74,7 +74,7 @@ def test_a_recipe_loads_and_is_written_with_the_options_that_came_since(tmp_path
     )
     write_recipe(tmp_path / "recipe.json", recipe)
     written, old = (json.loads((folder / "recipe.json").read_text()) for folder in (tmp_path, FILES))
-    since = ("base", "kind", "register_views", "keep_thin", "thickness")
+    since = ("base", "walls", "kind", "register_views", "keep_thin", "thickness")
     old["fit"] |= {name: getattr(FitOptions(), name) for name in since}
     assert written == old
 
