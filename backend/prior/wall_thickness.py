@@ -106,11 +106,9 @@ class _Walls:
         points, normals = points.astype(np.float64), normals.astype(np.float64)
         thinnest = max(THINNEST, THINNEST_OF_NOISE * noise)
         tree, samples = KDTree(points), np.arange(0, seen, max(1, seen // SAMPLES))
-        if _doubtful(points, normals, tree, samples, thinnest) > MOST_DOUBTFUL:
-            return None
         behind = _measured_thickness(points, normals, tree, samples, thinnest)
         measured, known = samples[np.isfinite(behind)], behind[np.isfinite(behind)]
-        if len(measured) < FEWEST:
+        if len(measured) < FEWEST or _doubtful(points, normals, tree, samples, thinnest) > MOST_DOUBTFUL:
             return None
         places = np.hstack([points, NORMAL_WEIGHT * normals])
         nearest = KDTree(places[measured]).query(places, k=min(NEIGHBOURS, len(measured)))[1]
