@@ -1,4 +1,5 @@
-"""What a scan's points say of the surface beyond its field: by how much that is off, and which of its edges are sharp.
+"""What a scan's points say of the surface beyond its field: by how much that is off, how much of it is noise, and which
+of its edges are sharp.
 
 The network smooths all scans alike, and exact points lie off its surface by a tenth of a voxel. The mean of the points'
 distances near a vertex says by how much it is off, the less the noisier they are: a ridge regression of a constant,
@@ -16,6 +17,8 @@ from scipy.spatial import KDTree
 from ..geometry.normals import normals_of
 from .bricks import Level
 from .isosurface import Isosurface
+from .normal_filter import denoised
+from .paint import Paint
 from .recursion import ScanEvidence
 from .relaxation import unfolded
 from .sharp_edges import sharpened
@@ -94,24 +97,37 @@ class ScanDetail:
     points: NDArray[np.float32]  # (p, 3)
     noise: float
     residuals: Residuals | None  # None where the points are too noisy, or far from the surface
+    voxel: float  # canonical
+    paints: tuple[Paint, ...]  # what the artist says of the noise in parts of the scan
 
     @classmethod
     def of(cls, level: Level, scan: ScanEvidence) -> ScanDetail:
         """Beside the level that a scan was fitted with; it holds for surfaces of edits of that level, too."""
         points = (scan.points + np.float32(1)) / np.float32(level.voxel) - np.float32(0.5)
         noise = scan.noise / level.voxel
+        paints = tuple(paint for paint in scan.paints if paint.option == "denoise")
+        unmoved = cls(points, noise, None, level.voxel, paints)
         if noise > NOISIEST:
-            return cls(points, noise, None)
+            return unmoved
         distance = Trilinear(level.grid, level.bricks).values(points)
         near = np.abs(distance) < FARTHEST
-        for paint in scan.paints:
-            if paint.option == "denoise":
-                # how noisy the points are there is for the artist to say
-                near &= paint.weights.at(scan.points) == 0
+        for paint in paints:
+            # how noisy the points are there is for the artist to say
+            near &= paint.weights.at(scan.points) == 0
         if not near.any():
-            return cls(points, noise, None)
-        return cls(points, noise, Residuals.of(points[near], scan.normals[near], distance[near], noise))
+            return unmoved
+        residuals = Residuals.of(points[near], scan.normals[near], distance[near], noise)
+        return replace(unmoved, residuals=residuals)
 
     def added_to(self, surface: Isosurface) -> Isosurface:
-        """A surface of the level on the points, with the sharp edges that they show."""
-        return sharpened(surface if self.residuals is None else self.residuals.moved(surface), self.points, self.noise)
+        """A surface of the level on the points, without their noise, and with the sharp edges that they show."""
+        moved = surface if self.residuals is None else self.residuals.moved(surface)
+        return sharpened(denoised(moved, self._noise_at(moved.vertices)), self.points, self.noise)
+
+    def _noise_at(self, vertices: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Voxels of noise (n,) at vertices (n, 3)."""
+        places = (vertices + np.float32(0.5)) * np.float32(self.voxel) - np.float32(1)
+        doublings = np.zeros(len(vertices), np.float32)
+        for paint in self.paints:
+            doublings += np.float32(paint.amount) * paint.weights.at(places)
+        return np.float32(self.noise) * np.exp2(doublings)
