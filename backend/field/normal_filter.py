@@ -55,18 +55,18 @@ def denoised(surface: Isosurface, noise: ArrayLike) -> Isosurface:
 
 @dataclass(frozen=True)
 class _Edges:
-    """The edges of a closed mesh of n vertices, each once."""
+    """The edges of a closed mesh of n vertices, each once, where there is noise."""
 
     start: NDArray[np.int32]  # (e,)
     end: NDArray[np.int32]  # (e,)
-    width: NDArray[np.float32]  # (e,), the less of those of the two ends
+    width: NDArray[np.float32]  # (e,), the less of those of the two ends; above 0
     around: sparse.csr_matrix  # (n, n), the number of the edge between two vertices
 
     @classmethod
     def of(cls, faces: NDArray[np.int32], width: NDArray[np.floating]) -> _Edges:
         """Of faces (m, 3) between vertices with a width (n,)."""
         start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
-        once = start < end
+        once = (start < end) & (width[start] > 0) & (width[end] > 0)
         start, end = start[once], end[once]
         number, ends = np.tile(np.arange(len(start)), 2), (np.append(start, end), np.append(end, start))
         around = sparse.csr_matrix((number, ends), (len(width), len(width)))
@@ -81,9 +81,9 @@ class _Edges:
         return values.take(self.end, axis=1)
 
     def weights(self, normals: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Weight (e,) of each edge by the unit normals (3, n) of its ends; 0 where its width is."""
+        """Weight (e,) of each edge by the unit normals (3, n) of its ends."""
         cosine = _dots(self.at_start(normals), self.at_end(normals))
-        return np.exp((cosine - 1) / np.maximum(self.width**2, TINY))
+        return np.exp((cosine - 1) / self.width**2)
 
     def sums(self, weights: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Sums (k, n) over the neighbours of each vertex of their values (k, n), by the weights (e,) of the edges."""

@@ -87,8 +87,8 @@ def test_what_has_no_weight_keeps_its_bits_and_the_rest_changes(
     unpainted = mask.at(own[away]) == 0
     assert unpainted.any() and same[unpainted].all()
     assert (~same[~unpainted]).mean() > 0.01
-    # the mesh, too, beyond the rings of vertices that its filter of normals reads
-    below = -2 * STEPS * voxel_size(LEVEL)
+    # the mesh, too, beyond the rings of vertices that its filter of normals reads, an edge each lying within a voxel
+    below = -2 * STEPS * np.sqrt(3) * voxel_size(LEVEL)
     kept, moved = (
         {tuple(vertex) for vertex in mesh.vertices if vertex[2] < below} for mesh in (plain.mesh, found.mesh)
     )
