@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
-from .symmetry import FINE_POINTS, MEETING_COSINE, MEETING_DISTANCE, SymmetryScorer, thinned
+from .symmetry import FINE_POINTS, MEETING_COSINE, MEETING_DISTANCE, SymmetryScorer, thinned, worth_of
 
 STEPS, WIDEST, NARROWEST = 20, 0.2, 0.02
 """Steps of the robust fit, and the distances from the axis, canonical, at which a normal's weight falls to a quarter in
@@ -42,7 +42,7 @@ class Revolution:
     @property
     def worth(self) -> float:
         """Comparable to that of a mirror plane."""
-        return min(self.agree, 0.5) - 5 * self.contradict - 15 * self.residual
+        return worth_of(self.agree, self.contradict, self.residual)
 
     def belongs(self, points: NDArray, normals: NDArray) -> NDArray[np.bool_]:
         """Which points (n, 3) with unit normals (n, 3) belong to the turned part: their normals meet the axis."""

@@ -43,6 +43,11 @@ ALONG_COSINE = 0.5
 """A point faces along a plane's normal where its own has a larger cosine with it, of either sign."""
 
 
+def worth_of(agree: float, contradict: float, residual: float) -> float:
+    """Worth of a symmetry by the shares of a scan's image that agree and contradict, and their misfit, canonical."""
+    return min(agree, 0.5) - 5 * contradict - 15 * residual
+
+
 @dataclass(frozen=True)
 class Plane:
     """The mirror plane normal . x = offset."""
@@ -71,7 +76,7 @@ class Mirror(Plane):
     @property
     def worth(self) -> float:
         """The score by which planes are ranked."""
-        return min(self.agree, 0.5) - 5 * self.contradict - 15 * self.residual
+        return worth_of(self.agree, self.contradict, self.residual)
 
 
 def half_sphere(count: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 
@@ -76,11 +76,10 @@ def wall_prior(scan: PreparedScan, voxel: float = 0.0, beside: CompletionPrior |
     walls = _Walls.of(points, normals, seen, scan.noise)
     if walls is None:
         return None
-    chosen = walls.half_seen()
+    chosen, thickness = walls.half_seen()
     if not len(chosen):
         return None
-    walls.thickness[chosen] = np.maximum(walls.thickness[chosen], LEAST_VOXELS * voxel)
-    points, normals = walls.other_side(chosen)
+    points, normals = walls.other_side(chosen, np.maximum(thickness, LEAST_VOXELS * voxel))
     sigma, clearance = (np.full(len(points), value, np.float32) for value in (SIGMA, CLEARANCE))
     return CompletionPrior(
         points.astype(np.float32), normals.astype(np.float32), sigma, SOURCE, clearance, notes=(NOTE,)
@@ -96,7 +95,7 @@ class _Walls:
     tree: KDTree  # of the points
     samples: NDArray[np.int64]  # (s,), the points of the scan behind which the other side was looked for
     measured: NDArray[np.int64]  # (m,), those of them that have one
-    thickness: NDArray[np.float64]  # (n,)
+    thickness: NDArray[np.float64]  # (n,), of the measured neighbours
     noise: float  # standard deviation
 
     @classmethod
@@ -116,10 +115,10 @@ class _Walls:
         thickness[measured] = known
         return cls(points, normals, tree, samples, measured, thickness, noise)
 
-    def half_seen(self) -> NDArray[np.int64]:
-        """The points (m,) of walls whose other side was not seen; the thickness becomes that of their whole wall."""
+    def half_seen(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The points (m,) of walls whose other side was not seen, and the thickness (m,) of their walls."""
         part = self._parts()
-        found = []
+        found, thicknesses = [np.zeros(0, np.int64)], [np.zeros(0)]
         for number in range(1, part.max(initial=0) + 1):
             members = part == number
             measured = self.measured[members[self.measured]]
@@ -129,17 +128,18 @@ class _Walls:
             typical = float(np.median(self.thickness[measured]))
             if share < LITTLE_SHARE and typical < SURE_OF_NOISE * self.noise:
                 continue
-            self.thickness[members] = typical
-            unseen = self._unseen(np.flatnonzero(members))
-            cells = np.unique((self.other_side(unseen)[0] / CELL).astype(np.int64), axis=0)
+            unseen = self._unseen(np.flatnonzero(members), typical)
+            cells = np.unique((self.other_side(unseen, typical)[0] / CELL).astype(np.int64), axis=0)
             if len(cells) * CELL**2 >= LEAST_AREA:
                 found.append(unseen)
-        return np.concatenate(found) if found else np.zeros(0, np.int64)
+                thicknesses.append(np.full(len(unseen), typical))
+        return np.concatenate(found), np.concatenate(thicknesses)
 
-    def other_side(self, chosen: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Points (m, 3) and unit normals (m, 3) of the other side of the walls at points ``chosen`` (m,)."""
+    def other_side(self, chosen: NDArray[np.int64], thickness: ArrayLike) -> tuple[NDArray, NDArray]:
+        """Points (m, 3) and unit normals (m, 3) of the other side of walls at points ``chosen`` (m,), as thick as one
+        number or as (m,)."""
         facing = self.normals[chosen]
-        return self.points[chosen] - self.thickness[chosen, None] * facing, -facing
+        return self.points[chosen] - np.asarray(thickness)[..., None] * facing, -facing
 
     def _parts(self) -> NDArray[np.int64]:
         """Number (n,), from 1, of the connected balls beyond the other side that a point's own is one of; 0 where
@@ -155,13 +155,13 @@ class _Walls:
             part[free] = ndimage.label(held, np.ones((3, 3, 3)))[0][tuple(cell.T)]
         return part
 
-    def _unseen(self, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of the points (m,) behind which neither the other side was measured nor anything else."""
-        places, facing = self.other_side(chosen)
+    def _unseen(self, chosen: NDArray[np.int64], thickness: float) -> NDArray[np.int64]:
+        """Those of the points (m,) of a wall behind which neither the other side was measured nor anything else."""
+        places, facing = self.other_side(chosen, thickness)
         distance, near = self.tree.query(places, k=4, distance_upper_bound=max(SEEN, THICKEST))
         same = np.einsum("nkj,nj->nk", self.normals[np.where(np.isfinite(distance), near, 0)], facing) > SAME_SIDE
         seen = (same & (distance < SEEN)).any(axis=1)
-        return chosen[~seen & (distance[:, 0] >= APART * self.thickness[chosen])]
+        return chosen[~seen & (distance[:, 0] >= APART * thickness)]
 
 
 def _doubtful(
