@@ -14,6 +14,9 @@ from .bricks import ABSENT_LOG_SCALE, BLOCK, BLOCK_BRICKS, BRICK, OUTSIDE, TRUNC
 
 STRIDE = BLOCK_BRICKS - 1
 """Bricks from one block to the next."""
+AXIS_BITS = np.array([4, 2, 1])
+AT_ONCE = 2**16
+"""Bricks, those of each lattice of blocks counted, that are looked at together: bounds the memory."""
 PARENT = BLOCK // 2 + 2
 """Parent voxels along an edge: the block's own and one voxel of halo on each side."""
 
@@ -27,33 +30,44 @@ def cover(active: np.ndarray) -> np.ndarray:
     """
     if len(active) == 0:
         return np.zeros((0, 3), np.int32)
-    lattices = np.array(list(itertools.product(range(STRIDE), repeat=3)), np.int32)
-    covers = [cover_on_lattice(active, shift) for shift in lattices]
-    return min(covers, key=len)
+    shifts = np.array(list(itertools.product(range(STRIDE), repeat=3)), np.int32)
+    together = max(1, AT_ONCE // len(active))
+    parts = [shifts[start : start + together] for start in range(0, len(shifts), together)]
+    return min((block for part in parts for block in _covers(active, part)), key=len)
 
 
 def cover_on_lattice(active: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """A cover, as of `cover`, by blocks whose first bricks are ``shift`` (3,) plus multiples of the stride."""
-    lattice, remainder = np.divmod(active - shift, STRIDE)
+    return _covers(active, shift[None])[0]
+
+
+def _covers(active: np.ndarray, shifts: np.ndarray) -> list[np.ndarray]:
+    """For each of ``shifts`` (s, 3) what `cover_on_lattice` returns."""
+    lattice, remainder = np.divmod(active - shifts[:, None], STRIDE)
     # one more for the block before the first one
-    origin = lattice.min(axis=0) - 1
-    size = lattice.max(axis=0) - origin + 1
+    origin = lattice.min(axis=(0, 1)) - 1
+    size = lattice.max(axis=(0, 1)) - origin + 1
     weight = np.array([size[1] * size[2], size[2], 1])
-    place = (lattice - origin) @ weight
-    shared = remainder == 0
-    chosen = np.zeros(size.prod(), bool)
+    place = (lattice - origin) @ weight + size.prod() * np.arange(len(shifts))[:, None]
+    # along which axes a brick is the first of its block, as bits; and along how many
+    first, shared = ((remainder == 0) @ bits for bits in (AXIS_BITS, np.ones(3, int)))
+    chosen = np.zeros(len(shifts) * size.prod(), bool)
     # first the bricks of one block, then those shared by two, four and eight
     for axes in range(4):
-        bricks = np.flatnonzero(shared.sum(axis=1) == axes)
-        covered = np.zeros(len(bricks), bool)
+        at, own = place[shared == axes], first[shared == axes]
+        covered = np.zeros(len(at), bool)
         for before in itertools.product((0, 1), repeat=3):
             if sum(before) > axes:
                 continue
             # the first brick of a block is the last brick of the block before it
-            owns = shared[bricks][:, np.array(before, bool)].all(axis=1)
-            covered |= owns & chosen[place[bricks] - before @ weight]
-        chosen[place[bricks[~covered]]] = True
-    return (np.argwhere(chosen.reshape(size)) + origin).astype(np.int32) * STRIDE + shift
+            bits = before @ AXIS_BITS
+            covered |= ((own & bits) == bits) & chosen[at - before @ weight]
+        chosen[at[~covered]] = True
+    each = chosen.reshape(len(shifts), *size)
+    return [
+        (np.argwhere(found) + origin).astype(np.int32) * STRIDE + shift
+        for found, shift in zip(each, shifts, strict=True)
+    ]
 
 
 KEY_BITS = 20
