@@ -48,7 +48,7 @@ def add(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     fit.add_argument("--largest-only", action="store_true", help="keep the largest piece only")
     fit.add_argument(
         "--no-keep-thin", dest="keep_thin", action="store_false",
-        help="lose walls of a solid that are thinner than a voxel instead of making them thick enough",
+        help="lose walls that are too thin for the level instead of making them thick enough",
     )  # fmt: skip
     thick = "make a sheet a closed solid this thick, in units of the scan"
     fit.add_argument("--thickness", type=real(0), metavar="T", help=thick)

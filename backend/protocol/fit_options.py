@@ -36,7 +36,7 @@ class FitOptions:
     walls: bool = True  # continue thin walls of which one side was not seen; only `prior.completion` looks for them
     kind: str = "auto"  # one of KINDS
     register_views: bool = False  # register the views of a scan to one another before they are averaged
-    keep_thin: bool = True  # make walls of a solid that are thinner than a voxel thick enough for the level
+    keep_thin: bool = True  # make walls that are thinner than a voxel thick enough for the level
     denoise_mask: MaskRef | None = None  # how much of `denoise` acts where; None: all of it everywhere
     fill_mask: MaskRef | None = None
     thickness: float = 0.0  # of the solid that a sheet becomes, world units; 0 leaves it open

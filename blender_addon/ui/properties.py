@@ -96,7 +96,7 @@ FIT_OPTIONS: dict[str, Any] = {
     ),
     "keep_thin": BoolProperty(
         name="Keep Thin Walls",
-        description="Make walls of a solid that are thinner than a voxel of the level thick enough to stay",
+        description="Make walls that are too thin for the level thick enough to stay, where both sides are known",
         default=True,
     ),
     "register_views": BoolProperty(

@@ -84,6 +84,8 @@ TEXTS = {
     "{name} of the input is thinner than a voxel of level {num}": "入力の{name}はレベル{num}のボクセルより薄いです",
     "{text}. Level {num} keeps it.": "{text}。レベル{num}なら残ります。",
     "{text}, and some of it than one of the finest level": "{text}。一部は最も細かいレベルのボクセルよりも薄いです",
+    "{name} of the scan is thinner than {num} voxels of level {num2}: such walls were made as thick, to stay":
+        "スキャンの{name}はレベル{num2}の{num}ボクセルより薄いため、残るようにその厚さにしました",
     "{text} Thin walls were made {num} voxels thick, to stay":
         "{text}薄い壁は残るように{num}ボクセルの厚さにしました",
     "On {name} of the surface there are too few points for this Detail: it is smooth there":

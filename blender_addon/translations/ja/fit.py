@@ -116,8 +116,8 @@ TEXTS = {
     "Keep every separate piece that the scan supports; off keeps only the largest":
         "スキャンに裏付けのある離れた部分をすべて残します。オフにすると一番大きいものだけを残します",
     "Keep Thin Walls": "薄い壁を残す",
-    "Make walls of a solid that are thinner than a voxel of the level thick enough to stay":
-        "ソリッドのうち1ボクセルより薄い壁を、消えない厚さにします",
+    "Make walls that are too thin for the level thick enough to stay, where both sides are known":
+        "レベルで表せないほど薄い壁のうち両面がわかっているものを、消えない厚さにします",
     "Register Views": "ビューの位置合わせ",
     "Register the views of a scan, whose poses are slightly wrong, to one another first. The mesh has their "
     "numbers in the point attribute 'view'":
