@@ -37,7 +37,7 @@ def denoised(surface: Isosurface, noise: ArrayLike) -> Isosurface:
     if not (noise >= LEAST_NOISE).any():
         return surface
     width = np.where(noise < LEAST_NOISE, 0, np.minimum(TURN + TURN_PER_NOISE * noise, MOST_TURN))
-    edges = _Edges.of(surface.faces, width)
+    edges = _NoisyEdges.of(surface.faces, width)
     # x, y and z apart: to take numbers is several times as fast as to take rows
     normals = np.ascontiguousarray(normals_of(surface.vertices, surface.faces).T, np.float32)
     for _ in range(STEPS):
@@ -54,7 +54,7 @@ def denoised(surface: Isosurface, noise: ArrayLike) -> Isosurface:
 
 
 @dataclass(frozen=True)
-class _Edges:
+class _NoisyEdges:
     """The edges of a closed mesh of n vertices, each once, where there is noise."""
 
     start: NDArray[np.int32]  # (e,)
@@ -63,7 +63,7 @@ class _Edges:
     around: sparse.csr_matrix  # (n, n), the number of the edge between two vertices
 
     @classmethod
-    def of(cls, faces: NDArray[np.int32], width: NDArray[np.floating]) -> _Edges:
+    def of(cls, faces: NDArray[np.int32], width: NDArray[np.floating]) -> _NoisyEdges:
         """Of faces (m, 3) between vertices with a width (n,)."""
         start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
         once = (start < end) & (width[start] > 0) & (width[end] > 0)

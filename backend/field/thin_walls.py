@@ -72,7 +72,7 @@ def _outside(given: GivenSurface, places: np.ndarray) -> np.ndarray:
 def _parted_scan(scan: PreparedScan, level: int) -> tuple[np.ndarray, str]:
     """`parted` of a scan."""
     voxel = voxel_size(level)
-    cells = _Cells.of(scan.points.astype(np.float64) / voxel, scan.normals.astype(np.float64))
+    cells = _SideMeans.of(scan.points.astype(np.float64) / voxel, scan.normals.astype(np.float64))
     some = np.arange(0, len(cells.places), 1 + len(cells.places) // SAMPLES)
     if (cells.missing(some) > 0).mean() <= LEAST_SHARE:
         return scan.points, ""
@@ -86,7 +86,7 @@ def _parted_scan(scan: PreparedScan, level: int) -> tuple[np.ndarray, str]:
 
 
 @dataclass(frozen=True)
-class _Cells:
+class _SideMeans:
     """Means of a scan's points in the cells of a grid as wide as a voxel, apart by the six ways to face; in voxels."""
 
     places: NDArray[np.float64]  # (c, 3)
@@ -96,7 +96,7 @@ class _Cells:
     tree: KDTree  # of the places
 
     @classmethod
-    def of(cls, points: NDArray, normals: NDArray) -> _Cells:
+    def of(cls, points: NDArray, normals: NDArray) -> _SideMeans:
         axis = np.abs(normals).argmax(axis=1)
         facing = 2 * axis + (normals[np.arange(len(axis)), axis] > 0)
         at = np.floor(points - points.min(axis=0)).astype(np.int64)
