@@ -81,8 +81,11 @@ def _parted_scan(scan: PreparedScan, level: int) -> tuple[np.ndarray, str]:
     move = np.concatenate([cells.smoothed(missing / 2, part) for part in every])[cells.cell]
     points = (scan.points + (voxel * move)[:, None] * scan.normals).astype(np.float32)
     share = float((missing[cells.cell] > 0).mean())
-    thin = f"{share:.0%} of the scan is thinner than {WIDTH} voxels of level {level}"
-    return points, f"{thin}: such walls were made as thick, to stay." if share >= SAID else ""
+    said = (
+        f"{share:.0%} of the scan is thinner than {WIDTH} voxels of level {level}: "
+        "such walls were made as thick, to stay."
+    )
+    return points, said if share >= SAID else ""
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class _SideMeans:
         """Means (k,) of the cells' values (c,) over those around each of some cells (k,) on its own side."""
         near, weight, cosine, _ = self._around(chosen)
         weight = weight * (cosine > SAME)
-        return (weight * values[near]).sum(axis=1) / weight.sum(axis=1)
+        return (weight * values[near]).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
 
     def _around(self, chosen: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray, NDArray, NDArray]:
         """The cells near some cells (k,): their numbers (k, AROUND), weights, cosines of their normals with its own,
