@@ -15,6 +15,7 @@ from .bricks import ABSENT_LOG_SCALE, BLOCK, BLOCK_BRICKS, BRICK, OUTSIDE, TRUNC
 STRIDE = BLOCK_BRICKS - 1
 """Bricks from one block to the next."""
 AXIS_BITS = np.array([4, 2, 1])
+"""A number for each set of axes."""
 AT_ONCE = 2**16
 """Bricks, those of each lattice of blocks counted, that are looked at together: bounds the memory."""
 PARENT = BLOCK // 2 + 2

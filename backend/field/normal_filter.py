@@ -23,7 +23,8 @@ TURN, TURN_PER_NOISE, MOST_TURN = 0.05, 0.25, 0.2
 """Difference of neighbouring unit normals at which their weight falls to exp(-1/2): without noise, more per voxel of
 noise, and at most."""
 STEPS = 6
-"""Of the normals, and then as many of the vertices."""
+"""Of the normals, and then as many of the vertices. These figures were chosen on `scans/valid`, conditions B and C at
+128^3: with more steps thin legs shrink, and on triangles the same filter gained less."""
 TINY = np.finfo(np.float32).tiny
 
 

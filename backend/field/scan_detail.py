@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from ..geometry.normals import normals_of
+from ..scan.cell_means import facing_cells
 from .bricks import Level
 from .isosurface import Isosurface
 from .normal_filter import denoised
@@ -55,15 +56,9 @@ class Residuals:
         """Of points (p, 3) with normals (p, 3), ``distance`` (p,) outside of the surface."""
         width = min(WIDER * noise, WIDEST)
         side = max(CELL, width / PER_WIDTH)
-        # a cell for each of the six ways to face
-        axis = np.abs(normals).argmax(axis=1)
-        facing = 2 * axis + (normals[np.arange(len(axis)), axis] > 0)
-        cell = np.floor((points - points.min(axis=0)) / side).astype(np.int64)
-        _, rows, columns = cell.max(axis=0) + 1
-        key = ((cell[:, 0] * rows + cell[:, 1]) * columns + cell[:, 2]) * 6 + facing
-        _, row, count = np.unique(key, return_inverse=True, return_counts=True)
-        mean = np.stack([np.bincount(row, part) / count for part in (*points.T, *normals.T)], axis=1)
-        sums, counts = np.bincount(row, distance).astype(np.float64), count.astype(np.float64)
+        row, counts = facing_cells(points, normals, side)
+        mean = np.stack([np.bincount(row, part) / counts for part in (*points.T, *normals.T)], axis=1)
+        sums = np.bincount(row, distance).astype(np.float64)
         facing_out = mean[:, 3:].astype(np.float32)
         found = cls(facing_out, sums, counts, side, LEAST + OF_NOISE * noise**2, KDTree(mean[:, :3]))
         if width <= side:

@@ -14,6 +14,7 @@ from scipy.spatial import KDTree
 
 from ..geometry.normals import unit
 from ..geometry.winding_number import winding_at
+from ..scan.cell_means import facing_cells
 from ..scan.given_surface import DEPTHS, GivenSurface
 from ..scan.kind import Kind
 from ..scan.prepare import PreparedScan
@@ -90,7 +91,7 @@ def _parted_scan(scan: PreparedScan, level: int) -> tuple[np.ndarray, str]:
 
 @dataclass(frozen=True)
 class _SideMeans:
-    """Means of a scan's points in the cells of a grid as wide as a voxel, apart by the six ways to face; in voxels."""
+    """Means of a scan's points in `facing_cells` as wide as a voxel; in voxels."""
 
     places: NDArray[np.float64]  # (c, 3)
     normals: NDArray[np.float32]  # (c, 3), unit
@@ -100,15 +101,10 @@ class _SideMeans:
 
     @classmethod
     def of(cls, points: NDArray, normals: NDArray) -> _SideMeans:
-        axis = np.abs(normals).argmax(axis=1)
-        facing = 2 * axis + (normals[np.arange(len(axis)), axis] > 0)
-        at = np.floor(points - points.min(axis=0)).astype(np.int64)
-        _, rows, columns = at.max(axis=0) + 1
-        key = ((at[:, 0] * rows + at[:, 1]) * columns + at[:, 2]) * 6 + facing
-        _, cell, counts = np.unique(key, return_inverse=True, return_counts=True)
+        cell, counts = facing_cells(points, normals, 1.0)
         mean = np.stack([np.bincount(cell, part) / counts for part in (*points.T, *normals.T)], axis=1)
         places = mean[:, :3]
-        return cls(places, unit(mean[:, 3:])[0], counts.astype(np.float64), cell, KDTree(places))
+        return cls(places, unit(mean[:, 3:])[0], counts, cell, KDTree(places))
 
     def missing(self, chosen: NDArray[np.intp]) -> NDArray[np.float64]:
         """Voxels (k,) that the wall at each of some cells (k,) is thinner than WIDTH; 0 where there is no such wall.

@@ -54,6 +54,18 @@ def thinned(raw: RawScan, voxels: float) -> tuple[RawScan, tuple[str, ...]]:
     return fewer, (note,)
 
 
+def facing_cells(points: NDArray, normals: NDArray, side: float) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The cell (n,) of each point (n, 3) in a grid of this width, apart by the six ways its normal (n, 3) may face, and
+    the points (c,) of each cell. The two sides of a wall that is thinner than a cell do not mix."""
+    axis = np.abs(normals).argmax(axis=1)
+    facing = 2 * axis + (normals[np.arange(len(axis)), axis] > 0)
+    at = np.floor((points - points.min(axis=0)) / side).astype(np.int64)
+    _, rows, columns = at.max(axis=0) + 1
+    key = ((at[:, 0] * rows + at[:, 1]) * columns + at[:, 2]) * 6 + facing
+    _, cell, counts = np.unique(key, return_inverse=True, return_counts=True)
+    return cell, counts.astype(np.float64)
+
+
 def _cells(points: NDArray, middle: NDArray, side: float) -> tuple[NDArray[np.intp], int]:
     """The cell (n,) of each point in a grid of this width, and the number of cells."""
     keys = np.zeros(len(points), np.int64)
