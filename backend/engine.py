@@ -186,19 +186,20 @@ def fit_scan(
     *,
     profile: Path | None = None,
     masks: NDArray[np.float32] | None = None,
-    on_frame: Callable[[FittedMesh], None] = lambda mesh: None,
+    on_frame: Callable[[FittedMesh], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> FittedScan:
     """Prepare and fit a scan, see `prepare_scan` and `Engine.fit`. masks: the painted ones of its options, end to end,
     each with one weight 0 .. 1 for every point of the scan as it was given."""
     from .edits.fitted_scan import FittedScan
     from .edits.regions import fit_masks
-    from .field.fit import divided_progress
+    from .field.fit import divided_progress, ignore
 
     preparing, fitting = divided_progress(on_progress, len(raw.points), options.level)
     seen, scan, prior = prepare_scan(engine, raw, options, profile, preparing)
     painted = fit_masks(seen, scan, options, masks)
-    fit = engine.fit(scan, options, on_frame, fitting, cancel or engine.token(), prior, masks=painted)
+    listening = on_frame or ignore, fitting, cancel or engine.token()
+    fit = engine.fit(scan, options, *listening, prior, masks=painted)
     return FittedScan(raw, scan, fit, options.level)
 
 
@@ -217,6 +218,7 @@ def patch_mesh(
     from scipy.spatial import KDTree
 
     from .edits.patch import patch
+    from .field.fit import ignore
     from .protocol.fit_options import FitOptions
 
     def fit(places: NDArray, reach: float) -> tuple[PreparedScan, Fit]:
@@ -226,7 +228,7 @@ def patch_mesh(
         def within(centres: NDArray, radius: float) -> NDArray[np.bool_]:
             return np.isfinite(tree.query(centres, distance_upper_bound=reach * scan.frame.scale + radius)[0])
 
-        listening = lambda mesh: None, on_progress, cancel or engine.token()
+        listening = ignore, on_progress, cancel or engine.token()
         return scan, engine.fit(scan, FitOptions(), *listening, within=within)
 
     return patch(raw, fit, numbers=numbers, smaller=smaller, close=close, on_progress=on_progress)

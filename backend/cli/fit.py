@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,11 +157,19 @@ def _written(arguments: argparse.Namespace, outputs: list[Path]) -> Iterator[Pat
             if arguments.frames is not None:
                 # level 0 may come a second time
                 every = product(range(level + 2), range(level + 1))
-                yield from (_frame(arguments.frames, own, frame, of) for frame, of in every)
+                yield from (_frame_path(arguments.frames, own, frame, of) for frame, of in every)
 
 
-def _frame(folder: Path, output: Path, number: int, level: int) -> Path:
+def _frame_path(folder: Path, output: Path, number: int, level: int) -> Path:
     return folder / f"{output.stem}-{number}-level{level}.ply"
+
+
+def _write_frame(folder: Path, output: Path, written: list[Path], mesh: FittedMesh) -> None:
+    """Write a mesh on the way to an output, and its path to those ``written`` before."""
+    from ..formats.mesh_files import save_mesh
+
+    written.append(_frame_path(folder, output, len(written), mesh.level))
+    save_mesh(written[-1], mesh.vertices, mesh.faces, mesh.sigma)
 
 
 def _numbered(path: Path, number: int) -> Path:
@@ -187,7 +196,7 @@ def _fit(
     from ..edits.regions import fit_masks
     from ..engine import prepare_scan
     from ..field.bricks import voxels_along
-    from ..field.fit import divided_progress
+    from ..field.fit import divided_progress, ignore
     from ..formats.mesh_files import check_output, load_scan, save_mesh
     from ..formats.raw_scan import RawScan
     from ..protocol.codec import jsonable
@@ -211,12 +220,7 @@ def _fit(
         weights = fit_masks(raw, prepared, options, np.concatenate(rows) if rows else None)
         for number, output in enumerate(outputs):
             written: list[Path] = []
-
-            def on_frame(mesh: FittedMesh, output: Path = output, written: list[Path] = written) -> None:
-                if frames is not None:
-                    written.append(_frame(frames, output, len(written), mesh.level))
-                    save_mesh(written[-1], mesh.vertices, mesh.faces, mesh.sigma)
-
+            on_frame = ignore if frames is None else partial(_write_frame, frames, output, written)
             way = replace(options, variation=number), on_frame, fitting, engine.token(), prior
             fit = engine.fit(prepared, *way, masks=weights)
             mesh = fit.mesh

@@ -122,11 +122,11 @@ def fit(
 
     completion: surface where nothing was measured, or a function that is asked for it before level 0, and again after
     it, if that is not the last one; level 0 is fitted again where it then knows more. on_frame receives the mesh of
-    each level, the last one with ``final`` set; on_progress a share 0 .. 1 and words. The same scan and options give
-    the same bits on one device and number of threads. within: as of `recursion`, the region where the surface is
-    wanted; beyond it the mesh is rough, it comes as one frame, and what it lacks of the scan is not counted. masks: by
-    the option of `fit_options.PAINTED`, how much of it acts where; needed for each that ``options`` mask. Raises
-    OmomiError: those of `prepare`, CANCELLED, NO_SURFACE, BAD_OPTION.
+    each level, the last one with ``final`` set; without it, no other is made. on_progress: a share 0 .. 1 and words.
+    The same scan and options give the same bits on one device and number of threads. within: as of `recursion`, the
+    region where the surface is wanted; beyond it the mesh is rough, it comes as one frame, and what it lacks of the
+    scan is not counted. masks: by the option of `fit_options.PAINTED`, how much of it acts where; needed for each that
+    ``options`` mask. Raises OmomiError: those of `prepare`, CANCELLED, NO_SURFACE, BAD_OPTION.
     """
     options, cancel = options or FitOptions(), cancel or CancelToken()
     started, network_before = time.perf_counter(), model.seconds
@@ -157,6 +157,9 @@ def fit(
         evidence = ScanEvidence(points, prepared.normals, *told)
         return recursion(evidence, options.level, model, cancel, on_blocks, variation=variation, within=within)
 
+    def row(level: Level) -> dict[str, float]:
+        return {"level": level.number, "blocks": len(level.blocks), "seconds": time.perf_counter() - started}
+
     evidence: ScanEvidence | None = None
     levels: list[Level] = []
     rows: list[dict[str, float]] = []
@@ -166,18 +169,19 @@ def fit(
     for level, added in _completed_levels(levels_with, prepared, completion, options.level == 0, bool(paints)):
         # level 0 may come a second time
         levels[level.number :] = [level]
-        if within is not None and level.number < options.level:
+        final = level.number == options.level
+        if not final and (within is not None or on_frame is ignore):
+            rows[level.number :] = [row(level)]
             continue
-        detail = ScanDetail.of(level, evidence) if level.number == options.level and evidence is not None else None
+        detail = ScanDetail.of(level, evidence) if final and evidence is not None else None
         found = scan_surface(levels, prepared, added, model, not options.keep_islands, detail=detail)
         shown = found
-        if thickness and found is not None and level.number == options.level:
+        if thickness and found is not None and final:
             made = shell(found.vertices, found.faces, found.sigma, thickness, level.number)
             shown = LevelSurface(*made, found.dropped, found.gone)
-        mesh = in_world(shown, prepared, level.number, level.number == options.level)
+        mesh = in_world(shown, prepared, level.number, final)
         cancel.raise_if_cancelled()
-        seconds = time.perf_counter() - started
-        rows[level.number :] = [{"level": level.number, "blocks": len(level.blocks), "seconds": seconds}]
+        rows[level.number :] = [row(level)]
         source, said = ("", ()) if added is None else (added.prior.source, added.prior.notes)
         if mesh is not None:
             on_frame(mesh)

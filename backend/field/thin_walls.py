@@ -37,7 +37,7 @@ SAMPLES, LEAST_SHARE = 2000, 0.01
 on cups, bowls, tubes and plates with walls of a voxel under conditions B and D, and on `scans/valid` under B, where no
 scan but a glass changes by more than noise does."""
 AT_ONCE = 2**15
-"""Cells that are looked at together: bounds the memory."""
+"""Cells that are looked at together; what is kept of each takes 256 bytes."""
 
 
 def parted(scan: PreparedScan, level: int) -> tuple[np.ndarray, str]:
@@ -75,11 +75,12 @@ def _parted_scan(scan: PreparedScan, level: int) -> tuple[np.ndarray, str]:
     voxel = voxel_size(level)
     cells = _SideMeans.of(scan.points.astype(np.float64) / voxel, scan.normals.astype(np.float64))
     some = np.arange(0, len(cells.places), 1 + len(cells.places) // SAMPLES)
-    if (cells.missing(some) > 0).mean() <= LEAST_SHARE:
+    if (cells.around(some).missing > 0).mean() <= LEAST_SHARE:
         return scan.points, ""
     every = np.array_split(np.arange(len(cells.places)), 1 + len(cells.places) // AT_ONCE)
-    missing = np.concatenate([cells.missing(part) for part in every])
-    move = np.concatenate([cells.smoothed(missing / 2, part) for part in every])[cells.cell]
+    walls = [cells.around(part) for part in every]
+    missing = np.concatenate([part.missing for part in walls])
+    move = np.concatenate([part.mean(missing / 2) for part in walls])[cells.cell]
     points = (scan.points + (voxel * move)[:, None] * scan.normals).astype(np.float32)
     share = float((missing[cells.cell] > 0).mean())
     said = (
@@ -106,30 +107,33 @@ class _SideMeans:
         places = mean[:, :3]
         return cls(places, unit(mean[:, 3:])[0], counts, cell, KDTree(places))
 
-    def missing(self, chosen: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Voxels (k,) that the wall at each of some cells (k,) is thinner than WIDTH; 0 where there is no such wall.
-        What lies on both sides of a gap is in front of each other, a wall of less than no thickness."""
-        near, weight, cosine, height = self._around(chosen)
-        own, other = weight * (cosine > SAME), weight * (cosine < OPPOSITE)
-        sides = [(side * height).sum(axis=1) / np.maximum(side.sum(axis=1), 1e-12) for side in (own, other)]
-        thickness = sides[0] - sides[1]
-        seen = (self.counts[near] * (other > 0)).sum(axis=1) >= FEWEST
-        return np.where(seen & (thickness > 0), np.maximum(WIDTH - thickness, 0), 0)
-
-    def smoothed(self, values: NDArray[np.float64], chosen: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Means (k,) of the cells' values (c,) over those around each of some cells (k,) on its own side."""
-        near, weight, cosine, _ = self._around(chosen)
-        weight = weight * (cosine > SAME)
-        return (weight * values[near]).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
-
-    def _around(self, chosen: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray, NDArray, NDArray]:
-        """The cells near some cells (k,): their numbers (k, AROUND), weights, cosines of their normals with its own,
-        and heights along it."""
+    def around(self, chosen: NDArray[np.intp]) -> _WallSides:
+        """What lies around some cells (k,)."""
         place, normal = self.places[chosen], self.normals[chosen]
         distance, near = self.tree.query(place, k=AROUND, distance_upper_bound=REACH)
         found = np.isfinite(distance)
         near = np.where(found, near, 0)
         cosine = np.einsum("nkj,nj->nk", self.normals[near], normal)
         height = np.einsum("nkj,nj->nk", self.places[near] - place[:, None], normal)
-        aside = np.where(found, distance**2 - height**2, 0)
-        return near, found * self.counts[near] * np.exp(-aside / (2 * ASIDE**2)), cosine, height
+        counts, aside = found * self.counts[near], np.where(found, distance**2 - height**2, 0)
+        weight = counts * np.exp(-aside / (2 * ASIDE**2))
+        own, other = weight * (cosine > SAME), weight * (cosine < OPPOSITE)
+        sides = [(side * height).sum(axis=1) / np.maximum(side.sum(axis=1), 1e-12) for side in (own, other)]
+        thickness = sides[0] - sides[1]
+        # the two sides of a gap lie in front of each other: a wall of less than no thickness
+        wall = ((counts * (other > 0)).sum(axis=1) >= FEWEST) & (thickness > 0)
+        missing = np.where(wall, np.maximum(WIDTH - thickness, 0), 0)
+        return _WallSides(near.astype(np.int32), own.astype(np.float32), missing)
+
+
+@dataclass(frozen=True)
+class _WallSides:
+    """The sides of walls at k cells."""
+
+    near: NDArray[np.int32]  # (k, AROUND), the cells around each
+    own: NDArray[np.float32]  # (k, AROUND), their weights; 0 for those that are not on its own side
+    missing: NDArray[np.float64]  # (k,), voxels that the wall is thinner than WIDTH; 0 where there is none
+
+    def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Means (k,) of the values (c,) of all cells, over those around each on its own side."""
+        return (self.own * values[self.near]).sum(axis=1) / np.maximum(self.own.sum(axis=1), 1e-12)

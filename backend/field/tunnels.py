@@ -100,8 +100,11 @@ def _plugs(solid: NDArray, box: tuple[slice, ...], scale: NDArray) -> tuple[NDAr
         part = labels[around] == number
         raised[number] = euler_of_occupancy(solid[around] | part)[0] - euler_of_occupancy(solid[around])[0]
     taken = raised > 0
-    if taken.any():
-        taken[labels[_shut_off(solid, taken[labels])]] = False
+    near = _box(solid, len(STEPS)) if taken.any() else None
+    if near is not None:
+        # beyond lies the outside
+        labels_near = labels[near]
+        taken[labels_near[_shut_off(solid[near], taken[labels_near])]] = False
     return taken[labels], int(raised[taken].sum())
 
 

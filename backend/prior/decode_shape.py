@@ -82,6 +82,8 @@ def decode_shape(
     inputs = ScanEvidence(*known, SOFTNESS, 0.0), level, model, cancel, level_progress(on_progress, level)
     for found in recursion(*inputs, code=np.asarray(code, np.float32), variation=variation):
         levels.append(found)
+        if on_frame is ignore and found.number < level:
+            continue
         surface = level_surface(levels, nothing, model, largest_only=True)
         cancel.raise_if_cancelled()
         mesh = None

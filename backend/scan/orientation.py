@@ -222,26 +222,26 @@ def fitted_normals(
     """Normals (n, 3) of local planes at points (n, 3), turned to the sensor (n, 3) if it is known, else by propagation
     and then outward, or with ``ground`` up along z where that is most of their direction; noise: sd of the points along
     the normal."""
-    chosen = _fitted_points(points)
+    chosen = fitted_points(points)
     some = points[chosen]
     tree = KDTree(some)
-    distance, near = _nearest(tree, some, NEIGHBOURS)
+    distance, near = nearest_points(tree, some, NEIGHBOURS)
     # Wider neighbourhoods where noise is large against the spacing, so that each is still a sheet.
     width = max(float(np.median(distance[:, -1])), float(np.finfo(np.float32).tiny))
     wanted = int(min(NEIGHBOURS * (SHEET * noise / width) ** 2, MOST_NEIGHBOURS))
-    normals = _plane_normals(some, near if wanted <= NEIGHBOURS else _nearest(tree, some, wanted)[1])
+    normals = _plane_normals(some, near if wanted <= NEIGHBOURS else nearest_points(tree, some, wanted)[1])
     if to_sensor is None:
         normals = _propagated(some, normals, near[:, 1 : LINKS + 1], ground)
     else:
         normals[np.einsum("ij,ij->i", normals, to_sensor[chosen]) < 0] *= -1
     if len(chosen) < len(points):
-        return normals[_nearest(tree, points, 1)[1][:, 0]]
+        return normals[nearest_points(tree, points, 1)[1][:, 0]]
     everywhere = np.empty_like(normals)
     everywhere[chosen] = normals
     return everywhere
 
 
-def _nearest(tree: KDTree, points: NDArray, count: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def nearest_points(tree: KDTree, points: NDArray, count: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Distances and indices, both (n, count or as many as there are), of the nearest points of ``tree``."""
     count = min(count, tree.n)
     distance, index = np.empty((len(points), count)), np.empty((len(points), count), np.intp)
@@ -252,7 +252,7 @@ def _nearest(tree: KDTree, points: NDArray, count: int) -> tuple[NDArray[np.floa
     return distance, index
 
 
-def _fitted_points(points: NDArray[np.float32]) -> NDArray[np.intp]:
+def fitted_points(points: NDArray[np.float32]) -> NDArray[np.intp]:
     """All points, or one per cell of a grid fine enough for about MOST_FITTED of them, cell by cell: near each other in
     memory as in space, which makes the search several times faster."""
     low, high = box(points)

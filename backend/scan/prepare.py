@@ -20,15 +20,19 @@ from .kind import FoundKind, Kind, found_kind
 from .noise import noise_sd
 from .orientation import OrientedMesh, fitted_normals, orient_faces, repaired
 from .outliers import Occupancy, box, clusters, near_core, occupancy, outliers
+from .quadric_normals import refined_normals
 from .sheet import Sheet, SheetBorder, outer_side
 from .solid import Interior, closed_faces, covered
-from .surface_points import OrientedPoints, from_mesh, from_points
+from .surface_points import SPACING, OrientedPoints, from_mesh, from_points
 
 FEWEST_POINTS = 32
 FLATTEST = 1e-4
 """A scan thinner than this share of its longest side is flat."""
 WIDEST_NEIGHBOURHOOD = 0.1
 """Neighbourhoods of vertices wider than this share of a mesh show its shape, not its noise."""
+SAMPLED = 4.0
+"""Deviations of the noise between points on the faces of a noisy mesh, at least. Chosen on `scans/valid`, conditions B
+and D with the faces of the views."""
 MUCH_TURNED = 0.01
 """A larger share of a surface that was turned over is said."""
 LONGEST_SIDE = 1.6
@@ -136,7 +140,8 @@ def prepare(
         shell = found.parts
     given = None if shell is None or not shell.normals.any() else GivenSurface.of_mesh(scan, shell, found)
     turned = _said_of_turned(scan, shell, found)
-    shell, oriented, inner = _surface(scan, shell, found)
+    spacing = SPACING if shell is None or found.kind is Kind.SOLID else _spacing(scan, shell)
+    shell, oriented, inner = _surface(scan, shell, found, spacing)
     excess, thinned = max(0, len(oriented.points) - max_points), ()
     if excess:
         thinned = (f"{max_points:,} of its {len(oriented.points):,} points are used, chosen at random.",)
@@ -184,6 +189,8 @@ def prepare(
     else:
         # a sheet has no outside; what is scanned so is ground, and files of points have z up
         normals = fitted_normals(points, noise, ground=found.kind is Kind.SHEET)
+    if shell is None or spacing > SPACING:
+        normals = refined_normals(points, normals, noise, given=oriented.normals is not None)
     report = replace(
         scan.report,
         dropped_outliers=dropped,
@@ -215,8 +222,17 @@ def prepare(
     return PreparedScan(points, normals, noise, frame, report, raw.name, sigma, interior, sheet, mesh, given)
 
 
+def _spacing(scan: CleanScan, shell: OrientedMesh) -> float:
+    """Distance between points on the faces of a mesh, in units of the clean scan: wider where its noise is large, for
+    then faces say no more than their corners."""
+    used = np.zeros(len(scan.points), bool)
+    used[shell.faces] = True
+    normals = vertex_normals(len(scan.points), shell.faces, shell.normals)
+    return max(SPACING, SAMPLED * noise_sd(scan.points, occupancy(scan.points), used, normals, WIDEST_NEIGHBOURHOOD))
+
+
 def _surface(
-    scan: CleanScan, shell: OrientedMesh | None, found: FoundKind
+    scan: CleanScan, shell: OrientedMesh | None, found: FoundKind, spacing: float
 ) -> tuple[OrientedMesh | None, OrientedPoints, int]:
     """The faces of a scan that count as measured, turned as they are seen; points that represent them; and the number
     of points left out on the inside of a shell."""
@@ -228,7 +244,7 @@ def _surface(
         scan, shell = replace(scan, normals=None), shell.turned(found.faces_in)
     if found.closing is not None:
         shell = shell.without(found.closing.faces)
-    oriented = from_mesh(scan, shell, found.faces_out)
+    oriented = from_mesh(scan, shell, found.faces_out, spacing)
     used = np.zeros(len(scan.points), bool)
     used[shell.faces] = True
     if found.closing is not None:

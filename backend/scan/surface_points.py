@@ -45,7 +45,7 @@ class OrientedPoints:
 
 
 def from_points(scan: CleanScan) -> OrientedPoints:
-    """Bare points: oriented by given normals, else by the sensor, else by propagation from point to point."""
+    """Bare points: turned as given normals are, else to the sensor, else by propagation from point to point."""
     measured = np.ones(len(scan.points), bool)
     if scan.normals is not None and unit(scan.normals)[1].mean() >= LEAST_VALID:
         return OrientedPoints(scan.points, measured, scan.normals, scan.to_sensor, "given")
@@ -54,8 +54,10 @@ def from_points(scan: CleanScan) -> OrientedPoints:
     return OrientedPoints(scan.points, measured, None, None, "propagated")
 
 
-def from_mesh(scan: CleanScan, shell: OrientedMesh, faces_out: bool = False) -> OrientedPoints:
-    """The vertices of a mesh, and points on those of its faces that are large against the scan.
+def from_mesh(
+    scan: CleanScan, shell: OrientedMesh, faces_out: bool = False, spacing: float = SPACING
+) -> OrientedPoints:
+    """The vertices of a mesh, and points on those of its faces that are large against ``spacing``.
 
     Given vertex normals that mostly agree with the faces are used. Where most oppose the faces, they are used on an
     open mesh, whose winding is a convention; on a closed one the faces are used, because its volume decides, and so
@@ -75,7 +77,7 @@ def from_mesh(scan: CleanScan, shell: OrientedMesh, faces_out: bool = False) -> 
                 of_face, of_vertex = -of_face, -of_vertex
             if opposed or agreeing >= AGREEMENT:
                 normals, normals_from = np.where(good[:, None], given, of_vertex), "given"
-    samples, owner = sample_faces(scan.points, shell.faces, of_face)
+    samples, owner = sample_faces(scan.points, shell.faces, of_face, spacing)
     return OrientedPoints(
         np.concatenate([scan.points, samples]),
         np.arange(len(scan.points) + len(samples)) < len(scan.points),
@@ -86,16 +88,16 @@ def from_mesh(scan: CleanScan, shell: OrientedMesh, faces_out: bool = False) -> 
 
 
 def sample_faces(
-    points: NDArray[np.float32], faces: NDArray[np.int32], normals: NDArray[np.float32]
+    points: NDArray[np.float32], faces: NDArray[np.int32], normals: NDArray[np.float32], spacing: float = SPACING
 ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     """Spread points evenly over the area that the corners of the faces leave bare.
 
-    points: (n, 3) of a clean scan; faces: (m, 3); normals: (m, 3) of length twice the area.
+    points: (n, 3) of a clean scan; faces: (m, 3); normals: (m, 3) of length twice the area; spacing: between points.
     Returns points (s, 3) and the face (s,) of each. Deterministic: the R2 sequence (M. Roberts, 2018), folded into the
     triangles.
     """
     area = np.linalg.norm(normals.astype(np.float64), axis=1) / 2
-    cell = max(SPACING**2, area.sum() / MOST_SAMPLES)
+    cell = max(spacing**2, area.sum() / MOST_SAMPLES)
     # A corner is shared by about six triangles, so a triangle already owns half a point.
     wanted = np.maximum(area / cell - 0.5, 0.0)
     counts = np.diff(np.floor(np.concatenate([[0.0], np.cumsum(wanted)]))).astype(np.int64)
