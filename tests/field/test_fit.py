@@ -8,7 +8,6 @@ import time
 import numpy as np
 import onnxruntime
 import pytest
-from scipy.spatial import KDTree
 
 from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import FittedMesh, compacted, divided_progress, fit
@@ -16,6 +15,7 @@ from backend.field.onnx_model import CancelToken, Model, load_model
 from backend.field.pieces import kept_faces
 from backend.formats.raw_scan import RawScan
 from backend.geometry.measure import measure
+from backend.geometry.nearest import nearest_on_mesh
 from backend.geometry.topology import label_faces
 from backend.protocol.fit_options import FitOptions
 from tests import input_kinds as kinds
@@ -106,7 +106,7 @@ def test_fill_moves_the_lid_of_a_hole_and_not_what_was_measured(model: Model, ho
         lid = (np.linalg.norm(mesh.vertices[:, :2], axis=1) < 0.3) & (mesh.vertices[:, 2] > 0)
         lids.append(mesh.vertices[lid, 2].mean())
         measured = mesh.vertices[mesh.vertices[:, 2] < 0]
-        away = KDTree(holed.vertices).query(measured)[0]
+        away = nearest_on_mesh(holed.vertices, holed.faces, measured).distance
         assert np.quantile(away, 0.99) < 0.1 * voxel
     assert lids[1] < lids[0] - voxel / 2 and lids[2] > lids[0] + voxel / 2
 
