@@ -17,6 +17,9 @@ from ..geometry.winding_number import winding_at
 from .outliers import box, occupied_cells
 
 NEIGHBOURS, MOST_NEIGHBOURS = 24, 96
+THICK = 0.2
+"""Share of the spread of a neighbourhood along its normal, of that across, above which it may hold both sides of a wall
+that is as thick as it is wide: a wider one tells them apart."""
 LINKS = 10
 """Neighbours along which an orientation may spread."""
 ASKED = 1 << 16
@@ -229,7 +232,12 @@ def fitted_normals(
     # Wider neighbourhoods where noise is large against the spacing, so that each is still a sheet.
     width = max(float(np.median(distance[:, -1])), float(np.finfo(np.float32).tiny))
     wanted = int(min(NEIGHBOURS * (SHEET * noise / width) ** 2, MOST_NEIGHBOURS))
-    normals = _plane_normals(some, near if wanted <= NEIGHBOURS else nearest_points(tree, some, wanted)[1])
+    normals, bulge = _plane_normals(some, near if wanted <= NEIGHBOURS else nearest_points(tree, some, wanted)[1])
+    thick = np.flatnonzero(bulge > THICK)
+    if len(thick) and wanted < MOST_NEIGHBOURS:
+        wider, less = _plane_normals(some, nearest_points(tree, some[thick], MOST_NEIGHBOURS)[1])
+        better = less < bulge[thick]
+        normals[thick[better]] = wider[better]
     if to_sensor is None:
         normals = _propagated(some, normals, near[:, 1 : LINKS + 1], ground)
     else:
@@ -264,15 +272,19 @@ def fitted_points(points: NDArray[np.float32]) -> NDArray[np.intp]:
     return first
 
 
-def _plane_normals(points: NDArray[np.float32], near: NDArray[np.intp]) -> NDArray[np.float32]:
-    """(n, 3) direction of least spread of each neighbourhood ``near`` (n, k)."""
-    normals = np.empty_like(points)
-    for start in range(0, len(points), 50_000):  # in blocks, to bound the memory of the gathered neighbourhoods
+def _plane_normals(
+    points: NDArray[np.float32], near: NDArray[np.intp]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """(m, 3) direction of least spread of each neighbourhood ``near`` (m, k), and the share (m,) of that spread in the
+    one across it: next to nothing on a plane, 1 where it is as thick as it is wide."""
+    normals, bulge = np.empty((len(near), 3), np.float32), np.empty(len(near))
+    for start in range(0, len(near), 50_000):  # in blocks, to bound the memory of the gathered neighbourhoods
         block = slice(start, start + 50_000)
-        local = points[near[block]].astype(np.float64)
+        local = points.take(near[block], axis=0).astype(np.float64)
         local -= local.mean(axis=1, keepdims=True)
-        normals[block] = np.linalg.eigh(local.transpose(0, 2, 1) @ local)[1][:, :, 0]
-    return normals
+        spread, axes = np.linalg.eigh(local.transpose(0, 2, 1) @ local)
+        normals[block], bulge[block] = axes[:, :, 0], spread[:, 0] / np.maximum(spread[:, 1], 1e-300)
+    return normals, bulge
 
 
 def _propagated(

@@ -1,11 +1,12 @@
-"""What scans lose: the bottom of what stood on a table, and both sides of a thin wall.
+"""What scans lose: the bottom of what stood on a table, both sides of a patch of a wall, and walls that are thin.
 
-omomi bench lost [--parts base mouth walls] [--seed N] [--resume] [--quick]
+omomi bench lost [--parts base mouth walls thin] [--seed N] [--resume] [--quick]
 
 All shapes are procedural, so that their truth is known. ``base``: things cut flat by a plane and scanned from above
 it; the error is the mean distance from what no view saw to the fit. ``mouth``: mugs whose mouth is looked into or not.
 ``walls``: meshes of mugs out of whose wall a ball took both sides, fitted without the mirror, which would know the
-wall. Seeds from 100 on are for choosing thresholds.
+wall. ``thin``: bare points of shells as thick as a voxel; of the surface in the middle of the wall, the share that is
+inside the fit. Seeds from 100 on are for choosing thresholds.
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ import numpy as np
 import torch
 import trimesh
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 from torch.nn.functional import normalize
 
 from backend.engine import OnnxEngine, fit_scan
+from backend.field.bricks import voxel_size
 from backend.field.fit import Fit, ignore
 from backend.formats.raw_scan import RawScan
 from backend.geometry.nearest import nearest_on_mesh
+from backend.geometry.normals import unit
 from backend.geometry.topology import betti_of_mesh
+from backend.geometry.winding_number import winding_at
 from backend.prior.base import NOTE
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import LONGEST_SIDE
@@ -36,9 +41,11 @@ from tests.benchmarks.cases import ROOT
 from tests.benchmarks.families import FAMILIES, meshed
 
 THINGS = ("rock", "bottle", "csg", "mechanical")
-EACH, MOUTHS, MUGS = 3, 12, 20
+EACH, MOUTHS, MUGS, SHELLS = 3, 12, 20, 2
 LEVEL = 2
-UNSEEN_RATIO, VOLUME, VOLUMES, CLOSED = 0.4, 0.03, 10 / 12, 0.9
+WALL, ALONG, MIDDLES = voxel_size(LEVEL), 400, 4000
+"""Thickness of a shell, points along the middle of its wall each way, and how many of these are looked at."""
+UNSEEN_RATIO, VOLUME, VOLUMES, CLOSED, WHOLE, WHOLE_FROM_ONE = 0.4, 0.03, 10 / 12, 0.9, 0.9, 0.7
 DEEP = 0.12
 """Share of a thing's height that the plane cuts off."""
 BOTTOM = 0.5
@@ -178,13 +185,72 @@ def mug(radius: float, height: float, wall: float, lost: float, rng: np.random.G
     return points, np.asarray(made.faces)[~gone]
 
 
-PARTS = {"base": (base, EACH, 1), "mouth": (mouth, MOUTHS, 2), "walls": (walls, MUGS, 2)}
+def thin(engine: OnnxEngine, seed: int, count: int) -> Iterator[dict]:
+    """Shells of a voxel, both of whose sides were seen, and one of them alone."""
+    for name, sheet in SHEETS.items():
+        for number_of in range(count):
+            rng = np.random.default_rng([seed, number_of, *name.encode()])
+            middle = sheet(*np.meshgrid(*2 * [np.linspace(0, 1, ALONG)], indexing="ij"), rng)
+            along = (np.gradient(middle, axis=axis).reshape(-1, 3) for axis in (0, 1))
+            front = unit(np.cross(*along))[0]
+            middle = middle.reshape(-1, 3) @ (turn := Rotation.random(rng=rng).as_matrix()).T
+            size = (LONGEST_SIDE - WALL) / np.ptp(middle, axis=0).max()
+            middle, front = (middle - (middle.max(axis=0) + middle.min(axis=0)) / 2) * size, front @ turn.T
+            tree = KDTree(middle)
+            shell = of_torch(lambda points, tree=tree: tree.query(points)[0] - WALL / 2)
+            raw, _ = scanned(shell, np.concatenate([cameras(np.eye(3)[2], 1.0), cameras(np.eye(3)[2], -1.0)]), seed)
+            nearest = tree.query(raw.points)[1]
+            outer = np.einsum("ij,ij->i", raw.points - middle[nearest], front[nearest]) > 0
+            assert raw.to_sensor is not None
+            # neighbourhoods as wide as the wall is thick, and twice as wide
+            some = np.arange(len(outer)) % (1 + 3 * (number_of % 2)) == 0
+            for sides, kept in (("both", some), ("one", some & outer)):
+                fit = fitted(engine, RawScan(raw.points[kept], None, None, raw.to_sensor[kept]))
+                inside = winding_at(fit.mesh.vertices, fit.mesh.faces, middle[:: len(middle) // MIDDLES]) > 0.5
+                found = betti_of_mesh(fit.mesh.vertices, fit.mesh.faces)
+                row = {"part": "thin", "shape": f"{name} {number_of}", "sides": sides, "pieces": found.b0}
+                yield row | {"tunnels": found.b1, "whole": float(inside.mean())}
+
+
+def bowl(u: NDArray, v: NDArray, rng: np.random.Generator) -> NDArray:
+    """The middle (k, k, 3) of the wall of a bowl, at 0 .. 1 around it (k, k) and along its profile (k, k)."""
+    around, down = 2 * np.pi * u, np.pi / 2 * (0.02 + rng.uniform(0.9, 1.2) * v)
+    return np.stack([np.sin(down) * np.cos(around), np.sin(down) * np.sin(around), -np.cos(down)], axis=2)
+
+
+def shade(u: NDArray, v: NDArray, rng: np.random.Generator) -> NDArray:
+    """A lamp shade, as `bowl`."""
+    around, radius = 2 * np.pi * u, 0.5 + rng.uniform(0.2, 0.6) * v
+    return np.stack([radius * np.cos(around), radius * np.sin(around), 1.3 * v], axis=2)
+
+
+def vase(u: NDArray, v: NDArray, rng: np.random.Generator) -> NDArray:
+    """A vase without a bottom, as `bowl`."""
+    around, radius = 2 * np.pi * u, 0.5 + rng.uniform(0.1, 0.2) * np.sin(rng.uniform(4, 7) * v)
+    return np.stack([radius * np.cos(around), radius * np.sin(around), 1.6 * v], axis=2)
+
+
+def strip(u: NDArray, v: NDArray, rng: np.random.Generator) -> NDArray:
+    """A twisted strip, at 0 .. 1 across it and along it."""
+    turn, across = rng.uniform(1, 3) * v, rng.uniform(0.4, 0.8) * (u - 0.5)
+    return np.stack([across * np.cos(turn), across * np.sin(turn), 1.5 * v], axis=2)
+
+
+def leaf(u: NDArray, v: NDArray, rng: np.random.Generator) -> NDArray:
+    """A bent leaf, as `strip`."""
+    x, y = 1.5 * (v - 0.5), (u - 0.5) * np.sqrt(0.05 + v * (1 - v))
+    return np.stack([x, y, rng.uniform(0.1, 0.25) * np.sin(rng.uniform(2, 4) * x) + 0.3 * y**2], axis=2)
+
+
+SHEETS = {"bowl": bowl, "shade": shade, "vase": vase, "strip": strip, "leaf": leaf}
+PARTS = {"base": (base, EACH, 1), "mouth": (mouth, MOUTHS, 2), "walls": (walls, MUGS, 2), "thin": (thin, SHELLS, 1)}
 """What runs a part, and how many cases it has, or each kind of thing has; then those of --quick."""
 
 
 def bars(rows: list[dict]) -> list[Bar]:
     """Bars on the rows of a journal."""
-    things, mouths, mugs = ([row for row in rows if row["part"] == part] for part in PARTS)
+    things, mouths, mugs, shells = ([row for row in rows if row["part"] == part] for part in PARTS)
+    both, one = ([row["whole"] for row in shells if row["sides"] == sides] for sides in ("both", "one"))
     ratio = geometric_mean([row["with"] / row["without"] for row in things])
     near = mean([abs(row["volume with"] - 1) <= VOLUME for row in things])
     unsaid = mean([row["closed"] and not row["said"] for row in mouths])
@@ -196,6 +262,8 @@ def bars(rows: list[dict]) -> list[Bar]:
         Bar("mouths closed that were looked into", mean([row["closed"] for row in looked]), 0.0, True, len(looked)),
         Bar("thin walls: closed", mean([row["closed"] for row in mugs]), CLOSED, False, len(mugs)),
         Bar("thin walls: mouth open", mean([row["open"] for row in mugs]), 1.0, False, len(mugs)),
+        Bar("walls of a voxel, both sides seen: whole", mean(both), WHOLE, False, len(both)),
+        Bar("walls of a voxel, one side seen: whole", mean(one), WHOLE_FROM_ONE, False, len(one)),
     ]
 
 

@@ -241,3 +241,14 @@ def test_a_sheet_of_bare_points_is_fitted_facing_up() -> None:
     place = np.random.default_rng(1).uniform(-1, 1, (4000, 2))
     valley = np.column_stack([place, 0.2 * (place**2).sum(axis=1)])
     assert (prepare(RawScan(valley), "sheet").normals[:, 2] > 0).mean() > 0.99
+
+
+def test_both_sides_of_a_wall_as_thick_as_a_neighbourhood_is_wide_are_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    # the nearest 24 points reach as far aside as the wall is thick
+    side = np.where(rng.random(20_000) < 0.5, 1.0, -1.0)
+    height = 0.01 * side + rng.normal(0, 0.003, 20_000)
+    points = np.column_stack([rng.random((20_000, 2)), height]).astype(np.float32)
+    up = np.column_stack([np.zeros((20_000, 2)), side]).astype(np.float32)
+    cosine = (fitted_normals(points, 0.003, up) * up).sum(axis=1)
+    assert np.mean(cosine > np.cos(np.radians(30))) > 0.95
