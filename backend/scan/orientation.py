@@ -19,7 +19,7 @@ from .outliers import box, occupied_cells
 NEIGHBOURS, MOST_NEIGHBOURS = 24, 96
 THICK = 0.2
 """Share of the spread of a neighbourhood along its normal, of that across, above which it may hold both sides of a wall
-that is as thick as it is wide: a wider one tells them apart."""
+that is as thick as it is wide: a wider one tells them apart. Chosen on walls of a voxel of `bench lost`, seed 100."""
 LINKS = 10
 """Neighbours along which an orientation may spread."""
 ASKED = 1 << 16

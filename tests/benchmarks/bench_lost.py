@@ -190,7 +190,8 @@ def thin(engine: OnnxEngine, seed: int, count: int) -> Iterator[dict]:
     for name, sheet in SHEETS.items():
         for number_of in range(count):
             rng = np.random.default_rng([seed, number_of, *name.encode()])
-            middle = sheet(*np.meshgrid(*2 * [np.linspace(0, 1, ALONG)], indexing="ij"), rng)
+            u, v = np.meshgrid(*2 * [np.linspace(0, 1, ALONG)], indexing="ij")
+            middle = sheet(u, v, rng)
             along = (np.gradient(middle, axis=axis).reshape(-1, 3) for axis in (0, 1))
             front = unit(np.cross(*along))[0]
             middle = middle.reshape(-1, 3) @ (turn := Rotation.random(rng=rng).as_matrix()).T
