@@ -41,6 +41,7 @@ class EngineInfo:
     providers: tuple[str, ...]
     onnxruntime: str
     no_gpu: str = ""
+    predecessors: tuple[str, ...] = ()  # hashes of earlier models to which codes and edits meant the same
 
 
 class Engine(Protocol):
@@ -110,7 +111,8 @@ class OnnxEngine:
         model = self.model
         import onnxruntime
 
-        return EngineInfo(model.hash, model.device, tuple(model.providers), onnxruntime.__version__, model.no_gpu)
+        providers, version = tuple(model.providers), onnxruntime.__version__
+        return EngineInfo(model.hash, model.device, providers, version, model.no_gpu, model.predecessors)
 
     def token(self) -> CancelToken:
         from .field.onnx_model import CancelToken

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..edits.stack import EditSession
-    from ..engine import Engine
+    from ..engine import Engine, EngineInfo
     from ..protocol.fit_options import FitOptions
     from ..protocol.recipe import Layer, Point
     from ..protocol.requests import EditTarget
@@ -202,7 +202,7 @@ def layers_of(
     return options, layers
 
 
-def recipe_layers(path: Path, mask: Path | None, model: str) -> tuple[FitOptions, list[Layer]]:
+def recipe_layers(path: Path, mask: Path | None, engine: EngineInfo) -> tuple[FitOptions, list[Layer]]:
     """The fit's options and the edits of a recipe; files of edits are looked for beside it. mask: for edits that have
     none. Raises OmomiError where one of them is unknown."""
     from ..edits.edit_file import stored_edit
@@ -212,7 +212,7 @@ def recipe_layers(path: Path, mask: Path | None, model: str) -> tuple[FitOptions
     from ..protocol.recipe import check_model, read_recipe
 
     recipe = read_recipe(path)
-    check_model(recipe, model, path.name)
+    check_model(recipe, engine.model_hash, path.name, engine.predecessors)
     layers = []
     for layer in recipe.entries:
         if layer.sha256:

@@ -218,7 +218,7 @@ def _result(make_engine: MakeEngine, task: _Task) -> Row:
         source = needed(task.scan)
         with system_errors(), progress(task.scan.name) as line:
             engine = _engine(make_engine, task.device, task.threads)
-            options, layers = recipe_layers(task.recipe.path, None, engine.info().model_hash)
+            options, layers = recipe_layers(task.recipe.path, None, engine.info())
             layers = with_places(layers, task.places, {})
             masks = None, task.recipe.path.parent
             mesh = masks, task.remesh, task.faces

@@ -68,10 +68,10 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
     spare_inputs([path for path in written if path is not None], read)
     with progress(arguments.scan.name) as line:
         engine = make_engine(arguments.device, arguments.threads)
-        model = engine.info().model_hash
+        info = engine.info()
         options, layers, beside = FitOptions(), [], None
         if arguments.recipe:
-            options, layers = recipe_layers(arguments.recipe, arguments.mask, model)
+            options, layers = recipe_layers(arguments.recipe, arguments.mask, info)
             beside = arguments.recipe.parent
         options, more = layers_of(arguments.set, arguments.edit, arguments.mask, options)
         options, layers = fit_options(arguments, options), [*layers, *more]
@@ -83,7 +83,7 @@ def _run(arguments: argparse.Namespace, make_engine: MakeEngine) -> int:
         )  # fmt: skip
         if arguments.save_recipe:
             entries = tuple(replace(layer, path="") for layer in layers)
-            write_recipe(arguments.save_recipe, Recipe(model, options, entries))
+            write_recipe(arguments.save_recipe, Recipe(info.model_hash, options, entries))
             used = [*options.masks.values(), *(layer.mask for layer in layers)]
             mask = arguments.mask if any(one is not None and one.kind == "file" for one in used) else None
             summary["warnings"] += _elsewhere(arguments.save_recipe, layers, mask)

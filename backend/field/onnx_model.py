@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ErrorCode, OmomiError, lacks_memory
+from ..protocol.names import card_predecessors
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -117,6 +118,11 @@ class Model:
     def batch(self) -> int:
         """Blocks in one run of the atom."""
         return CPU_BATCH if self.device == "cpu" else GPU_BATCH
+
+    @property
+    def predecessors(self) -> tuple[str, ...]:
+        """Hashes of earlier models to which codes and edits meant the same."""
+        return card_predecessors(self.card)
 
     def seed(self, evidence: np.ndarray, cancel: CancelToken) -> np.ndarray:
         """Field above level 0, f32 (1, 2, 18, 18, 18), from the evidence of level 0, f32 (1, 5, 32, 32, 32)."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import ErrorCode, OmomiError
 from ..field.onnx_model import CODE, MODEL_FOLDER
 from ..formats.files import unreadable
-from ..protocol.names import MOST_SLIDERS, card_members, card_sliders
+from ..protocol.names import MOST_SLIDERS, card_members, card_predecessors, card_sliders
 from ..protocol.recipe import check_model
 from .archive import FILE as ARCHIVE
 from .archive import Archive, load_archive
@@ -63,7 +63,7 @@ def load_prior(folder: Path = MODEL_FOLDER) -> ShapePrior:
         raise unreadable(FLOW, f"its codes have {flow.size} numbers, not {CODE}")
     for name, made_with in ((CODES, codes.model), (ARCHIVE, archive.model if archive else "")):
         if made_with and card.get("hash"):
-            check_model(made_with, str(card["hash"]), name)
+            check_model(made_with, str(card["hash"]), name, card_predecessors(card))
     return ShapePrior(codes, flow, archive, {slider.name: slider for slider in sliders_of(card, codes)})
 
 

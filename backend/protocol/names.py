@@ -117,6 +117,12 @@ def card_members(path: Path) -> Mapping[str, Any]:
     return card
 
 
+def card_predecessors(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """Hashes of earlier models to which codes and edits meant the same, as a card names them."""
+    listed = card.get("predecessors")
+    return tuple(name for name in listed if isinstance(name, str)) if isinstance(listed, list) else ()
+
+
 def card_sliders(card: Mapping[str, Any]) -> Iterator[CardSlider]:
     """The shape sliders of a card, in its order, a name perhaps twice. Entries without a proper name are left out."""
     listed = card.get("sliders")

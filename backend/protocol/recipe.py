@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -130,10 +130,13 @@ def write_recipe(path: Path, recipe: Recipe) -> None:
     write_whole(Path(path), recipe.to_json().encode("ascii"))
 
 
-def check_model(made_with: Recipe | str, model_hash: str, name: str = "The recipe") -> None:
-    """Raises OmomiError(MODEL_MISMATCH) unless a recipe or hash belongs to the model with ``model_hash``."""
+def check_model(
+    made_with: Recipe | str, model_hash: str, name: str = "The recipe", predecessors: Collection[str] = ()
+) -> None:
+    """Raises OmomiError(MODEL_MISMATCH) unless a recipe or hash belongs to the model with ``model_hash`` or to one of
+    its predecessors, to which codes and edits meant the same."""
     theirs = made_with.model if isinstance(made_with, Recipe) else made_with
-    if theirs != model_hash:
+    if theirs != model_hash and theirs not in predecessors:
         # the hash may stand in a file from anywhere
         shown = theirs if _MODEL_HASH.fullmatch(theirs) else f"{theirs!r:.66}"
         raise OmomiError(

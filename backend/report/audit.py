@@ -36,7 +36,7 @@ def audit_page(
     missing "not measured". Raises OmomiError(BAD_OPTION) for a scan whose code does not belong to the archive.
     """
     sections: list[tuple[str, str, Markup | None]] = [
-        ("archive", "What the model knows", archive_part(archive, looks, card.hash)),
+        ("archive", "What the model knows", archive_part(archive, looks, card.models)),
         ("potential", "How far it can be pushed", potential_part(card, looks)),
         ("sliders", "Does a slider move one thing?", disentanglement_part(card)),
         ("sigma", "Does it know what it does not know?", calibration_part(card)),

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..protocol.names import card_members
+from ..protocol.names import card_members, card_predecessors
 
 MOST = 512
 """Sliders, bars or values of a list; the rest is left out."""
@@ -129,6 +129,7 @@ class Card:
     """What a card says."""
 
     hash: str = ""
+    predecessors: tuple[str, ...] = ()  # hashes of earlier models to which codes and edits meant the same
     parameters: int | None = None
     seconds: float | None = None  # of the last training
     device: str = ""
@@ -144,6 +145,11 @@ class Card:
     limits: tuple[str, ...] = ()
     history: str = ""
     raw: Mapping[str, Any] | None = None  # all of it
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Hashes of the model and its predecessors; none where the card has no hash."""
+        return (self.hash, *self.predecessors) if self.hash else ()
 
 
 def read_card(path: Path) -> Card:
@@ -161,6 +167,7 @@ def card_of(raw: Mapping[str, Any]) -> Card:
     seeds = _number(scores.get("seeds"))
     return Card(
         hash=_string(raw.get("hash")),
+        predecessors=card_predecessors(raw),
         parameters=None if parameters is None else int(parameters),
         seconds=seconds,
         device=_string(raw.get("device")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,8 @@ PICTURE = 54
 MOST_PICTURES = 56
 
 
-def archive_part(archive: Archive | None, looks: Sequence[ScanLook], model: str) -> Markup:
-    """The part; looks: at scans; model: hash of the card, to warn of an archive of another model."""
+def archive_part(archive: Archive | None, looks: Sequence[ScanLook], models: Collection[str]) -> Markup:
+    """The part; looks: at scans; models: hashes of the card and its predecessors, of which the archive should be."""
     if archive is None:
         return el("p", "The archive of the training shapes is not installed with this model.", class_="no")
     families = archive.coverage()
@@ -44,7 +44,7 @@ def archive_part(archive: Archive | None, looks: Sequence[ScanLook], model: str)
     standings = [None if look.code is None else archive.position(look.code, NEIGHBOURS) for look in looks]
     placed = [(look.name, standing) for look, standing in zip(looks, standings, strict=True) if standing is not None]
     other = None
-    if archive.model and model and archive.model != model:
+    if archive.model and models and archive.model not in models:
         other = el("p", "This archive was made with another model than the card. Read it with care.", class_="warn")
     return el(
         "div",

@@ -73,15 +73,17 @@ def parameters_in(path: Path) -> set[str]:
     return set(_with_prefix(WEIGHT, load_tensors(path)[0]))
 
 
-def save_average(path: Path, model: nn.Module, progress: dict) -> None:
+def save_average(path: Path, model: nn.Module, progress: dict) -> bool:
     """Write the weights alone: what is committed, and enough to train on from. Features that the codes beside it hold
-    as well, a fifth of all numbers, are left out."""
+    as well, a fifth of all numbers, are left out. Returns whether they were."""
     state, metadata = model.state_dict(), {"progress": json.dumps(progress)}
     beside = features_beside(path) if path.with_name(CODES).is_file() else {}
-    if beside and all(torch.equal(state[name].cpu(), value) for name, value in beside.items()):
+    same = bool(beside) and all(torch.equal(state[name].cpu(), value) for name, value in beside.items())
+    if same:
         state = {name: value for name, value in state.items() if name not in beside}
         metadata["features"] = CODES
     save_tensors(path, _prefixed(WEIGHT, state), metadata)
+    return same
 
 
 def average_weights(path: Path, model: nn.Module) -> dict:

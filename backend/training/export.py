@@ -25,6 +25,7 @@ from ..field.blocks import PARENT
 from ..field.bricks import BLOCK
 from ..field.onnx_model import CODE, digest
 from ..formats.files import write_whole
+from ..protocol.names import card_predecessors
 from .atom import ATTRIBUTES, EVIDENCE, Atom, HeadDelta
 from .checkpoint import average_weights, save_average
 from .recursion import Encoder, Features, Recursion
@@ -154,8 +155,9 @@ def largest_difference(module: nn.Module, path: Path, inputs: dict[str, Tensor])
 
 
 def export(checkpoint: Path, folder: Path, card: dict) -> dict:
-    """Write graphs, ``card.json`` and the averaged weights to ``folder``. Raises ValueError where ONNX Runtime differs
-    from torch."""
+    """Write graphs, ``card.json`` and the averaged weights to ``folder``. card: that of the model there before, if any,
+    which becomes a predecessor where its codes stand for the same. Raises ValueError where ONNX Runtime differs from
+    torch."""
     model = Recursion()
     progress = average_weights(checkpoint, model)
     model.eval()
@@ -172,10 +174,11 @@ def export(checkpoint: Path, folder: Path, card: dict) -> dict:
         # only a whole, checked model takes the place of the old one
         for name in made:
             os.replace(Path(temporary) / f"{name}.onnx", folder / f"{name}.onnx")
-    save_average(folder / CHECKPOINT, model, progress)
-    weights = digest_of_weights(model)
+    same_codes = save_average(folder / CHECKPOINT, model, progress)
+    weights, before = digest_of_weights(model), card.get("hash")
     if card.get("weights") != weights:
-        card |= {"hash": weights, "weights": weights}
+        predecessors = [*card_predecessors(card), before] if same_codes and before else []
+        card |= {"hash": weights, "weights": weights, "predecessors": predecessors}
     card |= {
         "graphs": digest(folder, made),
         "config": asdict(model.atom.config),

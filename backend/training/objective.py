@@ -14,7 +14,8 @@ from .grids import Batch
 from .losses import EVENNESS, SLOPE_WEIGHT, energy_loss, laplace_loss, mean_error, slope_loss
 from .recursion import Recursion
 
-TAUGHT, ABSENT = 0.35, 0.15  # shares with the true code, and without a code; the others get a draw of the posterior
+ABSENT = 0.15  # share of the samples without a code
+TAUGHT = 0.4  # share of the others with the true code; the rest get a draw of the posterior
 ANCHOR_WEIGHT, KL_WEIGHT, ALIGN_WEIGHT = 2.0, 0.01, 0.01  # in `posterior_loss`; the last is lambda of Li et al. 2025
 TRUNK_TYPE = torch.bfloat16  # number type of the atom's trunk while it is trained and judged
 DRAWS = 4  # times and noises per code in the alignment (``flow_mul`` of the paper)
@@ -37,6 +38,7 @@ class TrainConfig:
     depth: int = DEEPEST  # deepest level
     blind: float = WHOLLY_BLIND  # share of the samples without evidence, which only their code tells apart
     scale: bool = True  # whether the head's scale is learned; else it is one voxel
+    absent: float = ABSENT  # share of the samples without a code, as plain fits are
     seed: int = 0
 
 
@@ -46,19 +48,17 @@ def rate_at(config: TrainConfig, step: int, share: float) -> float:
     return config.rate * min(1.0, (step + 1) / config.warm_up) * cosine
 
 
-def estimated_noise(noise: Tensor, generator: torch.Generator) -> Tensor:
-    """The noise as the engine would measure it: right within a factor of about 1.3."""
-    return noise * torch.exp(0.25 * torch.randn(noise.shape, generator=generator, device=noise.device))
-
-
-def drawn_code(mean: Tensor, log_sd: Tensor, true: Tensor, evidence: Tensor, generator: torch.Generator) -> Tensor:
-    """Code (B, CODE) of each sample; mean, log_sd of its posterior, true code, evidence of level 0."""
+def drawn_code(
+    mean: Tensor, log_sd: Tensor, true: Tensor, evidence: Tensor, absent: float, generator: torch.Generator
+) -> Tensor:
+    """Code (B, CODE) of each sample; mean, log_sd of its posterior, true code, evidence of level 0; absent: share of
+    the samples without a code."""
     kind = torch.rand(len(mean), 1, generator=generator, device=mean.device)
     noise = torch.randn(mean.shape, generator=generator, device=mean.device)
     blind = evidence[:, :1].flatten(1).amax(1, keepdim=True) == 0
-    code = torch.where(kind < TAUGHT + ABSENT, torch.zeros_like(mean), mean + log_sd.exp() * noise)
+    code = torch.where(kind < absent, torch.zeros_like(mean), mean + log_sd.exp() * noise)
     # without evidence only the true code tells one shape from another
-    return torch.where((kind < TAUGHT) | blind, true, code)
+    return torch.where((kind > 1 - TAUGHT * (1 - absent)) | blind, true, code)
 
 
 def posterior_loss(
@@ -103,8 +103,8 @@ def learn_from(
     filling = torch.where(chance < 0.6, 0.0, 2 * value - 1)
     true = model.features(batch.target[0])
     mean, log_sd = model.encode(batch.evidence[0], TRUNK_TYPE)
-    code = drawn_code(mean, log_sd, true, batch.evidence[0], generator)
-    fields = model(batch, filling, estimated_noise(batch.noise, generator), code, TRUNK_TYPE)
+    code = drawn_code(mean, log_sd, true, batch.evidence[0], config.absent, generator)
+    fields = model(batch, filling, batch.noise, code, TRUNK_TYPE)
     latent = posterior_loss(mean, log_sd, true, velocity, generator)
     loss = loss_of(fields, batch, filling, config) + latent
     optimiser.zero_grad(set_to_none=True)

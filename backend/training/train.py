@@ -32,6 +32,7 @@ SETTINGS = {  # of `TrainConfig`: options of the command, with their help
     "tuned": "share of the rate for the weights that --from brings along; 0 keeps them",
     "depth": "deepest level that is trained",
     "blind": "share of the samples without evidence",
+    "absent": "share of the samples without a code, as plain fits are",
     "seed": "of the weights and of all draws",
 }
 

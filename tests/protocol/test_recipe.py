@@ -259,6 +259,7 @@ def test_a_recipe_or_edit_of_another_model_is_refused_by_name_and_both_hashes():
     check_model(MODEL, MODEL)
     other = "f" * 16
     for made_with in (ONE, MODEL):
+        check_model(made_with, other, predecessors=("0" * 16, MODEL))
         with pytest.raises(OmomiError) as caught:
             check_model(made_with, other, "handle.omomi")
         assert caught.value.code is ErrorCode.MODEL_MISMATCH

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import onnx
 import pytest
 import torch
 
+from backend.errors import ErrorCode, OmomiError
 from backend.field.fit import fit
 from backend.field.onnx_model import CODE, CancelToken, load_model
 from backend.formats.raw_scan import RawScan
@@ -26,10 +28,10 @@ from backend.training import release as release_module
 from backend.training import train as train_module
 from backend.training.atom import AtomConfig
 from backend.training.calibration import true_error
-from backend.training.checkpoint import average_weights
-from backend.training.export import CHECKPOINT, export_graph, graphs
+from backend.training.checkpoint import average_weights, save_average
+from backend.training.export import CARD, CHECKPOINT, export, export_graph, graphs, stored_card
 from backend.training.flow import FlowConfig
-from backend.training.objective import TrainConfig, estimated_noise, rate_at
+from backend.training.objective import TrainConfig, drawn_code, rate_at
 from backend.training.recursion import Recursion, attributes
 
 LEVELS = (0, 1)
@@ -101,6 +103,22 @@ def test_the_weights_that_are_released_are_enough_to_go_on_from(work: Path) -> N
     assert (again / "atom.safetensors").exists()
 
 
+def test_a_model_that_was_trained_on_with_the_same_codes_is_a_successor(work: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(work / "model", folder)
+    before, model, progress = stored_card(folder / CARD), small(), {"step": 2, "seconds": 1.0}
+    for changed, predecessors in ((model.atom.head.weight, [before["hash"]]), (model.features.scale, [])):
+        average_weights(folder / CHECKPOINT, model)
+        changed.data += 0.01
+        save_average(tmp_path / "atom.safetensors", model, progress)
+        card = export(tmp_path / "atom.safetensors", folder, stored_card(folder / CARD))
+        assert card["hash"] != before["hash"] and card["predecessors"] == predecessors
+    # the codes that lie there are those of the models before
+    with pytest.raises(OmomiError) as caught:
+        load_prior(folder)
+    assert caught.value.code is ErrorCode.MODEL_MISMATCH
+
+
 def test_exported_graphs_agree_with_torch(work: Path) -> None:
     model = small()
     average_weights(work / "model" / CHECKPOINT, model)
@@ -140,9 +158,15 @@ def test_the_rate_warms_up_and_falls_to_a_hundredth() -> None:
     assert rate_at(config, 10_000, 1.0) == pytest.approx(0.01 * config.rate)
 
 
-def test_the_noise_that_the_network_is_told_is_about_right() -> None:
-    told = estimated_noise(torch.full((4000,), 0.01), torch.Generator().manual_seed(0))
-    assert float(told.median()) == pytest.approx(0.01, rel=0.05)
+def test_as_many_samples_hear_no_code_as_are_asked_for_and_blind_ones_the_true_code() -> None:
+    count, generator = 4000, torch.Generator().manual_seed(0)
+    mean, true, evidence = torch.full((count, CODE), 2.0), torch.ones(count, CODE), torch.ones(count, 5, 2, 2, 2)
+    evidence[:100] = 0
+    for absent in (0.0, 0.15, 1.0):
+        code = drawn_code(mean, torch.full_like(mean, -9.0), true, evidence, absent, generator)[:, 0]
+        assert (code[:100] == 1).all()
+        shares = [float((code[100:].round() == value).float().mean()) for value in (0, 1, 2)]
+        assert shares == pytest.approx([absent, 0.4 * (1 - absent), 0.6 * (1 - absent)], abs=0.03)
 
 
 def test_error_near_a_plane_is_measured_to_the_plane_and_not_to_the_samples() -> None:
