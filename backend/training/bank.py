@@ -8,7 +8,6 @@ turned by a symmetry of the cube. A shard on disk holds the members of one draw 
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ from .scanner import (
     SEARCH_RESOLUTION,
     Distance,
     draw_settings,
-    prepared_scan,
     scan_points,
     surface_points,
     view_directions,
@@ -40,7 +38,6 @@ BASED, CUT = 0.35, (0.02, 0.25)  # share of the shapes whose base is cut flat, a
 HULL_POINTS = 4_000  # surface points, about, whose convex hull says how a whole shape rests
 SAME_PLANE = np.cos(np.radians(5))  # facets of the hull whose normals differ by less are one plane to rest on
 HELD_OUT_SEEDS = 12  # shards with smaller seeds (one of every family) are never trained on
-KEPT, REUSED = 1024, 8  # scans that are kept, and samples that are drawn from each: a scan takes as long as a step
 LOST_BESIDE_FOCUS = 0.2  # share of the draws in which a patch is lost beside the finest block
 WHOLLY_BLIND, FINELY_BLIND = 0.02, 0.08  # shares of the draws without any evidence, and without it on the finer levels
 
@@ -180,9 +177,6 @@ def write_shard(folder: Path, family: str, count: int, seed: int, device: str) -
 
 
 Member = tuple[Path, int]  # a shape of the bank: its shard and its number there
-Scan = tuple[
-    Member, Tensor, Tensor, float
-]  # of a shape: points (n, 3), unit normals (n, 3), noise as a fit estimates it
 
 
 class Bank:
@@ -192,7 +186,6 @@ class Bank:
         self.folder, self.held_out = folder, held_out
         self.shards: dict[Path, dict[str, np.ndarray]] = {}
         self.members: list[Member] = []
-        self.scans: list[Scan] = []
         self.refresh()
 
     def refresh(self) -> None:
@@ -219,42 +212,19 @@ class Bank:
 
     def draw(self, size: int, depth: int, generator: torch.Generator, blind: float = WHOLLY_BLIND) -> Batch:
         """A batch of ``size`` scans with blocks of levels 0 .. ``depth``; blind: share of those without evidence."""
-        scans = [self._one(self._scan(generator), depth, generator, blind) for _ in range(size)]
+        picks = torch.randint(len(self.members), (size,), generator=generator, device=generator.device).tolist()
+        scans = [self._one(self.members[pick], depth, generator, blind) for pick in picks]
         *levels, noise = zip(*scans, strict=True)
         evidence, target, origins = ([torch.stack(level) for level in zip(*part, strict=True)] for part in levels)
         return Batch(evidence, target, origins, torch.tensor(noise, device=generator.device))
 
-    def _scan(self, generator: torch.Generator) -> Scan:
-        """A scan of a shape, new or one of those that are kept. Held-out shapes are scanned anew each time."""
-
-        def number(below: int) -> int:
-            return int(torch.randint(below, (), generator=generator, device=generator.device))
-
-        if self.scans and not self.held_out and number(REUSED):
-            return self.scans[number(len(self.scans))]
-        scan = self.new_scan(self.members[number(len(self.members))], generator)
-        if len(self.scans) < KEPT:
-            self.scans.append(scan)
-        else:
-            self.scans[number(KEPT)] = scan
-        return scan
-
-    def new_scan(self, member: Member, generator: torch.Generator) -> Scan:
-        """A random scan of a shape."""
-        settings, device = draw_settings(generator), generator.device
-        cloud, normals, to_sensor = scan_points(
-            *self.surface(member, device), settings, generator, self.up(member, device)
-        )
-        prepared = prepared_scan(cloud, to_sensor) if settings.bare else None
-        # elsewhere the noise that a fit estimates is right within a factor of about 1.3
-        chance = float(torch.randn((), generator=generator, device=device))
-        return member, *(prepared or (cloud, normals, settings.noise * math.exp(0.25 * chance)))
-
     def _one(
-        self, scan: Scan, depth: int, generator: torch.Generator, blind: float
+        self, member: Member, depth: int, generator: torch.Generator, blind: float
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], float]:
-        member, cloud, estimated, noise = scan
         shard, number, device = self.shards[member[0]], member[1], generator.device
+        settings = draw_settings(generator)
+        cloud, estimated, _ = scan_points(*self.surface(member, device), settings, generator, self.up(member, device))
+
         chain = int(torch.randint(shard["origins"].shape[1], (), generator=generator, device=device))
         finest = torch.from_numpy(shard["origins"][number, chain, depth - 1].astype(np.int64)).to(device)
         kept = outside_lost_patch(cloud, block_position(finest[None], depth)[0, :3], generator)
@@ -282,7 +252,7 @@ class Bank:
             evidence.append(splat(cloud, estimated, place, level))
             target.append(turned[None])
             origins.append(place)
-        return evidence, target, origins, noise
+        return evidence, target, origins, settings.noise
 
 
 def outside_lost_patch(cloud: Tensor, focus: Tensor, generator: torch.Generator) -> Tensor:

@@ -20,7 +20,7 @@ class Batch:
     evidence: list[Tensor]  # (B, 5, 32, 32, 32), see `splat`
     target: list[Tensor]  # (B, 1, 32, 32, 32): true signed distance in voxels, truncated
     origins: list[Tensor]  # (B, 3): first voxel of the block on the grid of its level
-    noise: Tensor  # (B,): standard deviation of the points along their normals as a fit estimates it, canonical
+    noise: Tensor  # (B,): standard deviation of a range, canonical
 
 
 def grid_points(size: int, device: torch.device | str = "cpu") -> Tensor:

@@ -48,6 +48,11 @@ def rate_at(config: TrainConfig, step: int, share: float) -> float:
     return config.rate * min(1.0, (step + 1) / config.warm_up) * cosine
 
 
+def estimated_noise(noise: Tensor, generator: torch.Generator) -> Tensor:
+    """The noise as the engine would measure it: right within a factor of about 1.3."""
+    return noise * torch.exp(0.25 * torch.randn(noise.shape, generator=generator, device=noise.device))
+
+
 def drawn_code(
     mean: Tensor, log_sd: Tensor, true: Tensor, evidence: Tensor, absent: float, generator: torch.Generator
 ) -> Tensor:
@@ -104,7 +109,7 @@ def learn_from(
     true = model.features(batch.target[0])
     mean, log_sd = model.encode(batch.evidence[0], TRUNK_TYPE)
     code = drawn_code(mean, log_sd, true, batch.evidence[0], config.absent, generator)
-    fields = model(batch, filling, batch.noise, code, TRUNK_TYPE)
+    fields = model(batch, filling, estimated_noise(batch.noise, generator), code, TRUNK_TYPE)
     latent = posterior_loss(mean, log_sd, true, velocity, generator)
     loss = loss_of(fields, batch, filling, config) + latent
     optimiser.zero_grad(set_to_none=True)

@@ -14,9 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..errors import OmomiError
-from ..formats.raw_scan import RawScan
-from ..scan.prepare import prepare
 from .grids import grid_points
 
 Distance = Callable[[Tensor], Tensor]  # (B, N, 3) canonical points -> (B, N) signed distances
@@ -29,7 +26,6 @@ TANGENT_OF_HALF_ANGLE = 0.36  # of the cameras' field of view
 LARGEST_INCIDENCE = math.radians(75.0)  # a sensor gets nothing back from a surface that is more slanted
 FLYING_SD = 0.05  # standard deviation of the range at a depth edge
 ON_TABLE, FROM_ONE_SIDE = 0.4, 0.1  # shares of the random scans
-BARE = 0.65  # share of the random scans of whose normals nothing is known
 
 
 def surface_points(distance: Distance, shapes: int, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -120,7 +116,6 @@ class ScanSettings:
     blind: float = 0.0  # share of the scan that a plane cuts off
     above: float = -1.0  # least cosine of a camera's direction with the way up; -1: cameras are all around
     sided: float = -1.0  # the same with a direction drawn at random: a scan from one side
-    bare: bool = False  # whether a fit has to find the normals, see `prepared_scan`
 
 
 def draw_settings(generator: torch.Generator) -> ScanSettings:
@@ -149,7 +144,6 @@ def draw_settings(generator: torch.Generator) -> ScanSettings:
         blind=uniform(0.05, 0.5) if uniform() < 0.12 else 0.0,
         above=uniform(0.0, 0.3) if place < ON_TABLE else -1.0,
         sided=uniform(0.2, 0.6) if place > 1 - FROM_ONE_SIDE else -1.0,
-        bare=uniform() < BARE,
     )
 
 
@@ -219,19 +213,6 @@ def scan_points(
     if settings.flipped:
         estimated = torch.where(random(len(cloud), 1) < settings.flipped, -estimated, estimated)
     return cloud, estimated, to_sensor
-
-
-def prepared_scan(cloud: Tensor, to_sensor: Tensor) -> tuple[Tensor, Tensor, float] | None:
-    """Points (m, 3) without outliers, unit normals (m, 3) and noise that a fit finds in bare points (n, 3) with unit
-    directions to the sensor (n, 3): errors of such normals are alike near by, which an atom that was trained with
-    independent ones takes for shape. None where a fit refuses the scan."""
-    raw = RawScan(cloud.double().cpu().numpy(), to_sensor=to_sensor.cpu().numpy())
-    try:
-        scan = prepare(raw, "scan")
-    except OmomiError:
-        return None
-    points = torch.from_numpy(scan.frame.to_world(scan.points)).to(cloud)
-    return points, torch.from_numpy(scan.normals).to(cloud), scan.noise / scan.frame.scale
 
 
 def facing(chosen: Tensor, cosine: Tensor, least: float) -> Tensor:

@@ -19,14 +19,7 @@ from backend.training.grids import Batch, splat
 from backend.training.losses import laplace_loss
 from backend.training.objective import TRUNK_TYPE
 from backend.training.recursion import Recursion
-from backend.training.scanner import (
-    ScanSettings,
-    draw_settings,
-    prepared_scan,
-    scan_points,
-    surface_points,
-    view_directions,
-)
+from backend.training.scanner import ScanSettings, draw_settings, scan_points, surface_points, view_directions
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -88,47 +81,6 @@ def test_held_out_shards_are_never_drawn_for_training(folder: Path) -> None:
     train, held_out = Bank(folder), Bank(folder, held_out=True)
     assert {path.stem for path, _ in train.members}.isdisjoint({path.stem for path, _ in held_out.members})
     assert len(train.members) == 2 and len(held_out.members) == 2
-
-
-def test_kept_scans_are_drawn_again_and_held_out_shapes_scanned_anew(folder: Path) -> None:
-    train, held_out = Bank(folder), Bank(folder, held_out=True)
-    for bank in (train, held_out):
-        bank.draw(60, 1, torch.Generator().manual_seed(0))
-    assert 1 <= len(train.scans) < 30 and len(held_out.scans) == 60
-
-
-def test_the_noise_that_the_network_is_told_is_about_right(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bank, generator = Bank(folder), torch.Generator().manual_seed(0)
-    for bare in (False, True):
-        settings = ScanSettings(noise=0.01, flying=0.0, bare=bare)
-        monkeypatch.setattr(bank_module, "draw_settings", lambda _, settings=settings: settings)
-        told = [bank.new_scan(bank.members[0], generator)[3] for _ in range(15)]
-        # slanted surfaces are noisier
-        assert 0.008 < float(np.median(told)) < 0.014
-
-
-def test_a_bare_scan_is_prepared_as_a_fit_would_do_it() -> None:
-    generator = torch.Generator().manual_seed(0)
-    true = torch.nn.functional.normalize(torch.randn(6000, 3, generator=generator), dim=1)
-    cloud = 0.6 * true + 0.01 * torch.randn(6000, 1, generator=generator) * true + 0.1
-    far = torch.tensor([[0.1, 0.1, 0.95]])
-    prepared = prepared_scan(torch.cat([cloud, far]), torch.cat([true, true[:1]]))
-    assert prepared is not None
-    points, normals, noise = prepared
-    # the frame is that of the shape, and what lies off it is gone
-    assert points.shape == cloud.shape and torch.allclose(points, cloud, atol=1e-5)
-    assert noise == pytest.approx(0.01, rel=0.2)
-    error = (normals - true).norm(dim=1)
-    near = torch.cdist(cloud[:200], cloud).topk(2, largest=False).indices[:, 1]
-    # errors near by are alike
-    assert 0.01 < float(error.mean()) < 0.3
-    assert float((normals[:200] - true[:200] - normals[near] + true[near]).norm(dim=1).mean()) < 1.2 * float(
-        error.mean()
-    )
-
-
-def test_a_scan_that_a_fit_refuses_is_not_prepared() -> None:
-    assert prepared_scan(torch.rand(5, 3), torch.rand(5, 3)) is None
 
 
 def test_noise_moves_points_along_the_line_of_sight_by_its_deviation() -> None:

@@ -31,7 +31,7 @@ from backend.training.calibration import true_error
 from backend.training.checkpoint import average_weights, save_average
 from backend.training.export import CARD, CHECKPOINT, export, export_graph, graphs, stored_card
 from backend.training.flow import FlowConfig
-from backend.training.objective import TrainConfig, drawn_code, rate_at
+from backend.training.objective import TrainConfig, drawn_code, estimated_noise, rate_at
 from backend.training.recursion import Recursion, attributes
 
 LEVELS = (0, 1)
@@ -156,6 +156,11 @@ def test_the_rate_warms_up_and_falls_to_a_hundredth() -> None:
     config = TrainConfig()
     assert rate_at(config, 0, 0.0) < rate_at(config, config.warm_up, 0.0) == pytest.approx(config.rate)
     assert rate_at(config, 10_000, 1.0) == pytest.approx(0.01 * config.rate)
+
+
+def test_the_noise_that_the_network_is_told_is_about_right() -> None:
+    told = estimated_noise(torch.full((4000,), 0.01), torch.Generator().manual_seed(0))
+    assert float(told.median()) == pytest.approx(0.01, rel=0.05)
 
 
 def test_as_many_samples_hear_no_code_as_are_asked_for_and_blind_ones_the_true_code() -> None:
