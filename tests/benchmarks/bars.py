@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-CHAMFER = {"A": 0.6, "B": 0.55, "C": 0.65, "D": 0.4, "E": 0.55}
+CHAMFER = {"A": 0.6, "B": 0.55, "C": 0.65, "D": 0.4, "E": 0.55, "V": 0.55}
 UNSEEN = {"B": 0.4, "D": 0.3, "T": 0.4}
 SMOOTH = {"D": 0.6, "T": 0.6}
 """Of the unseen error, against the smooth surface of `smooth_peer`."""

@@ -2,10 +2,10 @@
 
 omomi bench fit [--models M ...] [--conditions B D ...] [--levels 2 3] [--parts quality timing first raw] [--cores N]
 
-Models with a known truth are scanned virtually under the tool's five conditions, and standing on a table (T). Virtual
-scans and the peer's results are kept on disk, so that a second run repeats ours alone. Times are measured fresh, ours
-and the peer's in turn, both pinned to the same cores. Every raw scan is fitted once; its points should lie on the
-surface.
+Models with a known truth are scanned virtually under the tool's five conditions, under its misregistered one (E) with
+the views told apart, which are registered then (V), and standing on a table (T). Virtual scans and the peer's results
+are kept on disk, so that a second run repeats ours alone. Times are measured fresh, ours and the peer's in turn, both
+pinned to the same cores. Every raw scan is fitted once; its points should lie on the surface.
 
 Needs the `bench` extra, the folder of scans (OMOMI_SCANS) and the scoring tool beside it; without them it says so and
 does nothing.
@@ -63,10 +63,9 @@ def quality(tool: ScoringTool, options: argparse.Namespace) -> list[dict]:
                 stem = options.out / f"{model}_{condition}_{level}"
                 mesh, sigma = stem.with_suffix(".ply"), stem.with_suffix(".npy")
                 try:
-                    scan, _ = tool.scan(case)
-                    record["fit"] = fit_once(
-                        options, scan, "--level", str(level), "-o", str(mesh), "--sigma", str(sigma)
-                    )
+                    scan, more = (tool.views(case), ["--register"]) if condition == "V" else (tool.scan(case)[0], [])
+                    more += ["--level", str(level), "-o", str(mesh), "--sigma", str(sigma)]
+                    record["fit"] = fit_once(options, scan, *more)
                     record["ours"] = tool.score(case, mesh, sigma, options.quick)
                     record["ours"] |= at_ends(tool, case, mesh, level)
                 except CaseFailed as failure:
@@ -218,7 +217,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = arguments(__doc__, "latest", "one small case of each kind, coarse scores")
     parser.add_argument("--models", nargs="+", help="all with a known truth unless named")
-    parser.add_argument("--conditions", nargs="+", default=list("ABCDET"), choices=list("ABCDET"))
+    parser.add_argument("--conditions", nargs="+", default=list("ABCDEVT"), choices=list("ABCDEVT"))
     parser.add_argument("--folder", default="clean", help="of models with a known truth; valid is for choosing")
     parser.add_argument("--levels", nargs="+", type=int, default=[2, 3], choices=[2, 3, 4])
     parser.add_argument("--parts", nargs="+", default=["quality", "timing", "first", "raw"])

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLE, SMOOTH = "tests.benchmarks.table_scan", "tests.benchmarks.smooth_peer"
+TABLE, SMOOTH, VIEWS = (f"tests.benchmarks.{name}" for name in ("table_scan", "smooth_peer", "view_scan"))
 """Modules of our own that run as the tool's commands do."""
 PEER_DEPTH = {2: 7, 3: 8, 4: 9}
 """Depth of screened Poisson that has about the resolution of our level."""
@@ -54,6 +54,11 @@ class Case:
     model: str
     condition: str
     seed: int = 0
+
+    @property
+    def scanned(self) -> str:
+        """Condition of the scanner: V is E with the views told apart, which ours registers and a peer cannot."""
+        return "E" if self.condition == "V" else self.condition
 
     def __str__(self) -> str:
         return f"{self.model} {self.condition}"
@@ -134,14 +139,14 @@ class ScoringTool:
         for source in sorted((self.folder / "score").glob("*.py")):
             digest.update(source.read_bytes())
         digest.update(_source(TABLE) if case.condition == "T" else b"")
-        place = self.cache / f"{case.model}_{case.condition}{case.seed}_{digest.hexdigest()[:12]}"
+        place = self.cache / f"{case.model}_{case.scanned}{case.seed}_{digest.hexdigest()[:12]}"
         place.mkdir(parents=True, exist_ok=True)
         return place
 
     def _once(self, record: Path, command: Sequence[str]) -> dict:
         """The record of a command of the tool, from disk if it ran before."""
         if not record.exists():
-            own = command[0] in (TABLE, SMOOTH)
+            own = command[0] in (TABLE, SMOOTH, VIEWS)
             found = run_json(["-m", *(command if own else ["score", *command])], ROOT if own else self.folder)
             unfinished = record.with_suffix(".part")
             unfinished.write_text(json.dumps(found))
@@ -153,12 +158,21 @@ class ScoringTool:
         place = self._place(case)
         scan, truth = place / "formats.ply", place / "truth.ply"
         model, seed = str(self._model(case)), str(case.seed)
-        command = ["scan", model, "--condition", case.condition, "--seed", seed]
+        command = ["scan", model, "--condition", case.scanned, "--seed", seed]
         command += ["-o", str(scan), "--truth-out", str(truth)]
         if case.condition == "T":
             command = [TABLE, str(self.folder), model, str(scan), str(truth), seed]
         self._once(place / "scan.json", command)
         return scan, truth
+
+    def views(self, case: Case) -> Path:
+        """Scan of a case under condition V, with the view of each point."""
+        scan, _ = self.scan(case)
+        digest = hashlib.sha256(_source(VIEWS)).hexdigest()[:8]
+        views = scan.with_name(f"views_{digest}.npz")
+        command = [VIEWS, str(self.folder), str(self._model(case)), str(scan), str(views), str(case.seed)]
+        self._once(views.with_suffix(".json"), command)
+        return views
 
     def said_of_scan(self, case: Case) -> dict:
         """What the scanner said of a case: under condition T the way up and the height of the table."""

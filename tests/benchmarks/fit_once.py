@@ -1,7 +1,7 @@
 """One fit in a process of its own, for the benchmark: what it took, as one JSON object on standard output.
 
 python -m tests.benchmarks.fit_once SCAN [-o MESH] [--sigma S.npy] [--level N] [--threads N] [--repeat N]
-[--no-symmetry]
+[--no-symmetry] [--register]
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from backend.field.onnx_model import load_model
 from backend.formats.mesh_files import load_scan, save_mesh
 from backend.prior.completion import completed_fit
 from backend.protocol.fit_options import FitOptions
+from backend.scan.views import registered
 
 
 def fit_once(arguments: argparse.Namespace) -> dict:
     """Fit ``repeat`` times after a warming fit; times in s, median of the repeats."""
     raw = load_scan(arguments.scan)
+    if arguments.register:
+        raw, _ = registered(raw)
     model = load_model(arguments.device, arguments.threads, arguments.model)
     if arguments.repeat > 1:
         completed_fit(raw, model, FitOptions(level=min(arguments.level, 1), symmetry=arguments.symmetry))
@@ -72,6 +75,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--no-symmetry", dest="symmetry", action="store_false")
+    parser.add_argument("--register", action="store_true")
     parser.add_argument("--repeat", type=int, default=1)
     try:
         print(json.dumps(fit_once(parser.parse_args())))
