@@ -1,6 +1,7 @@
 """Fitting: quality against screened Poisson, time, memory, and what happens to raw scans.
 
-omomi bench fit [--models M ...] [--conditions B D ...] [--levels 2 3] [--parts quality timing first raw] [--cores N]
+omomi bench fit [--models M ...] [--conditions B D ...] [--levels 2] [--timed 2 3] [--parts quality timing first raw]
+[--cores N] [--resume]
 
 Models with a known truth are scanned virtually under the tool's five conditions, under its misregistered one (E) with
 the views told apart, which are registered then (V), and standing on a table (T). Virtual scans and the peer's results
@@ -27,7 +28,7 @@ from scipy.stats import spearmanr
 
 from backend.formats.mesh_files import load_scan
 from tests.benchmarks import bars, unseen
-from tests.benchmarks.bars import Bar, number, say, table
+from tests.benchmarks.bars import Bar, Journal, number, say, table
 from tests.benchmarks.cases import ROOT, Case, CaseFailed, ScoringTool, arguments, prepared, run_json
 
 TIMED = (Case("rocker_arm", "B"), Case("armadillo", "B"), Case("ycb_pitcher_base", "C"))
@@ -48,11 +49,13 @@ def fit_once(options: argparse.Namespace, scan: Path, *more: str, cores: tuple[i
 
 def quality(tool: ScoringTool, options: argparse.Namespace) -> list[dict]:
     """Scores of every case, ours and the peer's; a failure is recorded and does not stop the rest."""
-    records = []
+    journal = Journal(options.out / "rows.json", options.resume)
     for level in options.levels:
         for condition in options.conditions:
             for model in options.models:
                 case = Case(model, condition)
+                if journal.known(model=model, condition=condition, level=level):
+                    continue
                 record: dict = {
                     "model": model,
                     "condition": condition,
@@ -77,9 +80,9 @@ def quality(tool: ScoringTool, options: argparse.Namespace) -> list[dict]:
                         record["smooth"] = tool.score_peer(case, tool.smooth_peer(case), options.quick)
                 except CaseFailed as failure:
                     record["peer_failure"] = str(failure)
-                records.append(record)
+                journal.add([record])
                 say(f"level {level} {case}: {_brief(record)}")
-    return records
+    return journal.rows
 
 
 def at_ends(tool: ScoringTool, case: Case, mesh: Path, level: int) -> dict:
@@ -123,7 +126,7 @@ def timing(tool: ScoringTool, options: argparse.Namespace) -> tuple[list[dict], 
     cores = tuple(sorted(os.sched_getaffinity(0))[: options.cores])
     records, found = [], []
     cases = TIMED[:1] if options.quick else TIMED
-    for level in options.levels:
+    for level in options.timed:
         rows: list[dict[str, Any]] = []
         for case in cases:
             scan, _ = tool.scan(case)
@@ -219,10 +222,12 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", help="all with a known truth unless named")
     parser.add_argument("--conditions", nargs="+", default=list("ABCDEVT"), choices=list("ABCDEVT"))
     parser.add_argument("--folder", default="clean", help="of models with a known truth; valid is for choosing")
-    parser.add_argument("--levels", nargs="+", type=int, default=[2, 3], choices=[2, 3, 4])
+    parser.add_argument("--levels", nargs="+", type=int, default=[2], choices=[2, 3, 4], help="of the quality")
+    parser.add_argument("--timed", nargs="+", type=int, default=[2, 3], choices=[2, 3, 4], help="levels of the times")
     parser.add_argument("--parts", nargs="+", default=["quality", "timing", "first", "raw"])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--model", type=Path, help="folder of an exported model; the shipped one unless named")
+    parser.add_argument("--resume", action="store_true", help="go on where the last run was cut off")
     parser.add_argument("--cores", type=int, default=1, help="cores for the timed runs; the peer uses one thread")
     return parser.parse_args(words)
 
@@ -234,7 +239,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if tool is None:
         return 0
     if options.quick:
-        options.models, options.conditions, options.levels = ["rocker_arm"], ["B"], [2]
+        options.models, options.conditions, options.timed = ["rocker_arm"], ["B"], [2]
     options.models = options.models or tool.models()
     record = options.out / "bench_fit.json"
     report: dict = {}
