@@ -28,7 +28,7 @@ def main() -> int:
     if len(scan.points) != len(made.points) or not np.allclose(scan.points, made.points, rtol=1e-5, atol=0.0):
         print(json.dumps({"error": "the scan is not that of the tool's scanner"}))
         return 1
-    np.savez(views_path, points=scan.points, normals=scan.normals, view=made.view.astype(np.int32))
+    np.savez(views_path, points=scan.points, normals=np.asarray(scan.normals), view=made.view.astype(np.int32))
     print(json.dumps({"views": len(np.unique(made.view))}))
     return 0
 
