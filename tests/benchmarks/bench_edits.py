@@ -37,6 +37,7 @@ from backend.protocol.client import BackendClient, default_command
 from backend.protocol.fit_options import FitOptions
 from backend.protocol.messages import Done
 from backend.protocol.names import ATTRIBUTES
+from backend.protocol.recipe import Layer
 from backend.protocol.requests import EditTarget, FitRequest, LearnRequest, PoseRequest, StackRequest
 from backend.scan.prepare import PreparedScan, prepare
 from tests.benchmarks.bars import Bar, number, say, table, verdict, write_report
@@ -229,14 +230,14 @@ class Latency:
 def measure(
     client: BackendClient,
     raw: RawScan,
-    layer: dict[str, str],
+    layer: Layer,
     options: FitOptions,
     body: EditTarget,
     steps: int = STEPS,
 ) -> Latency:
     """Fit a scan, put one edit on it, and ask for ``steps`` poses, one after the other, as a slider does.
 
-    layer: {"attribute": NAME} or {"path": FILE}; options: of the fit. Raises OmomiError.
+    options: of the fit. Raises OmomiError.
     """
     handle = client.request(FitRequest, name=raw.name, options=options, profile="", points=raw.points, faces=raw.faces)
     client.wait(handle)
@@ -274,7 +275,7 @@ def latency(folder: Path, options: argparse.Namespace) -> tuple[list[dict], list
         path = Path(place) / "bump.omomi"
         learned_bump(client, raw, path)
         for body in EditTarget:
-            row = asdict(measure(client, raw, {"path": str(path)}, FitOptions(3), body))
+            row = asdict(measure(client, raw, Layer(path.stem, 1.0, path=str(path)), FitOptions(3), body))
             rows.append({"body": body.value, **row})
             for name, most in LATENCY_BARS.items():
                 title = f"slider step, {name}, {row['vertices']:,} vertices of the {body.value} (ms)"
