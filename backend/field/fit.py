@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -138,7 +139,7 @@ def fit(
     cancel.raise_if_cancelled()
     thickness = shell_thickness(prepared, options)
     on_blocks = level_progress(on_progress, options.level)
-    points, thickened = parted(prepared, options.level) if options.keep_thin else (prepared.points, "")
+    points, thickened = prepared.points, ""
     masks = masks or {}
     if lost := sorted(set(options.masks) - set(masks)):
         refuse(f"the mask of {lost[0]} was not given")
@@ -157,6 +158,17 @@ def fit(
         evidence = ScanEvidence(points, prepared.normals, *told)
         return recursion(evidence, options.level, model, cancel, on_blocks, variation=variation, within=within)
 
+    def thickened_levels() -> Iterator[tuple[Level, CompletionPoints | None]]:
+        nonlocal points, thickened
+        asked = levels_with, prepared, completion, options.level == 0, bool(paints)
+        # to look at all walls of a large solid takes seconds, for which its first frame does not wait
+        early = options.keep_thin and on_frame is not ignore and options.level and prepared.report.kind == Kind.SOLID
+        plain = _completed_levels(*asked) if early else iter(())
+        yield from itertools.islice(plain, 1)
+        if options.keep_thin:
+            points, thickened = parted(prepared, options.level)
+        yield from plain if early and points is prepared.points else _completed_levels(*asked)
+
     def row(level: Level) -> dict[str, float]:
         return {"level": level.number, "blocks": len(level.blocks), "seconds": time.perf_counter() - started}
 
@@ -166,7 +178,7 @@ def fit(
     mesh: FittedMesh | None = None
     found: LevelSurface | None = None
     source, said = "", ()
-    for level, added in _completed_levels(levels_with, prepared, completion, options.level == 0, bool(paints)):
+    for level, added in thickened_levels():
         # level 0 may come a second time
         levels[level.number :] = [level]
         final = level.number == options.level

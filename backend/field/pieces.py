@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import maximum_filter
 
 from ..geometry.topology import label_faces, signed_volumes
 
@@ -42,12 +43,9 @@ def kept_faces(
 def _supported(vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Whether each vertex (n, 3) has a scan point in its cell or in one of the 26 around it."""
     cells = np.zeros((SUPPORT_RESOLUTION + 4,) * 3, bool)
-    at = _cells(points)
-    for offset in np.ndindex(3, 3, 3):
-        x, y, z = (at + np.array(offset) - 1).T
-        cells[x, y, z] = True
-    x, y, z = _cells(vertices).T
-    return cells[x, y, z]
+    cells[tuple(_cells(points).T)] = True
+    around = maximum_filter(cells, 3)
+    return around[tuple(_cells(vertices).T)]
 
 
 def _cells(positions: np.ndarray) -> np.ndarray:

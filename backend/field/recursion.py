@@ -90,7 +90,7 @@ class ScanEvidence:
 
     @cached_property
     def _tree(self) -> KDTree:
-        return KDTree(self.points, LEAF)
+        return KDTree(self.points, LEAF, balanced_tree=False)
 
     def sided(self, mean: np.ndarray, coords: np.ndarray, number: int) -> np.ndarray:
         """Field f32 (m, 2, 8, 8, 8) of bricks with coordinates (m, 3), moved to the side where the interior of a solid

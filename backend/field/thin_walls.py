@@ -54,6 +54,8 @@ def parted(scan: PreparedScan, level: int) -> tuple[np.ndarray, str]:
         return scan.points, ""
     points, normals = scan.points.astype(np.float64), scan.normals.astype(np.float64)
     thin = np.flatnonzero(np.logical_or.reduce([_outside(given, points - wide * share * normals) for share in DEPTHS]))
+    if not len(thin):
+        return scan.points, ""
     low, high = np.zeros(len(thin)), np.full(len(thin), wide)
     for _ in range(HALVINGS):
         middle = (low + high) / 2

@@ -70,8 +70,8 @@ def grid_lines(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First grid line from ``lowest`` to ``highest`` that each face (m, 3) meets along one axis, and how many;
     ``places`` (n,) of the vertices along it."""
-    low, high = (np.stack([rounded[faces[:, k]] for k in range(3)]) for rounded in (np.ceil(places), np.floor(places)))
-    first, last = np.maximum(low.min(axis=0), lowest), np.minimum(high.max(axis=0), highest)
+    low, high = _face_bounds(places, faces)
+    first, last = np.maximum(np.ceil(low), lowest), np.minimum(np.floor(high), highest)
     return first.astype(np.int64), np.maximum(last - first + 1, 0).astype(np.int64)
 
 
@@ -90,14 +90,16 @@ def winding_at(vertices: NDArray, faces: NDArray, places: NDArray) -> NDArray[np
     side = max(1, int(np.sqrt(len(places))))
     cell = max(float((high - low).max()) / side, 1e-300)
     corners, faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int64).reshape(-1, 3)
-    # faces entirely below all places cross no ray
-    faces = faces[corners[:, 2][faces].max(axis=1) >= places[:, 2].min()]
+    bounds = np.stack([_face_bounds(along, faces) for along in corners.T], axis=1)
+    # faces beside or below all places cross no ray
+    met = (bounds[1, :2] >= low[:, None]).all(axis=0) & (bounds[0, :2] <= high[:, None]).all(axis=0)
+    met &= bounds[1, 2] >= places[:, 2].min()
+    faces, (lowest, highest) = faces[met], bounds[:, :, met]
     column = np.minimum(((places[:, :2] - low) / cell).astype(np.int64), side)
     order = np.argsort(column[:, 0] * (side + 1) + column[:, 1], kind="stable")
     count = np.bincount(column[:, 0] * (side + 1) + column[:, 1], minlength=(side + 1) ** 2)
     first = np.cumsum(count) - count
     x, y, z = np.ascontiguousarray(places[order].T)
-    lowest, highest = (np.ascontiguousarray(bound(corners[faces], axis=1).T) for bound in (np.min, np.max))
     start, stop = (np.floor((bound[:2] - low[:, None]) / cell) for bound in (lowest, highest))
     start, stop = np.maximum(start, 0), np.minimum(stop, side)
     start, wide = start.astype(np.int64), np.maximum(stop - start + 1, 0).astype(np.int64)
@@ -118,6 +120,12 @@ def winding_at(vertices: NDArray, faces: NDArray, places: NDArray) -> NDArray[np
         above = heights > z[which[hit]]
         np.add.at(found, order[which[hit[above]]], np.where(up[above], 1, -1).astype(np.int32))
     return found
+
+
+def _face_bounds(along: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Lowest and highest coordinate (2, m) of faces (m, 3); ``along`` (n,) of the vertices."""
+    a, b, c = (along[corner] for corner in faces.T)
+    return np.stack([np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)])
 
 
 def _pairs(count: NDArray[np.int64], start: NDArray[np.int64], wide: NDArray[np.int64]) -> int:

@@ -74,11 +74,10 @@ def closing_faces(points: NDArray[np.float32], mesh: OrientedMesh) -> ClosingFac
         held[corners[long]] = True
         long |= held[corners].all(axis=1) & (ratio > EAR)
     fine = ~long
-    area = np.linalg.norm(mesh.normals, axis=1).astype(np.float64)
-    long = _over_holes(points, mesh, area, long)
+    long = _over_holes(points, mesh, mesh.areas, long)
     if not long.any():
         return None
-    share = float(area[long].sum() / area.sum())
+    share = float(mesh.areas[long].sum() / mesh.areas.sum())
     if share > MOST_AREA or fine.sum() < FEWEST_FINE:
         return None
     thin, wide = np.quantile(middle[fine], [0.1, 0.9])

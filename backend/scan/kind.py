@@ -120,7 +120,7 @@ def _decided(scan: CleanScan, whole: OrientedMesh, mesh: OrientedMesh, samples: 
     flat, border = _flatness(scan.points, mesh, np.zeros(mesh.pieces, int))
     behind = (samples.back > samples.front)[seen].mean()
     low, high = scan.points[mesh.border].transpose(1, 0, 2)
-    ragged = np.linalg.norm(low - high, axis=1).sum() / np.sqrt(np.linalg.norm(mesh.normals, axis=1).sum() / 2)
+    ragged = np.linalg.norm(low - high, axis=1).sum() / np.sqrt(mesh.areas.sum() / 2)
     if flat > FLAT and border + BEHIND * min(behind, 1 - behind) - RAGGED * ragged > SHEET_SCORE:
         return _sheet(mesh, samples, "an open surface that faces one way, up to its border")
     if _both_sides(samples) > BOTH_SIDES and panels >= FEWEST_PANELS and flat < BOTH_SIDES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,11 @@ class OrientedMesh:
     border: NDArray[np.int32]  # (b, 2), ends of the edges with one face, the lower index first
     open_loops: int  # connected boundaries; loops that touch count as one
     seams: bool  # whether more than two faces meet at an edge
+
+    @cached_property
+    def areas(self) -> NDArray[np.float64]:
+        """Twice the area (m,) of each face."""
+        return np.linalg.norm(self.normals.astype(np.float64), axis=1)
 
     @property
     def pieces(self) -> int:

@@ -266,8 +266,7 @@ def _said_of_turned(scan: CleanScan, shell: OrientedMesh | None, found: FoundKin
         turned = (shell.faces != scan.faces).any(axis=1)
         if found.faces_in is not None:
             turned ^= found.faces_in[shell.piece]
-        area = np.linalg.norm(shell.normals, axis=1)
-        share = float(area[turned].sum(dtype=np.float64) / area.sum(dtype=np.float64))
+        share = float(shell.areas[turned].sum() / shell.areas.sum())
     return (f"{share:.0%} of the surface was inside out and was turned over.",) if share >= MUCH_TURNED else ()
 
 

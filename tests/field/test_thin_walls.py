@@ -14,6 +14,7 @@ from backend.geometry.topology import label_faces
 from backend.geometry.winding_number import winding_at
 from backend.protocol.fit_options import FitOptions
 from backend.scan.prepare import LONGEST_SIDE, prepare
+from tests import input_kinds as kinds
 
 LEVEL = 2
 VOXEL = voxel_size(LEVEL) / (LONGEST_SIDE / 2)
@@ -102,3 +103,15 @@ def test_a_wall_of_one_voxel_of_which_both_sides_were_seen_is_kept_whole_and_sai
     assert whole[0] > 0.99 and whole[1] < 0.9
     assert label_faces(kept.mesh.faces)[1] == 1
     assert any("such walls were made as thick, to stay" in note for note in kept.report.notes)
+
+
+def test_the_first_frame_of_a_solid_does_not_wait_for_its_walls_and_changes_nothing(model: Model) -> None:
+    for thickness, levels in ((1.0, [0, 0, 1, 2]), (20.0, [0, 1, 2])):
+        block = kinds.box((2.0, 1.0, 1.0))
+        fin = kinds.box((2.0, 1.2, thickness * VOXEL), at=(0.0, 0.8, 0.0))
+        raw, frames = RawScan(*kinds.joined(block, fin)), []
+        watched = fit(raw, model, on_frame=frames.append)
+        alone = fit(raw, model)
+        assert [frame.level for frame in frames] == levels
+        assert np.array_equal(watched.mesh.vertices, alone.mesh.vertices)
+        assert [row["level"] for row in watched.stats.levels] == [0, 1, 2]
