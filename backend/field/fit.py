@@ -99,8 +99,10 @@ class LevelSurface(NamedTuple):
 
 
 Completer = Callable[[PreparedScan, Level | None], CompletionPrior | None]
-"""From a scan to the surface that nobody measured: asked without a level before anything is fitted, then with the field
-of level 0. The second answer takes the place of the first, unless it is None."""
+"""From a scan to the surface that nobody measured: asked without a level before anything is fitted, then with each of
+the first `ASKED` levels that is not the last one. A later answer takes the place of an earlier one, unless it is None.
+"""
+ASKED = 2
 
 
 def ignore(*_: object) -> None:
@@ -121,8 +123,8 @@ def fit(
 ) -> Fit:
     """Closed surface of a scan.
 
-    completion: surface where nothing was measured, or a function that is asked for it before level 0, and again after
-    it, if that is not the last one; level 0 is fitted again where it then knows more. on_frame receives the mesh of
+    completion: surface where nothing was measured, or a `Completer`; levels are fitted again where it knows more after
+    them, and no frame of a coarser level follows one. on_frame receives the mesh of
     each level, the last one with ``final`` set; without it, no other is made. on_progress: a share 0 .. 1 and words.
     The same scan and options give the same bits on one device and number of threads. within: as of `recursion`, the
     region where the surface is wanted; beyond it the mesh is rough, it comes as one frame, and what it lacks of the
@@ -160,7 +162,7 @@ def fit(
 
     def thickened_levels() -> Iterator[tuple[Level, CompletionPoints | None]]:
         nonlocal points, thickened
-        asked = levels_with, prepared, completion, options.level == 0, bool(paints)
+        asked = levels_with, prepared, completion, min(options.level, ASKED), bool(paints)
         # to look at all walls of a large solid takes seconds, for which its first frame does not wait
         early = options.keep_thin and on_frame is not ignore and options.level and prepared.report.kind == Kind.SOLID
         plain = _completed_levels(*asked) if early else iter(())
@@ -182,7 +184,7 @@ def fit(
         # level 0 may come a second time
         levels[level.number :] = [level]
         final = level.number == options.level
-        if not final and (within is not None or on_frame is ignore):
+        if not final and (within is not None or on_frame is ignore or (mesh is not None and level.number < mesh.level)):
             rows[level.number :] = [row(level)]
             continue
         detail = ScanDetail.of(level, evidence) if final and evidence is not None else None
@@ -256,33 +258,34 @@ def _completed_levels(
     levels_with: Callable[[CompletionPoints | None, bool], Iterator[Level]],
     scan: PreparedScan,
     completion: CompletionPrior | Completer | None,
-    only_first: bool,
+    asked: int,
     painted: bool,
 ) -> Iterator[tuple[Level, CompletionPoints | None]]:
-    """Levels, each with the completion that it was made with. What is painted has no say in what completes the scan:
-    it would do so where there is no paint, too."""
+    """Levels, each with the completion that it was made with. A completer is asked after each of the first ``asked``
+    levels, and levels begin anew where it then knows more. What is painted has no say in what completes the scan: it
+    would do so where there is no paint, too."""
 
     def beside(prior: CompletionPrior | None) -> CompletionPoints | None:
         return None if prior is None else CompletionPoints.beside(prior, scan.points)
 
     if not callable(completion):
         added = beside(completion)
-    else:
-        added = beside(completion(scan, None))
-        if not only_first:
-            plain = levels_with(added, False)
-            first = next(plain, None)
-            if first is None:
-                return
-            yield first, added
-            better = completion(scan, first)
-            if better is None and not painted:
-                for level in plain:
-                    yield level, added
-                return
-            added = added if better is None else beside(better)
-    for level in levels_with(added, painted):
-        yield level, added
+        yield from ((level, added) for level in levels_with(added, painted))
+        return
+    added = beside(completion(scan, None))
+    levels = levels_with(added, painted and not asked)
+    for number in range(asked):
+        for level in levels:
+            yield level, added
+            if level.number == number:
+                better = completion(scan, level)
+                if better is not None:
+                    added = beside(better)
+                    levels = levels_with(added, False)
+                break
+    if painted and asked:
+        levels = levels_with(added, True)
+    yield from ((level, added) for level in levels)
 
 
 def scan_surface(

@@ -63,6 +63,28 @@ def plate(
     return _minimum(bending + sparse.diags(pull * area), free, vertices, (pull * area)[:, None] * targets)
 
 
+def faired(
+    vertices: NDArray, faces: NDArray, free: NDArray[np.bool_], tension: float = 0.0, pull: float = 0.0
+) -> NDArray[np.float64]:
+    """Vertices (n, 3) of a closed mesh with the free ones (n,) moved so that the surface between the others bends
+    least.
+
+    Umbrella vectors, from each vertex to the mean of its neighbours, are made short in squares (Kobbelt et al. 1998,
+    "Interactive multi-resolution modeling on arbitrary meshes"): unlike those of `plate`, their weights do not depend
+    on the shape. tension: 0 for a plate that joins the fixed vertices with their tangent planes; features wider than
+    its root's inverse, in edges, are spanned as by a membrane. pull: of each free vertex to where it was; 0 for a
+    surface that forgets it, else details that are narrower than pull^(-1/4) edges are smoothed away.
+    """
+    count = len(vertices)
+    ends = np.concatenate([faces[:, :2], faces[:, 1:], faces[:, [2, 0]]])
+    across = sparse.csr_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), (count, count))
+    degree = np.asarray(across.sum(axis=1)).reshape(-1)
+    stretch = sparse.diags(degree) - across
+    umbrellas = sparse.diags(1 / np.maximum(degree, 1)) @ stretch
+    energy = umbrellas.T @ umbrellas + tension / max(degree.mean(), 1) * stretch + pull * sparse.identity(count)
+    return _minimum(energy, free, vertices, pull * np.asarray(vertices, np.float64))
+
+
 def _minimum(
     energy: sparse.spmatrix, free: NDArray[np.bool_], values: NDArray, load: NDArray | None = None
 ) -> NDArray[np.float64]:

@@ -28,7 +28,7 @@ class FitOptions:
 
     level: int = 2  # 0 .. DEEPEST_LEVEL: the resolution is 32 * 2^level
     denoise: float = 0.0  # -2 .. 2: octaves by which the scan counts as noisier than it measures
-    fill: float = 0.0  # -1 .. 1: 0 is the most likely surface; more closes openings that nobody saw
+    fill: float = 0.0  # -1 .. 1: 0 closes smoothly what nobody saw, more eagerly, less reluctantly
     keep_islands: bool = True  # every piece that the scan supports, not only the largest
     variation: int = 0  # 0 .. MOST_VARIATIONS: which completion of what nobody saw; 0 is the most likely one
     symmetry: bool = True  # complete by the scan's own symmetry; only `prior.completion` looks for it

@@ -38,6 +38,7 @@ TEXTS = {
     "at least {name} of the seen surface meets its mirror image":
         "treffen mindestens {name} der sichtbaren Oberfläche ihr Spiegelbild",
     "a flat base": "ein flacher Boden",
+    "a smooth surface where nothing else is known": "eine glatte Fläche, wo sonst nichts bekannt ist",
     "the thickness of its walls": "die Dicke der Wände",
     "the family's profile": "das Profil der Familie",
     "Read as a {text}: {text2}": "Gelesen als {text}: {text2}",

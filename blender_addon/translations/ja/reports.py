@@ -72,6 +72,7 @@ TEXTS = {
         "対称面{num}枚（それぞれ{text}、矛盾は最大{name}）",
     "at least {name} of the seen surface meets its mirror image": "見えたサーフェスの{name}以上が鏡像と一致",
     "a flat base": "平らな底",
+    "a smooth surface where nothing else is known": "ほかに手がかりのない部分は滑らかなサーフェス",
     "the thickness of its walls": "壁の厚み",
     "the family's profile": "ファミリーのプロファイル",
     "Read as a {text}: {text2}": "{text}として読み込み: {text2}",
