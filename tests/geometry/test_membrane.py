@@ -23,7 +23,7 @@ def ragged(seed: int = 0) -> np.ndarray:
 
 def test_a_plate_continues_what_is_around_it_and_forgets_what_was_there() -> None:
     made = [faired(ragged(seed), BALL[1], CAP) for seed in (0, 1)]
-    assert np.allclose(*made, atol=1e-9)
+    assert np.allclose(made[0], made[1], atol=1e-9)
     assert np.array_equal(made[0][~CAP], BALL[0][~CAP])
     height = np.linalg.norm(made[0][CAP], axis=1)
     assert height.min() > 0.9 and height.max() < 1.1
