@@ -143,6 +143,22 @@ def test_a_completer_that_knows_more_after_level_0_has_it_fitted_again(
     assert np.array_equal(asked.mesh.vertices, capped.vertices)
 
 
+def test_a_completer_is_asked_after_level_1_too_and_no_coarser_frame_follows(model: Model, scan: PreparedScan) -> None:
+    frames: list[FittedMesh] = []
+    asked: list[int | None] = []
+
+    def completer(prepared: PreparedScan, level: Level | None) -> CompletionPrior | None:
+        asked.append(None if level is None else level.number)
+        return cap(scan) if asked[-1] == 1 else None
+
+    found = fit(scan, model, FitOptions(level=2), completion=completer, on_frame=frames.append)
+    assert asked == [None, 0, 1]
+    assert [frame.level for frame in frames] == [0, 1, 1, 2] and found.stats.guess == "a cap"
+    assert [row["level"] for row in found.stats.levels] == [0, 1, 2]
+    known_at_once = fit(scan, model, FitOptions(level=2), completion=cap(scan))
+    assert np.array_equal(found.mesh.vertices, known_at_once.mesh.vertices)
+
+
 def test_a_fit_that_ends_at_level_0_asks_once(model: Model, scan: PreparedScan) -> None:
     def completer(prepared: PreparedScan, level: Level | None) -> None:
         assert level is None
