@@ -52,7 +52,7 @@ def noise_sd(
         return 0.0
     local = points[patch].astype(np.float64)
     facing = None if normals is None else unit(normals[patch])[0]
-    tree = KDTree(local)
+    tree = KDTree(local, balanced_tree=False)
     estimate, flattest = 0.0, 0.0
     for neighbours, count in SCALES:
         if neighbours > len(local):
