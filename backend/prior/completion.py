@@ -18,7 +18,7 @@ from .faired_surface import faired_prior
 from .sheet_holes import sheet_hole_prior
 from .symmetry_completion import lies_on_its_side, symmetry_prior
 from .thin_walls import thin_wall_prior
-from .wall_thickness import wall_prior
+from .wall_thickness import seen_whole, wall_prior
 
 
 def completed_fit(
@@ -84,7 +84,8 @@ class SelfCompletion:
         if mirrored is not None and self._base is not None:
             # nothing is below what stood on a table
             mirrored = mirrored.take(mirrored.points @ self._base.normal < self._base.offset + TOLERANCE)
-        walls = wall_prior(scan, self._voxel, mirrored) if self._has_walls else None
+        has_walls = self._has_walls and not seen_whole(scan, level)
+        walls = wall_prior(scan, self._voxel, mirrored) if has_walls else None
         found = [part for part in (mirrored, walls) if part is not None and len(part)]
         return _together([*found, *self._alone]) if found else None
 

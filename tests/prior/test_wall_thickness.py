@@ -9,6 +9,7 @@ import pytest
 import trimesh
 
 from backend.field.onnx_model import Model
+from backend.prior import completion
 from backend.prior.base import base_prior
 from backend.prior.completion import completed_fit
 from backend.prior.wall_thickness import NOTE, wall_prior
@@ -122,3 +123,18 @@ def test_the_fit_of_a_cup_is_hollow_and_says_why_and_walls_can_be_left_alone(mod
     volume = [float(trimesh.Trimesh(fit.mesh.vertices, fit.mesh.faces, process=False).volume) for fit in (on, off)]
     true = np.pi * (0.5**2 * 1.2 - (0.5 - THICK) ** 2 * (1.2 - THICK))
     assert abs(volume[0] / true - 1) < 0.25 < volume[1] / true - 1
+
+
+def test_what_was_seen_whole_stays_solid_whatever_its_walls_look_like(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, part = lathed([(0.0, 0.0), (0.5, 0.0), (0.5, 1.2), (0.0, 1.2)]), cup(0.6)
+    options = FitOptions(level=1, symmetry=False, base=False)
+    alone = completed_fit(whole, model, replace(options, walls=False))
+    wrong = wall_prior(part)
+    assert wrong is not None
+    monkeypatch.setattr(completion, "wall_prior", lambda *_: wrong)
+    found = completed_fit(whole, model, options)
+    assert NOTE not in found.report.notes and np.array_equal(found.mesh.vertices, alone.mesh.vertices)
+    # a cup of which the inside was not seen has something to go on with
+    assert NOTE in completed_fit(part, model, options).report.notes
