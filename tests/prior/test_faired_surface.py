@@ -53,6 +53,13 @@ def level(above: PreparedScan, model: Model) -> Level:
     return field.levels[BASIS]
 
 
+@pytest.fixture(scope="module")
+def watched(above: PreparedScan, model: Model) -> tuple[Fit, list[int]]:
+    """The completed fit of the block, and the levels of its frames."""
+    frames: list[int] = []
+    return completed_fit(above, model, PLAIN, on_frame=lambda mesh: frames.append(mesh.level)), frames
+
+
 def roughness(found: Fit, scan: PreparedScan) -> float:
     """Mean angle, degrees, between neighbouring faces where nothing was measured."""
     vertices, faces = np.asarray(found.mesh.vertices, np.float64), found.mesh.faces
@@ -66,8 +73,10 @@ def roughness(found: Fit, scan: PreparedScan) -> float:
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).mean())
 
 
-def test_the_unseen_half_of_a_block_is_fair_and_says_so(model: Model, above: PreparedScan) -> None:
-    fair, network = completed_fit(above, model, PLAIN), fit(above, model, PLAIN)
+def test_the_unseen_half_of_a_block_is_fair_and_says_so(
+    model: Model, above: PreparedScan, watched: tuple[Fit, list[int]]
+) -> None:
+    fair, network = watched[0], fit(above, model, PLAIN)
     assert roughness(fair, above) < 0.6 * roughness(network, above)
     assert fair.stats.guess == SOURCE and network.stats.guess == ""
     # what was measured is as it was
@@ -75,9 +84,7 @@ def test_the_unseen_half_of_a_block_is_fair_and_says_so(model: Model, above: Pre
     assert np.quantile(KDTree(fair.mesh.vertices).query(seen)[0], 0.99) < 0.02
 
 
-def test_points_lie_far_from_what_is_known_face_out_and_are_less_sure_there(
-    above: PreparedScan, level: Level
-) -> None:
+def test_points_lie_far_from_what_is_known_face_out_and_are_less_sure_there(above: PreparedScan, level: Level) -> None:
     found = faired_prior(above, level, None)
     assert found is not None
     away = above.tree.query(found.points)[0]
@@ -134,17 +141,17 @@ def test_where_hole_filling_is_painted_nothing_is_fair(above: PreparedScan, leve
     assert np.array_equal(part.points, whole.points[whole.points[:, 0] >= 0])
 
 
-def test_painted_hole_filling_still_fills(model: Model, above: PreparedScan) -> None:
+def test_painted_hole_filling_still_fills(model: Model, above: PreparedScan, watched: tuple[Fit, list[int]]) -> None:
     raw = RawScan(above.frame.to_world(above.points), None, above.normals, None, "block")
     options = replace(PLAIN, fill=1.0).masked({"fill": MaskRef("sphere", centre=(0.0, 0.0, -1.2), radius=1.5)})
     found = completed_fit(above, model, options, masks=fit_masks(raw, above, options, None))
-    plain = completed_fit(above, model, PLAIN)
-    assert KDTree(plain.mesh.vertices).query(found.mesh.vertices)[0].max() > 0.1
+    assert KDTree(watched[0].mesh.vertices).query(found.mesh.vertices)[0].max() > 0.1
 
 
-def test_coarser_frames_do_not_follow_finer_ones(model: Model, above: PreparedScan) -> None:
-    frames: list[int] = []
-    found = completed_fit(above, model, PLAIN, on_frame=lambda mesh: frames.append(mesh.level))
+def test_coarser_frames_do_not_follow_finer_ones(
+    model: Model, above: PreparedScan, watched: tuple[Fit, list[int]]
+) -> None:
+    found, frames = watched
     assert frames == sorted(frames) and frames[-1] == 2 and len(frames) <= 4
     assert [row["level"] for row in found.stats.levels] == [0, 1, 2]
     assert np.array_equal(found.mesh.vertices, completed_fit(above, model, PLAIN).mesh.vertices)
@@ -153,4 +160,3 @@ def test_coarser_frames_do_not_follow_finer_ones(model: Model, above: PreparedSc
 def test_other_completions_are_the_networks(model: Model, above: PreparedScan) -> None:
     found = completed_fit(above, model, replace(PLAIN, variation=3))
     assert found.stats.guess == ""
-    assert np.array_equal(found.mesh.vertices, fit(above, model, replace(PLAIN, variation=3)).mesh.vertices)
