@@ -103,6 +103,7 @@ Completer = Callable[[PreparedScan, Level | None], CompletionPrior | None]
 the first `ASKED` levels that is not the last one. A later answer takes the place of an earlier one, unless it is None.
 """
 ASKED = 2
+"""What completes a scan by itself needs the fields of levels 0 and 1."""
 
 
 def ignore(*_: object) -> None:
@@ -124,12 +125,12 @@ def fit(
     """Closed surface of a scan.
 
     completion: surface where nothing was measured, or a `Completer`; levels are fitted again where it knows more after
-    them, and no frame of a coarser level follows one. on_frame receives the mesh of
-    each level, the last one with ``final`` set; without it, no other is made. on_progress: a share 0 .. 1 and words.
-    The same scan and options give the same bits on one device and number of threads. within: as of `recursion`, the
-    region where the surface is wanted; beyond it the mesh is rough, it comes as one frame, and what it lacks of the
-    scan is not counted. masks: by the option of `fit_options.PAINTED`, how much of it acts where; needed for each that
-    ``options`` mask. Raises OmomiError: those of `prepare`, CANCELLED, NO_SURFACE, BAD_OPTION.
+    them. on_frame receives the mesh of each level, the last one with ``final`` set, and none that is coarser than the
+    one before; without it, no other is made. on_progress: a share 0 .. 1, which never falls, and words. The same scan
+    and options give the same bits on one device and number of threads. within: as of `recursion`, the region where the
+    surface is wanted; beyond it the mesh is rough, it comes as one frame, and what it lacks of the scan is not counted.
+    masks: by the option of `fit_options.PAINTED`, how much of it acts where; needed for each that ``options`` mask.
+    Raises OmomiError: those of `prepare`, CANCELLED, NO_SURFACE, BAD_OPTION.
     """
     options, cancel = options or FitOptions(), cancel or CancelToken()
     started, network_before = time.perf_counter(), model.seconds
@@ -181,7 +182,7 @@ def fit(
     found: LevelSurface | None = None
     source, said = "", ()
     for level, added in thickened_levels():
-        # level 0 may come a second time
+        # levels may come again
         levels[level.number :] = [level]
         final = level.number == options.level
         if not final and (within is not None or on_frame is ignore or (mesh is not None and level.number < mesh.level)):
@@ -242,14 +243,18 @@ def divided_progress(on_progress: OnProgress, points: int, deepest: int) -> tupl
 
 
 def level_progress(on_progress: OnProgress, deepest: int) -> Callable[[int, int, int], None]:
-    """The callback of `recursion` that reports a share 0 .. 1 of all blocks down to level ``deepest``."""
+    """The callback of `recursion` that reports a share 0 .. 1 of all blocks down to level ``deepest``. The share never
+    falls, also where levels are fitted again."""
+    furthest = 0.0
     whole = sum(LEVEL_GROWTH**number for number in range(deepest + 1))
 
     def on_blocks(level: int, done: int, of: int) -> None:
+        nonlocal furthest
         before = sum(LEVEL_GROWTH**number for number in range(level))
         # a level may be interpolated as a whole
         share = done / of if of else 1.0
-        on_progress((before + share * LEVEL_GROWTH**level) / whole, f"level {level} of {deepest}")
+        furthest = max(furthest, (before + share * LEVEL_GROWTH**level) / whole)
+        on_progress(furthest, f"level {level} of {deepest}")
 
     return on_blocks
 

@@ -71,8 +71,8 @@ SIGMA = 0.02
 
 
 def seen_whole(scan: PreparedScan, level: Level) -> bool:
-    """Whether no surface of ``level``, level 0 of a fit that was told nothing beside the scan, is far from its points.
-    Such a thing has no unseen side, however thin some of its walls are: what lies behind the others is solid."""
+    """Whether no surface of ``level``, level 0 of a fit that was told of no walls, is far from the scan's points. Such
+    a thing has no unseen side, however thin some of its walls are: what lies behind the others is solid."""
     surface = extract(level.grid, sides=level.bricks)
     places = (surface.vertices + 0.5) * level.voxel - 1
     return not np.isinf(scan.tree.query(places, distance_upper_bound=UNSEEN * level.voxel)[0]).any()

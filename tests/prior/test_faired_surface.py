@@ -128,6 +128,12 @@ def fit_surface(level: Level) -> KDTree:
     return KDTree((surface.vertices[surface.faces].mean(axis=1) + 0.5) * level.voxel - 1)
 
 
+def test_the_progress_never_falls_although_levels_are_fitted_again(model: Model, above: PreparedScan) -> None:
+    shares: list[float] = []
+    completed_fit(above, model, PLAIN, on_progress=lambda done, text: shares.append(done))
+    assert len(shares) > 5 and shares == sorted(shares) and shares[-1] == 1.0
+
+
 def test_where_hole_filling_is_painted_nothing_is_fair(above: PreparedScan, level: Level) -> None:
     class Left(Weights):
         def touches(self, centres: np.ndarray, reach: float) -> np.ndarray:
